@@ -1,0 +1,1 @@
+//! Benchmarks of wharf beside its peers.

@@ -1,0 +1,1 @@
+//! Ready protocols for wharf.

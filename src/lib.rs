@@ -1,0 +1,1 @@
+//! asyncio's Transport/Protocol model for Rust.
