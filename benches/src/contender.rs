@@ -93,14 +93,18 @@ pub fn build_programs() -> Result {
     let Some(cargo) = std::env::var_os("CARGO") else {
         return Ok(());
     };
-    let mut target_directory = std::env::current_exe()?;
-    target_directory.pop();
-    target_directory.pop();
+    let program = std::env::current_exe()?;
+    let mut directories = program.ancestors().skip(1);
+    let (Some(profile), Some(target)) = (directories.next(), directories.next()) else {
+        return Err("this program is in no build directory".into());
+    };
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "-p", env!("CARGO_PKG_NAME"), "--bins"])
+        .args(["build", "--quiet", "-p", env!("CARGO_PKG_NAME"), "--bins"])
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .arg("--profile")
+        .arg(profile.file_name().unwrap_or_default())
         .arg("--target-dir")
-        .arg(target_directory)
+        .arg(target)
         .status()?;
     if status.success() { Ok(()) } else { Err("the contenders do not build".into()) }
 }

@@ -191,8 +191,7 @@ impl Connection {
                 return Ok(State::Open);
             }
         } else {
-            let written = write_some(&mut self.stream, &self.leftover)?;
-            self.leftover.drain(..written);
+            self.write_leftover()?;
             if !self.leftover.is_empty() {
                 return Ok(State::Open);
             }
@@ -205,30 +204,48 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(State::Open),
                 Err(error) => return Err(error),
             };
-            let written = write_some(&mut self.stream, &buffer[..received])?;
-            if written < received {
-                self.leftover.extend_from_slice(&buffer[written..received]);
-                return Ok(State::Open);
+            match self.stream.write(&buffer[..received]) {
+                Ok(written) if written == received => {}
+                outcome => {
+                    self.keep_leftover(outcome, &buffer[..received])?;
+                    if !self.leftover.is_empty() {
+                        return Ok(State::Open);
+                    }
+                }
             }
             if short_read_is_drained && received < buffer.len() && !event.is_read_closed() {
                 return Ok(State::Open);
             }
         }
     }
-}
 
-/// Writes until everything is written or the socket is full; how much that was.
-fn write_some(stream: &mut TcpStream, data: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < data.len() {
-        match uninterrupted(|| stream.write(&data[written..])) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+    /// Goes on after a write that did not take all of `data`.
+    #[cold]
+    fn keep_leftover(&mut self, outcome: io::Result<usize>, data: &[u8]) -> io::Result<()> {
+        let written = match outcome {
+            Ok(written) => written,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
             Err(error) => return Err(error),
-        }
+        };
+        self.leftover.extend_from_slice(&data[written..]);
+        // Only a refusal makes epoll announce the next free space.
+        self.write_leftover()
     }
-    Ok(written)
+
+    /// Writes until nothing is left or the socket is full.
+    #[cold]
+    fn write_leftover(&mut self) -> io::Result<()> {
+        while !self.leftover.is_empty() {
+            match uninterrupted(|| self.stream.write(&self.leftover)) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => drop(self.leftover.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
