@@ -28,6 +28,11 @@ pub struct Contender {
 }
 
 impl Contender {
+    /// A contender whose program is at `program`.
+    pub fn at(name: &'static str, program: PathBuf, options: &'static [&'static str]) -> Self {
+        Self { name, program, options }
+    }
+
     /// What to type to have it listen on a free port.
     pub fn command_line(&self) -> impl Iterator<Item = OsString> {
         let listen = ["--listen", "127.0.0.1:0"];
@@ -40,7 +45,7 @@ impl Contender {
         program_name: &str,
         options: &'static [&'static str],
     ) -> Result<Self> {
-        Ok(Self { name, program: program(program_name)?, options })
+        Ok(Self::at(name, program(program_name)?, options))
     }
 }
 
@@ -60,6 +65,15 @@ pub fn standard() -> Result<Vec<Contender>> {
         Err(error) => eprintln!("note: libuv is left out: {error}"),
     }
     Ok(contenders)
+}
+
+/// The yardstick once more under another name: how far its ratio to itself is from 1 is how far any
+/// ratio can be trusted.
+///
+/// # Errors
+/// The program is missing.
+pub fn control() -> Result<Contender> {
+    Contender::new("control", "echo-raw-mio", &["--short-read-is-drained"])
 }
 
 /// The contenders that poll some times before they sleep, for the latency table.

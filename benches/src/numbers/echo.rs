@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{Bench, timed_headings};
+use super::{Bench, median_headings, ratio_headings};
 use crate::Result;
 use crate::contender::{Contender, RAW_MIO, TOKIO, WHARF};
 use crate::counters::cpu;
@@ -17,7 +17,8 @@ const SETTLING: Duration = Duration::from_millis(5);
 
 pub(super) fn measure(bench: &mut Bench) -> Result {
     println!("\n## Echo: server CPU per message, µs, medians of {} rounds\n", bench.rounds);
-    let mut table = Table::new(timed_headings("load", bench));
+    let mut medians = Table::new(median_headings(bench));
+    let mut ratios = Table::new(ratio_headings(bench));
     let mut speeds = Table::new(["load", "messages/s", "server busy", "load busy"]);
     for scenario in TIMED {
         let arguments = scenario.arguments(scenario.messages);
@@ -29,7 +30,8 @@ pub(super) fn measure(bench: &mut Bench) -> Result {
             }
             Ok(run.server_cpu / scenario.messages as f64 * 1e6)
         })?;
-        table.row(std::iter::once(scenario.to_string()).chain(samples.cells()));
+        medians.row(std::iter::once(scenario.to_string()).chain(samples.medians()));
+        ratios.row(std::iter::once(scenario.to_string()).chain(samples.ratios()));
         if let Some(run) = yardstick {
             speeds.row([
                 scenario.to_string(),
@@ -44,7 +46,8 @@ pub(super) fn measure(bench: &mut Bench) -> Result {
             }
         }
     }
-    println!("{table}\nThe last round of {RAW_MIO}:\n\n{speeds}");
+    println!("{medians}\nPaired ratios, median (quartiles):\n\n{ratios}");
+    println!("The last round of {RAW_MIO}:\n\n{speeds}");
     Ok(())
 }
 

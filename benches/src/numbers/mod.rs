@@ -33,9 +33,10 @@ pub fn run(mut arguments: Arguments) -> Result {
     let check = arguments.flag("--check");
     let rounds = arguments.option_or("--rounds", 15)?;
     let only = arguments.option::<String>("--only")?;
+    let control = arguments.flag("--control");
     arguments.finish()?;
     contender::build_programs()?;
-    let mut bench = Bench::new(rounds, only)?;
+    let mut bench = Bench::new(rounds, only, control)?;
     println!("{}", machine());
     match table.as_str() {
         "echo" => echo::measure(&mut bench)?,
@@ -75,7 +76,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(rounds: usize, only: Option<String>) -> Result<Self> {
+    fn new(rounds: usize, only: Option<String>, control: bool) -> Result<Self> {
         let (server_core, load_core) = match allowed_cores()[..] {
             [server, load, ..] => (Some(server), Some(load)),
             _ => {
@@ -86,6 +87,9 @@ impl Bench {
         let mut bench =
             Self { contenders: Vec::new(), only, server_core, load_core, rounds, exceeded: vec![] };
         bench.contenders = bench.chosen(contender::standard()?);
+        if control {
+            bench.contenders.push(contender::control()?);
+        }
         Ok(bench)
     }
 
@@ -151,19 +155,35 @@ impl Samples {
         self.of.iter().find(|(of, _)| *of == name).map(|(_, values)| values.as_slice())
     }
 
-    /// The cells of a row: the medians, then the subject's ratios.
-    fn cells(&self) -> Vec<String> {
-        let medians = self.of.iter().map(|(_, values)| format!("{:.2}", median(values)));
-        let ratio = |baseline| self.ratio(WHARF, baseline);
-        let ratios = [ratio(RAW_MIO), ratio(TOKIO)].into_iter();
-        medians.chain(ratios.map(|ratio| ratio.map_or("".into(), |r| r.to_string()))).collect()
+    /// The cells of a row of medians.
+    fn medians(&self) -> impl Iterator<Item = String> {
+        self.of.iter().map(|(_, values)| format!("{:.2}", median(values)))
+    }
+
+    /// The cells of a row of ratios, under [`ratio_headings`].
+    fn ratios(&self) -> impl Iterator<Item = String> {
+        let names = self.of.iter().map(|(name, _)| *name);
+        ratios_of(names).map(|(name, baseline)| {
+            self.ratio(name, baseline).map_or_else(String::new, |ratio| ratio.to_string())
+        })
     }
 }
 
-/// The headings over [`Samples::cells`].
-fn timed_headings(first: &'static str, bench: &Bench) -> Vec<String> {
-    let ratios = ["wharf / raw-mio (quartiles)", "wharf / tokio (quartiles)"];
-    std::iter::once(first).chain(bench.names()).chain(ratios).map(String::from).collect()
+/// The headings of a table of medians.
+fn median_headings(bench: &Bench) -> impl Iterator<Item = &'static str> {
+    std::iter::once("load").chain(bench.names())
+}
+
+/// The headings of a table of ratios.
+fn ratio_headings(bench: &Bench) -> impl Iterator<Item = String> {
+    let ratios = ratios_of(bench.names()).map(|(name, baseline)| format!("{name} / {baseline}"));
+    std::iter::once("load".to_owned()).chain(ratios)
+}
+
+/// Everybody to the hand-written loop, and the subject to tokio.
+fn ratios_of<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let to_raw_mio = names.filter(|name| *name != RAW_MIO).map(|name| (name, RAW_MIO));
+    to_raw_mio.chain([(WHARF, TOKIO)])
 }
 
 /// Whether a program that counting needs can be run.
