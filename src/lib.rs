@@ -1,1 +1,2 @@
 //! asyncio's Transport/Protocol model for Rust.
+mod time;

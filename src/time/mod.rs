@@ -1,1 +1,3 @@
 //! time
+#[cfg_attr(not(test), expect(dead_code))]
+mod wheel;
