@@ -26,6 +26,7 @@ pub mod report;
 pub mod scenario;
 pub mod server_process;
 pub mod servers;
+pub mod timers;
 
 /// Any error, boxed: these programs print it and exit.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
