@@ -1,3 +1,5 @@
-//! time
-#[cfg_attr(not(test), expect(dead_code))]
+//! Timers.
+
 mod wheel;
+
+pub(crate) use self::wheel::{TimerKey, Wheel};
