@@ -8,21 +8,26 @@ use super::queue::TimerQueue;
 /// The deadlines are anywhere within this.
 const HOUR: u64 = 3_600_000_000_000;
 
-/// What is measured, in nanoseconds each.
+/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     /// Into a new queue, which grows.
     Create,
     /// In the order of creation.
     Cancel,
+    /// Into the memory of cancelled ones.
+    CreateAgain,
     CancelInRandomOrder,
     Reset,
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Create, Self::Cancel, Self::CancelInRandomOrder, Self::Reset];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Create, Self::Cancel, Self::CreateAgain, Self::CancelInRandomOrder, Self::Reset];
 }
+
+/// Nanoseconds per operation, in the order of `Operation::ALL`.
+pub(super) type Times = [f64; Operation::ALL.len()];
 
 /// One contender's deadlines and keys, kept from round to round so that only its own memory is new.
 pub(super) struct Workload<Q: TimerQueue> {
@@ -40,22 +45,19 @@ impl<Q: TimerQueue> Workload<Q> {
         Self { delays, keys: Vec::with_capacity(timers), live, random }
     }
 
-    /// Nanoseconds per operation, in the order of `Operation::ALL`.
-    pub(super) fn round(&mut self) -> [f64; 4] {
+    pub(super) fn round(&mut self) -> Times {
         let mut queue = Q::new();
         let create = self.create(&mut queue);
         let cancel = self.cancel(&mut queue);
-        self.create(&mut queue);
-        for last in (1..self.keys.len()).rev() {
-            self.keys.swap(last, self.random.below(last as u64 + 1) as usize);
-        }
+        let create_again = self.create(&mut queue);
+        self.random.shuffle(&mut self.keys);
         let cancel_in_random_order = self.cancel(&mut queue);
         drop(queue);
         let mut queue = Q::new();
         let reset = self.reset(&mut queue);
         assert_eq!(queue.fire_due(), self.keys.len(), "what is overdue fires, and nothing else");
         self.keys.clear();
-        [create, cancel, cancel_in_random_order, reset]
+        [create, cancel, create_again, cancel_in_random_order, reset]
     }
 
     fn create(&mut self, queue: &mut Q) -> f64 {
@@ -93,43 +95,57 @@ impl<Q: TimerQueue> Workload<Q> {
     }
 }
 
-/// What a timer costs that is no timer: the closure on the heap, and asking for the time.
-#[derive(Clone, Copy)]
+/// What a timer costs that is no timer: its closure on the heap, made and dropped in the same order
+/// as the timers, and asking for the time.
 pub(super) struct Parts {
-    pub(super) read_clock: f64,
-    pub(super) make_closure: f64,
-    pub(super) drop_closure: f64,
+    started: Instant,
+    closures: Vec<Box<dyn FnOnce()>>,
+    random: Random,
 }
 
 impl Parts {
-    /// Nanoseconds for one of each, as measured with `count` of them.
-    pub(super) fn measure(count: usize, closures: &mut Vec<Box<dyn FnOnce()>>) -> Self {
+    pub(super) fn new(timers: usize) -> Self {
+        Self { started: Instant::now(), closures: Vec::with_capacity(timers), random: Random(1) }
+    }
+
+    /// Nanoseconds of the parts that are in each operation, in the order of `Operation::ALL`.
+    pub(super) fn round(&mut self) -> Times {
+        let read_clock = self.read_clock();
+        let make = self.make();
+        let drop = self.drop();
+        let make_again = self.make();
+        self.random.shuffle(&mut self.closures);
+        let drop_in_random_order = self.drop();
+        [make + read_clock, drop, make_again + read_clock, drop_in_random_order, read_clock]
+    }
+
+    /// As nanoseconds since a start, which is what timers need.
+    fn read_clock(&self) -> f64 {
         let start = Instant::now();
-        for _ in 0..count {
-            black_box(Instant::now());
+        for _ in 0..self.closures.capacity() {
+            black_box(self.started.elapsed().as_nanos() as u64);
         }
-        let read_clock = per_operation(start, count);
+        per_operation(start, self.closures.capacity())
+    }
+
+    fn make(&mut self) -> f64 {
+        let timers = self.closures.capacity();
         let start = Instant::now();
-        for number in 0..count {
-            closures.push(Box::new(move || {
+        for number in 0..timers {
+            self.closures.push(Box::new(move || {
                 black_box(number);
             }));
         }
-        let make_closure = per_operation(start, count);
-        let start = Instant::now();
-        for closure in closures.drain(..) {
-            drop(black_box(closure));
-        }
-        Self { read_clock, make_closure, drop_closure: per_operation(start, count) }
+        per_operation(start, timers)
     }
 
-    /// The parts that an operation contains.
-    pub(super) fn of(self, operation: Operation) -> f64 {
-        match operation {
-            Operation::Create => self.read_clock + self.make_closure,
-            Operation::Cancel | Operation::CancelInRandomOrder => self.drop_closure,
-            Operation::Reset => self.read_clock,
+    fn drop(&mut self) -> f64 {
+        let timers = self.closures.len();
+        let start = Instant::now();
+        for closure in self.closures.drain(..) {
+            drop(black_box(closure));
         }
+        per_operation(start, timers)
     }
 }
 
@@ -147,19 +163,32 @@ impl Random {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed ^ (mixed >> 31)) % bound
     }
+
+    fn shuffle<T>(&mut self, values: &mut [T]) {
+        for last in (1..values.len()).rev() {
+            values.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::bare_wheel::BareWheel;
+    use super::super::event_loop::Wharf;
     use super::super::heap::Heap;
     use super::*;
 
     #[test]
     fn every_contender_keeps_its_timers_through_the_workload() {
         for live in [1, 100, 1000, 2000] {
-            assert!(Workload::<BareWheel>::new(1000, live).round().iter().all(|&time| time > 0.0));
-            assert!(Workload::<Heap>::new(1000, live).round().iter().all(|&time| time > 0.0));
+            keeps::<BareWheel>(live);
+            keeps::<Heap>(live);
+            keeps::<Wharf>(live);
         }
+    }
+
+    fn keeps<Q: TimerQueue>(live: usize) {
+        let times = Workload::<Q>::new(1000, live).round();
+        assert!(times.iter().all(|&time| time > 0.0));
     }
 }
