@@ -104,7 +104,8 @@ impl LineDecoder {
         &self.buffer[self.start..]
     }
 
-    /// The memory held for input, in bytes; 0 when nothing is kept.
+    /// The memory held for input, in bytes: 0 when nothing is kept, else at most 4 KiB or four times
+    /// what is kept.
     pub fn buffer_capacity(&self) -> usize {
         self.buffer.capacity()
     }
@@ -149,9 +150,6 @@ impl LineDecoder {
         #[cfg(test)]
         {
             self.bytes_searched += length.map_or(unsearched, |length| length - before.len());
-        }
-        if length.is_none() {
-            self.searched = self.buffer.len();
         }
         length
     }
@@ -261,19 +259,15 @@ impl LineDecoder {
         self.searched = self.buffer.len();
     }
 
-    /// Gives memory back. Moving bytes to the front only when at least as many have been taken out
-    /// keeps the work proportional to the input.
+    /// Gives memory back that is much more than needed. Little is copied for much that was taken
+    /// out or given back, so that the work stays proportional to the input.
     fn settle(&mut self) {
-        let kept = self.buffer.len() - self.start;
-        if kept == 0 || self.buffer.capacity() > SPARE_CAPACITY.max(4 * kept) {
-            self.buffer = self.buffered().to_vec();
-        } else if self.start >= kept {
-            self.buffer.drain(..self.start);
-        } else {
-            return;
+        let kept = self.buffered();
+        if kept.is_empty() || self.buffer.capacity() > SPARE_CAPACITY.max(4 * kept.len()) {
+            self.buffer = kept.to_vec();
+            self.searched -= self.start;
+            self.start = 0;
         }
-        self.searched -= self.start;
-        self.start = 0;
     }
 }
 
@@ -292,7 +286,7 @@ impl Default for LineDecoder {
 #[derive(Debug)]
 #[must_use = "lines are found as they are asked for"]
 pub struct DecodedLines<'d, 'i> {
-    decoder: &'d mut LineDecoder,
+    pub(super) decoder: &'d mut LineDecoder,
     input: &'i [u8],
     at_end: bool,
 }
