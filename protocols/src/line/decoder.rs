@@ -243,9 +243,12 @@ impl LineDecoder {
         }
         let needed = self.buffer.len() + bytes.len();
         if needed > self.buffer.capacity() {
-            let doubled = self.buffer.capacity().saturating_mul(2);
-            let bounded = doubled.min(self.start.saturating_add(self.longest()));
-            self.buffer.reserve_exact(needed.max(bounded) - self.buffer.len());
+            let mut capacity = needed.max(self.buffer.capacity().saturating_mul(2));
+            let one_line = self.start.saturating_add(self.longest());
+            if needed <= one_line {
+                capacity = capacity.min(one_line);
+            }
+            self.buffer.reserve_exact(capacity - self.buffer.len());
         }
         self.buffer.extend_from_slice(bytes);
     }

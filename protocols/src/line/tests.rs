@@ -132,6 +132,18 @@ mod limits {
     }
 
     #[test]
+    fn discarding_does_not_look_into_the_line_before() {
+        let decoder = LineDecoder::new().delimiter(Delimiter::bytes(b"aba").unwrap());
+        let mut decoder = decoder.max_length(0).overlong(Overlong::Discard);
+        assert_eq!(decoder.feed(b"abab").next(), Some(Ok(&b""[..])));
+        assert_eq!(collect(decoder.feed(b"")), [too_long(0)]);
+        // What came is "b", "a" and not the end of "aba", "b", "a".
+        assert_eq!(collect(decoder.feed(b"a")), []);
+        assert_eq!(collect(decoder.feed(b"ba")), []);
+        assert_eq!(collect(decoder.feed(b"aba")), lines([""]));
+    }
+
+    #[test]
     fn are_reported_as_soon_as_they_are_sure() {
         let mut decoder = LineDecoder::new().max_length(3);
         assert_eq!(collect(decoder.feed(b"abc\r")), []);
@@ -304,6 +316,19 @@ mod costs {
         }
         assert!(moves <= 15, "{moves}");
         assert!(decoder.buffer_capacity() <= MAX_LENGTH + 2, "{}", decoder.buffer_capacity());
+    }
+
+    #[test]
+    fn lines_not_taken_move_a_logarithmic_number_of_times() {
+        let mut decoder = decoder();
+        let (mut moves, mut capacity) = (0, 0);
+        for _ in 0..100_000 {
+            drop(decoder.feed(b"\n"));
+            moves += usize::from(decoder.buffer_capacity() != capacity);
+            capacity = decoder.buffer_capacity();
+        }
+        assert!(moves <= 20, "{moves}");
+        assert_eq!(collect(decoder.feed(b"")).len(), 100_000);
     }
 
     #[test]
