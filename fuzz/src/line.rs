@@ -4,7 +4,7 @@
 //!
 //! | bytes | meaning |
 //! |---|---|
-//! | 1 | delimiter: one of [`DELIMITERS`], counted round |
+//! | 1 | delimiter: one of `DELIMITERS`, counted round |
 //! | 1 | maximum length of a line |
 //! | 1 | odd: discard lines above it |
 //! | 1 | how many cuts there are, up to 15 |
