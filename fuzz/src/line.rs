@@ -12,11 +12,13 @@
 //! | the rest | the stream |
 
 use arbitrary::Unstructured;
-use wharf_protocols::line::{DecodedLines, Delimiter, LineDecoder, LineEncoder, Overlong};
+use wharf_protocols::line::{
+    DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, Overlong,
+};
 use wharf_protocols::testing::check_splits;
 
 /// One line or error, out of the decoder's hands.
-type Line = Result<Vec<u8>, wharf_protocols::line::LineError>;
+type Line = Result<Vec<u8>, LineError>;
 
 /// The delimiters to choose from; the empty string stands for [`Delimiter::NEWLINE`], and `\r\n`
 /// for [`Delimiter::CRLF`].
@@ -162,7 +164,11 @@ impl<'a> Case<'a> {
             let before = encoded.len();
             match encoder.encode(part, &mut encoded) {
                 Ok(()) => sent.push(Ok(part.to_vec())),
-                Err(_) => assert_eq!(encoded.len(), before),
+                Err(error) => {
+                    let too_long = matches!(error, LineError::TooLong { .. });
+                    assert_eq!(too_long, part.len() > self.max_length);
+                    assert_eq!(encoded.len(), before);
+                }
             }
         }
         assert_eq!(self.decode_limited(&[&encoded]), sent);
