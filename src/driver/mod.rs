@@ -1,1 +1,280 @@
-//! driver
+//! Where readiness, sockets and time come from.
+//!
+//! The seam lies at the level of operations, not of file descriptors: a [`Socket`] can be read,
+//! written, shut down and asked for its addresses; a [`Listener`] accepts; a [`Driver`] opens them,
+//! reports which are ready, and tells the time. Everything above (transports, servers, connects,
+//! timers, tasks) is the same code on every driver.
+
+pub(crate) mod memory;
+pub(crate) mod os;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::net::Address;
+use crate::transport::{Key, PeerCredentials, Readiness, SocketOptions};
+
+/// One byte stream.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Os(os::OsSocket),
+    Memory(memory::MemorySocket),
+}
+
+/// Something that accepts streams.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Os(os::OsListener),
+    Memory(memory::MemoryListener),
+}
+
+/// The source of readiness and time of one loop.
+pub(crate) enum Driver {
+    Os(os::OsDriver),
+    Memory(memory::MemoryDriver),
+}
+
+/// Readiness of memory sockets, which no operating system reports: any loop can drive them.
+pub(crate) type Signals = Rc<RefCell<VecDeque<(Key, Readiness)>>>;
+
+/// What ends a poll from another thread.
+#[derive(Debug, Clone)]
+pub(crate) enum Waker {
+    Os(Arc<mio::Waker>),
+    Memory(memory::MemoryWaker),
+}
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        match self {
+            // It fails only when the loop is gone, and then there is nobody to wake.
+            Self::Os(waker) => drop(waker.wake()),
+            Self::Memory(waker) => waker.wake(),
+        }
+    }
+}
+
+impl Socket {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.read(buffer),
+            Self::Memory(socket) => socket.read(buffer),
+        }
+    }
+
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write(data),
+            Self::Memory(socket) => socket.write(data),
+        }
+    }
+
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write_vectored(slices),
+            Self::Memory(socket) => socket.write_vectored(slices),
+        }
+    }
+
+    /// Ends the write side.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.shutdown(),
+            Self::Memory(socket) => {
+                socket.shutdown();
+                Ok(())
+            }
+        }
+    }
+
+    /// The error that the operating system keeps for this socket, if any; asking clears it.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Self::Os(socket) => socket.take_error(),
+            Self::Memory(socket) => socket.take_error(),
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        match self {
+            Self::Os(socket) => socket.local_address(),
+            Self::Memory(socket) => socket.local_address(),
+        }
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        match self {
+            Self::Os(socket) => socket.peer_address(),
+            Self::Memory(socket) => socket.peer_address(),
+        }
+    }
+
+    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        match self {
+            Self::Os(socket) => socket.peer_credentials(),
+            Self::Memory(_) => None,
+        }
+    }
+
+    pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => options.apply(socket),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+impl Listener {
+    /// Takes one waiting connection; `WouldBlock` when there is none.
+    pub(crate) fn accept(&self) -> io::Result<(Socket, Option<Address>)> {
+        match self {
+            Self::Os(listener) => {
+                listener.accept().map(|(socket, peer)| (Socket::Os(socket), peer))
+            }
+            Self::Memory(listener) => {
+                listener.accept().map(|(socket, peer)| (Socket::Memory(socket), peer))
+            }
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        match self {
+            Self::Os(listener) => listener.local_address(),
+            Self::Memory(listener) => Some(listener.local_address()),
+        }
+    }
+
+    /// Whether options set on the listener are those of the sockets it accepts.
+    pub(crate) fn options_are_inherited(&self) -> bool {
+        match self {
+            Self::Os(_) => os::ACCEPTED_SOCKETS_INHERIT_OPTIONS,
+            Self::Memory(_) => true,
+        }
+    }
+}
+
+impl Driver {
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Self::Os(_) => Instant::now(),
+            Self::Memory(driver) => driver.now(),
+        }
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        match self {
+            Self::Os(driver) => Waker::Os(driver.waker()),
+            Self::Memory(driver) => Waker::Memory(driver.waker()),
+        }
+    }
+
+    /// Waits until something is ready, at most `timeout` (`None`: for ever), and hands out what is.
+    ///
+    /// An error is final, except `Interrupted`, which is treated as nothing being ready.
+    pub(crate) fn poll(
+        &self,
+        timeout: Option<Duration>,
+        ready: impl FnMut(Key, Readiness),
+    ) -> io::Result<()> {
+        match self {
+            Self::Os(driver) => driver.poll(timeout, ready),
+            Self::Memory(driver) => driver.poll(timeout),
+        }
+    }
+
+    /// From now on `socket`'s readiness is reported under `key`, first what it is already ready for.
+    pub(crate) fn register(&self, socket: &Socket, key: Key, signals: &Signals) -> io::Result<()> {
+        match (self, socket) {
+            (_, Socket::Memory(socket)) => {
+                socket.register(key, Rc::clone(signals));
+                Ok(())
+            }
+            (Self::Os(driver), Socket::Os(socket)) => driver.register(socket.fd(), key),
+            (Self::Memory(_), Socket::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    pub(crate) fn register_listener(
+        &self,
+        listener: &Listener,
+        key: Key,
+        signals: &Signals,
+    ) -> io::Result<()> {
+        match (self, listener) {
+            (_, Listener::Memory(listener)) => {
+                listener.register(key, Rc::clone(signals));
+                Ok(())
+            }
+            (Self::Os(driver), Listener::Os(listener)) => driver.register(listener.fd(), key),
+            (Self::Memory(_), Listener::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// To be called before a registered socket is closed.
+    pub(crate) fn deregister(&self, socket: &Socket) {
+        if let (Self::Os(driver), Socket::Os(socket)) = (self, socket) {
+            driver.deregister_before_close(socket.fd());
+        }
+    }
+
+    pub(crate) fn deregister_listener(&self, listener: &Listener) {
+        if let (Self::Os(driver), Listener::Os(listener)) = (self, listener) {
+            driver.deregister(listener.fd());
+        }
+    }
+
+    /// Begins to connect. The socket becomes writable when it is connected or has failed.
+    pub(crate) fn connect(
+        &self,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+        options: &SocketOptions,
+    ) -> io::Result<Socket> {
+        match self {
+            Self::Os(_) => os::connect(remote, local, options).map(Socket::Os),
+            Self::Memory(driver) => driver.connect(remote, local).map(Socket::Memory),
+        }
+    }
+
+    pub(crate) fn connect_unix(
+        &self,
+        path: &std::path::Path,
+        options: &SocketOptions,
+    ) -> io::Result<Socket> {
+        match self {
+            Self::Os(_) => os::connect_unix(path, options).map(Socket::Os),
+            Self::Memory(driver) => driver.connect_unix(path).map(Socket::Memory),
+        }
+    }
+}
+
+/// Deregistering is a system call, and closing a descriptor does it as well, on these systems.
+pub(crate) const CLOSING_DEREGISTERS: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "illumos",
+    target_os = "redox",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "tvos",
+    target_os = "watchos",
+    target_os = "visionos",
+)) && !cfg!(mio_unsupported_force_poll_poll);
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Os(_) => "Os",
+            Self::Memory(_) => "Memory",
+        })
+    }
+}

@@ -1,1 +1,118 @@
-//! event_loop
+//! The engine.
+
+mod builder;
+mod callbacks;
+mod core;
+mod exceptions;
+mod metrics;
+mod ready;
+mod remote;
+mod run;
+mod signals;
+mod slots;
+mod tick;
+mod watch;
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::error::Error;
+
+pub use self::builder::EventLoopBuilder;
+pub use self::callbacks::{Handle, TimerHandle};
+pub use self::exceptions::Exception;
+pub use self::metrics::Metrics;
+pub use self::remote::{Remote, RemoteHandle};
+
+pub(crate) use self::core::{Core, State, Timer, closed, nanoseconds};
+pub(crate) use self::callbacks::Cancellable;
+pub(crate) use self::exceptions::SlowWatch;
+pub(crate) use self::ready::{Callback, Ready};
+pub(crate) use self::remote::{RemoteItem, RemoteQueue};
+pub(crate) use self::slots::{Source, Tenant};
+
+/// The event loop: it waits for readiness and for time, and calls what is due.
+///
+/// A clone is a cheap reference to the same loop, and cannot leave its thread. The value that
+/// [`new`](Self::new) gave owns the loop: dropping it closes the loop; clones do not keep it open.
+///
+/// # One tick
+/// Poll; turn events into readiness; take what other threads sent; append due timers to the ready
+/// list; run up to 64 rounds of the ready list, each just the entries that were there at its start,
+/// flushing connections that were written to after each; then `connection_lost` for those that
+/// are over. What is scheduled in a round runs in the next one.
+pub struct EventLoop {
+    core: Rc<Core>,
+    /// Whether dropping this value closes the loop.
+    owner: bool,
+}
+
+impl EventLoop {
+    /// A new loop on the operating system's readiness and clock.
+    ///
+    /// # Errors
+    /// What the operating system says, as when no file descriptor is left.
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// A new loop with options.
+    pub fn builder() -> EventLoopBuilder {
+        EventLoopBuilder::default()
+    }
+
+    pub(crate) fn owner(core: Rc<Core>) -> Self {
+        Self { core, owner: true }
+    }
+
+    pub(crate) fn from_core(core: Rc<Core>) -> Self {
+        Self { core, owner: false }
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    /// Whether the loop is running: a callback or a task of it is asking.
+    pub fn is_running(&self) -> bool {
+        self.core.state.get() == State::Running
+    }
+
+    /// Whether the loop is closed. What is asked of it is then refused or does nothing.
+    pub fn is_closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    /// Has callbacks that take `limit` or longer reported to the exception handler; `None`: none.
+    ///
+    /// Off by default: it reads the clock twice a callback. asyncio's `slow_callback_duration`.
+    pub fn set_slow_callback_duration(&self, limit: Option<Duration>) {
+        self.core.slow_callback.set(limit);
+    }
+}
+
+impl Clone for EventLoop {
+    fn clone(&self) -> Self {
+        Self::from_core(Rc::clone(&self.core))
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        if self.owner {
+            self.core.close();
+        }
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EventLoop")
+            .field("driver", &self.core.driver)
+            .field("state", &self.core.state.get())
+            .finish()
+    }
+}

@@ -1,1 +1,25 @@
-//! net
+//! Connecting and serving.
+
+mod accept;
+mod address;
+mod connect;
+mod connection_builder;
+mod happy_eyeballs;
+mod inherited;
+mod listen;
+mod race;
+mod resolve;
+mod server;
+mod server_builder;
+mod stream_settings;
+mod targets;
+mod unix_path;
+
+pub use self::address::{Address, UnixAddress};
+pub use self::connection_builder::ConnectionBuilder;
+pub use self::inherited::inherited_listeners;
+pub use self::server::Server;
+pub use self::server_builder::ServerBuilder;
+pub use self::targets::{Target, Targets};
+
+pub(crate) use self::server::ServerCore;

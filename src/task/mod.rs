@@ -1,1 +1,16 @@
-//! task
+//! Futures, tasks and threads on the loop.
+
+mod executor;
+mod future;
+mod jobs;
+pub(crate) mod registry;
+mod sleep;
+mod table;
+
+pub use self::future::{LoopFuture, Promise};
+pub use self::sleep::Sleep;
+pub use self::table::Task;
+
+pub(crate) use self::future::future;
+pub(crate) use self::jobs::{Jobs, run_in_executor};
+pub(crate) use self::table::{TaskTable, operation};

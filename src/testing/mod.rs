@@ -1,1 +1,38 @@
-//! testing
+//! Testing protocols without sockets, threads or waiting.
+//!
+//! A loop in memory runs the same transports, servers, connects, timers and tasks as any other, on
+//! sockets that are buffers and a clock that is virtual: when nothing is ready, time jumps to the
+//! next timer. Equal programs run equally. A [`Recorder`] runs one protocol and plays its peer by
+//! hand; [`pair`] joins two protocols; [`MemoryNetwork`] is for whole servers and their clients.
+//!
+//! ```
+//! use wharf::testing::Recorder;
+//! # use wharf::{Protocol, Result, Transport};
+//! # struct Echo;
+//! # impl Protocol for Echo {
+//! #     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+//! #         transport.write(data);
+//! #         Ok(())
+//! #     }
+//! # }
+//!
+//! # fn main() -> Result {
+//! let mut recorder = Recorder::new(|| Echo)?;
+//! recorder.receive(b"hello")?;
+//! assert_eq!(recorder.sent()?, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Not to be had in memory, each with a clear [`is_unsupported`](crate::Error::is_unsupported)
+//! error: sockets and descriptors of the operating system, and signals.
+
+mod network;
+mod pair;
+mod recorder;
+mod stepping;
+
+pub use self::network::MemoryNetwork;
+pub use self::pair::pair;
+pub use self::recorder::Recorder;
+pub use self::stepping::{advance, settle, step};

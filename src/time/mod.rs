@@ -1,1 +1,5 @@
-//! time
+//! Timers.
+
+mod wheel;
+
+pub(crate) use self::wheel::{TimerKey, Wheel};

@@ -1,0 +1,256 @@
+//! A connected pair of sockets that are buffers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use crate::driver::Signals;
+use crate::net::Address;
+use crate::transport::{Key, Readiness};
+
+/// What a direction holds before its writer is told to wait: about what a kernel's socket does.
+pub(crate) const DEFAULT_CAPACITY: usize = 64 * 1024;
+
+/// One end of a connected pair.
+///
+/// Behaves as a TCP socket does: a bounded buffer each way, half-close, a reset when it is dropped
+/// with unread input, readiness told once (edge-triggered).
+pub(crate) struct MemorySocket {
+    pair: Rc<Pair>,
+    side: usize,
+}
+
+struct Pair {
+    /// `ways[side]` carries what `side` receives.
+    ways: [RefCell<Way>; 2],
+    ends: [End; 2],
+}
+
+/// What is on its way to one side.
+struct Way {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+    /// The writer has ended its side.
+    ended: bool,
+    /// The writer found it full, and waits to be told of room.
+    writer_waits: bool,
+}
+
+#[derive(Default)]
+struct End {
+    registration: RefCell<Option<(Key, Signals)>>,
+    address: RefCell<Option<Address>>,
+    /// The connection was reset: reads and writes fail, once the input is read.
+    error: Cell<Option<io::ErrorKind>>,
+    /// Whether the error is still to be told.
+    error_untold: Cell<bool>,
+    closed: Cell<bool>,
+    /// Connecting goes on: nothing is ready before it is over.
+    connecting: Cell<bool>,
+}
+
+/// A connected pair; `capacity` bounds what either direction holds.
+pub(crate) fn pair(
+    capacity: usize,
+    addresses: [Option<Address>; 2],
+) -> (MemorySocket, MemorySocket) {
+    let way = || {
+        RefCell::new(Way {
+            bytes: VecDeque::new(),
+            capacity: capacity.max(1),
+            ended: false,
+            writer_waits: false,
+        })
+    };
+    let [first, second] = addresses;
+    let end = |address| End { address: RefCell::new(address), ..End::default() };
+    let pair = Rc::new(Pair { ways: [way(), way()], ends: [end(first), end(second)] });
+    (MemorySocket { pair: Rc::clone(&pair), side: 0 }, MemorySocket { pair, side: 1 })
+}
+
+impl MemorySocket {
+    /// A socket that is connecting: nobody is at the other end, which is handed out beside it.
+    pub(super) fn connecting(
+        capacity: usize,
+        addresses: [Option<Address>; 2],
+    ) -> (Self, Self) {
+        let (near, far) = pair(capacity, addresses);
+        near.end().connecting.set(true);
+        (near, far)
+    }
+
+    /// Connecting is over: the socket becomes writable.
+    pub(super) fn connected(&self) {
+        let other = &self.pair.ends[1 - self.side];
+        other.connecting.set(false);
+        other.signal(Readiness::WRITE);
+    }
+
+    pub(super) fn refused(&self) {
+        let other = &self.pair.ends[1 - self.side];
+        other.connecting.set(false);
+        other.fail(io::ErrorKind::ConnectionRefused);
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut way = self.incoming().borrow_mut();
+        let count = way.bytes.len().min(buffer.len());
+        if count == 0 && !buffer.is_empty() {
+            return match self.end().error.get() {
+                Some(kind) => {
+                    self.end().error_untold.set(false);
+                    Err(kind.into())
+                }
+                None if way.ended => Ok(0),
+                None => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+        let (front, back) = way.bytes.as_slices();
+        let from_front = front.len().min(count);
+        buffer[..from_front].copy_from_slice(&front[..from_front]);
+        buffer[from_front..count].copy_from_slice(&back[..count - from_front]);
+        way.bytes.drain(..count);
+        if way.bytes.is_empty() && way.bytes.capacity() > DEFAULT_CAPACITY {
+            way.bytes = VecDeque::new();
+        }
+        let room_wanted = std::mem::take(&mut way.writer_waits);
+        drop(way);
+        if room_wanted {
+            self.other().signal(Readiness::WRITE);
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(data)])
+    }
+
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(kind) = self.end().error.get() {
+            self.end().error_untold.set(false);
+            return Err(kind.into());
+        }
+        if self.end().connecting.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut way = self.outgoing().borrow_mut();
+        if way.ended || self.other().closed.get() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut written = 0;
+        let mut wanted = 0;
+        for slice in slices {
+            wanted += slice.len();
+            let count = slice.len().min(way.capacity - way.bytes.len());
+            way.bytes.extend(&slice[..count]);
+            written += count;
+        }
+        way.writer_waits = written < wanted;
+        drop(way);
+        if written > 0 {
+            self.other().signal(Readiness::READ.and(Readiness::WRITE));
+        } else if wanted > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(written)
+    }
+
+    pub(crate) fn shutdown(&self) {
+        self.outgoing().borrow_mut().ended = true;
+        self.other().signal(Readiness::READ.and(Readiness::READ_CLOSED));
+    }
+
+    /// Ends the connection as a reset does: the other side fails once it has read its input.
+    pub(crate) fn reset(&self) {
+        self.other().fail(io::ErrorKind::ConnectionReset);
+    }
+
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        let told = self.end().error_untold.take();
+        if told { self.end().error.get().map(io::Error::from) } else { None }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        self.end().address.borrow().clone()
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        self.other().address.borrow().clone()
+    }
+
+    pub(crate) fn register(&self, key: Key, signals: Signals) {
+        let end = self.end();
+        *end.registration.borrow_mut() = Some((key, signals));
+        let mut readiness = Readiness::NONE;
+        let way = self.incoming().borrow();
+        readiness.set(Readiness::READ, !way.bytes.is_empty() || way.ended);
+        readiness.set(Readiness::READ_CLOSED, way.ended);
+        readiness.set(Readiness::WRITE, !end.connecting.get());
+        readiness.set(Readiness::ERROR, end.error.get().is_some());
+        drop(way);
+        if readiness != Readiness::NONE && !end.connecting.get() {
+            end.signal(readiness);
+        }
+    }
+
+    fn end(&self) -> &End {
+        &self.pair.ends[self.side]
+    }
+
+    fn other(&self) -> &End {
+        &self.pair.ends[1 - self.side]
+    }
+
+    fn incoming(&self) -> &RefCell<Way> {
+        &self.pair.ways[self.side]
+    }
+
+    fn outgoing(&self) -> &RefCell<Way> {
+        &self.pair.ways[1 - self.side]
+    }
+}
+
+impl Drop for MemorySocket {
+    /// As the kernel does: unread input makes it a reset, else it is an orderly end.
+    fn drop(&mut self) {
+        self.end().closed.set(true);
+        self.end().registration.borrow_mut().take();
+        if self.incoming().borrow().bytes.is_empty() {
+            self.outgoing().borrow_mut().ended = true;
+            self.other().signal(Readiness::READ.and(Readiness::READ_CLOSED));
+        } else {
+            self.reset();
+        }
+    }
+}
+
+impl End {
+    fn signal(&self, readiness: Readiness) {
+        if let Some((key, signals)) = &*self.registration.borrow() {
+            signals.borrow_mut().push_back((*key, readiness));
+        }
+    }
+
+    fn fail(&self, kind: io::ErrorKind) {
+        if self.closed.get() || self.error.get().is_some() {
+            return;
+        }
+        self.error.set(Some(kind));
+        self.error_untold.set(true);
+        let ended = Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED);
+        let ready = Readiness::READ.and(Readiness::WRITE);
+        self.signal(ready.and(ended).and(Readiness::ERROR));
+    }
+}
+
+impl fmt::Debug for MemorySocket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MemorySocket")
+            .field("local_address", &self.local_address())
+            .field("peer_address", &self.peer_address())
+            .finish()
+    }
+}

@@ -1,0 +1,383 @@
+//! The operating system as the driver: mio for readiness, its sockets, its clock.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+
+use crate::net::Address;
+use crate::transport::{Key, PeerCredentials, Readiness, SocketOptions};
+
+/// How many events one poll can report.
+const EVENTS: usize = 1024;
+
+/// The token of the waker: no slot has this index.
+const WAKER: Token = Token(usize::MAX);
+
+/// Whether TCP options set on a listener are those of the sockets it accepts (Linux copies them).
+pub(crate) const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
+    cfg!(any(target_os = "linux", target_os = "android"));
+
+pub(crate) struct OsDriver {
+    poll: RefCell<Poll>,
+    events: RefCell<Events>,
+    waker: Arc<mio::Waker>,
+    /// How many times to poll without waiting before going to sleep.
+    spin: u32,
+}
+
+impl OsDriver {
+    pub(crate) fn new(spin: u32) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
+        Ok(Self {
+            poll: RefCell::new(poll),
+            events: RefCell::new(Events::with_capacity(EVENTS)),
+            waker,
+            spin,
+        })
+    }
+
+    pub(crate) fn waker(&self) -> Arc<mio::Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    #[inline]
+    pub(crate) fn poll(
+        &self,
+        timeout: Option<Duration>,
+        mut ready: impl FnMut(Key, Readiness),
+    ) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        self.fill(&mut events, timeout)?;
+        for event in events.iter() {
+            if event.token() == WAKER {
+                continue;
+            }
+            let mut readiness = Readiness::NONE;
+            readiness.set(Readiness::READ, event.is_readable());
+            readiness.set(Readiness::WRITE, event.is_writable());
+            readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
+            readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
+            readiness.set(Readiness::ERROR, event.is_error());
+            ready(Key::from_token(event.token()), readiness);
+        }
+        Ok(())
+    }
+
+    fn fill(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let mut poll = self.poll.borrow_mut();
+        let wait = timeout != Some(Duration::ZERO);
+        for _ in 0..if wait { self.spin } else { 0 } {
+            poll.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        match poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Registers for both directions, once and for all.
+    pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+        self.poll.borrow().registry().register(
+            &mut SourceFd(&fd.as_raw_fd()),
+            key.token(),
+            Interest::READABLE | Interest::WRITABLE,
+        )
+    }
+
+    pub(crate) fn register_source(
+        &self,
+        source: &mut impl mio::event::Source,
+        key: Key,
+    ) -> io::Result<()> {
+        self.poll.borrow().registry().register(source, key.token(), Interest::READABLE)
+    }
+
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        // It fails only for a descriptor that is not registered, which is what is wanted.
+        let _ = self.poll.borrow().registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
+    }
+
+    pub(crate) fn deregister_before_close(&self, fd: BorrowedFd<'_>) {
+        if !super::CLOSING_DEREGISTERS {
+            self.deregister(fd);
+        }
+    }
+}
+
+/// A connected (or connecting) TCP or Unix stream socket, non-blocking.
+#[derive(Debug)]
+pub(crate) struct OsSocket {
+    fd: OwnedFd,
+}
+
+impl OsSocket {
+    /// Takes a socket from elsewhere, and makes it non-blocking.
+    pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        if SockRef::from(&fd).r#type()? != Type::STREAM {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
+        }
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd })
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    #[inline]
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::read(&self.fd, &mut *buffer) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::net::send(&self.fd, data, SendFlags::NOSIGNAL) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let mut control = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.fd, slices, &mut control, SendFlags::NOSIGNAL) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write)?)
+    }
+
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        SockRef::from(&self.fd).take_error().unwrap_or_else(Some)
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(&self.fd).local_addr().ok()?)
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(&self.fd).peer_addr().ok()?)
+    }
+
+    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            if SockRef::from(&self.fd).local_addr().ok()?.domain() != Domain::UNIX {
+                return None;
+            }
+            let credentials = rustix::net::sockopt::socket_peercred(&self.fd).ok()?;
+            Some(PeerCredentials {
+                user: credentials.uid.as_raw(),
+                group: credentials.gid.as_raw(),
+                process: Some(credentials.pid.as_raw_nonzero().get()),
+            })
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            None
+        }
+    }
+}
+
+impl AsFd for OsSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A listening TCP or Unix stream socket, non-blocking.
+pub(crate) struct OsListener {
+    fd: OwnedFd,
+}
+
+impl OsListener {
+    /// Takes a listening socket from elsewhere, and makes it non-blocking.
+    pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        if SockRef::from(&fd).r#type()? != Type::STREAM {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
+        }
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd })
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(crate) fn accept(&self) -> io::Result<(OsSocket, Option<Address>)> {
+        let (fd, peer) = accept_nonblocking(&self.fd)?;
+        Ok((OsSocket { fd }, peer.as_ref().and_then(Address::from_rustix)))
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(&self.fd).local_addr().ok()?)
+    }
+}
+
+impl AsFd for OsListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl fmt::Debug for OsListener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("OsListener").field(&self.fd).finish()
+    }
+}
+
+/// Begins to connect to `remote`.
+pub(crate) fn connect(
+    remote: SocketAddr,
+    local: Option<SocketAddr>,
+    options: &SocketOptions,
+) -> io::Result<OsSocket> {
+    let socket = open(Domain::for_address(remote), Some(Protocol::TCP))?;
+    let socket = OsSocket { fd: socket.into() };
+    options.apply(&socket)?;
+    let reference = SockRef::from(&socket.fd);
+    if let Some(local) = local {
+        reference.set_reuse_address(true)?;
+        reference.bind(&local.into())?;
+    }
+    begin(&reference, &remote.into())?;
+    Ok(socket)
+}
+
+/// Begins to connect to the Unix socket at `path`; a path that begins with a zero byte is abstract.
+pub(crate) fn connect_unix(path: &Path, options: &SocketOptions) -> io::Result<OsSocket> {
+    let address = SockAddr::unix(path)?;
+    let socket = OsSocket { fd: open(Domain::UNIX, None)?.into() };
+    options.apply(&socket)?;
+    begin(&SockRef::from(&socket.fd), &address)?;
+    Ok(socket)
+}
+
+/// How to bind a TCP listener.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenOptions {
+    pub(crate) backlog: u32,
+    pub(crate) reuse_address: bool,
+    pub(crate) reuse_port: bool,
+}
+
+/// Binds and listens; an IPv6 socket is for IPv6 only, so that both families can share a port.
+pub(crate) fn listen(
+    address: SocketAddr,
+    options: &ListenOptions,
+    socket_options: &SocketOptions,
+) -> io::Result<OsListener> {
+    let socket = open(Domain::for_address(address), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if options.reuse_address {
+        socket.set_reuse_address(true)?;
+    }
+    if options.reuse_port {
+        set_reuse_port(&socket)?;
+    }
+    socket.bind(&address.into())?;
+    finish_listening(socket, options, socket_options)
+}
+
+/// Binds and listens at a path; a path that begins with a zero byte is abstract.
+pub(crate) fn listen_unix(
+    path: &Path,
+    options: &ListenOptions,
+    socket_options: &SocketOptions,
+) -> io::Result<OsListener> {
+    let socket = open(Domain::UNIX, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    finish_listening(socket, options, socket_options)
+}
+
+fn finish_listening(
+    socket: socket2::Socket,
+    options: &ListenOptions,
+    socket_options: &SocketOptions,
+) -> io::Result<OsListener> {
+    let listener = OsListener { fd: socket.into() };
+    if ACCEPTED_SOCKETS_INHERIT_OPTIONS {
+        socket_options.apply(&listener)?;
+    }
+    let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
+    SockRef::from(&listener.fd).listen(backlog)?;
+    Ok(listener)
+}
+
+fn set_reuse_port(socket: &socket2::Socket) -> io::Result<()> {
+    #[cfg(not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))]
+    {
+        socket.set_reuse_port(true)
+    }
+    #[cfg(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))]
+    {
+        let _ = socket;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port is not supported here"))
+    }
+}
+
+/// A non-blocking, close-on-exec stream socket.
+fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn begin(socket: &SockRef<'_>, address: &SockAddr) -> io::Result<()> {
+    match socket.connect(address) {
+        Err(error)
+            if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(any(target_vendor = "apple", target_os = "aix", target_os = "haiku")))]
+fn accept_nonblocking(
+    fd: &OwnedFd,
+) -> io::Result<(OwnedFd, Option<rustix::net::SocketAddrAny>)> {
+    use rustix::net::SocketFlags;
+    Ok(rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)
+}
+
+#[cfg(any(target_vendor = "apple", target_os = "aix", target_os = "haiku"))]
+fn accept_nonblocking(
+    fd: &OwnedFd,
+) -> io::Result<(OwnedFd, Option<rustix::net::SocketAddrAny>)> {
+    let (accepted, peer) = rustix::net::acceptfrom(fd)?;
+    rustix::io::fcntl_setfd(&accepted, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&accepted, true)?;
+    Ok((accepted, peer))
+}

@@ -1,0 +1,339 @@
+//! What went wrong, as wharf reports it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::protocol::TimeoutKind;
+
+/// What a user's code fails with: any error, or any text.
+///
+/// `?` takes every error type, and `Err("text".into())` works too. A boxed [`Error`] or
+/// [`io::Error`] keeps its kind on the way through the loop.
+pub type Failure = Box<dyn StdError + Send + Sync>;
+
+/// What a user's code returns: callbacks, `run` closures, factories.
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// An error that wharf reports: a kind, asked for with predicates, and often a [`source`].
+///
+/// `Display` and `Debug` are one readable line, so that a `main` that returns it prints
+/// something a person can use. The exact text is not part of the contract.
+///
+/// [`source`]: StdError::source
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: Kind,
+    context: Option<String>,
+    source: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Returned by a user's callback, and neither an `Error` nor an `io::Error`.
+    Application,
+    Busy,
+    Cancelled,
+    Closed,
+    Connect,
+    Deadlock,
+    Invalid,
+    Io,
+    Panic,
+    Replaced,
+    Timeout(TimeoutKind),
+    Unsupported,
+    WriteCap,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, context: impl Into<String>) -> Self {
+        Self { inner: Box::new(Inner { kind, context: Some(context.into()), source: None }) }
+    }
+
+    pub(crate) fn with_source(
+        kind: Kind,
+        context: impl Into<String>,
+        source: impl Into<Failure>,
+    ) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                context: Some(context.into()),
+                source: Some(source.into()),
+            }),
+        }
+    }
+
+    pub(crate) fn bare(kind: Kind) -> Self {
+        Self { inner: Box::new(Inner { kind, context: None, source: None }) }
+    }
+
+    /// An invalid argument or a call in a state that does not allow it.
+    pub(crate) fn invalid(context: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, context)
+    }
+
+    /// An operating system error, with what was being done.
+    pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Self {
+        Self::with_source(Kind::Io, context, source)
+    }
+
+    pub(crate) fn timeout(kind: TimeoutKind) -> Self {
+        Self::bare(Kind::Timeout(kind))
+    }
+
+    /// What a panic left behind, as an error.
+    pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic whose payload is not text".to_owned());
+        Self::new(Kind::Panic, text)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.inner.kind
+    }
+
+    /// Whether a deadline passed: connecting, an idle connection, a stalled write, lingering.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.kind(), Kind::Timeout(_))
+            || self.io_kind() == Some(io::ErrorKind::TimedOut)
+    }
+
+    /// Which deadline passed, if one of a connection's did.
+    pub fn timeout_kind(&self) -> Option<TimeoutKind> {
+        match self.kind() {
+            Kind::Timeout(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// Whether what was addressed is gone: a closed connection, server or event loop.
+    pub fn is_closed(&self) -> bool {
+        self.kind() == Kind::Closed
+    }
+
+    /// Whether the protocol is inside one of its own callbacks just now.
+    pub fn is_busy(&self) -> bool {
+        self.kind() == Kind::Busy
+    }
+
+    /// Whether another protocol was installed in the meantime.
+    pub fn is_replaced(&self) -> bool {
+        self.kind() == Kind::Replaced
+    }
+
+    /// Whether the operation was cancelled: its promise or its future was dropped.
+    pub fn is_cancelled(&self) -> bool {
+        self.kind() == Kind::Cancelled
+    }
+
+    /// Whether an argument was invalid, or the call came in a state that does not allow it.
+    pub fn is_invalid(&self) -> bool {
+        self.kind() == Kind::Invalid
+    }
+
+    /// Whether no address could be connected to; [`attempts`](Self::attempts) lists them.
+    pub fn is_connect(&self) -> bool {
+        self.kind() == Kind::Connect
+    }
+
+    /// Whether a callback panicked; the panic's text is the error's.
+    pub fn is_panic(&self) -> bool {
+        self.kind() == Kind::Panic
+    }
+
+    /// Whether it is an error of a user's own code (returned or panicked) rather than of the
+    /// network.
+    pub fn is_application(&self) -> bool {
+        matches!(self.kind(), Kind::Application | Kind::Panic)
+    }
+
+    /// Whether a write exceeded the connection's write cap.
+    pub fn is_write_cap(&self) -> bool {
+        self.kind() == Kind::WriteCap
+    }
+
+    /// Whether this platform, driver or transport cannot do it.
+    pub fn is_unsupported(&self) -> bool {
+        self.kind() == Kind::Unsupported
+    }
+
+    /// Whether the loop would have waited for ever: nothing ready, no timer, nothing outside to
+    /// wait for. Only a loop in memory (see `wharf::testing`) can tell.
+    pub fn is_deadlock(&self) -> bool {
+        self.kind() == Kind::Deadlock
+    }
+
+    /// The kind of the operating system's error behind this one, if there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.io_error().map(io::Error::kind)
+    }
+
+    /// The operating system's error behind this one, if there is one.
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.inner.source.as_ref()?.downcast_ref::<io::Error>()
+    }
+
+    /// Every address a connect tried, in order, with the reason each failed.
+    ///
+    /// Empty unless [`is_connect`](Self::is_connect) or a connect's deadline passed.
+    pub fn attempts(&self) -> &[ConnectAttempt] {
+        self.inner
+            .source
+            .as_ref()
+            .and_then(|source| source.downcast_ref::<ConnectAttempts>())
+            .map_or(&[], |attempts| &attempts.0)
+    }
+
+    /// The error inside, when it came from a user's code.
+    pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
+        self.inner.source.as_ref()?.downcast_ref::<T>()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.inner;
+        match (&inner.context, &inner.source) {
+            (Some(context), Some(source)) => write!(formatter, "{context}: {source}"),
+            (Some(context), None) => formatter.write_str(context),
+            (None, Some(source)) => write!(formatter, "{source}"),
+            (None, None) => formatter.write_str(inner.kind.text()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<Failure> for Error {
+    /// Takes a user's failure in; a boxed `Error` or `io::Error` keeps its kind.
+    fn from(failure: Failure) -> Self {
+        let failure = match failure.downcast::<Self>() {
+            Ok(error) => return *error,
+            Err(failure) => failure,
+        };
+        let kind = if failure.is::<io::Error>() { Kind::Io } else { Kind::Application };
+        Self { inner: Box::new(Inner { kind, context: None, source: Some(failure) }) }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        Self {
+            inner: Box::new(Inner { kind: Kind::Io, context: None, source: Some(source.into()) }),
+        }
+    }
+}
+
+impl Kind {
+    /// Whether such an error of a callback goes to the exception handler: what the network does
+    /// to a connection does not.
+    pub(crate) fn is_reported(self) -> bool {
+        !matches!(self, Self::Io | Self::Timeout(_) | Self::WriteCap | Self::Closed)
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Application => "the protocol failed",
+            Self::Busy => "the protocol is inside one of its own callbacks",
+            Self::Cancelled => "cancelled",
+            Self::Closed => "closed",
+            Self::Connect => "no address could be connected to",
+            Self::Deadlock => "nothing is ready and nothing can become ready",
+            Self::Invalid => "invalid argument or state",
+            Self::Io => "input/output error",
+            Self::Panic => "a callback panicked",
+            Self::Replaced => "another protocol was installed",
+            Self::Timeout(kind) => kind.text(),
+            Self::Unsupported => "not supported here",
+            Self::WriteCap => "the write buffer exceeded its cap",
+        }
+    }
+}
+
+/// One address that a connect tried, and why it failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConnectAttempt {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why connecting to it failed.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ConnectAttempt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.address, self.error)
+    }
+}
+
+/// The list behind [`Error::attempts`], as an error's source.
+#[derive(Debug)]
+pub(crate) struct ConnectAttempts(pub(crate) Vec<ConnectAttempt>);
+
+impl fmt::Display for ConnectAttempts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("no attempt finished");
+        }
+        for (position, attempt) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{attempt}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for ConnectAttempts {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_its_kind() {
+        let failure: Failure = Error::timeout(TimeoutKind::Idle).into();
+        assert_eq!(Error::from(failure).timeout_kind(), Some(TimeoutKind::Idle));
+
+        let failure: Failure = io::Error::from(io::ErrorKind::ConnectionReset).into();
+        assert_eq!(Error::from(failure).io_kind(), Some(io::ErrorKind::ConnectionReset));
+
+        let error = Error::from(Failure::from("wrong password"));
+        assert!(error.is_application());
+        assert_eq!(format!("{error:?}"), "wrong password");
+    }
+
+    #[test]
+    fn attempts_are_listed_in_one_line() {
+        let attempts = ["127.0.0.1:1", "[::1]:1"]
+            .map(|address| ConnectAttempt {
+                address: address.parse().unwrap(),
+                error: io::ErrorKind::ConnectionRefused.into(),
+            })
+            .into();
+        let error = Error::with_source(Kind::Connect, "connect", ConnectAttempts(attempts));
+        assert_eq!(error.attempts().len(), 2);
+        assert_eq!(
+            error.to_string(),
+            "connect: 127.0.0.1:1: connection refused; [::1]:1: connection refused"
+        );
+    }
+}

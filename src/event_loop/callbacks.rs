@@ -1,0 +1,192 @@
+//! `call_soon`, `call_later`, `call_at` and the handles they give.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::core::{Core, Timer, nanoseconds};
+use super::ready::{Callback, Ready};
+use super::{EventLoop, SlowWatch};
+use crate::time::TimerKey;
+
+/// A callback that is going to be called.
+///
+/// Dropping the handle does not cancel the callback.
+#[derive(Clone)]
+pub struct Handle {
+    callback: Rc<dyn Cancellable>,
+}
+
+impl Handle {
+    pub(crate) fn new(callback: Rc<dyn Cancellable>) -> Self {
+        Self { callback }
+    }
+
+    /// Keeps the callback from being called, and drops it. Later calls change nothing.
+    pub fn cancel(&self) {
+        self.callback.cancel();
+    }
+
+    /// Whether it was cancelled before it was called.
+    pub fn cancelled(&self) -> bool {
+        self.callback.cancelled()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Handle").field("cancelled", &self.cancelled()).finish()
+    }
+}
+
+/// A callback that is going to be called at a certain time.
+///
+/// Dropping the handle does not cancel the callback.
+pub struct TimerHandle {
+    core: Rc<Core>,
+    key: TimerKey,
+    callback: Rc<dyn Cancellable>,
+    /// In nanoseconds of the loop's time.
+    when: u64,
+}
+
+impl TimerHandle {
+    /// Keeps the callback from being called, and drops it. Takes constant time; later calls change
+    /// nothing.
+    pub fn cancel(&self) {
+        self.core.cancel_timer(self.key);
+        self.callback.cancel();
+    }
+
+    /// Whether it was cancelled before it was called.
+    pub fn cancelled(&self) -> bool {
+        self.callback.cancelled()
+    }
+
+    /// The time it is scheduled for; it stays the same after it was called or cancelled.
+    pub fn when(&self) -> Instant {
+        self.core.instant(self.when)
+    }
+
+    /// Moves a callback that was not called yet to `delay` from now; whether it still can be.
+    ///
+    /// Cheaper than cancelling and scheduling again: it takes constant time and no memory.
+    pub fn reset(&mut self, delay: Duration) -> bool {
+        let when = self.core.now().saturating_add(nanoseconds(delay));
+        let moved = self.core.timers.borrow_mut().reset(self.key, when);
+        if moved {
+            self.when = when;
+        }
+        moved
+    }
+}
+
+impl fmt::Debug for TimerHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TimerHandle")
+            .field("when", &self.when())
+            .field("cancelled", &self.cancelled())
+            .finish()
+    }
+}
+
+impl EventLoop {
+    /// Has `callback` called in the loop's next round, first come first served.
+    ///
+    /// It is never called from here. A panic in it is caught and goes to the exception handler. On
+    /// a closed loop it is dropped, and the handle says `cancelled`.
+    ///
+    /// ```
+    /// let event_loop = wharf::EventLoop::new()?;
+    /// let stopper = event_loop.clone();
+    /// event_loop.call_soon(move || stopper.stop());
+    /// event_loop.run_forever()?;
+    /// # Ok::<(), wharf::Error>(())
+    /// ```
+    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
+        let core = self.core();
+        let callback = OneShot::new(callback);
+        if core.is_closed() {
+            callback.cancel();
+        } else {
+            core.push_ready(Ready::Callback(Rc::clone(&callback) as Rc<dyn Callback>));
+        }
+        Handle { callback }
+    }
+
+    /// Has `callback` called once `delay` has passed, never early.
+    ///
+    /// Callbacks that are due are called in the order of their deadlines, those with equal
+    /// deadlines in the order in which they were scheduled. A delay of zero means the loop's next
+    /// tick. Any delay is accepted; beyond 584 years it means never.
+    pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
+        let when = self.core().now().saturating_add(nanoseconds(delay));
+        self.schedule(when, callback)
+    }
+
+    /// Has `callback` called once the loop's clock has reached `when`, never early.
+    ///
+    /// A time in the past means the loop's next tick. See [`call_later`](Self::call_later).
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {
+        self.schedule(self.core().since_start(when), callback)
+    }
+
+    /// The loop's clock: monotonic, and in virtual time on a loop in memory.
+    pub fn time(&self) -> Instant {
+        self.core().driver.now()
+    }
+
+    fn schedule(&self, when: u64, callback: impl FnOnce() + 'static) -> TimerHandle {
+        let core = self.core();
+        let callback = OneShot::new(callback);
+        let key = core.add_timer(when, Timer::Callback(Rc::clone(&callback) as Rc<dyn Callback>));
+        let handle = TimerHandle { core: Rc::clone(core), key, callback, when };
+        if core.is_closed() {
+            handle.cancel();
+        }
+        handle
+    }
+}
+
+pub(crate) trait Cancellable {
+    fn cancel(&self);
+    fn cancelled(&self) -> bool;
+}
+
+/// A closure that is called at most once, shared by the loop and a handle.
+struct OneShot<F> {
+    callback: Cell<Option<F>>,
+    cancelled: Cell<bool>,
+}
+
+impl<F: FnOnce()> OneShot<F> {
+    fn new(callback: F) -> Rc<Self> {
+        Rc::new(Self { callback: Cell::new(Some(callback)), cancelled: Cell::new(false) })
+    }
+}
+
+impl<F: FnOnce()> Callback for OneShot<F> {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        if let Some(callback) = self.callback.take() {
+            core.counters.count_callback();
+            let watch = SlowWatch::start(core);
+            core.run_caught("a callback failed", callback);
+            watch.stop(core, std::any::type_name::<F>(), None);
+        }
+    }
+}
+
+impl<F> Cancellable for OneShot<F> {
+    fn cancel(&self) {
+        if let Some(callback) = self.callback.take() {
+            self.cancelled.set(true);
+            drop(callback);
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+}

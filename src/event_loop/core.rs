@@ -1,0 +1,227 @@
+//! The state of one loop, shared by everything that runs on it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::exceptions::ExceptionHandler;
+use super::metrics::Counters;
+use super::ready::{Callback, Ready};
+use super::remote::RemoteQueue;
+use super::signals::SignalTable;
+use super::slots::{Slots, Tenant};
+use super::watch::WatchTable;
+use crate::driver::{Driver, Signals};
+use crate::error::Error;
+use crate::task::{Jobs, TaskTable, registry};
+use crate::time::{TimerKey, Wheel};
+use crate::transport::{Key, Stream};
+
+/// What every `data_received` is lent a part of: one buffer for the whole loop.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// The state of one loop. Every cell in it is borrowed only between user code, never across it.
+pub(crate) struct Core {
+    pub(crate) driver: Driver,
+    /// Readiness of memory sockets, filled by their peers.
+    pub(crate) signals: Signals,
+    pub(crate) slots: RefCell<Slots>,
+    pub(crate) ready: RefCell<VecDeque<Ready>>,
+    /// Streams written to from outside their own callbacks: flushed at the end of the round.
+    pub(crate) dirty: RefCell<Vec<Rc<Stream>>>,
+    /// Streams that are over: `connection_lost` is due.
+    pub(crate) lost: RefCell<VecDeque<Rc<Stream>>>,
+    pub(crate) timers: RefCell<Wheel<Timer>>,
+    pub(crate) remote: Arc<RemoteQueue>,
+
+    /// What the running callback wrote to its own connection.
+    pub(crate) gather: RefCell<Vec<u8>>,
+    /// The connection whose callback runs, and whose writes are gathered.
+    pub(crate) gathering: Cell<Option<Key>>,
+    read_buffer: Cell<Option<Box<[u8]>>>,
+    /// `Bytes` that were sent, until it is safe to run their owners' code.
+    pub(crate) spent: RefCell<Vec<Bytes>>,
+
+    pub(crate) tasks: TaskTable,
+    pub(crate) jobs: Jobs,
+    pub(crate) watches: RefCell<WatchTable>,
+    pub(crate) signal_handlers: SignalTable,
+    pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
+    pub(crate) slow_callback: Cell<Option<Duration>>,
+    pub(crate) counters: Counters,
+
+    /// When the loop was made: the zero of its timers.
+    pub(crate) started: Instant,
+    /// The time of the current tick, in nanoseconds since `started`.
+    tick_time: Cell<u64>,
+    pub(crate) stopping: Cell<bool>,
+    pub(crate) state: Cell<State>,
+    itself: Weak<Core>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Idle,
+    Running,
+    Closing,
+    Closed,
+}
+
+/// What is to be done when a timer goes off.
+pub(crate) enum Timer {
+    Callback(Rc<dyn Callback>),
+    Deadline(Rc<Stream>),
+}
+
+impl Core {
+    pub(crate) fn new(driver: Driver, executor_limit: usize) -> Rc<Self> {
+        let remote = Arc::new(RemoteQueue::new(driver.waker()));
+        let started = driver.now();
+        let core = Rc::new_cyclic(|itself| Self {
+            driver,
+            signals: Signals::default(),
+            slots: RefCell::default(),
+            ready: RefCell::default(),
+            dirty: RefCell::default(),
+            lost: RefCell::default(),
+            timers: RefCell::new(Wheel::new()),
+            remote,
+            gather: RefCell::default(),
+            gathering: Cell::new(None),
+            read_buffer: Cell::new(None),
+            spent: RefCell::default(),
+            tasks: TaskTable::default(),
+            jobs: Jobs::new(executor_limit),
+            watches: RefCell::default(),
+            signal_handlers: SignalTable::default(),
+            exception_handler: Cell::new(None),
+            slow_callback: Cell::new(None),
+            counters: Counters::default(),
+            started,
+            tick_time: Cell::new(0),
+            stopping: Cell::new(false),
+            state: Cell::new(State::Idle),
+            itself: Weak::clone(itself),
+        });
+        registry::enter(&core);
+        core
+    }
+
+    pub(crate) fn strong(&self) -> Option<Rc<Self>> {
+        self.itself.upgrade()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state.get(), State::Closing | State::Closed)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Reads the clock: nanoseconds since the loop was made.
+    pub(crate) fn now(&self) -> u64 {
+        nanoseconds(self.driver.now().saturating_duration_since(self.started))
+    }
+
+    /// The clock at the beginning of this tick: what connections' deadlines go by.
+    #[inline]
+    pub(crate) fn tick_time(&self) -> u64 {
+        self.tick_time.get()
+    }
+
+    pub(crate) fn set_tick_time(&self, now: u64) {
+        self.tick_time.set(now);
+    }
+
+    /// A moment as the timers count it; those before the loop was made are all due.
+    pub(crate) fn since_start(&self, when: Instant) -> u64 {
+        nanoseconds(when.saturating_duration_since(self.started))
+    }
+
+    /// A time of the timers as an `Instant`; the farthest there is for those beyond it.
+    pub(crate) fn instant(&self, nanoseconds: u64) -> Instant {
+        let mut since_start = Duration::from_nanos(nanoseconds);
+        loop {
+            match self.started.checked_add(since_start) {
+                Some(instant) => return instant,
+                None => since_start /= 2,
+            }
+        }
+    }
+
+    pub(crate) fn push_ready(&self, entry: Ready) {
+        if self.state.get() == State::Closed {
+            return;
+        }
+        self.ready.borrow_mut().push_back(entry);
+    }
+
+    pub(crate) fn add_timer(&self, deadline: u64, timer: Timer) -> TimerKey {
+        self.timers.borrow_mut().insert(deadline, timer)
+    }
+
+    pub(crate) fn cancel_timer(&self, key: TimerKey) {
+        let timer = self.timers.borrow_mut().remove(key);
+        drop(timer);
+    }
+
+    pub(crate) fn stream(&self, key: Key) -> Option<Rc<Stream>> {
+        self.slots.borrow().stream(key).map(Rc::clone)
+    }
+
+    pub(crate) fn reserve_slot(&self) -> Result<Key, Error> {
+        self.slots
+            .borrow_mut()
+            .reserve()
+            .ok_or_else(|| Error::invalid("the event loop has no room for another connection"))
+    }
+
+    pub(crate) fn fill_slot(&self, key: Key, tenant: Tenant) {
+        let former = self.slots.borrow_mut().fill(key, tenant);
+        drop(former);
+    }
+
+    pub(crate) fn free_slot(&self, key: Key) {
+        let former = self.slots.borrow_mut().free(key);
+        drop(former);
+    }
+
+    pub(crate) fn take_read_buffer(&self) -> Box<[u8]> {
+        self.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
+    }
+
+    pub(crate) fn give_read_buffer_back(&self, buffer: Box<[u8]>) {
+        self.read_buffer.set(Some(buffer));
+    }
+
+    /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.
+    pub(crate) fn drop_spent(&self) {
+        if self.spent.borrow().is_empty() {
+            return;
+        }
+        let mut spent = std::mem::take(&mut *self.spent.borrow_mut());
+        spent.clear();
+        let mut place = self.spent.borrow_mut();
+        if place.is_empty() {
+            *place = spent;
+        }
+    }
+}
+
+pub(crate) fn closed() -> Error {
+    Error::new(crate::error::Kind::Closed, "the event loop is closed")
+}
+
+/// Saturates after 584 years.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .checked_mul(1_000_000_000)
+        .and_then(|whole| whole.checked_add(u64::from(duration.subsec_nanos())))
+        .unwrap_or(u64::MAX)
+}

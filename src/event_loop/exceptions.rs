@@ -1,0 +1,152 @@
+//! Where errors go that nobody else can be told.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use super::{Core, EventLoop};
+use crate::error::Error;
+use crate::transport::TransportId;
+
+/// Something went wrong that no caller can be told: what asyncio calls the exception context.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Exception<'a> {
+    /// What was going on, in one line.
+    pub message: &'a str,
+    /// The error or the caught panic, where there is one.
+    pub error: Option<&'a Error>,
+    /// The connection it happened on, where there is one.
+    pub transport: Option<TransportId>,
+}
+
+pub(crate) type ExceptionHandler = Box<dyn FnMut(&EventLoop, &Exception<'_>)>;
+
+impl<'a> Exception<'a> {
+    pub(crate) fn new(
+        message: &'a str,
+        error: Option<&'a Error>,
+        transport: Option<TransportId>,
+    ) -> Self {
+        Self { message, error, transport }
+    }
+}
+
+impl fmt::Display for Exception<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.message)?;
+        if let Some(transport) = self.transport {
+            write!(formatter, " (transport {transport})")?;
+        }
+        if let Some(error) = self.error {
+            write!(formatter, ": {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Tells the exception handler. To be called when nothing is borrowed.
+    pub(crate) fn report(&self, exception: &Exception<'_>) {
+        self.counters.count_exception();
+        let Some(mut handler) = self.exception_handler.take() else {
+            return default_exception_handler(exception);
+        };
+        let Some(core) = self.strong() else { return };
+        let event_loop = EventLoop::from_core(core);
+        let outcome = catch_unwind(AssertUnwindSafe(|| handler(&event_loop, exception)));
+        // The handler may have put another in its own place.
+        match self.exception_handler.take() {
+            Some(other) => self.exception_handler.set(Some(other)),
+            None => self.exception_handler.set(Some(handler)),
+        }
+        if let Err(panic) = outcome {
+            let error = Error::from_panic(&*panic);
+            let message = "unhandled error in the exception handler";
+            default_exception_handler(&Exception::new(message, Some(&error), None));
+            default_exception_handler(exception);
+        }
+    }
+
+    /// Runs a user's `Drop` code; a panic of it is reported and goes no further.
+    pub(crate) fn drop_user<T>(&self, value: T, what: &str) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            let error = Error::from_panic(&*panic);
+            self.report(&Exception::new(&format!("dropping a {what} failed"), Some(&error), None));
+        }
+    }
+
+    /// Runs a user's closure; a panic of it is reported and goes no further.
+    pub(crate) fn run_caught(&self, what: &str, action: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
+            let error = Error::from_panic(&*panic);
+            self.report(&Exception::new(what, Some(&error), None));
+        }
+    }
+}
+
+/// One line: to the `log` crate with the feature `log`, else to standard error.
+fn default_exception_handler(exception: &Exception<'_>) {
+    #[cfg(feature = "log")]
+    log::error!(target: "wharf", "{exception}");
+    #[cfg(not(feature = "log"))]
+    {
+        use std::io::Write;
+        // Standard error may be closed; there is nobody left to tell then.
+        let _ = writeln!(std::io::stderr(), "wharf: {exception}");
+    }
+}
+
+impl EventLoop {
+    /// Has `handler` told of what no caller can be told: panics and application errors of
+    /// callbacks, failures of incoming connections, slow callbacks, results nobody asked for.
+    ///
+    /// Without one, a line goes to standard error (to the `log` crate with the feature `log`). A
+    /// panic in the handler is caught, and the default takes over for that exception. The handler
+    /// runs on the loop, never while a protocol's callback is running.
+    pub fn set_exception_handler(
+        &self,
+        handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static,
+    ) {
+        let former = self.core().exception_handler.replace(Some(Box::new(handler)));
+        drop(former);
+    }
+
+    /// Goes back to the default exception handler.
+    pub fn reset_exception_handler(&self) {
+        let former = self.core().exception_handler.take();
+        drop(former);
+    }
+
+    /// Tells the exception handler of something: what asyncio calls `call_exception_handler`.
+    pub fn call_exception_handler(&self, message: &str, error: Option<&Error>) {
+        self.core().report(&Exception::new(message, error, None));
+    }
+}
+
+/// Measures one callback, when slow ones are to be reported.
+pub(crate) struct SlowWatch(Option<u64>);
+
+impl SlowWatch {
+    #[inline]
+    pub(crate) fn start(core: &Rc<Core>) -> Self {
+        Self(core.slow_callback.get().map(|_| core.now()))
+    }
+
+    #[inline]
+    pub(crate) fn stop(self, core: &Rc<Core>, what: &str, transport: Option<TransportId>) {
+        if let Some(started) = self.0 {
+            report_if_slow(core, started, what, transport);
+        }
+    }
+}
+
+#[cold]
+fn report_if_slow(core: &Rc<Core>, started: u64, what: &str, transport: Option<TransportId>) {
+    let took = std::time::Duration::from_nanos(core.now().saturating_sub(started));
+    if core.slow_callback.get().is_some_and(|limit| took >= limit) {
+        core.counters.count_slow_callback();
+        let message = format!("{what} took {took:?}, and held up the event loop");
+        core.report(&Exception::new(&message, None, transport));
+    }
+}

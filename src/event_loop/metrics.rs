@@ -1,0 +1,136 @@
+//! What a loop counts.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::EventLoop;
+
+/// What a loop has done, and what it holds, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Times the loop polled.
+    pub ticks: u64,
+    /// Readiness events it was given.
+    pub events: u64,
+    /// Callbacks run: of protocols, timers, `call_soon`, tasks.
+    pub callbacks: u64,
+    /// Callbacks that took longer than the slow-callback duration, where one is set.
+    pub slow_callbacks: u64,
+    /// Reports to the exception handler.
+    pub exceptions: u64,
+    /// Connections whose `connection_made` was called and `connection_lost` was not.
+    pub connections_open: u64,
+    /// Connections whose `connection_made` was called.
+    pub connections_total: u64,
+    /// Bytes received by stream connections.
+    pub bytes_received: u64,
+    /// Bytes handed to the operating system by stream connections.
+    pub bytes_sent: u64,
+    /// Timers pending, those of connections included.
+    pub timers: usize,
+    /// Tasks not yet finished.
+    pub tasks: usize,
+    /// What the loop drives: connections, listeners, pending connects, watchers.
+    pub sources: usize,
+    /// Entries of the ready list.
+    pub ready: usize,
+    /// How late the last timer was that went off: what the loop's other work cost it.
+    pub lag: Duration,
+    /// The longest [`lag`](Self::lag) so far.
+    pub max_lag: Duration,
+}
+
+/// The running counts behind [`Metrics`].
+#[derive(Default)]
+pub(crate) struct Counters {
+    ticks: Cell<u64>,
+    events: Cell<u64>,
+    callbacks: Cell<u64>,
+    slow_callbacks: Cell<u64>,
+    exceptions: Cell<u64>,
+    connections_open: Cell<u64>,
+    connections_total: Cell<u64>,
+    bytes_received: Cell<u64>,
+    bytes_sent: Cell<u64>,
+    lag: Cell<u64>,
+    max_lag: Cell<u64>,
+}
+
+#[inline]
+fn add(counter: &Cell<u64>, count: u64) {
+    counter.set(counter.get().wrapping_add(count));
+}
+
+impl Counters {
+    pub(crate) fn count_tick(&self) {
+        add(&self.ticks, 1);
+    }
+
+    #[inline]
+    pub(crate) fn count_events(&self, count: u64) {
+        add(&self.events, count);
+    }
+
+    #[inline]
+    pub(crate) fn count_callback(&self) {
+        add(&self.callbacks, 1);
+    }
+
+    pub(crate) fn count_slow_callback(&self) {
+        add(&self.slow_callbacks, 1);
+    }
+
+    pub(crate) fn count_exception(&self) {
+        add(&self.exceptions, 1);
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        add(&self.connections_open, 1);
+        add(&self.connections_total, 1);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections_open.set(self.connections_open.get() - 1);
+    }
+
+    #[inline]
+    pub(crate) fn add_received(&self, count: usize) {
+        add(&self.bytes_received, count as u64);
+    }
+
+    #[inline]
+    pub(crate) fn add_sent(&self, count: usize) {
+        add(&self.bytes_sent, count as u64);
+    }
+
+    pub(crate) fn note_lag(&self, lag: u64) {
+        self.lag.set(lag);
+        self.max_lag.set(self.max_lag.get().max(lag));
+    }
+}
+
+impl EventLoop {
+    /// What the loop has done so far, and what it holds now.
+    pub fn metrics(&self) -> Metrics {
+        let core = self.core();
+        let counters = &core.counters;
+        Metrics {
+            ticks: counters.ticks.get(),
+            events: counters.events.get(),
+            callbacks: counters.callbacks.get(),
+            slow_callbacks: counters.slow_callbacks.get(),
+            exceptions: counters.exceptions.get(),
+            connections_open: counters.connections_open.get(),
+            connections_total: counters.connections_total.get(),
+            bytes_received: counters.bytes_received.get(),
+            bytes_sent: counters.bytes_sent.get(),
+            timers: core.timers.borrow().len(),
+            tasks: core.tasks.len(),
+            sources: core.slots.borrow().len(),
+            ready: core.ready.borrow().len(),
+            lag: Duration::from_nanos(counters.lag.get()),
+            max_lag: Duration::from_nanos(counters.max_lag.get()),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The way into the loop from other threads.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_task::Runnable;
+
+use super::{Core, EventLoop};
+use crate::driver::Waker;
+use crate::error::Error;
+
+/// A way into an event loop from any thread.
+///
+/// Cheap to clone, and it does not keep the loop open.
+#[derive(Clone)]
+pub struct Remote {
+    queue: Arc<RemoteQueue>,
+}
+
+impl Remote {
+    /// Has `callback` called on the loop's thread, in the order of these calls, and wakes the loop.
+    ///
+    /// Never blocks for longer than it takes to append to a list; wake-ups are coalesced, so that
+    /// many calls in a row cost one system call.
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed) when the loop is closed. `callback` is then dropped here.
+    pub fn call_soon_threadsafe(
+        &self,
+        callback: impl FnOnce(&EventLoop) + Send + 'static,
+    ) -> Result<RemoteHandle, Error> {
+        let handle = RemoteHandle { state: Arc::new(AtomicU8::new(PENDING)) };
+        let call = RemoteCall { state: Arc::clone(&handle.state), callback: Box::new(callback) };
+        match self.queue.push(RemoteItem::Call(call)) {
+            Ok(()) => Ok(handle),
+            Err(_) => Err(super::core::closed()),
+        }
+    }
+
+    /// Whether the loop is closed.
+    pub fn is_closed(&self) -> bool {
+        self.queue.lock().closed
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Remote").field("is_closed", &self.is_closed()).finish()
+    }
+}
+
+const PENDING: u8 = 0;
+const STARTED: u8 = 1;
+const CANCELLED: u8 = 2;
+
+/// A callback that was given to a loop from another thread.
+#[derive(Clone, Debug)]
+pub struct RemoteHandle {
+    state: Arc<AtomicU8>,
+}
+
+impl RemoteHandle {
+    /// Keeps the callback from being called; whether it was in time.
+    ///
+    /// It does not wait for a callback that has begun.
+    pub fn cancel(&self) -> bool {
+        self.state
+            .compare_exchange(PENDING, CANCELLED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Whether it was cancelled before it began.
+    pub fn is_cancelled(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CANCELLED
+    }
+}
+
+/// What other threads ask of a loop.
+pub(crate) enum RemoteItem {
+    Call(RemoteCall),
+    Task(Runnable),
+}
+
+pub(crate) struct RemoteCall {
+    state: Arc<AtomicU8>,
+    callback: Box<dyn FnOnce(&EventLoop) + Send>,
+}
+
+impl RemoteCall {
+    pub(crate) fn run(self, event_loop: &EventLoop) {
+        let begins = self
+            .state
+            .compare_exchange(PENDING, STARTED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        if begins {
+            (self.callback)(event_loop);
+        }
+    }
+}
+
+/// The queue that other threads append to, and the wake-up that goes with it.
+///
+/// A producer appends under the lock, then wakes the loop if nobody has since the loop last took
+/// the queue: a woken loop takes everything that is there.
+pub(crate) struct RemoteQueue {
+    items: Mutex<Items>,
+    woken: AtomicBool,
+    waker: Waker,
+}
+
+struct Items {
+    list: Vec<RemoteItem>,
+    closed: bool,
+}
+
+impl RemoteQueue {
+    pub(crate) fn new(waker: Waker) -> Self {
+        Self {
+            items: Mutex::new(Items { list: Vec::new(), closed: false }),
+            woken: AtomicBool::new(false),
+            waker,
+        }
+    }
+
+    pub(crate) fn push(&self, item: RemoteItem) -> Result<(), RemoteItem> {
+        {
+            let mut items = self.lock();
+            if items.closed {
+                return Err(item);
+            }
+            items.list.push(item);
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// Ends the loop's poll, now or when it next polls.
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether anything may have been appended since it was last taken. Costs one load.
+    #[inline]
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
+    }
+
+    /// Takes what is there. The flag is cleared first: what is appended later wakes again.
+    pub(crate) fn take(&self) -> Vec<RemoteItem> {
+        self.woken.store(false, Ordering::SeqCst);
+        std::mem::take(&mut self.lock().list)
+    }
+
+    /// Refuses everything from now on, and hands out what is left, to be dropped on this thread.
+    pub(crate) fn close(&self) -> Vec<RemoteItem> {
+        let mut items = self.lock();
+        items.closed = true;
+        std::mem::take(&mut items.list)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Items> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventLoop {
+    /// A way into this loop from other threads.
+    pub fn remote(&self) -> Remote {
+        Remote { queue: Arc::clone(&self.core().remote) }
+    }
+}
+
+impl Core {
+    pub(crate) fn remote(&self) -> Remote {
+        Remote { queue: Arc::clone(&self.remote) }
+    }
+}

@@ -1,0 +1,277 @@
+//! Running, stopping and closing a loop.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::core::{Core, State};
+use super::remote::RemoteQueue;
+use super::slots::Tenant;
+use super::EventLoop;
+use crate::error::{Error, Result};
+
+thread_local! {
+    /// Whether a loop runs on this thread: one inside another would starve the outer one.
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl EventLoop {
+    /// Runs `main` to its end, then closes nothing: what it left running goes on at the next run.
+    ///
+    /// The entry point of most programs. `main` gets a clone of the loop.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wharf::{EventLoop, Result};
+    ///
+    /// fn main() -> Result {
+    ///     let event_loop = EventLoop::new()?;
+    ///     event_loop.run(async |event_loop| {
+    ///         event_loop.sleep(Duration::from_millis(1)).await;
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// What `main` returned; and, as [`Error`], that the loop is closed or running, was stopped
+    /// before `main` was done, or could not poll.
+    pub fn run<T>(&self, main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> Result<T> {
+        self.run_until_complete(main(self.clone()))?
+    }
+
+    /// Runs until `future` is done, and gives its output.
+    ///
+    /// The future need not be `'static` nor `Send`. A panic in it goes through to the caller.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when a loop runs on this thread already, or when
+    /// [`stop`](Self::stop) was called before the future was done; [`is_closed`](Error::is_closed).
+    pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, Error> {
+        let core = self.core();
+        let _running = Running::begin(core)?;
+        let mut main = MainFuture {
+            waker: Arc::new(MainWaker {
+                woken: AtomicBool::new(true),
+                remote: Arc::clone(&core.remote),
+                thread: std::thread::current().id(),
+            }),
+            future: pin!(future),
+            output: None,
+        };
+        loop {
+            core.tick(!core.stopping.get(), &mut main).map_err(poll_failed)?;
+            if let Some(output) = main.output {
+                return Ok(output);
+            }
+            if core.stopping.take() {
+                return Err(Error::invalid("the event loop was stopped before its future was done"));
+            }
+        }
+    }
+
+    /// Runs until [`stop`](Self::stop) is called.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when a loop runs on this thread already;
+    /// [`is_closed`](Error::is_closed).
+    pub fn run_forever(&self) -> Result<(), Error> {
+        let core = self.core();
+        let _running = Running::begin(core)?;
+        loop {
+            core.tick(!core.stopping.get(), &mut NoMain).map_err(poll_failed)?;
+            if core.stopping.take() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Has the run return after the current round. Called before a run, that run makes one turn
+    /// without waiting.
+    ///
+    /// What is ready by then has run; what that scheduled waits for the next run.
+    pub fn stop(&self) {
+        self.core().stopping.set(true);
+    }
+
+    /// Closes the loop: every transport is aborted and its `connection_lost` delivered; tasks,
+    /// timers, callbacks and signal handlers are dropped. Also done when the owning value is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) while the loop runs. A second call changes nothing.
+    pub fn close(&self) -> Result<(), Error> {
+        if self.is_running() {
+            return Err(Error::invalid("a running event loop cannot be closed"));
+        }
+        self.core().close();
+        Ok(())
+    }
+}
+
+/// Marks the loop, and its thread, as running; undone also when a panic passes through.
+struct Running<'a>(&'a Core);
+
+impl<'a> Running<'a> {
+    fn begin(core: &'a Core) -> Result<Self, Error> {
+        core.check_open()?;
+        if core.state.get() == State::Running {
+            return Err(Error::invalid("the event loop is running already"));
+        }
+        if RUNNING.replace(true) {
+            return Err(Error::invalid("another event loop is running on this thread"));
+        }
+        core.state.set(State::Running);
+        Ok(Self(core))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        RUNNING.set(false);
+        self.0.stopping.set(false);
+        self.0.state.set(State::Idle);
+    }
+}
+
+/// What a run is for, polled once a round when it was woken.
+pub(crate) trait Main {
+    fn is_woken(&self) -> bool;
+
+    /// Goes on with it; whether it is done.
+    fn step(&mut self) -> bool;
+}
+
+/// Running for ever.
+struct NoMain;
+
+impl Main for NoMain {
+    fn is_woken(&self) -> bool {
+        false
+    }
+
+    fn step(&mut self) -> bool {
+        false
+    }
+}
+
+struct MainFuture<'a, F: Future> {
+    waker: Arc<MainWaker>,
+    future: Pin<&'a mut F>,
+    output: Option<F::Output>,
+}
+
+impl<F: Future> Main for MainFuture<'_, F> {
+    fn is_woken(&self) -> bool {
+        self.waker.woken.load(Ordering::Acquire)
+    }
+
+    fn step(&mut self) -> bool {
+        self.waker.woken.store(false, Ordering::Release);
+        let waker = Waker::from(Arc::clone(&self.waker));
+        if let Poll::Ready(output) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            self.output = Some(output);
+        }
+        self.output.is_some()
+    }
+}
+
+/// Wakes the future that `run_until_complete` was given.
+struct MainWaker {
+    woken: AtomicBool,
+    remote: Arc<RemoteQueue>,
+    thread: std::thread::ThreadId,
+}
+
+impl Wake for MainWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let first = !self.woken.swap(true, Ordering::AcqRel);
+        if first && std::thread::current().id() != self.thread {
+            self.remote.wake();
+        }
+    }
+}
+
+fn poll_failed(error: std::io::Error) -> Error {
+    // The driver in memory says what it means by an error of ours.
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::io("the event loop could not poll", error),
+    }
+}
+
+impl Core {
+    /// One turn, without waiting.
+    pub(crate) fn run_once(self: &Rc<Self>) -> Result<(), Error> {
+        let _running = Running::begin(self)?;
+        self.tick(false, &mut NoMain).map_err(poll_failed)
+    }
+
+    /// Aborts everything, delivers every `connection_lost`, and refuses everything from then on.
+    pub(crate) fn close(self: &Rc<Self>) {
+        if self.is_closed() {
+            return;
+        }
+        self.state.set(State::Closing);
+        self.tasks.cancel_all();
+        self.abort_all();
+        self.run_closing_rounds();
+        self.jobs.close(self);
+        self.signal_handlers.close(self);
+        for item in self.remote.close() {
+            self.drop_user(item, "callback from another thread");
+        }
+        self.state.set(State::Closed);
+        self.drop_all();
+    }
+
+    fn abort_all(self: &Rc<Self>) {
+        let tenants: Vec<Tenant> = self.slots.borrow().tenants().cloned().collect();
+        for tenant in tenants {
+            match tenant {
+                Tenant::Stream(stream) => stream.abort(self),
+                Tenant::Source(source) => source.close(self),
+            }
+        }
+    }
+
+    /// `connection_lost` and the ends of tasks can abort more and wake more: until nothing is left.
+    fn run_closing_rounds(self: &Rc<Self>) {
+        loop {
+            self.finish_lost();
+            self.tasks.run_cancelled(self);
+            self.abort_all();
+            if self.lost.borrow().is_empty() && self.tasks.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Drops what is left of the user's, one at a time with nothing borrowed.
+    fn drop_all(self: &Rc<Self>) {
+        loop {
+            let entry = self.ready.borrow_mut().pop_front();
+            let Some(entry) = entry else { break };
+            self.drop_user(entry, "callback");
+        }
+        let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        drop(dirty);
+        loop {
+            let timer = self.timers.borrow_mut().expire(u64::MAX);
+            let Some(timer) = timer else { break };
+            self.drop_user(timer, "timer");
+        }
+        self.drop_spent();
+        let handler = self.exception_handler.take();
+        self.drop_user(handler, "exception handler");
+    }
+}
+

@@ -1,0 +1,167 @@
+//! Where everything that the loop drives lives, under an index and a generation.
+
+use std::rc::Rc;
+
+use super::core::Core;
+use crate::transport::{Key, Readiness, Stream};
+
+/// Something other than a stream that readiness is reported for: a listener, a connect, a watcher.
+pub(crate) trait Source {
+    /// Notes what it is ready for; whether it has to be put in the ready list for that.
+    fn note(&self, readiness: Readiness) -> bool;
+
+    /// Does what it is ready for. Called from the ready list.
+    fn run(self: Rc<Self>, core: &Rc<Core>);
+
+    /// The loop closes: let go of everything.
+    fn close(self: Rc<Self>, core: &Rc<Core>);
+}
+
+#[derive(Clone)]
+pub(crate) enum Tenant {
+    Stream(Rc<Stream>),
+    Source(Rc<dyn Source>),
+}
+
+struct Slot {
+    generation: u32,
+    content: Content,
+}
+
+enum Content {
+    Tenant(Tenant),
+    /// Given out, and soon to have its tenant.
+    Reserved,
+    Vacant {
+        next: u32,
+    },
+}
+
+#[derive(Default)]
+pub(crate) struct Slots {
+    slots: Vec<Slot>,
+    /// The head of the list of vacant slots, as index + 1; 0 ends it.
+    vacant: u32,
+    len: usize,
+}
+
+impl Slots {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A place that nothing else gets until it is filled or freed; `None`: all are taken.
+    pub(crate) fn reserve(&mut self) -> Option<Key> {
+        let index = match self.vacant.checked_sub(1) {
+            Some(index) => {
+                if let Content::Vacant { next } = self.slots[index as usize].content {
+                    self.vacant = next;
+                }
+                self.slots[index as usize].content = Content::Reserved;
+                index
+            }
+            None => {
+                if self.slots.len() > Key::MAX_INDEX {
+                    return None;
+                }
+                self.slots.push(Slot { generation: 0, content: Content::Reserved });
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.len += 1;
+        Some(Key { index, generation: self.slots[index as usize].generation })
+    }
+
+    /// Puts `tenant` where `key` points, in place of what is there.
+    ///
+    /// The former tenant is handed back, to be dropped when the slots are no longer borrowed.
+    pub(crate) fn fill(&mut self, key: Key, tenant: Tenant) -> Option<Tenant> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation != key.generation {
+            return Some(tenant);
+        }
+        match std::mem::replace(&mut slot.content, Content::Tenant(tenant)) {
+            Content::Tenant(former) => Some(former),
+            Content::Reserved | Content::Vacant { .. } => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tenant(&self, key: Key) -> Option<&Tenant> {
+        match self.slots.get(key.index as usize) {
+            Some(Slot { generation, content: Content::Tenant(tenant) })
+                if *generation == key.generation =>
+            {
+                Some(tenant)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn stream(&self, key: Key) -> Option<&Rc<Stream>> {
+        match self.tenant(key) {
+            Some(Tenant::Stream(stream)) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Frees the place; every key to it is stale from now on.
+    pub(crate) fn free(&mut self, key: Key) -> Option<Tenant> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation != key.generation || matches!(slot.content, Content::Vacant { .. }) {
+            return None;
+        }
+        slot.generation = slot.generation.wrapping_add(1) & Key::GENERATION_MASK;
+        let former = std::mem::replace(&mut slot.content, Content::Vacant { next: self.vacant });
+        self.vacant = key.index + 1;
+        self.len -= 1;
+        match former {
+            Content::Tenant(tenant) => Some(tenant),
+            Content::Reserved | Content::Vacant { .. } => None,
+        }
+    }
+
+    /// All tenants, in the order of their places.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &Tenant> {
+        self.slots.iter().filter_map(|slot| match &slot.content {
+            Content::Tenant(tenant) => Some(tenant),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn note(&self, _: Readiness) -> bool {
+            false
+        }
+        fn run(self: Rc<Self>, _: &Rc<Core>) {}
+        fn close(self: Rc<Self>, _: &Rc<Core>) {}
+    }
+
+    #[test]
+    fn a_key_is_stale_once_its_place_was_freed() {
+        let mut slots = Slots::default();
+        let first = slots.reserve().unwrap();
+        assert!(slots.tenant(first).is_none());
+        assert!(slots.fill(first, Tenant::Source(Rc::new(Nothing))).is_none());
+        assert!(slots.tenant(first).is_some());
+        assert!(slots.free(first).is_some());
+        assert!(slots.free(first).is_none());
+
+        let second = slots.reserve().unwrap();
+        assert_eq!(second.index, first.index);
+        assert_ne!(second.generation, first.generation);
+        slots.fill(second, Tenant::Source(Rc::new(Nothing)));
+        assert!(slots.tenant(first).is_none());
+        assert!(slots.fill(first, Tenant::Source(Rc::new(Nothing))).is_some(), "handed back");
+        assert_eq!(slots.len(), 1);
+        assert_eq!(slots.tenants().count(), 1);
+    }
+}

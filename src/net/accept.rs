@@ -1,0 +1,252 @@
+//! Accepting connections.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::Address;
+use super::server::{Factory, ServerCore};
+use crate::driver::{Listener, Socket};
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::{Callback, Core, Ready, Source, Tenant, Timer};
+use crate::protocol::Protocol;
+use crate::transport::{Info, Key, Readiness, Stream};
+
+/// How long a listener rests when the system is out of descriptors or memory (asyncio's).
+const REST: u64 = 1_000_000_000;
+
+/// How many waiting connections are turned away at most when there is no descriptor for them.
+const TURNED_AWAY: usize = 64;
+
+/// One listener of a server.
+pub(super) struct Accepting {
+    key: Key,
+    server: Rc<ServerCore>,
+    /// `None` once the server is closed.
+    listener: RefCell<Option<Listener>>,
+    ready: Cell<bool>,
+    queued: Cell<bool>,
+    resting: Cell<bool>,
+    /// The shortage that lasts was reported.
+    shortage_reported: Cell<bool>,
+    /// Given up for a moment when no other descriptor is left, to take a connection and close it.
+    reserve: RefCell<Option<File>>,
+}
+
+impl Accepting {
+    pub(super) fn register(
+        core: &Rc<Core>,
+        server: &Rc<ServerCore>,
+        listener: Listener,
+    ) -> Result<Rc<Self>, Error> {
+        let key = core.reserve_slot()?;
+        if let Err(error) = core.driver.register_listener(&listener, key, &core.signals) {
+            core.free_slot(key);
+            return Err(Error::io("the listener could not be registered with the poll", error));
+        }
+        let reserve = match &listener {
+            Listener::Os(_) => reserve(),
+            Listener::Memory(_) => None,
+        };
+        let accepting = Rc::new(Self {
+            key,
+            server: Rc::clone(server),
+            listener: RefCell::new(Some(listener)),
+            ready: Cell::new(false),
+            queued: Cell::new(false),
+            resting: Cell::new(false),
+            shortage_reported: Cell::new(false),
+            reserve: RefCell::new(reserve),
+        });
+        core.fill_slot(key, Tenant::Source(Rc::clone(&accepting) as Rc<dyn Source>));
+        Ok(accepting)
+    }
+
+    pub(super) fn local_address(&self) -> Option<Address> {
+        self.listener.borrow().as_ref()?.local_address()
+    }
+
+    pub(super) fn enqueue_if_ready(self: &Rc<Self>, core: &Core) {
+        if self.ready.get() && !self.queued.replace(true) {
+            core.push_ready(Ready::Source(Rc::clone(self) as Rc<dyn Source>));
+        }
+    }
+
+    /// Stops listening.
+    pub(super) fn let_go(&self, core: &Core) {
+        let listener = self.listener.borrow_mut().take();
+        if let Some(listener) = listener {
+            core.driver.deregister_listener(&listener);
+            core.free_slot(self.key);
+        }
+        drop(self.reserve.borrow_mut().take());
+    }
+
+    fn accept(self: &Rc<Self>, core: &Rc<Core>) {
+        for _ in 0..self.server.settings.accepts_per_turn {
+            // Asked each time: protocols that were begun may have closed the server.
+            if self.resting.get() || !self.server.may_accept() {
+                return;
+            }
+            let accepted = match &*self.listener.borrow() {
+                Some(listener) => {
+                    listener.accept().map(|accepted| (accepted, listener.options_are_inherited()))
+                }
+                None => return,
+            };
+            match accepted {
+                Ok(((socket, peer), inherited)) => {
+                    self.shortage_reported.set(false);
+                    if let Err(error) = self.begin(core, socket, peer, inherited) {
+                        self.server.accept_failed(core, &error);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready.set(false);
+                    return;
+                }
+                Err(error) if is_shortage(&error) => return self.rest(core, error),
+                // The peer was gone before it was accepted.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => {
+                    self.server.accept_failed(core, &Error::io("accepting failed", error));
+                }
+            }
+        }
+        self.enqueue_if_ready(core);
+    }
+
+    /// Makes the protocol and the stream of an accepted socket; `connection_made` is called.
+    fn begin(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        socket: Socket,
+        peer: Option<Address>,
+        options_are_inherited: bool,
+    ) -> Result<(), Error> {
+        let server = &self.server;
+        let failed = |error: Error| match &peer {
+            Some(peer) => {
+                let kind = error.kind();
+                Error::with_source(kind, format!("connection from {peer}"), error)
+            }
+            None => error,
+        };
+        if !options_are_inherited {
+            let result = socket.apply(&server.socket_options);
+            result.map_err(|error| failed(error.into()))?;
+        }
+        let protocol = self.make_protocol(&socket, peer.as_ref()).map_err(failed)?;
+        let key = core.reserve_slot()?;
+        if let Err(error) = core.driver.register(&socket, key, &core.signals) {
+            core.free_slot(key);
+            return Err(failed(Error::io("the socket could not be registered", error)));
+        }
+        let options = &server.stream_options;
+        server.connections.set(server.connections.get() + 1);
+        let stream = Stream::new(key, socket, protocol, options, Some(Rc::clone(server)), peer);
+        core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+        stream.begin(core);
+        Ok(())
+    }
+
+    fn make_protocol(
+        &self,
+        socket: &Socket,
+        peer: Option<&Address>,
+    ) -> Result<Box<dyn Protocol>, Error> {
+        let Some(mut factory) = self.server.factory.take() else {
+            return Err(Error::bare(Kind::Closed));
+        };
+        let made = catch_unwind(AssertUnwindSafe(|| match &mut factory {
+            Factory::Plain(make) => Ok(make()),
+            Factory::WithInfo(make) => make(&Info {
+                local_address: socket.local_address(),
+                peer_address: peer.cloned(),
+                peer_credentials: socket.peer_credentials(),
+            }),
+        }));
+        self.server.factory.set(Some(factory));
+        match made {
+            Ok(made) => made.map_err(Error::from),
+            Err(panic) => Err(Error::from_panic(&*panic)),
+        }
+    }
+
+    /// The system is out of something: turns away who waits, and rests, so as not to spin.
+    fn rest(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+        if !self.shortage_reported.replace(true) {
+            let error = Error::io("accepting rests for a second: the system is short", error);
+            self.server.accept_failed(core, &error);
+        }
+        self.turn_away();
+        if self.listener.borrow().is_some() {
+            self.resting.set(true);
+            let waking = Rc::new(Wake(Rc::clone(self)));
+            core.add_timer(core.now().saturating_add(REST), Timer::Callback(waking));
+        }
+    }
+
+    /// With the reserve descriptor given up, takes waiting connections and closes them: a client
+    /// learns now, instead of waiting in a backlog that nobody empties.
+    fn turn_away(&self) {
+        let Some(file) = self.reserve.borrow_mut().take() else { return };
+        drop(file);
+        for _ in 0..TURNED_AWAY {
+            let listener = self.listener.borrow();
+            let Some(listener) = &*listener else { return };
+            if listener.accept().is_err() {
+                break;
+            }
+        }
+        *self.reserve.borrow_mut() = reserve();
+    }
+}
+
+impl Source for Accepting {
+    fn note(&self, readiness: Readiness) -> bool {
+        if readiness.has(Readiness::READ) {
+            self.ready.set(true);
+        }
+        self.ready.get() && !self.queued.replace(true)
+    }
+
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.queued.set(false);
+        self.accept(core);
+    }
+
+    fn close(self: Rc<Self>, core: &Rc<Core>) {
+        self.server.close(core);
+    }
+}
+
+/// The end of a rest.
+struct Wake(Rc<Accepting>);
+
+impl Callback for Wake {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.0.resting.set(false);
+        if self.0.reserve.borrow().is_none() {
+            *self.0.reserve.borrow_mut() = reserve();
+        }
+        self.0.enqueue_if_ready(core);
+    }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    shortages.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

@@ -1,0 +1,304 @@
+//! The addresses of sockets, of every family that transports have.
+
+use std::ffi::OsStr;
+use std::fmt::{self, Write as _};
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+#[cfg(target_os = "android")]
+use std::os::android::net::SocketAddrExt as _;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::SocketAddr as StdUnixAddress;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{SocketAddrAny, SocketAddrUnix};
+
+/// The address of a socket: its own or that of its peer.
+///
+/// Shown as `127.0.0.1:80`, `[::1]:80`, `unix:/run/server`, `unix:@abstract` or `unix:(unnamed)`,
+/// always on one line. Ordered with IP addresses first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// An IPv4 or IPv6 address and a port.
+    Ip(SocketAddr),
+    /// An address of a Unix socket.
+    Unix(UnixAddress),
+}
+
+impl Address {
+    /// The IP address with its port; `None` for a Unix socket.
+    pub fn as_ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The address of a Unix socket; `None` for an IP address.
+    pub fn as_unix(&self) -> Option<&UnixAddress> {
+        match self {
+            Self::Ip(_) => None,
+            Self::Unix(address) => Some(address),
+        }
+    }
+
+    /// The path of a Unix socket that has one.
+    pub fn as_unix_path(&self) -> Option<&Path> {
+        self.as_unix().and_then(UnixAddress::as_path)
+    }
+
+    /// The IP address without its port; `None` for a Unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.as_ip().map(|address| address.ip())
+    }
+
+    /// The port of an IP address; `None` for a Unix socket.
+    pub fn port(&self) -> Option<u16> {
+        self.as_ip().map(|address| address.port())
+    }
+
+    /// Converts from what socket2 gives; `None` for another family.
+    pub(crate) fn from_socket2(address: &socket2::SockAddr) -> Option<Self> {
+        if let Some(address) = address.as_socket() {
+            return Some(Self::Ip(address));
+        }
+        if !address.is_unix() {
+            return None;
+        }
+        let name = if address.is_unnamed() {
+            Name::Unnamed
+        } else if let Some(path) = address.as_pathname() {
+            Name::Path(path.into())
+        } else {
+            Name::Abstract(address.as_abstract_namespace()?.into())
+        };
+        Some(Self::Unix(UnixAddress(name)))
+    }
+
+    /// Converts from what rustix gives; `None` for another family.
+    ///
+    /// `None` too for a path that fills `sun_path` to the last byte, which rustix 1.1 cannot read
+    /// (it panics). std and socket2 can, so prefer them where a peer chooses the path.
+    pub(crate) fn from_rustix(address: &SocketAddrAny) -> Option<Self> {
+        if let Ok(address) = SocketAddr::try_from(address.clone()) {
+            return Some(Self::Ip(address));
+        }
+        if address.address_family() != rustix::net::AddressFamily::UNIX {
+            return None;
+        }
+        // rustix takes an unnamed address for an abstract one with an empty name.
+        let header_len = SocketAddrAny::from(SocketAddrUnix::new_unnamed()).addr_len();
+        let name_len = address.addr_len().checked_sub(header_len)?;
+        if name_len == 0 {
+            return Some(Self::Unix(UnixAddress::unnamed()));
+        }
+        if name_len > SUN_PATH_LEN {
+            return None;
+        }
+        let address = SocketAddrUnix::try_from(address.clone()).ok()?;
+        Some(Self::Unix(UnixAddress::from_rustix(&address)))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(address) => address.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl From<SocketAddrV4> for Address {
+    fn from(address: SocketAddrV4) -> Self {
+        Self::Ip(address.into())
+    }
+}
+
+impl From<SocketAddrV6> for Address {
+    fn from(address: SocketAddrV6) -> Self {
+        Self::Ip(address.into())
+    }
+}
+
+impl From<UnixAddress> for Address {
+    fn from(address: UnixAddress) -> Self {
+        Self::Unix(address)
+    }
+}
+
+impl From<StdUnixAddress> for Address {
+    fn from(address: StdUnixAddress) -> Self {
+        Self::Unix(address.into())
+    }
+}
+
+/// The address of a Unix socket.
+///
+/// It is a path, a name in the abstract namespace of Linux, or none: a socket that was not bound,
+/// as that of a client usually is, is unnamed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixAddress(Name);
+
+impl UnixAddress {
+    /// The address of the socket at this path; unnamed if the path is empty.
+    ///
+    /// Whether the path is short enough for a socket (107 bytes on Linux) is found when it is used.
+    pub fn from_path(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        if path.as_os_str().is_empty() {
+            return Self::unnamed();
+        }
+        Self(Name::Path(path.into_boxed_path()))
+    }
+
+    /// The address of this name in the abstract namespace, without the zero byte before it.
+    ///
+    /// Such names exist on Linux only; elsewhere the address cannot be used.
+    pub fn from_abstract_name(name: impl AsRef<[u8]>) -> Self {
+        Self(Name::Abstract(name.as_ref().into()))
+    }
+
+    /// The address of a socket that was not bound.
+    pub fn unnamed() -> Self {
+        Self(Name::Unnamed)
+    }
+
+    /// The path, if the address has one.
+    pub fn as_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Name::Path(path) => Some(path),
+            Name::Unnamed | Name::Abstract(_) => None,
+        }
+    }
+
+    /// The name in the abstract namespace, if the address is one: any bytes, zeros too.
+    pub fn as_abstract_name(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Name::Abstract(name) => Some(name),
+            Name::Unnamed | Name::Path(_) => None,
+        }
+    }
+
+    /// Whether the socket has no address.
+    pub fn is_unnamed(&self) -> bool {
+        self.0 == Name::Unnamed
+    }
+
+    /// Converts to the standard library's type, which is what sockets are bound and connected with.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the path or the name is too long or the path contains a zero byte,
+    /// `Unsupported` for an abstract name on a system without them.
+    pub fn to_std(&self) -> io::Result<StdUnixAddress> {
+        match &self.0 {
+            Name::Unnamed => StdUnixAddress::from_pathname(""),
+            Name::Path(path) => StdUnixAddress::from_pathname(path),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Name::Abstract(name) => StdUnixAddress::from_abstract_name(name),
+            #[cfg(not(any(target_os = "linux", target_os = "android")))]
+            Name::Abstract(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "abstract names of Unix sockets exist on Linux only",
+            )),
+        }
+    }
+
+    fn from_rustix(address: &SocketAddrUnix) -> Self {
+        // `path_bytes` sometimes has the zero byte at its end.
+        let path = address.path_bytes().and_then(|path| path.split(|&byte| byte == 0).next());
+        if let Some(path) = path {
+            return Self::from_path(OsStr::from_bytes(path));
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(name) = address.abstract_name() {
+            return Self::from_abstract_name(name);
+        }
+        Self::unnamed()
+    }
+}
+
+impl fmt::Display for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Name::Unnamed => f.write_str("unix:(unnamed)"),
+            Name::Path(path) => {
+                f.write_str("unix:")?;
+                write_on_one_line(f, path.as_os_str().as_bytes())
+            }
+            Name::Abstract(name) => {
+                f.write_str("unix:@")?;
+                write_on_one_line(f, name)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<StdUnixAddress> for UnixAddress {
+    fn from(address: StdUnixAddress) -> Self {
+        Self::from(&address)
+    }
+}
+
+impl From<&StdUnixAddress> for UnixAddress {
+    fn from(address: &StdUnixAddress) -> Self {
+        if let Some(path) = address.as_pathname() {
+            return Self::from_path(path);
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(name) = address.as_abstract_name() {
+            return Self::from_abstract_name(name);
+        }
+        Self::unnamed()
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name {
+    Unnamed,
+    Path(Box<Path>),
+    Abstract(Box<[u8]>),
+}
+
+/// The size of `sun_path` in `sockaddr_un`, or less.
+const SUN_PATH_LEN: u32 =
+    if cfg!(any(target_os = "linux", target_os = "android")) { 108 } else { 104 };
+
+/// A peer chooses its path, and must not forge lines of a log with it.
+fn write_on_one_line(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        write!(f, "{}", chunk.invalid().escape_ascii())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

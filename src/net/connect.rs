@@ -1,0 +1,159 @@
+//! From what to connect to, to a running connection.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::connection_builder::To;
+use super::happy_eyeballs::interleave;
+use super::race::{Connecting, RaceFuture};
+use crate::driver::{Driver, Socket, os};
+use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
+use crate::event_loop::{Core, EventLoop, Tenant};
+use crate::protocol::{Protocol, TimeoutKind};
+use crate::transport::{
+    Connection, Key, Readiness, SocketOptions, Stream, StreamOptions, TransportHandle,
+};
+
+/// How a connection is to be made.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) local: Vec<SocketAddr>,
+    pub(super) delay: Option<Duration>,
+    pub(super) first_family_count: usize,
+}
+
+/// A connected socket in a slot of its own.
+pub(super) struct Opened {
+    pub(super) core: Rc<Core>,
+    pub(super) key: Key,
+    pub(super) socket: Option<Socket>,
+    /// What its readiness was so far: it is told only once.
+    pub(super) readiness: Readiness,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            self.core.driver.deregister(&socket);
+            self.core.free_slot(self.key);
+        }
+    }
+}
+
+/// Connects, within the time that is given for it.
+pub(super) async fn open(
+    core: &Rc<Core>,
+    to: To,
+    plan: Plan,
+    timeout: Option<Duration>,
+    options: &SocketOptions,
+) -> Result<Opened, Error> {
+    let mut attempts = Vec::new();
+    let outcome = {
+        let mut connecting = pin!(connect(core, to, plan, options, &mut attempts));
+        let mut deadline =
+            timeout.map(|timeout| EventLoop::from_core(Rc::clone(core)).sleep(timeout));
+        poll_fn(|context| {
+            if let Poll::Ready(outcome) = connecting.as_mut().poll(context) {
+                return Poll::Ready(Some(outcome));
+            }
+            match &mut deadline {
+                Some(deadline) => pin!(deadline).poll(context).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    };
+    match outcome {
+        Some(outcome) => outcome,
+        None => Err(Error::with_source(
+            Kind::Timeout(TimeoutKind::Connect),
+            TimeoutKind::Connect.text(),
+            ConnectAttempts(attempts),
+        )),
+    }
+}
+
+async fn connect(
+    core: &Rc<Core>,
+    to: To,
+    plan: Plan,
+    options: &SocketOptions,
+    attempts: &mut Vec<ConnectAttempt>,
+) -> Result<Opened, Error> {
+    match to {
+        To::Targets(targets) => {
+            let addresses = targets.resolve(core, false).await?;
+            let addresses = with_local_address(addresses, &plan.local)?;
+            let addresses = interleave(&addresses, plan.first_family_count);
+            RaceFuture::new(core, addresses, &plan, options, attempts).await
+        }
+        To::Unix(path) => {
+            let shown = path.display().to_string();
+            let failed =
+                |error| Error::io(format!("could not connect to the Unix socket {shown}"), error);
+            let socket = core.driver.connect_unix(&path, options).map_err(failed)?;
+            Connecting::new(core, socket)?.await.map_err(failed)
+        }
+        To::Socket(socket) => {
+            if let Driver::Memory(_) = core.driver {
+                let text = "a loop in memory cannot drive the operating system's sockets";
+                return Err(Error::new(Kind::Unsupported, text));
+            }
+            let adopt = |error| Error::io("the socket cannot be used as a connection", error);
+            let socket = Socket::Os(os::OsSocket::adopt(socket).map_err(adopt)?);
+            socket.apply(options).map_err(adopt)?;
+            Ok(register(core, socket)?)
+        }
+    }
+}
+
+/// Gives a socket a slot and has its readiness reported.
+fn register(core: &Rc<Core>, socket: Socket) -> Result<Opened, Error> {
+    let key = core.reserve_slot()?;
+    if let Err(error) = core.driver.register(&socket, key, &core.signals) {
+        core.free_slot(key);
+        return Err(Error::io("the socket could not be registered with the poll", error));
+    }
+    Ok(Opened { core: Rc::clone(core), key, socket: Some(socket), readiness: Readiness::NONE })
+}
+
+/// Leaves the addresses that can be connected to from one of the local addresses.
+fn with_local_address(
+    mut addresses: Vec<SocketAddr>,
+    local: &[SocketAddr],
+) -> Result<Vec<SocketAddr>, Error> {
+    if local.is_empty() {
+        return Ok(addresses);
+    }
+    addresses.retain(|address| local.iter().any(|local| local.is_ipv4() == address.is_ipv4()));
+    if addresses.is_empty() {
+        return Err(Error::invalid("no local address has the family of a remote address"));
+    }
+    Ok(addresses)
+}
+
+/// Makes the protocol, and the stream in the socket's slot; `connection_made` is called.
+pub(super) fn begin<P: Protocol>(
+    core: &Rc<Core>,
+    mut opened: Opened,
+    factory: Box<dyn FnOnce() -> P>,
+    options: &StreamOptions,
+) -> Result<Connection<P>, Error> {
+    core.check_open()?;
+    let protocol = catch_unwind(AssertUnwindSafe(factory))
+        .map_err(|panic| Error::from_panic(&*panic))?;
+    let Some(socket) = opened.socket.take() else {
+        return Err(Error::bare(Kind::Closed));
+    };
+    let stream = Stream::new(opened.key, socket, Box::new(protocol), options, None, None);
+    stream.note_before_start(opened.readiness);
+    core.fill_slot(opened.key, Tenant::Stream(Rc::clone(&stream)));
+    stream.begin(core);
+    Ok(Connection::new(TransportHandle::new(Rc::clone(core), opened.key)))
+}

@@ -1,0 +1,195 @@
+//! `create_connection` and its options.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::connect::{self, Plan};
+use super::happy_eyeballs::DEFAULT_ATTEMPT_DELAY;
+use super::stream_settings::stream_settings;
+use super::targets::Targets;
+use crate::event_loop::{Core, EventLoop};
+use crate::protocol::{Protocol, TimeoutKind};
+use crate::task::{LoopFuture, operation};
+use crate::transport::{Connection, Keepalive, SocketOptions, StreamOptions};
+
+/// How long resolving and connecting may take together, unless set.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection to be made: what [`EventLoop::create_connection`] and its kin return.
+///
+/// Await it, or [`start`](Self::start) it. Nothing happens before.
+#[must_use = "nothing is connected before it is awaited or started"]
+pub struct ConnectionBuilder<P> {
+    core: Rc<Core>,
+    factory: Box<dyn FnOnce() -> P>,
+    to: To,
+    plan: Plan,
+    timeout: Option<Duration>,
+    socket_options: SocketOptions,
+    stream_options: StreamOptions,
+}
+
+/// What to connect to.
+pub(super) enum To {
+    Targets(Targets),
+    Unix(PathBuf),
+    /// A socket from elsewhere, connected already.
+    Socket(OwnedFd),
+}
+
+impl EventLoop {
+    /// Connects to an address and runs the protocol that `factory` makes on the connection.
+    ///
+    /// `to` is anything [`Targets`] are made from: `"localhost:7000"`, a `SocketAddr`, a list. Names
+    /// are resolved off the loop's thread, and all addresses are tried as RFC 8305 (happy eyeballs)
+    /// says, 250 ms apart. The future completes after `connection_made`.
+    ///
+    /// ```no_run
+    /// # use wharf::{EventLoop, Protocol, Result, Transport};
+    /// # struct Client;
+    /// # impl Protocol for Client {
+    /// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result { Ok(()) }
+    /// # }
+    /// # async fn connect(event_loop: EventLoop) -> Result {
+    /// let connection = event_loop.create_connection(|| Client, "localhost:7000").await?;
+    /// connection.with(|_client, transport| transport.write(b"hello"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`is_connect`](crate::Error::is_connect) when no address could be connected to, with every
+    /// [attempt](crate::Error::attempts); [`is_timeout`](crate::Error::is_timeout) after 30 s
+    /// (see [`ConnectionBuilder::timeout`]); [`is_invalid`](crate::Error::is_invalid) for what is
+    /// no address; the resolver's errors; a panic of the factory.
+    pub fn create_connection<P: Protocol>(
+        &self,
+        factory: impl FnOnce() -> P + 'static,
+        to: impl Into<Targets>,
+    ) -> ConnectionBuilder<P> {
+        self.connection(factory, To::Targets(to.into()), StreamOptions::for_client())
+    }
+
+    /// Connects to a Unix socket; on Linux a path that begins with a zero byte is an abstract name.
+    ///
+    /// See [`create_connection`](Self::create_connection).
+    pub fn create_unix_connection<P: Protocol>(
+        &self,
+        factory: impl FnOnce() -> P + 'static,
+        path: impl AsRef<Path>,
+    ) -> ConnectionBuilder<P> {
+        let to = To::Unix(path.as_ref().to_owned());
+        self.connection(factory, to, StreamOptions::for_client())
+    }
+
+    /// Takes a connected stream socket (TCP or Unix) as the client's end of a connection.
+    ///
+    /// The socket is owned from here on, and closed if anything fails.
+    pub fn create_connection_on<P: Protocol>(
+        &self,
+        factory: impl FnOnce() -> P + 'static,
+        socket: impl Into<OwnedFd>,
+    ) -> ConnectionBuilder<P> {
+        let to = To::Socket(socket.into());
+        self.connection(factory, to, StreamOptions::for_client())
+    }
+
+    /// Takes a stream socket that was accepted elsewhere as the server's end of a connection.
+    ///
+    /// As [`create_connection_on`](Self::create_connection_on), with a server's defaults.
+    pub fn connect_accepted_socket<P: Protocol>(
+        &self,
+        factory: impl FnOnce() -> P + 'static,
+        socket: impl Into<OwnedFd>,
+    ) -> ConnectionBuilder<P> {
+        let to = To::Socket(socket.into());
+        self.connection(factory, to, StreamOptions::for_server())
+    }
+
+    fn connection<P: Protocol>(
+        &self,
+        factory: impl FnOnce() -> P + 'static,
+        to: To,
+        stream_options: StreamOptions,
+    ) -> ConnectionBuilder<P> {
+        ConnectionBuilder {
+            core: Rc::clone(self.core()),
+            factory: Box::new(factory),
+            to,
+            plan: Plan {
+                local: Vec::new(),
+                delay: Some(DEFAULT_ATTEMPT_DELAY),
+                first_family_count: 1,
+            },
+            timeout: Some(CONNECT_TIMEOUT),
+            socket_options: SocketOptions::default(),
+            stream_options,
+        }
+    }
+}
+
+impl<P: Protocol> ConnectionBuilder<P> {
+    /// How long to wait for an address to answer before the next one is tried beside it. 250 ms by
+    /// default, at least 10 ms; `None` tries strictly one after the other.
+    pub fn happy_eyeballs_delay(mut self, delay: Option<Duration>) -> Self {
+        self.plan.delay = delay;
+        self
+    }
+
+    /// How many addresses of the first family are tried before the families take turns. 1 by
+    /// default; 0 keeps the resolver's order.
+    pub fn interleave(mut self, first_family_count: usize) -> Self {
+        self.plan.first_family_count = first_family_count;
+        self
+    }
+
+    /// The local address to connect from. Given several times: the first of the remote address's
+    /// family is taken, and remote addresses of a family that has none are not tried.
+    pub fn local_address(mut self, address: SocketAddr) -> Self {
+        self.plan.local.push(address);
+        self
+    }
+
+    /// How long resolving and connecting may take together. 30 s by default; `None`: no limit.
+    pub fn timeout(mut self, after: Option<Duration>) -> Self {
+        self.timeout = after;
+        self
+    }
+
+    stream_settings!();
+
+    /// Begins to connect. Dropping the future that is returned gives up (see [`LoopFuture`]).
+    pub fn start(self) -> LoopFuture<Connection<P>> {
+        let Self { core, factory, to, plan, timeout, socket_options, stream_options } = self;
+        let own = Rc::clone(&core);
+        operation(&core, async move {
+            let core = own;
+            let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
+            connect::begin(&core, opened, factory, &stream_options)
+        })
+    }
+}
+
+impl<P: Protocol> IntoFuture for ConnectionBuilder<P> {
+    type Output = Result<Connection<P>, crate::Error>;
+    type IntoFuture = LoopFuture<Connection<P>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.start()
+    }
+}
+
+impl<P> fmt::Debug for ConnectionBuilder<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ConnectionBuilder")
+            .field("socket_options", &self.socket_options)
+            .field("stream_options", &self.stream_options)
+            .finish_non_exhaustive()
+    }
+}

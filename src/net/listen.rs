@@ -1,0 +1,156 @@
+//! Binding what a server listens on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::targets::Targets;
+use super::unix_path::{BoundPath, remove_stale};
+use crate::driver::{Driver, Listener, os};
+use crate::error::{Error, Kind};
+use crate::event_loop::Core;
+use crate::transport::SocketOptions;
+
+/// How often one port is looked for that is free on every address.
+const PORT_TRIES: usize = 16;
+
+/// What to listen on.
+pub(super) enum On {
+    Targets(Targets),
+    Unix(PathBuf),
+    Listeners(Vec<OwnedFd>),
+}
+
+/// Listeners, and the paths that are to be removed with them.
+pub(super) struct Bound {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) path: Option<BoundPath>,
+}
+
+/// Binds everything, or nothing.
+pub(super) async fn bind(
+    core: &Rc<Core>,
+    on: On,
+    listen: &os::ListenOptions,
+    options: &SocketOptions,
+    cleanup_socket: bool,
+) -> Result<Bound, Error> {
+    match on {
+        On::Targets(targets) => {
+            let addresses = targets.resolve(core, true).await?;
+            let listeners = bind_addresses(core, &addresses, listen, options)?;
+            Ok(Bound { listeners, path: None })
+        }
+        On::Unix(path) => {
+            if let Driver::Os(_) = core.driver {
+                remove_stale(&path);
+            }
+            let listener = bind_unix(core, &path, listen, options)
+                .map_err(|error| bind_failed(&path.display().to_string(), error))?;
+            let bound = if cleanup_socket { BoundPath::note(&path) } else { None };
+            Ok(Bound { listeners: vec![listener], path: bound })
+        }
+        On::Listeners(listeners) => {
+            if let Driver::Memory(_) = core.driver {
+                let text = "a loop in memory cannot drive the operating system's sockets";
+                return Err(Error::new(Kind::Unsupported, text));
+            }
+            let adopt = |error| Error::io("the socket cannot be listened on", error);
+            let listeners: io::Result<Vec<_>> = listeners
+                .into_iter()
+                .map(|listener| os::OsListener::adopt(listener).map(Listener::Os))
+                .collect();
+            Ok(Bound { listeners: listeners.map_err(adopt)?, path: None })
+        }
+    }
+}
+
+/// One listener for each address. Port 0 is one free port for all of them where there is one.
+fn bind_addresses(
+    core: &Rc<Core>,
+    addresses: &[SocketAddr],
+    listen: &os::ListenOptions,
+    options: &SocketOptions,
+) -> Result<Vec<Listener>, Error> {
+    let any_port = addresses.iter().filter(|address| address.port() == 0).count();
+    for _ in 0..if any_port > 1 { PORT_TRIES } else { 1 } {
+        match bind_once(core, addresses, listen, options, any_port > 1) {
+            Err(error) if any_port > 1 && error.io_kind() == Some(io::ErrorKind::AddrInUse) => {}
+            outcome => return outcome,
+        }
+    }
+    bind_once(core, addresses, listen, options, false)
+}
+
+fn bind_once(
+    core: &Rc<Core>,
+    addresses: &[SocketAddr],
+    listen: &os::ListenOptions,
+    options: &SocketOptions,
+    same_port: bool,
+) -> Result<Vec<Listener>, Error> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    let mut unavailable = None;
+    let mut port = 0;
+    for address in addresses {
+        let mut address = *address;
+        if same_port && address.port() == 0 {
+            address.set_port(port);
+        }
+        match bind_one(core, address, listen, options) {
+            Ok(listener) => {
+                port = listener.local_address().and_then(|local| local.port()).unwrap_or(0);
+                listeners.push(listener);
+            }
+            // A family or an address that this machine does not have is left out.
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrNotAvailable
+                    || error.raw_os_error()
+                        == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
+            {
+                unavailable = Some((address, error));
+            }
+            Err(error) => return Err(bind_failed(&address.to_string(), error)),
+        }
+    }
+    match unavailable {
+        Some((address, error)) if listeners.is_empty() => {
+            Err(bind_failed(&address.to_string(), error))
+        }
+        _ => Ok(listeners),
+    }
+}
+
+fn bind_one(
+    core: &Rc<Core>,
+    address: SocketAddr,
+    listen: &os::ListenOptions,
+    options: &SocketOptions,
+) -> io::Result<Listener> {
+    match &core.driver {
+        Driver::Os(_) => os::listen(address, listen, options).map(Listener::Os),
+        Driver::Memory(driver) => {
+            driver.network().listen(address, listen.backlog).map(Listener::Memory)
+        }
+    }
+}
+
+fn bind_unix(
+    core: &Rc<Core>,
+    path: &Path,
+    listen: &os::ListenOptions,
+    options: &SocketOptions,
+) -> io::Result<Listener> {
+    match &core.driver {
+        Driver::Os(_) => os::listen_unix(path, listen, options).map(Listener::Os),
+        Driver::Memory(driver) => {
+            driver.network().listen_unix(path, listen.backlog).map(Listener::Memory)
+        }
+    }
+}
+
+fn bind_failed(address: &str, error: io::Error) -> Error {
+    Error::io(format!("could not listen on {address}"), error)
+}

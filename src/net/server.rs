@@ -1,0 +1,344 @@
+//! A server: its listeners, its connections, its end.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::accept::Accepting;
+use super::server_builder::Settings;
+use super::unix_path::BoundPath;
+use super::Address;
+use crate::driver::Listener;
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::{Core, EventLoop, Exception, Tenant};
+use crate::protocol::Protocol;
+use crate::task::{LoopFuture, Promise, future};
+use crate::transport::{Info, SocketOptions, Stream, StreamOptions};
+
+/// A server: a handle to its listeners and its connections.
+///
+/// Cheap to clone. Dropping it does not close the server: the loop keeps it.
+#[derive(Clone)]
+pub struct Server {
+    core: Rc<Core>,
+    shared: Rc<ServerCore>,
+}
+
+impl Server {
+    pub(super) fn new(core: Rc<Core>, shared: Rc<ServerCore>) -> Self {
+        Self { core, shared }
+    }
+
+    /// The addresses that are listened on; empty once the server is closed. asyncio's `sockets`.
+    pub fn addresses(&self) -> Vec<Address> {
+        let listeners = self.shared.listeners.borrow();
+        listeners.iter().filter_map(|listener| listener.local_address()).collect()
+    }
+
+    /// Whether connections are accepted.
+    pub fn is_serving(&self) -> bool {
+        self.shared.serving.get() && !self.is_closed()
+    }
+
+    /// Whether the server is closed: nothing is listened on any more.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.get()
+    }
+
+    /// The connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.get()
+    }
+
+    /// Begins to accept, where the server was made without. Later calls change nothing.
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed).
+    pub fn start_serving(&self) -> Result<(), Error> {
+        self.check_open()?;
+        if !self.shared.serving.replace(true) {
+            self.shared.accept_soon(&self.core);
+        }
+        Ok(())
+    }
+
+    /// Serves until the server is closed. It accepts from now on, if it did not.
+    ///
+    /// Cancelling the future closes the server. It does not wait for connections to end; that is
+    /// what [`shutdown`](Self::shutdown) is for.
+    ///
+    /// # Errors
+    /// The future fails with [`is_closed`](Error::is_closed) when the server is closed already,
+    /// and with [`is_invalid`](Error::is_invalid) when it is being served already.
+    pub fn serve_forever(&self) -> LoopFuture<()> {
+        let (promise, served) = future(&self.core);
+        if let Err(error) = self.start_serving() {
+            promise.set(Err(error));
+        } else if self.shared.forever.borrow().as_ref().is_some_and(|other| !other.is_cancelled()) {
+            promise.set(Err(Error::invalid("the server is served for ever already")));
+        } else {
+            let server = self.clone();
+            promise.on_cancel(move || server.close());
+            let former = self.shared.forever.borrow_mut().replace(promise);
+            drop(former);
+        }
+        served
+    }
+
+    /// Stops listening at once: new connects are refused. Open connections stay. Later calls
+    /// change nothing.
+    pub fn close(&self) {
+        self.shared.close(&self.core);
+    }
+
+    /// Closes every open connection gracefully: what is written is sent first.
+    pub fn close_clients(&self) {
+        for stream in self.clients() {
+            stream.close(&self.core);
+        }
+    }
+
+    /// Aborts every open connection: what is not sent is dropped. How many they were.
+    pub fn abort_clients(&self) -> usize {
+        let clients = self.clients();
+        for stream in &clients {
+            stream.abort(&self.core);
+        }
+        clients.len()
+    }
+
+    /// Waits until the server is closed and all its connections are gone.
+    ///
+    /// It waits as long as that takes; [`shutdown`](Self::shutdown) has a deadline.
+    pub fn wait_closed(&self) -> LoopFuture<()> {
+        let (promise, gone) = future(&self.core);
+        if self.shared.is_over() {
+            promise.set(Ok(()));
+        } else {
+            self.shared.waiting.borrow_mut().push(promise);
+        }
+        gone
+    }
+
+    /// Brings the server to its end, within `grace`: stops listening, tells every protocol (see
+    /// [`Protocol::shutting_down`], which closes gracefully by default), waits for the connections
+    /// to end, and aborts those that are left at the deadline.
+    ///
+    /// Completes with the number of connections that had to be aborted.
+    pub fn shutdown(&self, grace: Duration) -> LoopFuture<usize> {
+        self.close();
+        let event_loop = EventLoop::from_core(Rc::clone(&self.core));
+        for stream in self.clients() {
+            // From the ready list: this may be called inside one of their callbacks.
+            let core = Rc::clone(&self.core);
+            event_loop.call_soon(move || stream.ask_to_shut_down(&core));
+        }
+        let server = self.clone();
+        let aborted = Rc::new(Cell::new(0));
+        let count = Rc::clone(&aborted);
+        let deadline = event_loop.call_later(grace, move || count.set(server.abort_clients()));
+        let (promise, ended) = future(&self.core);
+        let gone = self.wait_closed();
+        gone.add_done_callback(move |outcome| {
+            deadline.cancel();
+            promise.set(match outcome {
+                Ok(()) => Ok(aborted.get()),
+                Err(_) => Err(Error::bare(Kind::Cancelled)),
+            });
+        });
+        gone.detach();
+        ended
+    }
+
+    /// The loop that the server runs on.
+    pub fn event_loop(&self) -> EventLoop {
+        EventLoop::from_core(Rc::clone(&self.core))
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Err(Error::new(Kind::Closed, "the server is closed"));
+        }
+        Ok(())
+    }
+
+    fn clients(&self) -> Vec<Rc<Stream>> {
+        let slots = self.core.slots.borrow();
+        slots
+            .tenants()
+            .filter_map(|tenant| match tenant {
+                Tenant::Stream(stream) if stream.belongs_to(&self.shared) && !stream.is_lost() => {
+                    Some(Rc::clone(stream))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Server")
+            .field("addresses", &self.addresses())
+            .field("is_serving", &self.is_serving())
+            .field("connections", &self.connections())
+            .finish()
+    }
+}
+
+/// What makes the protocols.
+pub(super) enum Factory {
+    Plain(Box<dyn FnMut() -> Box<dyn Protocol>>),
+    WithInfo(Box<dyn FnMut(&Info) -> Result<Box<dyn Protocol>>>),
+}
+
+pub(super) type AcceptErrorHandler = Box<dyn FnMut(&Error)>;
+
+/// The state of a server, shared by its handles, its listeners and its connections.
+pub(crate) struct ServerCore {
+    /// Taken out while it runs: it is the user's code.
+    pub(super) factory: Cell<Option<Factory>>,
+    pub(super) settings: ServerSettings,
+    pub(super) socket_options: SocketOptions,
+    pub(super) stream_options: StreamOptions,
+    pub(super) serving: Cell<bool>,
+    pub(super) connections: Cell<usize>,
+    listeners: RefCell<Vec<Rc<Accepting>>>,
+    path: Cell<Option<BoundPath>>,
+    closed: Cell<bool>,
+    forever: RefCell<Option<Promise<()>>>,
+    waiting: RefCell<Vec<Promise<()>>>,
+    on_accept_error: Cell<Option<AcceptErrorHandler>>,
+    /// When the last accept error was reported by default, and how many were not since.
+    reported: Cell<(Option<u64>, u64)>,
+}
+
+pub(super) struct ServerSettings {
+    pub(super) max_connections: usize,
+    pub(super) accepts_per_turn: u32,
+}
+
+/// The least time between two accept errors that are reported by default, in nanoseconds.
+const REPORT_INTERVAL: u64 = 1_000_000_000;
+
+impl ServerCore {
+    pub(super) fn new(
+        factory: Factory,
+        settings: Settings,
+        socket_options: SocketOptions,
+        stream_options: StreamOptions,
+        path: Option<BoundPath>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            factory: Cell::new(Some(factory)),
+            settings: ServerSettings {
+                max_connections: settings.max_connections.unwrap_or(usize::MAX),
+                accepts_per_turn: settings.accepts_per_turn,
+            },
+            socket_options,
+            stream_options,
+            serving: Cell::new(false),
+            connections: Cell::new(0),
+            listeners: RefCell::default(),
+            path: Cell::new(path),
+            closed: Cell::new(false),
+            forever: RefCell::default(),
+            waiting: RefCell::default(),
+            on_accept_error: Cell::new(settings.on_accept_error),
+            reported: Cell::new((None, 0)),
+        })
+    }
+
+    pub(super) fn listen(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        listeners: Vec<Listener>,
+    ) -> Result<(), Error> {
+        for listener in listeners {
+            match Accepting::register(core, self, listener) {
+                Ok(accepting) => self.listeners.borrow_mut().push(accepting),
+                Err(error) => {
+                    self.close(core);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn may_accept(&self) -> bool {
+        self.serving.get()
+            && !self.closed.get()
+            && self.connections.get() < self.settings.max_connections
+    }
+
+    pub(super) fn accept_soon(&self, core: &Core) {
+        let listeners = self.listeners.borrow().clone();
+        for listener in listeners {
+            listener.enqueue_if_ready(core);
+        }
+    }
+
+    pub(crate) fn client_is_gone(&self, core: &Core) {
+        let before = self.connections.get();
+        self.connections.set(before - 1);
+        if before == self.settings.max_connections {
+            self.accept_soon(core);
+        }
+        self.tell_if_over();
+    }
+
+    pub(super) fn close(&self, core: &Rc<Core>) {
+        if self.closed.replace(true) {
+            return;
+        }
+        let listeners = std::mem::take(&mut *self.listeners.borrow_mut());
+        for listener in listeners {
+            listener.let_go(core);
+        }
+        drop(self.path.take());
+        let forever = self.forever.borrow_mut().take();
+        if let Some(forever) = forever {
+            forever.set(Ok(()));
+        }
+        self.tell_if_over();
+    }
+
+    fn is_over(&self) -> bool {
+        self.closed.get() && self.connections.get() == 0
+    }
+
+    fn tell_if_over(&self) {
+        if self.is_over() {
+            let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+            for promise in waiting {
+                promise.set(Ok(()));
+            }
+            // Nothing is made any more: what the factory holds is let go of.
+            drop(self.factory.take());
+        }
+    }
+
+    /// An incoming connection came to nothing.
+    pub(super) fn accept_failed(&self, core: &Core, error: &Error) {
+        if let Some(mut handler) = self.on_accept_error.take() {
+            core.run_caught("the accept error handler failed", || handler(error));
+            self.on_accept_error.set(Some(handler));
+            return;
+        }
+        let now = core.tick_time();
+        let (last, held_back) = self.reported.get();
+        if last.is_some_and(|last| now < last.saturating_add(REPORT_INTERVAL)) {
+            self.reported.set((last, held_back + 1));
+            return;
+        }
+        self.reported.set((Some(now), 0));
+        let message = match held_back {
+            0 => "an incoming connection failed".to_owned(),
+            _ => format!("an incoming connection failed (and {held_back} before, not reported)"),
+        };
+        core.report(&Exception::new(&message, Some(error), None));
+    }
+}

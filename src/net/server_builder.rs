@@ -1,0 +1,243 @@
+//! `create_server` and its options.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::listen::{self, On};
+use super::server::{AcceptErrorHandler, Factory, Server, ServerCore};
+use super::stream_settings::stream_settings;
+use super::targets::Targets;
+use crate::driver::os::ListenOptions;
+use crate::error::{Error, Result};
+use crate::event_loop::{Core, EventLoop};
+use crate::protocol::{Protocol, TimeoutKind};
+use crate::task::{LoopFuture, operation};
+use crate::transport::{Info, Keepalive, SocketOptions, StreamOptions};
+
+/// A server to be made: what [`EventLoop::create_server`] and its kin return.
+///
+/// Await it, or [`start`](Self::start) it. Nothing is bound before.
+#[must_use = "nothing is listened on before it is awaited or started"]
+pub struct ServerBuilder {
+    core: Rc<Core>,
+    on: On,
+    factory: Factory,
+    listen: ListenOptions,
+    start_serving: bool,
+    cleanup_socket: bool,
+    settings: Settings,
+    socket_options: SocketOptions,
+    stream_options: StreamOptions,
+}
+
+/// What a running server goes by.
+pub(super) struct Settings {
+    pub(super) max_connections: Option<usize>,
+    pub(super) accepts_per_turn: u32,
+    pub(super) on_accept_error: Option<AcceptErrorHandler>,
+}
+
+impl EventLoop {
+    /// Listens on `to` and runs a protocol that `factory` makes on each connection.
+    ///
+    /// `to` is anything [`Targets`] are made from: `"127.0.0.1:7000"`, `":7000"` for all
+    /// interfaces, a `SocketAddr`, a list. Every address gets its own listener; port 0 is a free
+    /// port, one for all of them where possible. When the future completes the server accepts.
+    ///
+    /// ```
+    /// use wharf::{EventLoop, Protocol, Result, Transport};
+    ///
+    /// struct Echo;
+    ///
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+    ///         transport.write(data);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// fn main() -> Result {
+    ///     EventLoop::new()?.run(async |event_loop| {
+    ///         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+    ///         println!("listening on {}", server.addresses()[0]);
+    ///         server.close();
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) for what is no address; what the operating system says to
+    /// binding, with the address; the resolver's errors.
+    pub fn create_server<P: Protocol>(
+        &self,
+        mut factory: impl FnMut() -> P + 'static,
+        to: impl Into<Targets>,
+    ) -> ServerBuilder {
+        let factory = Factory::Plain(Box::new(move || Box::new(factory())));
+        self.server(factory, On::Targets(to.into()))
+    }
+
+    /// As [`create_server`](Self::create_server), with a factory that is told who connects, and
+    /// refuses the connection with an `Err` (which goes to the accept error handler).
+    pub fn create_server_with<P: Protocol>(
+        &self,
+        mut factory: impl FnMut(&Info) -> Result<P> + 'static,
+        to: impl Into<Targets>,
+    ) -> ServerBuilder {
+        let factory =
+            Factory::WithInfo(Box::new(move |info| factory(info).map(|made| Box::new(made) as _)));
+        self.server(factory, On::Targets(to.into()))
+    }
+
+    /// Listens on a Unix socket.
+    ///
+    /// A socket at `path` that nobody listens on any more is removed first; anything else there is
+    /// an error. The path is removed when the server closes, if it still is this server's. On Linux
+    /// a path that begins with a zero byte is an abstract name.
+    pub fn create_unix_server<P: Protocol>(
+        &self,
+        mut factory: impl FnMut() -> P + 'static,
+        path: impl AsRef<Path>,
+    ) -> ServerBuilder {
+        let factory = Factory::Plain(Box::new(move || Box::new(factory())));
+        self.server(factory, On::Unix(path.as_ref().to_owned()))
+    }
+
+    /// Serves on sockets that listen already: a `TcpListener`, or those of
+    /// [`inherited_listeners`](crate::inherited_listeners). They are owned from here on.
+    pub fn create_server_on<P: Protocol, L: Into<OwnedFd>>(
+        &self,
+        mut factory: impl FnMut() -> P + 'static,
+        listeners: impl IntoIterator<Item = L>,
+    ) -> ServerBuilder {
+        let factory = Factory::Plain(Box::new(move || Box::new(factory())));
+        let listeners = listeners.into_iter().map(Into::into).collect();
+        self.server(factory, On::Listeners(listeners))
+    }
+
+    fn server(&self, factory: Factory, on: On) -> ServerBuilder {
+        ServerBuilder {
+            core: Rc::clone(self.core()),
+            on,
+            factory,
+            listen: ListenOptions { backlog: 1024, reuse_address: true, reuse_port: false },
+            start_serving: true,
+            cleanup_socket: true,
+            settings: Settings {
+                max_connections: None,
+                accepts_per_turn: 16,
+                on_accept_error: None,
+            },
+            socket_options: SocketOptions::default(),
+            stream_options: StreamOptions::for_server(),
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// How many connections the operating system keeps waiting to be accepted. 1024 by default,
+    /// and no more than the system allows.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.listen.backlog = connections;
+        self
+    }
+
+    /// Whether an address may be bound that connections of a former server still occupy
+    /// (`SO_REUSEADDR`). On by default.
+    pub fn reuse_address(mut self, on: bool) -> Self {
+        self.listen.reuse_address = on;
+        self
+    }
+
+    /// Whether several sockets may be bound to the address, among which the operating system
+    /// spreads connections (`SO_REUSEPORT`). Off by default.
+    pub fn reuse_port(mut self, on: bool) -> Self {
+        self.listen.reuse_port = on;
+        self
+    }
+
+    /// Whether to accept at once (the default), or only after
+    /// [`Server::start_serving`].
+    pub fn start_serving(mut self, on: bool) -> Self {
+        self.start_serving = on;
+        self
+    }
+
+    /// Whether the path of a Unix server is removed when it closes. On by default.
+    pub fn cleanup_socket(mut self, on: bool) -> Self {
+        self.cleanup_socket = on;
+        self
+    }
+
+    /// The most connections at a time; further ones wait in the backlog. No limit by default.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.settings.max_connections = Some(connections.max(1));
+        self
+    }
+
+    /// The most connections accepted before others have their turn. 16 by default.
+    pub fn accepts_per_turn(mut self, connections: u32) -> Self {
+        self.settings.accepts_per_turn = connections.max(1);
+        self
+    }
+
+    /// Has `handler` told of every incoming connection that came to nothing: accepting failed, the
+    /// factory failed, the system is out of descriptors.
+    ///
+    /// By default they go to the loop's exception handler, at most one a second and server.
+    pub fn on_accept_error(mut self, handler: impl FnMut(&Error) + 'static) -> Self {
+        self.settings.on_accept_error = Some(Box::new(handler));
+        self
+    }
+
+    stream_settings!();
+
+    /// Begins to resolve and bind. Dropping the future that is returned gives up (see
+    /// [`LoopFuture`]).
+    pub fn start(self) -> LoopFuture<Server> {
+        let core = Rc::clone(&self.core);
+        operation(&core, async move {
+            let Self { core, on, factory, listen, socket_options, cleanup_socket, .. } = self;
+            let bound = listen::bind(&core, on, &listen, &socket_options, cleanup_socket).await?;
+            core.check_open()?;
+            let shared = ServerCore::new(
+                factory,
+                self.settings,
+                socket_options,
+                self.stream_options,
+                bound.path,
+            );
+            shared.listen(&core, bound.listeners)?;
+            let server = Server::new(core, shared);
+            if self.start_serving {
+                server.start_serving()?;
+            }
+            Ok(server)
+        })
+    }
+}
+
+impl IntoFuture for ServerBuilder {
+    type Output = Result<Server, Error>;
+    type IntoFuture = LoopFuture<Server>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.start()
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ServerBuilder")
+            .field("listen", &self.listen)
+            .field("socket_options", &self.socket_options)
+            .field("stream_options", &self.stream_options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! The options that clients and servers have in common.
+
+/// Gives a builder with the fields `socket_options` and `stream_options` their methods.
+macro_rules! stream_settings {
+    () => {
+        /// Whether small writes are sent at once rather than collected by the operating system
+        /// (`TCP_NODELAY`). On by default.
+        pub fn nodelay(mut self, on: bool) -> Self {
+            self.socket_options.nodelay = on;
+            self
+        }
+
+        /// Has the operating system probe a silent peer (`SO_KEEPALIVE`).
+        pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
+            self.socket_options.keepalive = Some(keepalive);
+            self
+        }
+
+        /// The size of the operating system's send buffer, in bytes (`SO_SNDBUF`).
+        pub fn send_buffer_size(mut self, bytes: usize) -> Self {
+            self.socket_options.send_buffer_size = Some(bytes);
+            self
+        }
+
+        /// The size of the operating system's receive buffer, in bytes (`SO_RCVBUF`).
+        pub fn receive_buffer_size(mut self, bytes: usize) -> Self {
+            self.socket_options.receive_buffer_size = Some(bytes);
+            self
+        }
+
+        /// What the operating system does with unsent data when the socket is closed
+        /// (`SO_LINGER`); zero makes every close a reset.
+        pub fn linger(mut self, duration: Duration) -> Self {
+            self.socket_options.linger = Some(duration);
+            self
+        }
+
+        /// The time to live, or hop limit, of the packets sent.
+        pub fn ttl(mut self, hops: u32) -> Self {
+            self.socket_options.ttl = Some(hops);
+            self
+        }
+
+        /// The type of service, or traffic class, of the packets sent.
+        pub fn tos(mut self, tos: u32) -> Self {
+            self.socket_options.tos = Some(tos);
+            self
+        }
+
+        /// The water marks that connections start with, in bytes: writing pauses above `high` and
+        /// resumes at or below `low`. 64 KiB and 16 KiB by default; a `low` above `high` is lowered
+        /// to it.
+        pub fn write_buffer_limits(mut self, high: usize, low: usize) -> Self {
+            self.stream_options.high_water = high;
+            self.stream_options.low_water = low.min(high);
+            self
+        }
+
+        /// The write cap that connections start with; see
+        /// [`Transport::set_write_buffer_cap`](crate::Transport::set_write_buffer_cap).
+        pub fn write_buffer_cap(mut self, cap: Option<usize>) -> Self {
+            self.stream_options.write_cap = cap;
+            self
+        }
+
+        /// The deadline of the given kind that connections start with; see
+        /// [`Transport::set_timeout`](crate::Transport::set_timeout).
+        pub fn connection_timeout(mut self, kind: TimeoutKind, after: Option<Duration>) -> Self {
+            self.stream_options.set_timeout(kind, after);
+            self
+        }
+    };
+}
+
+pub(super) use stream_settings;

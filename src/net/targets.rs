@@ -1,0 +1,148 @@
+//! Where to connect to or to listen, as users write it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+
+use super::resolve::{HostPort, ParseAddressError, remove_duplicates, resolve_blocking};
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::event_loop::Core;
+use crate::task::run_in_executor;
+
+/// One place to connect to or to listen on: an address, or a host and a port.
+///
+/// Made from a `SocketAddr`, from text (`"localhost:7000"`, `"[::1]:7000"`; for servers `":7000"`
+/// is all interfaces), or from a host and a port (`("localhost", 7000)`). A text that is no address
+/// is an error when it is used.
+#[derive(Clone, Debug)]
+pub struct Target(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Address(SocketAddr),
+    Host(HostPort),
+    Invalid(ParseAddressError),
+}
+
+/// Places to connect to, in order of preference, or to listen on.
+///
+/// Made from one [`Target`] or whatever that is made from, or from a `Vec`, array or slice of them.
+#[derive(Clone, Debug)]
+pub struct Targets(Vec<Target>);
+
+impl Targets {
+    /// Every address these stand for, each once; names are looked up off the loop's thread.
+    pub(crate) async fn resolve(
+        self,
+        core: &Rc<Core>,
+        for_server: bool,
+    ) -> Result<Vec<SocketAddr>, Error> {
+        let mut addresses = Vec::new();
+        for target in self.0 {
+            match target.0 {
+                Kind::Address(address) => addresses.push(address),
+                Kind::Invalid(error) => return Err(Error::invalid(error.to_string())),
+                Kind::Host(host) => {
+                    let host = if for_server {
+                        host
+                    } else {
+                        host.require_host().map_err(|error| Error::invalid(error.to_string()))?
+                    };
+                    match host.without_resolver() {
+                        Some(known) => addresses.extend(known),
+                        None => addresses.extend(look_up(core, host).await?),
+                    }
+                }
+            }
+        }
+        remove_duplicates(&mut addresses);
+        if addresses.is_empty() {
+            return Err(Error::invalid("no address was given"));
+        }
+        Ok(addresses)
+    }
+}
+
+async fn look_up(core: &Rc<Core>, host: HostPort) -> Result<Vec<SocketAddr>, Error> {
+    let result: io::Result<_> = match &core.driver {
+        Driver::Memory(driver) => driver.network().resolve(&host.host, host.port),
+        Driver::Os(_) => {
+            let HostPort { host, port } = host.clone();
+            run_in_executor(core, move || resolve_blocking(&host, port)).await?
+        }
+    };
+    result.map_err(|error| Error::io(format!("`{host}` could not be resolved"), error))
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        Self(Kind::Address(address))
+    }
+}
+
+impl From<&str> for Target {
+    fn from(text: &str) -> Self {
+        Self(text.parse().map_or_else(Kind::Invalid, Kind::Host))
+    }
+}
+
+impl From<String> for Target {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<&String> for Target {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<(&str, u16)> for Target {
+    fn from((host, port): (&str, u16)) -> Self {
+        Self(Kind::Host(HostPort { host: host.to_owned(), port }))
+    }
+}
+
+impl From<(String, u16)> for Target {
+    fn from((host, port): (String, u16)) -> Self {
+        Self(Kind::Host(HostPort { host, port }))
+    }
+}
+
+macro_rules! target_from_ip {
+    ($($ip:ty),*) => {$(
+        impl From<($ip, u16)> for Target {
+            fn from(address: ($ip, u16)) -> Self {
+                Self(Kind::Address(address.into()))
+            }
+        }
+    )*};
+}
+
+target_from_ip!(IpAddr, Ipv4Addr, Ipv6Addr);
+
+impl<T: Into<Target>> From<T> for Targets {
+    fn from(target: T) -> Self {
+        Self(vec![target.into()])
+    }
+}
+
+impl<T: Into<Target>> From<Vec<T>> for Targets {
+    fn from(targets: Vec<T>) -> Self {
+        Self(targets.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Target>, const N: usize> From<[T; N]> for Targets {
+    fn from(targets: [T; N]) -> Self {
+        Self(targets.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Target> + Clone> From<&[T]> for Targets {
+    fn from(targets: &[T]) -> Self {
+        Self(targets.iter().cloned().map(Into::into).collect())
+    }
+}

@@ -1,0 +1,256 @@
+//! What users implement.
+
+use std::any::Any;
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::transport::Transport;
+
+/// One end of a byte stream: the loop calls it, it answers through the transport it is lent.
+///
+/// Only [`data_received`](Self::data_received) must be written. Every connection has its own
+/// protocol value, made by the factory given to `create_connection` or `create_server`.
+///
+/// # Ordering
+/// `connection_made`, then any number of `data_received`, then at most one `eof_received`, then
+/// `connection_lost`: the first and the last exactly once. `pause_writing`, `resume_writing`,
+/// `timed_out` and `shutting_down` come anywhere between the first and the last.
+///
+/// # Re-entrancy
+/// No callback ever runs inside another. Every method of the transport only records what is asked
+/// for, or hands bytes to the operating system; what follows from it is called after the running
+/// callback has returned.
+///
+/// # Errors
+/// An `Err` (or a panic, which is caught) from any callback aborts the connection, and
+/// `connection_lost` follows with that error. Panics and errors of the application also go to the
+/// loop's exception handler; network errors and timeouts do not.
+pub trait Protocol: Any {
+    /// The connection is up. Always the first callback.
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// Bytes have arrived: at least one, in order, cut at arbitrary places.
+    ///
+    /// `data` is lent: it lies in a buffer that all connections of the loop share. What is to be
+    /// kept must be copied.
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result;
+
+    /// The peer has sent everything it will send. Called once, after all data.
+    ///
+    /// [`Eof::Close`] (the default) flushes what is written and closes; [`Eof::KeepOpen`] keeps
+    /// the write side open until `close`.
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        let _ = transport;
+        Ok(Eof::Close)
+    }
+
+    /// More than the high-water mark is waiting to be sent: the peer reads too slowly.
+    ///
+    /// By default reading is held while this connection answers its own input faster than the peer
+    /// takes it, so that a protocol without a line about back-pressure stays bounded (see
+    /// [`Transport::hold_reading`]). Strictly alternates with
+    /// [`resume_writing`](Self::resume_writing).
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        transport.hold_reading();
+        Ok(())
+    }
+
+    /// What waits to be sent has shrunk to the low-water mark or below.
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// A deadline set with [`Transport::set_timeout`] passed.
+    ///
+    /// The default fails with a timeout error, which aborts the connection. `Ok` keeps it, and the
+    /// deadline is armed again. The linger deadline always aborts, without this call.
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        let _ = transport;
+        Err(Error::timeout(kind).into())
+    }
+
+    /// The server this connection belongs to is shutting down with a deadline.
+    ///
+    /// The default closes gracefully: what is written is flushed first. A protocol that wants to
+    /// finish a request, or to say good-bye, overrides this and closes later; what is still open
+    /// at the deadline is aborted.
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        transport.close();
+        Ok(())
+    }
+
+    /// The connection is over. Always the last callback; nothing can be written any more.
+    ///
+    /// `error` is `None` after a `close`, an `abort` or the peer's orderly end; else it is what
+    /// killed the connection. An `Err` from here is reported to the exception handler.
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        let _ = (transport, error);
+        Ok(())
+    }
+
+    #[doc(hidden)]
+    fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {
+        None
+    }
+}
+
+/// What is to become of a connection whose peer has ended its side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eof {
+    /// Flush what is written, then close.
+    Close,
+    /// Keep the write side open; the protocol closes when it is done.
+    KeepOpen,
+}
+
+/// The deadlines a connection can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TimeoutKind {
+    /// Connecting, resolving included, took too long.
+    Connect,
+    /// Nothing was received and nothing could be sent for too long.
+    Idle,
+    /// What was written before `close` could not be sent in time.
+    Linger,
+    /// Data waits to be sent, and the peer took none of it for too long.
+    WriteStall,
+}
+
+impl TimeoutKind {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Connect => "connecting timed out",
+            Self::Idle => "the connection was idle for too long",
+            Self::Linger => "closing timed out before everything written was sent",
+            Self::WriteStall => "the peer took no data for too long",
+        }
+    }
+}
+
+impl fmt::Display for TimeoutKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.text())
+    }
+}
+
+/// A protocol that receives into memory of its own: asyncio's `BufferedProtocol`.
+///
+/// Bytes are read from the operating system straight into the slice that
+/// [`get_buffer`](Self::get_buffer) returns. Install it as [`Buffered`]`(x)` wherever a
+/// [`Protocol`] is expected. All other callbacks are those of [`Protocol`].
+pub trait BufferedProtocol: Any {
+    /// The connection is up. Always the first callback.
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// Where the next bytes are to be put.
+    ///
+    /// `size_hint` is the number of bytes known to be waiting, or 0 when it is not known. An empty
+    /// slice is an error that aborts the connection. It may be called without a following
+    /// [`buffer_updated`](Self::buffer_updated).
+    fn get_buffer(&mut self, transport: &dyn Transport, size_hint: usize) -> Result<&mut [u8]>;
+
+    /// The first `count` bytes of the slice (at least one) were filled.
+    fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result;
+
+    /// See [`Protocol::eof_received`].
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        let _ = transport;
+        Ok(Eof::Close)
+    }
+
+    /// See [`Protocol::pause_writing`].
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        transport.hold_reading();
+        Ok(())
+    }
+
+    /// See [`Protocol::resume_writing`].
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// See [`Protocol::timed_out`].
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        let _ = transport;
+        Err(Error::timeout(kind).into())
+    }
+
+    /// See [`Protocol::shutting_down`].
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        transport.close();
+        Ok(())
+    }
+
+    /// See [`Protocol::connection_lost`].
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        let _ = (transport, error);
+        Ok(())
+    }
+}
+
+/// Installs a [`BufferedProtocol`] where a [`Protocol`] is expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buffered<P>(pub P);
+
+impl<P: BufferedProtocol> Protocol for Buffered<P> {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.0.connection_made(transport)
+    }
+
+    /// Copies `data` into the protocol's own buffers, as often as it takes.
+    fn data_received(&mut self, transport: &dyn Transport, mut data: &[u8]) -> Result {
+        while !data.is_empty() {
+            let buffer = self.0.get_buffer(transport, data.len())?;
+            if buffer.is_empty() {
+                return Err(empty_buffer().into());
+            }
+            let count = buffer.len().min(data.len());
+            buffer[..count].copy_from_slice(&data[..count]);
+            data = &data[count..];
+            self.0.buffer_updated(transport, count)?;
+        }
+        Ok(())
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        self.0.eof_received(transport)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.0.pause_writing(transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.0.resume_writing(transport)
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        self.0.timed_out(transport, kind)
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        self.0.shutting_down(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        self.0.connection_lost(transport, error)
+    }
+
+    fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {
+        Some(&mut self.0)
+    }
+}
+
+/// The error for a `get_buffer` that returned no room (asyncio's rule 85).
+pub(crate) fn empty_buffer() -> Error {
+    Error::invalid("get_buffer() returned an empty buffer")
+}

@@ -1,0 +1,325 @@
+//! A result that is not there yet.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::error::{Error, Kind};
+use crate::event_loop::{Callback, Cancellable, Core, EventLoop, Exception, Handle, Ready};
+
+/// A result that will be there: awaitable, and it takes done callbacks. asyncio's `Future`.
+///
+/// Dropping it while it is pending cancels what it stands for, unless a done callback was added
+/// or [`detach`](Self::detach) called. An error that nobody takes or is told of goes to the
+/// exception handler.
+#[must_use = "dropping it cancels what it stands for; await it, add a done callback or detach it"]
+pub struct LoopFuture<T: 'static> {
+    shared: Rc<Shared<T>>,
+}
+
+/// The other end of a [`LoopFuture`]: it sets the result, once.
+///
+/// Dropping it without a result completes the future as cancelled.
+pub struct Promise<T: 'static> {
+    shared: Rc<Shared<T>>,
+}
+
+/// A pending future and the promise that completes it.
+pub(crate) fn future<T: 'static>(core: &Rc<Core>) -> (Promise<T>, LoopFuture<T>) {
+    let shared = Rc::new(Shared {
+        core: Rc::clone(core),
+        state: Cell::new(State::Pending),
+        result: RefCell::new(None),
+        callbacks: RefCell::default(),
+        waker: Cell::new(None),
+        on_cancel: Cell::new(None),
+        kept: Cell::new(false),
+        told: Cell::new(false),
+    });
+    (Promise { shared: Rc::clone(&shared) }, LoopFuture { shared })
+}
+
+struct Shared<T: 'static> {
+    core: Rc<Core>,
+    state: Cell<State>,
+    /// There from the completion until it is taken.
+    result: RefCell<Option<Result<T, Error>>>,
+    callbacks: RefCell<Vec<Rc<DoneCallback<T>>>>,
+    waker: Cell<Option<Waker>>,
+    /// Ends the operation that the future stands for.
+    on_cancel: Cell<Option<Box<dyn FnOnce()>>>,
+    /// Dropping the future does not cancel the operation.
+    kept: Cell<bool>,
+    /// Somebody took the result or was told of it.
+    told: Cell<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Pending,
+    /// Completed; done callbacks are about to be called, and come before whoever awaits.
+    Telling,
+    Done,
+}
+
+struct DoneCallback<T: 'static>(Cell<Option<BoxedDoneCallback<T>>>, Cell<bool>);
+
+type BoxedDoneCallback<T> = Box<dyn FnOnce(&Result<T, Error>)>;
+
+impl<T: 'static> LoopFuture<T> {
+    /// Whether it has a result, or was cancelled.
+    pub fn done(&self) -> bool {
+        self.shared.state.get() != State::Pending
+    }
+
+    /// Whether it was cancelled.
+    pub fn cancelled(&self) -> bool {
+        let result = self.shared.result.borrow();
+        matches!(&*result, Some(Err(error)) if error.is_cancelled())
+    }
+
+    /// Ends what it stands for, and completes it as cancelled; `false` when it was done already.
+    pub fn cancel(&self) -> bool {
+        self.shared.cancel()
+    }
+
+    /// Has `callback` called with the result, by the loop, never from here.
+    ///
+    /// Callbacks are called in the order in which they were added, also when the future is done
+    /// already, and before whoever awaits it goes on. The handle takes the callback back. A
+    /// callback whose result was awaited before it was added is not called.
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Result<T, Error>) + 'static) -> Handle {
+        let callback = Rc::new(DoneCallback(Cell::new(Some(Box::new(callback))), Cell::new(false)));
+        self.shared.kept.set(true);
+        self.shared.callbacks.borrow_mut().push(Rc::clone(&callback));
+        if self.done() {
+            self.shared.tell_soon();
+        }
+        Handle::new(callback)
+    }
+
+    /// Lets what it stands for go on without anybody waiting for it.
+    ///
+    /// An error at its end goes to the exception handler.
+    pub fn detach(self) {
+        self.shared.kept.set(true);
+    }
+
+    /// Takes the result; `None` while it is pending, and once it was taken.
+    pub fn take_result(&self) -> Option<Result<T, Error>> {
+        if self.shared.state.get() == State::Pending {
+            return None;
+        }
+        self.shared.told.set(true);
+        self.shared.result.borrow_mut().take()
+    }
+
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.shared.core
+    }
+}
+
+impl<T: 'static> Future for LoopFuture<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.shared.state.get() != State::Done {
+            let former = self.shared.waker.replace(Some(context.waker().clone()));
+            drop(former);
+            return Poll::Pending;
+        }
+        Poll::Ready(
+            self.take_result()
+                .unwrap_or_else(|| Err(Error::invalid("the result was taken already"))),
+        )
+    }
+}
+
+impl<T: 'static> Drop for LoopFuture<T> {
+    fn drop(&mut self) {
+        let waker = self.shared.waker.take();
+        drop(waker);
+        if !self.shared.kept.get() {
+            self.shared.told.set(true);
+            self.shared.cancel();
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for LoopFuture<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LoopFuture")
+            .field("done", &self.done())
+            .field("cancelled", &self.cancelled())
+            .finish()
+    }
+}
+
+impl<T: 'static> Promise<T> {
+    /// Completes the future. Gives `value` back when it was cancelled in the meantime.
+    pub fn set_result(self, value: T) -> Result<(), T> {
+        match self.shared.complete(Ok(value)) {
+            Err(Ok(value)) => Err(value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Completes the future with an error. Gives it back when it was cancelled in the meantime.
+    pub fn set_error(self, error: impl Into<Error>) -> Result<(), Error> {
+        match self.shared.complete(Err(error.into())) {
+            Err(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nobody waits for the result any more: the future was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.state.get() != State::Pending
+    }
+
+    /// Has `action` called once if the future is cancelled or dropped while it is pending: to end
+    /// the operation. It replaces a former one.
+    pub fn on_cancel(&self, action: impl FnOnce() + 'static) {
+        let former = self.shared.on_cancel.replace(Some(Box::new(action)));
+        drop(former);
+    }
+
+    pub(crate) fn set(self, result: Result<T, Error>) {
+        let refused = self.shared.complete(result);
+        drop(refused);
+    }
+}
+
+impl<T: 'static> Drop for Promise<T> {
+    fn drop(&mut self) {
+        let hook = self.shared.on_cancel.take();
+        drop(hook);
+        let refused = self.shared.complete(Err(Error::bare(Kind::Cancelled)));
+        drop(refused);
+    }
+}
+
+impl<T: 'static> fmt::Debug for Promise<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Promise").field("is_cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    fn complete(self: &Rc<Self>, result: Result<T, Error>) -> Result<(), Result<T, Error>> {
+        if self.state.get() != State::Pending {
+            return Err(result);
+        }
+        *self.result.borrow_mut() = Some(result);
+        let hook = self.on_cancel.take();
+        if self.callbacks.borrow().is_empty() {
+            self.finish();
+        } else {
+            self.tell_soon();
+        }
+        drop(hook);
+        Ok(())
+    }
+
+    fn cancel(self: &Rc<Self>) -> bool {
+        let hook = self.on_cancel.take();
+        let cancelled = self.complete(Err(Error::bare(Kind::Cancelled))).is_ok();
+        if let Some(hook) = hook
+            && cancelled
+        {
+            hook();
+        }
+        cancelled
+    }
+
+    /// Has the done callbacks called by the loop.
+    fn tell_soon(self: &Rc<Self>) {
+        self.state.set(State::Telling);
+        self.core.push_ready(Ready::Callback(Rc::new(Tell(Rc::clone(self)))));
+    }
+
+    fn tell(self: &Rc<Self>, core: &Rc<Core>) {
+        // Out of its place while the callbacks look at it: they may ask the future things.
+        let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
+        let result = self.result.borrow_mut().take();
+        if let Some(result) = result {
+            for callback in callbacks {
+                if let Some(callback) = callback.0.take() {
+                    self.told.set(true);
+                    core.counters.count_callback();
+                    core.run_caught("a done callback failed", || callback(&result));
+                }
+            }
+            *self.result.borrow_mut() = Some(result);
+        }
+        if self.callbacks.borrow().is_empty() {
+            self.finish();
+        }
+    }
+
+    fn finish(&self) {
+        self.state.set(State::Done);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<T: 'static> Drop for Shared<T> {
+    fn drop(&mut self) {
+        if self.told.get() {
+            return;
+        }
+        if let Some(Err(error)) = self.result.get_mut()
+            && !error.is_cancelled()
+        {
+            let message = "an error of a future was never retrieved";
+            self.core.report(&Exception::new(message, Some(error), None));
+        }
+    }
+}
+
+impl<T: 'static> Cancellable for DoneCallback<T> {
+    fn cancel(&self) {
+        if let Some(callback) = self.0.take() {
+            self.1.set(true);
+            drop(callback);
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.1.get()
+    }
+}
+
+/// The entry of the ready list that calls the done callbacks.
+struct Tell<T: 'static>(Rc<Shared<T>>);
+
+impl<T: 'static> Callback for Tell<T> {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.0.tell(core);
+    }
+}
+
+impl EventLoop {
+    /// A future to be completed by hand, and the promise that does it.
+    ///
+    /// ```
+    /// # fn main() -> wharf::Result {
+    /// let event_loop = wharf::EventLoop::new()?;
+    /// let (promise, future) = event_loop.create_future();
+    /// event_loop.call_soon(move || {
+    ///     let _ = promise.set_result(42);
+    /// });
+    /// assert_eq!(event_loop.run_until_complete(future)??, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_future<T: 'static>(&self) -> (Promise<T>, LoopFuture<T>) {
+        future(self.core())
+    }
+}

@@ -1,0 +1,164 @@
+//! Work that blocks, off the loop's thread.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::executor::{Job, ThreadPool};
+use super::future::{LoopFuture, future};
+use crate::driver::Driver;
+use crate::error::{Error, Kind};
+use crate::event_loop::{Core, EventLoop};
+
+/// The jobs of a loop that run, or wait to, on its threads.
+pub(crate) struct Jobs {
+    pool: RefCell<Option<ThreadPool>>,
+    threads: usize,
+    /// Who waits for each job's outcome.
+    waiting: RefCell<BTreeMap<u64, Waiting>>,
+    next: Cell<u64>,
+}
+
+/// A panic is an outcome too.
+type Outcome = std::thread::Result<Box<dyn Any + Send>>;
+
+struct Waiting {
+    deliver: Box<dyn FnOnce(Outcome)>,
+    job: Option<Job>,
+}
+
+impl Jobs {
+    pub(crate) fn new(threads: usize) -> Self {
+        Self {
+            pool: RefCell::new(None),
+            threads,
+            waiting: RefCell::default(),
+            next: Cell::new(0),
+        }
+    }
+
+    /// Jobs that have not begun are dropped; nobody waits for those that run.
+    pub(crate) fn close(&self, core: &Core) {
+        let pool = self.pool.borrow_mut().take();
+        if let Some(pool) = pool {
+            core.drop_user(pool.shutdown(), "job");
+        }
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        core.drop_user(waiting, "job");
+    }
+
+    fn submit(
+        &self,
+        core: &Rc<Core>,
+        id: u64,
+        work: impl FnOnce() -> Box<dyn Any + Send> + Send + 'static,
+    ) -> Result<Job, Error> {
+        let remote = core.remote();
+        let work = move || {
+            let outcome = catch_unwind(AssertUnwindSafe(work));
+            // A loop that was closed in the meantime wants no outcome.
+            let _ = remote.call_soon_threadsafe(move |event_loop| {
+                event_loop.core().jobs.finish(id, outcome);
+            });
+        };
+        let mut pool = self.pool.borrow_mut();
+        let pool = pool.get_or_insert_with(|| ThreadPool::new(self.threads));
+        pool.submit(Box::new(work))
+            .map_err(|rejected| Error::new(Kind::Closed, rejected.reason.to_string()))
+    }
+
+    fn finish(&self, id: u64, outcome: Outcome) {
+        let waiting = self.waiting.borrow_mut().remove(&id);
+        if let Some(waiting) = waiting {
+            (waiting.deliver)(outcome);
+        }
+    }
+
+    fn cancel(&self, id: u64) {
+        let waiting = self.waiting.borrow_mut().remove(&id);
+        if let Some(job) = waiting.and_then(|waiting| waiting.job) {
+            drop(job.cancel());
+        }
+    }
+}
+
+impl EventLoop {
+    /// Runs `work`, which may block, on a thread of the loop's pool.
+    ///
+    /// The pool is bounded (see [`EventLoopBuilder::executor_threads`]); work waits for a free
+    /// thread first come first served. Cancelling keeps work from running that has not begun. On a
+    /// loop in memory the work runs on the loop's own thread, so that runs stay equal.
+    ///
+    /// # Errors
+    /// The future fails with [`is_panic`](Error::is_panic) when `work` panicked, and with
+    /// [`is_closed`](Error::is_closed) when the loop is closed or no thread could be started.
+    ///
+    /// [`EventLoopBuilder::executor_threads`]: crate::EventLoopBuilder::executor_threads
+    pub fn run_in_executor<T, F>(&self, work: F) -> LoopFuture<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        run_in_executor(self.core(), work)
+    }
+
+    /// Takes no more jobs, drops those that have not begun, and waits for those that run, at most
+    /// `timeout`; whether all have ended.
+    ///
+    /// It blocks the calling thread: for the end of a program, after the last run. A later
+    /// `run_in_executor` starts a pool anew.
+    pub fn shutdown_default_executor(&self, timeout: Duration) -> bool {
+        let pool = self.core().jobs.pool.borrow_mut().take();
+        match pool {
+            Some(pool) => {
+                self.core().drop_user(pool.shutdown(), "job");
+                pool.join(timeout)
+            }
+            None => true,
+        }
+    }
+}
+
+pub(crate) fn run_in_executor<T, F>(core: &Rc<Core>, work: F) -> LoopFuture<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let (promise, result) = future(core);
+    if let Err(error) = core.check_open() {
+        promise.set(Err(error));
+        return result;
+    }
+    if let Driver::Memory(_) = core.driver {
+        EventLoop::from_core(Rc::clone(core)).call_soon(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(work));
+            promise.set(outcome.map_err(|panic| Error::from_panic(&*panic)));
+        });
+        return result;
+    }
+    let id = core.jobs.next.replace(core.jobs.next.get() + 1);
+    promise.on_cancel({
+        let core = Rc::clone(core);
+        move || core.jobs.cancel(id)
+    });
+    match core.jobs.submit(core, id, move || Box::new(work())) {
+        Err(error) => promise.set(Err(error)),
+        Ok(job) => {
+            let deliver = move |outcome: Outcome| {
+                promise.set(match outcome {
+                    Ok(value) => value
+                        .downcast::<T>()
+                        .map(|value| *value)
+                        .map_err(|_| Error::invalid("a job gave a value of another type")),
+                    Err(panic) => Err(Error::from_panic(&*panic)),
+                });
+            };
+            let waiting = Waiting { deliver: Box::new(deliver), job: Some(job) };
+            core.jobs.waiting.borrow_mut().insert(id, waiting);
+        }
+    }
+    result
+}

@@ -1,0 +1,198 @@
+//! Tasks: futures that the loop drives.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::future::{LoopFuture, future};
+use super::registry;
+use crate::error::{Error, Kind};
+use crate::event_loop::{Core, EventLoop, Ready, RemoteItem, closed};
+
+/// A running task: awaiting it gives what its future gave.
+///
+/// An `Err` means that the task was cancelled or panicked. Dropping it cancels the task, unless a
+/// done callback was added or [`detach`](Self::detach) called. It offers what [`LoopFuture`] does.
+#[must_use = "dropping it cancels the task; await it, add a done callback or detach it"]
+pub struct Task<T: 'static>(LoopFuture<T>);
+
+impl<T: 'static> Task<T> {
+    /// Lets the task go on without anybody waiting for it. A panic of it is reported.
+    pub fn detach(self) {
+        self.0.detach();
+    }
+}
+
+impl<T: 'static> Future for Task<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T: 'static> Deref for Task<T> {
+    type Target = LoopFuture<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T: 'static> fmt::Debug for Task<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Task")
+            .field("done", &self.done())
+            .field("cancelled", &self.cancelled())
+            .finish()
+    }
+}
+
+impl EventLoop {
+    /// Drives `future` on this loop, beginning in the next round.
+    ///
+    /// The loop owns the task. Cancelling it drops the future, at the loop's next round. On a
+    /// closed loop it fails at once with [`is_closed`](Error::is_closed).
+    pub fn create_task<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + 'static,
+    {
+        Task(self.core().tasks.create(self.core(), future, |outcome| outcome))
+    }
+}
+
+/// Drives an operation of the engine's own, whose errors are the future's.
+pub(crate) fn operation<T: 'static>(
+    core: &Rc<Core>,
+    steps: impl Future<Output = Result<T, Error>> + 'static,
+) -> LoopFuture<T> {
+    core.tasks.create(core, steps, |outcome| outcome.and_then(|result| result))
+}
+
+/// The tasks of a loop that are not finished.
+#[derive(Default)]
+pub(crate) struct TaskTable {
+    tasks: RefCell<BTreeMap<u64, Rc<Control>>>,
+    next: Cell<u64>,
+}
+
+/// What ends a task from outside.
+#[derive(Default)]
+struct Control {
+    cancelled: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Control {
+    /// Has the task's next step drop its future.
+    fn cancel(&self) {
+        self.cancelled.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl TaskTable {
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.borrow().is_empty()
+    }
+
+    fn create<F: Future + 'static, T: 'static>(
+        &self,
+        core: &Rc<Core>,
+        user: F,
+        conclude: fn(Result<F::Output, Error>) -> Result<T, Error>,
+    ) -> LoopFuture<T> {
+        let (promise, result) = future(core);
+        if core.is_closed() {
+            core.drop_user(user, "task");
+            promise.set(Err(closed()));
+            return result;
+        }
+        let control = Rc::new(Control::default());
+        let id = self.next.replace(self.next.get() + 1);
+        self.tasks.borrow_mut().insert(id, Rc::clone(&control));
+        promise.on_cancel({
+            let control = Rc::clone(&control);
+            move || control.cancel()
+        });
+        let steps = {
+            let core = Rc::clone(core);
+            async move {
+                let outcome = drive(user, &control).await;
+                let finished = core.tasks.tasks.borrow_mut().remove(&id);
+                drop(finished);
+                let waker = control.waker.take();
+                drop(waker);
+                promise.set(conclude(outcome));
+            }
+        };
+        let queue = Arc::clone(&core.remote);
+        let schedule = move |runnable| registry::schedule(&queue, runnable);
+        let (runnable, task) = async_task::spawn_local(steps, schedule);
+        task.detach();
+        runnable.schedule();
+        result
+    }
+
+    /// Cancels every task; [`run_cancelled`](Self::run_cancelled) then ends them.
+    pub(crate) fn cancel_all(&self) {
+        let controls: Vec<_> = self.tasks.borrow().values().cloned().collect();
+        for control in controls {
+            control.cancel();
+        }
+    }
+
+    /// Runs the steps that drop the futures of cancelled tasks; other entries are left.
+    pub(crate) fn run_cancelled(&self, core: &Rc<Core>) {
+        self.cancel_all();
+        for item in core.remote.take() {
+            match item {
+                RemoteItem::Task(runnable) => core.push_ready(Ready::Task(runnable)),
+                RemoteItem::Call(call) => core.drop_user(call, "callback from another thread"),
+            }
+        }
+        let count = core.ready.borrow().len();
+        for _ in 0..count {
+            let entry = core.ready.borrow_mut().pop_front();
+            match entry {
+                Some(Ready::Task(runnable)) => core.run_caught("a task failed", || {
+                    runnable.run();
+                }),
+                Some(other) => core.ready.borrow_mut().push_back(other),
+                None => break,
+            }
+        }
+    }
+}
+
+/// The user's future to its end, its cancellation or its panic; it is dropped before this returns.
+async fn drive<F: Future>(user: F, control: &Control) -> Result<F::Output, Error> {
+    let mut user = pin!(user);
+    poll_fn(|context| {
+        if control.cancelled.get() {
+            return Poll::Ready(Err(Error::bare(Kind::Cancelled)));
+        }
+        let former = control.waker.replace(Some(context.waker().clone()));
+        drop(former);
+        match catch_unwind(AssertUnwindSafe(|| user.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(Error::from_panic(&*panic))),
+        }
+    })
+    .await
+}

@@ -1,0 +1,67 @@
+//! Loops in memory.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::driver::Driver;
+use crate::driver::memory::{MemoryDriver, Network};
+use crate::event_loop::{Core, EventLoop};
+
+/// A network in memory for one loop: names, addresses that are listened on, and buffers.
+///
+/// Servers and clients on its loop reach one another at any address they choose.
+///
+/// ```
+/// # use wharf::{Protocol, Result, Transport, testing::MemoryNetwork};
+/// # struct Echo;
+/// # impl Protocol for Echo {
+/// #     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+/// #         transport.write(data);
+/// #         Ok(())
+/// #     }
+/// # }
+/// # fn main() -> Result {
+/// let event_loop = MemoryNetwork::new().event_loop();
+/// event_loop.run(async |event_loop| {
+///     let server = event_loop.create_server(|| Echo, "10.0.0.1:7").await?;
+///     let client = event_loop.create_connection(|| Echo, "10.0.0.1:7").await?;
+///     assert_eq!(client.handle().info().peer_address(), server.addresses().first());
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryNetwork {
+    network: Network,
+}
+
+impl MemoryNetwork {
+    /// A network where nobody listens yet, and only `localhost` is known by name.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many bytes each direction of a connection holds before its writer has to wait. 64 KiB
+    /// unless set; it counts for connections made from then on.
+    pub fn capacity(self, bytes: usize) -> Self {
+        self.network.set_capacity(bytes);
+        self
+    }
+
+    /// Has the name `host` resolve to `addresses`.
+    pub fn host(self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.network.add_host(host, addresses.into_iter().collect());
+        self
+    }
+
+    /// A loop on this network. Dropping it closes it, as any loop's owner.
+    pub fn event_loop(&self) -> EventLoop {
+        EventLoop::owner(Core::new(Driver::Memory(MemoryDriver::new(self.network.clone())), 1))
+    }
+}
+
+impl fmt::Debug for MemoryNetwork {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("MemoryNetwork").finish_non_exhaustive()
+    }
+}

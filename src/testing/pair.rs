@@ -1,0 +1,56 @@
+//! Two protocols joined in memory.
+
+use std::rc::Rc;
+
+use crate::driver::Socket;
+use crate::driver::memory;
+use crate::error::Error;
+use crate::event_loop::{Core, EventLoop, Tenant};
+use crate::protocol::Protocol;
+use crate::transport::{Connection, Stream, StreamOptions, TransportHandle};
+
+/// Two protocols, joined by a pair of sockets in memory, each direction holding `capacity` bytes.
+///
+/// On any loop: beside the loop's own sockets, too, as a byte layer of one's own. Both
+/// `connection_made` have been called when it returns, the first one's first.
+///
+/// # Errors
+/// [`is_closed`](Error::is_closed) on a closed loop; [`is_invalid`](Error::is_invalid) inside a
+/// callback of a protocol, since no callback runs inside another.
+pub fn pair<P: Protocol, Q: Protocol>(
+    event_loop: &EventLoop,
+    capacity: usize,
+    first: P,
+    second: Q,
+) -> Result<(Connection<P>, Connection<Q>), Error> {
+    let core = event_loop.core();
+    core.check_open()?;
+    if core.gathering.get().is_some() {
+        return Err(Error::invalid("a pair cannot be made inside a protocol's callback"));
+    }
+    let (near, far) = memory::pair(capacity, [None, None]);
+    let near = open(core, near, Box::new(first))?;
+    let far = open(core, far, Box::new(second))?;
+    near.begin(core);
+    far.begin(core);
+    let handle = |stream: &Stream| TransportHandle::new(Rc::clone(core), stream.key);
+    Ok((Connection::new(handle(&near)), Connection::new(handle(&far))))
+}
+
+/// A stream on a memory socket, in a slot of its own; not begun.
+pub(super) fn open(
+    core: &Rc<Core>,
+    socket: memory::MemorySocket,
+    protocol: Box<dyn Protocol>,
+) -> Result<Rc<Stream>, Error> {
+    let key = core.reserve_slot()?;
+    let socket = Socket::Memory(socket);
+    if let Err(error) = core.driver.register(&socket, key, &core.signals) {
+        core.free_slot(key);
+        return Err(error.into());
+    }
+    let options = StreamOptions::for_client();
+    let stream = Stream::new(key, socket, protocol, &options, None, None);
+    core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+    Ok(stream)
+}

@@ -1,0 +1,146 @@
+//! One implementation of [`Transport`] for everything that leads to a stream.
+
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::stream::{Flags, Stream};
+use super::{Info, Key, Transport, TransportHandle, TransportId, WriteStatus};
+use crate::error::Error;
+use crate::event_loop::{Core, EventLoop};
+use crate::protocol::{Protocol, TimeoutKind};
+
+pub(crate) mod sealed {
+    /// Only wharf implements what requires this.
+    #[allow(unnameable_types, unreachable_pub)]
+    pub trait Sealed {}
+}
+
+/// What leads to a stream: the transport lent to a callback, or a handle.
+pub(super) trait Access {
+    fn core(&self) -> &Rc<Core>;
+    fn key(&self) -> Key;
+    /// What `act` makes of the stream; `None` when it is gone.
+    fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R>;
+}
+
+/// The transport that is lent to a callback.
+pub(super) struct Lent<'a> {
+    pub(super) core: &'a Rc<Core>,
+    pub(super) stream: &'a Rc<Stream>,
+}
+
+impl Access for Lent<'_> {
+    fn core(&self) -> &Rc<Core> {
+        self.core
+    }
+
+    fn key(&self) -> Key {
+        self.stream.key
+    }
+
+    #[inline]
+    fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R> {
+        Some(act(self.stream))
+    }
+}
+
+impl<A: Access> sealed::Sealed for A {}
+
+impl<A: Access> Transport for A {
+    fn write(&self, data: &[u8]) -> WriteStatus {
+        self.with(|stream| stream.write(self.core(), data)).unwrap_or(WriteStatus::Closed)
+    }
+
+    fn write_bytes(&self, data: Bytes) -> WriteStatus {
+        self.with(|stream| stream.write_bytes(self.core(), &data)).unwrap_or(WriteStatus::Closed)
+    }
+
+    fn write_vectored(&self, slices: &[IoSlice<'_>]) -> WriteStatus {
+        self.with(|stream| stream.write_vectored(self.core(), slices))
+            .unwrap_or(WriteStatus::Closed)
+    }
+
+    fn write_eof(&self) {
+        self.with(|stream| stream.write_eof(self.core()));
+    }
+
+    fn can_write_eof(&self) -> bool {
+        true
+    }
+
+    fn close(&self) {
+        self.with(|stream| stream.close(self.core()));
+    }
+
+    fn abort(&self) {
+        self.with(|stream| stream.abort(self.core()));
+    }
+
+    fn is_closing(&self) -> bool {
+        self.with(|stream| stream.is_closing()).unwrap_or(true)
+    }
+
+    fn pause_reading(&self) {
+        self.with(|stream| stream.set(Flags::PAUSED));
+    }
+
+    fn resume_reading(&self) {
+        self.with(|stream| stream.resume_reading(self.core()));
+    }
+
+    fn hold_reading(&self) {
+        self.with(|stream| stream.hold_reading());
+    }
+
+    fn is_reading(&self) -> bool {
+        self.with(|stream| stream.is_reading()).unwrap_or(false)
+    }
+
+    fn write_buffer_size(&self) -> usize {
+        self.with(|stream| stream.write_buffer_size(self.core())).unwrap_or(0)
+    }
+
+    fn write_buffer_limits(&self) -> (usize, usize) {
+        self.with(|stream| (stream.low_water.get(), stream.high_water.get())).unwrap_or((0, 0))
+    }
+
+    fn set_write_buffer_limits(
+        &self,
+        high: Option<usize>,
+        low: Option<usize>,
+    ) -> Result<(), Error> {
+        self.with(|stream| stream.set_write_buffer_limits(self.core(), high, low)).unwrap_or(Ok(()))
+    }
+
+    fn set_write_buffer_cap(&self, cap: Option<usize>) {
+        self.with(|stream| stream.write_cap.set(cap.unwrap_or(usize::MAX)));
+    }
+
+    fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>) {
+        self.with(|stream| stream.set_timeout(self.core(), kind, after));
+    }
+
+    fn set_protocol(&self, next: Box<dyn Protocol>, leftover: Bytes) {
+        // On a connection that is gone both are dropped here, with nothing borrowed.
+        self.with(|stream| stream.set_protocol(self.core(), next, leftover));
+    }
+
+    fn info(&self) -> Rc<Info> {
+        self.with(|stream| stream.info()).unwrap_or_default()
+    }
+
+    fn id(&self) -> TransportId {
+        TransportId(self.key())
+    }
+
+    fn handle(&self) -> TransportHandle {
+        TransportHandle::new(Rc::clone(self.core()), self.key())
+    }
+
+    fn event_loop(&self) -> EventLoop {
+        EventLoop::from_core(Rc::clone(self.core()))
+    }
+}

@@ -1,0 +1,95 @@
+//! The end of a connection.
+
+use std::io;
+use std::rc::Rc;
+
+use super::stream::{Flags, Stream};
+use crate::error::Error;
+use crate::event_loop::Core;
+
+impl Stream {
+    pub(super) fn is_closing(&self) -> bool {
+        self.has(Flags::CLOSING.and(Flags::LOST))
+    }
+
+    pub(crate) fn close(self: &Rc<Self>, core: &Core) {
+        if !self.is_closing() {
+            self.set(Flags::CLOSING);
+            self.note_closing(core);
+            self.settle_soon(core);
+        }
+    }
+
+    pub(crate) fn abort(self: &Rc<Self>, core: &Core) {
+        if !self.has(Flags::LOST) {
+            self.lose(core, None);
+        }
+    }
+
+    /// The connection is over: nothing more is sent or delivered but `connection_lost`.
+    pub(super) fn lose(self: &Rc<Self>, core: &Core, error: Option<Error>) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        self.set(Flags::LOST.and(Flags::CLOSING));
+        match error {
+            Some(error) => self.with_extra(|extra| extra.error = Some(error)),
+            None => self.with_existing_extra(|extra| extra.error = None),
+        }
+        self.discard_queue(core);
+        self.cancel_deadlines(core);
+        core.lost.borrow_mut().push_back(Rc::clone(self));
+    }
+
+    /// Everything written is sent: ends the write side if that was asked for, and closes if that
+    /// was.
+    pub(super) fn advance_close(self: &Rc<Self>, core: &Rc<Core>) {
+        if !self.has(Flags::CLOSING.and(Flags::EOF_WANTED)) {
+            return;
+        }
+        if self.has(Flags::CLOSING) && self.has(Flags::EOF) {
+            return self.lose(core, None);
+        }
+        if !self.has(Flags::SHUT_DOWN) {
+            self.set(Flags::SHUT_DOWN);
+            if let Err(error) = self.with_socket(|socket| socket.shutdown()) {
+                // The peer has reset the connection: reading tells, unless nothing is read.
+                if !self.is_reading() {
+                    let error = (error.kind() != io::ErrorKind::NotConnected).then_some(error);
+                    return self.lose(core, error.map(Error::from));
+                }
+            }
+        }
+        if self.has(Flags::CLOSING) && !self.has(Flags::DISCARDING) {
+            self.finish_or_discard(core);
+        }
+    }
+
+    /// Closing with unread input would make the system send a reset, which can destroy what was
+    /// sent last. So input that is there is read and dropped, until the peer's end or a deadline.
+    fn finish_or_discard(self: &Rc<Self>, core: &Rc<Core>) {
+        let mut scratch = [0; 2048];
+        match self.with_socket(|socket| socket.read(&mut scratch)) {
+            Ok(count) if count > 0 => {
+                self.set(Flags::DISCARDING.and(Flags::READABLE));
+                self.note_closing(core);
+                self.enqueue(core);
+            }
+            _ => self.lose(core, None),
+        }
+    }
+
+    /// Reads and drops, a bounded amount at a time.
+    pub(super) fn discard_input(self: &Rc<Self>, core: &Rc<Core>) {
+        let mut buffer = core.take_read_buffer();
+        match self.with_socket(|socket| socket.read(&mut buffer)) {
+            Ok(0) => self.lose(core, None),
+            Ok(_) => self.enqueue(core),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::READABLE);
+            }
+            Err(_) => self.lose(core, None),
+        }
+        core.give_read_buffer_back(buffer);
+    }
+}

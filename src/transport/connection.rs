@@ -1,0 +1,98 @@
+//! What `create_connection` gives: a protocol that can be reached from outside.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::access::Access;
+use super::{Transport, TransportHandle};
+use crate::error::{Error, Kind};
+use crate::protocol::Protocol;
+
+/// A connection whose protocol is a `P`: a way in from outside its callbacks.
+///
+/// Cheap to clone; it keeps nothing open. It also gives the connection's
+/// [`handle`](Self::handle), to write to it or to close it.
+pub struct Connection<P> {
+    handle: TransportHandle,
+    protocol: PhantomData<fn() -> P>,
+}
+
+impl<P: Protocol> Connection<P> {
+    pub(crate) fn new(handle: TransportHandle) -> Self {
+        Self { handle, protocol: PhantomData }
+    }
+
+    /// Calls `action` with the protocol and its transport, now, and gives back what it returns.
+    ///
+    /// Writes made in it are gathered as in a callback (queued, when it runs inside another
+    /// connection's callback).
+    ///
+    /// # Errors
+    /// [`is_busy`](Error::is_busy) inside one of this protocol's own callbacks (use
+    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once the connection is gone,
+    /// [`is_replaced`](Error::is_replaced) when another protocol was installed.
+    ///
+    /// # Panics
+    /// A panic in `action` aborts the connection and goes on in the caller.
+    pub fn with<R>(
+        &self,
+        action: impl FnOnce(&mut P, &dyn Transport) -> R,
+    ) -> Result<R, Error> {
+        let core = self.handle.core();
+        let stream = core.stream(self.handle.key()).ok_or_else(|| Error::bare(Kind::Closed))?;
+        if stream.is_lost() {
+            return Err(Error::bare(Kind::Closed));
+        }
+        let outcome = stream.run_callback(core, "with", |protocol, transport| {
+            let protocol: &mut dyn Any = protocol;
+            let Some(protocol) = protocol.downcast_mut::<P>() else {
+                return Err(Error::bare(Kind::Replaced).into());
+            };
+            Ok(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
+        });
+        match outcome {
+            None => Err(Error::bare(Kind::Busy)),
+            Some(Err(error)) => Err(error),
+            Some(Ok(Ok(result))) => {
+                stream.settle_after_with(core);
+                Ok(result)
+            }
+            Some(Ok(Err(panic))) => {
+                let error = Error::from_panic(&*panic);
+                stream.lose(core, Some(error));
+                resume_unwind(panic)
+            }
+        }
+    }
+
+    /// Calls `action` with the protocol and its transport in the loop's next round.
+    ///
+    /// From anywhere on the loop, this protocol's own callbacks included. If the connection is
+    /// gone, or the protocol was replaced by then, `action` is dropped.
+    pub fn post(&self, action: impl FnOnce(&mut P, &dyn Transport) + 'static) {
+        let connection = self.clone();
+        self.handle.event_loop().call_soon(move || {
+            // Gone or replaced: there is nobody to tell.
+            let _ = connection.with(action);
+        });
+    }
+
+    /// The connection's handle.
+    pub fn handle(&self) -> &TransportHandle {
+        &self.handle
+    }
+}
+
+impl<P> Clone for Connection<P> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), protocol: PhantomData }
+    }
+}
+
+impl<P> fmt::Debug for Connection<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Connection").field(&self.handle).finish()
+    }
+}

@@ -1,0 +1,216 @@
+//! The deadlines of a connection: one timer for all, re-armed lazily.
+//!
+//! Traffic only notes when it was. The timer goes off at the earliest deadline as it was known when
+//! it was armed, looks when something last happened, and is armed again for the rest.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::StreamOptions;
+use super::options;
+use super::stream::{Flags, Stream};
+use crate::error::Error;
+use crate::event_loop::{Core, Timer, nanoseconds};
+use crate::protocol::TimeoutKind;
+use crate::time::TimerKey;
+
+/// How long input is discarded after `close`, waiting for the peer to end its side.
+const DISCARD: Duration = Duration::from_secs(5);
+
+pub(super) struct Deadlines {
+    idle: Option<Duration>,
+    linger: Option<Duration>,
+    /// `None`: the default, which is in force only while reading is held or the stream closes.
+    write_stall: Option<Duration>,
+    timer: Option<(TimerKey, u64)>,
+    /// When the queue last shrank, or began.
+    write_progress_at: u64,
+    closing_at: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    Kind(TimeoutKind),
+    Discard,
+}
+
+impl Deadlines {
+    /// `None` when all are the defaults: most connections then never have any.
+    pub(super) fn from_options(options: &StreamOptions) -> Option<Box<Self>> {
+        let is_default = options.idle.is_none()
+            && options.write_stall.is_none()
+            && options.linger == Some(options::LINGER);
+        (!is_default).then(|| {
+            Box::new(Self {
+                idle: options.idle,
+                linger: options.linger,
+                write_stall: options.write_stall,
+                ..Self::default()
+            })
+        })
+    }
+
+    /// The earliest deadline, and what it is.
+    fn earliest(&self, stream: &Stream) -> Option<(u64, Passed)> {
+        let after = |since: u64, limit: Option<Duration>, passed: Passed| {
+            limit.map(|limit| (since.saturating_add(nanoseconds(limit)), passed))
+        };
+        let closing = stream.has(Flags::CLOSING);
+        let mut earliest = None;
+        let mut consider = |candidate: Option<(u64, Passed)>| {
+            if let Some((at, passed)) = candidate
+                && earliest.is_none_or(|(other, _)| at < other)
+            {
+                earliest = Some((at, passed));
+            }
+        };
+        if stream.has(Flags::DISCARDING) {
+            consider(after(self.closing_at, Some(DISCARD), Passed::Discard));
+        } else if closing {
+            consider(after(self.closing_at, self.linger, Passed::Kind(TimeoutKind::Linger)));
+        } else {
+            consider(after(stream.active_at.get(), self.idle, Passed::Kind(TimeoutKind::Idle)));
+        }
+        if !stream.queue.borrow().is_empty() {
+            let default =
+                (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
+            let limit = self.write_stall.or(default);
+            consider(after(
+                self.write_progress_at,
+                limit,
+                Passed::Kind(TimeoutKind::WriteStall),
+            ));
+        }
+        earliest
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            idle: None,
+            linger: Some(options::LINGER),
+            write_stall: None,
+            timer: None,
+            write_progress_at: 0,
+            closing_at: 0,
+        }
+    }
+}
+
+impl Stream {
+    pub(super) fn set_timeout(
+        self: &Rc<Self>,
+        core: &Core,
+        kind: TimeoutKind,
+        after: Option<Duration>,
+    ) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        let now = core.now();
+        self.with_deadlines(|deadlines| match kind {
+            TimeoutKind::Idle => {
+                deadlines.idle = after;
+                self.active_at.set(now);
+            }
+            TimeoutKind::Linger => deadlines.linger = after,
+            TimeoutKind::WriteStall => {
+                deadlines.write_stall = after;
+                deadlines.write_progress_at = now;
+            }
+            TimeoutKind::Connect => {}
+        });
+        self.arm_deadlines(core);
+    }
+
+    /// The queue has begun, or shrunk.
+    pub(super) fn note_write_progress(&self, core: &Core) {
+        if let Some(deadlines) = &mut *self.deadlines.borrow_mut() {
+            deadlines.write_progress_at = core.tick_time();
+        }
+    }
+
+    /// Closing has begun, or its next part has. (A stream that can close at once needs no timer,
+    /// so this is noted only where there is something to wait for.)
+    pub(super) fn note_closing(&self, core: &Core) {
+        let waits = !self.queue.borrow().is_empty() || self.has(Flags::DISCARDING);
+        if waits || self.deadlines.borrow().is_some() {
+            self.with_deadlines(|deadlines| deadlines.closing_at = core.tick_time());
+        }
+    }
+
+    /// Sees to it that the timer goes off no later than the earliest deadline.
+    pub(super) fn arm_deadlines(self: &Rc<Self>, core: &Core) {
+        let waits = self.has(Flags::HELD.and(Flags::CLOSING));
+        if self.deadlines.borrow().is_none() {
+            if !waits {
+                return;
+            }
+            self.with_deadlines(|deadlines| {
+                deadlines.write_progress_at = core.tick_time();
+                deadlines.closing_at = core.tick_time();
+            });
+        }
+        let mut place = self.deadlines.borrow_mut();
+        let Some(deadlines) = &mut *place else { return };
+        let Some((at, _)) = deadlines.earliest(self) else { return };
+        match deadlines.timer {
+            Some((_, armed)) if armed <= at => {}
+            Some((key, _)) => {
+                core.timers.borrow_mut().reset(key, at);
+                deadlines.timer = Some((key, at));
+            }
+            None => {
+                let timer = Timer::Deadline(Rc::clone(self));
+                deadlines.timer = Some((core.add_timer(at, timer), at));
+            }
+        }
+    }
+
+    pub(super) fn cancel_deadlines(&self, core: &Core) {
+        let deadlines = self.deadlines.borrow_mut().take();
+        if let Some((key, _)) = deadlines.and_then(|deadlines| deadlines.timer) {
+            core.cancel_timer(key);
+        }
+    }
+
+    /// The timer went off.
+    pub(crate) fn deadline(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        let now = core.tick_time();
+        let passed = {
+            let mut place = self.deadlines.borrow_mut();
+            let Some(deadlines) = &mut *place else { return };
+            deadlines.timer = None;
+            deadlines.earliest(self).filter(|(at, _)| *at <= now).map(|(_, passed)| passed)
+        };
+        match passed {
+            None => {}
+            Some(Passed::Discard) => self.lose(core, None),
+            Some(Passed::Kind(kind)) if self.has(Flags::CLOSING) => {
+                self.lose(core, Some(Error::timeout(kind)));
+            }
+            Some(Passed::Kind(kind)) => self.time_out(core, kind, now),
+        }
+        if !self.has(Flags::LOST) {
+            self.arm_deadlines(core);
+        }
+    }
+
+    fn time_out(self: &Rc<Self>, core: &Rc<Core>, kind: TimeoutKind, now: u64) {
+        // Kept (`Ok`), the deadline begins anew.
+        self.with_deadlines(|deadlines| match kind {
+            TimeoutKind::WriteStall => deadlines.write_progress_at = now,
+            _ => self.active_at.set(now),
+        });
+        self.call(core, "timed_out", |protocol, transport| protocol.timed_out(transport, kind));
+        self.settle(core);
+    }
+
+    fn with_deadlines(&self, change: impl FnOnce(&mut Deadlines)) {
+        change(self.deadlines.borrow_mut().get_or_insert_with(Box::default));
+    }
+}

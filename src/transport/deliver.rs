@@ -1,0 +1,189 @@
+//! Calling protocols: out of their place, gathering what they write, catching what they throw.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::access::Lent;
+use super::stream::{Flags, Readiness, Stream};
+use super::{Transport, TransportId};
+use crate::error::{Error, Result};
+use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::protocol::Protocol;
+
+impl Stream {
+    /// Calls the protocol, and sends what it wrote to its own connection.
+    ///
+    /// `None` when the callback failed (the connection is then lost), and when there is no
+    /// protocol to call.
+    #[inline]
+    pub(super) fn call<R>(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
+    ) -> Option<R> {
+        match self.run_callback(core, name, callback)? {
+            Ok(result) => Some(result),
+            Err(error) => {
+                self.callback_failed(core, name, error);
+                None
+            }
+        }
+    }
+
+    /// The call itself; `None` when the protocol is inside another of its callbacks, or gone.
+    #[inline]
+    pub(super) fn run_callback<R>(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
+    ) -> Option<std::result::Result<R, Error>> {
+        let mut protocol = self.protocol.take()?;
+        // Inside another's callback (`Connection::with`) writes are queued: one gathers at a time.
+        let gathers = core.gathering.get().is_none();
+        if gathers {
+            core.gathering.set(Some(self.key));
+        }
+        core.counters.count_callback();
+        let watch = SlowWatch::start(core);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            callback(&mut *protocol, &Lent { core, stream: self })
+        }));
+        if gathers {
+            self.flush_gathered(core);
+            core.gathering.set(None);
+        }
+        self.protocol.set(Some(protocol));
+        watch.stop(core, name, Some(TransportId(self.key)));
+        Some(match outcome {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(failure)) => Err(Error::from(failure)),
+            Err(panic) => Err(Error::from_panic(&*panic)),
+        })
+    }
+
+    /// An `Err` or a panic: the connection is over, and the application's own are reported.
+    #[cold]
+    fn callback_failed(self: &Rc<Self>, core: &Rc<Core>, name: &'static str, error: Error) {
+        if error.kind().is_reported() {
+            let message = format!("protocol.{name}() failed");
+            core.report(&Exception::new(&message, Some(&error), Some(TransportId(self.key))));
+        }
+        self.lose(core, Some(error));
+    }
+
+    /// Takes over what its socket was found ready for before there was a stream.
+    pub(crate) fn note_before_start(&self, readiness: Readiness) {
+        self.note(readiness);
+        self.clear(Flags::QUEUED);
+    }
+
+    /// The first callback.
+    pub(crate) fn begin(self: &Rc<Self>, core: &Rc<Core>) {
+        self.active_at.set(core.tick_time());
+        self.set(Flags::MADE);
+        core.counters.connection_opened();
+        self.call(core, "connection_made", |protocol, transport| {
+            protocol.connection_made(transport)
+        });
+        self.settle(core);
+        if self.has(Flags::READABLE) && self.is_reading() {
+            self.enqueue(core);
+        }
+    }
+
+    /// Asks the protocol to come to an end, as its server is shutting down.
+    pub(crate) fn ask_to_shut_down(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::CLOSING) {
+            return;
+        }
+        self.call(core, "shutting_down", |protocol, transport| protocol.shutting_down(transport));
+        self.settle(core);
+    }
+
+    pub(super) fn set_protocol(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        next: Box<dyn Protocol>,
+        leftover: Bytes,
+    ) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        let former = self.with_extra(|extra| {
+            let former = extra.next.replace(next);
+            // Of several in one callback the last protocol counts, and it gets all that was left.
+            extra.leftover = join(std::mem::take(&mut extra.leftover), leftover);
+            if !extra.leftover.is_empty() {
+                self.set(Flags::LEFTOVER);
+            }
+            former
+        });
+        drop(former);
+        self.set(Flags::SWITCHING);
+        self.settle_soon(core);
+    }
+
+    /// Puts the protocol that was set in the former one's place.
+    pub(super) fn switch_protocol(self: &Rc<Self>, core: &Rc<Core>) {
+        let Some(former) = self.protocol.take() else { return };
+        self.clear(Flags::SWITCHING);
+        let next = self.with_existing_extra(|extra| extra.next.take());
+        let next = next.map(|next| self.note_kind(next));
+        let (installed, former) = match next {
+            Some(next) => (next, Some(former)),
+            None => (former, None),
+        };
+        self.protocol.set(Some(installed));
+        if let Some(former) = former {
+            core.drop_user(former, "protocol");
+        }
+        if self.has(Flags::WRITING_PAUSED) && !self.has(Flags::CLOSING.and(Flags::LOST)) {
+            self.call(core, "pause_writing", |protocol, transport| {
+                protocol.pause_writing(transport)
+            });
+        }
+        if self.has(Flags::LEFTOVER) && self.is_reading() {
+            self.enqueue(core);
+        }
+    }
+
+    /// The last callback; then everything is let go of.
+    pub(crate) fn finish(self: &Rc<Self>, core: &Rc<Core>) {
+        let error = self.with_existing_extra(|extra| extra.error.take());
+        if self.has(Flags::MADE) {
+            let outcome = self.run_callback(core, "connection_lost", |protocol, transport| {
+                protocol.connection_lost(transport, error.as_ref())
+            });
+            if let Some(Err(error)) = outcome {
+                let message = "protocol.connection_lost() failed";
+                core.report(&Exception::new(message, Some(&error), Some(TransportId(self.key))));
+            }
+            core.counters.connection_closed();
+        }
+        let socket = self.socket.borrow_mut().take();
+        if let Some(socket) = socket {
+            core.driver.deregister(&socket);
+        }
+        core.free_slot(self.key);
+        let (protocol, extra) = (self.protocol.take(), self.extra.take());
+        core.drop_user((protocol, extra), "protocol");
+        if let Some(server) = &self.server {
+            server.client_is_gone(core);
+        }
+    }
+}
+
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    if first.is_empty() {
+        second
+    } else if second.is_empty() {
+        first
+    } else {
+        [first, second].concat().into()
+    }
+}
+

@@ -1,0 +1,59 @@
+//! What is kept of a connection beyond a callback.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::access::Access;
+use super::{Key, Stream, Transport, TransportId};
+use crate::event_loop::Core;
+
+/// A handle to one connection, to keep and to use from anywhere on its loop.
+///
+/// It implements [`Transport`](super::Transport). It is an index and a generation: cheap to clone,
+/// it keeps nothing open, and once the connection is gone every method is a harmless no-op that
+/// says `Closed`. It cannot leave the loop's thread.
+#[derive(Clone)]
+pub struct TransportHandle {
+    core: Rc<Core>,
+    key: Key,
+}
+
+impl TransportHandle {
+    pub(crate) fn new(core: Rc<Core>, key: Key) -> Self {
+        Self { core, key }
+    }
+}
+
+impl Access for TransportHandle {
+    fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    fn key(&self) -> Key {
+        self.key
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R> {
+        // Taken out of the slots first: `act` may run the user's code.
+        let stream = self.core.stream(self.key)?;
+        Some(act(&stream))
+    }
+}
+
+impl PartialEq for TransportHandle {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && Rc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl Eq for TransportHandle {}
+
+impl fmt::Debug for TransportHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TransportHandle")
+            .field("id", &TransportId(self.key))
+            .field("is_closing", &self.is_closing())
+            .finish()
+    }
+}

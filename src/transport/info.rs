@@ -1,0 +1,41 @@
+//! What is known of a connection.
+
+use crate::net::Address;
+
+/// What is known of a connection. It stays readable after the connection is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    pub(crate) local_address: Option<Address>,
+    pub(crate) peer_address: Option<Address>,
+    pub(crate) peer_credentials: Option<PeerCredentials>,
+}
+
+impl Info {
+    /// This end's address (asyncio's `sockname`).
+    pub fn local_address(&self) -> Option<&Address> {
+        self.local_address.as_ref()
+    }
+
+    /// The other end's address (asyncio's `peername`).
+    pub fn peer_address(&self) -> Option<&Address> {
+        self.peer_address.as_ref()
+    }
+
+    /// Who the process at the other end of a Unix socket was when it connected.
+    ///
+    /// Known on Linux; `None` elsewhere and on other transports.
+    pub fn peer_credentials(&self) -> Option<PeerCredentials> {
+        self.peer_credentials
+    }
+}
+
+/// The user, group and process at the other end of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// The user id.
+    pub user: u32,
+    /// The group id.
+    pub group: u32,
+    /// The process id, where the system tells it.
+    pub process: Option<i32>,
+}

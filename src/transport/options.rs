@@ -1,0 +1,152 @@
+//! What can be set on a connection's socket and on the connection itself.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, TcpKeepalive};
+
+use crate::protocol::TimeoutKind;
+
+/// When and how the operating system probes a silent TCP connection.
+///
+/// A field that is `None` is left to the system's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe.
+    pub time: Option<Duration>,
+    /// Time between probes.
+    pub interval: Option<Duration>,
+    /// Unanswered probes after which the connection is dead.
+    pub retries: Option<u32>,
+}
+
+/// Options of a socket; what is `None` is left alone.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketOptions {
+    pub(crate) nodelay: bool,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) send_buffer_size: Option<usize>,
+    pub(crate) receive_buffer_size: Option<usize>,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) ttl: Option<u32>,
+    pub(crate) tos: Option<u32>,
+}
+
+impl SocketOptions {
+    pub(crate) fn apply(&self, socket: &impl AsFd) -> io::Result<()> {
+        let socket = SockRef::from(socket);
+        if let Some(size) = self.send_buffer_size {
+            socket.set_send_buffer_size(size)?;
+        }
+        if let Some(size) = self.receive_buffer_size {
+            socket.set_recv_buffer_size(size)?;
+        }
+        if self.linger.is_some() {
+            socket.set_linger(self.linger)?;
+        }
+        let domain = socket.local_addr()?.domain();
+        if domain == Domain::UNIX {
+            return Ok(());
+        }
+        if self.nodelay {
+            socket.set_tcp_nodelay(true)?;
+        }
+        if let Some(keepalive) = &self.keepalive {
+            socket.set_tcp_keepalive(&keepalive.to_socket2())?;
+        }
+        if let Some(ttl) = self.ttl {
+            match domain {
+                Domain::IPV6 => socket.set_unicast_hops_v6(ttl)?,
+                _ => socket.set_ttl_v4(ttl)?,
+            }
+        }
+        if let Some(tos) = self.tos {
+            match domain {
+                Domain::IPV6 => socket.set_tclass_v6(tos)?,
+                _ => socket.set_tos_v4(tos)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            nodelay: true,
+            keepalive: None,
+            send_buffer_size: None,
+            receive_buffer_size: None,
+            linger: None,
+            ttl: None,
+            tos: None,
+        }
+    }
+}
+
+impl Keepalive {
+    fn to_socket2(self) -> TcpKeepalive {
+        let mut keepalive = TcpKeepalive::new();
+        if let Some(time) = self.time {
+            keepalive = keepalive.with_time(time);
+        }
+        if let Some(interval) = self.interval {
+            keepalive = keepalive.with_interval(interval);
+        }
+        #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "redox")))]
+        if let Some(retries) = self.retries {
+            keepalive = keepalive.with_retries(retries);
+        }
+        keepalive
+    }
+}
+
+/// What a connection starts with; all can be changed later through its transport.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamOptions {
+    pub(crate) high_water: usize,
+    pub(crate) low_water: usize,
+    pub(crate) write_cap: Option<usize>,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) write_stall: Option<Duration>,
+}
+
+/// asyncio's and most others' water marks.
+pub(crate) const HIGH_WATER: usize = 64 * 1024;
+pub(crate) const LOW_WATER: usize = 16 * 1024;
+
+/// A server cannot know its clients: what it may owe each of them is bounded.
+pub(crate) const SERVER_WRITE_CAP: usize = 16 * 1024 * 1024;
+
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
+
+/// In force while reading is held or the connection is closing, unless set.
+pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
+
+impl StreamOptions {
+    pub(crate) fn for_client() -> Self {
+        Self {
+            high_water: HIGH_WATER,
+            low_water: LOW_WATER,
+            write_cap: None,
+            idle: None,
+            linger: Some(LINGER),
+            write_stall: None,
+        }
+    }
+
+    pub(crate) fn for_server() -> Self {
+        Self { write_cap: Some(SERVER_WRITE_CAP), ..Self::for_client() }
+    }
+
+    pub(crate) fn set_timeout(&mut self, kind: TimeoutKind, after: Option<Duration>) {
+        match kind {
+            TimeoutKind::Idle => self.idle = after,
+            TimeoutKind::Linger => self.linger = after,
+            TimeoutKind::WriteStall => self.write_stall = after,
+            TimeoutKind::Connect => {}
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The write side: gathering, queueing, flushing, and the water marks.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::stream::{Flags, Stream};
+use super::{WriteStatus, options};
+use crate::driver::Socket;
+use crate::error::{Error, Kind};
+use crate::event_loop::Core;
+
+/// Writes from here on go straight to the socket: the system call is cheaper than the copy.
+const DIRECT_FROM: usize = 16 * 1024;
+
+/// How many chunks one system call can take.
+const SLICES: usize = 64;
+
+impl Stream {
+    #[inline]
+    pub(super) fn write(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) -> WriteStatus {
+        if self.write_is_closed() {
+            return WriteStatus::Closed;
+        }
+        if core.gathering.get() == Some(self.key) && self.queue.borrow().is_empty() {
+            return self.gather(core, data, None);
+        }
+        self.enqueue_write(core, data, None)
+    }
+
+    pub(super) fn write_bytes(self: &Rc<Self>, core: &Rc<Core>, data: &Bytes) -> WriteStatus {
+        if self.write_is_closed() {
+            return WriteStatus::Closed;
+        }
+        if core.gathering.get() == Some(self.key) && self.queue.borrow().is_empty() {
+            return self.gather(core, data, Some(data));
+        }
+        self.enqueue_write(core, data, Some(data))
+    }
+
+    pub(super) fn write_vectored(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        slices: &[IoSlice<'_>],
+    ) -> WriteStatus {
+        let mut status =
+            if self.write_is_closed() { WriteStatus::Closed } else { self.write_status() };
+        for slice in slices {
+            status = self.write(core, slice);
+            if status == WriteStatus::Closed {
+                break;
+            }
+        }
+        status
+    }
+
+    pub(super) fn write_eof(self: &Rc<Self>, core: &Core) {
+        if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
+            self.set(Flags::EOF_WANTED);
+            self.settle_soon(core);
+        }
+    }
+
+    pub(super) fn write_buffer_size(&self, core: &Core) -> usize {
+        let gathered =
+            if core.gathering.get() == Some(self.key) { core.gather.borrow().len() } else { 0 };
+        self.queue.borrow().len() + gathered
+    }
+
+    pub(super) fn set_write_buffer_limits(
+        self: &Rc<Self>,
+        core: &Core,
+        high: Option<usize>,
+        low: Option<usize>,
+    ) -> Result<(), Error> {
+        let (low, high) = match (low, high) {
+            (None, None) => (options::LOW_WATER, options::HIGH_WATER),
+            (None, Some(high)) => (high / 4, high),
+            (Some(low), None) => (low, low.saturating_mul(4)),
+            (Some(low), Some(high)) if low > high => {
+                return Err(Error::invalid(format!(
+                    "high ({high}) must be at least low ({low}) for the write buffer limits"
+                )));
+            }
+            (Some(low), Some(high)) => (low, high),
+        };
+        self.low_water.set(low);
+        self.high_water.set(high);
+        self.settle_soon(core);
+        Ok(())
+    }
+
+    fn write_is_closed(&self) -> bool {
+        self.has(Flags::CLOSING.and(Flags::EOF_WANTED).and(Flags::LOST).and(Flags::WRITE_FAILED))
+    }
+
+    fn write_status(&self) -> WriteStatus {
+        if self.has(Flags::LOST.and(Flags::WRITE_FAILED)) {
+            WriteStatus::Closed
+        } else if self.queue.borrow().len() > self.high_water.get() {
+            WriteStatus::AboveHighWater
+        } else {
+            WriteStatus::Accepted
+        }
+    }
+
+    /// Takes a write of the running callback, which goes out when the callback returns.
+    #[inline]
+    fn gather(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        data: &[u8],
+        shared: Option<&Bytes>,
+    ) -> WriteStatus {
+        let mut gather = core.gather.borrow_mut();
+        if data.len() < DIRECT_FROM
+            && gather.len() + data.len() <= self.high_water.get().min(options::HIGH_WATER)
+        {
+            gather.extend_from_slice(data);
+            return WriteStatus::Accepted;
+        }
+        let gathered = std::mem::take(&mut *gather);
+        drop(gather);
+        self.send(core, &gathered, data, shared);
+        restore(core, gathered);
+        self.write_status()
+    }
+
+    /// Sends what the callback that has just returned wrote to its own connection.
+    #[inline]
+    pub(super) fn flush_gathered(self: &Rc<Self>, core: &Rc<Core>) {
+        let mut gather = core.gather.borrow_mut();
+        if gather.is_empty() {
+            return;
+        }
+        let gathered = std::mem::take(&mut *gather);
+        drop(gather);
+        if !self.has(Flags::LOST) {
+            self.send(core, &gathered, &[], None);
+        }
+        restore(core, gathered);
+    }
+
+    /// Sends `first` and `second`, with nothing queued before them, and queues what is not taken.
+    fn send(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        first: &[u8],
+        second: &[u8],
+        shared: Option<&Bytes>,
+    ) {
+        let total = first.len() + second.len();
+        let sent = if self.has(Flags::WRITABLE) {
+            let result = self.with_socket(|socket| match (first, second) {
+                (only, []) | ([], only) => socket.write(only),
+                (first, second) => {
+                    socket.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+                }
+            });
+            match result {
+                Ok(sent) => sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return self.write_failed(core, error),
+            }
+        } else {
+            0
+        };
+        if sent > 0 {
+            core.counters.add_sent(sent);
+            self.active_at.set(core.tick_time());
+        }
+        if sent == total {
+            return;
+        }
+        self.clear(Flags::WRITABLE);
+        let mut queue = self.queue.borrow_mut();
+        queue.push_copy(&first[sent.min(first.len())..]);
+        let sent = sent.saturating_sub(first.len());
+        match shared {
+            Some(shared) => queue.push_bytes(&shared.slice(sent..)),
+            None => queue.push_copy(&second[sent..]),
+        }
+        drop(queue);
+        self.note_write_progress(core);
+        self.set(Flags::UNSETTLED);
+    }
+
+    fn enqueue_write(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        data: &[u8],
+        shared: Option<&Bytes>,
+    ) -> WriteStatus {
+        if data.is_empty() {
+            return self.write_status();
+        }
+        let mut queue = self.queue.borrow_mut();
+        if queue.len() > self.write_cap.get() {
+            let (waiting, cap) = (queue.len(), self.write_cap.get());
+            drop(queue);
+            let text = format!("{waiting} bytes wait to be sent, more than the write cap of {cap}");
+            self.lose(core, Some(Error::new(Kind::WriteCap, text)));
+            return WriteStatus::Closed;
+        }
+        let was_empty = queue.is_empty();
+        match shared {
+            Some(shared) => queue.push_bytes(shared),
+            None => queue.push_copy(data),
+        }
+        let above = queue.len() > self.high_water.get();
+        drop(queue);
+        if was_empty {
+            self.note_write_progress(core);
+        }
+        if above && self.has(Flags::WRITABLE) {
+            self.flush(core);
+        }
+        self.settle_soon(core);
+        self.write_status()
+    }
+
+    /// Hands the queue to the operating system until it takes no more.
+    pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>) {
+        while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
+            let queue = self.queue.borrow();
+            if queue.is_empty() {
+                return;
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = queue.fill(&mut slices);
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let result = self.with_socket(|socket| match &slices[..count] {
+                [only] => socket.write(only),
+                several => socket.write_vectored(several),
+            });
+            drop(queue);
+            match result {
+                Ok(sent) => {
+                    self.queue.borrow_mut().advance(sent, &mut core.spent.borrow_mut());
+                    if sent < offered {
+                        self.clear(Flags::WRITABLE);
+                    }
+                    if sent > 0 {
+                        core.counters.add_sent(sent);
+                        self.active_at.set(core.tick_time());
+                        self.note_write_progress(core);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clear(Flags::WRITABLE);
+                }
+                Err(error) => self.write_failed(core, error),
+            }
+        }
+    }
+
+    /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
+    fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+        let error = Error::from(error);
+        if !self.is_reading() {
+            return self.lose(core, Some(error));
+        }
+        self.discard_queue(core);
+        self.with_extra(|extra| extra.error = Some(error));
+        self.set(Flags::WRITE_FAILED.and(Flags::READABLE).and(Flags::READ_CLOSED));
+        self.enqueue(core);
+    }
+
+    /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
+    pub(super) fn discard_queue(&self, core: &Core) {
+        let mut queue = self.queue.borrow_mut();
+        let len = queue.len();
+        queue.advance(len, &mut core.spent.borrow_mut());
+    }
+
+    /// Has [`settle`](Self::settle) called: after the running callback if it is this stream's own,
+    /// else at the end of the round.
+    pub(super) fn settle_soon(self: &Rc<Self>, core: &Core) {
+        self.set(Flags::UNSETTLED);
+        if core.gathering.get() != Some(self.key) && !self.has(Flags::DIRTY) {
+            self.set(Flags::DIRTY);
+            core.dirty.borrow_mut().push(Rc::clone(self));
+        }
+    }
+
+    /// What a `Connection::with` left is settled at the end of the round: the caller's code still
+    /// runs.
+    pub(super) fn settle_after_with(self: &Rc<Self>, core: &Core) {
+        if self.is_unsettled() {
+            self.settle_soon(core);
+        }
+    }
+
+    /// The end of the round: what was asked of this stream from elsewhere is done.
+    pub(crate) fn settle_dirty(self: &Rc<Self>, core: &Rc<Core>) {
+        self.clear(Flags::DIRTY);
+        self.settle(core);
+    }
+
+    /// Whether [`settle`](Self::settle) would do anything.
+    #[inline]
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.has(Flags::UNSETTLED.and(Flags::SWITCHING))
+    }
+
+    /// Brings the stream up to date after a callback or an event: a protocol that was set is
+    /// installed, the queue is flushed, the water marks are judged, closing goes on.
+    ///
+    /// Its own callbacks can ask for more: that is done in the next round, so that no stream keeps
+    /// the loop to itself.
+    pub(super) fn settle(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        self.clear(Flags::UNSETTLED);
+        if self.has(Flags::SWITCHING) {
+            self.switch_protocol(core);
+        }
+        self.flush(core);
+        self.judge_marks(core);
+        if self.has(Flags::LOST) {
+            return;
+        }
+        if self.queue.borrow().is_empty() {
+            self.advance_close(core);
+        }
+        if self.has(Flags::LOST) {
+            return;
+        }
+        self.arm_deadlines(core);
+        if self.is_unsettled() {
+            self.enqueue(core);
+        }
+    }
+
+    /// Tells the protocol when the queue has passed a mark.
+    fn judge_marks(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::CLOSING.and(Flags::LOST)) || !self.has(Flags::MADE) {
+            return;
+        }
+        let len = self.queue.borrow().len();
+        if !self.has(Flags::WRITING_PAUSED) {
+            if len > self.high_water.get() {
+                self.set(Flags::WRITING_PAUSED);
+                if self.has(Flags::IN_READ) {
+                    self.set(Flags::OVERFLOWED_IN_READ);
+                }
+                self.call(core, "pause_writing", |protocol, transport| {
+                    protocol.pause_writing(transport)
+                });
+            }
+        } else if len <= self.low_water.get() {
+            self.clear(
+                Flags::WRITING_PAUSED.and(Flags::HELD).and(Flags::OVERFLOWED_IN_READ),
+            );
+            self.call(core, "resume_writing", |protocol, transport| {
+                protocol.resume_writing(transport)
+            });
+            if self.is_reading() && self.has(Flags::READABLE.and(Flags::LEFTOVER)) {
+                self.enqueue(core);
+            }
+        }
+    }
+
+    pub(super) fn with_socket<R>(
+        &self,
+        act: impl FnOnce(&Socket) -> io::Result<R>,
+    ) -> io::Result<R> {
+        match &*self.socket.borrow() {
+            Some(socket) => act(socket),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+/// Gives the gathering buffer back, so that gathering allocates once in a loop's life.
+#[inline]
+fn restore(core: &Core, mut gathered: Vec<u8>) {
+    gathered.clear();
+    *core.gather.borrow_mut() = gathered;
+}
