@@ -3,6 +3,8 @@
 use std::io;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::stream::{Flags, Stream};
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
@@ -101,6 +103,9 @@ impl Stream {
                 Some(Read::Failed(error)) => self.end_of_input(core, Some(error)),
             }
         }
+        if self.has(Flags::LEFTOVER) && self.is_reading() {
+            self.enqueue(core);
+        }
     }
 
     /// Reads into the loop's buffer and lends it to the protocol.
@@ -112,7 +117,12 @@ impl Stream {
         let read = match read {
             Ok(count) => {
                 self.call_in_read(core, "data_received", |protocol, transport| {
-                    protocol.data_received(transport, &buffer[..count])
+                    let data = &buffer[..count];
+                    let unread = lend(core, protocol, transport, data)?;
+                    if unread > 0 {
+                        self.keep_leftover(Bytes::copy_from_slice(&data[count - unread..]));
+                    }
+                    Ok(())
                 });
                 Read::Data
             }
@@ -180,13 +190,22 @@ impl Stream {
         result
     }
 
-    /// What a former protocol left comes before what the socket has.
+    /// What was left over comes before what the socket has.
     fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
         self.call_in_read(core, "data_received", |protocol, transport| {
-            protocol.data_received(transport, &leftover)
+            let unread = lend(core, protocol, transport, &leftover)?;
+            self.keep_leftover(leftover.slice(leftover.len() - unread..));
+            Ok(())
         });
+    }
+
+    /// Notes what the running `data_received` gives back.
+    pub(super) fn unread(&self, core: &Core, count: usize) {
+        if core.gathering.get() == Some(self.key) {
+            core.unread.set(count);
+        }
     }
 
     /// The peer has ended its side: told once.
@@ -226,4 +245,17 @@ impl Stream {
     fn take_error(&self) -> Option<Error> {
         self.socket.borrow().as_ref()?.take_error().map(Error::from)
     }
+}
+
+/// Lends `data` to the protocol, and returns how many bytes at its end it gives back.
+#[inline]
+fn lend(
+    core: &Core,
+    protocol: &mut dyn Protocol,
+    transport: &dyn Transport,
+    data: &[u8],
+) -> Result<usize> {
+    core.unread.set(0);
+    protocol.data_received(transport, data)?;
+    Ok(core.unread.get().min(data.len()))
 }
