@@ -1,0 +1,87 @@
+//! Server CPU per echoed message, in microseconds.
+
+use std::thread;
+use std::time::Duration;
+
+use super::{Bench, median_headings, ratio_headings};
+use crate::Result;
+use crate::contender::{Contender, RAW_MIO, TOKIO, WHARF};
+use crate::counters::cpu;
+use crate::load_process::LoadProcess;
+use crate::report::Table;
+use crate::scenario::TIMED;
+use crate::server_process::ServerProcess;
+
+/// How long a server gets to go to sleep before its account is read.
+const SETTLING: Duration = Duration::from_millis(5);
+
+pub(super) fn measure(bench: &mut Bench) -> Result {
+    println!("\n## Echo: server CPU per message, µs, medians of {} rounds\n", bench.rounds);
+    let mut medians = Table::new(median_headings(bench));
+    let mut ratios = Table::new(ratio_headings(bench));
+    let mut speeds = Table::new(["load", "messages/s", "server busy", "load busy"]);
+    for scenario in TIMED {
+        let arguments = scenario.arguments(scenario.messages);
+        let mut yardstick = None;
+        let samples = bench.in_turn(&scenario.to_string(), &bench.contenders, |contender| {
+            let run = timed_run(bench, contender, &arguments)?;
+            if contender.name == RAW_MIO {
+                yardstick = Some(run);
+            }
+            Ok(run.server_cpu / scenario.messages as f64 * 1e6)
+        })?;
+        medians.row(std::iter::once(scenario.to_string()).chain(samples.medians()));
+        ratios.row(std::iter::once(scenario.to_string()).chain(samples.ratios()));
+        if let Some(run) = yardstick {
+            speeds.row([
+                scenario.to_string(),
+                format!("{:.0}", scenario.messages as f64 / run.seconds),
+                format!("{:.0} %", run.server_cpu / run.seconds * 100.0),
+                format!("{:.0} %", run.load_cpu / run.seconds * 100.0),
+            ]);
+        }
+        for (baseline, limit) in [(RAW_MIO, 1.05), (TOKIO, 1.0)] {
+            if let Some(ratio) = samples.ratio(WHARF, baseline) {
+                bench.limit(&format!("{scenario}: CPU / {baseline}"), ratio.median, limit);
+            }
+        }
+    }
+    println!("{medians}\nPaired ratios, median (quartiles):\n\n{ratios}");
+    println!("The last round of {RAW_MIO}:\n\n{speeds}");
+    Ok(())
+}
+
+/// What one run took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimedRun {
+    /// Seconds of the server's CPU.
+    pub(super) server_cpu: f64,
+    /// Seconds of the load's CPU.
+    pub(super) load_cpu: f64,
+    /// Seconds on the clock.
+    pub(super) seconds: f64,
+}
+
+/// Runs a fresh server under a load that reports `seconds` and `load_cpu_seconds`.
+pub(super) fn timed_run(
+    bench: &Bench,
+    contender: &Contender,
+    arguments: &[String],
+) -> Result<TimedRun> {
+    let server = ServerProcess::start(contender, bench.server_core)?;
+    let mut load = LoadProcess::start(server.address(), arguments, bench.load_core)?;
+    let before = settled_cpu(&server)?;
+    let result = load.result()?;
+    let server_cpu = (settled_cpu(&server)? - before).as_secs_f64();
+    let load_cpu = result.number("load_cpu_seconds")?;
+    let seconds = result.number("seconds")?;
+    load.finish()?;
+    server.stop()?;
+    Ok(TimedRun { server_cpu, load_cpu, seconds })
+}
+
+/// A server's CPU time once it sleeps.
+pub(super) fn settled_cpu(server: &ServerProcess) -> Result<Duration> {
+    thread::sleep(SETTLING);
+    cpu::time(server.id())
+}
