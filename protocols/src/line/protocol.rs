@@ -143,10 +143,7 @@ impl<P: LineProtocol> Protocol for Lines<P> {
             }
             let is_overflowing = !self.writing_is_paused && is_above_high_water(transport);
             if is_overflowing || !transport.is_reading() {
-                let rest = lines.into_undecoded().len();
-                if !transport.is_closing() {
-                    transport.unread(rest);
-                }
+                transport.unread(lines.into_undecoded().len());
                 break;
             }
         }
