@@ -103,9 +103,6 @@ impl Stream {
                 Some(Read::Failed(error)) => self.end_of_input(core, Some(error)),
             }
         }
-        if self.has(Flags::LEFTOVER) && self.is_reading() {
-            self.enqueue(core);
-        }
     }
 
     /// Reads into the loop's buffer and lends it to the protocol.
@@ -118,11 +115,12 @@ impl Stream {
             Ok(count) => {
                 self.call_in_read(core, "data_received", |protocol, transport| {
                     let data = &buffer[..count];
-                    let unread = lend(core, protocol, transport, data)?;
-                    if unread > 0 {
-                        self.keep_leftover(Bytes::copy_from_slice(&data[count - unread..]));
+                    core.unread.set(0);
+                    let result = protocol.data_received(transport, data);
+                    if core.unread.get() > 0 {
+                        self.take_back(core, count, |rest| Bytes::copy_from_slice(&data[rest..]));
                     }
-                    Ok(())
+                    result
                 });
                 Read::Data
             }
@@ -195,10 +193,21 @@ impl Stream {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
         self.call_in_read(core, "data_received", |protocol, transport| {
-            let unread = lend(core, protocol, transport, &leftover)?;
-            self.keep_leftover(leftover.slice(leftover.len() - unread..));
-            Ok(())
+            core.unread.set(0);
+            let result = protocol.data_received(transport, &leftover);
+            if core.unread.get() > 0 {
+                self.take_back(core, leftover.len(), |rest| leftover.slice(rest..));
+            }
+            result
         });
+    }
+
+    /// Keeps what the protocol gave back of `count` bytes, to be delivered in the next round if it
+    /// reads then.
+    #[cold]
+    fn take_back(self: &Rc<Self>, core: &Core, count: usize, rest: impl FnOnce(usize) -> Bytes) {
+        self.keep_leftover(rest(count.saturating_sub(core.unread.get())));
+        self.enqueue(core);
     }
 
     /// Notes what the running `data_received` gives back.
@@ -245,17 +254,4 @@ impl Stream {
     fn take_error(&self) -> Option<Error> {
         self.socket.borrow().as_ref()?.take_error().map(Error::from)
     }
-}
-
-/// Lends `data` to the protocol, and returns how many bytes at its end it gives back.
-#[inline]
-fn lend(
-    core: &Core,
-    protocol: &mut dyn Protocol,
-    transport: &dyn Transport,
-    data: &[u8],
-) -> Result<usize> {
-    core.unread.set(0);
-    protocol.data_received(transport, data)?;
-    Ok(core.unread.get().min(data.len()))
 }
