@@ -44,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) gather: RefCell<Vec<u8>>,
     /// Whether a callback runs whose writes are gathered.
     pub(crate) gathering: Cell<bool>,
+    /// How many of the bytes it was given the running `data_received` gives back.
+    pub(crate) unread: Cell<usize>,
     read_buffer: Cell<Option<Box<[u8]>>>,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
@@ -96,6 +98,7 @@ impl Core {
             remote,
             gather: RefCell::default(),
             gathering: Cell::new(false),
+            unread: Cell::new(0),
             read_buffer: Cell::new(None),
             spent: RefCell::default(),
             tasks: TaskTable::default(),

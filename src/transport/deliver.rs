@@ -117,7 +117,7 @@ impl Stream {
     ) {
         if gathers {
             self.flush_gathered(core);
-            self.clear(Flags::IN_CALLBACK);
+            self.clear(Flags::IN_CALLBACK.and(Flags::UNREAD));
             core.gathering.set(false);
         }
         let nothing = self.protocol.replace(Some(protocol));
@@ -174,18 +174,22 @@ impl Stream {
         if self.has(Flags::LOST) {
             return;
         }
-        let former = self.with_extra(|extra| {
-            let former = extra.next.replace(next);
-            // Of several in one callback the last protocol counts, and it gets all that was left.
-            extra.leftover = join(std::mem::take(&mut extra.leftover), leftover);
-            if !extra.leftover.is_empty() {
-                self.set(Flags::LEFTOVER);
-            }
-            former
-        });
+        // Of several in one callback the last protocol counts, and it gets all that was left.
+        let former = self.with_extra(|extra| extra.next.replace(next));
+        self.keep_leftover(leftover);
         drop(former);
         self.set(Flags::SWITCHING);
         self.settle_soon(core);
+    }
+
+    /// Keeps what was received until the protocol, or the next one, reads.
+    pub(super) fn keep_leftover(&self, leftover: Bytes) {
+        if !leftover.is_empty() {
+            self.with_extra(|extra| {
+                extra.leftover = join(std::mem::take(&mut extra.leftover), leftover);
+            });
+            self.set(Flags::LEFTOVER);
+        }
     }
 
     /// Puts the protocol that was set in the former one's place.

@@ -3,6 +3,8 @@
 use std::io;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::stream::{Flags, Stream};
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
@@ -103,7 +105,12 @@ impl Stream {
                 Ok(count) if count > 0 => {
                     self.note_received(core, count, buffer.len());
                     self.call_in_read(core, "data_received", |protocol, transport| {
-                        protocol.data_received(transport, &buffer[..count])
+                        let result = protocol.data_received(transport, &buffer[..count]);
+                        if self.has(Flags::UNREAD) {
+                            let copy = |rest: usize| Bytes::copy_from_slice(&buffer[rest..count]);
+                            self.take_back(core, count, copy);
+                        }
+                        result
                     });
                     let flags = self.flags.get();
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
@@ -209,8 +216,28 @@ impl Stream {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
         self.call_in_read(core, "data_received", |protocol, transport| {
-            protocol.data_received(transport, &leftover)
+            let result = protocol.data_received(transport, &leftover);
+            if self.has(Flags::UNREAD) {
+                self.take_back(core, leftover.len(), |rest| leftover.slice(rest..));
+            }
+            result
         });
+    }
+
+    /// Keeps what the protocol gave back of `count` bytes, to be delivered in the next round if it
+    /// reads then.
+    #[cold]
+    fn take_back(self: &Rc<Self>, core: &Core, count: usize, rest: impl FnOnce(usize) -> Bytes) {
+        self.keep_leftover(rest(count.saturating_sub(core.unread.get())));
+        self.enqueue(core);
+    }
+
+    /// Notes what the running `data_received` gives back.
+    pub(super) fn unread(&self, core: &Core, count: usize) {
+        if self.has(Flags::IN_CALLBACK) && count > 0 {
+            self.set(Flags::UNREAD);
+            core.unread.set(count);
+        }
     }
 
     /// The peer has ended its side: told once.

@@ -46,7 +46,7 @@ pub(crate) struct Stream {
 pub(super) struct Extra {
     /// The protocol that is to take over when the running callback has returned.
     pub(super) next: Option<Box<dyn Protocol>>,
-    /// Received by a former protocol, not yet delivered to this one.
+    /// Received, but left over by a former protocol or given back: to be delivered first.
     pub(super) leftover: Bytes,
     /// What `connection_lost` is to be told.
     pub(super) error: Option<Error>,
@@ -120,7 +120,7 @@ impl Flags {
     pub(super) const BUFFERED: Self = Self(1 << 19);
     /// There is a next protocol.
     pub(super) const SWITCHING: Self = Self(1 << 20);
-    /// There are bytes that a former protocol left.
+    /// There are bytes that were left over.
     pub(super) const LEFTOVER: Self = Self(1 << 21);
     /// The marks, or the end of something, have to be looked at again.
     pub(super) const UNSETTLED: Self = Self(1 << 22);
@@ -129,6 +129,8 @@ impl Flags {
 
     /// One of its callbacks runs, and is the one whose writes are gathered.
     pub(super) const IN_CALLBACK: Self = Self(1 << 24);
+    /// The running `data_received` gives some of its input back.
+    pub(super) const UNREAD: Self = Self(1 << 26);
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
 
