@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, median_headings, ratio_headings};
 use crate::Result;
-use crate::contender::{Contender, RAW_MIO, TOKIO, WHARF};
+use crate::contender::{Contender, RAW_MIO};
 use crate::counters::cpu;
 use crate::load_process::LoadProcess;
 use crate::report::Table;
@@ -40,11 +40,7 @@ pub(super) fn measure(bench: &mut Bench) -> Result {
                 format!("{:.0} %", run.load_cpu / run.seconds * 100.0),
             ]);
         }
-        for (baseline, limit) in [(RAW_MIO, 1.05), (TOKIO, 1.0)] {
-            if let Some(ratio) = samples.ratio(WHARF, baseline) {
-                bench.limit(&format!("{scenario}: CPU / {baseline}"), ratio.median, limit);
-            }
-        }
+        bench.ratio_limits(&scenario.to_string(), &samples);
     }
     println!("{medians}\nPaired ratios, median (quartiles):\n\n{ratios}");
     println!("The last round of {RAW_MIO}:\n\n{speeds}");
