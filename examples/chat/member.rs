@@ -127,6 +127,7 @@ fn obey(hall: &mut Hall, transport: &dyn Transport, line: &str) {
 /// The line as text that does no harm on the others' terminals.
 fn readable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
-    let shown = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    let shown =
+        |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
     text.trim_end().chars().map(shown).collect()
 }
