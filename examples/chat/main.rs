@@ -5,29 +5,27 @@
 //! cargo run --release --example chat -- --connect 127.0.0.1:7000
 //! ```
 //!
-//! The protocol is lines of text, so `nc 127.0.0.1 7000` is a client too. Read on in `member.rs`,
-//! which is the protocol of one connection; `hall.rs` is what all of them share.
+//! The protocol is lines of text, so `nc 127.0.0.1 7000` is a client too. Read on in `server.rs`,
+//! then in `member.rs`, which is the protocol of one connection; `hall.rs` is what all of them share.
 
 mod client;
 mod command;
 mod hall;
 mod member;
+mod server;
 
 #[path = "../support/command_line.rs"]
 mod command_line;
 #[path = "../support/serving.rs"]
 mod serving;
 
-use std::cell::RefCell;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
-use wharf::{EventLoop, Keepalive, Result, TimeoutKind};
+use wharf::{EventLoop, Result};
 
-use self::hall::Hall;
-use self::member::Member;
+use self::server::chat_server;
 use self::serving::{Listen, serve_until_signal};
 
 const USAGE: &str = "
@@ -37,13 +35,6 @@ usage: chat --listen ADDRESS [--idle-timeout SECONDS]    serve, until SIGINT or 
        chat --unix PATH [--idle-timeout SECONDS]         serve on a Unix socket
        chat --connect ADDRESS                            take part; type /help there
 ";
-
-/// The most bytes that may wait for one member. Whoever reads so slowly that more are waiting is
-/// disconnected: the others neither wait nor pay for it.
-const WRITE_CAP: usize = 256 * 1024;
-
-/// A member who has taken nothing of what waits for so long is gone.
-const STALL: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     command_line::run(USAGE, |mut arguments| {
@@ -70,18 +61,7 @@ fn main() -> ExitCode {
 fn serve(listen: Listen, idle: Option<Duration>) -> Result {
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
-        // A loop and all that runs on it stay on one thread: no lock is needed to share.
-        let hall = Rc::new(RefCell::new(Hall::default()));
-        let join = move || Member::new(Rc::clone(&hall));
-        let server = match listen {
-            Listen::Address(address) => event_loop.create_server(join, address),
-            Listen::Unix(path) => event_loop.create_unix_server(join, path),
-        };
-        let server = server
-            .write_buffer_cap(Some(WRITE_CAP))
-            .connection_timeout(TimeoutKind::WriteStall, Some(STALL))
-            .connection_timeout(TimeoutKind::Idle, idle)
-            .keepalive(Keepalive { time: Some(STALL), ..Keepalive::default() });
-        serve_until_signal(server.await?).await
+        let server = chat_server(&event_loop, listen, idle).await?;
+        serve_until_signal(server).await
     })
 }

@@ -52,7 +52,7 @@ impl Protocol for Member {
 
     fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
         if kind != TimeoutKind::Idle {
-            return Err(kind.to_string().into());
+            return Err(Error::timeout(kind).into());
         }
         tell(transport, "* nothing was said for too long; good-bye");
         transport.close();
