@@ -12,7 +12,7 @@ use super::serving::Listen;
 
 /// The most bytes that may wait for one member. Whoever reads so slowly that more are waiting is
 /// disconnected: the others neither wait nor pay for it.
-const WRITE_CAP: usize = 256 * 1024;
+pub(crate) const WRITE_CAP: usize = 256 * 1024;
 
 /// A member who has taken nothing of what waits for so long is gone.
 const STALL: Duration = Duration::from_secs(60);

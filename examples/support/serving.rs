@@ -25,11 +25,11 @@ pub(crate) async fn serve_until_signal(server: Server) -> Result {
     for signal in SIGNALS {
         let (server, event_loop) = (server.clone(), event_loop.clone());
         server.event_loop().add_signal_handler(signal, move || {
-            server.close();
             // A second signal ends the process at once, as signals do that nobody handles.
             for signal in SIGNALS {
                 event_loop.remove_signal_handler(signal);
             }
+            server.close();
         })?;
     }
     // Now that everything is set up: whoever waits for this line may connect, or send a signal.
