@@ -35,7 +35,7 @@ impl Workload {
     /// Sends messages of `size` bytes, `in_flight` at once on each connection, until there were
     /// `messages`, or `time` is over.
     pub(crate) fn new(size: usize, in_flight: u64, messages: u64, time: Duration) -> Self {
-        let scrambled = |position: usize| ((position % PERIOD) * 40_503 >> 8) as u8;
+        let scrambled = |position: usize| (((position % PERIOD) * 40_503) >> 8) as u8;
         Self {
             size,
             in_flight,

@@ -269,7 +269,6 @@ fn misuse_gets_one_clear_line() {
     expect_failure("tour", &["nonsense"], 2, "unexpected argument \"nonsense\"");
     assert!(file.exists());
     std::fs::remove_file(file).unwrap();
-
 }
 
 fn expect_failure(name: &str, arguments: &[&str], code: i32, text: &str) {
