@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::process::{Example, PATIENCE};
+use super::program::{PATIENCE, Program};
 
 #[test]
 fn echo_serves_until_sigterm() {
-    let echo = Example::start("echo", &["--listen", "127.0.0.1:0"]);
+    let echo = Program::example("echo", &["--listen", "127.0.0.1:0"]);
     let address = echo.address();
     assert!(!address.ends_with(":0"), "{address}");
     let (mut first, mut second) = (connect(&address), connect(&address));
@@ -32,7 +32,7 @@ fn echo_serves_until_sigterm() {
 
 #[test]
 fn echo_gives_everything_back_to_a_client_that_writes_before_it_reads() {
-    let echo = Example::start("echo", &["--listen", "127.0.0.1:0"]);
+    let echo = Program::example("echo", &["--listen", "127.0.0.1:0"]);
     let mut client = connect(&echo.address());
     let data: Vec<u8> = (0..16_u32 << 20).map(|position| (position % 251) as u8).collect();
     let mut writer = client.try_clone().unwrap();
@@ -51,40 +51,29 @@ fn echo_gives_everything_back_to_a_client_that_writes_before_it_reads() {
 
 #[test]
 fn echo_ends_though_a_client_never_reads() {
-    let echo = Example::start("echo", &["--listen", "127.0.0.1:0"]);
-    let mut client = connect(&echo.address());
-    // Until nothing is taken any more.
-    client.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-    let error = client.write_all(&vec![0; 64 << 20]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    let echo = Program::example("echo", &["--listen", "127.0.0.1:0"]);
+    let _client = client_that_never_reads(&echo.address());
     echo.signal(Signal::TERM);
     assert_eq!(echo.end().code, Some(0));
 }
 
 #[test]
 fn echo_ends_at_once_at_the_second_signal() {
-    let echo = Example::start("echo", &["--listen", "127.0.0.1:0"]);
+    let echo = Program::example("echo", &["--listen", "127.0.0.1:0"]);
     let address = echo.address();
-    // It keeps the first signal's shutdown waiting: its answers are not taken.
-    let mut client = connect(&address);
-    let mut writer = client.try_clone().unwrap();
-    let writer = thread::spawn(move || {
-        // Cut short by the end of the echo.
-        let _ = writer.write_all(&vec![0; 64 << 20]);
-    });
-    read(&mut client, 1 << 20);
+    // It keeps the first signal's shutdown waiting.
+    let _client = client_that_never_reads(&address);
     echo.signal(Signal::TERM);
     // The listener is closed by the handler, so that a refusal says that it ran.
     while TcpStream::connect(&*address).is_ok() {}
     echo.signal(Signal::TERM);
     assert_eq!(echo.end().code, None);
-    writer.join().unwrap();
 }
 
 #[test]
 fn echo_serves_a_unix_socket() {
     let path = temporary("echo");
-    let echo = Example::start("echo", &["--unix", path.to_str().unwrap()]);
+    let echo = Program::example("echo", &["--unix", path.to_str().unwrap()]);
     assert_eq!(echo.address(), format!("unix:{}", path.display()));
     let mut client = UnixStream::connect(&path).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -98,7 +87,7 @@ fn echo_serves_a_unix_socket() {
 
 #[test]
 fn chat_carries_a_conversation() {
-    let chat = Example::start("chat", &["--listen", "127.0.0.1:0"]);
+    let chat = Program::example("chat", &["--listen", "127.0.0.1:0"]);
     let address = chat.address();
     let mut ann = Visitor::enter(&address, "ann");
     let mut bob = Visitor::enter(&address, "bob");
@@ -120,7 +109,7 @@ fn chat_carries_a_conversation() {
 #[cfg(target_os = "linux")]
 fn chat_does_not_grow_nor_wait_for_a_member_who_never_reads() {
     const LINES: usize = 16 * 1024;
-    let chat = Example::start("chat", &["--listen", "127.0.0.1:0"]);
+    let chat = Program::example("chat", &["--listen", "127.0.0.1:0"]);
     let address = chat.address();
     let (mut ann, mut bob) = (Visitor::enter(&address, "ann"), Visitor::enter(&address, "bob"));
     let _sleeper = Visitor::enter(&address, "sleeper");
@@ -154,7 +143,7 @@ fn chat_does_not_grow_nor_wait_for_a_member_who_never_reads() {
 #[test]
 fn chat_serves_a_unix_socket() {
     let path = temporary("chat");
-    let chat = Example::start("chat", &["--unix", path.to_str().unwrap()]);
+    let chat = Program::example("chat", &["--unix", path.to_str().unwrap()]);
     assert_eq!(chat.address(), format!("unix:{}", path.display()));
     let mut client = UnixStream::connect(&path).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -165,9 +154,9 @@ fn chat_serves_a_unix_socket() {
 
 #[test]
 fn chat_has_a_client_for_the_terminal() {
-    let chat = Example::start("chat", &["--listen", "127.0.0.1:0"]);
+    let chat = Program::example("chat", &["--listen", "127.0.0.1:0"]);
     let address = chat.address();
-    let mut ann = Example::start("chat", &["--connect", &address]);
+    let mut ann = Program::example("chat", &["--connect", &address]);
     assert_eq!(ann.line(), "* welcome, guest-1; /help lists the commands");
     assert_eq!(ann.line(), "* guest-1 joined lobby");
     ann.types("/nick ann\n");
@@ -195,7 +184,7 @@ fn chat_has_a_client_for_the_terminal() {
     assert_eq!((ending.code, ending.errors), (Some(0), String::new()));
 
     // The client ends with the server.
-    let cid = Example::start("chat", &["--connect", &address]);
+    let cid = Program::example("chat", &["--connect", &address]);
     cid.line();
     chat.signal(Signal::TERM);
     assert_eq!(chat.end().code, Some(0));
@@ -203,9 +192,55 @@ fn chat_has_a_client_for_the_terminal() {
     assert_eq!(ending.code, Some(0), "{ending:?}");
 }
 
+/// Lines are all it takes to be a member.
+#[test]
+fn chat_is_open_to_asyncio_nc_and_socat() {
+    const ASYNCIO: &str = r#"
+import asyncio, sys
+
+async def main():
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    writer.write(b"/nick python\n")
+    while line := await reader.readline():
+        print(line.decode().rstrip(), flush=True)
+        if b"hello python" in line:
+            writer.write(b"hello yourself\n/quit\n")
+    writer.close()
+    await writer.wait_closed()
+
+asyncio.run(main())
+"#;
+    let chat = Program::example("chat", &["--listen", "127.0.0.1:0"]);
+    let address = chat.address();
+    let port = address.rsplit(':').next().unwrap();
+    let mut ann = Visitor::enter(&address, "ann");
+    let python = Program::foreign("python3", &["-c", ASYNCIO, port]);
+    let nc = Program::foreign("nc", &["127.0.0.1", port]);
+    let socat = Program::foreign("socat", &["-", &format!("TCP:{address}")]);
+    for (name, peer) in [("python", python), ("nc", nc), ("socat", socat)] {
+        let Some(mut peer) = peer else { continue };
+        if name != "python" {
+            peer.types(&format!("/nick {name}\n"));
+        }
+        while !ann.line().ends_with(&format!(" is now {name}")) {}
+        ann.says(&format!("hello {name}"));
+        while peer.line() != format!("<ann> hello {name}") {}
+        if name != "python" {
+            peer.types("hello yourself\n/quit\n");
+        }
+        while ann.line() != format!("<{name}> hello yourself") {}
+        while ann.line() != format!("* {name} left lobby (quit)") {}
+        // nc and socat may wait for the end of their input.
+        peer.types_no_more();
+        let ending = peer.end();
+        assert_eq!(ending.output.last().unwrap(), "* good-bye");
+        assert_eq!((ending.code, &*ending.errors), (Some(0), ""), "{name}");
+    }
+}
+
 #[test]
 fn tour_runs_every_transport() {
-    let ending = Example::start("tour", &["--messages", "500"]).end();
+    let ending = Program::example("tour", &["--messages", "500"]).end();
     assert_eq!((ending.code, &*ending.errors), (Some(0), ""), "{ending:?}");
     let rows = &ending.output[3..];
     assert_eq!(rows.len(), 8);
@@ -227,7 +262,7 @@ fn tour_runs_every_transport() {
 fn help_is_not_an_error() {
     for name in ["echo", "chat", "tour"] {
         for option in ["--help", "-h"] {
-            let ending = Example::start(name, &[option]).end();
+            let ending = Program::example(name, &[option]).end();
             assert_eq!((ending.code, &*ending.errors), (Some(0), ""));
             assert!(ending.output.iter().any(|line| line.starts_with("usage: ")), "{ending:?}");
         }
@@ -272,7 +307,7 @@ fn misuse_gets_one_clear_line() {
 }
 
 fn expect_failure(name: &str, arguments: &[&str], code: i32, text: &str) {
-    let ending = Example::start(name, arguments).end();
+    let ending = Program::example(name, arguments).end();
     assert_eq!(ending.code, Some(code), "{name} {arguments:?}: {ending:?}");
     assert_eq!(ending.output, [""; 0]);
     let errors = &ending.errors;
@@ -287,6 +322,15 @@ fn connect(address: &str) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// A client that has written until nothing was taken any more.
+fn client_that_never_reads(address: &str) -> TcpStream {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let error = client.write_all(&vec![0; 64 << 20]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    client
 }
 
 fn read(stream: &mut impl Read, length: usize) -> Vec<u8> {

@@ -2,4 +2,4 @@
 
 mod chat;
 mod examples;
-mod process;
+mod program;

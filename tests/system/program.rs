@@ -1,6 +1,6 @@
 //! Programs under test, as processes that never outlive their test.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One of this package's examples, running. Dropping it kills it.
-pub(crate) struct Example {
+/// A program that runs: an example of this package, or a foreign peer. Dropping it kills it.
+pub(crate) struct Program {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -30,19 +30,36 @@ pub(crate) struct Ending {
     pub(crate) errors: String,
 }
 
-impl Example {
-    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+impl Program {
+    /// Starts an example.
+    pub(crate) fn example(name: &str, arguments: &[&str]) -> Self {
         let path = built(name);
-        let mut child = Command::new(&path)
-            .args(arguments)
+        Self::start(Command::new(&path).args(arguments)).unwrap_or_else(|error| {
+            panic!("{}: {error}; `cargo build --examples` makes it", path.display())
+        })
+    }
+
+    /// Starts a program of the system. Where everything has to be (`CI` is set) it must be there;
+    /// elsewhere `None` says that it is not.
+    pub(crate) fn foreign(name: &str, arguments: &[&str]) -> Option<Self> {
+        match Self::start(Command::new(name).args(arguments)) {
+            Ok(program) => Some(program),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                assert!(std::env::var_os("CI").is_none(), "this test needs {name}");
+                eprintln!("not tested: it needs {name}");
+                None
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+
+    fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{}: {error}; `cargo build --examples` makes it", path.display())
-            });
+            .spawn()?;
         let (line, lines) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || output.lines().try_for_each(|text| line.send(text.unwrap())));
@@ -54,7 +71,7 @@ impl Example {
             error.send(text)
         });
         let input = child.stdin.take();
-        Self { child, input, lines, errors }
+        Ok(Self { child, input, lines, errors })
     }
 
     /// The next line on standard output.
@@ -102,7 +119,7 @@ impl Example {
     }
 }
 
-impl Drop for Example {
+impl Drop for Program {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.child.kill();
