@@ -1,6 +1,7 @@
 //! The protocol of one member's connection.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::rc::Rc;
 
 use wharf::{Eof, Error, Protocol, Result, TimeoutKind, Transport};
@@ -106,22 +107,21 @@ fn obey(hall: &mut Hall, transport: &dyn Transport, line: &str) {
         Command::Nick(nickname) => hall.rename(id, nickname),
         Command::Join(room) => hall.join(id, room),
         Command::Rooms => {
-            for (room, members) in hall.rooms() {
-                tell(transport, &format!("* {room}: {members}"));
-            }
+            tell_list(transport, hall.rooms().map(|(room, members)| format!("{room}: {members}")));
         }
-        Command::Who => {
-            for nickname in hall.room_mates(id) {
-                tell(transport, &format!("* {nickname}"));
-            }
-        }
-        Command::Help => HELP.iter().for_each(|line| tell(transport, &format!("* {line}"))),
+        Command::Who => tell_list(transport, hall.room_mates(id)),
+        Command::Help => tell_list(transport, HELP),
         Command::Quit => {
             tell(transport, "* good-bye");
             transport.close();
         }
         Command::Unknown(reason) => tell(transport, &format!("! {reason}")),
     }
+}
+
+fn tell_list(transport: &dyn Transport, items: impl IntoIterator<Item = impl Display>) {
+    let lines: Vec<_> = items.into_iter().map(|item| format!("* {item}")).collect();
+    tell(transport, &lines.join("\n"));
 }
 
 /// The line as text that does no harm on the others' terminals.
