@@ -1,6 +1,6 @@
 //! The operating system as the driver: mio for readiness, its sockets, its clock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub(crate) const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
 
 pub(crate) struct OsDriver {
     poll: RefCell<Poll>,
-    events: RefCell<Events>,
+    events: Cell<Option<Events>>,
     waker: Arc<mio::Waker>,
     /// How many times to poll without waiting before going to sleep.
     spin: u32,
@@ -41,7 +41,7 @@ impl OsDriver {
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         Ok(Self {
             poll: RefCell::new(poll),
-            events: RefCell::new(Events::with_capacity(EVENTS)),
+            events: Cell::new(Some(Events::with_capacity(EVENTS))),
             waker,
             spin,
         })
@@ -52,26 +52,24 @@ impl OsDriver {
     }
 
     #[inline]
-    pub(crate) fn poll(
-        &self,
-        timeout: Option<Duration>,
-        mut ready: impl FnMut(Key, Readiness),
-    ) -> io::Result<()> {
-        let mut events = self.events.borrow_mut();
-        self.fill(&mut events, timeout)?;
-        for event in events.iter() {
-            if event.token() == WAKER {
-                continue;
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let Some(mut events) = self.events.take() else { return Ok(()) };
+        let result = self.fill(&mut events, timeout);
+        self.events.set(Some(events));
+        result
+    }
+
+    /// The events are out of their place meanwhile: `ready` runs the user's code.
+    #[inline(always)]
+    pub(crate) fn take_events(&self, mut ready: impl FnMut(Key, Readiness)) {
+        let Some(mut events) = self.events.take() else { return };
+        for event in &events {
+            if event.token() != WAKER {
+                ready(Key::from_token(event.token()), readiness(event));
             }
-            let mut readiness = Readiness::NONE;
-            readiness.set(Readiness::READ, event.is_readable());
-            readiness.set(Readiness::WRITE, event.is_writable());
-            readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
-            readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
-            readiness.set(Readiness::ERROR, event.is_error());
-            ready(Key::from_token(event.token()), readiness);
         }
-        Ok(())
+        events.clear();
+        self.events.set(Some(events));
     }
 
     fn fill(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -119,6 +117,19 @@ impl OsDriver {
             self.deregister(fd);
         }
     }
+}
+
+#[inline]
+fn readiness(event: &mio::event::Event) -> Readiness {
+    let mut readiness = Readiness::NONE;
+    readiness.set(Readiness::READ, event.is_readable());
+    readiness.set(Readiness::WRITE, event.is_writable());
+    if event.is_read_closed() | event.is_write_closed() | event.is_error() {
+        readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
+        readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
+        readiness.set(Readiness::ERROR, event.is_error());
+    }
+    readiness
 }
 
 /// A connected (or connecting) TCP or Unix stream socket, non-blocking.

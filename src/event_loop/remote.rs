@@ -106,6 +106,8 @@ impl RemoteCall {
 pub(crate) struct RemoteQueue {
     items: Mutex<Items>,
     woken: AtomicBool,
+    /// The future that the loop is run for wants to be polled.
+    main_woken: AtomicBool,
     waker: Waker,
 }
 
@@ -119,6 +121,7 @@ impl RemoteQueue {
         Self {
             items: Mutex::new(Items { list: Vec::new(), closed: false }),
             woken: AtomicBool::new(false),
+            main_woken: AtomicBool::new(false),
             waker,
         }
     }
@@ -146,6 +149,21 @@ impl RemoteQueue {
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {
         self.woken.load(Ordering::Acquire)
+    }
+
+    /// Has the main future polled in the loop's next round; whether that is news.
+    pub(crate) fn wake_main(&self) -> bool {
+        !self.main_woken.swap(true, Ordering::AcqRel)
+    }
+
+    #[inline]
+    pub(crate) fn is_main_woken(&self) -> bool {
+        self.main_woken.load(Ordering::Acquire)
+    }
+
+    /// To be called before the main future is polled.
+    pub(crate) fn clear_main(&self) {
+        self.main_woken.store(false, Ordering::Release);
     }
 
     /// Takes what is there. The flag is cleared first: what is appended later wakes again.

@@ -309,6 +309,11 @@ impl<'i> DecodedLines<'_, 'i> {
         }))
     }
 
+    /// Stops here, and gives what has not been decoded: the caller keeps it, not the decoder.
+    pub(super) fn into_undecoded(mut self) -> &'i [u8] {
+        mem::take(&mut self.input)
+    }
+
     /// Takes out everything after the last line that was lent, as it was received, for a protocol
     /// that takes over in the middle of the stream. The decoder is then as new.
     ///

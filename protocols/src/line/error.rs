@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 /// Why a line could not be decoded or encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,3 +28,14 @@ impl fmt::Display for LineError {
 }
 
 impl Error for LineError {}
+
+/// As what a peer did: `InvalidData` for a line that is too long, else `InvalidInput`.
+impl From<LineError> for io::Error {
+    fn from(error: LineError) -> Self {
+        let kind = match error {
+            LineError::TooLong { .. } => io::ErrorKind::InvalidData,
+            LineError::ContainsDelimiter | LineError::EmptyDelimiter => io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,7 +1,8 @@
 //! Line framing: byte streams whose messages end with a delimiter.
 //!
 //! [`LineDecoder`] and [`LineEncoder`] are the codec. Both take a [`Delimiter`] and a maximum
-//! length, and both come with limits set: 64 KiB for a line, unless told otherwise.
+//! length, and both come with limits set: 64 KiB for a line, unless told otherwise. [`Lines`] feeds
+//! the decoder from a transport and calls a [`LineProtocol`].
 //!
 //! ```
 //! use wharf_protocols::line::{LineDecoder, LineError};
@@ -26,6 +27,9 @@ mod decoder;
 mod delimiter;
 mod encoder;
 mod error;
+mod protocol;
+#[cfg(test)]
+mod protocol_tests;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +37,7 @@ pub use decoder::{DecodedLines, LineDecoder, Overlong};
 pub use delimiter::Delimiter;
 pub use encoder::LineEncoder;
 pub use error::LineError;
+pub use protocol::{LineProtocol, Lines};
 
 /// The longest line that decoders and encoders take by default, in bytes without its delimiter:
 /// 64 KiB.
