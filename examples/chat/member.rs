@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::fmt::Display;
 use std::rc::Rc;
 
-use wharf::{Eof, Error, Protocol, Result, TimeoutKind, Transport};
-use wharf_protocols::line::{DecodedLines, LineDecoder, LineError, Overlong};
+use wharf::{Error, Result, TimeoutKind, Transport};
+use wharf_protocols::line::{LineDecoder, LineError, LineProtocol, Lines};
 
 use super::command::{Command, HELP};
 use super::hall::{Hall, tell};
@@ -13,42 +13,40 @@ use super::hall::{Hall, tell};
 /// The longest line a member may send, in bytes.
 pub(crate) const MAX_LINE: usize = 1024;
 
-/// A member: what has come of the next line, and the hall that all of them share.
+/// A member, and the hall that all of them share.
+///
+/// Bytes come in pieces of any size; [`Lines`] makes lines of them. It also waits with the next
+/// line while the answers to the former ones are not taken: ten thousand times `/help` in one go
+/// fills no memory.
 pub(crate) struct Member {
-    decoder: LineDecoder,
     hall: Rc<RefCell<Hall>>,
 }
 
 impl Member {
-    pub(crate) fn new(hall: Rc<RefCell<Hall>>) -> Self {
-        let decoder = LineDecoder::new().max_length(MAX_LINE).overlong(Overlong::Discard);
-        Self { decoder, hall }
+    pub(crate) fn new(hall: Rc<RefCell<Hall>>) -> Lines<Self> {
+        Lines::with_decoder(Self { hall }, LineDecoder::new().max_length(MAX_LINE))
     }
 }
 
-impl Protocol for Member {
+impl LineProtocol for Member {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         self.hall.borrow_mut().enter(transport);
         Ok(())
     }
 
-    /// Bytes come in pieces of any size: the decoder makes lines of them.
-    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
-        obey_all(&self.hall, transport, self.decoder.feed(data));
+    fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+        obey(&mut self.hall.borrow_mut(), transport, &readable(line));
         Ok(())
     }
 
-    /// The member will send no more. The last line counts, newline or not.
-    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
-        obey_all(&self.hall, transport, self.decoder.finish());
-        Ok(Eof::Close)
+    fn line_too_long(&mut self, transport: &dyn Transport, error: LineError) -> Result {
+        tell(transport, &format!("! {error}"));
+        Ok(())
     }
 
-    /// Answers that waited have gone out: on with the lines that were left (see [`obey_all`]).
-    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
-        transport.resume_reading();
-        obey_all(&self.hall, transport, self.decoder.feed(b""));
-        Ok(())
+    /// The last line counts, though the member ended the connection instead of the line.
+    fn unfinished_line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+        self.line_received(transport, line)
     }
 
     fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
@@ -75,27 +73,6 @@ impl Protocol for Member {
         };
         self.hall.borrow_mut().leave(transport.id(), &reason);
         Ok(())
-    }
-}
-
-/// Does what the lines say, as long as the member takes the answers. A thousand times `/help` in
-/// one go fills no memory: the rest stays in the decoder, and no more is read for now.
-fn obey_all(hall: &RefCell<Hall>, transport: &dyn Transport, mut lines: DecodedLines<'_, '_>) {
-    while let Some(line) = lines.next() {
-        match line {
-            Ok(line) => obey(&mut hall.borrow_mut(), transport, &readable(line)),
-            Err(LineError::TooLong { max_length }) => {
-                tell(transport, &format!("! that line had more than {max_length} bytes"));
-            }
-            Err(error) => tell(transport, &format!("! {error}")),
-        }
-        if transport.is_closing() {
-            return;
-        }
-        let (_, high) = transport.write_buffer_limits();
-        if transport.write_buffer_size() > high {
-            return transport.pause_reading();
-        }
     }
 }
 

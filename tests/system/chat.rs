@@ -117,7 +117,7 @@ fn a_line_that_is_too_long_is_left_out() {
     assert_eq!(bob.heard()[0].len(), "<ann> ".len() + MAX_LINE);
     ann.types(&format!("{}\nnext\n", "x".repeat(100 * MAX_LINE)));
     assert_eq!(bob.heard(), ["<ann> next"]);
-    assert_eq!(ann.heard(), [format!("! that line had more than {MAX_LINE} bytes")]);
+    assert_eq!(ann.heard(), [format!("! a line is longer than {MAX_LINE} bytes")]);
 }
 
 #[test]
