@@ -65,6 +65,8 @@ pub(crate) struct Core {
     tick_instant: Cell<Instant>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) state: Cell<State>,
+    /// The owner was dropped by a callback: the loop closes when none runs any more.
+    pub(crate) close_wanted: Cell<bool>,
     itself: Weak<Core>,
 }
 
@@ -112,6 +114,7 @@ impl Core {
             tick_instant: Cell::new(started),
             stopping: Cell::new(false),
             state: Cell::new(State::Idle),
+            close_wanted: Cell::new(false),
             itself: Weak::clone(itself),
         });
         registry::enter(&core);
@@ -124,6 +127,11 @@ impl Core {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state.get(), State::Closing | State::Closed)
+    }
+
+    /// Whether a protocol is inside one of its callbacks.
+    pub(crate) fn is_in_protocol(&self) -> bool {
+        self.gathering.get()
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {

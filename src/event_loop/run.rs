@@ -102,10 +102,17 @@ impl EventLoop {
     /// dropped.
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) while the loop runs. A second call changes nothing.
+    /// [`is_invalid`](Error::is_invalid) while the loop runs, and inside a protocol's callback. A
+    /// second call changes nothing.
     pub fn close(&self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Ok(());
+        }
         if self.is_running() {
             return Err(Error::invalid("a running event loop cannot be closed"));
+        }
+        if self.core().is_in_protocol() {
+            return Err(Error::invalid("a protocol's callback cannot close its event loop"));
         }
         self.core().close();
         Ok(())
@@ -113,13 +120,16 @@ impl EventLoop {
 }
 
 /// Marks the loop, and its thread, as running; undone also when a panic passes through.
-struct Running<'a>(&'a Core);
+struct Running<'a>(&'a Rc<Core>);
 
 impl<'a> Running<'a> {
-    fn begin(core: &'a Core) -> Result<Self, Error> {
+    fn begin(core: &'a Rc<Core>) -> Result<Self, Error> {
         core.check_open()?;
         if core.state.get() == State::Running {
             return Err(Error::invalid("the event loop is running already"));
+        }
+        if core.is_in_protocol() {
+            return Err(Error::invalid("a protocol's callback cannot run its event loop"));
         }
         if RUNNING.replace(true) {
             return Err(Error::invalid("another event loop is running on this thread"));
@@ -134,6 +144,7 @@ impl Drop for Running<'_> {
         RUNNING.set(false);
         self.0.stopping.set(false);
         self.0.state.set(State::Idle);
+        self.0.close_if_wanted();
     }
 }
 
@@ -200,6 +211,22 @@ impl Core {
     pub(crate) fn run_once(self: &Rc<Self>) -> Result<(), Error> {
         let _running = Running::begin(self)?;
         self.tick(false, &mut NoMain).map_err(poll_failed)
+    }
+
+    /// Closes, at once or as soon as no callback runs: the owner was dropped.
+    pub(crate) fn close_when_idle(self: &Rc<Self>) {
+        if self.state.get() == State::Running || self.is_in_protocol() {
+            self.close_wanted.set(true);
+            self.stopping.set(true);
+        } else {
+            self.close();
+        }
+    }
+
+    pub(crate) fn close_if_wanted(self: &Rc<Self>) {
+        if self.close_wanted.get() {
+            self.close_when_idle();
+        }
     }
 
     /// Aborts everything, delivers every `connection_lost`, and refuses everything from then on.
