@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
+    /// How often it was set or reset: whether it was while it ran.
+    pub(crate) exception_handler_changes: Cell<u64>,
     pub(crate) slow_callback: Cell<Option<Duration>>,
     pub(crate) counters: Counters,
 
@@ -108,6 +110,7 @@ impl Core {
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
             exception_handler: Cell::new(None),
+            exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
             counters: Counters::default(),
             started,
@@ -132,6 +135,11 @@ impl Core {
     /// Whether a protocol is inside one of its callbacks.
     pub(crate) fn is_in_protocol(&self) -> bool {
         self.gathering.get()
+    }
+
+    /// Whether closing is over, so that nothing is called any more.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.get() == State::Closed
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {

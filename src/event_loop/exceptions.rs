@@ -54,11 +54,13 @@ impl Core {
         };
         let Some(core) = self.strong() else { return };
         let event_loop = EventLoop::from_core(core);
+        let changes = self.exception_handler_changes.get();
         let outcome = catch_unwind(AssertUnwindSafe(|| handler(&event_loop, exception)));
-        // The handler may have put another in its own place.
-        match self.exception_handler.take() {
-            Some(other) => self.exception_handler.set(Some(other)),
-            None => self.exception_handler.set(Some(handler)),
+        // The handler may have put another in its own place, or taken itself away.
+        if self.exception_handler_changes.get() == changes {
+            self.exception_handler.set(Some(handler));
+        } else {
+            self.drop_user(handler, "exception handler");
         }
         if let Err(panic) = outcome {
             let error = Error::from_panic(&*panic);
@@ -66,6 +68,14 @@ impl Core {
             default_exception_handler(&Exception::new(message, Some(&error), None));
             default_exception_handler(exception);
         }
+    }
+
+    pub(crate) fn change_exception_handler(
+        &self,
+        next: Option<ExceptionHandler>,
+    ) -> Option<ExceptionHandler> {
+        self.exception_handler_changes.set(self.exception_handler_changes.get() + 1);
+        self.exception_handler.replace(next)
     }
 
     /// Runs a user's `Drop` code; a panic of it is reported and goes no further.
@@ -108,13 +118,13 @@ impl EventLoop {
         &self,
         handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static,
     ) {
-        let former = self.core().exception_handler.replace(Some(Box::new(handler)));
+        let former = self.core().change_exception_handler(Some(Box::new(handler)));
         drop(former);
     }
 
     /// Goes back to the default exception handler.
     pub fn reset_exception_handler(&self) {
-        let former = self.core().exception_handler.take();
+        let former = self.core().change_exception_handler(None);
         drop(former);
     }
 

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::core::{Core, State};
+use super::core::{Core, State, Timer};
+use super::ready::{Callback, Ready};
 use super::remote::RemoteQueue;
 use super::slots::Tenant;
-use super::EventLoop;
+use super::{EventLoop, SlowWatch};
 use crate::error::{Error, Result};
 
 thread_local! {
@@ -55,6 +56,7 @@ impl EventLoop {
         let _running = Running::begin(core)?;
         core.remote.wake_main();
         let mut main = MainFuture {
+            core,
             waker: Waker::from(Arc::new(MainWaker {
                 remote: Arc::clone(&core.remote),
                 thread: std::thread::current().id(),
@@ -164,6 +166,7 @@ impl Main for NoMain {
 }
 
 struct MainFuture<'a, F: Future> {
+    core: &'a Rc<Core>,
     waker: Waker,
     future: Pin<&'a mut F>,
     output: Option<F::Output>,
@@ -172,9 +175,11 @@ struct MainFuture<'a, F: Future> {
 impl<F: Future> Main for MainFuture<'_, F> {
     fn step(&mut self) -> bool {
         let mut context = Context::from_waker(&self.waker);
+        let watch = SlowWatch::start(self.core);
         if let Poll::Ready(output) = self.future.as_mut().poll(&mut context) {
             self.output = Some(output);
         }
+        watch.stop(self.core, "the future that is run", None);
         self.output.is_some()
     }
 }
@@ -272,18 +277,28 @@ impl Core {
     /// Drops what is left of the user's, one at a time with nothing borrowed.
     fn drop_all(self: &Rc<Self>) {
         for entry in self.take_ready() {
-            self.drop_user(entry, "callback");
+            match entry {
+                Ready::Callback(callback) => self.discard(callback, "callback"),
+                other => self.drop_user(other, "callback"),
+            }
         }
         let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         drop(dirty);
         loop {
             let timer = self.timers.borrow_mut().expire(u64::MAX);
             let Some(timer) = timer else { break };
-            self.drop_user(timer, "timer");
+            match timer {
+                Timer::Callback(callback) => self.discard(callback, "timer"),
+                Timer::Deadline(stream) => drop(stream),
+            }
         }
         self.drop_spent();
-        let handler = self.exception_handler.take();
+        let handler = self.change_exception_handler(None);
         self.drop_user(handler, "exception handler");
+    }
+
+    fn discard(&self, callback: Rc<dyn Callback>, what: &str) {
+        self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
     }
 }
 

@@ -82,11 +82,11 @@ struct Alarm {
 }
 
 impl Callback for Alarm {
-    fn run(self: Rc<Self>, _: &Rc<Core>) {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.rung.set(true);
         let waker = self.waker.borrow_mut().take();
         if let Some(waker) = waker {
-            waker.wake();
+            core.run_caught("a waker failed", || waker.wake());
         }
     }
 }
