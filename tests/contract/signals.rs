@@ -6,11 +6,12 @@ use std::process::Output;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Signal, getpid, kill_process};
 use wharf::EventLoop;
 
 use crate::probes::{
-    Log, complete, is_child, keeping, memory_loop, reports, run_forever, run_in_child, step_until,
+    Log, PATIENCE, complete, is_child, keeping, memory_loop, reports, run_forever, run_in_child,
+    step_until,
 };
 
 const USR1: i32 = Signal::USR1.as_raw();
@@ -19,6 +20,13 @@ const TERM: i32 = Signal::TERM.as_raw();
 
 fn raise(signal: Signal) {
     kill_process(getpid(), signal).unwrap();
+}
+
+/// Any thread of the process may be the one that the signal reaches, a little later.
+fn die_of(signal: Signal) {
+    raise(signal);
+    std::thread::sleep(PATIENCE);
+    unreachable!("the signal ends the process");
 }
 
 /// Whether the test has to go on in this process; its child passed otherwise.
@@ -161,8 +169,7 @@ fn removing_the_handler_restores_what_the_signal_does_by_default() {
         event_loop.remove_signal_handler(TERM);
     }
     eprintln!("handled {} times", calls.get());
-    raise(Signal::TERM);
-    unreachable!("the signal ends the process");
+    die_of(Signal::TERM);
 }
 
 // 41.
@@ -283,13 +290,10 @@ fn closing_the_loop_removes_its_signal_handlers() {
         let guard = log.adds_on_drop(name);
         event_loop.add_signal_handler(signal, keeping(guard)).unwrap();
     }
-    raise(Signal::USR1);
     let clone = event_loop.clone();
     drop(event_loop);
     assert_eq!(log.entries(), ["usr1", "usr2"]);
     assert!(!clone.remove_signal_handler(USR1));
     eprintln!("closed");
-    let own: Pid = getpid();
-    kill_process(own, Signal::USR2).unwrap();
-    unreachable!("the signal ends the process");
+    die_of(Signal::USR2);
 }
