@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
 use wharf::EventLoop;
+use wharf::testing::settle;
 
 use crate::probes::{
     Log, PATIENCE, complete, is_child, keeping, memory_loop, reports, run_forever, run_in_child,
@@ -182,7 +183,9 @@ fn a_signal_handler_may_remove_or_replace_itself() {
     let log = Log::default();
     // Keeps the signal from ending the process when its handler is gone.
     let other = EventLoop::new().unwrap();
-    other.add_signal_handler(USR1, || {}).unwrap();
+    let raised = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&raised);
+    other.add_signal_handler(USR1, move || counted.set(counted.get() + 1)).unwrap();
     let guard = Rc::new(RefCell::new(Some(log.adds_on_drop("first dropped"))));
     event_loop
         .add_signal_handler(USR1, {
@@ -207,7 +210,10 @@ fn a_signal_handler_may_remove_or_replace_itself() {
     raise(Signal::USR1);
     step_until(&event_loop, || log.len() == 1);
     assert_eq!(log.take(), ["second"]);
+    settle(&other).unwrap();
+    let before = raised.get();
     raise(Signal::USR1);
+    step_until(&other, || raised.get() > before);
     complete(&event_loop, event_loop.sleep(Duration::from_millis(5)));
     assert_eq!(log.len(), 0);
     assert_eq!(event_loop.metrics().exceptions, 0);
