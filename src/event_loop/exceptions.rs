@@ -63,7 +63,7 @@ impl Core {
             self.drop_user(handler, "exception handler");
         }
         if let Err(panic) = outcome {
-            let error = Error::from_panic(&*panic);
+            let error = Error::caught(panic);
             let message = "unhandled error in the exception handler";
             default_exception_handler(&Exception::new(message, Some(&error), None));
             default_exception_handler(exception);
@@ -81,7 +81,7 @@ impl Core {
     /// Runs a user's `Drop` code; a panic of it is reported and goes no further.
     pub(crate) fn drop_user<T>(&self, value: T, what: &str) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            let error = Error::from_panic(&*panic);
+            let error = Error::caught(panic);
             self.report(&Exception::new(&format!("dropping a {what} failed"), Some(&error), None));
         }
     }
@@ -89,7 +89,7 @@ impl Core {
     /// Runs a user's closure; a panic of it is reported and goes no further.
     pub(crate) fn run_caught(&self, what: &str, action: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
-            let error = Error::from_panic(&*panic);
+            let error = Error::caught(panic);
             self.report(&Exception::new(what, Some(&error), None));
         }
     }
@@ -112,8 +112,11 @@ impl EventLoop {
     /// callbacks, failures of incoming connections, slow callbacks, results nobody asked for.
     ///
     /// Without one, a line goes to standard error (to the `log` crate with the feature `log`). A
-    /// panic in the handler is caught, and the default takes over for that exception. The handler
-    /// runs on the loop, never while a protocol's callback is running.
+    /// panic in the handler is caught, and the default takes over for that exception.
+    ///
+    /// It is called on the loop's thread, between callbacks; only what a callback does itself (such
+    /// as dropping a future with an error in it) is told inside that callback. Panics and errors of
+    /// the handler's own doing while it runs go to the default.
     pub fn set_exception_handler(
         &self,
         handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static,

@@ -161,7 +161,7 @@ where
                 return;
             }
             let outcome = catch_unwind(AssertUnwindSafe(work));
-            promise.set(outcome.map_err(|panic| Error::from_panic(&*panic)));
+            promise.set(outcome.map_err(|panic| Error::caught(panic)));
         });
         return result;
     }
@@ -179,7 +179,7 @@ where
                         .downcast::<T>()
                         .map(|value| *value)
                         .map_err(|_| Error::invalid("a job gave a value of another type")),
-                    Err(panic) => Err(Error::from_panic(&*panic)),
+                    Err(panic) => Err(Error::caught(panic)),
                 });
             };
             let waiting = Waiting { deliver: Box::new(deliver), job: Some(job) };

@@ -193,7 +193,7 @@ async fn drive<F: Future>(
         match catch_unwind(AssertUnwindSafe(|| steps.poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(Error::from_panic(&*panic))),
+            Err(panic) => Poll::Ready(Err(Error::caught(panic))),
         }
     })
     .await;

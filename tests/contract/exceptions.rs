@@ -129,6 +129,30 @@ fn a_panic_in_drop_is_reported_and_the_loop_goes_on() {
 
 // 27.
 #[test]
+fn a_panic_whose_own_value_panics_when_it_is_dropped_is_reported_once() {
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    event_loop.call_soon(|| std::panic::panic_any(Payload));
+    event_loop.call_soon(log.adds("after"));
+    settle(&event_loop).unwrap();
+    let task = event_loop.create_task(async { std::panic::panic_any(Payload) });
+    let job = event_loop.run_in_executor(|| std::panic::panic_any(Payload));
+    let (task, job): (wharf::Task<()>, wharf::LoopFuture<()>) = (task, job);
+    assert!(event_loop.run_until_complete(task).unwrap().unwrap_err().is_panic());
+    assert!(event_loop.run_until_complete(job).unwrap().unwrap_err().is_panic());
+    assert_eq!(log.entries(), ["after"]);
+    assert_eq!(reports.entries(), ["a callback failed: a panic whose payload is not text"]);
+}
+
+// 27.
+#[test]
 fn a_panic_in_a_waker_is_reported_and_the_loop_goes_on() {
     struct Panics;
     impl std::task::Wake for Panics {
