@@ -86,7 +86,11 @@ impl EventLoop {
     /// Takes the handler of a signal back; whether there was one. The signal then has its default
     /// effect again. A handler may remove itself.
     pub fn remove_signal_handler(&self, signal: i32) -> bool {
-        let former = self.core().signal_handlers.handlers.borrow_mut().remove(&signal);
+        let table = &self.core().signal_handlers;
+        let former = table.handlers.borrow_mut().remove(&signal);
+        if table.handlers.borrow().is_empty() {
+            table.drop_source(self.core());
+        }
         // Its Drop code runs here, with nothing borrowed.
         former.is_some()
     }
@@ -123,6 +127,11 @@ impl SignalTable {
         for (_, handler) in handlers {
             core.drop_user(handler, "signal handler");
         }
+        self.drop_source(core);
+    }
+
+    /// Nothing is watched any more.
+    fn drop_source(&self, core: &Core) {
         let source = self.source.borrow_mut().take();
         if let Some(source) = source {
             core.free_slot(source.key);

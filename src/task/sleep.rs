@@ -21,6 +21,8 @@ pub struct Sleep {
 
 impl EventLoop {
     /// Waits for at least `delay`, from now on, when awaited. A delay of zero gives up one turn.
+    ///
+    /// On a loop that is closed it never ends, as its time does not pass any more.
     pub fn sleep(&self, delay: Duration) -> Sleep {
         let core = Rc::clone(self.core());
         let deadline = core.now().saturating_add(nanoseconds(delay));
@@ -46,6 +48,7 @@ impl Future for Sleep {
                 drop(former);
                 Poll::Pending
             }
+            None if self.core.is_closed() => Poll::Pending,
             None => {
                 let alarm = Rc::new(Alarm {
                     rung: Cell::new(false),

@@ -143,8 +143,10 @@ fn removing_tells_whether_there_was_one_and_a_handler_can_come_back() {
         event_loop.add_signal_handler(USR1, count).unwrap();
         raise(Signal::USR1);
         step_until(&event_loop, || calls.get() == expected);
+        assert_eq!(event_loop.metrics().sources, 1);
         assert!(event_loop.remove_signal_handler(USR1));
         assert!(!event_loop.remove_signal_handler(USR1));
+        assert_eq!(event_loop.metrics().sources, 0, "nothing is left to wait for");
     }
     assert_eq!(Rc::strong_count(&calls), 1);
 }

@@ -98,6 +98,18 @@ fn a_sleep_that_is_dropped_takes_its_timer_back() {
     assert_eq!(event_loop.metrics().timers, 0);
 }
 
+// 283.
+#[test]
+fn a_sleep_on_a_closed_loop_never_ends_and_keeps_nothing() {
+    let (closed, other) = (memory_loop(), memory_loop());
+    closed.close().unwrap();
+    let task = other.create_task(closed.sleep(Duration::ZERO));
+    advance(&other, Duration::from_secs(1)).unwrap();
+    assert!(!task.done());
+    assert_eq!(closed.metrics().timers, 0);
+    task.cancel();
+}
+
 // 284.
 #[test]
 fn cancelling_a_task_drops_its_future_in_the_next_round() {
