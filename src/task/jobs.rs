@@ -161,7 +161,7 @@ where
                 return;
             }
             let outcome = catch_unwind(AssertUnwindSafe(work));
-            promise.set(outcome.map_err(|panic| Error::caught(panic)));
+            promise.set(outcome.map_err(Error::caught));
         });
         return result;
     }
