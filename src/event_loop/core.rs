@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
+    /// How often it was set or reset: whether it was while it ran.
+    pub(crate) exception_handler_changes: Cell<u64>,
     pub(crate) slow_callback: Cell<Option<Duration>>,
     pub(crate) counters: Counters,
 
@@ -67,6 +69,8 @@ pub(crate) struct Core {
     tick_instant: Cell<Instant>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) state: Cell<State>,
+    /// The owner was dropped by a callback: the loop closes when none runs any more.
+    pub(crate) close_wanted: Cell<bool>,
     itself: Weak<Core>,
 }
 
@@ -109,12 +113,14 @@ impl Core {
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
             exception_handler: Cell::new(None),
+            exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
             counters: Counters::default(),
             started,
             tick_instant: Cell::new(started),
             stopping: Cell::new(false),
             state: Cell::new(State::Idle),
+            close_wanted: Cell::new(false),
             itself: Weak::clone(itself),
         });
         registry::enter(&core);
@@ -127,6 +133,16 @@ impl Core {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state.get(), State::Closing | State::Closed)
+    }
+
+    /// Whether a protocol is inside one of its callbacks.
+    pub(crate) fn is_in_protocol(&self) -> bool {
+        self.gathering.get()
+    }
+
+    /// Whether closing is over, so that nothing is called any more.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.get() == State::Closed
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {

@@ -179,7 +179,7 @@ impl Accepting {
         self.server.factory.set(Some(factory));
         match made {
             Ok(made) => made.map_err(Error::from),
-            Err(panic) => Err(Error::from_panic(&*panic)),
+            Err(panic) => Err(Error::caught(panic)),
         }
     }
 

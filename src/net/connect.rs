@@ -147,7 +147,7 @@ pub(super) fn begin<P: Protocol>(
 ) -> Result<Connection<P>, Error> {
     core.check_open()?;
     let protocol = catch_unwind(AssertUnwindSafe(factory))
-        .map_err(|panic| Error::from_panic(&*panic))?;
+        .map_err(Error::caught)?;
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
     };
