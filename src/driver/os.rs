@@ -235,6 +235,11 @@ impl OsListener {
         if SockRef::from(&fd).r#type()? != Type::STREAM {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
         }
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        if !SockRef::from(&fd).is_listener()? {
+            let text = "a listening socket was expected";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self { fd })
     }

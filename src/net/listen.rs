@@ -96,12 +96,15 @@ fn bind_once(
     let mut port = 0;
     for address in addresses {
         let mut address = *address;
-        if same_port && address.port() == 0 {
+        let any_port = address.port() == 0;
+        if same_port && any_port {
             address.set_port(port);
         }
         match bind_one(core, address, listen, options) {
             Ok(listener) => {
-                port = listener.local_address().and_then(|local| local.port()).unwrap_or(0);
+                if any_port {
+                    port = listener.local_address().and_then(|local| local.port()).unwrap_or(0);
+                }
                 listeners.push(listener);
             }
             // A family or an address that this machine does not have is left out.

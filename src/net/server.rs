@@ -116,7 +116,9 @@ impl Server {
         if self.shared.is_over() {
             promise.set(Ok(()));
         } else {
-            self.shared.waiting.borrow_mut().push(promise);
+            let mut waiting = self.shared.waiting.borrow_mut();
+            waiting.retain(|other| !other.is_cancelled());
+            waiting.push(promise);
         }
         gone
     }
