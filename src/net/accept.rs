@@ -241,7 +241,9 @@ impl Accepting {
 
 impl Source for Accepting {
     fn note(&self, readiness: Readiness) -> bool {
-        if readiness.has(Readiness::READ) {
+        // A listener that somebody has shut down says no more than that; `accept` tells the rest.
+        let broken = Readiness::READ_CLOSED.and(Readiness::ERROR);
+        if readiness.has(Readiness::READ.and(broken)) {
             self.ready.set(true);
         }
         self.ready.get() && !self.queued.replace(true)

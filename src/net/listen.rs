@@ -44,12 +44,14 @@ pub(super) async fn bind(
             Ok(Bound { listeners, path: None })
         }
         On::Unix(path) => {
-            if let Driver::Os(_) = core.driver {
+            // In memory a path is a name, and no file.
+            let is_file = matches!(core.driver, Driver::Os(_));
+            if is_file {
                 remove_stale(&path);
             }
             let listener = bind_unix(core, &path, listen, options)
                 .map_err(|error| bind_failed(&path.display().to_string(), error))?;
-            let bound = if cleanup_socket { BoundPath::note(&path) } else { None };
+            let bound = if is_file && cleanup_socket { BoundPath::note(&path) } else { None };
             Ok(Bound { listeners: vec![listener], path: bound })
         }
         On::Listeners(listeners) => {
