@@ -555,7 +555,10 @@ fn a_unix_connection_knows_who_is_at_the_other_end() {
         let credentials = info.peer_credentials().expect("credentials");
         assert_eq!(credentials.process, Some(std::process::id().try_into()?));
         assert_eq!(credentials.user, rustix::process::getuid().as_raw());
-        assert_eq!(info.peer_address().and_then(wharf::Address::as_unix_path), Some(path.as_path()));
+        assert_eq!(
+            info.peer_address().and_then(wharf::Address::as_unix_path),
+            Some(path.as_path())
+        );
         Ok(())
     });
 }

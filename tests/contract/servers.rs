@@ -42,10 +42,8 @@ fn a_server_accepts_as_soon_as_it_is_made() {
 fn without_start_serving_connections_wait_until_it_is_asked_for() {
     run(async |event_loop| {
         let seen = Seen::new();
-        let server = event_loop
-            .create_server(seen.watcher(), "127.0.0.1:0")
-            .start_serving(false)
-            .await?;
+        let server =
+            event_loop.create_server(seen.watcher(), "127.0.0.1:0").start_serving(false).await?;
         assert!(!server.is_serving());
         let _client = TcpStream::connect(address(&server))?;
         for _ in 0..20 {
@@ -95,8 +93,7 @@ fn a_turn_accepts_a_bounded_number_and_others_run_between() {
 fn a_peer_that_is_gone_before_it_is_accepted_disturbs_nobody() {
     run(async |event_loop| {
         let reports = collect_reports(&event_loop);
-        let server =
-            event_loop.create_server(|| Echo, "127.0.0.1:0").start_serving(false).await?;
+        let server = event_loop.create_server(|| Echo, "127.0.0.1:0").start_serving(false).await?;
         for _ in 0..3 {
             let gone = TcpStream::connect(address(&server))?;
             SockRef::from(&gone).set_linger(Some(Duration::ZERO))?;
@@ -199,10 +196,10 @@ fn a_factory_that_panics_is_reported_its_connection_closed_and_serving_goes_on()
         let refused = TcpStream::connect(address(&server))?;
         let peer = refused.local_addr()?;
         until(&event_loop, "the report", || errors.borrow().len() == 1).await;
-        let errors = errors.borrow();
-        assert!(errors[0].0);
-        assert!(errors[0].1.contains("no protocol today"), "{}", errors[0].1);
-        assert!(errors[0].1.contains(&peer.to_string()), "{}", errors[0].1);
+        let (is_panic, text) = errors.borrow()[0].clone();
+        assert!(is_panic);
+        assert!(text.contains("no protocol today"), "{text}");
+        assert!(text.contains(&peer.to_string()), "{text}");
         assert_eq!(read_to_end(refused)?, b"");
         assert_eq!(server.connections(), 0);
 
@@ -225,10 +222,9 @@ fn a_factory_that_knows_the_peer_can_refuse_it() {
         let server = event_loop
             .create_server_with(
                 move |info| {
-                    peers.borrow_mut().push((
-                        info.local_address().cloned(),
-                        info.peer_address().cloned(),
-                    ));
+                    peers
+                        .borrow_mut()
+                        .push((info.local_address().cloned(), info.peer_address().cloned()));
                     if peers.borrow().len() == 1 { Err("not you".into()) } else { Ok(Echo) }
                 },
                 "127.0.0.1:0",
@@ -324,8 +320,7 @@ fn close_refuses_new_connects_at_once_and_leaves_open_connections() {
 #[test]
 fn whoever_waits_to_be_accepted_is_reset_when_the_server_closes() {
     run(async |event_loop| {
-        let server =
-            event_loop.create_server(|| Echo, "127.0.0.1:0").start_serving(false).await?;
+        let server = event_loop.create_server(|| Echo, "127.0.0.1:0").start_serving(false).await?;
         let waiting = TcpStream::connect(address(&server))?;
         server.close();
         assert_eq!(read_to_end(waiting).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -445,8 +440,7 @@ fn abort_clients_drops_what_is_not_sent_and_the_server_is_over_within_two_turns(
 #[test]
 fn serve_forever_ends_when_the_server_closes_though_clients_stay() {
     run_in_memory(async |event_loop| {
-        let server =
-            event_loop.create_server(|| Echo, "10.0.0.1:7").start_serving(false).await?;
+        let server = event_loop.create_server(|| Echo, "10.0.0.1:7").start_serving(false).await?;
         let served = server.serve_forever();
         assert!(server.is_serving(), "it accepts from then on");
         event_loop.create_connection(|| Echo, "10.0.0.1:7").await?;
@@ -582,8 +576,7 @@ fn a_server_that_closes_while_it_accepts_leaves_no_client_hanging() {
         let place = Rc::new(RefCell::new(None));
         let (own, slot) = (Rc::clone(&seen), Rc::clone(&place));
         let factory = move || Closing { server: Rc::clone(&slot), seen: Rc::clone(&own) };
-        let server =
-            event_loop.create_server(factory, "127.0.0.1:0").start_serving(false).await?;
+        let server = event_loop.create_server(factory, "127.0.0.1:0").start_serving(false).await?;
         *place.borrow_mut() = Some(server.clone());
         let mut first = TcpStream::connect(address(&server))?;
         let second = TcpStream::connect(address(&server))?;
@@ -614,8 +607,7 @@ fn a_factory_that_closes_its_server_still_makes_a_whole_connection() {
             slot.borrow().as_ref().expect("a server").close();
             watcher()
         };
-        let server =
-            event_loop.create_server(factory, "10.0.0.1:7").start_serving(false).await?;
+        let server = event_loop.create_server(factory, "10.0.0.1:7").start_serving(false).await?;
         *place.borrow_mut() = Some(server.clone());
         let client = event_loop.create_connection(|| Echo, "10.0.0.1:7").await?;
         let gone = server.wait_closed();
@@ -752,8 +744,7 @@ fn the_path_stays_when_it_is_asked_to() {
     run(async |event_loop| {
         let directory = Directory::new();
         let path = directory.join("socket");
-        let server =
-            event_loop.create_unix_server(|| Echo, &path).cleanup_socket(false).await?;
+        let server = event_loop.create_unix_server(|| Echo, &path).cleanup_socket(false).await?;
         server.close();
         assert!(path.exists());
         Ok(())
@@ -767,9 +758,9 @@ fn an_abstract_unix_name_is_no_file() {
     run(async |event_loop| {
         let name = format!("\0wharf-contract-{}", std::process::id());
         let server = event_loop.create_unix_server(|| Echo, &name).await?;
-        let shown = server.addresses()[0].as_unix().and_then(|name| {
-            name.as_abstract_name().map(<[u8]>::to_vec)
-        });
+        let shown = server.addresses()[0]
+            .as_unix()
+            .and_then(|name| name.as_abstract_name().map(<[u8]>::to_vec));
         assert_eq!(shown.as_deref(), Some(&name.as_bytes()[1..]));
         check_echo(&event_loop, Path::new(&name)).await?;
         let taken = event_loop.create_unix_server(|| Echo, &name).await.unwrap_err();
@@ -921,8 +912,7 @@ fn shutdown_from_inside_a_callback_calls_nobody_before_it_returns() {
     run_in_memory(async |event_loop| {
         let (place, trace) = (Rc::new(RefCell::new(None)), Rc::new(RefCell::new(Vec::new())));
         let (server, list) = (Rc::clone(&place), Rc::clone(&trace));
-        let factory =
-            move || ShuttingDown { server: Rc::clone(&server), trace: Rc::clone(&list) };
+        let factory = move || ShuttingDown { server: Rc::clone(&server), trace: Rc::clone(&list) };
         let server = event_loop.create_server(factory, "10.0.0.1:7").await?;
         *place.borrow_mut() = Some(server.clone());
         let seen = Seen::new();
