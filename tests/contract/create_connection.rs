@@ -543,6 +543,31 @@ fn a_unix_socket_that_cannot_be_connected_to_is_named() {
 }
 
 // Beyond asyncio.
+#[test]
+fn a_unix_server_whose_backlog_is_full_is_waited_for() {
+    run(async |event_loop| {
+        let directory = Directory::new();
+        let path = directory.join("socket");
+        let listener = UnixListener::bind(&path)?;
+        rustix::net::listen(&listener, 0)?;
+        let _waiting = UnixStream::connect(&path)?;
+        let impatient = event_loop
+            .create_unix_connection(|| Echo, &path)
+            .timeout(Some(Duration::from_millis(50)));
+        let error = impatient.await.unwrap_err();
+        assert_eq!(error.timeout_kind(), Some(TimeoutKind::Connect));
+
+        let patient = event_loop.create_unix_connection(|| Echo, &path).start();
+        event_loop.sleep(Duration::from_millis(20)).await;
+        assert!(!patient.done());
+        listener.accept()?;
+        patient.await?;
+        assert_eq!(event_loop.metrics().sources, 1);
+        Ok(())
+    });
+}
+
+// Beyond asyncio.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_unix_connection_knows_who_is_at_the_other_end() {
