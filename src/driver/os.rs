@@ -139,11 +139,13 @@ pub(crate) struct OsSocket {
 }
 
 impl OsSocket {
-    /// Takes a socket from elsewhere, and makes it non-blocking.
+    /// Takes a connected socket from elsewhere, and makes it non-blocking.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
         if SockRef::from(&fd).r#type()? != Type::STREAM {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
         }
+        // It fails for one that is not connected.
+        SockRef::from(&fd).peer_addr()?;
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self { fd })
     }
@@ -237,6 +239,11 @@ impl OsListener {
         let socket = SockRef::from(&fd);
         if socket.r#type()? != Type::STREAM {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
+        }
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        if !socket.is_listener()? {
+            let text = "a listening socket was expected";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let domain = socket.local_addr()?.domain();
         rustix::io::ioctl_fionbio(&fd, true)?;

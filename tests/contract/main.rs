@@ -1,7 +1,12 @@
-//! The contract, one test a line: `docs/guarantees.md` says which.
+//! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
+#[path = "../support/serving.rs"]
+mod serving;
+
 mod closing;
+mod create_connection;
+mod create_server;
 mod drops;
 mod exceptions;
 mod executor;
@@ -10,6 +15,7 @@ mod guarantees;
 mod loop_iteration;
 mod metrics;
 mod probes;
+mod servers;
 mod signals;
 mod tasks;
 mod threads;
