@@ -106,7 +106,7 @@ fn callbacks_that_schedule_themselves_do_not_starve_input() {
 
 // 4.
 #[test]
-fn a_tick_serves_what_was_ready_then_input_then_other_threads_then_timers() {
+fn a_tick_serves_input_then_what_was_ready_then_other_threads_then_timers() {
     let event_loop = memory_loop();
     let log = Log::default();
     let (sender, receiver) = (Noting::new("sender", &log), Noting::new("receiver", &log));
@@ -123,7 +123,7 @@ fn a_tick_serves_what_was_ready_then_input_then_other_threads_then_timers() {
     event_loop.remote().call_soon_threadsafe(call).unwrap();
     event_loop.call_soon(log.adds("ready"));
     step(&event_loop).unwrap();
-    assert_eq!(log.entries(), ["ready", "receiver data hello", "remote", "timer"]);
+    assert_eq!(log.entries(), ["receiver data hello", "ready", "remote", "timer"]);
 }
 
 // 5.
