@@ -83,7 +83,10 @@ impl Error {
         Self::with_source(Kind::Io, context, source)
     }
 
-    pub(crate) fn timeout(kind: TimeoutKind) -> Self {
+    /// The error of a deadline that passed: what the default
+    /// [`Protocol::timed_out`](crate::Protocol::timed_out) fails with, for those that override it
+    /// for one kind only.
+    pub fn timeout(kind: TimeoutKind) -> Self {
         Self::bare(Kind::Timeout(kind))
     }
 

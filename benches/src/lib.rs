@@ -1,1 +1,47 @@
-//! Benchmarks of wharf beside its peers.
+//! What `docs/numbers.md` is made of: wharf beside its peers, side by side in one run.
+//!
+//! These programs live under `src/bin`:
+//!
+//! - **contenders** (`echo-raw-mio`, `echo-tokio`, …): the same echo server, once per library, from
+//!   [`servers`]; the libuv one is C and lives in `libuv/echo.c`;
+//! - **`load`**: the client that drives any of them, from [`load`];
+//! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
+//!   [`numbers`];
+//! - **`timers`**: measures timers within one process, from [`timers`].
+//!
+//! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
+//! and `load` run on any Unix.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "these are programs; their output is their purpose")]
+
+pub mod affinity;
+pub mod arguments;
+pub mod child_process;
+pub mod contender;
+pub mod counters;
+pub mod load;
+pub mod load_process;
+pub mod numbers;
+pub mod report;
+pub mod scenario;
+pub mod server_process;
+pub mod servers;
+pub mod timers;
+
+/// Any error, boxed: these programs print it and exit.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What fallible functions here return.
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// Turns the outcome of a program into its exit code, with one line on stderr for an error.
+pub fn exit_code(outcome: Result) -> std::process::ExitCode {
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::core::{Core, State};
@@ -54,12 +53,12 @@ impl EventLoop {
     pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let core = self.core();
         let _running = Running::begin(core)?;
+        core.remote.wake_main();
         let mut main = MainFuture {
-            waker: Arc::new(MainWaker {
-                woken: AtomicBool::new(true),
+            waker: Waker::from(Arc::new(MainWaker {
                 remote: Arc::clone(&core.remote),
                 thread: std::thread::current().id(),
-            }),
+            })),
             future: pin!(future),
             output: None,
         };
@@ -140,8 +139,6 @@ impl Drop for Running<'_> {
 
 /// What a run is for, polled once a round when it was woken.
 pub(crate) trait Main {
-    fn is_woken(&self) -> bool;
-
     /// Goes on with it; whether it is done.
     fn step(&mut self) -> bool;
 }
@@ -150,30 +147,21 @@ pub(crate) trait Main {
 struct NoMain;
 
 impl Main for NoMain {
-    fn is_woken(&self) -> bool {
-        false
-    }
-
     fn step(&mut self) -> bool {
         false
     }
 }
 
 struct MainFuture<'a, F: Future> {
-    waker: Arc<MainWaker>,
+    waker: Waker,
     future: Pin<&'a mut F>,
     output: Option<F::Output>,
 }
 
 impl<F: Future> Main for MainFuture<'_, F> {
-    fn is_woken(&self) -> bool {
-        self.waker.woken.load(Ordering::Acquire)
-    }
-
     fn step(&mut self) -> bool {
-        self.waker.woken.store(false, Ordering::Release);
-        let waker = Waker::from(Arc::clone(&self.waker));
-        if let Poll::Ready(output) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        let mut context = Context::from_waker(&self.waker);
+        if let Poll::Ready(output) = self.future.as_mut().poll(&mut context) {
             self.output = Some(output);
         }
         self.output.is_some()
@@ -182,7 +170,6 @@ impl<F: Future> Main for MainFuture<'_, F> {
 
 /// Wakes the future that `run_until_complete` was given.
 struct MainWaker {
-    woken: AtomicBool,
     remote: Arc<RemoteQueue>,
     thread: std::thread::ThreadId,
 }
@@ -193,7 +180,7 @@ impl Wake for MainWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let first = !self.woken.swap(true, Ordering::AcqRel);
+        let first = self.remote.wake_main();
         if first && std::thread::current().id() != self.thread {
             self.remote.wake();
         }
@@ -257,9 +244,7 @@ impl Core {
 
     /// Drops what is left of the user's, one at a time with nothing borrowed.
     fn drop_all(self: &Rc<Self>) {
-        loop {
-            let entry = self.ready.borrow_mut().pop_front();
-            let Some(entry) = entry else { break };
+        for entry in self.take_ready() {
             self.drop_user(entry, "callback");
         }
         let dirty = std::mem::take(&mut *self.dirty.borrow_mut());

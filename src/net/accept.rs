@@ -152,7 +152,9 @@ impl Accepting {
         }
         let options = &server.stream_options;
         server.connections.set(server.connections.get() + 1);
-        let stream = Stream::new(key, socket, protocol, options, Some(Rc::clone(server)), peer);
+        let own = Some(Rc::clone(server));
+        let stream =
+            Stream::new(key, socket, protocol, options, own, peer, core.tick_instant());
         core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
         stream.begin(core);
         Ok(())

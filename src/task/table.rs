@@ -165,15 +165,12 @@ impl TaskTable {
                 RemoteItem::Call(call) => core.drop_user(call, "callback from another thread"),
             }
         }
-        let count = core.ready.borrow().len();
-        for _ in 0..count {
-            let entry = core.ready.borrow_mut().pop_front();
+        for entry in core.take_ready() {
             match entry {
-                Some(Ready::Task(runnable)) => core.run_caught("a task failed", || {
+                Ready::Task(runnable) => core.run_caught("a task failed", || {
                     runnable.run();
                 }),
-                Some(other) => core.ready.borrow_mut().push_back(other),
-                None => break,
+                other => core.push_ready(other),
             }
         }
     }

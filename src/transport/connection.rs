@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::access::Access;
+use super::deliver::Failed;
 use super::{Transport, TransportHandle};
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol;
@@ -53,13 +54,13 @@ impl<P: Protocol> Connection<P> {
             Ok(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
         });
         match outcome {
-            None => Err(Error::bare(Kind::Busy)),
-            Some(Err(error)) => Err(error),
-            Some(Ok(Ok(result))) => {
+            Err(Failed::Busy) => Err(Error::bare(Kind::Busy)),
+            Err(Failed::With(failure)) => Err(failure.into_error()),
+            Ok(Ok(result)) => {
                 stream.settle_after_with(core);
                 Ok(result)
             }
-            Some(Ok(Err(panic))) => {
+            Ok(Err(panic)) => {
                 let error = Error::from_panic(&*panic);
                 stream.lose(core, Some(error));
                 resume_unwind(panic)

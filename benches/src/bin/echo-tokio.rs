@@ -1,0 +1,14 @@
+//! Contender: tokio, on its `current_thread` runtime.
+//!
+//! `echo-tokio --listen 127.0.0.1:0 [--buffer BYTES]`
+
+use std::process::ExitCode;
+
+use wharf_benches::arguments::Arguments;
+use wharf_benches::servers::tokio;
+
+fn main() -> ExitCode {
+    wharf_benches::exit_code(
+        Arguments::from_environment().and_then(tokio::Options::from_arguments).and_then(tokio::run),
+    )
+}

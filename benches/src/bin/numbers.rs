@@ -1,0 +1,18 @@
+//! The runner: prints the tables of `docs/numbers.md`.
+//!
+//! ```text
+//! cargo run --profile release-lto -p wharf-benches --bin numbers -- TABLE
+//!     [--rounds 15] [--only NAME,NAME] [--control] [--check]
+//! ```
+//!
+//! `TABLE` is `echo`, `churn`, `instructions`, `syscalls`, `memory`, `latency` or `all`. `--control`
+//! measures raw mio twice, to show what the noise makes of a ratio of 1. With `--check` the exit
+//! code says whether wharf kept every limit.
+
+use std::process::ExitCode;
+
+use wharf_benches::arguments::Arguments;
+
+fn main() -> ExitCode {
+    wharf_benches::exit_code(Arguments::from_environment().and_then(wharf_benches::numbers::run))
+}

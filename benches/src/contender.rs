@@ -1,0 +1,150 @@
+//! Who takes part, and how each is built and started.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::Result;
+
+/// The hand-written loop that ratios are taken to.
+pub const RAW_MIO: &str = "raw-mio";
+/// The other peer that ratios are taken to.
+pub const TOKIO: &str = "tokio";
+/// The subject.
+pub const WHARF: &str = "wharf";
+
+const LIBUV: &str = "libuv";
+const LIBUV_PROGRAM: &str = "echo-libuv";
+const LIBUV_SOURCE: &str = include_str!("../libuv/echo.c");
+
+/// An echo server to measure.
+#[derive(Debug, Clone)]
+pub struct Contender {
+    /// What tables and the command line call it.
+    pub name: &'static str,
+    program: PathBuf,
+    options: &'static [&'static str],
+}
+
+impl Contender {
+    /// A contender whose program is at `program`.
+    pub fn at(name: &'static str, program: PathBuf, options: &'static [&'static str]) -> Self {
+        Self { name, program, options }
+    }
+
+    /// What to type to have it listen on a free port.
+    pub fn command_line(&self) -> impl Iterator<Item = OsString> {
+        let listen = ["--listen", "127.0.0.1:0"];
+        let options = self.options.iter().copied().chain(listen).map(OsString::from);
+        std::iter::once(self.program.clone().into_os_string()).chain(options)
+    }
+
+    fn new(
+        name: &'static str,
+        program_name: &str,
+        options: &'static [&'static str],
+    ) -> Result<Self> {
+        Ok(Self::at(name, program(program_name)?, options))
+    }
+}
+
+/// The contenders of every table. One whose library is not installed is left out, with a note on
+/// stderr.
+///
+/// # Errors
+/// A program is missing.
+pub fn standard() -> Result<Vec<Contender>> {
+    let mut contenders = vec![
+        Contender::new(RAW_MIO, "echo-raw-mio", &["--short-read-is-drained"])?,
+        Contender::new("raw-mio-until-empty", "echo-raw-mio", &[])?,
+        Contender::new(TOKIO, "echo-tokio", &[])?,
+    ];
+    match build_libuv() {
+        Ok(()) => contenders.push(Contender::new(LIBUV, LIBUV_PROGRAM, &[])?),
+        Err(error) => eprintln!("note: libuv is left out: {error}"),
+    }
+    contenders.push(Contender::new(WHARF, "echo-wharf", &[])?);
+    Ok(contenders)
+}
+
+/// The yardstick once more under another name: how far its ratio to itself is from 1 is how far any
+/// ratio can be trusted.
+///
+/// # Errors
+/// The program is missing.
+pub fn control() -> Result<Contender> {
+    Contender::new("control", "echo-raw-mio", &["--short-read-is-drained"])
+}
+
+/// The contenders that poll some times before they sleep, for the latency table.
+///
+/// # Errors
+/// A program is missing.
+pub fn spinning() -> Result<Vec<Contender>> {
+    let spin = &["--short-read-is-drained", "--spin", "200"];
+    Ok(vec![
+        Contender::new("raw-mio-spin-200", "echo-raw-mio", spin)?,
+        Contender::new("wharf-spin-200", "echo-wharf", &["--spin", "200"])?,
+    ])
+}
+
+/// The path of one of this package's programs: all are built into one directory.
+///
+/// # Errors
+/// It is not there.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("{name} is missing: run `cargo build --release -p wharf-benches`").into())
+    }
+}
+
+/// Builds this package's programs, when cargo runs this one: `cargo run --bin` builds only the one
+/// it runs, and would measure old contenders.
+///
+/// # Errors
+/// The build fails.
+pub fn build_programs() -> Result {
+    let Some(cargo) = std::env::var_os("CARGO") else {
+        return Ok(());
+    };
+    let program = std::env::current_exe()?;
+    let mut directories = program.ancestors().skip(1);
+    let (Some(profile), Some(target)) = (directories.next(), directories.next()) else {
+        return Err("this program is in no build directory".into());
+    };
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "-p", env!("CARGO_PKG_NAME"), "--bins"])
+        .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .arg("--profile")
+        .arg(profile.file_name().unwrap_or_default())
+        .arg("--target-dir")
+        .arg(target)
+        .status()?;
+    if status.success() { Ok(()) } else { Err("the contenders do not build".into()) }
+}
+
+/// Compiles the C contender beside the others.
+fn build_libuv() -> Result {
+    let mut compiler = Command::new("cc")
+        .args(["-x", "c", "-O2", "-o"])
+        .arg(std::env::current_exe()?.with_file_name(LIBUV_PROGRAM))
+        .args(["-", "-luv"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("there is no C compiler `cc`: {error}"))?;
+    if let Some(mut input) = compiler.stdin.take() {
+        input.write_all(LIBUV_SOURCE.as_bytes())?;
+    }
+    let output = compiler.wait_with_output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let messages = String::from_utf8_lossy(&output.stderr);
+    let first = messages.lines().find(|line| line.contains("error")).unwrap_or("cc fails");
+    Err(format!("{first} (Debian: libuv1-dev)").into())
+}

@@ -1,0 +1,6 @@
+//! What can be counted about a server from outside.
+
+pub mod callgrind;
+pub mod cpu;
+pub mod resident;
+pub mod strace;

@@ -1,0 +1,90 @@
+//! The load generator: one thread that drives an echo server and checks what comes back.
+//!
+//! `load MODE --connect ADDRESS …` prints one line of `key=value` pairs. With `--controlled` it
+//! first prints `ready` when the warm-up is over and waits for a line on stdin before it starts the
+//! measured part, and after its result it waits once more before it lets go of its connections: so
+//! the one who measures reads the server's counters around exactly the measured part.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::time::Duration;
+
+use crate::Result;
+use crate::arguments::Arguments;
+use crate::servers::raise_open_file_limit;
+
+mod churn;
+mod connect;
+mod echo;
+mod idle;
+mod latency;
+#[cfg(test)]
+mod tests;
+
+pub use churn::Churn;
+pub use connect::SourceAddresses;
+pub use echo::Echo;
+pub use idle::Idle;
+pub use latency::Latency;
+
+/// A load that does nothing for so long has failed.
+const STALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs the load that the command line asks for.
+///
+/// # Errors
+/// The command line is wrong, or the server does not echo as it should.
+pub fn run(mut arguments: Arguments) -> Result {
+    let mode = arguments.word().ok_or("a mode is missing: echo, churn, idle or latency")?;
+    let mut control = Control { controlled: arguments.flag("--controlled") };
+    raise_open_file_limit();
+    let result = match mode.as_str() {
+        "echo" => Echo::from_arguments(arguments)?.run(&mut control),
+        "churn" => Churn::from_arguments(arguments)?.run(&mut control),
+        "idle" => Idle::from_arguments(arguments)?.run(&mut control),
+        "latency" => Latency::from_arguments(arguments)?.run(&mut control),
+        other => return Err(format!("unknown mode: {other}").into()),
+    };
+    print_line(&result?)?;
+    control.wait()
+}
+
+/// What whoever measures says to the load.
+#[derive(Debug)]
+pub struct Control {
+    controlled: bool,
+}
+
+impl Control {
+    /// A load that nobody controls: it never waits.
+    pub fn uncontrolled() -> Self {
+        Self { controlled: false }
+    }
+
+    /// Says `ready` and waits to be told to go on.
+    fn ready(&mut self) -> Result {
+        if self.controlled {
+            print_line("ready")?;
+        }
+        self.wait()
+    }
+
+    /// Waits for a line on stdin, or its end.
+    fn wait(&mut self) -> Result {
+        if self.controlled {
+            io::stdin().lock().read_line(&mut String::new())?;
+        }
+        Ok(())
+    }
+}
+
+fn print_line(line: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()
+}
+
+/// The bytes that messages are made of: each differs from its neighbours, so that a byte lost,
+/// doubled or moved shows.
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size).map(|index| (index % 251) as u8).collect()
+}

@@ -1,0 +1,50 @@
+//! User-space instructions per message and per connection.
+
+use std::fs;
+
+use super::counting::{Unit, counted_run};
+use super::{Bench, installed, scratch_file};
+use crate::Result;
+use crate::contender::{Contender, WHARF};
+use crate::counters::callgrind;
+use crate::report::Table;
+
+const LIMITS: [(Unit, f64); 3] =
+    [(Unit::MANY, 300.0), (Unit::ONE, 500.0), (Unit::Connection, 1_600.0)];
+
+pub(super) fn measure(bench: &mut Bench) -> Result {
+    println!("\n## User-space instructions\n");
+    if !installed("valgrind") {
+        println!("Not measured: valgrind is not installed.");
+        return Ok(());
+    }
+    let headings = std::iter::once("per").chain(bench.names()).chain(["wharf at most"]);
+    let mut table = Table::new(headings);
+    for (unit, limit) in LIMITS {
+        let mut row = vec![unit.to_string()];
+        for contender in bench.contenders.clone() {
+            eprintln!("instructions per {unit}: {}", contender.name);
+            let count = instructions(bench, &contender, unit)?;
+            row.push(format!("{count:.0}"));
+            if contender.name == WHARF {
+                bench.limit(&format!("instructions per {unit}"), count, limit);
+            }
+        }
+        row.push(format!("{limit}"));
+        table.row(row);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn instructions(bench: &Bench, contender: &Contender, unit: Unit) -> Result<f64> {
+    let count = |length| {
+        let output = scratch_file("callgrind");
+        counted_run(bench, &callgrind::wrapper(&output), contender, unit, length)?;
+        let count = callgrind::instructions(&output)?;
+        fs::remove_file(&output)?;
+        Ok::<_, crate::Failure>(count as f64)
+    };
+    let (short, long) = unit.lengths();
+    Ok((count(long)? - count(short)?) / (long - short) as f64)
+}

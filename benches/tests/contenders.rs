@@ -1,0 +1,54 @@
+//! Each contender, as the program that is measured: it echoes under every kind of load, and ends
+//! well on SIGTERM.
+
+#![cfg(target_os = "linux")]
+
+use wharf_benches::contender::Contender;
+use wharf_benches::counters::{cpu, resident};
+use wharf_benches::load::{Churn, Control, Echo, Idle, Latency};
+use wharf_benches::server_process::ServerProcess;
+
+#[test]
+fn raw_mio_serves() {
+    let program = env!("CARGO_BIN_EXE_echo-raw-mio");
+    serves(Contender::at("raw-mio-until-empty", program.into(), &[]));
+    serves(Contender::at("raw-mio", program.into(), &["--short-read-is-drained"]));
+    serves(Contender::at("raw-mio-spin", program.into(), &["--spin", "200"]));
+}
+
+#[test]
+fn tokio_serves() {
+    let program = env!("CARGO_BIN_EXE_echo-tokio");
+    serves(Contender::at("tokio", program.into(), &["--buffer", "8192"]));
+}
+
+#[test]
+fn wharf_serves() {
+    let program = env!("CARGO_BIN_EXE_echo-wharf");
+    serves(Contender::at("wharf", program.into(), &[]));
+    serves(Contender::at("wharf-spin", program.into(), &["--spin", "200"]));
+}
+
+#[test]
+fn a_contender_that_cannot_start_is_an_error() {
+    let program = env!("CARGO_BIN_EXE_echo-tokio");
+    let contender = Contender::at("tokio", program.into(), &["--nonsense"]);
+    let error = ServerProcess::start(&contender, None).unwrap_err().to_string();
+    assert!(error.ends_with("echo-tokio ended too early"), "{error}");
+}
+
+fn serves(contender: Contender) {
+    let process = ServerProcess::start(&contender, None).unwrap();
+    let server = process.address();
+    let control = &mut Control::uncontrolled();
+    let echo =
+        Echo { server, connections: 20, size: 64, in_flight: 4, messages: 500, warm_up: 500 };
+    echo.run(control).unwrap();
+    Echo { connections: 2, size: 3_000_000, messages: 4, warm_up: 8, ..echo }.run(control).unwrap();
+    Churn { server, concurrent: 5, connections: 50, size: 64, warm_up: 5 }.run(control).unwrap();
+    Idle { server, connections: 20, first: 1, size: 64 }.run(control).unwrap();
+    Latency { server, messages: 50, size: 64, warm_up: 5 }.run(control).unwrap();
+    assert!(cpu::time(process.id()).unwrap().as_nanos() > 0);
+    assert!(resident::bytes(process.id()).unwrap() > 100_000);
+    process.stop().unwrap();
+}
