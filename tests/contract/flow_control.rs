@@ -131,7 +131,8 @@ fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
     };
     let again = fill.clone();
     let writer = Probe::new(&log).on_made(fill).on_resume(again);
-    let connecting = event_loop.connect_accepted_socket(move || writer, far).start();
+    let connecting =
+        event_loop.connect_accepted_socket(move || writer, far).send_buffer_size(64 * 1024).start();
     event_loop.run_until_complete(connecting).unwrap().unwrap();
     run_until(&event_loop, "pause_writing", || log.count(Call::Pause) == 1);
     // Nobody reads: nothing more happens.
@@ -155,7 +156,7 @@ fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
     }
     reader.join().unwrap();
     let flow = &log.calls()[1..];
-    assert!(flow.len() > 10, "{} turns", flow.len());
+    assert!(flow.len() >= 3, "{flow:?}");
     for turn in flow.chunks(2) {
         assert!(
             turn == [Call::Pause, Call::Resume] || turn == [Call::Pause] || turn == [Call::Lost]
