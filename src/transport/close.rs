@@ -47,6 +47,10 @@ impl Stream {
         if !self.has(Flags::CLOSING.and(Flags::EOF_WANTED)) {
             return;
         }
+        if self.has(Flags::CLOSING) && self.has(Flags::WRITE_FAILED) {
+            // Not everything written was sent, as the end of an orderly close would say.
+            return self.end_of_input(core, None);
+        }
         if self.has(Flags::CLOSING) && self.has(Flags::EOF) {
             return self.lose(core, None);
         }

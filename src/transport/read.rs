@@ -77,6 +77,8 @@ impl Stream {
             } else {
                 self.read(core, buffer);
             }
+        } else if self.has(Flags::WRITE_FAILED) {
+            self.end_of_input(core, None);
         } else if self.has(Flags::DISCARDING) {
             self.discard_input(core, buffer);
         } else if self.has(Flags::ERROR) {
@@ -87,6 +89,14 @@ impl Stream {
     #[inline]
     pub(super) fn is_reading(&self) -> bool {
         !self.has(NOT_READING)
+    }
+
+    pub(super) fn pause_reading(self: &Rc<Self>, core: &Core) {
+        self.set(Flags::PAUSED);
+        if self.has(Flags::WRITE_FAILED) {
+            // The rest of the input was to come before the error, which is not kept waiting.
+            self.enqueue(core);
+        }
     }
 
     pub(super) fn resume_reading(self: &Rc<Self>, core: &Core) {
@@ -272,7 +282,7 @@ impl Stream {
     }
 
     /// All input is delivered, and the connection is broken.
-    fn end_of_input(self: &Rc<Self>, core: &Rc<Core>, error: Option<io::Error>) {
+    pub(super) fn end_of_input(self: &Rc<Self>, core: &Rc<Core>, error: Option<io::Error>) {
         let kept = self.with_existing_extra(|extra| extra.error.take());
         let error = kept.or(error.map(Error::from)).or_else(|| self.take_error());
         match error {
