@@ -36,6 +36,7 @@ pub(crate) use self::slots::{Source, Tenant};
 ///
 /// A clone is a cheap reference to the same loop, and cannot leave its thread. The value that
 /// [`new`](Self::new) gave owns the loop: dropping it closes the loop; clones do not keep it open.
+/// Dropped by a callback of the loop itself, it stops the loop, which closes when the run ends.
 ///
 /// # One tick
 /// Poll; turn events into readiness; take what other threads sent; append due timers to the ready
@@ -102,7 +103,7 @@ impl Clone for EventLoop {
 impl Drop for EventLoop {
     fn drop(&mut self) {
         if self.owner {
-            self.core.close();
+            self.core.close_when_idle();
         }
     }
 }

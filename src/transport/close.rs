@@ -38,7 +38,7 @@ impl Stream {
         }
         self.discard_queue(core);
         self.cancel_deadlines(core);
-        core.lost.borrow_mut().push_back(Rc::clone(self));
+        core.push_lost(Rc::clone(self));
     }
 
     /// Everything written is sent: ends the write side if that was asked for, and closes if that
