@@ -65,9 +65,7 @@ impl RemoteHandle {
     ///
     /// It does not wait for a callback that has begun.
     pub fn cancel(&self) -> bool {
-        self.state
-            .compare_exchange(PENDING, CANCELLED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.state.compare_exchange(PENDING, CANCELLED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether it was cancelled before it began.

@@ -70,7 +70,9 @@ impl EventLoop {
                 return Ok(output);
             }
             if core.stopping.take() {
-                return Err(Error::invalid("the event loop was stopped before its future was done"));
+                return Err(Error::invalid(
+                    "the event loop was stopped before its future was done",
+                ));
             }
         }
     }
@@ -301,4 +303,3 @@ impl Core {
         self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
     }
 }
-

@@ -111,11 +111,8 @@ impl SignalTable {
             core.free_slot(key);
             return Err(failed(error));
         }
-        let source = Rc::new(SignalSource {
-            key,
-            signals: RefCell::new(signals),
-            queued: Cell::new(false),
-        });
+        let source =
+            Rc::new(SignalSource { key, signals: RefCell::new(signals), queued: Cell::new(false) });
         core.fill_slot(key, Tenant::Source(Rc::clone(&source) as Rc<dyn Source>));
         *self.source.borrow_mut() = Some(Rc::clone(&source));
         Ok(source)

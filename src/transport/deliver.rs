@@ -109,12 +109,7 @@ impl Stream {
     }
 
     #[inline(always)]
-    fn end_callback(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        protocol: Box<dyn Protocol>,
-        gathers: bool,
-    ) {
+    fn end_callback(self: &Rc<Self>, core: &Rc<Core>, protocol: Box<dyn Protocol>, gathers: bool) {
         if gathers {
             self.flush_gathered(core);
             self.clear(Flags::IN_CALLBACK);
@@ -273,4 +268,3 @@ fn join(first: Bytes, second: Bytes) -> Bytes {
         [first, second].concat().into()
     }
 }
-
