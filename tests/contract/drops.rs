@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use wharf::bytes::Bytes;
 use wharf::testing::{self, advance, settle};
-use wharf::{EventLoop, Protocol, Transport};
+use wharf::{EventLoop, Protocol, Transport, TransportHandle};
 
 use crate::probes::{Log, Noting, OnDrop, holding, memory_loop, on_drop, reports, step_until};
 
@@ -222,6 +223,65 @@ fn an_exception_handlers_drop_may_use_the_loop() {
 fn log_entry(log: &Log) -> Option<&'static wharf::Error> {
     log.add("dropping");
     None
+}
+
+/// Bytes whose owner does something when it is dropped. It has to be `Send`, so that it finds the
+/// loop through its thread.
+struct Owner(fn());
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &[7; 4096]
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn the_drop_of_sent_bytes_may_use_the_loop_and_their_connection() {
+    thread_local! { static HANDLE: RefCell<Option<TransportHandle>> = const { RefCell::new(None) }; }
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let (near, far) = (Noting::new("near", &log), Noting::new("far", &log));
+    let (near, _) = testing::pair(&event_loop, 1 << 20, near, far).unwrap();
+    HANDLE.set(Some(near.handle().clone()));
+    log.take();
+    for _ in 0..2 {
+        near.handle().write_bytes(Bytes::from_owner(Owner(|| {
+            HANDLE.with_borrow(|handle| {
+                let handle = handle.as_ref().unwrap();
+                handle.write(b"from a drop");
+                handle.event_loop().call_soon(|| {});
+            });
+        })));
+    }
+    settle(&event_loop).unwrap();
+    let text = log.take().concat();
+    assert_eq!(text.matches("from a drop").count(), 2);
+    assert_eq!(event_loop.metrics().bytes_sent, 2 * (4096 + 11));
+    HANDLE.set(None);
+}
+
+#[test]
+fn a_panic_in_the_drop_of_sent_bytes_is_reported_and_the_loop_goes_on() {
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    let (near, far) = (Noting::new("near", &log), Noting::new("far", &log));
+    let (near, far) = testing::pair(&event_loop, 1 << 20, near, far).unwrap();
+    for handle in [near.handle(), far.handle()] {
+        for _ in 0..2 {
+            handle.write_bytes(Bytes::from_owner(Owner(|| panic!("bytes"))));
+        }
+    }
+    settle(&event_loop).unwrap();
+    assert_eq!(reports.entries(), ["dropping a buffer failed: bytes"; 4]);
+    assert_eq!(event_loop.metrics().bytes_received, 4 * 4096);
+    assert_eq!(event_loop.metrics().connections_open, 2);
 }
 
 #[test]
