@@ -450,7 +450,11 @@ impl Protocol for Actor {
         self.world.check(!data.is_empty(), "data_received without data");
         let life = self.world.life(transport, "data_received");
         self.world.check(!life.ended.get(), "data_received after eof_received");
-        self.callback(transport, "data_received")
+        let outcome = self.callback(transport, "data_received");
+        if self.world.byte() % 8 == 7 {
+            transport.unread(usize::from(self.world.byte()));
+        }
+        outcome
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
