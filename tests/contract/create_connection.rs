@@ -210,7 +210,7 @@ fn a_connect_that_hears_nothing_says_so_when_its_time_is_up() {
                 .await
                 .unwrap_err();
             assert!(error.is_timeout());
-            assert_eq!(error.attempts().len(), 1);
+            assert_eq!(error.attempts().len(), 2);
             assert_eq!(error.attempts()[0].address, socket_address("10.0.0.3:7"));
             assert_eq!((event_loop.time() - began).as_millis(), 2_000);
             Ok(())
