@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::core::{Core, State};
 use super::remote::RemoteQueue;
+use super::ready::Ready;
 use super::slots::Tenant;
 use super::EventLoop;
 use crate::error::{Error, Result};
@@ -245,14 +246,20 @@ impl Core {
     /// Drops what is left of the user's, one at a time with nothing borrowed.
     fn drop_all(self: &Rc<Self>) {
         for entry in self.take_ready() {
-            self.drop_user(entry, "callback");
+            if let Ready::Timer(key) = entry {
+                let callback = self.timers.borrow_mut().remove(key);
+                self.drop_user(callback, "timer");
+            } else {
+                self.drop_user(entry, "callback");
+            }
         }
         let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         drop(dirty);
         loop {
-            let timer = self.timers.borrow_mut().expire(u64::MAX);
-            let Some(timer) = timer else { break };
-            self.drop_user(timer, "timer");
+            let fired = self.timers.borrow_mut().expire(u64::MAX);
+            let Some((key, _)) = fired else { break };
+            let callback = self.timers.borrow_mut().remove(key);
+            self.drop_user(callback, "timer");
         }
         self.drop_spent();
         let handler = self.exception_handler.take();
