@@ -1,9 +1,12 @@
 //! What went wrong, as wharf reports it.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::protocol::TimeoutKind;
 
@@ -83,12 +86,24 @@ impl Error {
         Self::with_source(Kind::Io, context, source)
     }
 
-    pub(crate) fn timeout(kind: TimeoutKind) -> Self {
+    /// The error of a deadline that passed: what the default
+    /// [`Protocol::timed_out`](crate::Protocol::timed_out) fails with, for those that override it
+    /// for one kind only.
+    pub fn timeout(kind: TimeoutKind) -> Self {
         Self::bare(Kind::Timeout(kind))
     }
 
+    /// A caught panic, as an error. What it left behind is dropped here, and may panic as well.
+    pub(crate) fn caught(panic: Box<dyn Any + Send>) -> Self {
+        let error = Self::from_panic(&*panic);
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(second);
+        }
+        error
+    }
+
     /// What a panic left behind, as an error.
-    pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+    pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())

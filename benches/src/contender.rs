@@ -64,6 +64,7 @@ pub fn standard() -> Result<Vec<Contender>> {
         Ok(()) => contenders.push(Contender::new(LIBUV, LIBUV_PROGRAM, &[])?),
         Err(error) => eprintln!("note: libuv is left out: {error}"),
     }
+    contenders.push(Contender::new(WHARF, "echo-wharf", &[])?);
     Ok(contenders)
 }
 
@@ -82,7 +83,10 @@ pub fn control() -> Result<Contender> {
 /// A program is missing.
 pub fn spinning() -> Result<Vec<Contender>> {
     let spin = &["--short-read-is-drained", "--spin", "200"];
-    Ok(vec![Contender::new("raw-mio-spin-200", "echo-raw-mio", spin)?])
+    Ok(vec![
+        Contender::new("raw-mio-spin-200", "echo-raw-mio", spin)?,
+        Contender::new("wharf-spin-200", "echo-wharf", &["--spin", "200"])?,
+    ])
 }
 
 /// The path of one of this package's programs: all are built into one directory.

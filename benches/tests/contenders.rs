@@ -23,6 +23,13 @@ fn tokio_serves() {
 }
 
 #[test]
+fn wharf_serves() {
+    let program = env!("CARGO_BIN_EXE_echo-wharf");
+    serves(Contender::at("wharf", program.into(), &[]));
+    serves(Contender::at("wharf-spin", program.into(), &["--spin", "200"]));
+}
+
+#[test]
 fn a_contender_that_cannot_start_is_an_error() {
     let program = env!("CARGO_BIN_EXE_echo-tokio");
     let contender = Contender::at("tokio", program.into(), &["--nonsense"]);

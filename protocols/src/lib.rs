@@ -6,5 +6,7 @@
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
 
+#![forbid(unsafe_code)]
+
 pub mod line;
 pub mod testing;

@@ -28,7 +28,7 @@ impl Handle {
         self.callback.cancel();
     }
 
-    /// Whether it was cancelled before it was called.
+    /// Whether it was cancelled before it was called, or its loop closed.
     pub fn cancelled(&self) -> bool {
         self.callback.cancelled()
     }
@@ -63,9 +63,10 @@ impl TimerHandle {
         }
     }
 
-    /// Whether it was cancelled before it was called.
+    /// Whether it was cancelled before it was called, or its loop closed.
     pub fn cancelled(&self) -> bool {
-        self.key.get() == TimerKey::NONE
+        let key = self.key.get();
+        key == TimerKey::NONE || self.core.is_closed() && self.core.timers.borrow().contains(key)
     }
 
     /// The time it is scheduled for; it stays the same after it was called or cancelled.
@@ -177,6 +178,10 @@ impl<F: FnOnce()> Callback for OneShot<F> {
         if let Some(callback) = self.callback.take() {
             call(core, callback);
         }
+    }
+
+    fn discard(self: Rc<Self>) {
+        self.cancel();
     }
 }
 

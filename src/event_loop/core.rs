@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) ready: RefCell<Vec<Ready>>,
     /// The memory of the last round's list, for the next one.
     spare: Cell<Vec<Ready>>,
+    /// Whether there may be anything in `ready`, `dirty`, `lost` or `spent`.
+    pending: Cell<bool>,
     /// Streams written to from outside their own callbacks: flushed at the end of the round.
     pub(crate) dirty: RefCell<Vec<Rc<Stream>>>,
     /// Streams that are over: `connection_lost` is due.
@@ -55,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
+    /// How often it was set or reset: whether it was while it ran.
+    pub(crate) exception_handler_changes: Cell<u64>,
     pub(crate) slow_callback: Cell<Option<Duration>>,
     pub(crate) counters: Counters,
 
@@ -65,6 +69,8 @@ pub(crate) struct Core {
     tick_instant: Cell<Instant>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) state: Cell<State>,
+    /// The owner was dropped by a callback: the loop closes when none runs any more.
+    pub(crate) close_wanted: Cell<bool>,
     itself: Weak<Core>,
 }
 
@@ -86,6 +92,7 @@ impl Core {
             slots: RefCell::default(),
             ready: RefCell::default(),
             spare: Cell::default(),
+            pending: Cell::new(false),
             dirty: RefCell::default(),
             lost: RefCell::default(),
             timers: RefCell::new(Wheel::new()),
@@ -100,12 +107,14 @@ impl Core {
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
             exception_handler: Cell::new(None),
+            exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
             counters: Counters::default(),
             started,
             tick_instant: Cell::new(started),
             stopping: Cell::new(false),
             state: Cell::new(State::Idle),
+            close_wanted: Cell::new(false),
             itself: Weak::clone(itself),
         });
         registry::enter(&core);
@@ -118,6 +127,16 @@ impl Core {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state.get(), State::Closing | State::Closed)
+    }
+
+    /// Whether a protocol is inside one of its callbacks.
+    pub(crate) fn is_in_protocol(&self) -> bool {
+        self.gathering.get()
+    }
+
+    /// Whether closing is over, so that nothing is called any more.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.get() == State::Closed
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {
@@ -164,7 +183,49 @@ impl Core {
         if self.state.get() == State::Closed {
             return;
         }
+        self.pending.set(true);
         self.ready.borrow_mut().push(entry);
+    }
+
+    /// Has the stream settled at the end of the round.
+    pub(crate) fn push_dirty(&self, stream: Rc<Stream>) {
+        self.pending.set(true);
+        self.dirty.borrow_mut().push(stream);
+    }
+
+    /// Has the stream's end delivered at the end of the turn.
+    pub(crate) fn push_lost(&self, stream: Rc<Stream>) {
+        self.pending.set(true);
+        self.lost.borrow_mut().push_back(stream);
+    }
+
+    /// Calls `action` with the place where `Bytes` that were sent wait to be dropped.
+    pub(crate) fn with_spent(&self, action: impl FnOnce(&mut Vec<Bytes>)) {
+        let mut spent = self.spent.borrow_mut();
+        action(&mut spent);
+        if !spent.is_empty() {
+            self.pending.set(true);
+        }
+    }
+
+    pub(crate) fn mark_pending(&self) {
+        self.pending.set(true);
+    }
+
+    /// Whether there may be anything to do.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.get()
+    }
+
+    /// The end of a turn: looks what is left to do in the next one.
+    pub(crate) fn note_pending(&self) {
+        self.pending.set(
+            !self.ready.borrow().is_empty()
+                || !self.dirty.borrow().is_empty()
+                || !self.lost.borrow().is_empty()
+                || !self.spent.borrow().is_empty(),
+        );
     }
 
     /// Takes the whole ready list; what is pushed from now on is for the next round.

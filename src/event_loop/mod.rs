@@ -36,12 +36,14 @@ pub(crate) use self::slots::{Source, Tenant};
 ///
 /// A clone is a cheap reference to the same loop, and cannot leave its thread. The value that
 /// [`new`](Self::new) gave owns the loop: dropping it closes the loop; clones do not keep it open.
+/// Dropped by a callback of the loop itself, it stops the loop, which closes when the run ends.
 ///
 /// # One tick
-/// Poll; turn events into readiness; take what other threads sent; append due timers to the ready
-/// list; run up to 64 rounds of the ready list, each just the entries that were there at its start,
-/// flushing connections that were written to after each; then `connection_lost` for those that
-/// are over. What is scheduled in a round runs in the next one.
+/// Poll; append what other threads sent, and the timers that are due, to the ready list; then up to
+/// 64 rounds. The first is what the poll's events say, then what was in the ready list; each other
+/// one is just what was in the ready list at its start. After each round connections that were
+/// written to from elsewhere are flushed; after the last, `connection_lost` is delivered to those
+/// that are over. What is scheduled in a round runs in the next one.
 pub struct EventLoop {
     core: Rc<Core>,
     /// Whether dropping this value closes the loop.
@@ -102,7 +104,7 @@ impl Clone for EventLoop {
 impl Drop for EventLoop {
     fn drop(&mut self) {
         if self.owner {
-            self.core.close();
+            self.core.close_when_idle();
         }
     }
 }

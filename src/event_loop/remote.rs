@@ -1,7 +1,7 @@
 //! The way into the loop from other threads.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_task::Runnable;
@@ -105,11 +105,15 @@ impl RemoteCall {
 /// the queue: a woken loop takes everything that is there.
 pub(crate) struct RemoteQueue {
     items: Mutex<Items>,
-    woken: AtomicBool,
-    /// The future that the loop is run for wants to be polled.
-    main_woken: AtomicBool,
+    /// [`WOKEN`] and [`MAIN_WOKEN`], in one place so that a turn looks at both with one load.
+    calls: AtomicU8,
     waker: Waker,
 }
+
+/// Something was appended since the queue was last taken.
+const WOKEN: u8 = 1;
+/// The future that the loop is run for wants to be polled.
+const MAIN_WOKEN: u8 = 2;
 
 struct Items {
     list: Vec<RemoteItem>,
@@ -120,8 +124,7 @@ impl RemoteQueue {
     pub(crate) fn new(waker: Waker) -> Self {
         Self {
             items: Mutex::new(Items { list: Vec::new(), closed: false }),
-            woken: AtomicBool::new(false),
-            main_woken: AtomicBool::new(false),
+            calls: AtomicU8::new(0),
             waker,
         }
     }
@@ -140,7 +143,7 @@ impl RemoteQueue {
 
     /// Ends the loop's poll, now or when it next polls.
     pub(crate) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
+        if self.calls.fetch_or(WOKEN, Ordering::AcqRel) & WOKEN == 0 {
             self.waker.wake();
         }
     }
@@ -148,27 +151,34 @@ impl RemoteQueue {
     /// Whether anything may have been appended since it was last taken. Costs one load.
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::Acquire)
+        self.calls.load(Ordering::Acquire) & WOKEN != 0
+    }
+
+    /// Whether anything is asked of the loop: [`is_woken`](Self::is_woken) or
+    /// [`is_main_woken`](Self::is_main_woken).
+    #[inline]
+    pub(crate) fn is_called(&self) -> bool {
+        self.calls.load(Ordering::Acquire) != 0
     }
 
     /// Has the main future polled in the loop's next round; whether that is news.
     pub(crate) fn wake_main(&self) -> bool {
-        !self.main_woken.swap(true, Ordering::AcqRel)
+        self.calls.fetch_or(MAIN_WOKEN, Ordering::AcqRel) & MAIN_WOKEN == 0
     }
 
     #[inline]
     pub(crate) fn is_main_woken(&self) -> bool {
-        self.main_woken.load(Ordering::Acquire)
+        self.calls.load(Ordering::Acquire) & MAIN_WOKEN != 0
     }
 
     /// To be called before the main future is polled.
     pub(crate) fn clear_main(&self) {
-        self.main_woken.store(false, Ordering::Release);
+        self.calls.fetch_and(!MAIN_WOKEN, Ordering::AcqRel);
     }
 
     /// Takes what is there. The flag is cleared first: what is appended later wakes again.
     pub(crate) fn take(&self) -> Vec<RemoteItem> {
-        self.woken.store(false, Ordering::SeqCst);
+        self.calls.fetch_and(!WOKEN, Ordering::SeqCst);
         std::mem::take(&mut self.lock().list)
     }
 

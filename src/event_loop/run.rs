@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::core::{Core, State};
+use super::ready::{Callback, Ready};
 use super::remote::RemoteQueue;
-use super::ready::Ready;
 use super::slots::Tenant;
-use super::EventLoop;
+use super::{EventLoop, SlowWatch};
 use crate::error::{Error, Result};
+use crate::time::TimerKey;
 
 thread_local! {
     /// Whether a loop runs on this thread: one inside another would starve the outer one.
@@ -56,6 +57,7 @@ impl EventLoop {
         let _running = Running::begin(core)?;
         core.remote.wake_main();
         let mut main = MainFuture {
+            core,
             waker: Waker::from(Arc::new(MainWaker {
                 remote: Arc::clone(&core.remote),
                 thread: std::thread::current().id(),
@@ -103,10 +105,17 @@ impl EventLoop {
     /// dropped.
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) while the loop runs. A second call changes nothing.
+    /// [`is_invalid`](Error::is_invalid) while the loop runs, and inside a protocol's callback. A
+    /// second call changes nothing.
     pub fn close(&self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Ok(());
+        }
         if self.is_running() {
             return Err(Error::invalid("a running event loop cannot be closed"));
+        }
+        if self.core().is_in_protocol() {
+            return Err(Error::invalid("a protocol's callback cannot close its event loop"));
         }
         self.core().close();
         Ok(())
@@ -114,13 +123,16 @@ impl EventLoop {
 }
 
 /// Marks the loop, and its thread, as running; undone also when a panic passes through.
-struct Running<'a>(&'a Core);
+struct Running<'a>(&'a Rc<Core>);
 
 impl<'a> Running<'a> {
-    fn begin(core: &'a Core) -> Result<Self, Error> {
+    fn begin(core: &'a Rc<Core>) -> Result<Self, Error> {
         core.check_open()?;
         if core.state.get() == State::Running {
             return Err(Error::invalid("the event loop is running already"));
+        }
+        if core.is_in_protocol() {
+            return Err(Error::invalid("a protocol's callback cannot run its event loop"));
         }
         if RUNNING.replace(true) {
             return Err(Error::invalid("another event loop is running on this thread"));
@@ -135,6 +147,7 @@ impl Drop for Running<'_> {
         RUNNING.set(false);
         self.0.stopping.set(false);
         self.0.state.set(State::Idle);
+        self.0.close_if_wanted();
     }
 }
 
@@ -154,6 +167,7 @@ impl Main for NoMain {
 }
 
 struct MainFuture<'a, F: Future> {
+    core: &'a Rc<Core>,
     waker: Waker,
     future: Pin<&'a mut F>,
     output: Option<F::Output>,
@@ -162,9 +176,11 @@ struct MainFuture<'a, F: Future> {
 impl<F: Future> Main for MainFuture<'_, F> {
     fn step(&mut self) -> bool {
         let mut context = Context::from_waker(&self.waker);
+        let watch = SlowWatch::start(self.core);
         if let Poll::Ready(output) = self.future.as_mut().poll(&mut context) {
             self.output = Some(output);
         }
+        watch.stop(self.core, "the future that is run", None);
         self.output.is_some()
     }
 }
@@ -201,6 +217,22 @@ impl Core {
     pub(crate) fn run_once(self: &Rc<Self>) -> Result<(), Error> {
         let _running = Running::begin(self)?;
         self.tick(false, &mut NoMain).map_err(poll_failed)
+    }
+
+    /// Closes, at once or as soon as no callback runs: the owner was dropped.
+    pub(crate) fn close_when_idle(self: &Rc<Self>) {
+        if self.state.get() == State::Running || self.is_in_protocol() {
+            self.close_wanted.set(true);
+            self.stopping.set(true);
+        } else {
+            self.close();
+        }
+    }
+
+    pub(crate) fn close_if_wanted(self: &Rc<Self>) {
+        if self.close_wanted.get() {
+            self.close_when_idle();
+        }
     }
 
     /// Aborts everything, delivers every `connection_lost`, and refuses everything from then on.
@@ -246,11 +278,10 @@ impl Core {
     /// Drops what is left of the user's, one at a time with nothing borrowed.
     fn drop_all(self: &Rc<Self>) {
         for entry in self.take_ready() {
-            if let Ready::Timer(key) = entry {
-                let callback = self.timers.borrow_mut().remove(key);
-                self.drop_user(callback, "timer");
-            } else {
-                self.drop_user(entry, "callback");
+            match entry {
+                Ready::Callback(callback) => self.discard(callback, "callback"),
+                Ready::Timer(key) => self.abandon_timer(key),
+                other => self.drop_user(other, "callback"),
             }
         }
         let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
@@ -258,12 +289,20 @@ impl Core {
         loop {
             let fired = self.timers.borrow_mut().expire(u64::MAX);
             let Some((key, _)) = fired else { break };
-            let callback = self.timers.borrow_mut().remove(key);
-            self.drop_user(callback, "timer");
+            self.abandon_timer(key);
         }
         self.drop_spent();
-        let handler = self.exception_handler.take();
+        let handler = self.change_exception_handler(None);
         self.drop_user(handler, "exception handler");
+    }
+
+    fn abandon_timer(&self, key: TimerKey) {
+        let timer = self.timers.borrow_mut().abandon(key);
+        self.drop_user(timer, "timer");
+    }
+
+    fn discard(&self, callback: Rc<dyn Callback>, what: &str) {
+        self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
     }
 }
 

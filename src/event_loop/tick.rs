@@ -26,43 +26,55 @@ impl Core {
     /// One turn: poll, then what is due. `may_wait`: whether it may sleep when nothing is due.
     pub(crate) fn tick(self: &Rc<Self>, may_wait: bool, main: &mut dyn Main) -> io::Result<()> {
         self.counters.count_tick();
-        let may_wait = may_wait && !self.remote.is_main_woken();
+        let may_wait = may_wait && !self.remote.is_called();
         let timeout = if may_wait { self.sleep() } else { Some(Duration::ZERO) };
         self.driver.wait(timeout)?;
         self.begin_tick();
-        if self.remote.is_woken() {
+        let called = self.remote.is_called();
+        if called {
             self.take_remote();
         }
         if self.timers.borrow().needs_expire() {
             self.take_due_timers();
         }
         let mut buffer = self.take_read_buffer();
-        self.run_first_round(main, &mut buffer);
+        if called || self.is_pending() {
+            self.run_rounds(main, &mut buffer);
+        } else {
+            // Most turns: nothing but events, and nothing comes of them but what they say.
+            self.run_events(&mut buffer);
+            if self.is_pending() || self.remote.is_called() {
+                self.end_round(main, &mut buffer, false);
+            }
+        }
         self.give_read_buffer_back(buffer);
-        self.finish_lost();
         Ok(())
     }
 
-    /// The round of the events and of what was in the ready list before them; then, unless that
-    /// was all, the other rounds.
-    #[inline(always)]
-    fn run_first_round(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
-        let list = if self.ready.borrow().is_empty() { Vec::new() } else { self.take_ready() };
+    /// The round of the events and of what was in the ready list before them, then the others.
+    #[inline(never)]
+    fn run_rounds(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
+        let list = self.take_ready();
         let done = self.remote.is_main_woken() && self.step(main);
         self.run_events(buffer);
-        if !list.is_empty() {
-            self.run_list(list, buffer);
-        }
+        self.run_list(list, buffer);
+        self.end_round(main, buffer, done);
+    }
+
+    /// What comes of the first round: the other rounds, then what is over is let go of.
+    #[inline(never)]
+    fn end_round(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8], done: bool) {
         self.settle_dirty();
-        if done || self.stopping.get() || (self.ready.borrow().is_empty() && !self.remote.is_main_woken()) {
-            return;
+        if !done {
+            self.run_more_rounds(main, buffer);
         }
-        self.run_more_rounds(main, buffer);
+        self.finish_lost();
+        self.note_pending();
     }
 
     /// How long the loop may sleep; `None`: until something happens.
     fn sleep(&self) -> Option<Duration> {
-        if self.is_busy() {
+        if self.is_pending() || !self.signals.borrow().is_empty() {
             return Some(Duration::ZERO);
         }
         let timers = self.timers.borrow();
@@ -74,30 +86,38 @@ impl Core {
     }
 
     /// Whether anything is waiting to be done now.
+    #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        !self.ready.borrow().is_empty()
-            || !self.dirty.borrow().is_empty()
-            || !self.lost.borrow().is_empty()
-            || !self.signals.borrow().is_empty()
-            || self.remote.is_woken()
+        self.is_pending() || !self.signals.borrow().is_empty() || self.remote.is_woken()
     }
 
     /// Notes what the events say, and does what that asks for.
-    #[inline(always)]
+    #[inline(never)]
     fn run_events(self: &Rc<Self>, buffer: &mut [u8]) {
         let mut count = 0;
         self.driver.take_events(|key, readiness| {
             count += 1;
             self.run_event(key, readiness, buffer);
         });
-        if !self.signals.borrow().is_empty() {
-            let signals = std::mem::take(&mut *self.signals.borrow_mut());
-            count += signals.len() as u64;
-            for (key, readiness) in signals {
-                self.run_event(key, readiness, buffer);
-            }
-        }
         self.counters.count_events(count);
+        if !self.signals.borrow().is_empty() {
+            self.run_signals(buffer);
+        }
+    }
+
+    /// The events of sockets in memory.
+    #[cold]
+    fn run_signals(self: &Rc<Self>, buffer: &mut [u8]) {
+        let signals = std::mem::take(&mut *self.signals.borrow_mut());
+        self.counters.count_events(signals.len() as u64);
+        for (key, readiness) in signals {
+            self.run_signal(key, readiness, buffer);
+        }
+    }
+
+    #[inline(never)]
+    fn run_signal(self: &Rc<Self>, key: Key, readiness: Readiness, buffer: &mut [u8]) {
+        self.run_event(key, readiness, buffer);
     }
 
     #[inline(always)]
@@ -109,7 +129,7 @@ impl Core {
                 if stream.note(readiness) {
                     let stream = Rc::clone(stream);
                     drop(slots);
-                    stream.dispatch(self, buffer);
+                    stream.dispatch_inline(self, buffer);
                 }
             }
             Some(Tenant::Source(source)) => {
@@ -124,7 +144,11 @@ impl Core {
     }
 
     /// Takes what other threads sent.
+    #[cold]
     fn take_remote(self: &Rc<Self>) {
+        if !self.remote.is_woken() {
+            return;
+        }
         for item in self.remote.take() {
             match item {
                 RemoteItem::Task(runnable) => self.push_ready(Ready::Task(runnable)),
@@ -144,6 +168,7 @@ impl Core {
         let Some((first, deadline)) = timers.expire(now) else { return };
         self.counters.note_lag(now - deadline);
         let mut ready = self.ready.borrow_mut();
+        self.mark_pending();
         ready.push(Ready::Timer(first));
         while let Some((key, _)) = timers.expire(now) {
             ready.push(Ready::Timer(key));
@@ -160,15 +185,15 @@ impl Core {
     #[inline(never)]
     fn run_more_rounds(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
         for _ in 1..ROUNDS {
-            if self.now() - self.tick_time() > ROUNDS_TIME {
+            let idle = self.ready.borrow().is_empty() && !self.remote.is_main_woken();
+            if idle || self.stopping.get() || self.now() - self.tick_time() > ROUNDS_TIME {
                 return;
             }
             let list = self.take_ready();
             let done = self.remote.is_main_woken() && self.step(main);
             self.run_list(list, buffer);
             self.settle_dirty();
-            let idle = self.ready.borrow().is_empty() && !self.remote.is_main_woken();
-            if idle || done || self.stopping.get() {
+            if done {
                 return;
             }
         }
@@ -208,7 +233,6 @@ impl Core {
     }
 
     /// Flushes the streams that were written to from elsewhere.
-    #[inline(always)]
     pub(crate) fn settle_dirty(self: &Rc<Self>) {
         if !self.dirty.borrow().is_empty() {
             self.settle_all_dirty();
@@ -228,20 +252,14 @@ impl Core {
     }
 
     /// Delivers `connection_lost` to what is over, and lets go of it.
-    #[inline]
     pub(crate) fn finish_lost(self: &Rc<Self>) {
-        if !self.lost.borrow().is_empty() {
-            self.finish_all_lost();
-        }
-    }
-
-    #[cold]
-    fn finish_all_lost(self: &Rc<Self>) {
         let count = self.lost.borrow().len();
         for _ in 0..count {
             let Some(stream) = self.lost.borrow_mut().pop_front() else { break };
             stream.finish(self);
         }
-        self.settle_dirty();
+        if count > 0 {
+            self.settle_dirty();
+        }
     }
 }

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::core::Core;
 use super::slots::{Source, Tenant};
-use super::{EventLoop, Ready};
+use super::{EventLoop, Ready, SlowWatch};
 use crate::driver::Driver;
 use crate::error::{Error, Kind};
 use crate::transport::{Key, Readiness};
@@ -156,12 +156,16 @@ impl Watch {
     }
 
     /// Calls the callback of one direction, unless it is gone.
-    fn call(&self, core: &Core, direction: Direction) {
+    fn call(&self, core: &Rc<Core>, direction: Direction) {
         let Some(place) = self.place(direction).borrow().as_ref().map(Rc::clone) else { return };
         if let Some(mut callback) = place.take() {
             core.counters.count_callback();
+            let watch = SlowWatch::start(core);
             core.run_caught("a descriptor's callback failed", &mut callback);
+            watch.stop(core, "a descriptor's callback", None);
             place.set(Some(callback));
+            // The last reference, if it was removed or replaced while it ran.
+            core.drop_user(place, "descriptor's callback");
         }
     }
 
@@ -217,8 +221,9 @@ impl Source for Watch {
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>) {
-        let former = (self.reader.borrow_mut().take(), self.writer.borrow_mut().take());
+        let (reader, writer) = (self.reader.take(), self.writer.take());
         self.let_go(core);
-        core.drop_user(former, "descriptor's callback");
+        core.drop_user(reader, "descriptor's callback");
+        core.drop_user(writer, "descriptor's callback");
     }
 }

@@ -87,6 +87,7 @@ impl<T> Wheel<T> {
                 self.near.forget(&self.slab);
                 return true;
             }
+            FIRED if node.value.is_none() => return false,
             FIRED => self.fired -= 1,
             _ => self.slots.unlink(self.slab.nodes(), links),
         }
@@ -94,7 +95,12 @@ impl<T> Wheel<T> {
         true
     }
 
-    #[cfg(test)]
+    /// Takes the value of a timer that has fired for good, but keeps its place: all that changes is
+    /// that `contains` stays true.
+    pub(crate) fn abandon(&mut self, key: TimerKey) -> Option<T> {
+        self.slab.get_mut(key)?.value.take()
+    }
+
     pub(crate) fn contains(&self, key: TimerKey) -> bool {
         self.slab.contains(key)
     }

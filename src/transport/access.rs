@@ -84,7 +84,7 @@ impl<A: Access> Transport for A {
     }
 
     fn pause_reading(&self) {
-        self.with(|stream| stream.set(Flags::PAUSED));
+        self.with(|stream| stream.pause_reading(self.core()));
     }
 
     fn resume_reading(&self) {

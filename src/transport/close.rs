@@ -38,7 +38,7 @@ impl Stream {
         }
         self.discard_queue(core);
         self.cancel_deadlines(core);
-        core.lost.borrow_mut().push_back(Rc::clone(self));
+        core.push_lost(Rc::clone(self));
     }
 
     /// Everything written is sent: ends the write side if that was asked for, and closes if that
@@ -46,6 +46,10 @@ impl Stream {
     pub(super) fn advance_close(self: &Rc<Self>, core: &Rc<Core>) {
         if !self.has(Flags::CLOSING.and(Flags::EOF_WANTED)) {
             return;
+        }
+        if self.has(Flags::CLOSING) && self.has(Flags::WRITE_FAILED) {
+            // Not everything written was sent, as the end of an orderly close would say.
+            return self.end_of_input(core, None);
         }
         if self.has(Flags::CLOSING) && self.has(Flags::EOF) {
             return self.lose(core, None);

@@ -53,19 +53,21 @@ impl<P: Protocol> Connection<P> {
             };
             Ok(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
         });
-        match outcome {
+        let result = match outcome {
             Err(Failed::Busy) => Err(Error::bare(Kind::Busy)),
             Err(Failed::With(failure)) => Err(failure.into_error()),
             Ok(Ok(result)) => {
                 stream.settle_after_with(core);
-                Ok(result)
+                Ok(Ok(result))
             }
             Ok(Err(panic)) => {
                 let error = Error::from_panic(&*panic);
                 stream.lose(core, Some(error));
-                resume_unwind(panic)
+                Ok(Err(panic))
             }
-        }
+        };
+        core.close_if_wanted();
+        result.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
     /// Calls `action` with the protocol and its transport in the loop's next round.

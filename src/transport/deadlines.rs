@@ -169,7 +169,14 @@ impl Stream {
         }
     }
 
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.deadlines.borrow().is_some()
+    }
+
     pub(super) fn cancel_deadlines(&self, core: &Core) {
+        if !self.has_deadlines() {
+            return;
+        }
         let deadlines = self.deadlines.borrow_mut().take();
         if let Some((key, _)) = deadlines.and_then(|deadlines| deadlines.timer) {
             core.cancel_timer(key);

@@ -117,7 +117,7 @@ impl Stream {
     ) {
         if gathers {
             self.flush_gathered(core);
-            self.clear(Flags::IN_CALLBACK.and(Flags::UNREAD));
+            self.clear(Flags::IN_CALLBACK);
             core.gathering.set(false);
         }
         let nothing = self.protocol.replace(Some(protocol));
@@ -150,7 +150,9 @@ impl Stream {
         self.call(core, "connection_made", |protocol, transport| {
             protocol.connection_made(transport)
         });
-        self.settle(core);
+        if self.is_unsettled() || self.has_deadlines() {
+            self.settle(core);
+        }
         if self.has(Flags::READABLE) && self.is_reading() {
             self.enqueue(core);
         }

@@ -31,13 +31,22 @@ const NOT_JUST_READING: Flags = NOT_READING
     .and(Flags::BUFFERED)
     .and(Flags::LEFTOVER);
 
+/// With any of these set there is something to do before a connection closes.
+const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
+
 /// With any of these said, only an error or the end shows that all input was read.
 const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
 
 impl Stream {
     /// Does what the stream is ready for.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn dispatch(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        self.dispatch_inline(core, buffer);
+    }
+
+    /// As [`dispatch`](Self::dispatch), for the one place where it pays to spare the call.
+    #[inline(always)]
+    pub(crate) fn dispatch_inline(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         self.clear(Flags::QUEUED);
         if self.flags.get().any(NOT_JUST_READING) {
             self.dispatch_all(core, buffer);
@@ -68,6 +77,8 @@ impl Stream {
             } else {
                 self.read(core, buffer);
             }
+        } else if self.has(Flags::WRITE_FAILED) {
+            self.end_of_input(core, None);
         } else if self.has(Flags::DISCARDING) {
             self.discard_input(core, buffer);
         } else if self.has(Flags::ERROR) {
@@ -78,6 +89,14 @@ impl Stream {
     #[inline]
     pub(super) fn is_reading(&self) -> bool {
         !self.has(NOT_READING)
+    }
+
+    pub(super) fn pause_reading(self: &Rc<Self>, core: &Core) {
+        self.set(Flags::PAUSED);
+        if self.has(Flags::WRITE_FAILED) {
+            // The rest of the input was to come before the error, which is not kept waiting.
+            self.enqueue(core);
+        }
     }
 
     pub(super) fn resume_reading(self: &Rc<Self>, core: &Core) {
@@ -104,14 +123,12 @@ impl Stream {
             match self.socket.read(buffer) {
                 Ok(count) if count > 0 => {
                     self.note_received(core, count, buffer.len());
-                    self.call_in_read(core, "data_received", |protocol, transport| {
-                        let result = protocol.data_received(transport, &buffer[..count]);
-                        if self.has(Flags::UNREAD) {
-                            let copy = |rest: usize| Bytes::copy_from_slice(&buffer[rest..count]);
-                            self.take_back(core, count, copy);
-                        }
-                        result
-                    });
+                    let data = &buffer[..count];
+                    let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+                        protocol.data_received(transport, data)
+                    };
+                    let copy = |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
+                    self.call_in_read(core, "data_received", callback, copy);
                     let flags = self.flags.get();
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
                         return;
@@ -148,7 +165,7 @@ impl Stream {
 
     /// Reads into the memory of a `BufferedProtocol`.
     fn read_into_protocol(self: &Rc<Self>, core: &Rc<Core>) {
-        let result = self.call_in_read(core, "buffer_updated", |protocol, transport| {
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             let Some(protocol) = protocol.as_buffered() else {
                 return Err(Error::invalid("the protocol is no longer a buffered one").into());
             };
@@ -164,7 +181,9 @@ impl Stream {
                 }
                 result => Ok(Some(result)),
             }
-        });
+        };
+        // What is in the protocol's own memory cannot be given back.
+        let result = self.call_in_read(core, "buffer_updated", callback, |_| Bytes::new());
         if let Some(Some(result)) = result {
             self.nothing_read(core, result);
         }
@@ -194,42 +213,44 @@ impl Stream {
         }
     }
 
-    /// Calls one of the callbacks that deliver input, and settles what it left.
+    /// Calls one of the callbacks that deliver input, keeps the `tail` that it gives back, and settles
+    /// what it left.
     #[inline(always)]
     fn call_in_read<R>(
         self: &Rc<Self>,
         core: &Rc<Core>,
         name: &'static str,
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
+        tail: impl FnOnce(usize) -> Bytes,
     ) -> Option<R> {
         let result = self.call(core, name, callback);
         if self.is_unsettled() {
-            self.set(Flags::IN_READ);
-            self.settle(core);
-            self.clear(Flags::IN_READ);
+            if self.has(Flags::UNREAD) {
+                // Given back: to be delivered in the next round, if the protocol reads then.
+                self.keep_leftover(tail(core.unread.get()));
+                self.enqueue(core);
+            }
+            self.settle_after_read(core);
         }
         result
+    }
+
+    #[cold]
+    fn settle_after_read(self: &Rc<Self>, core: &Rc<Core>) {
+        self.set(Flags::IN_READ);
+        self.settle(core);
+        self.clear(Flags::IN_READ);
     }
 
     /// What a former protocol left comes before what the socket has.
     fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
-        self.call_in_read(core, "data_received", |protocol, transport| {
-            let result = protocol.data_received(transport, &leftover);
-            if self.has(Flags::UNREAD) {
-                self.take_back(core, leftover.len(), |rest| leftover.slice(rest..));
-            }
-            result
-        });
-    }
-
-    /// Keeps what the protocol gave back of `count` bytes, to be delivered in the next round if it
-    /// reads then.
-    #[cold]
-    fn take_back(self: &Rc<Self>, core: &Core, count: usize, rest: impl FnOnce(usize) -> Bytes) {
-        self.keep_leftover(rest(count.saturating_sub(core.unread.get())));
-        self.enqueue(core);
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+            protocol.data_received(transport, &leftover)
+        };
+        let slice = |rest: usize| leftover.slice(leftover.len() - rest.min(leftover.len())..);
+        self.call_in_read(core, "data_received", callback, slice);
     }
 
     /// Notes what the running `data_received` gives back.
@@ -251,13 +272,17 @@ impl Stream {
             protocol.eof_received(transport)
         });
         if answer == Some(Eof::Close) {
-            self.close(core);
+            self.set(Flags::CLOSING);
+            if !self.has(HOLDS_UP_CLOSE) {
+                return self.lose(core, None);
+            }
+            self.note_closing(core);
         }
         self.settle(core);
     }
 
     /// All input is delivered, and the connection is broken.
-    fn end_of_input(self: &Rc<Self>, core: &Rc<Core>, error: Option<io::Error>) {
+    pub(super) fn end_of_input(self: &Rc<Self>, core: &Rc<Core>, error: Option<io::Error>) {
         let kept = self.with_existing_extra(|extra| extra.error.take());
         let error = kept.or(error.map(Error::from)).or_else(|| self.take_error());
         match error {

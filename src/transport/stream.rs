@@ -152,6 +152,7 @@ impl Flags {
 }
 
 impl Stream {
+    #[inline]
     pub(crate) fn new(
         key: Key,
         socket: Socket,
@@ -161,11 +162,14 @@ impl Stream {
         peer: Option<Address>,
         now: Instant,
     ) -> Rc<Self> {
-        let mut stream = Self {
+        let mut protocol = protocol;
+        let buffered =
+            if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
+        Rc::new(Self {
             key,
-            flags: Cell::new(Flags::WRITABLE),
+            flags: Cell::new(Flags::WRITABLE.and(buffered)),
             socket,
-            protocol: Cell::new(None),
+            protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),
             high_water: Cell::new(options.high_water),
             low_water: Cell::new(options.low_water),
@@ -177,9 +181,7 @@ impl Stream {
             server,
             peer,
             info: OnceCell::new(),
-        };
-        stream.protocol = Cell::new(Some(stream.note_kind(protocol)));
-        Rc::new(stream)
+        })
     }
 
     /// Notes whether the protocol receives into memory of its own.

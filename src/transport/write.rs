@@ -263,9 +263,6 @@ impl Stream {
 
     /// Hands the queue to the operating system until it takes no more.
     pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>) {
-        if !self.has(Flags::HAS_QUEUE) {
-            return;
-        }
         while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
             let queue = self.queue.borrow();
             if queue.is_empty() {
@@ -281,7 +278,7 @@ impl Stream {
             drop(queue);
             match result {
                 Ok(sent) => {
-                    self.queue.borrow_mut().advance(sent, &mut core.spent.borrow_mut());
+                    core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
                     if sent < offered {
                         self.clear(Flags::WRITABLE);
                     }
@@ -312,9 +309,12 @@ impl Stream {
 
     /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
     pub(super) fn discard_queue(&self, core: &Core) {
+        if !self.has(Flags::HAS_QUEUE) {
+            return;
+        }
         let mut queue = self.queue.borrow_mut();
         let len = queue.len();
-        queue.advance(len, &mut core.spent.borrow_mut());
+        core.with_spent(|spent| queue.advance(len, spent));
         self.clear(Flags::HAS_QUEUE);
     }
 
@@ -324,7 +324,7 @@ impl Stream {
         self.set(Flags::UNSETTLED);
         if !self.has(Flags::IN_CALLBACK.and(Flags::DIRTY)) {
             self.set(Flags::DIRTY);
-            core.dirty.borrow_mut().push(Rc::clone(self));
+            core.push_dirty(Rc::clone(self));
         }
     }
 
@@ -345,7 +345,7 @@ impl Stream {
     /// Whether [`settle`](Self::settle) would do anything.
     #[inline]
     pub(super) fn is_unsettled(&self) -> bool {
-        self.has(Flags::UNSETTLED.and(Flags::SWITCHING))
+        self.has(Flags::UNSETTLED.and(Flags::SWITCHING).and(Flags::UNREAD))
     }
 
     /// Brings the stream up to date after a callback or an event: a protocol that was set is
@@ -357,11 +357,13 @@ impl Stream {
         if self.has(Flags::LOST) {
             return;
         }
-        self.clear(Flags::UNSETTLED);
+        self.clear(Flags::UNSETTLED.and(Flags::UNREAD));
         if self.has(Flags::SWITCHING) {
             self.switch_protocol(core);
         }
-        self.flush(core);
+        if self.has(Flags::HAS_QUEUE) {
+            self.flush(core);
+        }
         self.judge_marks(core);
         if self.has(Flags::LOST) {
             return;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::{Bench, median_headings, ratio_headings};
 use crate::Result;
-use crate::contender::{Contender, RAW_MIO, TOKIO, WHARF};
+use crate::contender::{Contender, RAW_MIO};
 use crate::counters::cpu;
 use crate::load_process::LoadProcess;
 use crate::report::Table;
-use crate::scenario::TIMED;
+use crate::scenario::{EchoScenario, TIMED};
 use crate::server_process::ServerProcess;
 
 /// How long a server gets to go to sleep before its account is read.
@@ -17,10 +17,27 @@ const SETTLING: Duration = Duration::from_millis(5);
 
 pub(super) fn measure(bench: &mut Bench) -> Result {
     println!("\n## Echo: server CPU per message, µs, medians of {} rounds\n", bench.rounds);
-    let mut medians = Table::new(median_headings(bench));
-    let mut ratios = Table::new(ratio_headings(bench));
-    let mut speeds = Table::new(["load", "messages/s", "server busy", "load busy"]);
-    for scenario in TIMED {
+    let mut tables = Tables {
+        medians: Table::new(median_headings(bench)),
+        ratios: Table::new(ratio_headings(bench)),
+        speeds: Table::new(["load", "messages/s", "server busy", "load busy"]),
+    };
+    // What was measured before something fails has taken minutes, and is printed.
+    let outcome = TIMED.into_iter().try_for_each(|scenario| tables.measure(bench, scenario));
+    println!("{}\nPaired ratios, median (quartiles):\n\n{}", tables.medians, tables.ratios);
+    println!("The last round of {RAW_MIO}:\n\n{}", tables.speeds);
+    outcome
+}
+
+struct Tables {
+    medians: Table,
+    ratios: Table,
+    speeds: Table,
+}
+
+impl Tables {
+    /// Adds a row to each.
+    fn measure(&mut self, bench: &mut Bench, scenario: EchoScenario) -> Result {
         let arguments = scenario.arguments(scenario.messages);
         let mut yardstick = None;
         let samples = bench.in_turn(&scenario.to_string(), &bench.contenders, |contender| {
@@ -30,25 +47,19 @@ pub(super) fn measure(bench: &mut Bench) -> Result {
             }
             Ok(run.server_cpu / scenario.messages as f64 * 1e6)
         })?;
-        medians.row(std::iter::once(scenario.to_string()).chain(samples.medians()));
-        ratios.row(std::iter::once(scenario.to_string()).chain(samples.ratios()));
+        self.medians.row(std::iter::once(scenario.to_string()).chain(samples.medians()));
+        self.ratios.row(std::iter::once(scenario.to_string()).chain(samples.ratios()));
         if let Some(run) = yardstick {
-            speeds.row([
+            self.speeds.row([
                 scenario.to_string(),
                 format!("{:.0}", scenario.messages as f64 / run.seconds),
                 format!("{:.0} %", run.server_cpu / run.seconds * 100.0),
                 format!("{:.0} %", run.load_cpu / run.seconds * 100.0),
             ]);
         }
-        for (baseline, limit) in [(RAW_MIO, 1.05), (TOKIO, 1.0)] {
-            if let Some(ratio) = samples.ratio(WHARF, baseline) {
-                bench.limit(&format!("{scenario}: CPU / {baseline}"), ratio.median, limit);
-            }
-        }
+        bench.ratio_limits(&scenario.to_string(), &samples);
+        Ok(())
     }
-    println!("{medians}\nPaired ratios, median (quartiles):\n\n{ratios}");
-    println!("The last round of {RAW_MIO}:\n\n{speeds}");
-    Ok(())
 }
 
 /// What one run took.

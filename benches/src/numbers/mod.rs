@@ -55,6 +55,9 @@ pub fn run(mut arguments: Arguments) -> Result {
         }
         other => return Err(format!("unknown table: {other}").into()),
     }
+    for line in &bench.undecided {
+        println!("undecided: {line}");
+    }
     for line in &bench.exceeded {
         println!("exceeded: {line}");
     }
@@ -73,6 +76,7 @@ struct Bench {
     load_core: Option<usize>,
     rounds: usize,
     exceeded: Vec<String>,
+    undecided: Vec<String>,
 }
 
 impl Bench {
@@ -84,8 +88,15 @@ impl Bench {
                 (None, None)
             }
         };
-        let mut bench =
-            Self { contenders: Vec::new(), only, server_core, load_core, rounds, exceeded: vec![] };
+        let mut bench = Self {
+            contenders: Vec::new(),
+            only,
+            server_core,
+            load_core,
+            rounds,
+            exceeded: Vec::new(),
+            undecided: Vec::new(),
+        };
         bench.contenders = bench.chosen(contender::standard()?);
         if control {
             bench.contenders.push(contender::control()?);
@@ -131,6 +142,20 @@ impl Bench {
     fn limit(&mut self, what: &str, value: f64, limit: f64) {
         if value > limit {
             self.exceeded.push(format!("{what}: {value:.3} is above {limit}"));
+        }
+    }
+
+    /// The same for times, where a median may be above the limit by chance: only three quarters of
+    /// the rounds above it are counted as exceeding.
+    fn ratio_limits(&mut self, what: &str, samples: &Samples) {
+        for (baseline, limit) in [(RAW_MIO, 1.05), (TOKIO, 1.0)] {
+            let Some(ratio) = samples.ratio(WHARF, baseline) else { continue };
+            let line = format!("{what}: CPU / {baseline} {ratio} for {limit}");
+            if ratio.quartiles.0 > limit {
+                self.exceeded.push(line);
+            } else if ratio.median > limit {
+                self.undecided.push(line);
+            }
         }
     }
 }

@@ -38,8 +38,7 @@ pub(super) fn measure(bench: &mut Bench) -> Result {
                 which.collect::<Vec<_>>().join(", "),
             ]);
             if contender.name == WHARF {
-                // Rounding up to the digits in which the limits are given hides no call: the polls
-                // that many messages share are what makes the digits behind.
+                // Limits have one digit; what is behind it are the polls that messages share.
                 bench.limit(
                     &format!("system calls per {unit}"),
                     (total * 10.0).round() / 10.0,

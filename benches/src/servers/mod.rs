@@ -3,14 +3,15 @@
 //! Each is the same program: `--listen ADDRESS`, first line `listening on ADDRESS`, `TCP_NODELAY`
 //! on, every received byte sent back, exit on SIGTERM.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 pub mod raw_mio;
 pub mod tokio;
+pub mod wharf;
 
 /// The size of the read buffer that every contender uses unless told otherwise, in bytes.
 pub const READ_BUFFER_SIZE: usize = 64 * 1024;
@@ -19,20 +20,27 @@ pub const READ_BUFFER_SIZE: usize = 64 * 1024;
 ///
 /// # Errors
 /// Standard output is gone.
-pub fn announce(address: SocketAddr) -> io::Result<()> {
+pub fn announce(address: impl Display) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "listening on {address}")?;
     output.flush()
 }
 
 /// What every server does first: it allows itself as many files as the system grants, and dies with
-/// the process that started it. Gives a non-blocking stream that becomes readable on SIGTERM.
+/// the process that started it.
+///
+/// # Errors
+/// The system refuses.
+pub fn prepare() -> io::Result<()> {
+    raise_open_file_limit();
+    end_with_parent()
+}
+
+/// A non-blocking stream that becomes readable on SIGTERM.
 ///
 /// # Errors
 /// The system refuses the signal handler or the socket pair.
-pub fn prepare() -> io::Result<UnixStream> {
-    raise_open_file_limit();
-    end_with_parent()?;
+pub fn termination() -> io::Result<UnixStream> {
     let (receiver, sender) = UnixStream::pair()?;
     receiver.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, sender)?;

@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::os::fd::AsRawFd as _;
 
-use super::{READ_BUFFER_SIZE, announce, prepare};
+use super::{READ_BUFFER_SIZE, announce, prepare, termination};
 use crate::Result;
 use crate::arguments::Arguments;
 
@@ -58,7 +58,8 @@ impl Options {
 /// # Errors
 /// Listening, polling or accepting fails.
 pub fn run(options: Options) -> Result {
-    let mut server = Server::bind(options, prepare()?)?;
+    prepare()?;
+    let mut server = Server::bind(options, termination()?)?;
     announce(server.listener.local_addr()?)?;
     Ok(server.run()?)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::{READ_BUFFER_SIZE, announce, prepare};
+use super::{READ_BUFFER_SIZE, announce, prepare, termination};
 use crate::Result;
 use crate::arguments::Arguments;
 
@@ -38,7 +38,8 @@ impl Options {
 /// # Errors
 /// Listening or accepting fails.
 pub fn run(options: Options) -> Result {
-    let termination = prepare()?;
+    prepare()?;
+    let termination = termination()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen).await?;

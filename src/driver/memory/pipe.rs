@@ -167,6 +167,11 @@ impl MemorySocket {
         self.other().fail(io::ErrorKind::ConnectionReset);
     }
 
+    /// Whether the other end was closed.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.other().closed.get()
+    }
+
     pub(crate) fn take_error(&self) -> Option<io::Error> {
         let told = self.end().error_untold.take();
         if told { self.end().error.get().map(io::Error::from) } else { None }

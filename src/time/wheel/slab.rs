@@ -28,7 +28,7 @@ pub(super) struct Slab<T> {
 /// One timer, or a vacant place. Kept small: cache misses are most of what a timer costs.
 pub(super) struct Node<T> {
     pub(super) deadline: u64,
-    value: Option<T>,
+    pub(super) value: Option<T>,
     pub(super) links: Links,
     /// `None` when vacant.
     generation: Option<NonZeroU32>,
@@ -98,7 +98,6 @@ impl<T> Slab<T> {
         (node.generation == Some(key.generation)).then_some(node)
     }
 
-    #[cfg(test)]
     pub(super) fn contains(&self, key: TimerKey) -> bool {
         self.nodes
             .get(key.index as usize)

@@ -150,6 +150,16 @@ fn what_has_fired_stays_until_it_is_taken() {
 }
 
 #[test]
+fn what_was_abandoned_is_known_but_gone() {
+    let mut wheel = wheel_of(&[10]);
+    let (key, _) = wheel.expire(10).unwrap();
+    assert_eq!(wheel.abandon(key), Some(10));
+    assert_eq!((wheel.abandon(key), wheel.take_fired(key), wheel.remove(key)), (None, None, None));
+    assert!(wheel.contains(key) && !wheel.reset(key, 20));
+    assert!(wheel.is_empty() && wheel.next_wakeup().is_none());
+}
+
+#[test]
 fn memory_of_cancelled_timers_is_given_back() {
     for kept in [None, Some(0)] {
         let mut wheel = Wheel::new();

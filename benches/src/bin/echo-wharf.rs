@@ -1,0 +1,14 @@
+//! Contender: wharf.
+//!
+//! `echo-wharf --listen 127.0.0.1:0 [--spin POLLS]`
+
+use std::process::ExitCode;
+
+use wharf_benches::arguments::Arguments;
+use wharf_benches::servers::wharf;
+
+fn main() -> ExitCode {
+    wharf_benches::exit_code(
+        Arguments::from_environment().and_then(wharf::Options::from_arguments).and_then(wharf::run),
+    )
+}
