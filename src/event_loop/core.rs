@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::exceptions::ExceptionHandler;
 use super::metrics::Counters;
-use super::ready::{Callback, Ready};
+use super::ready::{Ready, Timer};
 use super::remote::RemoteQueue;
 use super::signals::SignalTable;
 use super::slots::{Slots, Tenant};
@@ -39,7 +39,7 @@ pub(crate) struct Core {
     pub(crate) dirty: RefCell<Vec<Rc<Stream>>>,
     /// Streams that are over: `connection_lost` is due.
     pub(crate) lost: RefCell<VecDeque<Rc<Stream>>>,
-    pub(crate) timers: RefCell<Wheel<Timer>>,
+    pub(crate) timers: RefCell<Wheel<Box<dyn Timer>>>,
     pub(crate) remote: Arc<RemoteQueue>,
 
     /// What the running callback wrote to its own connection.
@@ -80,12 +80,6 @@ pub(crate) enum State {
     Running,
     Closing,
     Closed,
-}
-
-/// What is to be done when a timer goes off.
-pub(crate) enum Timer {
-    Callback(Rc<dyn Callback>),
-    Deadline(Rc<Stream>),
 }
 
 impl Core {
@@ -245,13 +239,13 @@ impl Core {
         self.spare.set(list);
     }
 
-    pub(crate) fn add_timer(&self, deadline: u64, timer: Timer) -> TimerKey {
+    pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
         self.timers.borrow_mut().insert(deadline, timer)
     }
 
     pub(crate) fn cancel_timer(&self, key: TimerKey) {
-        let timer = self.timers.borrow_mut().remove(key);
-        drop(timer);
+        let callback = self.timers.borrow_mut().remove(key);
+        drop(callback);
     }
 
     pub(crate) fn stream(&self, key: Key) -> Option<Rc<Stream>> {

@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::core::{Core, State, Timer};
+use super::core::{Core, State};
 use super::ready::{Callback, Ready};
 use super::remote::RemoteQueue;
 use super::slots::Tenant;
 use super::{EventLoop, SlowWatch};
 use crate::error::{Error, Result};
+use crate::time::TimerKey;
 
 thread_local! {
     /// Whether a loop runs on this thread: one inside another would starve the outer one.
@@ -287,22 +288,25 @@ impl Core {
         for entry in self.take_ready() {
             match entry {
                 Ready::Callback(callback) => self.discard(callback, "callback"),
+                Ready::Timer(key) => self.abandon_timer(key),
                 other => self.drop_user(other, "callback"),
             }
         }
         let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         drop(dirty);
         loop {
-            let timer = self.timers.borrow_mut().expire(u64::MAX);
-            let Some(timer) = timer else { break };
-            match timer {
-                Timer::Callback(callback) => self.discard(callback, "timer"),
-                Timer::Deadline(stream) => drop(stream),
-            }
+            let fired = self.timers.borrow_mut().expire(u64::MAX);
+            let Some((key, _)) = fired else { break };
+            self.abandon_timer(key);
         }
         self.drop_spent();
         let handler = self.change_exception_handler(None);
         self.drop_user(handler, "exception handler");
+    }
+
+    fn abandon_timer(&self, key: TimerKey) {
+        let timer = self.timers.borrow_mut().abandon(key);
+        self.drop_user(timer, "timer");
     }
 
     fn discard(&self, callback: Rc<dyn Callback>, what: &str) {

@@ -4,12 +4,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::core::{Core, Timer};
+use super::core::Core;
 use super::ready::Ready;
 use super::remote::RemoteItem;
 use super::run::Main;
 use super::slots::Tenant;
 use super::{EventLoop, SlowWatch};
+use crate::time::TimerKey;
 use crate::transport::{Key, Readiness};
 
 /// How many rounds of the ready list run before the loop polls again.
@@ -33,7 +34,7 @@ impl Core {
         if called {
             self.take_remote();
         }
-        if !self.timers.borrow().is_empty() {
+        if self.timers.borrow().needs_expire() {
             self.take_due_timers();
         }
         let mut buffer = self.take_read_buffer();
@@ -160,17 +161,13 @@ impl Core {
     fn take_due_timers(&self) {
         let mut timers = self.timers.borrow_mut();
         let now = self.tick_time();
-        match timers.next_wakeup() {
-            Some(wakeup) if wakeup <= now => self.counters.note_lag(now - wakeup),
-            _ => return,
-        }
+        let Some((first, deadline)) = timers.expire(now) else { return };
+        self.counters.note_lag(now - deadline);
         let mut ready = self.ready.borrow_mut();
-        while let Some(timer) = timers.expire(now) {
-            self.mark_pending();
-            ready.push(match timer {
-                Timer::Callback(callback) => Ready::Callback(callback),
-                Timer::Deadline(stream) => Ready::Deadline(stream),
-            });
+        self.mark_pending();
+        ready.push(Ready::Timer(first));
+        while let Some((key, _)) = timers.expire(now) {
+            ready.push(Ready::Timer(key));
         }
     }
 
@@ -210,7 +207,7 @@ impl Core {
     fn run(self: &Rc<Self>, entry: Ready, buffer: &mut [u8]) {
         match entry {
             Ready::Stream(stream) => stream.dispatch(self, buffer),
-            Ready::Deadline(stream) => stream.deadline(self),
+            Ready::Timer(key) => self.run_timer(key),
             Ready::Source(source) => source.run(self),
             Ready::Callback(callback) => callback.run(self),
             Ready::Task(runnable) => {
@@ -221,6 +218,13 @@ impl Core {
                 });
                 watch.stop(self, "a task's step", None);
             }
+        }
+    }
+
+    fn run_timer(self: &Rc<Self>, key: TimerKey) {
+        let callback = self.timers.borrow_mut().take_fired(key);
+        if let Some(callback) = callback {
+            callback.run(self);
         }
     }
 

@@ -12,7 +12,7 @@ use super::Address;
 use super::server::{Factory, ServerCore};
 use crate::driver::{Listener, Socket};
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Callback, Core, Ready, Source, Tenant, Timer};
+use crate::event_loop::{Callback, Core, Ready, Source, Tenant};
 use crate::protocol::Protocol;
 use crate::transport::{Info, Key, Readiness, Stream};
 
@@ -218,7 +218,7 @@ impl Accepting {
         if self.listener.borrow().is_some() {
             self.resting.set(true);
             let waking = Rc::new(Wake(Rc::clone(self)));
-            core.add_timer(core.now().saturating_add(REST), Timer::Callback(waking));
+            core.add_timer(core.now().saturating_add(REST), Box::new(waking));
         }
     }
 

@@ -10,7 +10,7 @@ use super::StreamOptions;
 use super::options;
 use super::stream::{Flags, Stream};
 use crate::error::Error;
-use crate::event_loop::{Core, Timer, nanoseconds};
+use crate::event_loop::{Callback, Core, nanoseconds};
 use crate::protocol::TimeoutKind;
 use crate::time::TimerKey;
 
@@ -158,8 +158,8 @@ impl Stream {
                 deadlines.timer = Some((key, at));
             }
             None => {
-                let timer = Timer::Deadline(Rc::clone(self));
-                deadlines.timer = Some((core.add_timer(at, timer), at));
+                let key = core.add_timer(at, Box::new(Rc::clone(self)));
+                deadlines.timer = Some((key, at));
             }
         }
     }
@@ -178,8 +178,7 @@ impl Stream {
         }
     }
 
-    /// The timer went off.
-    pub(crate) fn deadline(self: &Rc<Self>, core: &Rc<Core>) {
+    fn deadline(self: &Rc<Self>, core: &Rc<Core>) {
         if self.has(Flags::LOST) {
             return;
         }
@@ -215,5 +214,12 @@ impl Stream {
 
     fn with_deadlines(&self, change: impl FnOnce(&mut Deadlines)) {
         change(self.deadlines.borrow_mut().get_or_insert_with(Box::default));
+    }
+}
+
+/// Only the timer of its deadlines calls a stream.
+impl Callback for Stream {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.deadline(core);
     }
 }
