@@ -1,9 +1,12 @@
 //! What went wrong, as wharf reports it.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::protocol::TimeoutKind;
 
@@ -83,12 +86,24 @@ impl Error {
         Self::with_source(Kind::Io, context, source)
     }
 
-    pub(crate) fn timeout(kind: TimeoutKind) -> Self {
+    /// The error of a deadline that passed: what the default
+    /// [`Protocol::timed_out`](crate::Protocol::timed_out) fails with, for those that override it
+    /// for one kind only.
+    pub fn timeout(kind: TimeoutKind) -> Self {
         Self::bare(Kind::Timeout(kind))
     }
 
+    /// A caught panic, as an error. What it left behind is dropped here, and may panic as well.
+    pub(crate) fn caught(panic: Box<dyn Any + Send>) -> Self {
+        let error = Self::from_panic(&*panic);
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(second);
+        }
+        error
+    }
+
     /// What a panic left behind, as an error.
-    pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+    pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
@@ -103,8 +118,7 @@ impl Error {
 
     /// Whether a deadline passed: connecting, an idle connection, a stalled write, lingering.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.kind(), Kind::Timeout(_))
-            || self.io_kind() == Some(io::ErrorKind::TimedOut)
+        matches!(self.kind(), Kind::Timeout(_)) || self.io_kind() == Some(io::ErrorKind::TimedOut)
     }
 
     /// Which deadline passed, if one of a connection's did.
@@ -173,8 +187,15 @@ impl Error {
     }
 
     /// The kind of the operating system's error behind this one, if there is one.
+    ///
+    /// Of a connect that failed: the kind of all its attempts, if it is the same.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        self.io_error().map(io::Error::kind)
+        if let Some(error) = self.io_error() {
+            return Some(error.kind());
+        }
+        let mut kinds = self.attempts().iter().map(|attempt| attempt.error.kind());
+        let first = kinds.next()?;
+        kinds.all(|kind| kind == first).then_some(first)
     }
 
     /// The operating system's error behind this one, if there is one.
@@ -331,6 +352,7 @@ mod tests {
             .into();
         let error = Error::with_source(Kind::Connect, "connect", ConnectAttempts(attempts));
         assert_eq!(error.attempts().len(), 2);
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::ConnectionRefused));
         assert_eq!(
             error.to_string(),
             "connect: 127.0.0.1:1: connection refused; [::1]:1: connection refused"

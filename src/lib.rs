@@ -1,4 +1,95 @@
 //! asyncio's Transport/Protocol model for Rust.
+//!
+//! You implement [`Protocol`]. The [`EventLoop`] opens transports (TCP, Unix sockets, memory), waits
+//! for them with mio, and calls the protocol, which answers through the [`Transport`] it is lent.
+//! Futures, tasks and `async` run on the same loop and the same thread.
+//!
+//! ```
+//! use wharf::{EventLoop, Protocol, Result, Transport};
+//!
+//! /// Sends back whatever it receives.
+//! struct Echo;
+//!
+//! impl Protocol for Echo {
+//!     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+//!         transport.write(data);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! /// Says hello, and stops the loop when it has come back.
+//! struct Greeter {
+//!     returned: Vec<u8>,
+//! }
+//!
+//! impl Protocol for Greeter {
+//!     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+//!         transport.write(b"hello");
+//!         Ok(())
+//!     }
+//!
+//!     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+//!         self.returned.extend_from_slice(data);
+//!         if self.returned == b"hello" {
+//!             transport.event_loop().stop();
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> Result {
+//!     let event_loop = EventLoop::new()?;
+//!     event_loop.run(async |event_loop| {
+//!         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+//!         let address = server.addresses()[0].as_ip().ok_or("no IP address")?;
+//!         let greeter = Greeter { returned: Vec::new() };
+//!         event_loop.create_connection(|| greeter, address).await?;
+//!         Ok(())
+//!     })?;
+//!     event_loop.run_forever()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A server that runs until it is told to stop awaits [`Server::serve_forever`] instead; `README.md`
+//! has that one, and a table from asyncio's names to these.
+//!
+//! # What is where
+//!
+//! - **What you implement:** [`Protocol`], or [`BufferedProtocol`] to receive into memory of your
+//!   own.
+//! - **What you talk to:** [`Transport`], lent to each callback; [`TransportHandle`], the same to
+//!   keep; [`Connection`], which also reaches the protocol of a client; [`Info`] on the peer.
+//! - **The loop:** [`EventLoop`] runs callbacks, timers, signals and watched descriptors; [`Remote`]
+//!   is the way in from other threads; [`Metrics`] are what it has done; [`Exception`] is what its
+//!   exception handler is told.
+//! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
+//!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
+//!   [`Targets`] and [`Address`].
+//! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
+//!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
+//!   takes a done callback.
+//! - **Errors:** [`Error`] is what wharf reports; [`Failure`] and [`Result`] are what your code
+//!   returns.
+//! - **Tests:** [`testing`] runs protocols, servers and clients in memory and in virtual time.
+//!
+//! # Re-entrancy
+//!
+//! No callback ever runs inside another. A method of a transport hands bytes to the operating system
+//! or records what was asked for; `pause_writing`, `connection_lost` and all that follows from it is
+//! called by the loop, after the running callback has returned. So a callback may write to its own
+//! connection or to any other, close it, or replace its protocol, even while it holds a borrow of
+//! state that the other one's callbacks need.
+//!
+//! # Back-pressure
+//!
+//! [`Transport::write`] never waits: what the peer does not take is queued. When more than the
+//! high-water mark (64 KiB) is waiting, `pause_writing` is called, and `resume_writing` once no more
+//! than the low-water mark (16 KiB) is. By default, a connection whose own input has produced that
+//! output is not read meanwhile ([`Transport::hold_reading`]), so that request and response stay
+//! bounded without a line of code. What others write to it, as in a broadcast, is bounded by the
+//! write cap ([`Transport::set_write_buffer_cap`]; 16 MiB on servers). Whoever produces data without
+//! being asked overrides both callbacks and stops in between.
 #![forbid(unsafe_code)]
 
 mod driver;
@@ -10,6 +101,7 @@ mod task;
 mod time;
 mod transport;
 
+pub mod signal;
 pub mod testing;
 
 pub use bytes;
@@ -28,3 +120,8 @@ pub use crate::transport::{
     Connection, Info, Keepalive, PeerCredentials, Transport, TransportHandle, TransportId,
     WriteStatus,
 };
+
+/// The README's code is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

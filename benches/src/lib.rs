@@ -1,12 +1,13 @@
 //! What `docs/numbers.md` is made of: wharf beside its peers, side by side in one run.
 //!
-//! Three kinds of program live under `src/bin`:
+//! These programs live under `src/bin`:
 //!
 //! - **contenders** (`echo-raw-mio`, `echo-tokio`, …): the same echo server, once per library, from
 //!   [`servers`]; the libuv one is C and lives in `libuv/echo.c`;
 //! - **`load`**: the client that drives any of them, from [`load`];
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
-//!   [`numbers`].
+//!   [`numbers`];
+//! - **`timers`**: measures timers within one process, from [`timers`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
 //! and `load` run on any Unix.
@@ -26,6 +27,7 @@ pub mod report;
 pub mod scenario;
 pub mod server_process;
 pub mod servers;
+pub mod timers;
 
 /// Any error, boxed: these programs print it and exit.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,1 +1,12 @@
 //! Ready protocols for wharf.
+//!
+//! Each protocol comes in two layers: a *codec* that turns bytes into frames and knows nothing of
+//! sockets, and a thin [`Protocol`](https://docs.rs/wharf) that feeds it from a transport.
+//!
+//! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
+//! - [`mod@testing`]: checks for codecs, of this crate or your own.
+
+#![forbid(unsafe_code)]
+
+pub mod line;
+pub mod testing;

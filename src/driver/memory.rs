@@ -66,7 +66,7 @@ impl MemoryDriver {
     }
 
     /// There is nothing to wait for but time: it passes at once.
-    pub(crate) fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         if self.woken.swap(false, Ordering::AcqRel) {
             return Ok(());
         }

@@ -173,17 +173,24 @@ impl Driver {
         }
     }
 
-    /// Waits until something is ready, at most `timeout` (`None`: for ever), and hands out what is.
+    /// Waits until something is ready, at most `timeout` (`None`: for ever).
     ///
     /// An error is final, except `Interrupted`, which is treated as nothing being ready.
-    pub(crate) fn poll(
-        &self,
-        timeout: Option<Duration>,
-        ready: impl FnMut(Key, Readiness),
-    ) -> io::Result<()> {
+    #[inline]
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
-            Self::Os(driver) => driver.poll(timeout, ready),
-            Self::Memory(driver) => driver.poll(timeout),
+            Self::Os(driver) => driver.wait(timeout),
+            Self::Memory(driver) => driver.wait(timeout),
+        }
+    }
+
+    /// Hands out what became ready in the last wait. `ready` may call anything but `wait`.
+    #[inline(always)]
+    pub(crate) fn take_events(&self, ready: impl FnMut(Key, Readiness)) {
+        match self {
+            Self::Os(driver) => driver.take_events(ready),
+            // All its sockets are in memory, and signal by themselves.
+            Self::Memory(_) => {}
         }
     }
 

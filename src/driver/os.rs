@@ -1,7 +1,6 @@
 //! The operating system as the driver: mio for readiness, its sockets, its clock.
 
-use std::cell::RefCell;
-use std::fmt;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -29,7 +28,8 @@ pub(crate) const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
 
 pub(crate) struct OsDriver {
     poll: RefCell<Poll>,
-    events: RefCell<Events>,
+    /// In a box, so that taking them out of their place moves a word.
+    events: Cell<Option<Box<Events>>>,
     waker: Arc<mio::Waker>,
     /// How many times to poll without waiting before going to sleep.
     spin: u32,
@@ -41,7 +41,7 @@ impl OsDriver {
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         Ok(Self {
             poll: RefCell::new(poll),
-            events: RefCell::new(Events::with_capacity(EVENTS)),
+            events: Cell::new(Some(Box::new(Events::with_capacity(EVENTS)))),
             waker,
             spin,
         })
@@ -52,26 +52,24 @@ impl OsDriver {
     }
 
     #[inline]
-    pub(crate) fn poll(
-        &self,
-        timeout: Option<Duration>,
-        mut ready: impl FnMut(Key, Readiness),
-    ) -> io::Result<()> {
-        let mut events = self.events.borrow_mut();
-        self.fill(&mut events, timeout)?;
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let Some(mut events) = self.events.take() else { return Ok(()) };
+        let result = self.fill(&mut events, timeout);
+        self.events.set(Some(events));
+        result
+    }
+
+    /// The events are out of their place meanwhile: `ready` runs the user's code.
+    #[inline(always)]
+    pub(crate) fn take_events(&self, mut ready: impl FnMut(Key, Readiness)) {
+        let Some(mut events) = self.events.take() else { return };
         for event in events.iter() {
-            if event.token() == WAKER {
-                continue;
+            if event.token() != WAKER {
+                ready(Key::from_token(event.token()), readiness(event));
             }
-            let mut readiness = Readiness::NONE;
-            readiness.set(Readiness::READ, event.is_readable());
-            readiness.set(Readiness::WRITE, event.is_writable());
-            readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
-            readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
-            readiness.set(Readiness::ERROR, event.is_error());
-            ready(Key::from_token(event.token()), readiness);
         }
-        Ok(())
+        events.clear();
+        self.events.set(Some(events));
     }
 
     fn fill(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -121,6 +119,19 @@ impl OsDriver {
     }
 }
 
+#[inline]
+fn readiness(event: &mio::event::Event) -> Readiness {
+    let mut readiness = Readiness::NONE;
+    readiness.set(Readiness::READ, event.is_readable());
+    readiness.set(Readiness::WRITE, event.is_writable());
+    if event.is_read_closed() | event.is_write_closed() | event.is_error() {
+        readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
+        readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
+        readiness.set(Readiness::ERROR, event.is_error());
+    }
+    readiness
+}
+
 /// A connected (or connecting) TCP or Unix stream socket, non-blocking.
 #[derive(Debug)]
 pub(crate) struct OsSocket {
@@ -128,11 +139,16 @@ pub(crate) struct OsSocket {
 }
 
 impl OsSocket {
-    /// Takes a socket from elsewhere, and makes it non-blocking.
+    /// Takes a connected socket from elsewhere, and makes it non-blocking.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
         if SockRef::from(&fd).r#type()? != Type::STREAM {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a stream socket was expected",
+            ));
         }
+        // It fails for one that is not connected.
+        SockRef::from(&fd).peer_addr()?;
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self { fd })
     }
@@ -214,43 +230,70 @@ impl AsFd for OsSocket {
 }
 
 /// A listening TCP or Unix stream socket, non-blocking.
-pub(crate) struct OsListener {
-    fd: OwnedFd,
+#[derive(Debug)]
+pub(crate) enum OsListener {
+    Tcp(mio::net::TcpListener),
+    Unix(mio::net::UnixListener),
 }
 
 impl OsListener {
     /// Takes a listening socket from elsewhere, and makes it non-blocking.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
-        if SockRef::from(&fd).r#type()? != Type::STREAM {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
+        let socket = SockRef::from(&fd);
+        if socket.r#type()? != Type::STREAM {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a stream socket was expected",
+            ));
         }
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        if !socket.is_listener()? {
+            let text = "a listening socket was expected";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let domain = socket.local_addr()?.domain();
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd })
+        Ok(Self::from_fd(fd, domain))
+    }
+
+    fn from_fd(fd: OwnedFd, domain: Domain) -> Self {
+        if domain == Domain::UNIX {
+            Self::Unix(mio::net::UnixListener::from_std(fd.into()))
+        } else {
+            Self::Tcp(mio::net::TcpListener::from_std(fd.into()))
+        }
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.as_fd()
     }
 
     pub(crate) fn accept(&self) -> io::Result<(OsSocket, Option<Address>)> {
-        let (fd, peer) = accept_nonblocking(&self.fd)?;
-        Ok((OsSocket { fd }, peer.as_ref().and_then(Address::from_rustix)))
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                let fd = std::net::TcpStream::from(stream).into();
+                Ok((OsSocket { fd }, Some(Address::Ip(peer))))
+            }
+            Self::Unix(listener) => {
+                let (stream, peer) = listener.accept()?;
+                let fd = std::os::unix::net::UnixStream::from(stream).into();
+                Ok((OsSocket { fd }, Some(Address::from(peer))))
+            }
+        }
     }
 
     pub(crate) fn local_address(&self) -> Option<Address> {
-        Address::from_socket2(&SockRef::from(&self.fd).local_addr().ok()?)
+        Address::from_socket2(&SockRef::from(self).local_addr().ok()?)
     }
 }
 
 impl AsFd for OsListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-impl fmt::Debug for OsListener {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("OsListener").field(&self.fd).finish()
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
     }
 }
 
@@ -306,7 +349,7 @@ pub(crate) fn listen(
         set_reuse_port(&socket)?;
     }
     socket.bind(&address.into())?;
-    finish_listening(socket, options, socket_options)
+    finish_listening(socket, Domain::for_address(address), options, socket_options)
 }
 
 /// Binds and listens at a path; a path that begins with a zero byte is abstract.
@@ -317,21 +360,20 @@ pub(crate) fn listen_unix(
 ) -> io::Result<OsListener> {
     let socket = open(Domain::UNIX, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    finish_listening(socket, options, socket_options)
+    finish_listening(socket, Domain::UNIX, options, socket_options)
 }
 
 fn finish_listening(
     socket: socket2::Socket,
+    domain: Domain,
     options: &ListenOptions,
     socket_options: &SocketOptions,
 ) -> io::Result<OsListener> {
-    let listener = OsListener { fd: socket.into() };
     if ACCEPTED_SOCKETS_INHERIT_OPTIONS {
-        socket_options.apply(&listener)?;
+        socket_options.apply(&socket)?;
     }
-    let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
-    SockRef::from(&listener.fd).listen(backlog)?;
-    Ok(listener)
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(OsListener::from_fd(socket.into(), domain))
 }
 
 fn set_reuse_port(socket: &socket2::Socket) -> io::Result<()> {
@@ -362,22 +404,4 @@ fn begin(socket: &SockRef<'_>, address: &SockAddr) -> io::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-#[cfg(not(any(target_vendor = "apple", target_os = "aix", target_os = "haiku")))]
-fn accept_nonblocking(
-    fd: &OwnedFd,
-) -> io::Result<(OwnedFd, Option<rustix::net::SocketAddrAny>)> {
-    use rustix::net::SocketFlags;
-    Ok(rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)
-}
-
-#[cfg(any(target_vendor = "apple", target_os = "aix", target_os = "haiku"))]
-fn accept_nonblocking(
-    fd: &OwnedFd,
-) -> io::Result<(OwnedFd, Option<rustix::net::SocketAddrAny>)> {
-    let (accepted, peer) = rustix::net::acceptfrom(fd)?;
-    rustix::io::fcntl_setfd(&accepted, rustix::io::FdFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&accepted, true)?;
-    Ok((accepted, peer))
 }

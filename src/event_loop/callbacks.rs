@@ -28,7 +28,7 @@ impl Handle {
         self.callback.cancel();
     }
 
-    /// Whether it was cancelled before it was called.
+    /// Whether it was cancelled before it was called, or its loop closed.
     pub fn cancelled(&self) -> bool {
         self.callback.cancelled()
     }
@@ -59,7 +59,7 @@ impl TimerHandle {
         self.callback.cancel();
     }
 
-    /// Whether it was cancelled before it was called.
+    /// Whether it was cancelled before it was called, or its loop closed.
     pub fn cancelled(&self) -> bool {
         self.callback.cancelled()
     }
@@ -175,6 +175,10 @@ impl<F: FnOnce()> Callback for OneShot<F> {
             core.run_caught("a callback failed", callback);
             watch.stop(core, std::any::type_name::<F>(), None);
         }
+    }
+
+    fn discard(self: Rc<Self>) {
+        self.cancel();
     }
 }
 

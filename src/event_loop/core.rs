@@ -30,7 +30,11 @@ pub(crate) struct Core {
     /// Readiness of memory sockets, filled by their peers.
     pub(crate) signals: Signals,
     pub(crate) slots: RefCell<Slots>,
-    pub(crate) ready: RefCell<VecDeque<Ready>>,
+    pub(crate) ready: RefCell<Vec<Ready>>,
+    /// The memory of the last round's list, for the next one.
+    spare: Cell<Vec<Ready>>,
+    /// Whether there may be anything in `ready`, `dirty`, `lost` or `spent`.
+    pending: Cell<bool>,
     /// Streams written to from outside their own callbacks: flushed at the end of the round.
     pub(crate) dirty: RefCell<Vec<Rc<Stream>>>,
     /// Streams that are over: `connection_lost` is due.
@@ -40,8 +44,10 @@ pub(crate) struct Core {
 
     /// What the running callback wrote to its own connection.
     pub(crate) gather: RefCell<Vec<u8>>,
-    /// The connection whose callback runs, and whose writes are gathered.
-    pub(crate) gathering: Cell<Option<Key>>,
+    /// Whether a callback runs whose writes are gathered.
+    pub(crate) gathering: Cell<bool>,
+    /// How many of the bytes it was given the running `data_received` gives back.
+    pub(crate) unread: Cell<usize>,
     read_buffer: Cell<Option<Box<[u8]>>>,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
@@ -51,15 +57,20 @@ pub(crate) struct Core {
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
+    /// How often it was set or reset: whether it was while it ran.
+    pub(crate) exception_handler_changes: Cell<u64>,
     pub(crate) slow_callback: Cell<Option<Duration>>,
     pub(crate) counters: Counters,
 
     /// When the loop was made: the zero of its timers.
     pub(crate) started: Instant,
-    /// The time of the current tick, in nanoseconds since `started`.
-    tick_time: Cell<u64>,
+    /// The time of the current tick. Reckoned in nanoseconds only when somebody asks: most ticks
+    /// end without.
+    tick_instant: Cell<Instant>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) state: Cell<State>,
+    /// The owner was dropped by a callback: the loop closes when none runs any more.
+    pub(crate) close_wanted: Cell<bool>,
     itself: Weak<Core>,
 }
 
@@ -86,12 +97,15 @@ impl Core {
             signals: Signals::default(),
             slots: RefCell::default(),
             ready: RefCell::default(),
+            spare: Cell::default(),
+            pending: Cell::new(false),
             dirty: RefCell::default(),
             lost: RefCell::default(),
             timers: RefCell::new(Wheel::new()),
             remote,
             gather: RefCell::default(),
-            gathering: Cell::new(None),
+            gathering: Cell::new(false),
+            unread: Cell::new(0),
             read_buffer: Cell::new(None),
             spent: RefCell::default(),
             tasks: TaskTable::default(),
@@ -99,12 +113,14 @@ impl Core {
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
             exception_handler: Cell::new(None),
+            exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
             counters: Counters::default(),
             started,
-            tick_time: Cell::new(0),
+            tick_instant: Cell::new(started),
             stopping: Cell::new(false),
             state: Cell::new(State::Idle),
+            close_wanted: Cell::new(false),
             itself: Weak::clone(itself),
         });
         registry::enter(&core);
@@ -119,23 +135,38 @@ impl Core {
         matches!(self.state.get(), State::Closing | State::Closed)
     }
 
+    /// Whether a protocol is inside one of its callbacks.
+    pub(crate) fn is_in_protocol(&self) -> bool {
+        self.gathering.get()
+    }
+
+    /// Whether closing is over, so that nothing is called any more.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.get() == State::Closed
+    }
+
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
     }
 
     /// Reads the clock: nanoseconds since the loop was made.
+    #[inline]
     pub(crate) fn now(&self) -> u64 {
-        nanoseconds(self.driver.now().saturating_duration_since(self.started))
+        self.since_start(self.driver.now())
     }
 
     /// The clock at the beginning of this tick: what connections' deadlines go by.
-    #[inline]
     pub(crate) fn tick_time(&self) -> u64 {
-        self.tick_time.get()
+        self.since_start(self.tick_instant.get())
     }
 
-    pub(crate) fn set_tick_time(&self, now: u64) {
-        self.tick_time.set(now);
+    #[inline]
+    pub(crate) fn tick_instant(&self) -> Instant {
+        self.tick_instant.get()
+    }
+
+    pub(crate) fn begin_tick(&self) {
+        self.tick_instant.set(self.driver.now());
     }
 
     /// A moment as the timers count it; those before the loop was made are all due.
@@ -158,7 +189,60 @@ impl Core {
         if self.state.get() == State::Closed {
             return;
         }
-        self.ready.borrow_mut().push_back(entry);
+        self.pending.set(true);
+        self.ready.borrow_mut().push(entry);
+    }
+
+    /// Has the stream settled at the end of the round.
+    pub(crate) fn push_dirty(&self, stream: Rc<Stream>) {
+        self.pending.set(true);
+        self.dirty.borrow_mut().push(stream);
+    }
+
+    /// Has the stream's end delivered at the end of the turn.
+    pub(crate) fn push_lost(&self, stream: Rc<Stream>) {
+        self.pending.set(true);
+        self.lost.borrow_mut().push_back(stream);
+    }
+
+    /// Calls `action` with the place where `Bytes` that were sent wait to be dropped.
+    pub(crate) fn with_spent(&self, action: impl FnOnce(&mut Vec<Bytes>)) {
+        let mut spent = self.spent.borrow_mut();
+        action(&mut spent);
+        if !spent.is_empty() {
+            self.pending.set(true);
+        }
+    }
+
+    pub(crate) fn mark_pending(&self) {
+        self.pending.set(true);
+    }
+
+    /// Whether there may be anything to do.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.get()
+    }
+
+    /// The end of a turn: looks what is left to do in the next one.
+    pub(crate) fn note_pending(&self) {
+        self.pending.set(
+            !self.ready.borrow().is_empty()
+                || !self.dirty.borrow().is_empty()
+                || !self.lost.borrow().is_empty()
+                || !self.spent.borrow().is_empty(),
+        );
+    }
+
+    /// Takes the whole ready list; what is pushed from now on is for the next round.
+    pub(crate) fn take_ready(&self) -> Vec<Ready> {
+        self.ready.replace(self.spare.take())
+    }
+
+    /// Gives the memory of a list back that was gone through.
+    pub(crate) fn give_list_back(&self, list: Vec<Ready>) {
+        debug_assert!(list.is_empty());
+        self.spare.set(list);
     }
 
     pub(crate) fn add_timer(&self, deadline: u64, timer: Timer) -> TimerKey {
@@ -201,11 +285,10 @@ impl Core {
 
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.
     pub(crate) fn drop_spent(&self) {
-        if self.spent.borrow().is_empty() {
-            return;
-        }
         let mut spent = std::mem::take(&mut *self.spent.borrow_mut());
-        spent.clear();
+        for bytes in spent.drain(..) {
+            self.drop_user(bytes, "buffer");
+        }
         let mut place = self.spent.borrow_mut();
         if place.is_empty() {
             *place = spent;

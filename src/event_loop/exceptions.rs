@@ -54,24 +54,34 @@ impl Core {
         };
         let Some(core) = self.strong() else { return };
         let event_loop = EventLoop::from_core(core);
+        let changes = self.exception_handler_changes.get();
         let outcome = catch_unwind(AssertUnwindSafe(|| handler(&event_loop, exception)));
-        // The handler may have put another in its own place.
-        match self.exception_handler.take() {
-            Some(other) => self.exception_handler.set(Some(other)),
-            None => self.exception_handler.set(Some(handler)),
+        // The handler may have put another in its own place, or taken itself away.
+        if self.exception_handler_changes.get() == changes {
+            self.exception_handler.set(Some(handler));
+        } else {
+            self.drop_user(handler, "exception handler");
         }
         if let Err(panic) = outcome {
-            let error = Error::from_panic(&*panic);
+            let error = Error::caught(panic);
             let message = "unhandled error in the exception handler";
             default_exception_handler(&Exception::new(message, Some(&error), None));
             default_exception_handler(exception);
         }
     }
 
+    pub(crate) fn change_exception_handler(
+        &self,
+        next: Option<ExceptionHandler>,
+    ) -> Option<ExceptionHandler> {
+        self.exception_handler_changes.set(self.exception_handler_changes.get() + 1);
+        self.exception_handler.replace(next)
+    }
+
     /// Runs a user's `Drop` code; a panic of it is reported and goes no further.
     pub(crate) fn drop_user<T>(&self, value: T, what: &str) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            let error = Error::from_panic(&*panic);
+            let error = Error::caught(panic);
             self.report(&Exception::new(&format!("dropping a {what} failed"), Some(&error), None));
         }
     }
@@ -79,7 +89,7 @@ impl Core {
     /// Runs a user's closure; a panic of it is reported and goes no further.
     pub(crate) fn run_caught(&self, what: &str, action: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
-            let error = Error::from_panic(&*panic);
+            let error = Error::caught(panic);
             self.report(&Exception::new(what, Some(&error), None));
         }
     }
@@ -102,19 +112,19 @@ impl EventLoop {
     /// callbacks, failures of incoming connections, slow callbacks, results nobody asked for.
     ///
     /// Without one, a line goes to standard error (to the `log` crate with the feature `log`). A
-    /// panic in the handler is caught, and the default takes over for that exception. The handler
-    /// runs on the loop, never while a protocol's callback is running.
-    pub fn set_exception_handler(
-        &self,
-        handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static,
-    ) {
-        let former = self.core().exception_handler.replace(Some(Box::new(handler)));
+    /// panic in the handler is caught, and the default takes over for that exception.
+    ///
+    /// It is called on the loop's thread, between callbacks; only what a callback does itself (such
+    /// as dropping a future with an error in it) is told inside that callback. Panics and errors of
+    /// the handler's own doing while it runs go to the default.
+    pub fn set_exception_handler(&self, handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static) {
+        let former = self.core().change_exception_handler(Some(Box::new(handler)));
         drop(former);
     }
 
     /// Goes back to the default exception handler.
     pub fn reset_exception_handler(&self) {
-        let former = self.core().exception_handler.take();
+        let former = self.core().change_exception_handler(None);
         drop(former);
     }
 

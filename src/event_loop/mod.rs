@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::transport::{TransportHandle, TransportId};
 
 pub use self::builder::EventLoopBuilder;
 pub use self::callbacks::{Handle, TimerHandle};
@@ -25,8 +26,8 @@ pub use self::exceptions::Exception;
 pub use self::metrics::Metrics;
 pub use self::remote::{Remote, RemoteHandle};
 
-pub(crate) use self::core::{Core, State, Timer, closed, nanoseconds};
 pub(crate) use self::callbacks::Cancellable;
+pub(crate) use self::core::{Core, State, Timer, closed, nanoseconds};
 pub(crate) use self::exceptions::SlowWatch;
 pub(crate) use self::ready::{Callback, Ready};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue};
@@ -36,12 +37,14 @@ pub(crate) use self::slots::{Source, Tenant};
 ///
 /// A clone is a cheap reference to the same loop, and cannot leave its thread. The value that
 /// [`new`](Self::new) gave owns the loop: dropping it closes the loop; clones do not keep it open.
+/// Dropped by a callback of the loop itself, it stops the loop, which closes when the run ends.
 ///
 /// # One tick
-/// Poll; turn events into readiness; take what other threads sent; append due timers to the ready
-/// list; run up to 64 rounds of the ready list, each just the entries that were there at its start,
-/// flushing connections that were written to after each; then `connection_lost` for those that
-/// are over. What is scheduled in a round runs in the next one.
+/// Poll; append what other threads sent, and the timers that are due, to the ready list; then up to
+/// 64 rounds. The first is what the poll's events say, then what was in the ready list; each other
+/// one is just what was in the ready list at its start. After each round connections that were
+/// written to from elsewhere are flushed; after the last, `connection_lost` is delivered to those
+/// that are over. What is scheduled in a round runs in the next one.
 pub struct EventLoop {
     core: Rc<Core>,
     /// Whether dropping this value closes the loop.
@@ -75,6 +78,15 @@ impl EventLoop {
         &self.core
     }
 
+    /// The handle of a connection by its identity; `None` when it is gone.
+    ///
+    /// The way to a connection for other threads: they keep the id, and ask inside
+    /// [`Remote::call_soon_threadsafe`].
+    pub fn transport(&self, id: TransportId) -> Option<TransportHandle> {
+        self.core.stream(id.0)?;
+        Some(TransportHandle::new(Rc::clone(&self.core), id.0))
+    }
+
     /// Whether the loop is running: a callback or a task of it is asking.
     pub fn is_running(&self) -> bool {
         self.core.state.get() == State::Running
@@ -102,7 +114,7 @@ impl Clone for EventLoop {
 impl Drop for EventLoop {
     fn drop(&mut self) {
         if self.owner {
-            self.core.close();
+            self.core.close_when_idle();
         }
     }
 }

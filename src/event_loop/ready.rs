@@ -23,4 +23,7 @@ pub(crate) enum Ready {
 /// Something that runs once, unless it was cancelled before.
 pub(crate) trait Callback {
     fn run(self: Rc<Self>, core: &Rc<Core>);
+
+    /// The loop closes: it is not going to run. Drops what is the user's, whoever else holds it.
+    fn discard(self: Rc<Self>) {}
 }

@@ -1,7 +1,8 @@
 //! The way into the loop from other threads.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_task::Runnable;
@@ -65,9 +66,7 @@ impl RemoteHandle {
     ///
     /// It does not wait for a callback that has begun.
     pub fn cancel(&self) -> bool {
-        self.state
-            .compare_exchange(PENDING, CANCELLED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.state.compare_exchange(PENDING, CANCELLED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether it was cancelled before it began.
@@ -99,26 +98,36 @@ impl RemoteCall {
     }
 }
 
+/// How much of the queue one tick takes: threads that append faster than the loop works it off
+/// would else keep it from its timers and its sockets, each tick longer than the last.
+const TAKEN_AT_ONCE: usize = 4096;
+
 /// The queue that other threads append to, and the wake-up that goes with it.
 ///
 /// A producer appends under the lock, then wakes the loop if nobody has since the loop last took
-/// the queue: a woken loop takes everything that is there.
+/// the queue: a woken loop takes what is there, and stays woken while anything is left.
 pub(crate) struct RemoteQueue {
     items: Mutex<Items>,
-    woken: AtomicBool,
+    /// [`WOKEN`] and [`MAIN_WOKEN`], in one place so that a turn looks at both with one load.
+    calls: AtomicU8,
     waker: Waker,
 }
 
+/// Something was appended since the queue was last taken.
+const WOKEN: u8 = 1;
+/// The future that the loop is run for wants to be polled.
+const MAIN_WOKEN: u8 = 2;
+
 struct Items {
-    list: Vec<RemoteItem>,
+    list: VecDeque<RemoteItem>,
     closed: bool,
 }
 
 impl RemoteQueue {
     pub(crate) fn new(waker: Waker) -> Self {
         Self {
-            items: Mutex::new(Items { list: Vec::new(), closed: false }),
-            woken: AtomicBool::new(false),
+            items: Mutex::new(Items { list: VecDeque::new(), closed: false }),
+            calls: AtomicU8::new(0),
             waker,
         }
     }
@@ -129,7 +138,7 @@ impl RemoteQueue {
             if items.closed {
                 return Err(item);
             }
-            items.list.push(item);
+            items.list.push_back(item);
         }
         self.wake();
         Ok(())
@@ -137,7 +146,7 @@ impl RemoteQueue {
 
     /// Ends the loop's poll, now or when it next polls.
     pub(crate) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
+        if self.calls.fetch_or(WOKEN, Ordering::AcqRel) & WOKEN == 0 {
             self.waker.wake();
         }
     }
@@ -145,17 +154,46 @@ impl RemoteQueue {
     /// Whether anything may have been appended since it was last taken. Costs one load.
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::Acquire)
+        self.calls.load(Ordering::Acquire) & WOKEN != 0
     }
 
-    /// Takes what is there. The flag is cleared first: what is appended later wakes again.
-    pub(crate) fn take(&self) -> Vec<RemoteItem> {
-        self.woken.store(false, Ordering::SeqCst);
-        std::mem::take(&mut self.lock().list)
+    /// Whether anything is asked of the loop: [`is_woken`](Self::is_woken) or
+    /// [`is_main_woken`](Self::is_main_woken).
+    #[inline]
+    pub(crate) fn is_called(&self) -> bool {
+        self.calls.load(Ordering::Acquire) != 0
+    }
+
+    /// Has the main future polled in the loop's next round; whether that is news.
+    pub(crate) fn wake_main(&self) -> bool {
+        self.calls.fetch_or(MAIN_WOKEN, Ordering::AcqRel) & MAIN_WOKEN == 0
+    }
+
+    #[inline]
+    pub(crate) fn is_main_woken(&self) -> bool {
+        self.calls.load(Ordering::Acquire) & MAIN_WOKEN != 0
+    }
+
+    /// To be called before the main future is polled.
+    pub(crate) fn clear_main(&self) {
+        self.calls.fetch_and(!MAIN_WOKEN, Ordering::AcqRel);
+    }
+
+    /// Takes what is there, as much as one tick is to have. The flag is cleared first: what is
+    /// appended later wakes again.
+    pub(crate) fn take(&self) -> VecDeque<RemoteItem> {
+        self.calls.fetch_and(!WOKEN, Ordering::SeqCst);
+        let mut items = self.lock();
+        if items.list.len() <= TAKEN_AT_ONCE {
+            return std::mem::take(&mut items.list);
+        }
+        let taken = items.list.drain(..TAKEN_AT_ONCE).collect();
+        self.calls.fetch_or(WOKEN, Ordering::SeqCst);
+        taken
     }
 
     /// Refuses everything from now on, and hands out what is left, to be dropped on this thread.
-    pub(crate) fn close(&self) -> Vec<RemoteItem> {
+    pub(crate) fn close(&self) -> VecDeque<RemoteItem> {
         let mut items = self.lock();
         items.closed = true;
         std::mem::take(&mut items.list)

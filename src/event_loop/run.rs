@@ -2,16 +2,17 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::core::{Core, State};
+use super::core::{Core, State, Timer};
+use super::ready::{Callback, Ready};
 use super::remote::RemoteQueue;
 use super::slots::Tenant;
-use super::EventLoop;
+use super::{EventLoop, SlowWatch};
 use crate::error::{Error, Result};
 
 thread_local! {
@@ -54,22 +55,25 @@ impl EventLoop {
     pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let core = self.core();
         let _running = Running::begin(core)?;
+        core.remote.wake_main();
         let mut main = MainFuture {
-            waker: Arc::new(MainWaker {
-                woken: AtomicBool::new(true),
+            core,
+            waker: Waker::from(Arc::new(MainWaker {
                 remote: Arc::clone(&core.remote),
                 thread: std::thread::current().id(),
-            }),
+            })),
             future: pin!(future),
-            output: None,
+            outcome: None,
         };
         loop {
             core.tick(!core.stopping.get(), &mut main).map_err(poll_failed)?;
-            if let Some(output) = main.output {
-                return Ok(output);
+            if let Some(outcome) = main.outcome {
+                return Ok(outcome.unwrap_or_else(|panic| resume_unwind(panic)));
             }
             if core.stopping.take() {
-                return Err(Error::invalid("the event loop was stopped before its future was done"));
+                return Err(Error::invalid(
+                    "the event loop was stopped before its future was done",
+                ));
             }
         }
     }
@@ -103,10 +107,17 @@ impl EventLoop {
     /// dropped.
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) while the loop runs. A second call changes nothing.
+    /// [`is_invalid`](Error::is_invalid) while the loop runs, and inside a protocol's callback. A
+    /// second call changes nothing.
     pub fn close(&self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Ok(());
+        }
         if self.is_running() {
             return Err(Error::invalid("a running event loop cannot be closed"));
+        }
+        if self.core().is_in_protocol() {
+            return Err(Error::invalid("a protocol's callback cannot close its event loop"));
         }
         self.core().close();
         Ok(())
@@ -114,13 +125,16 @@ impl EventLoop {
 }
 
 /// Marks the loop, and its thread, as running; undone also when a panic passes through.
-struct Running<'a>(&'a Core);
+struct Running<'a>(&'a Rc<Core>);
 
 impl<'a> Running<'a> {
-    fn begin(core: &'a Core) -> Result<Self, Error> {
+    fn begin(core: &'a Rc<Core>) -> Result<Self, Error> {
         core.check_open()?;
         if core.state.get() == State::Running {
             return Err(Error::invalid("the event loop is running already"));
+        }
+        if core.is_in_protocol() {
+            return Err(Error::invalid("a protocol's callback cannot run its event loop"));
         }
         if RUNNING.replace(true) {
             return Err(Error::invalid("another event loop is running on this thread"));
@@ -135,13 +149,12 @@ impl Drop for Running<'_> {
         RUNNING.set(false);
         self.0.stopping.set(false);
         self.0.state.set(State::Idle);
+        self.0.close_if_wanted();
     }
 }
 
 /// What a run is for, polled once a round when it was woken.
 pub(crate) trait Main {
-    fn is_woken(&self) -> bool;
-
     /// Goes on with it; whether it is done.
     fn step(&mut self) -> bool;
 }
@@ -150,39 +163,37 @@ pub(crate) trait Main {
 struct NoMain;
 
 impl Main for NoMain {
-    fn is_woken(&self) -> bool {
-        false
-    }
-
     fn step(&mut self) -> bool {
         false
     }
 }
 
 struct MainFuture<'a, F: Future> {
-    waker: Arc<MainWaker>,
+    core: &'a Rc<Core>,
+    waker: Waker,
     future: Pin<&'a mut F>,
-    output: Option<F::Output>,
+    /// A panic goes through to the caller at the end of the turn, so that the turn's other work is
+    /// not lost.
+    outcome: Option<std::thread::Result<F::Output>>,
 }
 
 impl<F: Future> Main for MainFuture<'_, F> {
-    fn is_woken(&self) -> bool {
-        self.waker.woken.load(Ordering::Acquire)
-    }
-
     fn step(&mut self) -> bool {
-        self.waker.woken.store(false, Ordering::Release);
-        let waker = Waker::from(Arc::clone(&self.waker));
-        if let Poll::Ready(output) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            self.output = Some(output);
+        let mut context = Context::from_waker(&self.waker);
+        let watch = SlowWatch::start(self.core);
+        let step = || self.future.as_mut().poll(&mut context);
+        match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(output)) => self.outcome = Some(Ok(output)),
+            Err(panic) => self.outcome = Some(Err(panic)),
         }
-        self.output.is_some()
+        watch.stop(self.core, "the future that is run", None);
+        self.outcome.is_some()
     }
 }
 
 /// Wakes the future that `run_until_complete` was given.
 struct MainWaker {
-    woken: AtomicBool,
     remote: Arc<RemoteQueue>,
     thread: std::thread::ThreadId,
 }
@@ -193,7 +204,7 @@ impl Wake for MainWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let first = !self.woken.swap(true, Ordering::AcqRel);
+        let first = self.remote.wake_main();
         if first && std::thread::current().id() != self.thread {
             self.remote.wake();
         }
@@ -213,6 +224,22 @@ impl Core {
     pub(crate) fn run_once(self: &Rc<Self>) -> Result<(), Error> {
         let _running = Running::begin(self)?;
         self.tick(false, &mut NoMain).map_err(poll_failed)
+    }
+
+    /// Closes, at once or as soon as no callback runs: the owner was dropped.
+    pub(crate) fn close_when_idle(self: &Rc<Self>) {
+        if self.state.get() == State::Running || self.is_in_protocol() {
+            self.close_wanted.set(true);
+            self.stopping.set(true);
+        } else {
+            self.close();
+        }
+    }
+
+    pub(crate) fn close_if_wanted(self: &Rc<Self>) {
+        if self.close_wanted.get() {
+            self.close_when_idle();
+        }
     }
 
     /// Aborts everything, delivers every `connection_lost`, and refuses everything from then on.
@@ -257,21 +284,28 @@ impl Core {
 
     /// Drops what is left of the user's, one at a time with nothing borrowed.
     fn drop_all(self: &Rc<Self>) {
-        loop {
-            let entry = self.ready.borrow_mut().pop_front();
-            let Some(entry) = entry else { break };
-            self.drop_user(entry, "callback");
+        for entry in self.take_ready() {
+            match entry {
+                Ready::Callback(callback) => self.discard(callback, "callback"),
+                other => self.drop_user(other, "callback"),
+            }
         }
         let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         drop(dirty);
         loop {
             let timer = self.timers.borrow_mut().expire(u64::MAX);
             let Some(timer) = timer else { break };
-            self.drop_user(timer, "timer");
+            match timer {
+                Timer::Callback(callback) => self.discard(callback, "timer"),
+                Timer::Deadline(stream) => drop(stream),
+            }
         }
         self.drop_spent();
-        let handler = self.exception_handler.take();
+        let handler = self.change_exception_handler(None);
         self.drop_user(handler, "exception handler");
     }
-}
 
+    fn discard(&self, callback: Rc<dyn Callback>, what: &str) {
+        self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
+    }
+}

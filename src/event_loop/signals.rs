@@ -1,17 +1,17 @@
 //! Signals as callbacks of the loop.
 
+mod default_action;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::SigId;
 use signal_hook_mio::v1_0::Signals;
 
+use self::default_action::InsteadOfDefault;
 use super::core::Core;
 use super::slots::{Source, Tenant};
-use super::EventLoop;
+use super::{EventLoop, SlowWatch};
 use crate::driver::Driver;
 use crate::error::{Error, Kind};
 use crate::transport::{Key, Readiness};
@@ -27,20 +27,8 @@ pub(crate) struct SignalTable {
 
 struct Handler {
     callback: Rc<Cell<Option<SignalCallback>>>,
-    /// Without a handler of ours, the signal does what it did before there was one.
-    default: DefaultAction,
-}
-
-/// signal-hook leaves a signal without effect when its last hook is removed; this hook, which
-/// stays, then does what the system would have done.
-struct DefaultAction {
-    wanted: Arc<AtomicBool>,
-}
-
-impl Drop for DefaultAction {
-    fn drop(&mut self) {
-        self.wanted.store(true, Ordering::SeqCst);
-    }
+    /// Without a handler, the signal does again what it does by default.
+    _instead: InsteadOfDefault,
 }
 
 /// The descriptor by which signals reach the poll.
@@ -58,8 +46,9 @@ impl EventLoop {
     /// are told.
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) for a number that is no signal or one that cannot be
-    /// caught (`SIGKILL`, `SIGSTOP`, and those of faults such as `SIGSEGV`);
+    /// [`is_invalid`](Error::is_invalid) for a number that is no signal, for one that cannot be
+    /// caught (`SIGKILL`, `SIGSTOP`, and those of faults such as `SIGSEGV`), and for real-time
+    /// signals;
     /// [`is_closed`](Error::is_closed); [`is_unsupported`](Error::is_unsupported) on a loop in
     /// memory.
     pub fn add_signal_handler(
@@ -69,11 +58,7 @@ impl EventLoop {
     ) -> Result<(), Error> {
         let core = self.core();
         core.check_open()?;
-        if signal_hook::consts::FORBIDDEN.contains(&signal) {
-            return Err(Error::invalid(format!("signal {signal} cannot be caught")));
-        }
         let table = &core.signal_handlers;
-        let source = table.source(core)?;
         let callback: SignalCallback = Box::new(callback);
         let known = table.handlers.borrow().get(&signal).map(|known| Rc::clone(&known.callback));
         if let Some(place) = known {
@@ -81,18 +66,35 @@ impl EventLoop {
             drop(former);
             return Ok(());
         }
-        let default = default_action(signal)?;
+        if let Driver::Memory(_) = core.driver {
+            return Err(unsupported());
+        }
+        if signal_hook::consts::FORBIDDEN.contains(&signal) {
+            return Err(Error::invalid(format!("signal {signal} cannot be caught")));
+        }
+        let failed = |error| {
+            Error::with_source(Kind::Invalid, format!("signal {signal} cannot be watched"), error)
+        };
+        let instead = InsteadOfDefault::of(signal).map_err(failed)?;
+        let source = table.source(core)?;
         let added = source.signals.borrow().add_signal(signal);
-        added.map_err(|error| invalid_signal(signal, error))?;
+        added.map_err(failed)?;
         let callback = Rc::new(Cell::new(Some(callback)));
-        table.handlers.borrow_mut().insert(signal, Handler { callback, default });
+        table.handlers.borrow_mut().insert(signal, Handler { callback, _instead: instead });
         Ok(())
     }
 
-    /// Takes the handler of a signal back; whether there was one. The signal then has its default
-    /// effect again. A handler may remove itself.
+    /// Takes the handler of a signal back; whether there was one. A handler may remove itself.
+    ///
+    /// Once no loop of the process handles the signal, it has its default effect again, also where
+    /// the process ignored it before (Rust programs ignore `SIGPIPE`).
     pub fn remove_signal_handler(&self, signal: i32) -> bool {
-        let former = self.core().signal_handlers.handlers.borrow_mut().remove(&signal);
+        let table = &self.core().signal_handlers;
+        let former = table.handlers.borrow_mut().remove(&signal);
+        if table.handlers.borrow().is_empty() {
+            table.drop_source(self.core());
+        }
+        // Its Drop code runs here, with nothing borrowed.
         former.is_some()
     }
 }
@@ -103,8 +105,7 @@ impl SignalTable {
             return Ok(Rc::clone(source));
         }
         let Driver::Os(driver) = &core.driver else {
-            let text = "a loop in memory gets no signals";
-            return Err(Error::new(Kind::Unsupported, text));
+            return Err(unsupported());
         };
         let failed = |error| Error::io("signals cannot be watched", error);
         let mut signals = Signals::new([] as [i32; 0]).map_err(failed)?;
@@ -113,11 +114,8 @@ impl SignalTable {
             core.free_slot(key);
             return Err(failed(error));
         }
-        let source = Rc::new(SignalSource {
-            key,
-            signals: RefCell::new(signals),
-            queued: Cell::new(false),
-        });
+        let source =
+            Rc::new(SignalSource { key, signals: RefCell::new(signals), queued: Cell::new(false) });
         core.fill_slot(key, Tenant::Source(Rc::clone(&source) as Rc<dyn Source>));
         *self.source.borrow_mut() = Some(Rc::clone(&source));
         Ok(source)
@@ -126,7 +124,14 @@ impl SignalTable {
     /// Removes every handler.
     pub(crate) fn close(&self, core: &Core) {
         let handlers = std::mem::take(&mut *self.handlers.borrow_mut());
-        core.drop_user(handlers, "signal handler");
+        for (_, handler) in handlers {
+            core.drop_user(handler, "signal handler");
+        }
+        self.drop_source(core);
+    }
+
+    /// Nothing is watched any more.
+    fn drop_source(&self, core: &Core) {
         let source = self.source.borrow_mut().take();
         if let Some(source) = source {
             core.free_slot(source.key);
@@ -150,12 +155,22 @@ impl Source for SignalSource {
             let Some(place) = place else { continue };
             if let Some(mut callback) = place.take() {
                 core.counters.count_callback();
+                let watch = SlowWatch::start(core);
                 core.run_caught("a signal handler failed", &mut callback);
-                // It may have put another in its own place.
-                match place.take() {
-                    Some(other) => place.set(Some(other)),
-                    None => place.set(Some(callback)),
-                }
+                watch.stop(core, "a signal handler", None);
+                // It may have put another in its own place, or removed itself.
+                let former = match place.take() {
+                    Some(other) => {
+                        place.set(Some(other));
+                        Some(callback)
+                    }
+                    None => {
+                        place.set(Some(callback));
+                        None
+                    }
+                };
+                core.drop_user(former, "signal handler");
+                core.drop_user(place, "signal handler");
             }
         }
     }
@@ -165,15 +180,6 @@ impl Source for SignalSource {
     }
 }
 
-/// Has the signal do what it does by default whenever the loop has no handler for it.
-fn default_action(signal: i32) -> Result<DefaultAction, Error> {
-    let wanted = Arc::new(AtomicBool::new(false));
-    let hook: Result<SigId, _> =
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&wanted));
-    hook.map_err(|error| invalid_signal(signal, error))?;
-    Ok(DefaultAction { wanted })
-}
-
-fn invalid_signal(signal: i32, error: std::io::Error) -> Error {
-    Error::with_source(Kind::Invalid, format!("signal {signal} cannot be watched"), error)
+fn unsupported() -> Error {
+    Error::new(Kind::Unsupported, "a loop in memory gets no signals")
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::core::{Core, Timer};
 use super::ready::Ready;
-use super::run::Main;
 use super::remote::RemoteItem;
+use super::run::Main;
 use super::slots::Tenant;
 use super::{EventLoop, SlowWatch};
 use crate::transport::{Key, Readiness};
@@ -25,71 +25,125 @@ impl Core {
     /// One turn: poll, then what is due. `may_wait`: whether it may sleep when nothing is due.
     pub(crate) fn tick(self: &Rc<Self>, may_wait: bool, main: &mut dyn Main) -> io::Result<()> {
         self.counters.count_tick();
-        let may_wait = may_wait && !main.is_woken();
+        let may_wait = may_wait && !self.remote.is_called();
         let timeout = if may_wait { self.sleep() } else { Some(Duration::ZERO) };
-        self.poll(timeout)?;
-        self.set_tick_time(self.now());
-        if self.remote.is_woken() {
+        self.driver.wait(timeout)?;
+        self.begin_tick();
+        let called = self.remote.is_called();
+        if called {
             self.take_remote();
         }
-        self.take_due_timers();
-        self.run_rounds(main);
-        self.finish_lost();
+        if !self.timers.borrow().is_empty() {
+            self.take_due_timers();
+        }
+        let mut buffer = self.take_read_buffer();
+        if called || self.is_pending() {
+            self.run_rounds(main, &mut buffer);
+        } else {
+            // Most turns: nothing but events, and nothing comes of them but what they say.
+            self.run_events(&mut buffer);
+            if self.is_pending() || self.remote.is_called() {
+                self.end_round(main, &mut buffer, false);
+            }
+        }
+        self.give_read_buffer_back(buffer);
         Ok(())
+    }
+
+    /// The round of the events and of what was in the ready list before them, then the others.
+    #[inline(never)]
+    fn run_rounds(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
+        let list = self.take_ready();
+        let done = self.remote.is_main_woken() && self.step(main);
+        self.run_events(buffer);
+        self.run_list(list, buffer);
+        self.end_round(main, buffer, done);
+    }
+
+    /// What comes of the first round: the other rounds, then what is over is let go of.
+    #[inline(never)]
+    fn end_round(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8], done: bool) {
+        self.settle_dirty();
+        if !done {
+            self.run_more_rounds(main, buffer);
+        }
+        self.finish_lost();
+        self.note_pending();
     }
 
     /// How long the loop may sleep; `None`: until something happens.
     fn sleep(&self) -> Option<Duration> {
-        if self.is_busy() {
+        if self.is_pending() || !self.signals.borrow().is_empty() {
             return Some(Duration::ZERO);
         }
-        let wakeup = self.timers.borrow().next_wakeup()?;
+        let timers = self.timers.borrow();
+        if timers.is_empty() {
+            return None;
+        }
+        let wakeup = timers.next_wakeup()?;
         Some(Duration::from_nanos(wakeup.saturating_sub(self.now()).min(LONGEST_SLEEP)))
     }
 
     /// Whether anything is waiting to be done now.
-    pub(crate) fn is_busy(&self) -> bool {
-        !self.ready.borrow().is_empty()
-            || !self.dirty.borrow().is_empty()
-            || !self.lost.borrow().is_empty()
-            || !self.signals.borrow().is_empty()
-            || self.remote.is_woken()
-    }
-
-    /// Polls, and turns events into readiness: nothing of the user's runs here.
-    fn poll(self: &Rc<Self>, timeout: Option<Duration>) -> io::Result<()> {
-        let mut events = 0;
-        self.driver.poll(timeout, |key, readiness| {
-            events += 1;
-            self.note(key, readiness);
-        })?;
-        loop {
-            let signal = self.signals.borrow_mut().pop_front();
-            let Some((key, readiness)) = signal else { break };
-            events += 1;
-            self.note(key, readiness);
-        }
-        self.counters.count_events(events);
-        Ok(())
-    }
-
     #[inline]
-    fn note(&self, key: Key, readiness: Readiness) {
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_pending() || !self.signals.borrow().is_empty() || self.remote.is_woken()
+    }
+
+    /// Notes what the events say, and does what that asks for.
+    #[inline(never)]
+    fn run_events(self: &Rc<Self>, buffer: &mut [u8]) {
+        let mut count = 0;
+        self.driver.take_events(|key, readiness| {
+            count += 1;
+            self.run_event(key, readiness, buffer);
+        });
+        self.counters.count_events(count);
+        if !self.signals.borrow().is_empty() {
+            self.run_signals(buffer);
+        }
+    }
+
+    /// The events of sockets in memory.
+    #[cold]
+    fn run_signals(self: &Rc<Self>, buffer: &mut [u8]) {
+        let signals = std::mem::take(&mut *self.signals.borrow_mut());
+        self.counters.count_events(signals.len() as u64);
+        for (key, readiness) in signals {
+            self.run_signal(key, readiness, buffer);
+        }
+    }
+
+    #[inline(never)]
+    fn run_signal(self: &Rc<Self>, key: Key, readiness: Readiness, buffer: &mut [u8]) {
+        self.run_event(key, readiness, buffer);
+    }
+
+    #[inline(always)]
+    fn run_event(self: &Rc<Self>, key: Key, readiness: Readiness, buffer: &mut [u8]) {
         let slots = self.slots.borrow();
-        let entry = match slots.tenant(key) {
+        match slots.tenant(key) {
+            // In the ready list already, it has its turn there.
             Some(Tenant::Stream(stream)) if stream.note(readiness) => {
-                Ready::Stream(Rc::clone(stream))
+                let stream = Rc::clone(stream);
+                drop(slots);
+                stream.dispatch_inline(self, buffer);
             }
             Some(Tenant::Source(source)) if source.note(readiness) => {
-                Ready::Source(Rc::clone(source))
+                let source = Rc::clone(source);
+                drop(slots);
+                source.run(self);
             }
-            _ => return,
-        };
-        self.ready.borrow_mut().push_back(entry);
+            _ => {}
+        }
     }
 
     /// Takes what other threads sent.
+    #[cold]
     fn take_remote(self: &Rc<Self>) {
+        if !self.remote.is_woken() {
+            return;
+        }
         for item in self.remote.take() {
             match item {
                 RemoteItem::Task(runnable) => self.push_ready(Ready::Task(runnable)),
@@ -105,9 +159,6 @@ impl Core {
     /// Appends the timers that are due to the ready list, in the order of their deadlines.
     fn take_due_timers(&self) {
         let mut timers = self.timers.borrow_mut();
-        if timers.is_empty() {
-            return;
-        }
         let now = self.tick_time();
         match timers.next_wakeup() {
             Some(wakeup) if wakeup <= now => self.counters.note_lag(now - wakeup),
@@ -115,39 +166,50 @@ impl Core {
         }
         let mut ready = self.ready.borrow_mut();
         while let Some(timer) = timers.expire(now) {
-            ready.push_back(match timer {
+            self.mark_pending();
+            ready.push(match timer {
                 Timer::Callback(callback) => Ready::Callback(callback),
                 Timer::Deadline(stream) => Ready::Deadline(stream),
             });
         }
     }
 
-    /// Runs the ready list: just what was there at the start of each round.
-    fn run_rounds(self: &Rc<Self>, main: &mut dyn Main) {
-        for _ in 0..ROUNDS {
-            let count = self.ready.borrow().len();
-            let done = main.is_woken() && main.step();
-            for _ in 0..count {
-                let Some(entry) = self.ready.borrow_mut().pop_front() else { break };
-                self.run(entry);
+    #[cold]
+    fn step(&self, main: &mut dyn Main) -> bool {
+        self.remote.clear_main();
+        main.step()
+    }
+
+    /// Further rounds, each just what was in the ready list at its start.
+    #[inline(never)]
+    fn run_more_rounds(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
+        for _ in 1..ROUNDS {
+            let idle = self.ready.borrow().is_empty() && !self.remote.is_main_woken();
+            if idle || self.stopping.get() || self.now() - self.tick_time() > ROUNDS_TIME {
+                return;
             }
+            let list = self.take_ready();
+            let done = self.remote.is_main_woken() && self.step(main);
+            self.run_list(list, buffer);
             self.settle_dirty();
-            if done || self.stopping.get() {
-                return;
-            }
-            if self.ready.borrow().is_empty() && !main.is_woken() {
-                return;
-            }
-            if self.now() - self.tick_time() > ROUNDS_TIME {
+            if done {
                 return;
             }
         }
     }
 
+    #[inline(never)]
+    fn run_list(self: &Rc<Self>, mut list: Vec<Ready>, buffer: &mut [u8]) {
+        for entry in list.drain(..) {
+            self.run(entry, buffer);
+        }
+        self.give_list_back(list);
+    }
+
     #[inline]
-    fn run(self: &Rc<Self>, entry: Ready) {
+    fn run(self: &Rc<Self>, entry: Ready, buffer: &mut [u8]) {
         match entry {
-            Ready::Stream(stream) => stream.dispatch(self),
+            Ready::Stream(stream) => stream.dispatch(self, buffer),
             Ready::Deadline(stream) => stream.deadline(self),
             Ready::Source(source) => source.run(self),
             Ready::Callback(callback) => callback.run(self),
@@ -164,15 +226,21 @@ impl Core {
 
     /// Flushes the streams that were written to from elsewhere.
     pub(crate) fn settle_dirty(self: &Rc<Self>) {
+        if !self.dirty.borrow().is_empty() {
+            self.settle_all_dirty();
+        }
+        if !self.spent.borrow().is_empty() {
+            self.drop_spent();
+        }
+    }
+
+    fn settle_all_dirty(self: &Rc<Self>) {
         let count = self.dirty.borrow().len();
         for position in 0..count {
             let stream = Rc::clone(&self.dirty.borrow()[position]);
             stream.settle_dirty(self);
         }
-        if count > 0 {
-            self.dirty.borrow_mut().drain(..count);
-        }
-        self.drop_spent();
+        self.dirty.borrow_mut().drain(..count);
     }
 
     /// Delivers `connection_lost` to what is over, and lets go of it.

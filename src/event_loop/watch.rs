@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::core::Core;
 use super::slots::{Source, Tenant};
-use super::{EventLoop, Ready};
+use super::{EventLoop, Ready, SlowWatch};
 use crate::driver::Driver;
 use crate::error::{Error, Kind};
 use crate::transport::{Key, Readiness};
@@ -156,12 +156,16 @@ impl Watch {
     }
 
     /// Calls the callback of one direction, unless it is gone.
-    fn call(&self, core: &Core, direction: Direction) {
+    fn call(&self, core: &Rc<Core>, direction: Direction) {
         let Some(place) = self.place(direction).borrow().as_ref().map(Rc::clone) else { return };
         if let Some(mut callback) = place.take() {
             core.counters.count_callback();
+            let watch = SlowWatch::start(core);
             core.run_caught("a descriptor's callback failed", &mut callback);
+            watch.stop(core, "a descriptor's callback", None);
             place.set(Some(callback));
+            // The last reference, if it was removed or replaced while it ran.
+            core.drop_user(place, "descriptor's callback");
         }
     }
 
@@ -205,8 +209,7 @@ impl Source for Watch {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.queued.set(false);
         let ready = self.ready.replace(Readiness::NONE);
-        let ended =
-            Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED).and(Readiness::ERROR);
+        let ended = Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED).and(Readiness::ERROR);
         if ready.has(Readiness::READ.and(ended)) {
             self.call(core, Direction::Read);
         }
@@ -217,8 +220,9 @@ impl Source for Watch {
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>) {
-        let former = (self.reader.borrow_mut().take(), self.writer.borrow_mut().take());
+        let (reader, writer) = (self.reader.take(), self.writer.take());
         self.let_go(core);
-        core.drop_user(former, "descriptor's callback");
+        core.drop_user(reader, "descriptor's callback");
+        core.drop_user(writer, "descriptor's callback");
     }
 }

@@ -109,7 +109,7 @@ impl Accepting {
                     self.ready.set(false);
                     return;
                 }
-                Err(error) if is_shortage(&error) => return self.rest(core, error),
+                Err(error) if is_shortage(&error) => return self.run_short(core, error),
                 // The peer was gone before it was accepted.
                 Err(error)
                     if matches!(
@@ -117,7 +117,11 @@ impl Accepting {
                         io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
                     ) => {}
                 Err(error) => {
+                    let lasts = is_of_listener(&error);
                     self.server.accept_failed(core, &Error::io("accepting failed", error));
+                    if lasts {
+                        return self.rest(core);
+                    }
                 }
             }
         }
@@ -125,7 +129,25 @@ impl Accepting {
     }
 
     /// Makes the protocol and the stream of an accepted socket; `connection_made` is called.
+    ///
+    /// It counts as a connection from here on: a server that its factory closes is not over before
+    /// this connection is.
     fn begin(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        socket: Socket,
+        peer: Option<Address>,
+        options_are_inherited: bool,
+    ) -> Result<(), Error> {
+        self.server.connections.set(self.server.connections.get() + 1);
+        let begun = self.open(core, socket, peer, options_are_inherited);
+        if begun.is_err() {
+            self.server.client_is_gone(core);
+        }
+        begun
+    }
+
+    fn open(
         self: &Rc<Self>,
         core: &Rc<Core>,
         socket: Socket,
@@ -151,8 +173,8 @@ impl Accepting {
             return Err(failed(Error::io("the socket could not be registered", error)));
         }
         let options = &server.stream_options;
-        server.connections.set(server.connections.get() + 1);
-        let stream = Stream::new(key, socket, protocol, options, Some(Rc::clone(server)), peer);
+        let own = Some(Rc::clone(server));
+        let stream = Stream::new(key, socket, protocol, options, own, peer, core.tick_instant());
         core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
         stream.begin(core);
         Ok(())
@@ -177,17 +199,22 @@ impl Accepting {
         self.server.factory.set(Some(factory));
         match made {
             Ok(made) => made.map_err(Error::from),
-            Err(panic) => Err(Error::from_panic(&*panic)),
+            Err(panic) => Err(Error::caught(panic)),
         }
     }
 
-    /// The system is out of something: turns away who waits, and rests, so as not to spin.
-    fn rest(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+    /// The system is out of something: turns away who waits, and rests.
+    fn run_short(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         if !self.shortage_reported.replace(true) {
             let error = Error::io("accepting rests for a second: the system is short", error);
             self.server.accept_failed(core, &error);
         }
         self.turn_away();
+        self.rest(core);
+    }
+
+    /// Leaves the listener alone for a while, so as not to spin.
+    fn rest(self: &Rc<Self>, core: &Rc<Core>) {
         if self.listener.borrow().is_some() {
             self.resting.set(true);
             let waking = Rc::new(Wake(Rc::clone(self)));
@@ -213,7 +240,9 @@ impl Accepting {
 
 impl Source for Accepting {
     fn note(&self, readiness: Readiness) -> bool {
-        if readiness.has(Readiness::READ) {
+        // A listener that somebody has shut down says no more than that; `accept` tells the rest.
+        let broken = Readiness::READ_CLOSED.and(Readiness::ERROR);
+        if readiness.has(Readiness::READ.and(broken)) {
             self.ready.set(true);
         }
         self.ready.get() && !self.queued.replace(true)
@@ -249,4 +278,11 @@ fn reserve() -> Option<File> {
 fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     shortages.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Errors of the listener itself, which the next `accept` would have as well; all others are those
+/// of one incoming connection.
+fn is_of_listener(error: &io::Error) -> bool {
+    let lasting = [Errno::INVAL, Errno::BADF, Errno::NOTSOCK, Errno::OPNOTSUPP, Errno::FAULT];
+    lasting.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

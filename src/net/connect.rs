@@ -1,6 +1,7 @@
 //! From what to connect to, to a running connection.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -18,6 +19,10 @@ use crate::protocol::{Protocol, TimeoutKind};
 use crate::transport::{
     Connection, Key, Readiness, SocketOptions, Stream, StreamOptions, TransportHandle,
 };
+
+/// How often a Unix server is asked again whose backlog is full: on Linux a connect that may not
+/// wait fails then, where that to a TCP address waits.
+const BACKLOG_RETRY: Duration = Duration::from_millis(10);
 
 /// How a connection is to be made.
 #[derive(Clone, Debug)]
@@ -97,7 +102,14 @@ async fn connect(
             let shown = path.display().to_string();
             let failed =
                 |error| Error::io(format!("could not connect to the Unix socket {shown}"), error);
-            let socket = core.driver.connect_unix(&path, options).map_err(failed)?;
+            let socket = loop {
+                match core.driver.connect_unix(&path, options) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        EventLoop::from_core(Rc::clone(core)).sleep(BACKLOG_RETRY).await;
+                    }
+                    outcome => break outcome.map_err(failed)?,
+                }
+            };
             Connecting::new(core, socket)?.await.map_err(failed)
         }
         To::Socket(socket) => {
@@ -146,12 +158,19 @@ pub(super) fn begin<P: Protocol>(
     options: &StreamOptions,
 ) -> Result<Connection<P>, Error> {
     core.check_open()?;
-    let protocol = catch_unwind(AssertUnwindSafe(factory))
-        .map_err(|panic| Error::from_panic(&*panic))?;
+    let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
     };
-    let stream = Stream::new(opened.key, socket, Box::new(protocol), options, None, None);
+    let stream = Stream::new(
+        opened.key,
+        socket,
+        Box::new(protocol),
+        options,
+        None,
+        None,
+        core.tick_instant(),
+    );
     stream.note_before_start(opened.readiness);
     core.fill_slot(opened.key, Tenant::Stream(Rc::clone(&stream)));
     stream.begin(core);

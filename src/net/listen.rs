@@ -44,12 +44,14 @@ pub(super) async fn bind(
             Ok(Bound { listeners, path: None })
         }
         On::Unix(path) => {
-            if let Driver::Os(_) = core.driver {
+            // In memory a path is a name, and no file.
+            let is_file = matches!(core.driver, Driver::Os(_));
+            if is_file {
                 remove_stale(&path);
             }
             let listener = bind_unix(core, &path, listen, options)
                 .map_err(|error| bind_failed(&path.display().to_string(), error))?;
-            let bound = if cleanup_socket { BoundPath::note(&path) } else { None };
+            let bound = if is_file && cleanup_socket { BoundPath::note(&path) } else { None };
             Ok(Bound { listeners: vec![listener], path: bound })
         }
         On::Listeners(listeners) => {
@@ -96,12 +98,15 @@ fn bind_once(
     let mut port = 0;
     for address in addresses {
         let mut address = *address;
-        if same_port && address.port() == 0 {
+        let any_port = address.port() == 0;
+        if same_port && any_port {
             address.set_port(port);
         }
         match bind_one(core, address, listen, options) {
             Ok(listener) => {
-                port = listener.local_address().and_then(|local| local.port()).unwrap_or(0);
+                if any_port {
+                    port = listener.local_address().and_then(|local| local.port()).unwrap_or(0);
+                }
                 listeners.push(listener);
             }
             // A family or an address that this machine does not have is left out.

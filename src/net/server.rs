@@ -5,10 +5,10 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Address;
 use super::accept::Accepting;
 use super::server_builder::Settings;
 use super::unix_path::BoundPath;
-use super::Address;
 use crate::driver::Listener;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop, Exception, Tenant};
@@ -116,7 +116,9 @@ impl Server {
         if self.shared.is_over() {
             promise.set(Ok(()));
         } else {
-            self.shared.waiting.borrow_mut().push(promise);
+            let mut waiting = self.shared.waiting.borrow_mut();
+            waiting.retain(|other| !other.is_cancelled());
+            waiting.push(promise);
         }
         gone
     }
@@ -191,8 +193,10 @@ impl fmt::Debug for Server {
 /// What makes the protocols.
 pub(super) enum Factory {
     Plain(Box<dyn FnMut() -> Box<dyn Protocol>>),
-    WithInfo(Box<dyn FnMut(&Info) -> Result<Box<dyn Protocol>>>),
+    WithInfo(FactoryWithInfo),
 }
+
+type FactoryWithInfo = Box<dyn FnMut(&Info) -> Result<Box<dyn Protocol>>>;
 
 pub(super) type AcceptErrorHandler = Box<dyn FnMut(&Error)>;
 
@@ -287,7 +291,7 @@ impl ServerCore {
         if before == self.settings.max_connections {
             self.accept_soon(core);
         }
-        self.tell_if_over();
+        self.tell_if_over(core);
     }
 
     pub(super) fn close(&self, core: &Rc<Core>) {
@@ -303,21 +307,23 @@ impl ServerCore {
         if let Some(forever) = forever {
             forever.set(Ok(()));
         }
-        self.tell_if_over();
+        self.tell_if_over(core);
     }
 
     fn is_over(&self) -> bool {
         self.closed.get() && self.connections.get() == 0
     }
 
-    fn tell_if_over(&self) {
+    fn tell_if_over(&self, core: &Core) {
         if self.is_over() {
             let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
             for promise in waiting {
                 promise.set(Ok(()));
             }
-            // Nothing is made any more: what the factory holds is let go of.
-            drop(self.factory.take());
+            // Nothing is made any more: what the user's closures hold is let go of, which may be
+            // this server.
+            core.drop_user(self.factory.take(), "protocol factory");
+            core.drop_user(self.on_accept_error.take(), "accept error handler");
         }
     }
 
@@ -325,7 +331,11 @@ impl ServerCore {
     pub(super) fn accept_failed(&self, core: &Core, error: &Error) {
         if let Some(mut handler) = self.on_accept_error.take() {
             core.run_caught("the accept error handler failed", || handler(error));
-            self.on_accept_error.set(Some(handler));
+            if self.is_over() {
+                core.drop_user(handler, "accept error handler");
+            } else {
+                self.on_accept_error.set(Some(handler));
+            }
             return;
         }
         let now = core.tick_time();

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Kind};
-use crate::event_loop::{Callback, Cancellable, Core, EventLoop, Exception, Handle, Ready};
+use crate::event_loop::{
+    Callback, Cancellable, Core, EventLoop, Exception, Handle, Ready, SlowWatch,
+};
 
 /// A result that will be there: awaitable, and it takes done callbacks. asyncio's `Future`.
 ///
@@ -38,6 +40,7 @@ pub(crate) fn future<T: 'static>(core: &Rc<Core>) -> (Promise<T>, LoopFuture<T>)
         on_cancel: Cell::new(None),
         kept: Cell::new(false),
         told: Cell::new(false),
+        cancelled: Cell::new(false),
     });
     (Promise { shared: Rc::clone(&shared) }, LoopFuture { shared })
 }
@@ -55,6 +58,8 @@ struct Shared<T: 'static> {
     kept: Cell<bool>,
     /// Somebody took the result or was told of it.
     told: Cell<bool>,
+    /// What the result was, also when it is taken or lent.
+    cancelled: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +82,7 @@ impl<T: 'static> LoopFuture<T> {
 
     /// Whether it was cancelled.
     pub fn cancelled(&self) -> bool {
-        let result = self.shared.result.borrow();
-        matches!(&*result, Some(Err(error)) if error.is_cancelled())
+        self.shared.cancelled.get()
     }
 
     /// Ends what it stands for, and completes it as cancelled; `false` when it was done already.
@@ -116,10 +120,6 @@ impl<T: 'static> LoopFuture<T> {
         self.shared.told.set(true);
         self.shared.result.borrow_mut().take()
     }
-
-    pub(crate) fn core(&self) -> &Rc<Core> {
-        &self.shared.core
-    }
 }
 
 impl<T: 'static> Future for LoopFuture<T> {
@@ -142,7 +142,7 @@ impl<T: 'static> Drop for LoopFuture<T> {
     fn drop(&mut self) {
         let waker = self.shared.waker.take();
         drop(waker);
-        if !self.shared.kept.get() {
+        if !self.shared.kept.get() && !self.done() {
             self.shared.told.set(true);
             self.shared.cancel();
         }
@@ -214,6 +214,7 @@ impl<T: 'static> Shared<T> {
         if self.state.get() != State::Pending {
             return Err(result);
         }
+        self.cancelled.set(matches!(&result, Err(error) if error.is_cancelled()));
         *self.result.borrow_mut() = Some(result);
         let hook = self.on_cancel.take();
         if self.callbacks.borrow().is_empty() {
@@ -239,6 +240,9 @@ impl<T: 'static> Shared<T> {
     /// Has the done callbacks called by the loop.
     fn tell_soon(self: &Rc<Self>) {
         self.state.set(State::Telling);
+        if self.core.is_finished() {
+            return self.tell_nobody();
+        }
         self.core.push_ready(Ready::Callback(Rc::new(Tell(Rc::clone(self)))));
     }
 
@@ -251,7 +255,9 @@ impl<T: 'static> Shared<T> {
                 if let Some(callback) = callback.0.take() {
                     self.told.set(true);
                     core.counters.count_callback();
+                    let watch = SlowWatch::start(core);
                     core.run_caught("a done callback failed", || callback(&result));
+                    watch.stop(core, "a done callback", None);
                 }
             }
             *self.result.borrow_mut() = Some(result);
@@ -261,10 +267,19 @@ impl<T: 'static> Shared<T> {
         }
     }
 
+    /// The loop is closed: nobody is called any more.
+    fn tell_nobody(&self) {
+        let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
+        for callback in callbacks {
+            self.core.run_caught("dropping a done callback failed", || callback.cancel());
+        }
+        self.finish();
+    }
+
     fn finish(&self) {
         self.state.set(State::Done);
         if let Some(waker) = self.waker.take() {
-            waker.wake();
+            self.core.run_caught("a waker failed", || waker.wake());
         }
     }
 }
@@ -302,6 +317,12 @@ struct Tell<T: 'static>(Rc<Shared<T>>);
 impl<T: 'static> Callback for Tell<T> {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.0.tell(core);
+        // It may be the last to hold the result.
+        core.drop_user(self, "result");
+    }
+
+    fn discard(self: Rc<Self>) {
+        self.0.tell_nobody();
     }
 }
 

@@ -32,22 +32,35 @@ struct Waiting {
 
 impl Jobs {
     pub(crate) fn new(threads: usize) -> Self {
-        Self {
-            pool: RefCell::new(None),
-            threads,
-            waiting: RefCell::default(),
-            next: Cell::new(0),
-        }
+        Self { pool: RefCell::new(None), threads, waiting: RefCell::default(), next: Cell::new(0) }
     }
 
     /// Jobs that have not begun are dropped; nobody waits for those that run.
     pub(crate) fn close(&self, core: &Core) {
+        self.drop_waiting(core);
         let pool = self.pool.borrow_mut().take();
-        if let Some(pool) = pool {
-            core.drop_user(pool.shutdown(), "job");
+        drop(pool);
+        let running = std::mem::take(&mut *self.waiting.borrow_mut());
+        for (_, waiting) in running {
+            core.drop_user(waiting, "job");
         }
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-        core.drop_user(waiting, "job");
+    }
+
+    /// Drops the jobs that have not begun: those who wait for them are told that they are
+    /// cancelled.
+    fn drop_waiting(&self, core: &Core) {
+        let ids: Vec<u64> = self.waiting.borrow().keys().copied().collect();
+        for id in ids {
+            let work = match self.waiting.borrow().get(&id) {
+                Some(Waiting { job: Some(job), .. }) => job.cancel(),
+                _ => None,
+            };
+            if let Some(work) = work {
+                let waiting = self.waiting.borrow_mut().remove(&id);
+                core.drop_user(work, "job");
+                core.drop_user(waiting, "job");
+            }
+        }
     }
 
     fn submit(
@@ -64,10 +77,15 @@ impl Jobs {
                 event_loop.core().jobs.finish(id, outcome);
             });
         };
-        let mut pool = self.pool.borrow_mut();
-        let pool = pool.get_or_insert_with(|| ThreadPool::new(self.threads));
-        pool.submit(Box::new(work))
-            .map_err(|rejected| Error::new(Kind::Closed, rejected.reason.to_string()))
+        let submitted = {
+            let mut pool = self.pool.borrow_mut();
+            let pool = pool.get_or_insert_with(|| ThreadPool::new(self.threads));
+            pool.submit(Box::new(work))
+        };
+        submitted.map_err(|rejected| {
+            core.drop_user(rejected.work, "job");
+            Error::new(Kind::Closed, rejected.reason.to_string())
+        })
     }
 
     fn finish(&self, id: u64, outcome: Outcome) {
@@ -105,16 +123,18 @@ impl EventLoop {
         run_in_executor(self.core(), work)
     }
 
-    /// Takes no more jobs, drops those that have not begun, and waits for those that run, at most
-    /// `timeout`; whether all have ended.
+    /// Drops the jobs that have not begun, whose futures end cancelled, and waits for those that
+    /// run, at most `timeout`; whether all have ended.
     ///
     /// It blocks the calling thread: for the end of a program, after the last run. A later
     /// `run_in_executor` starts a pool anew.
     pub fn shutdown_default_executor(&self, timeout: Duration) -> bool {
-        let pool = self.core().jobs.pool.borrow_mut().take();
+        let jobs = &self.core().jobs;
+        let pool = jobs.pool.borrow_mut().take();
+        jobs.drop_waiting(self.core());
         match pool {
             Some(pool) => {
-                self.core().drop_user(pool.shutdown(), "job");
+                drop(pool.shutdown());
                 pool.join(timeout)
             }
             None => true,
@@ -134,8 +154,11 @@ where
     }
     if let Driver::Memory(_) = core.driver {
         EventLoop::from_core(Rc::clone(core)).call_soon(move || {
+            if promise.is_cancelled() {
+                return;
+            }
             let outcome = catch_unwind(AssertUnwindSafe(work));
-            promise.set(outcome.map_err(|panic| Error::from_panic(&*panic)));
+            promise.set(outcome.map_err(Error::caught));
         });
         return result;
     }
@@ -153,7 +176,7 @@ where
                         .downcast::<T>()
                         .map(|value| *value)
                         .map_err(|_| Error::invalid("a job gave a value of another type")),
-                    Err(panic) => Err(Error::from_panic(&*panic)),
+                    Err(panic) => Err(Error::caught(panic)),
                 });
             };
             let waiting = Waiting { deliver: Box::new(deliver), job: Some(job) };

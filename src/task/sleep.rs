@@ -21,6 +21,8 @@ pub struct Sleep {
 
 impl EventLoop {
     /// Waits for at least `delay`, from now on, when awaited. A delay of zero gives up one turn.
+    ///
+    /// On a loop that is closed it never ends, as its time does not pass any more.
     pub fn sleep(&self, delay: Duration) -> Sleep {
         let core = Rc::clone(self.core());
         let deadline = core.now().saturating_add(nanoseconds(delay));
@@ -46,6 +48,7 @@ impl Future for Sleep {
                 drop(former);
                 Poll::Pending
             }
+            None if self.core.is_closed() => Poll::Pending,
             None => {
                 let alarm = Rc::new(Alarm {
                     rung: Cell::new(false),
@@ -82,11 +85,11 @@ struct Alarm {
 }
 
 impl Callback for Alarm {
-    fn run(self: Rc<Self>, _: &Rc<Core>) {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.rung.set(true);
         let waker = self.waker.borrow_mut().take();
         if let Some(waker) = waker {
-            waker.wake();
+            core.run_caught("a waker failed", || waker.wake());
         }
     }
 }

@@ -132,7 +132,7 @@ impl TaskTable {
         let steps = {
             let core = Rc::clone(core);
             async move {
-                let outcome = drive(user, &control).await;
+                let outcome = drive(&core, user, &control).await;
                 let finished = core.tasks.tasks.borrow_mut().remove(&id);
                 drop(finished);
                 let waker = control.waker.take();
@@ -165,34 +165,35 @@ impl TaskTable {
                 RemoteItem::Call(call) => core.drop_user(call, "callback from another thread"),
             }
         }
-        let count = core.ready.borrow().len();
-        for _ in 0..count {
-            let entry = core.ready.borrow_mut().pop_front();
+        for entry in core.take_ready() {
             match entry {
-                Some(Ready::Task(runnable)) => core.run_caught("a task failed", || {
+                Ready::Task(runnable) => core.run_caught("a task failed", || {
                     runnable.run();
                 }),
-                Some(other) => core.ready.borrow_mut().push_back(other),
-                None => break,
+                other => core.push_ready(other),
             }
         }
     }
 }
 
 /// The user's future to its end, its cancellation or its panic; it is dropped before this returns.
-async fn drive<F: Future>(user: F, control: &Control) -> Result<F::Output, Error> {
-    let mut user = pin!(user);
-    poll_fn(|context| {
+async fn drive<F: Future>(core: &Core, user: F, control: &Control) -> Result<F::Output, Error> {
+    let mut user = pin!(Some(user));
+    let outcome = poll_fn(|context| {
         if control.cancelled.get() {
             return Poll::Ready(Err(Error::bare(Kind::Cancelled)));
         }
         let former = control.waker.replace(Some(context.waker().clone()));
         drop(former);
-        match catch_unwind(AssertUnwindSafe(|| user.as_mut().poll(context))) {
+        let Some(steps) = user.as_mut().as_pin_mut() else { return Poll::Pending };
+        match catch_unwind(AssertUnwindSafe(|| steps.poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(Error::from_panic(&*panic))),
+            Err(panic) => Poll::Ready(Err(Error::caught(panic))),
         }
     })
-    .await
+    .await;
+    // Here, so that a panic of its Drop code does not keep the task from ending.
+    core.run_caught("dropping a task failed", || user.set(None));
+    outcome
 }

@@ -1,7 +1,7 @@
 //! Loops in memory.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::driver::Driver;
 use crate::driver::memory::{MemoryDriver, Network};
@@ -51,6 +51,13 @@ impl MemoryNetwork {
     /// Has the name `host` resolve to `addresses`.
     pub fn host(self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.network.add_host(host, addresses.into_iter().collect());
+        self
+    }
+
+    /// Has connects to `address` hear nothing, as when a firewall drops every packet: neither an
+    /// answer nor a refusal.
+    pub fn black_hole(self, address: SocketAddr) -> Self {
+        self.network.add_black_hole(address);
         self
     }
 

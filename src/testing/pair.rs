@@ -25,7 +25,7 @@ pub fn pair<P: Protocol, Q: Protocol>(
 ) -> Result<(Connection<P>, Connection<Q>), Error> {
     let core = event_loop.core();
     core.check_open()?;
-    if core.gathering.get().is_some() {
+    if core.is_in_protocol() {
         return Err(Error::invalid("a pair cannot be made inside a protocol's callback"));
     }
     let (near, far) = memory::pair(capacity, [None, None]);
@@ -33,6 +33,7 @@ pub fn pair<P: Protocol, Q: Protocol>(
     let far = open(core, far, Box::new(second))?;
     near.begin(core);
     far.begin(core);
+    core.close_if_wanted();
     let handle = |stream: &Stream| TransportHandle::new(Rc::clone(core), stream.key);
     Ok((Connection::new(handle(&near)), Connection::new(handle(&far))))
 }
@@ -50,7 +51,7 @@ pub(super) fn open(
         return Err(error.into());
     }
     let options = StreamOptions::for_client();
-    let stream = Stream::new(key, socket, protocol, &options, None, None);
+    let stream = Stream::new(key, socket, protocol, &options, None, None, core.tick_instant());
     core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
     Ok(stream)
 }

@@ -75,6 +75,7 @@ impl<T> Wheel<T> {
         true
     }
 
+    #[cfg(test)]
     pub(crate) fn contains(&self, key: TimerKey) -> bool {
         self.slab.contains(key)
     }

@@ -84,7 +84,7 @@ impl<A: Access> Transport for A {
     }
 
     fn pause_reading(&self) {
-        self.with(|stream| stream.set(Flags::PAUSED));
+        self.with(|stream| stream.pause_reading(self.core()));
     }
 
     fn resume_reading(&self) {
@@ -96,7 +96,11 @@ impl<A: Access> Transport for A {
     }
 
     fn is_reading(&self) -> bool {
-        self.with(|stream| stream.is_reading()).unwrap_or(false)
+        self.with(|stream| stream.is_reading() && !stream.has(Flags::SWITCHING)).unwrap_or(false)
+    }
+
+    fn unread(&self, count: usize) {
+        self.with(|stream| stream.unread(self.core(), count));
     }
 
     fn write_buffer_size(&self) -> usize {

@@ -38,7 +38,7 @@ impl Stream {
         }
         self.discard_queue(core);
         self.cancel_deadlines(core);
-        core.lost.borrow_mut().push_back(Rc::clone(self));
+        core.push_lost(Rc::clone(self));
     }
 
     /// Everything written is sent: ends the write side if that was asked for, and closes if that
@@ -47,12 +47,16 @@ impl Stream {
         if !self.has(Flags::CLOSING.and(Flags::EOF_WANTED)) {
             return;
         }
+        if self.has(Flags::CLOSING) && self.has(Flags::WRITE_FAILED) {
+            // Not everything written was sent, as the end of an orderly close would say.
+            return self.end_of_input(core, None);
+        }
         if self.has(Flags::CLOSING) && self.has(Flags::EOF) {
             return self.lose(core, None);
         }
         if !self.has(Flags::SHUT_DOWN) {
             self.set(Flags::SHUT_DOWN);
-            if let Err(error) = self.with_socket(|socket| socket.shutdown()) {
+            if let Err(error) = self.socket.shutdown() {
                 // The peer has reset the connection: reading tells, unless nothing is read.
                 if !self.is_reading() {
                     let error = (error.kind() != io::ErrorKind::NotConnected).then_some(error);
@@ -69,7 +73,7 @@ impl Stream {
     /// sent last. So input that is there is read and dropped, until the peer's end or a deadline.
     fn finish_or_discard(self: &Rc<Self>, core: &Rc<Core>) {
         let mut scratch = [0; 2048];
-        match self.with_socket(|socket| socket.read(&mut scratch)) {
+        match self.socket.read(&mut scratch) {
             Ok(count) if count > 0 => {
                 self.set(Flags::DISCARDING.and(Flags::READABLE));
                 self.note_closing(core);
@@ -80,9 +84,8 @@ impl Stream {
     }
 
     /// Reads and drops, a bounded amount at a time.
-    pub(super) fn discard_input(self: &Rc<Self>, core: &Rc<Core>) {
-        let mut buffer = core.take_read_buffer();
-        match self.with_socket(|socket| socket.read(&mut buffer)) {
+    pub(super) fn discard_input(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        match self.socket.read(buffer) {
             Ok(0) => self.lose(core, None),
             Ok(_) => self.enqueue(core),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -90,6 +93,5 @@ impl Stream {
             }
             Err(_) => self.lose(core, None),
         }
-        core.give_read_buffer_back(buffer);
     }
 }

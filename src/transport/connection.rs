@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::access::Access;
+use super::deliver::Failed;
 use super::{Transport, TransportHandle};
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol;
@@ -36,10 +37,7 @@ impl<P: Protocol> Connection<P> {
     ///
     /// # Panics
     /// A panic in `action` aborts the connection and goes on in the caller.
-    pub fn with<R>(
-        &self,
-        action: impl FnOnce(&mut P, &dyn Transport) -> R,
-    ) -> Result<R, Error> {
+    pub fn with<R>(&self, action: impl FnOnce(&mut P, &dyn Transport) -> R) -> Result<R, Error> {
         let core = self.handle.core();
         let stream = core.stream(self.handle.key()).ok_or_else(|| Error::bare(Kind::Closed))?;
         if stream.is_lost() {
@@ -52,19 +50,21 @@ impl<P: Protocol> Connection<P> {
             };
             Ok(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
         });
-        match outcome {
-            None => Err(Error::bare(Kind::Busy)),
-            Some(Err(error)) => Err(error),
-            Some(Ok(Ok(result))) => {
+        let result = match outcome {
+            Err(Failed::Busy) => Err(Error::bare(Kind::Busy)),
+            Err(Failed::With(failure)) => Err(failure.into_error()),
+            Ok(Ok(result)) => {
                 stream.settle_after_with(core);
-                Ok(result)
+                Ok(Ok(result))
             }
-            Some(Ok(Err(panic))) => {
+            Ok(Err(panic)) => {
                 let error = Error::from_panic(&*panic);
                 stream.lose(core, Some(error));
-                resume_unwind(panic)
+                Ok(Err(panic))
             }
-        }
+        };
+        core.close_if_wanted();
+        result.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
     /// Calls `action` with the protocol and its transport in the loop's next round.

@@ -51,7 +51,7 @@ impl Deadlines {
     }
 
     /// The earliest deadline, and what it is.
-    fn earliest(&self, stream: &Stream) -> Option<(u64, Passed)> {
+    fn earliest(&self, core: &Core, stream: &Stream) -> Option<(u64, Passed)> {
         let after = |since: u64, limit: Option<Duration>, passed: Passed| {
             limit.map(|limit| (since.saturating_add(nanoseconds(limit)), passed))
         };
@@ -69,17 +69,13 @@ impl Deadlines {
         } else if closing {
             consider(after(self.closing_at, self.linger, Passed::Kind(TimeoutKind::Linger)));
         } else {
-            consider(after(stream.active_at.get(), self.idle, Passed::Kind(TimeoutKind::Idle)));
+            let active_at = core.since_start(stream.active_at.get());
+            consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
         }
         if !stream.queue.borrow().is_empty() {
-            let default =
-                (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
+            let default = (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
-            consider(after(
-                self.write_progress_at,
-                limit,
-                Passed::Kind(TimeoutKind::WriteStall),
-            ));
+            consider(after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall)));
         }
         earliest
     }
@@ -112,7 +108,7 @@ impl Stream {
         self.with_deadlines(|deadlines| match kind {
             TimeoutKind::Idle => {
                 deadlines.idle = after;
-                self.active_at.set(now);
+                self.active_at.set(core.instant(now));
             }
             TimeoutKind::Linger => deadlines.linger = after,
             TimeoutKind::WriteStall => {
@@ -154,7 +150,7 @@ impl Stream {
         }
         let mut place = self.deadlines.borrow_mut();
         let Some(deadlines) = &mut *place else { return };
-        let Some((at, _)) = deadlines.earliest(self) else { return };
+        let Some((at, _)) = deadlines.earliest(core, self) else { return };
         match deadlines.timer {
             Some((_, armed)) if armed <= at => {}
             Some((key, _)) => {
@@ -168,7 +164,14 @@ impl Stream {
         }
     }
 
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.deadlines.borrow().is_some()
+    }
+
     pub(super) fn cancel_deadlines(&self, core: &Core) {
+        if !self.has_deadlines() {
+            return;
+        }
         let deadlines = self.deadlines.borrow_mut().take();
         if let Some((key, _)) = deadlines.and_then(|deadlines| deadlines.timer) {
             core.cancel_timer(key);
@@ -185,7 +188,7 @@ impl Stream {
             let mut place = self.deadlines.borrow_mut();
             let Some(deadlines) = &mut *place else { return };
             deadlines.timer = None;
-            deadlines.earliest(self).filter(|(at, _)| *at <= now).map(|(_, passed)| passed)
+            deadlines.earliest(core, self).filter(|(at, _)| *at <= now).map(|(_, passed)| passed)
         };
         match passed {
             None => {}
@@ -204,7 +207,7 @@ impl Stream {
         // Kept (`Ok`), the deadline begins anew.
         self.with_deadlines(|deadlines| match kind {
             TimeoutKind::WriteStall => deadlines.write_progress_at = now,
-            _ => self.active_at.set(now),
+            _ => self.active_at.set(core.instant(now)),
         });
         self.call(core, "timed_out", |protocol, transport| protocol.timed_out(transport, kind));
         self.settle(core);

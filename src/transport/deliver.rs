@@ -1,5 +1,6 @@
 //! Calling protocols: out of their place, gathering what they write, catching what they throw.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use super::access::Lent;
 use super::stream::{Flags, Readiness, Stream};
 use super::{Transport, TransportId};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::event_loop::{Core, Exception, SlowWatch};
 use crate::protocol::Protocol;
 
@@ -17,52 +18,107 @@ impl Stream {
     ///
     /// `None` when the callback failed (the connection is then lost), and when there is no
     /// protocol to call.
-    #[inline]
+    #[inline(always)]
     pub(super) fn call<R>(
         self: &Rc<Self>,
         core: &Rc<Core>,
         name: &'static str,
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
     ) -> Option<R> {
-        match self.run_callback(core, name, callback)? {
+        match self.run_callback(core, name, callback) {
             Ok(result) => Some(result),
-            Err(error) => {
-                self.callback_failed(core, name, error);
+            Err(Failed::Busy) => None,
+            Err(Failed::With(failure)) => {
+                self.callback_failed(core, name, failure.into_error());
                 None
             }
         }
     }
 
-    /// The call itself; `None` when the protocol is inside another of its callbacks, or gone.
-    #[inline]
+    /// The call itself.
+    #[inline(always)]
     pub(super) fn run_callback<R>(
         self: &Rc<Self>,
         core: &Rc<Core>,
         name: &'static str,
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
-    ) -> Option<std::result::Result<R, Error>> {
-        let mut protocol = self.protocol.take()?;
+    ) -> std::result::Result<R, Failed> {
+        if core.slow_callback.get().is_none() {
+            self.run_unwatched(core, callback)
+        } else {
+            self.run_watched(core, name, callback)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_watched<R>(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        let watch = SlowWatch::start(core);
+        let outcome = self.run_unwatched(core, callback);
+        watch.stop(core, name, Some(TransportId(self.key)));
+        outcome
+    }
+
+    #[inline(always)]
+    fn run_unwatched<R>(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        let Some(mut protocol) = self.protocol.take() else { return Err(Failed::Busy) };
         // Inside another's callback (`Connection::with`) writes are queued: one gathers at a time.
-        let gathers = core.gathering.get().is_none();
+        let gathers = !core.gathering.replace(true);
         if gathers {
-            core.gathering.set(Some(self.key));
+            self.set(Flags::IN_CALLBACK);
         }
         core.counters.count_callback();
-        let watch = SlowWatch::start(core);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             callback(&mut *protocol, &Lent { core, stream: self })
         }));
+        // Told apart before anything else is done, so that little is kept over it.
+        match outcome {
+            Ok(Ok(result)) => {
+                self.end_callback(core, protocol, gathers);
+                Ok(result)
+            }
+            Ok(Err(failure)) => {
+                self.end_failed_callback(core, protocol, gathers);
+                Err(Failed::With(CallbackFailure::Returned(failure)))
+            }
+            Err(panic) => {
+                self.end_failed_callback(core, protocol, gathers);
+                Err(Failed::With(CallbackFailure::Panicked(panic)))
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_failed_callback(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        protocol: Box<dyn Protocol>,
+        gathers: bool,
+    ) {
+        self.end_callback(core, protocol, gathers);
+    }
+
+    #[inline(always)]
+    fn end_callback(self: &Rc<Self>, core: &Rc<Core>, protocol: Box<dyn Protocol>, gathers: bool) {
         if gathers {
             self.flush_gathered(core);
-            core.gathering.set(None);
+            self.clear(Flags::IN_CALLBACK);
+            core.gathering.set(false);
         }
-        self.protocol.set(Some(protocol));
-        watch.stop(core, name, Some(TransportId(self.key)));
-        Some(match outcome {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(failure)) => Err(Error::from(failure)),
-            Err(panic) => Err(Error::from_panic(&*panic)),
-        })
+        let nothing = self.protocol.replace(Some(protocol));
+        debug_assert!(nothing.is_none(), "the protocol's place was taken while it was out");
+        // Known to be nothing: dropping it would only cost a look.
+        std::mem::forget(nothing);
     }
 
     /// An `Err` or a panic: the connection is over, and the application's own are reported.
@@ -83,13 +139,15 @@ impl Stream {
 
     /// The first callback.
     pub(crate) fn begin(self: &Rc<Self>, core: &Rc<Core>) {
-        self.active_at.set(core.tick_time());
+        self.active_at.set(core.tick_instant());
         self.set(Flags::MADE);
         core.counters.connection_opened();
         self.call(core, "connection_made", |protocol, transport| {
             protocol.connection_made(transport)
         });
-        self.settle(core);
+        if self.is_unsettled() || self.has_deadlines() {
+            self.settle(core);
+        }
         if self.has(Flags::READABLE) && self.is_reading() {
             self.enqueue(core);
         }
@@ -113,18 +171,22 @@ impl Stream {
         if self.has(Flags::LOST) {
             return;
         }
-        let former = self.with_extra(|extra| {
-            let former = extra.next.replace(next);
-            // Of several in one callback the last protocol counts, and it gets all that was left.
-            extra.leftover = join(std::mem::take(&mut extra.leftover), leftover);
-            if !extra.leftover.is_empty() {
-                self.set(Flags::LEFTOVER);
-            }
-            former
-        });
+        // Of several in one callback the last protocol counts, and it gets all that was left.
+        let former = self.with_extra(|extra| extra.next.replace(next));
+        self.keep_leftover(leftover);
         drop(former);
         self.set(Flags::SWITCHING);
         self.settle_soon(core);
+    }
+
+    /// Keeps what was received until the protocol, or the next one, reads.
+    pub(super) fn keep_leftover(&self, leftover: Bytes) {
+        if !leftover.is_empty() {
+            self.with_extra(|extra| {
+                extra.leftover = join(std::mem::take(&mut extra.leftover), leftover);
+            });
+            self.set(Flags::LEFTOVER);
+        }
     }
 
     /// Puts the protocol that was set in the former one's place.
@@ -158,21 +220,46 @@ impl Stream {
             let outcome = self.run_callback(core, "connection_lost", |protocol, transport| {
                 protocol.connection_lost(transport, error.as_ref())
             });
-            if let Some(Err(error)) = outcome {
+            if let Err(Failed::With(failure)) = outcome {
+                let error = failure.into_error();
                 let message = "protocol.connection_lost() failed";
                 core.report(&Exception::new(message, Some(&error), Some(TransportId(self.key))));
             }
             core.counters.connection_closed();
         }
-        let socket = self.socket.borrow_mut().take();
-        if let Some(socket) = socket {
-            core.driver.deregister(&socket);
-        }
+        core.driver.deregister(&self.socket);
         core.free_slot(self.key);
-        let (protocol, extra) = (self.protocol.take(), self.extra.take());
-        core.drop_user((protocol, extra), "protocol");
+        // One at a time: a panic while another unwinds would end the process.
+        core.drop_user(self.protocol.take(), "protocol");
+        if let Some(extra) = self.extra.take() {
+            core.drop_user(extra.next, "protocol");
+            core.drop_user(extra.leftover, "buffer");
+        }
+        core.drop_user(error, "user's error");
         if let Some(server) = &self.server {
             server.client_is_gone(core);
+        }
+    }
+}
+
+/// Why a callback gave nothing.
+pub(super) enum Failed {
+    /// The protocol is inside another of its callbacks, or gone.
+    Busy,
+    With(CallbackFailure),
+}
+
+pub(super) enum CallbackFailure {
+    Returned(Failure),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl CallbackFailure {
+    #[cold]
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Returned(failure) => Error::from(failure),
+            Self::Panicked(panic) => Error::caught(panic),
         }
     }
 }
@@ -186,4 +273,3 @@ fn join(first: Bytes, second: Bytes) -> Bytes {
         [first, second].concat().into()
     }
 }
-

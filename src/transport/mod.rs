@@ -3,8 +3,8 @@
 mod access;
 mod close;
 mod connection;
-mod deliver;
 mod deadlines;
+mod deliver;
 mod handle;
 mod info;
 mod key;
@@ -97,8 +97,20 @@ pub trait Transport: sealed::Sealed {
     /// for each other for ever. The hold ends by itself before `resume_writing`.
     fn hold_reading(&self);
 
-    /// Whether bytes are being delivered: not paused, not held, not at the end, not closing.
+    /// Whether more is going to be delivered to this protocol: not paused, not held, not at the
+    /// end, not closing, and no other protocol set.
     fn is_reading(&self) -> bool;
+
+    /// Gives back the last `count` bytes of what the running `data_received` was given.
+    ///
+    /// They are delivered again before anything else, once this connection is reading: after a
+    /// resume, after a hold, to the protocol that [`set_protocol`](Self::set_protocol) asked for,
+    /// or else in the next round. A protocol that takes messages apart looks at
+    /// [`is_reading`](Self::is_reading) after each, and gives back what is left when it says no.
+    ///
+    /// The last call in a callback counts; more than was given means all of it. Outside
+    /// `data_received` it does nothing.
+    fn unread(&self, count: usize);
 
     /// The bytes written but not yet handed to the operating system.
     fn write_buffer_size(&self) -> usize;
@@ -115,11 +127,8 @@ pub trait Transport: sealed::Sealed {
     ///
     /// # Errors
     /// `low` above `high` is refused and changes nothing.
-    fn set_write_buffer_limits(
-        &self,
-        high: Option<usize>,
-        low: Option<usize>,
-    ) -> Result<(), Error>;
+    fn set_write_buffer_limits(&self, high: Option<usize>, low: Option<usize>)
+    -> Result<(), Error>;
 
     /// The most bytes that may wait to be sent before the connection is aborted; `None`: no cap.
     ///

@@ -3,6 +3,8 @@
 use std::io;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::stream::{Flags, Stream};
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
@@ -16,35 +18,68 @@ const READS_PER_TURN: u32 = 4;
 const NOT_READING: Flags =
     Flags::PAUSED.and(Flags::HELD).and(Flags::EOF).and(Flags::CLOSING).and(Flags::LOST);
 
+/// Reading into the loop's buffer goes on while of these just `READABLE` is set.
+const MAY_READ: Flags = NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
+
+/// With any of these set there is more to see to than input.
+const NOT_JUST_READING: Flags = NOT_READING
+    .and(HANGING_UP)
+    .and(Flags::UNSETTLED)
+    .and(Flags::SWITCHING)
+    .and(Flags::HAS_QUEUE)
+    .and(Flags::BUFFERED)
+    .and(Flags::LEFTOVER);
+
+/// With any of these set there is something to do before a connection closes.
+const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
+
 /// With any of these said, only an error or the end shows that all input was read.
 const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
 
-/// What one system call brought.
-enum Read {
-    Data,
-    Eof,
-    WouldBlock,
-    Failed(io::Error),
-}
-
 impl Stream {
-    /// Does what the stream is ready for; writes before reads, so that output drains before more
-    /// input produces more of it.
-    pub(crate) fn dispatch(self: &Rc<Self>, core: &Rc<Core>) {
+    /// Does what the stream is ready for.
+    #[inline(never)]
+    pub(crate) fn dispatch(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        self.dispatch_inline(core, buffer);
+    }
+
+    /// As [`dispatch`](Self::dispatch), for the one place where it pays to spare the call.
+    #[inline(always)]
+    pub(crate) fn dispatch_inline(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         self.clear(Flags::QUEUED);
+        if self.flags.get().any(NOT_JUST_READING) {
+            self.dispatch_all(core, buffer);
+        } else {
+            self.read(core, buffer);
+        }
+    }
+
+    /// Writes before reads, so that output drains before more input produces more of it.
+    #[cold]
+    #[inline(never)]
+    fn dispatch_all(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         if self.has(Flags::LOST) {
             return;
         }
-        if self.is_unsettled() || (self.has(Flags::WRITABLE) && !self.queue.borrow().is_empty()) {
+        if self.is_unsettled() || (self.has(Flags::WRITABLE) && self.has(Flags::HAS_QUEUE)) {
             self.settle(core);
         }
         if self.is_reading() {
             if self.has(HANGING_UP) {
                 self.set(Flags::READABLE);
             }
-            self.read(core);
+            if self.has(Flags::LEFTOVER) {
+                self.deliver_leftover(core);
+            }
+            if self.has(Flags::BUFFERED) {
+                self.read_buffered(core);
+            } else {
+                self.read(core, buffer);
+            }
+        } else if self.has(Flags::WRITE_FAILED) {
+            self.end_of_input(core, None);
         } else if self.has(Flags::DISCARDING) {
-            self.discard_input(core);
+            self.discard_input(core, buffer);
         } else if self.has(Flags::ERROR) {
             self.note_error(core);
         }
@@ -53,6 +88,14 @@ impl Stream {
     #[inline]
     pub(super) fn is_reading(&self) -> bool {
         !self.has(NOT_READING)
+    }
+
+    pub(super) fn pause_reading(self: &Rc<Self>, core: &Core) {
+        self.set(Flags::PAUSED);
+        if self.has(Flags::WRITE_FAILED) {
+            // The rest of the input was to come before the error, which is not kept waiting.
+            self.enqueue(core);
+        }
     }
 
     pub(super) fn resume_reading(self: &Rc<Self>, core: &Core) {
@@ -70,61 +113,59 @@ impl Stream {
         }
     }
 
-    #[inline]
-    fn read(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.has(Flags::LEFTOVER) {
-            self.deliver_leftover(core);
-            if !self.is_reading() {
-                return;
-            }
+    #[inline(always)]
+    fn read(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        if !self.flags.get().just(Flags::READABLE, MAY_READ) {
+            return self.enqueue_if_readable(core);
         }
-        let mut turns = 0;
-        while self.has(Flags::READABLE) && self.is_reading() {
-            if turns == READS_PER_TURN || self.has(Flags::LEFTOVER) {
-                return self.enqueue(core);
-            }
-            turns += 1;
-            let read = if self.has(Flags::BUFFERED) {
-                self.read_into_protocol(core)
-            } else {
-                self.read_into_loop(core)
-            };
-            match read {
-                Some(Read::Data) | None => {}
-                Some(Read::WouldBlock) => {
-                    self.clear(Flags::READABLE);
-                    if self.has(Flags::ERROR.and(Flags::WRITE_FAILED)) {
-                        self.end_of_input(core, None);
+        for _ in 0..READS_PER_TURN {
+            match self.socket.read(buffer) {
+                Ok(count) if count > 0 => {
+                    self.note_received(core, count, buffer.len());
+                    let data = &buffer[..count];
+                    let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+                        protocol.data_received(transport, data)
+                    };
+                    let copy =
+                        |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
+                    self.call_in_read(core, "data_received", callback, copy);
+                    let flags = self.flags.get();
+                    if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
+                        return;
+                    }
+                    if !flags.just(Flags::READABLE, MAY_READ) {
+                        break;
                     }
                 }
-                Some(Read::Eof) => self.eof(core),
-                Some(Read::Failed(error)) => self.end_of_input(core, Some(error)),
+                result => return self.nothing_read(core, result),
             }
         }
+        self.enqueue_if_readable(core);
     }
 
-    /// Reads into the loop's buffer and lends it to the protocol.
-    #[inline]
-    fn read_into_loop(self: &Rc<Self>, core: &Rc<Core>) -> Option<Read> {
-        let mut buffer = core.take_read_buffer();
-        let result = self.with_socket(|socket| socket.read(&mut buffer));
-        let read = self.note_read(core, result, buffer.len());
-        let read = match read {
-            Ok(count) => {
-                self.call_in_read(core, "data_received", |protocol, transport| {
-                    protocol.data_received(transport, &buffer[..count])
-                });
-                Read::Data
+    fn read_buffered(self: &Rc<Self>, core: &Rc<Core>) {
+        for _ in 0..READS_PER_TURN {
+            if !self.has(Flags::BUFFERED)
+                || !self.flags.get().just(Flags::READABLE, NOT_READING.and(Flags::READABLE))
+            {
+                break;
             }
-            Err(read) => read,
-        };
-        core.give_read_buffer_back(buffer);
-        Some(read)
+            self.read_into_protocol(core);
+        }
+        self.enqueue_if_readable(core);
+    }
+
+    /// There may be more to deliver: the poll does not tell again.
+    #[inline(never)]
+    fn enqueue_if_readable(self: &Rc<Self>, core: &Core) {
+        if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && self.is_reading() {
+            self.enqueue(core);
+        }
     }
 
     /// Reads into the memory of a `BufferedProtocol`.
-    fn read_into_protocol(self: &Rc<Self>, core: &Rc<Core>) -> Option<Read> {
-        self.call_in_read(core, "buffer_updated", |protocol, transport| {
+    fn read_into_protocol(self: &Rc<Self>, core: &Rc<Core>) {
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             let Some(protocol) = protocol.as_buffered() else {
                 return Err(Error::invalid("the protocol is no longer a buffered one").into());
             };
@@ -132,61 +173,92 @@ impl Stream {
             if buffer.is_empty() {
                 return Err(empty_buffer().into());
             }
-            let result = self.with_socket(|socket| socket.read(buffer));
-            match self.note_read(core, result, buffer.len()) {
-                Ok(count) => protocol.buffer_updated(transport, count).map(|()| Read::Data),
-                Err(read) => Ok(read),
-            }
-        })
-    }
-
-    /// Notes what a read tells about the socket; the count when it brought anything.
-    #[inline]
-    fn note_read(
-        &self,
-        core: &Core,
-        result: io::Result<usize>,
-        room: usize,
-    ) -> std::result::Result<usize, Read> {
-        match result {
-            Ok(0) => Err(Read::Eof),
-            Ok(count) => {
-                if count < room && !self.has(HANGING_UP) {
-                    self.clear(Flags::READABLE);
+            let room = buffer.len();
+            match self.socket.read(buffer) {
+                Ok(count) if count > 0 => {
+                    self.note_received(core, count, room);
+                    protocol.buffer_updated(transport, count).map(|()| None)
                 }
-                core.counters.add_received(count);
-                self.active_at.set(core.tick_time());
-                Ok(count)
+                result => Ok(Some(result)),
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Read::WouldBlock),
-            Err(error) => Err(Read::Failed(error)),
+        };
+        // What is in the protocol's own memory cannot be given back.
+        let result = self.call_in_read(core, "buffer_updated", callback, |_| Bytes::new());
+        if let Some(Some(result)) = result {
+            self.nothing_read(core, result);
         }
     }
 
-    /// Calls one of the callbacks that deliver input, and settles what it left.
     #[inline]
+    fn note_received(&self, core: &Core, count: usize, room: usize) {
+        if count < room && !self.has(HANGING_UP) {
+            self.clear(Flags::READABLE);
+        }
+        core.counters.add_received(count);
+        self.active_at.set(core.tick_instant());
+    }
+
+    /// A read brought the end, an error, or nothing yet.
+    #[cold]
+    fn nothing_read(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
+        match result {
+            Ok(_) => self.eof(core),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::READABLE);
+                if self.has(Flags::ERROR.and(Flags::WRITE_FAILED)) {
+                    self.end_of_input(core, None);
+                }
+            }
+            Err(error) => self.end_of_input(core, Some(error)),
+        }
+    }
+
+    /// Calls one of the callbacks that deliver input, keeps the `tail` that it gives back, and settles
+    /// what it left.
+    #[inline(always)]
     fn call_in_read<R>(
         self: &Rc<Self>,
         core: &Rc<Core>,
         name: &'static str,
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
+        tail: impl FnOnce(usize) -> Bytes,
     ) -> Option<R> {
-        self.set(Flags::IN_READ);
         let result = self.call(core, name, callback);
         if self.is_unsettled() {
-            self.settle(core);
+            if self.has(Flags::UNREAD) {
+                // Given back: to be delivered in the next round, if the protocol reads then.
+                self.keep_leftover(tail(core.unread.get()));
+                self.enqueue(core);
+            }
+            self.settle_after_read(core);
         }
-        self.clear(Flags::IN_READ);
         result
+    }
+
+    #[cold]
+    fn settle_after_read(self: &Rc<Self>, core: &Rc<Core>) {
+        self.set(Flags::IN_READ);
+        self.settle(core);
+        self.clear(Flags::IN_READ);
     }
 
     /// What a former protocol left comes before what the socket has.
     fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
-        self.call_in_read(core, "data_received", |protocol, transport| {
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             protocol.data_received(transport, &leftover)
-        });
+        };
+        let slice = |rest: usize| leftover.slice(leftover.len() - rest.min(leftover.len())..);
+        self.call_in_read(core, "data_received", callback, slice);
+    }
+
+    /// Notes what the running `data_received` gives back.
+    pub(super) fn unread(&self, core: &Core, count: usize) {
+        if self.has(Flags::IN_CALLBACK) && count > 0 {
+            self.set(Flags::UNREAD);
+            core.unread.set(count);
+        }
     }
 
     /// The peer has ended its side: told once.
@@ -196,17 +268,20 @@ impl Stream {
         }
         self.set(Flags::EOF);
         self.clear(Flags::READABLE);
-        let answer = self.call(core, "eof_received", |protocol, transport| {
-            protocol.eof_received(transport)
-        });
+        let answer =
+            self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
         if answer == Some(Eof::Close) {
-            self.close(core);
+            self.set(Flags::CLOSING);
+            if !self.has(HOLDS_UP_CLOSE) {
+                return self.lose(core, None);
+            }
+            self.note_closing(core);
         }
         self.settle(core);
     }
 
     /// All input is delivered, and the connection is broken.
-    fn end_of_input(self: &Rc<Self>, core: &Rc<Core>, error: Option<io::Error>) {
+    pub(super) fn end_of_input(self: &Rc<Self>, core: &Rc<Core>, error: Option<io::Error>) {
         let kept = self.with_existing_extra(|extra| extra.error.take());
         let error = kept.or(error.map(Error::from)).or_else(|| self.take_error());
         match error {
@@ -224,6 +299,6 @@ impl Stream {
     }
 
     fn take_error(&self) -> Option<Error> {
-        self.socket.borrow().as_ref()?.take_error().map(Error::from)
+        self.socket.take_error().map(Error::from)
     }
 }

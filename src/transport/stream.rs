@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -20,16 +21,18 @@ use crate::protocol::Protocol;
 pub(crate) struct Stream {
     pub(crate) key: Key,
     pub(crate) flags: Cell<Flags>,
-    /// `None` once the connection is closed.
-    pub(super) socket: RefCell<Option<Socket>>,
+    /// Closed with the stream, which nothing keeps for longer than a round after its end.
+    pub(super) socket: Socket,
     /// `None` while one of its callbacks runs, and after the last.
     pub(super) protocol: Cell<Option<Box<dyn Protocol>>>,
     pub(super) queue: RefCell<WriteQueue>,
     pub(super) high_water: Cell<usize>,
     pub(super) low_water: Cell<usize>,
+    /// What one callback can write before it goes out.
+    pub(super) gather_limit: Cell<usize>,
     pub(super) write_cap: Cell<usize>,
-    /// When bytes last went in or out, in nanoseconds of the loop's time.
-    pub(super) active_at: Cell<u64>,
+    /// When bytes last went in or out.
+    pub(super) active_at: Cell<Instant>,
     pub(super) deadlines: RefCell<Option<Box<Deadlines>>>,
     /// What is rarely there at all.
     pub(super) extra: Cell<Option<Box<Extra>>>,
@@ -43,7 +46,7 @@ pub(crate) struct Stream {
 pub(super) struct Extra {
     /// The protocol that is to take over when the running callback has returned.
     pub(super) next: Option<Box<dyn Protocol>>,
-    /// Received by a former protocol, not yet delivered to this one.
+    /// Received, but left over by a former protocol or given back: to be delivered first.
     pub(super) leftover: Bytes,
     /// What `connection_lost` is to be told.
     pub(super) error: Option<Error>,
@@ -82,8 +85,6 @@ impl Readiness {
 pub(crate) struct Flags(u32);
 
 impl Flags {
-    pub(super) const NONE: Self = Self(0);
-
     // What the operating system said. Edge-triggered: it says it once.
     pub(super) const READABLE: Self = Self(1);
     pub(super) const WRITABLE: Self = Self(1 << 1);
@@ -102,7 +103,7 @@ impl Flags {
 
     /// The protocol was told to pause writing.
     pub(super) const WRITING_PAUSED: Self = Self(1 << 10);
-    /// One of the callbacks that deliver input runs.
+    /// A callback that delivers input has just returned.
     pub(super) const IN_READ: Self = Self(1 << 11);
     /// The buffer passed its high-water mark in a callback that delivers input.
     pub(super) const OVERFLOWED_IN_READ: Self = Self(1 << 12);
@@ -119,12 +120,25 @@ impl Flags {
     pub(super) const BUFFERED: Self = Self(1 << 19);
     /// There is a next protocol.
     pub(super) const SWITCHING: Self = Self(1 << 20);
-    /// There are bytes that a former protocol left.
+    /// There are bytes that were left over.
     pub(super) const LEFTOVER: Self = Self(1 << 21);
     /// The marks, or the end of something, have to be looked at again.
     pub(super) const UNSETTLED: Self = Self(1 << 22);
     /// A write failed: the rest of the input is delivered, then the connection is over.
     pub(super) const WRITE_FAILED: Self = Self(1 << 23);
+
+    /// One of its callbacks runs, and is the one whose writes are gathered.
+    pub(super) const IN_CALLBACK: Self = Self(1 << 24);
+    /// The running `data_received` gives some of its input back.
+    pub(super) const UNREAD: Self = Self(1 << 26);
+    /// Something waits to be sent.
+    pub(super) const HAS_QUEUE: Self = Self(1 << 25);
+
+    /// Whether of all `mask` just `wanted` is set.
+    #[inline]
+    pub(super) const fn just(self, wanted: Self, mask: Self) -> bool {
+        self.0 & mask.0 == wanted.0
+    }
 
     #[inline]
     pub(super) const fn and(self, other: Self) -> Self {
@@ -138,6 +152,7 @@ impl Flags {
 }
 
 impl Stream {
+    #[inline]
     pub(crate) fn new(
         key: Key,
         socket: Socket,
@@ -145,25 +160,28 @@ impl Stream {
         options: &StreamOptions,
         server: Option<Rc<ServerCore>>,
         peer: Option<Address>,
+        now: Instant,
     ) -> Rc<Self> {
-        let mut stream = Self {
+        let mut protocol = protocol;
+        let buffered =
+            if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
+        Rc::new(Self {
             key,
-            flags: Cell::new(Flags::WRITABLE),
-            socket: RefCell::new(Some(socket)),
-            protocol: Cell::new(None),
+            flags: Cell::new(Flags::WRITABLE.and(buffered)),
+            socket,
+            protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),
             high_water: Cell::new(options.high_water),
             low_water: Cell::new(options.low_water),
+            gather_limit: Cell::new(options.high_water.min(super::options::HIGH_WATER)),
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
-            active_at: Cell::new(0),
+            active_at: Cell::new(now),
             deadlines: RefCell::new(Deadlines::from_options(options)),
             extra: Cell::new(None),
             server,
             peer,
             info: OnceCell::new(),
-        };
-        stream.protocol = Cell::new(Some(stream.note_kind(protocol)));
-        Rc::new(stream)
+        })
     }
 
     /// Notes whether the protocol receives into memory of its own.
@@ -242,14 +260,11 @@ impl Stream {
     /// The info, made when it is first asked for: it takes system calls.
     pub(crate) fn info(&self) -> Rc<Info> {
         Rc::clone(self.info.get_or_init(|| {
-            let socket = self.socket.borrow();
+            let socket = &self.socket;
             Rc::new(Info {
-                local_address: socket.as_ref().and_then(Socket::local_address),
-                peer_address: self
-                    .peer
-                    .clone()
-                    .or_else(|| socket.as_ref().and_then(Socket::peer_address)),
-                peer_credentials: socket.as_ref().and_then(Socket::peer_credentials),
+                local_address: socket.local_address(),
+                peer_address: self.peer.clone().or_else(|| socket.peer_address()),
+                peer_credentials: socket.peer_credentials(),
             })
         }))
     }

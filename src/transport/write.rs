@@ -7,12 +7,18 @@ use bytes::Bytes;
 
 use super::stream::{Flags, Stream};
 use super::{WriteStatus, options};
-use crate::driver::Socket;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 
 /// Writes from here on go straight to the socket: the system call is cheaper than the copy.
 const DIRECT_FROM: usize = 16 * 1024;
+
+/// With any of these set nothing is taken any more.
+const CLOSED: Flags =
+    Flags::CLOSING.and(Flags::EOF_WANTED).and(Flags::LOST).and(Flags::WRITE_FAILED);
+
+/// With any of these set a write of the running callback is not gathered.
+const NOT_GATHERED: Flags = CLOSED.and(Flags::HAS_QUEUE);
 
 /// How many chunks one system call can take.
 const SLICES: usize = 64;
@@ -20,20 +26,14 @@ const SLICES: usize = 64;
 impl Stream {
     #[inline]
     pub(super) fn write(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) -> WriteStatus {
-        if self.write_is_closed() {
-            return WriteStatus::Closed;
-        }
-        if core.gathering.get() == Some(self.key) && self.queue.borrow().is_empty() {
+        if self.flags.get().just(Flags::IN_CALLBACK, NOT_GATHERED.and(Flags::IN_CALLBACK)) {
             return self.gather(core, data, None);
         }
         self.enqueue_write(core, data, None)
     }
 
     pub(super) fn write_bytes(self: &Rc<Self>, core: &Rc<Core>, data: &Bytes) -> WriteStatus {
-        if self.write_is_closed() {
-            return WriteStatus::Closed;
-        }
-        if core.gathering.get() == Some(self.key) && self.queue.borrow().is_empty() {
+        if self.flags.get().just(Flags::IN_CALLBACK, NOT_GATHERED.and(Flags::IN_CALLBACK)) {
             return self.gather(core, data, Some(data));
         }
         self.enqueue_write(core, data, Some(data))
@@ -63,8 +63,7 @@ impl Stream {
     }
 
     pub(super) fn write_buffer_size(&self, core: &Core) -> usize {
-        let gathered =
-            if core.gathering.get() == Some(self.key) { core.gather.borrow().len() } else { 0 };
+        let gathered = if self.has(Flags::IN_CALLBACK) { core.gather.borrow().len() } else { 0 };
         self.queue.borrow().len() + gathered
     }
 
@@ -85,14 +84,19 @@ impl Stream {
             }
             (Some(low), Some(high)) => (low, high),
         };
-        self.low_water.set(low);
-        self.high_water.set(high);
+        self.set_marks(high, low);
         self.settle_soon(core);
         Ok(())
     }
 
+    pub(super) fn set_marks(&self, high: usize, low: usize) {
+        self.low_water.set(low);
+        self.high_water.set(high);
+        self.gather_limit.set(high.min(options::HIGH_WATER));
+    }
+
     fn write_is_closed(&self) -> bool {
-        self.has(Flags::CLOSING.and(Flags::EOF_WANTED).and(Flags::LOST).and(Flags::WRITE_FAILED))
+        self.has(CLOSED)
     }
 
     fn write_status(&self) -> WriteStatus {
@@ -114,63 +118,95 @@ impl Stream {
         shared: Option<&Bytes>,
     ) -> WriteStatus {
         let mut gather = core.gather.borrow_mut();
-        if data.len() < DIRECT_FROM
-            && gather.len() + data.len() <= self.high_water.get().min(options::HIGH_WATER)
-        {
+        if data.len() < DIRECT_FROM && gather.len() + data.len() <= self.gather_limit.get() {
             gather.extend_from_slice(data);
             return WriteStatus::Accepted;
         }
-        let gathered = std::mem::take(&mut *gather);
         drop(gather);
-        self.send(core, &gathered, data, shared);
+        self.gather_no_more(core, data, shared)
+    }
+
+    /// Too much to gather: what is gathered and `data` go out now.
+    #[cold]
+    #[inline(never)]
+    fn gather_no_more(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        data: &[u8],
+        shared: Option<&Bytes>,
+    ) -> WriteStatus {
+        let gathered = core.gather.take();
+        let result = if self.has(Flags::WRITABLE) {
+            match (&*gathered, data) {
+                (only, []) | ([], only) => self.socket.write(only),
+                (first, second) => {
+                    self.socket.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+                }
+            }
+        } else {
+            Ok(0)
+        };
+        self.sent_in_part(core, result, &gathered, data, shared);
         restore(core, gathered);
         self.write_status()
     }
 
     /// Sends what the callback that has just returned wrote to its own connection.
-    #[inline]
+    #[inline(always)]
     pub(super) fn flush_gathered(self: &Rc<Self>, core: &Rc<Core>) {
         let mut gather = core.gather.borrow_mut();
         if gather.is_empty() {
             return;
         }
-        let gathered = std::mem::take(&mut *gather);
+        let result = if self.flags.get().just(Flags::WRITABLE, Flags::WRITABLE.and(Flags::LOST)) {
+            self.socket.write(&gather)
+        } else {
+            Ok(0)
+        };
+        if let Ok(sent) = result
+            && sent == gather.len()
+        {
+            gather.clear();
+            return self.note_sent(core, sent);
+        }
         drop(gather);
+        self.flushed_in_part(core, result);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn flushed_in_part(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
+        let gathered = core.gather.take();
         if !self.has(Flags::LOST) {
-            self.send(core, &gathered, &[], None);
+            self.sent_in_part(core, result, &gathered, &[], None);
         }
         restore(core, gathered);
     }
 
-    /// Sends `first` and `second`, with nothing queued before them, and queues what is not taken.
-    fn send(
+    #[inline]
+    fn note_sent(&self, core: &Core, sent: usize) {
+        core.counters.add_sent(sent);
+        self.active_at.set(core.tick_instant());
+    }
+
+    /// Queues what `result` says was not taken.
+    fn sent_in_part(
         self: &Rc<Self>,
         core: &Rc<Core>,
+        result: io::Result<usize>,
         first: &[u8],
         second: &[u8],
         shared: Option<&Bytes>,
     ) {
-        let total = first.len() + second.len();
-        let sent = if self.has(Flags::WRITABLE) {
-            let result = self.with_socket(|socket| match (first, second) {
-                (only, []) | ([], only) => socket.write(only),
-                (first, second) => {
-                    socket.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
-                }
-            });
-            match result {
-                Ok(sent) => sent,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(error) => return self.write_failed(core, error),
-            }
-        } else {
-            0
+        let sent = match result {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return self.write_failed(core, error),
         };
         if sent > 0 {
-            core.counters.add_sent(sent);
-            self.active_at.set(core.tick_time());
+            self.note_sent(core, sent);
         }
-        if sent == total {
+        if sent == first.len() + second.len() {
             return;
         }
         self.clear(Flags::WRITABLE);
@@ -183,7 +219,7 @@ impl Stream {
         }
         drop(queue);
         self.note_write_progress(core);
-        self.set(Flags::UNSETTLED);
+        self.set(Flags::UNSETTLED.and(Flags::HAS_QUEUE));
     }
 
     fn enqueue_write(
@@ -192,6 +228,9 @@ impl Stream {
         data: &[u8],
         shared: Option<&Bytes>,
     ) -> WriteStatus {
+        if self.write_is_closed() {
+            return WriteStatus::Closed;
+        }
         if data.is_empty() {
             return self.write_status();
         }
@@ -210,6 +249,7 @@ impl Stream {
         }
         let above = queue.len() > self.high_water.get();
         drop(queue);
+        self.set(Flags::HAS_QUEUE);
         if was_empty {
             self.note_write_progress(core);
         }
@@ -225,25 +265,24 @@ impl Stream {
         while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
             let queue = self.queue.borrow();
             if queue.is_empty() {
-                return;
+                return self.clear(Flags::HAS_QUEUE);
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = queue.fill(&mut slices);
             let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-            let result = self.with_socket(|socket| match &slices[..count] {
-                [only] => socket.write(only),
-                several => socket.write_vectored(several),
-            });
+            let result = match &slices[..count] {
+                [only] => self.socket.write(only),
+                several => self.socket.write_vectored(several),
+            };
             drop(queue);
             match result {
                 Ok(sent) => {
-                    self.queue.borrow_mut().advance(sent, &mut core.spent.borrow_mut());
+                    core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
                     if sent < offered {
                         self.clear(Flags::WRITABLE);
                     }
                     if sent > 0 {
-                        core.counters.add_sent(sent);
-                        self.active_at.set(core.tick_time());
+                        self.note_sent(core, sent);
                         self.note_write_progress(core);
                     }
                 }
@@ -269,18 +308,22 @@ impl Stream {
 
     /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
     pub(super) fn discard_queue(&self, core: &Core) {
+        if !self.has(Flags::HAS_QUEUE) {
+            return;
+        }
         let mut queue = self.queue.borrow_mut();
         let len = queue.len();
-        queue.advance(len, &mut core.spent.borrow_mut());
+        core.with_spent(|spent| queue.advance(len, spent));
+        self.clear(Flags::HAS_QUEUE);
     }
 
     /// Has [`settle`](Self::settle) called: after the running callback if it is this stream's own,
     /// else at the end of the round.
     pub(super) fn settle_soon(self: &Rc<Self>, core: &Core) {
         self.set(Flags::UNSETTLED);
-        if core.gathering.get() != Some(self.key) && !self.has(Flags::DIRTY) {
+        if !self.has(Flags::IN_CALLBACK.and(Flags::DIRTY)) {
             self.set(Flags::DIRTY);
-            core.dirty.borrow_mut().push(Rc::clone(self));
+            core.push_dirty(Rc::clone(self));
         }
     }
 
@@ -301,7 +344,7 @@ impl Stream {
     /// Whether [`settle`](Self::settle) would do anything.
     #[inline]
     pub(super) fn is_unsettled(&self) -> bool {
-        self.has(Flags::UNSETTLED.and(Flags::SWITCHING))
+        self.has(Flags::UNSETTLED.and(Flags::SWITCHING).and(Flags::UNREAD))
     }
 
     /// Brings the stream up to date after a callback or an event: a protocol that was set is
@@ -313,11 +356,13 @@ impl Stream {
         if self.has(Flags::LOST) {
             return;
         }
-        self.clear(Flags::UNSETTLED);
+        self.clear(Flags::UNSETTLED.and(Flags::UNREAD));
         if self.has(Flags::SWITCHING) {
             self.switch_protocol(core);
         }
-        self.flush(core);
+        if self.has(Flags::HAS_QUEUE) {
+            self.flush(core);
+        }
         self.judge_marks(core);
         if self.has(Flags::LOST) {
             return;
@@ -351,9 +396,7 @@ impl Stream {
                 });
             }
         } else if len <= self.low_water.get() {
-            self.clear(
-                Flags::WRITING_PAUSED.and(Flags::HELD).and(Flags::OVERFLOWED_IN_READ),
-            );
+            self.clear(Flags::WRITING_PAUSED.and(Flags::HELD).and(Flags::OVERFLOWED_IN_READ));
             self.call(core, "resume_writing", |protocol, transport| {
                 protocol.resume_writing(transport)
             });
@@ -362,20 +405,9 @@ impl Stream {
             }
         }
     }
-
-    pub(super) fn with_socket<R>(
-        &self,
-        act: impl FnOnce(&Socket) -> io::Result<R>,
-    ) -> io::Result<R> {
-        match &*self.socket.borrow() {
-            Some(socket) => act(socket),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
 }
 
 /// Gives the gathering buffer back, so that gathering allocates once in a loop's life.
-#[inline]
 fn restore(core: &Core, mut gathered: Vec<u8>) {
     gathered.clear();
     *core.gather.borrow_mut() = gathered;

@@ -1,7 +1,7 @@
 //! A network in memory: addresses that are listened on and connected to.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,6 +23,9 @@ pub(crate) struct Network(Rc<State>);
 struct State {
     listeners: RefCell<BTreeMap<Place, Weak<Shared>>>,
     hosts: RefCell<BTreeMap<String, Vec<IpAddr>>>,
+    black_holes: RefCell<BTreeSet<SocketAddr>>,
+    /// The far ends of connects that get no answer.
+    unanswered: RefCell<Vec<MemorySocket>>,
     next_port: Cell<u16>,
     capacity: Cell<usize>,
 }
@@ -32,6 +35,8 @@ impl Default for State {
         Self {
             listeners: RefCell::default(),
             hosts: RefCell::default(),
+            black_holes: RefCell::default(),
+            unanswered: RefCell::default(),
             next_port: Cell::new(FIRST_PORT),
             capacity: Cell::new(DEFAULT_CAPACITY),
         }
@@ -66,6 +71,11 @@ impl Network {
     /// Has `host` resolve to `addresses`.
     pub(crate) fn add_host(&self, host: &str, addresses: Vec<IpAddr>) {
         self.0.hosts.borrow_mut().insert(host.to_owned(), addresses);
+    }
+
+    /// Has connects to `address` get no answer.
+    pub(crate) fn add_black_hole(&self, address: SocketAddr) {
+        self.0.black_holes.borrow_mut().insert(address);
     }
 
     /// `localhost` and the hosts that were added.
@@ -127,6 +137,10 @@ impl Network {
                 self.free_port(ip, |port| SocketAddr::new(ip, port))
             }
         };
+        let addresses = [Some(Address::Ip(local)), Some(Address::Ip(remote))];
+        if self.0.black_holes.borrow().contains(&remote) {
+            return Ok(self.connect_to_nobody(addresses));
+        }
         let any = SocketAddr::new(
             if remote.is_ipv6() {
                 IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
@@ -135,9 +149,7 @@ impl Network {
             },
             remote.port(),
         );
-        let listener =
-            self.listener(&Place::Ip(remote)).or_else(|| self.listener(&Place::Ip(any)));
-        let addresses = [Some(Address::Ip(local)), Some(Address::Ip(remote))];
+        let listener = self.listener(&Place::Ip(remote)).or_else(|| self.listener(&Place::Ip(any)));
         Ok(self.connect_to(listener, addresses))
     }
 
@@ -164,6 +176,15 @@ impl Network {
             }
             _ => far.refused(),
         }
+        near
+    }
+
+    /// Begins to connect, and hears nothing: no answer, no refusal.
+    fn connect_to_nobody(&self, addresses: [Option<Address>; 2]) -> MemorySocket {
+        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses);
+        let mut unanswered = self.0.unanswered.borrow_mut();
+        unanswered.retain(|far| !far.is_deserted());
+        unanswered.push(far);
         near
     }
 

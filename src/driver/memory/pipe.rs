@@ -72,10 +72,7 @@ pub(crate) fn pair(
 
 impl MemorySocket {
     /// A socket that is connecting: nobody is at the other end, which is handed out beside it.
-    pub(super) fn connecting(
-        capacity: usize,
-        addresses: [Option<Address>; 2],
-    ) -> (Self, Self) {
+    pub(super) fn connecting(capacity: usize, addresses: [Option<Address>; 2]) -> (Self, Self) {
         let (near, far) = pair(capacity, addresses);
         near.end().connecting.set(true);
         (near, far)
@@ -165,6 +162,11 @@ impl MemorySocket {
     /// Ends the connection as a reset does: the other side fails once it has read its input.
     pub(crate) fn reset(&self) {
         self.other().fail(io::ErrorKind::ConnectionReset);
+    }
+
+    /// Whether the other end was closed.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.other().closed.get()
     }
 
     pub(crate) fn take_error(&self) -> Option<io::Error> {

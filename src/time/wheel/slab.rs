@@ -98,7 +98,7 @@ impl<T> Slab<T> {
         (node.generation == Some(key.generation)).then_some(node)
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(super) fn contains(&self, key: TimerKey) -> bool {
         self.nodes
             .get(key.index as usize)

@@ -1,0 +1,194 @@
+//! What is done to each contender, and how long it takes.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use super::queue::TimerQueue;
+
+/// The deadlines are anywhere within this.
+const HOUR: u64 = 3_600_000_000_000;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// Into a new queue, which grows.
+    Create,
+    /// In the order of creation.
+    Cancel,
+    /// Into the memory of cancelled ones.
+    CreateAgain,
+    CancelInRandomOrder,
+    Reset,
+}
+
+impl Operation {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Create, Self::Cancel, Self::CreateAgain, Self::CancelInRandomOrder, Self::Reset];
+}
+
+/// Nanoseconds per operation, in the order of `Operation::ALL`.
+pub(super) type Times = [f64; Operation::ALL.len()];
+
+/// One contender's deadlines and keys, kept from round to round so that only its own memory is new.
+pub(super) struct Workload<Q: TimerQueue> {
+    delays: Vec<Q::Delay>,
+    keys: Vec<Q::Key>,
+    live: usize,
+    random: Random,
+}
+
+impl<Q: TimerQueue> Workload<Q> {
+    /// Every operation is done to as many as `timers`; of those that are reset, `live` are pending.
+    pub(super) fn new(timers: usize, live: usize) -> Self {
+        let mut random = Random(1);
+        let delays = (0..timers).map(|_| Q::delay(random.below(HOUR))).collect();
+        Self { delays, keys: Vec::with_capacity(timers), live, random }
+    }
+
+    pub(super) fn round(&mut self) -> Times {
+        let mut queue = Q::new();
+        let create = self.create(&mut queue);
+        let cancel = self.cancel(&mut queue);
+        let create_again = self.create(&mut queue);
+        self.random.shuffle(&mut self.keys);
+        let cancel_in_random_order = self.cancel(&mut queue);
+        drop(queue);
+        let mut queue = Q::new();
+        let reset = self.reset(&mut queue);
+        assert_eq!(queue.fire_due(), self.keys.len(), "what is overdue fires, and nothing else");
+        self.keys.clear();
+        [create, cancel, create_again, cancel_in_random_order, reset]
+    }
+
+    fn create(&mut self, queue: &mut Q) -> f64 {
+        let start = Instant::now();
+        for &delay in &self.delays {
+            self.keys.push(queue.create(delay));
+        }
+        per_operation(start, self.delays.len())
+    }
+
+    fn cancel(&mut self, queue: &mut Q) -> f64 {
+        let start = Instant::now();
+        for key in self.keys.drain(..) {
+            queue.cancel(key);
+        }
+        per_operation(start, self.delays.len())
+    }
+
+    /// Leaves the live timers overdue.
+    fn reset(&mut self, queue: &mut Q) -> f64 {
+        for &delay in self.delays.iter().take(self.live) {
+            self.keys.push(queue.create(delay));
+        }
+        let start = Instant::now();
+        for delays in self.delays.chunks(self.live) {
+            for (key, &delay) in self.keys.iter_mut().zip(delays) {
+                queue.reset(key, delay);
+            }
+        }
+        let reset = per_operation(start, self.delays.len());
+        for key in &mut self.keys {
+            queue.reset(key, Q::delay(0));
+        }
+        reset
+    }
+}
+
+/// What a timer costs that is no timer: its closure on the heap, made and dropped in the same order
+/// as the timers, and asking for the time.
+pub(super) struct Parts {
+    started: Instant,
+    closures: Vec<Box<dyn FnOnce()>>,
+    random: Random,
+}
+
+impl Parts {
+    pub(super) fn new(timers: usize) -> Self {
+        Self { started: Instant::now(), closures: Vec::with_capacity(timers), random: Random(1) }
+    }
+
+    /// Nanoseconds of the parts that are in each operation, in the order of `Operation::ALL`.
+    pub(super) fn round(&mut self) -> Times {
+        let read_clock = self.read_clock();
+        let make = self.make();
+        let drop = self.drop();
+        let make_again = self.make();
+        self.random.shuffle(&mut self.closures);
+        let drop_in_random_order = self.drop();
+        [make + read_clock, drop, make_again + read_clock, drop_in_random_order, read_clock]
+    }
+
+    /// As nanoseconds since a start, which is what timers need.
+    fn read_clock(&self) -> f64 {
+        let start = Instant::now();
+        for _ in 0..self.closures.capacity() {
+            black_box(self.started.elapsed().as_nanos() as u64);
+        }
+        per_operation(start, self.closures.capacity())
+    }
+
+    fn make(&mut self) -> f64 {
+        let timers = self.closures.capacity();
+        let start = Instant::now();
+        for number in 0..timers {
+            self.closures.push(Box::new(move || {
+                black_box(number);
+            }));
+        }
+        per_operation(start, timers)
+    }
+
+    fn drop(&mut self) -> f64 {
+        let timers = self.closures.len();
+        let start = Instant::now();
+        for closure in self.closures.drain(..) {
+            drop(black_box(closure));
+        }
+        per_operation(start, timers)
+    }
+}
+
+fn per_operation(start: Instant, operations: usize) -> f64 {
+    start.elapsed().as_nanos() as f64 / operations as f64
+}
+
+/// SplitMix64: the same deadlines for every contender in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    fn shuffle<T>(&mut self, values: &mut [T]) {
+        for last in (1..values.len()).rev() {
+            values.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bare_wheel::BareWheel;
+    use super::super::event_loop::Wharf;
+    use super::super::heap::Heap;
+    use super::*;
+
+    #[test]
+    fn every_contender_keeps_its_timers_through_the_workload() {
+        for live in [1, 100, 1000, 2000] {
+            keeps::<BareWheel>(live);
+            keeps::<Heap>(live);
+            keeps::<Wharf>(live);
+        }
+    }
+
+    fn keeps<Q: TimerQueue>(live: usize) {
+        let times = Workload::<Q>::new(1000, live).round();
+        assert!(times.iter().all(|&time| time > 0.0));
+    }
+}

@@ -1,0 +1,110 @@
+//! The protocol of one member's connection.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::rc::Rc;
+
+use wharf::{Error, Result, TimeoutKind, Transport};
+use wharf_protocols::line::{LineDecoder, LineError, LineProtocol, Lines};
+
+use super::command::{Command, HELP};
+use super::hall::{Hall, tell};
+
+/// The longest line a member may send, in bytes.
+pub(crate) const MAX_LINE: usize = 1024;
+
+/// A member, and the hall that all of them share.
+///
+/// Bytes come in pieces of any size; [`Lines`] makes lines of them. It also waits with the next
+/// line while the answers to the former ones are not taken: ten thousand times `/help` in one go
+/// fills no memory.
+pub(crate) struct Member {
+    hall: Rc<RefCell<Hall>>,
+}
+
+impl Member {
+    pub(crate) fn new(hall: Rc<RefCell<Hall>>) -> Lines<Self> {
+        Lines::with_decoder(Self { hall }, LineDecoder::new().max_length(MAX_LINE))
+    }
+}
+
+impl LineProtocol for Member {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.hall.borrow_mut().enter(transport);
+        Ok(())
+    }
+
+    fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+        obey(&mut self.hall.borrow_mut(), transport, &readable(line));
+        Ok(())
+    }
+
+    fn line_too_long(&mut self, transport: &dyn Transport, error: LineError) -> Result {
+        tell(transport, &format!("! {error}"));
+        Ok(())
+    }
+
+    /// The last line counts, though the member ended the connection instead of the line.
+    fn unfinished_line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+        self.line_received(transport, line)
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        if kind != TimeoutKind::Idle {
+            return Err(Error::timeout(kind).into());
+        }
+        tell(transport, "* nothing was said for too long; good-bye");
+        transport.close();
+        Ok(())
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        tell(transport, "* the server is shutting down; good-bye");
+        transport.close();
+        Ok(())
+    }
+
+    /// However it ended, this is called exactly once: the one place to leave from.
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        let reason = match error {
+            None => "quit".to_owned(),
+            Some(error) if error.is_write_cap() => "reads too slowly".to_owned(),
+            Some(error) => error.to_string(),
+        };
+        self.hall.borrow_mut().leave(transport.id(), &reason);
+        Ok(())
+    }
+}
+
+fn obey(hall: &mut Hall, transport: &dyn Transport, line: &str) {
+    let id = transport.id();
+    match Command::parse(line) {
+        Command::Say("") => {}
+        Command::Say(text) => hall.say(id, text),
+        Command::Nick(nickname) => hall.rename(id, nickname),
+        Command::Join(room) => hall.join(id, room),
+        Command::Rooms => {
+            tell_list(transport, hall.rooms().map(|(room, members)| format!("{room}: {members}")));
+        }
+        Command::Who => tell_list(transport, hall.room_mates(id)),
+        Command::Help => tell_list(transport, HELP),
+        Command::Quit => {
+            tell(transport, "* good-bye");
+            transport.close();
+        }
+        Command::Unknown(reason) => tell(transport, &format!("! {reason}")),
+    }
+}
+
+fn tell_list(transport: &dyn Transport, items: impl IntoIterator<Item = impl Display>) {
+    let lines: Vec<_> = items.into_iter().map(|item| format!("* {item}")).collect();
+    tell(transport, &lines.join("\n"));
+}
+
+/// The line as text that does no harm on the others' terminals.
+fn readable(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let shown =
+        |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    text.trim_end().chars().map(shown).collect()
+}

@@ -1,0 +1,10 @@
+//! Line framing: see `wharf_fuzz::line`.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wharf_fuzz::line::run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    wharf_fuzz::run_files(wharf_fuzz::line::run);
+}

@@ -1,0 +1,6 @@
+//! Runs each fuzz target over its seeds and over the inputs that once failed.
+
+#[test]
+fn line() {
+    wharf_fuzz::replay("line", wharf_fuzz::line::run);
+}

@@ -1,0 +1,381 @@
+use std::borrow::Cow;
+use std::mem;
+use std::ops::Range;
+
+use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
+
+/// Splits a byte stream into lines.
+///
+/// The lines are the same however the stream is split into inputs. A line that lies whole in one
+/// input is lent from there without a copy; only the beginning of a line whose end has not come
+/// yet is kept, and while nothing is kept, no memory is held.
+///
+/// The decoder keeps at most `max_length` bytes plus one delimiter, besides lines of its last
+/// input that were not taken (see [`DecodedLines`]). The time per input is proportional to its
+/// length, no matter how much was kept before.
+#[derive(Clone, Debug)]
+pub struct LineDecoder {
+    delimiter: Delimiter,
+    max_length: usize,
+    overlong: Overlong,
+    state: State,
+    /// Input that was kept. The current line begins at `start`; up to `searched` it is known to
+    /// have no delimiter.
+    buffer: Vec<u8>,
+    start: usize,
+    searched: usize,
+    #[cfg(test)]
+    pub(super) bytes_searched: usize,
+}
+
+impl LineDecoder {
+    /// A decoder for [`Delimiter::NEWLINE`], at most [`DEFAULT_MAX_LENGTH`] bytes in a line, and
+    /// [`Overlong::Fail`].
+    pub const fn new() -> Self {
+        Self {
+            delimiter: Delimiter::NEWLINE,
+            max_length: DEFAULT_MAX_LENGTH,
+            overlong: Overlong::Fail,
+            state: State::InLine,
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            #[cfg(test)]
+            bytes_searched: 0,
+        }
+    }
+
+    /// What ends a line.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: Delimiter) -> Self {
+        self.delimiter = delimiter;
+        self
+    }
+
+    /// The longest line to take, in bytes without its delimiter.
+    #[must_use]
+    pub const fn max_length(mut self, max_length: usize) -> Self {
+        self.max_length = max_length;
+        self
+    }
+
+    /// What to do with a line above the maximum length.
+    #[must_use]
+    pub const fn overlong(mut self, overlong: Overlong) -> Self {
+        self.overlong = overlong;
+        self
+    }
+
+    /// Takes the next part of the stream, and lends the lines that end in it.
+    ///
+    /// An empty input gives the lines that were left over when an earlier [`DecodedLines`] was
+    /// dropped.
+    pub fn feed<'d, 'i>(&'d mut self, input: &'i [u8]) -> DecodedLines<'d, 'i> {
+        DecodedLines { decoder: self, input, at_end: false }
+    }
+
+    /// Ends the stream, and lends the lines that are left: the last one if it has no delimiter, and
+    /// before it those left over when an earlier [`DecodedLines`] was dropped.
+    ///
+    /// The stream may end right after a delimiter: no empty line follows it. With
+    /// [`Delimiter::NEWLINE`] a `\r` at the very end belongs to the last line.
+    pub fn finish(&mut self) -> DecodedLines<'_, 'static> {
+        DecodedLines { decoder: self, input: &[], at_end: true }
+    }
+
+    /// Takes out what was kept, as it was received, for a protocol that takes over. The decoder is
+    /// then as new.
+    ///
+    /// What was kept of a line that is being discarded is not given. While lines are being decoded,
+    /// use [`DecodedLines::into_remainder`].
+    pub fn take_remainder(&mut self) -> Vec<u8> {
+        let mut remainder = mem::take(&mut self.buffer);
+        match mem::replace(&mut self.state, State::InLine) {
+            State::InLine => drop(remainder.drain(..self.start)),
+            State::Discarding | State::Failed => remainder.clear(),
+        }
+        self.start = 0;
+        self.searched = 0;
+        remainder
+    }
+
+    /// The bytes that were kept: lines that were left over, and the beginning of a line.
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// The memory held for input, in bytes: 0 when nothing is kept, else at most 4 KiB or four times
+    /// what is kept.
+    pub fn buffer_capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Takes the next line out of the buffer or the input.
+    fn next_line<'i>(&mut self, input: &mut &'i [u8], at_end: bool) -> Option<Found<'i>> {
+        while self.state != State::Failed {
+            let Some(length) = self.find_line(input) else {
+                return self.unfinished_line(mem::take(input), at_end);
+            };
+            if self.state == State::Discarding {
+                self.skip(length, input);
+                self.state = State::InLine;
+                continue;
+            }
+            if length > self.longest() {
+                self.skip(length, input);
+                return Some(Err(self.too_long(State::InLine)));
+            }
+            let line = self.take(length, input);
+            let length = self.delimiter.content_length(self.bytes(&line));
+            if length > self.max_length {
+                return Some(Err(self.too_long(State::InLine)));
+            }
+            return Some(Ok(line.truncated(length)));
+        }
+        None
+    }
+
+    /// The length of the current line with its delimiter, counted from `start` on into the input.
+    fn find_line(&mut self, input: &[u8]) -> Option<usize> {
+        #[cfg(test)]
+        let unsearched = self.buffer.len() - self.searched + input.len();
+
+        let kept = &self.buffer[self.start..];
+        let (before, rest) = kept.split_at(self.searched - self.start);
+        let length = match self.delimiter.find_end(before, rest) {
+            Some(end) => Some(before.len() + end),
+            None => self.delimiter.find_end(kept, input).map(|end| kept.len() + end),
+        };
+
+        #[cfg(test)]
+        {
+            self.bytes_searched += length.map_or(unsearched, |length| length - before.len());
+        }
+        length
+    }
+
+    /// Keeps a line whose delimiter has not come, unless this is the end or the line is too long.
+    fn unfinished_line<'i>(&mut self, rest: &[u8], at_end: bool) -> Option<Found<'i>> {
+        if self.state == State::Discarding {
+            self.keep_end(rest);
+            if at_end {
+                self.start = self.buffer.len();
+                self.state = State::InLine;
+            }
+            return None;
+        }
+
+        if self.buffered().len() + rest.len() >= self.longest() {
+            self.keep_end(rest);
+            return Some(Err(self.too_long(State::Discarding)));
+        }
+        self.keep(rest);
+        self.searched = self.buffer.len();
+        if !self.delimiter.can_end_within(self.max_length, self.buffered()) {
+            self.keep_end(&[]);
+            return Some(Err(self.too_long(State::Discarding)));
+        }
+
+        if !at_end || self.buffered().is_empty() {
+            return None;
+        }
+        let line = mem::replace(&mut self.start, self.searched)..self.searched;
+        if line.len() > self.max_length {
+            return Some(Err(self.too_long(State::InLine)));
+        }
+        Some(Ok(Line::Kept(line)))
+    }
+
+    /// Takes out a line of that many bytes.
+    fn take<'i>(&mut self, length: usize, input: &mut &'i [u8]) -> Line<'i> {
+        let kept = self.buffer.len() - self.start;
+        if let Some(missing) = length.checked_sub(kept).filter(|&missing| missing > 0) {
+            let (line, rest) = input.split_at(missing);
+            *input = rest;
+            if kept == 0 {
+                return Line::Input(line);
+            }
+            self.keep(line);
+        }
+        let end = self.start + length;
+        self.searched = self.searched.max(end);
+        Line::Kept(mem::replace(&mut self.start, end)..end)
+    }
+
+    /// Takes out a line of that many bytes without looking at it.
+    fn skip(&mut self, length: usize, input: &mut &[u8]) {
+        let kept = self.buffer.len() - self.start;
+        *input = &input[length.saturating_sub(kept)..];
+        self.start += length.min(kept);
+        self.searched = self.searched.max(self.start);
+    }
+
+    /// Reports a line above the maximum length, and goes on as the policy says.
+    fn too_long(&mut self, next: State) -> LineError {
+        match self.overlong {
+            Overlong::Fail => {
+                self.state = State::Failed;
+                self.start = self.buffer.len();
+                self.searched = self.start;
+            }
+            Overlong::Discard => self.state = next,
+        }
+        LineError::TooLong { max_length: self.max_length }
+    }
+
+    /// The length with delimiter above which a line is too long, whatever its delimiter.
+    fn longest(&self) -> usize {
+        self.max_length.saturating_add(self.delimiter.max_length())
+    }
+
+    fn bytes<'a>(&'a self, line: &Line<'a>) -> &'a [u8] {
+        match line {
+            Line::Kept(range) => &self.buffer[range.clone()],
+            Line::Input(bytes) => bytes,
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+            self.searched = 0;
+        }
+        let needed = self.buffer.len() + bytes.len();
+        if needed > self.buffer.capacity() {
+            let mut capacity = needed.max(self.buffer.capacity().saturating_mul(2));
+            let one_line = self.start.saturating_add(self.longest());
+            if needed <= one_line {
+                capacity = capacity.min(one_line);
+            }
+            self.buffer.reserve_exact(capacity - self.buffer.len());
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Keeps of the current line, and what comes after it, only what may turn out to be the
+    /// beginning of a delimiter.
+    fn keep_end(&mut self, rest: &[u8]) {
+        let wanted = self.delimiter.as_bytes().len() - 1;
+        self.keep(&rest[rest.len().saturating_sub(wanted)..]);
+        self.start = self.start.max(self.buffer.len().saturating_sub(wanted));
+        self.searched = self.buffer.len();
+    }
+
+    /// Gives memory back that is much more than needed. Little is copied for much that was taken
+    /// out or given back, so that the work stays proportional to the input.
+    fn settle(&mut self) {
+        let kept = self.buffered();
+        if kept.is_empty() || self.buffer.capacity() > SPARE_CAPACITY.max(4 * kept.len()) {
+            self.buffer = kept.to_vec();
+            self.searched -= self.start;
+            self.start = 0;
+        }
+    }
+}
+
+impl Default for LineDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The lines of one input, lent one at a time. Made by [`LineDecoder::feed`] and
+/// [`LineDecoder::finish`].
+///
+/// What has not been taken when this is dropped goes back to the decoder, and comes first next
+/// time: to stop between two lines, just break out of the loop. Until then the decoder holds a copy
+/// of it, so feed it no more before it has been taken.
+#[derive(Debug)]
+#[must_use = "lines are found as they are asked for"]
+pub struct DecodedLines<'d, 'i> {
+    pub(super) decoder: &'d mut LineDecoder,
+    input: &'i [u8],
+    at_end: bool,
+}
+
+impl<'i> DecodedLines<'_, 'i> {
+    /// The next line without its delimiter; `None` when more input is needed.
+    ///
+    /// # Errors
+    /// [`LineError::TooLong`]. With [`Overlong::Fail`] nothing follows it. With
+    /// [`Overlong::Discard`] it takes the place of the line, and the next lines follow.
+    #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
+    pub fn next(&mut self) -> Option<Result<&[u8], LineError>> {
+        let line = self.decoder.next_line(&mut self.input, self.at_end)?;
+        Some(line.map(|line| match line {
+            Line::Kept(range) => &self.decoder.buffer[range],
+            Line::Input(bytes) => bytes,
+        }))
+    }
+
+    /// Stops here, and gives what has not been decoded: the caller keeps it, not the decoder.
+    pub(super) fn into_undecoded(mut self) -> &'i [u8] {
+        mem::take(&mut self.input)
+    }
+
+    /// Takes out everything after the last line that was lent, as it was received, for a protocol
+    /// that takes over in the middle of the stream. The decoder is then as new.
+    ///
+    /// It is borrowed from the input, unless something was kept from an earlier one. What was kept
+    /// of a line that is being discarded is not given, and after a failure nothing is.
+    pub fn into_remainder(mut self) -> Cow<'i, [u8]> {
+        let input = match self.decoder.state {
+            State::Failed => &[],
+            State::InLine | State::Discarding => self.input,
+        };
+        self.input = &[];
+        let mut remainder = self.decoder.take_remainder();
+        if remainder.is_empty() {
+            return Cow::Borrowed(input);
+        }
+        remainder.extend_from_slice(input);
+        Cow::Owned(remainder)
+    }
+}
+
+impl Drop for DecodedLines<'_, '_> {
+    fn drop(&mut self) {
+        if self.decoder.state != State::Failed {
+            self.decoder.keep(self.input);
+        }
+        self.decoder.settle();
+    }
+}
+
+/// What a [`LineDecoder`] does with a line above its maximum length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlong {
+    /// Report it and then ignore all further input. This is the default.
+    #[default]
+    Fail,
+    /// Report it once, discard it up to its delimiter, and go on with the next line.
+    Discard,
+}
+
+/// Memory above this is not kept for the next line.
+const SPARE_CAPACITY: usize = 4096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    InLine,
+    Discarding,
+    Failed,
+}
+
+/// Where a line lies: in the decoder's buffer, or in the input.
+enum Line<'i> {
+    Kept(Range<usize>),
+    Input(&'i [u8]),
+}
+
+impl Line<'_> {
+    fn truncated(self, length: usize) -> Self {
+        match self {
+            Self::Kept(range) => Self::Kept(range.start..range.start + length),
+            Self::Input(bytes) => Self::Input(&bytes[..length]),
+        }
+    }
+}
+
+type Found<'i> = Result<Line<'i>, LineError>;

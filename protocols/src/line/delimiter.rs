@@ -1,0 +1,192 @@
+use std::borrow::Cow;
+use std::slice;
+
+use memchr::{memchr, memchr2, memmem};
+
+use super::LineError;
+
+/// What ends a line.
+///
+/// Searching takes time proportional to the input times the length of the delimiter, so that long
+/// delimiters are for trusted peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delimiter(Kind);
+
+impl Delimiter {
+    /// `\n`. A `\r` right before it is not part of the line. This is the default.
+    ///
+    /// An encoder sends `\n`, and takes no line that has a `\r` or `\n` anywhere: some peers end a
+    /// line at a bare `\r`.
+    pub const NEWLINE: Self = Self(Kind::Newline);
+
+    /// `\r\n` and nothing else: a bare `\r` or `\n` is part of the line.
+    ///
+    /// An encoder takes no line that has a `\r` or `\n` anywhere, because many peers end a line
+    /// there. A decoder does pass them on; a protocol whose lines are forwarded to other programs
+    /// should refuse such lines, or it can be used to smuggle messages.
+    pub const CRLF: Self = Self(Kind::CrLf);
+
+    /// A single byte, such as `0` for NUL-terminated strings.
+    pub const fn byte(byte: u8) -> Self {
+        Self(Kind::Byte(byte))
+    }
+
+    /// Any string of bytes; the line ends where it first appears whole.
+    ///
+    /// # Errors
+    /// [`LineError::EmptyDelimiter`] if there are no bytes.
+    pub fn bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, LineError> {
+        let bytes = bytes.into();
+        if bytes.is_empty() {
+            return Err(LineError::EmptyDelimiter);
+        }
+        Ok(Self(Kind::Bytes(bytes)))
+    }
+
+    /// The bytes that an encoder puts after a line.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Newline => b"\n",
+            Kind::CrLf => b"\r\n",
+            Kind::Byte(byte) => slice::from_ref(byte),
+            Kind::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Where the first delimiter that ends in `input` ends there, if `before` are the bytes of the
+    /// same line that came earlier. `before` itself has no delimiter.
+    pub(super) fn find_end(&self, before: &[u8], input: &[u8]) -> Option<usize> {
+        let delimiter = self.as_bytes();
+        let last = *delimiter.last()?;
+        let mut end = 0;
+        while let Some(at) = memchr(last, &input[end..]) {
+            end += at + 1;
+            if delimiter.len() == 1 || ends_with(before, &input[..end], delimiter) {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    /// The length of a line that was received with its delimiter, without the delimiter.
+    pub(super) fn content_length(&self, received: &[u8]) -> usize {
+        match self.0 {
+            Kind::Newline if received.ends_with(b"\r\n") => received.len() - 2,
+            _ => received.len() - self.as_bytes().len(),
+        }
+    }
+
+    /// The most bytes a delimiter can have, be they sent or only understood.
+    pub(super) fn max_length(&self) -> usize {
+        match self.0 {
+            Kind::Newline => 2,
+            _ => self.as_bytes().len(),
+        }
+    }
+
+    /// Whether a line that began with `received`, which has no delimiter, can still end with at
+    /// most `max_length` bytes before the delimiter.
+    pub(super) fn can_end_within(&self, max_length: usize, received: &[u8]) -> bool {
+        let delimiter: &[u8] = match &self.0 {
+            Kind::Newline => b"\r\n",
+            _ => self.as_bytes(),
+        };
+        let first = (received.len() + 1).saturating_sub(delimiter.len());
+        received.len() <= max_length
+            || (first..=max_length).any(|end| delimiter.starts_with(&received[end..]))
+    }
+
+    /// Whether a decoder would not see exactly `line` if `line` and the delimiter were sent.
+    pub(super) fn is_contained_in(&self, line: &[u8]) -> bool {
+        match &self.0 {
+            Kind::Newline | Kind::CrLf => memchr2(b'\r', b'\n', line).is_some(),
+            Kind::Byte(byte) => line.contains(byte),
+            Kind::Bytes(delimiter) => {
+                let overlaps = |shared: usize| {
+                    let (head, tail) = delimiter.split_at(shared);
+                    line.ends_with(head) && delimiter.starts_with(tail)
+                };
+                memmem::find(line, delimiter).is_some() || (1..delimiter.len()).any(overlaps)
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Newline,
+    CrLf,
+    Byte(u8),
+    Bytes(Cow<'static, [u8]>),
+}
+
+/// Whether `before` followed by `input` ends with `delimiter`.
+fn ends_with(before: &[u8], input: &[u8], delimiter: &[u8]) -> bool {
+    match delimiter.len().checked_sub(input.len()) {
+        None => input.ends_with(delimiter),
+        Some(missing) => delimiter.ends_with(input) && before.ends_with(&delimiter[..missing]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_delimiter_that_begins_in_earlier_input() {
+        let delimiter = Delimiter::bytes(b"abc").unwrap();
+        assert_eq!(delimiter.find_end(b"xab", b"cd"), Some(1));
+        assert_eq!(delimiter.find_end(b"xa", b"bcd"), Some(2));
+        assert_eq!(delimiter.find_end(b"x", b"abcd"), Some(3));
+        assert_eq!(delimiter.find_end(b"xb", b"cd"), None);
+        assert_eq!(delimiter.find_end(b"", b"c"), None);
+    }
+
+    #[test]
+    fn finds_the_first_of_overlapping_delimiters() {
+        let delimiter = Delimiter::bytes(b"aa").unwrap();
+        assert_eq!(delimiter.find_end(b"", b"aaa"), Some(2));
+        assert_eq!(delimiter.find_end(b"a", b"aa"), Some(1));
+    }
+
+    #[test]
+    fn newline_strips_one_carriage_return() {
+        assert_eq!(Delimiter::NEWLINE.content_length(b"a\r\r\n"), 2);
+        assert_eq!(Delimiter::NEWLINE.content_length(b"a\n"), 1);
+        assert_eq!(Delimiter::NEWLINE.content_length(b"\r\n"), 0);
+        assert_eq!(Delimiter::CRLF.content_length(b"a\r\r\n"), 2);
+        assert_eq!(Delimiter::byte(b'\n').content_length(b"a\r\n"), 2);
+    }
+
+    #[test]
+    fn a_started_delimiter_does_not_count_as_length() {
+        assert!(Delimiter::NEWLINE.can_end_within(1, b"a\r"));
+        assert!(!Delimiter::NEWLINE.can_end_within(1, b"ab"));
+        assert!(!Delimiter::NEWLINE.can_end_within(1, b"a\r\r"));
+        assert!(Delimiter::CRLF.can_end_within(0, b"\r"));
+        assert!(!Delimiter::byte(b'\n').can_end_within(1, b"a\r"));
+
+        let delimiter = Delimiter::bytes(b"aab").unwrap();
+        assert!(delimiter.can_end_within(1, b"xaa"));
+        assert!(delimiter.can_end_within(2, b"xaa"));
+        assert!(!delimiter.can_end_within(0, b"xaa"));
+        assert!(!delimiter.can_end_within(1, b"xab"));
+    }
+
+    #[test]
+    fn containment_looks_across_the_end_of_the_line() {
+        let delimiter = Delimiter::bytes(b"aba").unwrap();
+        assert!(delimiter.is_contained_in(b"xabax"));
+        // "ab" + "aba" begins with the delimiter.
+        assert!(delimiter.is_contained_in(b"ab"));
+        assert!(!delimiter.is_contained_in(b"xa"));
+        assert!(!delimiter.is_contained_in(b"xb"));
+        assert!(!delimiter.is_contained_in(b""));
+    }
+
+    #[test]
+    fn no_empty_delimiter() {
+        assert_eq!(Delimiter::bytes(Vec::new()), Err(LineError::EmptyDelimiter));
+    }
+}

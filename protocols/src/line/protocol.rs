@@ -1,0 +1,200 @@
+use std::any::Any;
+
+use wharf::{Eof, Error, Protocol, Result, TimeoutKind, Transport};
+
+use super::{LineDecoder, LineError, Overlong};
+
+/// A protocol that receives lines. Install it as [`Lines::new`]`(x)` wherever a
+/// [`Protocol`] is expected.
+///
+/// ```
+/// use wharf::testing::Recorder;
+/// use wharf::{Result, Transport};
+/// use wharf_protocols::line::{LineProtocol, Lines};
+///
+/// struct Shout;
+///
+/// impl LineProtocol for Shout {
+///     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+///         transport.write(&line.to_ascii_uppercase());
+///         transport.write(b"\n");
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(|| Lines::new(Shout))?;
+/// recorder.receive(b"hello\nwor")?;
+/// recorder.receive(b"ld\r\n")?;
+/// assert_eq!(recorder.sent()?, b"HELLO\nWORLD\n");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # When no more lines are delivered
+/// One read can bring many lines. Between two of them, the following take effect at once; what is
+/// left is delivered when reading goes on, before anything else:
+/// - `pause_reading`, until `resume_reading`;
+/// - more answers than the peer takes: when the write buffer passes its high-water mark,
+///   `pause_writing` is called before the next line, which by default holds reading;
+/// - `set_protocol`, with nothing as leftover: the next protocol receives what follows this line;
+/// - `close`, `abort` and an `Err`: nothing more is delivered.
+pub trait LineProtocol: Any {
+    /// See [`Protocol::connection_made`].
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        Defaults.connection_made(transport)
+    }
+
+    /// A line has arrived, without its delimiter. It is lent: what is to be kept must be copied.
+    fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result;
+
+    /// The peer sent a line above the maximum length. The line is discarded.
+    ///
+    /// `Ok` goes on with the next line. The default fails with `error`, which aborts the
+    /// connection; as the peer's doing it does not go to the exception handler.
+    fn line_too_long(&mut self, transport: &dyn Transport, error: LineError) -> Result {
+        let _ = transport;
+        Err(std::io::Error::from(error).into())
+    }
+
+    /// The peer ended its side in the middle of a line; `eof_received` follows.
+    ///
+    /// The default drops it: a connection that broke off must not turn a line into another, such
+    /// as `DELETE /tmp/x` into `DELETE /tmp`. Where that is no danger, pass it on to
+    /// [`line_received`](Self::line_received).
+    fn unfinished_line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+        let _ = (transport, line);
+        Ok(())
+    }
+
+    /// See [`Protocol::eof_received`].
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        Defaults.eof_received(transport)
+    }
+
+    /// See [`Protocol::pause_writing`].
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        Defaults.pause_writing(transport)
+    }
+
+    /// See [`Protocol::resume_writing`].
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        Defaults.resume_writing(transport)
+    }
+
+    /// See [`Protocol::timed_out`].
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        Defaults.timed_out(transport, kind)
+    }
+
+    /// See [`Protocol::shutting_down`].
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        Defaults.shutting_down(transport)
+    }
+
+    /// See [`Protocol::connection_lost`].
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        Defaults.connection_lost(transport, error)
+    }
+}
+
+/// Installs a [`LineProtocol`] where a [`Protocol`] is expected.
+#[derive(Clone, Debug, Default)]
+pub struct Lines<P> {
+    /// The protocol that receives the lines.
+    pub protocol: P,
+    decoder: LineDecoder,
+    writing_is_paused: bool,
+}
+
+impl<P: LineProtocol> Lines<P> {
+    /// Lines as [`LineDecoder::new`] finds them: `\n` or `\r\n` at the end, at most 64 KiB.
+    pub fn new(protocol: P) -> Self {
+        Self::with_decoder(protocol, LineDecoder::new())
+    }
+
+    /// Lines as `decoder` finds them. What becomes of a line above the maximum length is for
+    /// [`LineProtocol::line_too_long`] to say, whatever the decoder was told.
+    pub fn with_decoder(protocol: P, decoder: LineDecoder) -> Self {
+        let decoder = decoder.overlong(Overlong::Discard);
+        Self { protocol, decoder, writing_is_paused: false }
+    }
+
+    /// Takes out the beginning of a line that has not been delivered, for a protocol that is
+    /// installed from outside: after `Connection::with`, as the leftover of `set_protocol`.
+    ///
+    /// Inside [`LineProtocol::line_received`] there is none.
+    pub fn take_remainder(&mut self) -> Vec<u8> {
+        self.decoder.take_remainder()
+    }
+}
+
+impl<P: LineProtocol> Protocol for Lines<P> {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.protocol.connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        let mut lines = self.decoder.feed(data);
+        while let Some(line) = lines.next() {
+            match line {
+                Ok(line) => self.protocol.line_received(transport, line)?,
+                Err(error) => self.protocol.line_too_long(transport, error)?,
+            }
+            let is_overflowing = !self.writing_is_paused && is_above_high_water(transport);
+            if is_overflowing || !transport.is_reading() {
+                transport.unread(lines.into_undecoded().len());
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        let mut lines = self.decoder.finish();
+        while let Some(line) = lines.next() {
+            match line {
+                Ok(line) => self.protocol.unfinished_line_received(transport, line)?,
+                Err(error) => self.protocol.line_too_long(transport, error)?,
+            }
+        }
+        drop(lines);
+        self.protocol.eof_received(transport)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.writing_is_paused = true;
+        self.protocol.pause_writing(transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.writing_is_paused = false;
+        self.protocol.resume_writing(transport)
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        self.protocol.timed_out(transport, kind)
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        self.protocol.shutting_down(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        self.protocol.connection_lost(transport, error)
+    }
+}
+
+fn is_above_high_water(transport: &dyn Transport) -> bool {
+    let (_, high) = transport.write_buffer_limits();
+    transport.write_buffer_size() > high
+}
+
+/// What [`Protocol`] does where nothing else is said.
+struct Defaults;
+
+impl Protocol for Defaults {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}

@@ -1,0 +1,279 @@
+//! Section F: flow control, and what wharf adds to it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use wharf::{Transport, WriteStatus};
+
+use crate::probe::{Call, Log, Probe};
+use crate::stage::{CAPACITY, Link, MUCH, Stage};
+
+const KIB: usize = 1024;
+
+// 128, 130.
+pub(crate) fn limits_are_derived_from_one_another<L: Link>(stage: &mut Stage<L>) {
+    let near = Log::new();
+    stage.join_to_probe(Probe::new(&near));
+    let handle = near.handle();
+    assert_eq!(handle.write_buffer_limits(), (16 * KIB, 64 * KIB), "low first");
+    for (high, low, expected) in [
+        (None, Some(16_385), (16_385, 65_540)),
+        (Some(1001), None, (250, 1001)),
+        (Some(7), Some(7), (7, 7)),
+        (Some(0), None, (0, 0)),
+        (None, None, (16 * KIB, 64 * KIB)),
+    ] {
+        handle.set_write_buffer_limits(high, low).unwrap();
+        assert_eq!(handle.write_buffer_limits(), expected);
+    }
+}
+
+// 129.
+pub(crate) fn low_above_high_is_refused<L: Link>(stage: &mut Stage<L>) {
+    let near = Log::new();
+    stage.join_to_probe(Probe::new(&near));
+    let error = near.handle().set_write_buffer_limits(Some(10), Some(11)).unwrap_err();
+    assert!(error.is_invalid(), "{error}");
+    assert_eq!(near.handle().write_buffer_limits(), (16 * KIB, 64 * KIB), "unchanged");
+}
+
+// 131, 134.
+pub(crate) fn writing_pauses_above_high_and_resumes_at_low<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    let handle = near.handle();
+    fill(stage, &near);
+    let full = handle.write_buffer_size();
+    // Exactly at the mark is not above it; one byte more is.
+    handle.set_write_buffer_limits(Some(full + 100), Some(full + 100)).unwrap();
+    stage.rest();
+    // (What it took to fill the link has paused it, perhaps, and the new limits resumed it.)
+    let pauses = near.count(Call::Pause);
+    assert_eq!(handle.write(&[0; 100]), WriteStatus::Accepted);
+    stage.rest();
+    assert_eq!((near.count(Call::Pause), near.count(Call::Resume)), (pauses, pauses));
+    assert_eq!(handle.write(b"!"), WriteStatus::AboveHighWater);
+    stage.rest();
+    assert_eq!((near.count(Call::Pause), near.count(Call::Resume)), (pauses + 1, pauses));
+    handle.set_write_buffer_limits(Some(full + 100), Some(10)).unwrap();
+    assert_eq!(handle.write(b"again"), WriteStatus::AboveHighWater);
+    stage.rest();
+    assert_eq!(near.count(Call::Pause), pauses + 1, "once until resumed");
+    // Resumed as soon as no more than the low mark waits.
+    let size = handle.write_buffer_size();
+    handle.set_write_buffer_limits(Some(size), Some(size - 1)).unwrap();
+    stage.rest();
+    assert_eq!(near.count(Call::Resume), pauses);
+    handle.set_write_buffer_limits(Some(size), Some(size)).unwrap();
+    stage.rest();
+    assert_eq!(near.count(Call::Resume), pauses + 1);
+}
+
+// 132: differs.
+pub(crate) fn pause_and_resume_are_called_after_the_running_callback<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    let (near, far) = (Log::new(), Log::new());
+    let seen = near.clone();
+    let probe = Probe::new(&near).on_data(move |transport, _| {
+        assert_eq!(transport.write(&vec![0; MUCH]), WriteStatus::AboveHighWater);
+        assert_eq!(seen.count(Call::Pause), 0, "called from inside the write");
+        transport.set_write_buffer_limits(Some(1), None)?;
+        assert_eq!(seen.count(Call::Pause), 0, "called from inside the setting");
+        Ok(())
+    });
+    stage.join(probe, Probe::new(&far).not_reading());
+    far.handle().write(b"go");
+    stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
+    assert_eq!(near.calls(), [Call::Made, Call::Data, Call::Pause]);
+}
+
+// 133.
+pub(crate) fn lowering_the_limits_pauses<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    near.handle().set_write_buffer_limits(Some(10 * MUCH), None).unwrap();
+    fill(stage, &near);
+    assert_eq!(near.count(Call::Pause), 0);
+    near.handle().set_write_buffer_limits(Some(1), None).unwrap();
+    assert_eq!(near.count(Call::Pause), 0, "called from inside");
+    stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
+}
+
+// 133: differs.
+pub(crate) fn raising_the_limits_resumes<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    near.handle().set_write_buffer_limits(Some(0), None).unwrap();
+    fill(stage, &near);
+    assert_eq!(near.calls(), [Call::Made, Call::Pause]);
+    near.handle().set_write_buffer_limits(Some(10 * MUCH), Some(10 * MUCH)).unwrap();
+    stage.run_until("resume_writing", || near.count(Call::Resume) == 1);
+    assert!(near.handle().write_buffer_size() > 0);
+}
+
+// 134.
+pub(crate) fn zero_limits_pause_on_any_byte_and_resume_when_empty<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    let sizes = Rc::new(RefCell::new(Vec::new()));
+    let at_resume = Rc::clone(&sizes);
+    let probe = Probe::new(&near).on_resume(move |transport| {
+        at_resume.borrow_mut().push(transport.write_buffer_size());
+        Ok(())
+    });
+    stage.join(probe, Probe::new(&far).not_reading());
+    near.handle().set_write_buffer_limits(Some(0), None).unwrap();
+    near.handle().write(b"taken whole by the system");
+    stage.rest();
+    assert_eq!(near.count(Call::Pause), 0, "nothing waits");
+    fill(stage, &near);
+    assert_eq!(near.count(Call::Pause), 1);
+    far.handle().resume_reading();
+    stage.run_until("resume_writing", || near.count(Call::Resume) == 1);
+    assert_eq!(*sizes.borrow(), [0]);
+}
+
+// 135.
+pub(crate) fn pause_and_resume_alternate<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    // Writes again whenever it may; the probe itself sees to the alternation.
+    let mut turns = 0;
+    let probe = Probe::new(&near).on_resume(move |transport| {
+        turns += 1;
+        if turns < 10 {
+            transport.write(&[0; 512 * KIB]);
+        }
+        Ok(())
+    });
+    stage.join(probe, Probe::new(&far));
+    near.handle().write(&vec![0; MUCH]);
+    stage.run_until("ten turns", || near.count(Call::Resume) == 10);
+    let flow: Vec<Call> = near.calls()[1..21].to_vec();
+    for pair in flow.chunks(2) {
+        assert_eq!(pair, [Call::Pause, Call::Resume]);
+    }
+}
+
+// 136.
+pub(crate) fn paused_protocol_that_is_aborted_gets_no_resume_writing<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    fill(stage, &near);
+    near.handle().set_write_buffer_limits(Some(1), None).unwrap();
+    stage.run_until("pause_writing", || near.count(Call::Pause) > near.count(Call::Resume));
+    near.handle().abort();
+    stage.run_until_lost(&near);
+    assert_eq!(near.calls().last_chunk(), Some(&[Call::Pause, Call::Lost]));
+}
+
+// 137.
+pub(crate) fn resume_writing_may_write<L: Link>(stage: &mut Stage<L>) {
+    let (near, other, far) = (Log::new(), Log::new(), Log::new());
+    let other_far = stage.join_to_probe(Probe::new(&other));
+    let elsewhere = other.handle();
+    let probe = Probe::new(&near).on_resume(move |transport| {
+        transport.write(b"resumed");
+        elsewhere.write(b"resumed");
+        Ok(())
+    });
+    stage.join(probe, Probe::new(&far).not_reading());
+    near.handle().write(&vec![0; MUCH]);
+    stage.rest();
+    far.handle().resume_reading();
+    stage.run_until_received(&far, MUCH + 7);
+    stage.run_until_received(&other_far, 7);
+    assert_eq!(far.received()[MUCH..], *b"resumed");
+}
+
+// 138: differs.
+pub(crate) fn write_cap_refuses_the_write_and_ends_the_connection<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    near.handle().set_write_buffer_cap(Some(MUCH));
+    // One write may go beyond the cap: it finds nothing waiting.
+    assert_eq!(near.handle().write(&vec![0; 3 * MUCH]), WriteStatus::AboveHighWater);
+    stage.rest();
+    let waiting = near.handle().write_buffer_size();
+    assert!(waiting > MUCH);
+    assert_eq!(near.handle().write(b"one too many"), WriteStatus::Closed);
+    assert_eq!(near.handle().write_buffer_size(), 0);
+    stage.run_until_lost(&near);
+    assert!(near.cause().unwrap().is_write_cap);
+    assert!(stage.reports.take().is_empty(), "the peer's fault, not the application's");
+}
+
+// DESIGN: back-pressure by default.
+pub(crate) fn hold_is_granted_only_for_output_of_own_input<L: Link>(stage: &mut Stage<L>) {
+    // Output that input produced: held.
+    let (near, far) = (Log::new(), Log::new());
+    let answers = Probe::new(&near).on_data(|transport, _| {
+        transport.write(&vec![0; MUCH]);
+        Ok(())
+    });
+    stage.join(answers, Probe::new(&far).not_reading());
+    far.handle().write(b"go");
+    stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
+    assert!(!near.handle().is_reading());
+    near.handle().resume_reading();
+    assert!(!near.handle().is_reading(), "resume_reading does not end a hold");
+    far.handle().write(b"held back");
+    stage.rest();
+    assert_eq!(near.received(), b"go");
+    // It ends by itself, before `resume_writing`.
+    far.handle().resume_reading();
+    stage.run_until_received(&near, 11);
+    stage.run_until("the hold's end", || near.handle().is_reading());
+
+    // Output of the protocol's own: not held.
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    near.handle().write(&vec![0; MUCH]);
+    stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
+    assert!(near.handle().is_reading());
+    far.handle().write(b"still read");
+    stage.run_until_received(&near, 10);
+}
+
+// DESIGN: three independent reasons not to read.
+pub(crate) fn hold_and_users_pause_are_independent<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    let reading_in_resume = Rc::new(Cell::new(None));
+    let seen = Rc::clone(&reading_in_resume);
+    let answers = Probe::new(&near)
+        .on_data(|transport, _| {
+            transport.write(&vec![0; MUCH]);
+            Ok(())
+        })
+        .on_resume(move |transport| {
+            seen.set(Some(transport.is_reading()));
+            Ok(())
+        });
+    stage.join(answers, Probe::new(&far).not_reading());
+    far.handle().write(b"go");
+    stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
+    near.handle().pause_reading();
+    far.handle().write(b"more");
+    far.handle().resume_reading();
+    stage.run_until("resume_writing", || near.count(Call::Resume) == 1);
+    stage.rest();
+    assert_eq!(reading_in_resume.get(), Some(false), "the end of the hold ends no pause");
+    assert_eq!(near.received(), b"go");
+    near.handle().resume_reading();
+    stage.run_until_received(&near, 6);
+}
+
+/// Writes until the link takes nothing more, and something waits.
+///
+/// A kernel can take a little more some 40 ms later, when a delayed acknowledgement has come.
+fn fill<L: Link>(stage: &Stage<L>, near: &Log) {
+    let mut refusals = 0;
+    while refusals < 20 {
+        let before = near.handle().write_buffer_size();
+        near.handle().write(&[0; CAPACITY]);
+        stage.rest();
+        let refused = near.handle().write_buffer_size() == before + CAPACITY;
+        refusals = if refused { refusals + 1 } else { 0 };
+    }
+}

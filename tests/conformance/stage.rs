@@ -1,0 +1,272 @@
+//! The transports that every check runs over, and what a check is given.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wharf::testing::{MemoryNetwork, pair};
+use wharf::{Connection, EventLoop, Protocol};
+
+use crate::probe::{Log, Probe, assert_rules_were_kept};
+use crate::running::{Reports, rest, run_until};
+
+/// One way to join two protocols on one loop. A transport takes part in the suite by implementing
+/// this, and by its line in `main.rs`.
+pub(crate) trait Link: Sized {
+    const CAPABILITIES: Capabilities;
+
+    fn new() -> Self;
+
+    fn event_loop(&self) -> &EventLoop;
+
+    /// Joins two protocols; both `connection_made` were called when it returns.
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A>;
+}
+
+/// What not every transport can do. A check that needs one passes over those that lack it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capabilities {
+    /// One side can end while the other goes on.
+    pub(crate) half_close: bool,
+    /// Aborting with unread input resets the connection at the other end.
+    pub(crate) reset: bool,
+    /// Both ends have addresses.
+    pub(crate) addresses: bool,
+}
+
+impl Capabilities {
+    pub(crate) const ALL: Self = Self { half_close: true, reset: true, addresses: true };
+}
+
+/// The bytes that one direction of a link holds, about; more than that waits in the write buffer.
+pub(crate) const CAPACITY: usize = 32 * 1024;
+
+/// More than every link holds by itself: what the kernel makes of [`CAPACITY`] included.
+pub(crate) const MUCH: usize = 1024 * 1024;
+
+/// A link, and what is told of the loop under it.
+pub(crate) struct Stage<L> {
+    link: L,
+    pub(crate) reports: Reports,
+}
+
+impl<L: Link> Stage<L> {
+    /// Runs one check, closes the loop, and looks for what is left over.
+    pub(crate) fn run(check: fn(&mut Self)) {
+        let link = L::new();
+        let reports = Reports::of(link.event_loop());
+        let mut stage = Self { link, reports };
+        check(&mut stage);
+        let event_loop = stage.event_loop().clone();
+        drop(stage);
+        assert!(event_loop.is_closed());
+        let metrics = event_loop.metrics();
+        assert_eq!(metrics.connections_open, 0);
+        assert_eq!((metrics.sources, metrics.timers, metrics.tasks, metrics.ready), (0, 0, 0, 0));
+        assert_rules_were_kept();
+    }
+
+    pub(crate) fn can(&self) -> Capabilities {
+        L::CAPABILITIES
+    }
+
+    pub(crate) fn event_loop(&self) -> &EventLoop {
+        self.link.event_loop()
+    }
+
+    pub(crate) fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        self.link.join(near, far)
+    }
+
+    /// Joins a probe to one that only records.
+    pub(crate) fn join_to_probe(&self, near: impl Protocol) -> Log {
+        let far = Log::new();
+        self.join(near, Probe::new(&far));
+        far
+    }
+
+    #[track_caller]
+    pub(crate) fn run_until(&self, what: &str, condition: impl FnMut() -> bool) {
+        run_until(self.event_loop(), what, condition);
+    }
+
+    #[track_caller]
+    pub(crate) fn run_until_lost(&self, log: &Log) {
+        self.run_until("connection_lost", || log.is_lost());
+    }
+
+    #[track_caller]
+    pub(crate) fn run_until_received(&self, log: &Log, len: usize) {
+        self.run_until("all bytes", || log.received_len() >= len);
+    }
+
+    #[track_caller]
+    pub(crate) fn rest(&self) {
+        rest(self.event_loop());
+    }
+}
+
+/// TCP over the loopback interface.
+pub(crate) struct Tcp(EventLoop);
+
+impl Link for Tcp {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+
+    fn new() -> Self {
+        Self(EventLoop::new().expect("a loop"))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        let (factory, made) = once(far);
+        let server = self
+            .0
+            .run_until_complete(
+                self.0
+                    .create_server(factory, "127.0.0.1:0")
+                    .send_buffer_size(CAPACITY)
+                    .receive_buffer_size(CAPACITY)
+                    .start(),
+            )
+            .and_then(|server| server)
+            .expect("a server");
+        let address = server.addresses()[0].to_string();
+        let connecting = self
+            .0
+            .create_connection(move || near, address)
+            .send_buffer_size(CAPACITY)
+            .receive_buffer_size(CAPACITY)
+            .start();
+        let connection = self
+            .0
+            .run_until_complete(connecting)
+            .and_then(|connection| connection)
+            .expect("a connection");
+        run_until(&self.0, "the server's end", || made.get());
+        server.close();
+        connection
+    }
+}
+
+/// Unix sockets.
+pub(crate) struct Unix {
+    event_loop: EventLoop,
+    path: PathBuf,
+}
+
+impl Link for Unix {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("wharf-conformance-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        Self { event_loop: EventLoop::new().expect("a loop"), path }
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.event_loop
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        let (factory, made) = once(far);
+        let event_loop = &self.event_loop;
+        let server = event_loop
+            .run_until_complete(
+                event_loop
+                    .create_unix_server(factory, &self.path)
+                    .send_buffer_size(CAPACITY)
+                    .start(),
+            )
+            .and_then(|server| server)
+            .expect("a server");
+        let connecting = event_loop
+            .create_unix_connection(move || near, &self.path)
+            .send_buffer_size(CAPACITY)
+            .start();
+        let connection = event_loop
+            .run_until_complete(connecting)
+            .and_then(|connection| connection)
+            .expect("a connection");
+        run_until(event_loop, "the server's end", || made.get());
+        server.close();
+        connection
+    }
+}
+
+impl Drop for Unix {
+    fn drop(&mut self) {
+        // The server removes its path; this is for a check that failed before.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A pair in memory, on a loop of the operating system.
+pub(crate) struct Pair(EventLoop);
+
+impl Link for Pair {
+    const CAPABILITIES: Capabilities = Capabilities { addresses: false, ..Capabilities::ALL };
+
+    fn new() -> Self {
+        Self(EventLoop::new().expect("a loop"))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        pair(&self.0, CAPACITY, near, far).expect("a pair").0
+    }
+}
+
+/// A loop in memory, with its servers and clients, and virtual time.
+pub(crate) struct Memory(EventLoop);
+
+impl Link for Memory {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+
+    fn new() -> Self {
+        Self(MemoryNetwork::new().capacity(CAPACITY).event_loop())
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        let (factory, made) = once(far);
+        let server = self
+            .0
+            .run_until_complete(self.0.create_server(factory, "10.0.0.1:0").start())
+            .and_then(|server| server)
+            .expect("a server");
+        let address = server.addresses()[0].to_string();
+        let connection = self
+            .0
+            .run_until_complete(self.0.create_connection(move || near, address).start())
+            .and_then(|connection| connection)
+            .expect("a connection");
+        run_until(&self.0, "the server's end", || made.get());
+        server.close();
+        connection
+    }
+}
+
+/// A server's factory that makes one protocol, and whether it did.
+fn once<P: Protocol>(protocol: P) -> (impl FnMut() -> P + 'static, Rc<Cell<bool>>) {
+    let made = Rc::new(Cell::new(false));
+    let mark = Rc::clone(&made);
+    let mut place = Some(protocol);
+    let factory = move || {
+        mark.set(true);
+        place.take().expect("one connection")
+    };
+    (factory, made)
+}

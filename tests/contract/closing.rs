@@ -1,0 +1,469 @@
+//! Closing a loop.
+
+use std::cell::Cell;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use wharf::testing::{self, settle, step};
+use wharf::{EventLoop, Protocol, Transport, WriteStatus};
+
+use crate::probes::{
+    Log, Noting, complete, holding, keeping, memory_loop, on_drop, panics_on_drop, reports,
+    run_forever,
+};
+
+// 24.
+#[test]
+fn a_running_loop_cannot_be_closed() {
+    let event_loop = memory_loop();
+    event_loop
+        .run(async |event_loop| {
+            assert!(event_loop.close().unwrap_err().is_invalid());
+            event_loop.sleep(Duration::from_secs(1)).await;
+            Ok(())
+        })
+        .unwrap();
+    assert!(!event_loop.is_closed());
+}
+
+// 24.
+#[test]
+fn closing_twice_changes_nothing() {
+    let event_loop = memory_loop();
+    event_loop.close().unwrap();
+    assert!(event_loop.is_closed());
+    event_loop.close().unwrap();
+    drop(event_loop.clone());
+    drop(event_loop);
+}
+
+// 24.
+#[test]
+fn a_protocols_callback_cannot_close_the_loop() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let (first, second) = (Noting::new("first", &log), Noting::new("second", &log));
+    let (first, _) = testing::pair(&event_loop, 64, first, second).unwrap();
+    let refused = first.with(|_, _| event_loop.close().unwrap_err()).unwrap();
+    assert!(refused.is_invalid());
+    event_loop.close().unwrap();
+    assert_eq!(log.entries(), ["first made", "second made", "first lost", "second lost"]);
+}
+
+// 25.
+#[test]
+fn a_closed_loop_drops_callbacks_and_says_that_they_are_cancelled() {
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.close().unwrap();
+    let log = Log::default();
+    let soon = event_loop.call_soon(holding(log.adds_on_drop("soon")));
+    let later = event_loop.call_later(Duration::from_secs(1), holding(log.adds_on_drop("later")));
+    let at = event_loop.call_at(event_loop.time(), holding(log.adds_on_drop("at")));
+    assert!(soon.cancelled() && later.cancelled() && at.cancelled());
+    assert_eq!(log.entries(), ["soon", "later", "at"]);
+    assert_eq!((event_loop.metrics().timers, event_loop.metrics().ready), (0, 0));
+}
+
+// 25.
+#[test]
+fn a_closed_loop_refuses_everything_with_is_closed() {
+    let event_loop = EventLoop::new().unwrap();
+    let (watched, _peer) = UnixStream::pair().unwrap();
+    let watched = Rc::new(watched);
+    event_loop.close().unwrap();
+    let event_loop = &event_loop;
+
+    assert!(event_loop.run_forever().unwrap_err().is_closed());
+    assert!(event_loop.run_until_complete(async {}).unwrap_err().is_closed());
+    assert!(step(event_loop).unwrap_err().is_closed());
+    let error = event_loop.run(async |_| Ok(())).unwrap_err();
+    assert!(error.downcast_ref::<wharf::Error>().unwrap().is_closed());
+
+    assert!(event_loop.add_reader(Rc::clone(&watched), || {}).unwrap_err().is_closed());
+    assert!(event_loop.add_writer(Rc::clone(&watched), || {}).unwrap_err().is_closed());
+    assert!(!event_loop.remove_reader(&watched));
+    assert!(!event_loop.remove_writer(&watched));
+    assert!(event_loop.add_signal_handler(10, || {}).unwrap_err().is_closed());
+    assert!(!event_loop.remove_signal_handler(10));
+    assert_eq!(Rc::strong_count(&watched), 1);
+
+    let task = event_loop.create_task(async {});
+    assert!(task.take_result().unwrap().unwrap_err().is_closed());
+    let job = event_loop.run_in_executor(|| ());
+    assert!(job.take_result().unwrap().unwrap_err().is_closed());
+
+    let log = Log::default();
+    let server = event_loop.create_server(|| Idle, "127.0.0.1:0").start();
+    assert!(server.take_result().unwrap().unwrap_err().is_closed());
+    let connection = event_loop.create_connection(|| Idle, "127.0.0.1:9").start();
+    assert!(connection.take_result().unwrap().unwrap_err().is_closed());
+    let (first, second) = (Noting::new("first", &log), Noting::new("second", &log));
+    assert!(testing::pair(event_loop, 64, first, second).unwrap_err().is_closed());
+    assert_eq!(log.len(), 0);
+    event_loop.stop();
+}
+
+struct Idle;
+
+impl Protocol for Idle {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
+        Ok(())
+    }
+}
+
+// 26.
+#[test]
+fn closing_drops_what_is_queued_without_calling_it() {
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let called = Rc::new(Cell::new(false));
+    let call = |name: &'static str| {
+        let (guard, called) = (log.adds_on_drop(name), Rc::clone(&called));
+        move || {
+            called.set(true);
+            drop(guard);
+        }
+    };
+    let soon = event_loop.call_soon(call("soon"));
+    event_loop.call_later(Duration::from_secs(5), call("later"));
+    event_loop.call_later(Duration::ZERO, call("due"));
+    let (promise, future) = event_loop.create_future();
+    let done = call("done callback");
+    future.add_done_callback(move |_: &Result<(), _>| done());
+    promise.set_result(()).unwrap();
+    drop(future);
+    event_loop.close().unwrap();
+    let mut dropped = log.take();
+    dropped.sort();
+    assert_eq!(dropped, ["done callback", "due", "later", "soon"]);
+    assert!(!called.get());
+    assert!(soon.cancelled());
+}
+
+// 26.
+#[test]
+fn closing_aborts_every_transport_and_delivers_every_connection_lost() {
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (log_of_server, log_of_client) = (log.clone(), log.clone());
+    let server = complete(
+        &event_loop,
+        event_loop
+            .create_server(move || Noting::new("served", &log_of_server), "127.0.0.1:0")
+            .start(),
+    )
+    .unwrap();
+    let served_address = server.addresses()[0].as_ip().unwrap();
+    let client = complete(
+        &event_loop,
+        event_loop
+            .create_connection(move || Noting::new("client", &log_of_client), address)
+            .start(),
+    )
+    .unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    let mut served = TcpStream::connect(served_address).unwrap();
+    crate::probes::step_until(&event_loop, || log.len() == 2);
+    let (first, second) = (Noting::new("first", &log), Noting::new("second", &log));
+    testing::pair(&event_loop, 64, first, second).unwrap();
+    log.take();
+
+    // More than the peer takes: closing does not wait for it.
+    assert_ne!(client.handle().write(&vec![0; 8 << 20]), WriteStatus::Closed);
+    drop(event_loop);
+    let mut lost = log.take();
+    lost.sort();
+    assert_eq!(lost, ["client lost", "first lost", "second lost", "served lost"]);
+    assert!(client.handle().is_closing());
+    assert!(client.with(|_, _| ()).unwrap_err().is_closed());
+    assert!(server.is_closed());
+    assert!(TcpStream::connect(served_address).is_err(), "nobody listens any more");
+    // Both peers see the end.
+    peer.set_read_timeout(Some(crate::probes::PATIENCE)).unwrap();
+    served.set_read_timeout(Some(crate::probes::PATIENCE)).unwrap();
+    let mut rest = Vec::new();
+    assert!(peer.read_to_end(&mut rest).is_ok_and(|_| rest.len() < 8 << 20) || rest.is_empty());
+    let _ = served.read(&mut [0; 8]);
+}
+
+// 26.
+#[test]
+fn closing_cancels_every_task() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let sleeping = event_loop.create_task({
+        let (guard, event_loop) = (log.adds_on_drop("sleeping"), event_loop.clone());
+        async move {
+            let _guard = guard;
+            event_loop.sleep(Duration::from_secs(1)).await;
+        }
+    });
+    settle(&event_loop).unwrap();
+    let never_begun = event_loop.create_task({
+        let (guard, log) = (log.adds_on_drop("never begun"), log.clone());
+        async move {
+            let _guard = guard;
+            log.add("the body ran");
+        }
+    });
+    event_loop.close().unwrap();
+    let mut dropped = log.take();
+    dropped.sort();
+    assert_eq!(dropped, ["never begun", "sleeping"]);
+    assert!(sleeping.cancelled() && never_begun.cancelled());
+    assert!(never_begun.take_result().unwrap().unwrap_err().is_cancelled());
+    assert_eq!((event_loop.metrics().tasks, event_loop.metrics().timers), (0, 0));
+}
+
+// 26.
+#[test]
+fn the_owner_closes_the_loop_and_clones_do_not_keep_it_open() {
+    let event_loop = EventLoop::new().unwrap();
+    let clone = event_loop.clone();
+    drop(event_loop.clone());
+    assert!(!clone.is_closed());
+    drop(event_loop);
+    assert!(clone.is_closed());
+}
+
+// 26.
+#[test]
+fn an_owner_that_is_dropped_by_a_callback_stops_the_loop_and_closes_it() {
+    let event_loop = memory_loop();
+    let clone = event_loop.clone();
+    let log = Log::default();
+    let (first, second) = (Noting::new("first", &log), Noting::new("second", &log));
+    testing::pair(&event_loop, 64, first, second).unwrap();
+    log.take();
+    clone.call_soon({
+        let log = log.clone();
+        move || {
+            drop(event_loop);
+            log.add("dropped");
+        }
+    });
+    clone.call_soon(log.adds("same round"));
+    clone.run_forever().unwrap();
+    assert_eq!(log.entries(), ["dropped", "same round", "first lost", "second lost"]);
+    assert!(clone.is_closed());
+    assert!(clone.run_forever().unwrap_err().is_closed());
+}
+
+// 26.
+#[test]
+fn an_owner_that_is_dropped_inside_a_protocols_callback_closes_the_loop_after_it() {
+    let event_loop = memory_loop();
+    let clone = event_loop.clone();
+    let log = Log::default();
+    let (first, second) = (Noting::new("first", &log), Noting::new("second", &log));
+    let (first, _) = testing::pair(&event_loop, 64, first, second).unwrap();
+    log.take();
+    first
+        .with(|_, _| {
+            drop(event_loop);
+            log.add("in the callback");
+        })
+        .unwrap();
+    assert_eq!(log.entries(), ["in the callback", "first lost", "second lost"]);
+    assert!(clone.is_closed());
+}
+
+// 26.
+#[test]
+fn an_owner_inside_the_run_closes_the_loop_when_the_run_ends() {
+    let event_loop = memory_loop();
+    let clone = event_loop.clone();
+    let output = clone
+        .run_until_complete(async move {
+            drop(event_loop);
+            5
+        })
+        .unwrap();
+    assert_eq!(output, 5);
+    assert!(clone.is_closed());
+}
+
+// 26.
+#[test]
+fn what_is_dropped_by_closing_may_use_the_loop() {
+    let event_loop = EventLoop::new().unwrap();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    let meddle = |name: &'static str| {
+        let (event_loop, log) = (event_loop.clone(), log.clone());
+        on_drop(move || {
+            event_loop.call_soon(holding(log.adds_on_drop(name)));
+            event_loop.call_later(Duration::ZERO, || {}).cancel();
+            let task = event_loop.create_task(async {}).take_result().unwrap();
+            assert!(task.unwrap_err().is_closed());
+            let job = event_loop.run_in_executor(|| ()).take_result().unwrap();
+            assert!(job.unwrap_err().is_closed());
+            let (promise, future) = event_loop.create_future::<()>();
+            future.add_done_callback(|_| {});
+            drop(promise);
+            drop(future);
+            event_loop.close().unwrap();
+            event_loop.stop();
+        })
+    };
+    event_loop.call_soon(holding(meddle("callback")));
+    event_loop.call_later(Duration::from_secs(9), holding(meddle("timer")));
+    let guard = meddle("task");
+    event_loop
+        .create_task(async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        })
+        .detach();
+    let (watched, _peer) = UnixStream::pair().unwrap();
+    let guard = meddle("reader");
+    event_loop.add_reader(watched, keeping(guard)).unwrap();
+    let (promise, future) = event_loop.create_future::<()>();
+    let guard = meddle("done callback");
+    future.add_done_callback(move |_| drop(guard));
+    promise.set_result(()).unwrap();
+    let protocol = Meddling(meddle("protocol"));
+    testing::pair(&event_loop, 64, protocol, Idle).unwrap();
+    event_loop.close().unwrap();
+    let mut dropped = log.entries();
+    dropped.sort();
+    assert_eq!(dropped, ["callback", "done callback", "protocol", "reader", "task", "timer"]);
+    assert_eq!(reports.len(), 0);
+    drop(future);
+}
+
+struct Meddling(#[expect(dead_code, reason = "it is there to be dropped")] crate::probes::OnDrop);
+
+impl Protocol for Meddling {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
+        Ok(())
+    }
+}
+
+// 26.
+#[test]
+fn panics_while_closing_are_reported_and_closing_goes_on() {
+    let event_loop = EventLoop::new().unwrap();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    for _ in 0..2 {
+        event_loop.call_soon(holding(panics_on_drop("callback")));
+        event_loop.call_later(Duration::from_secs(9), holding(panics_on_drop("timer")));
+        let guard = panics_on_drop("task");
+        event_loop
+            .create_task(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            })
+            .detach();
+        let guard = panics_on_drop("protocol");
+        testing::pair(&event_loop, 64, Meddling(guard), Noting::new("peer", &log)).unwrap();
+    }
+    let (watched, _peer) = UnixStream::pair().unwrap();
+    let watched = Rc::new(watched);
+    let (reader, writer) = (panics_on_drop("reader"), panics_on_drop("writer"));
+    event_loop.add_reader(Rc::clone(&watched), keeping(reader)).unwrap();
+    event_loop.add_writer(Rc::clone(&watched), keeping(writer)).unwrap();
+    event_loop.close().unwrap();
+    let mut told = reports.entries();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "dropping a callback failed: callback",
+            "dropping a callback failed: callback",
+            "dropping a descriptor's callback failed: reader",
+            "dropping a descriptor's callback failed: writer",
+            "dropping a protocol failed: protocol",
+            "dropping a protocol failed: protocol",
+            "dropping a task failed: task",
+            "dropping a task failed: task",
+            "dropping a timer failed: timer",
+            "dropping a timer failed: timer",
+        ]
+    );
+    assert_eq!(log.entries(), ["peer made", "peer made", "peer lost", "peer lost"]);
+    assert_eq!(Rc::strong_count(&watched), 1);
+}
+
+// 26.
+#[test]
+fn a_closed_loop_holds_nothing_of_the_users() {
+    let event_loop = memory_loop();
+    let held = Rc::new(());
+    let (own, clone) = (Rc::clone(&held), event_loop.clone());
+    event_loop.set_exception_handler(move |_, _| drop((Rc::clone(&own), clone.clone())));
+    let (own, clone) = (Rc::clone(&held), event_loop.clone());
+    event_loop.call_later(Duration::from_secs(1), move || drop((own, clone)));
+    let (own, clone) = (Rc::clone(&held), event_loop.clone());
+    event_loop
+        .create_task(async move {
+            clone.sleep(Duration::from_secs(1)).await;
+            drop(own);
+        })
+        .detach();
+    let handle = {
+        let held = Rc::clone(&held);
+        event_loop.call_soon(holding(held))
+    };
+    event_loop.close().unwrap();
+    assert_eq!(Rc::strong_count(&held), 1);
+    drop(handle);
+}
+
+#[test]
+fn a_loop_closes_whether_it_ran_or_not() {
+    drop(EventLoop::new().unwrap());
+    drop(memory_loop());
+    let event_loop = EventLoop::new().unwrap();
+    let stopper = event_loop.clone();
+    event_loop.call_soon(move || stopper.stop());
+    run_forever(&event_loop);
+    event_loop.close().unwrap();
+}
+
+// 26.
+#[test]
+fn connection_lost_may_use_the_loop_that_closes() {
+    struct Talkative {
+        peer: Option<wharf::TransportHandle>,
+        log: Log,
+    }
+    impl Protocol for Talkative {
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
+            Ok(())
+        }
+        fn connection_lost(
+            &mut self,
+            transport: &dyn Transport,
+            _: Option<&wharf::Error>,
+        ) -> wharf::Result {
+            assert_eq!(transport.write(b"too late"), WriteStatus::Closed);
+            let event_loop = transport.event_loop();
+            assert!(event_loop.is_closed());
+            assert!(event_loop.call_soon(|| {}).cancelled());
+            let peer = self.peer.as_ref().unwrap();
+            peer.write(b"good-bye");
+            peer.abort();
+            self.log.add("lost");
+            Ok(())
+        }
+    }
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    let talkative = || Talkative { peer: None, log: log.clone() };
+    let (first, second) = testing::pair(&event_loop, 64, talkative(), talkative()).unwrap();
+    let handles = (first.handle().clone(), second.handle().clone());
+    first.with(|protocol, _| protocol.peer = Some(handles.1)).unwrap();
+    second.with(|protocol, _| protocol.peer = Some(handles.0)).unwrap();
+    settle(&event_loop).unwrap();
+    drop(event_loop);
+    assert_eq!(log.entries(), ["lost", "lost"]);
+    assert_eq!(reports.len(), 0);
+}

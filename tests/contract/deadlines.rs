@@ -1,0 +1,190 @@
+//! Section X: the deadlines of a connection, in virtual time.
+
+use std::time::Duration;
+
+use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::{EventLoop, TimeoutKind, Transport};
+
+use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
+use crate::running::Reports;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MUCH: usize = 1024 * 1024;
+
+#[test]
+fn idle_deadline_aborts_by_default_and_is_not_reported() {
+    let stage = Stage::new(Probe::new, Probe::new);
+    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(10 * SECOND));
+    stage.pass(10 * SECOND - Duration::from_nanos(1));
+    assert_eq!(stage.near.calls(), [Call::Made]);
+    stage.pass(2 * Duration::from_millis(1));
+    let timed_out = Call::TimedOut(TimeoutKind::Idle);
+    assert_eq!(stage.near.calls(), [Call::Made, timed_out, Call::Lost]);
+    assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::Idle));
+    assert!(stage.reports.take().is_empty());
+    stage.end();
+}
+
+#[test]
+fn timed_out_that_succeeds_keeps_the_connection_and_re_arms() {
+    let stage = Stage::new(|log| Probe::new(log).on_timed_out(|_| Ok(())), Probe::new);
+    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(SECOND));
+    stage.pass(4 * SECOND + SECOND / 2);
+    assert_eq!(stage.near.count(Call::TimedOut(TimeoutKind::Idle)), 4);
+    assert!(!stage.near.is_lost());
+    stage.end();
+}
+
+#[test]
+fn traffic_in_either_direction_postpones_the_idle_deadline() {
+    let stage = Stage::new(Probe::new, Probe::new);
+    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(2 * SECOND));
+    for turn in 0..6 {
+        stage.pass(SECOND);
+        let writer = if turn % 2 == 0 { &stage.near } else { &stage.far };
+        writer.handle().write(b"alive");
+        settle(&stage.event_loop).unwrap();
+    }
+    assert!(!stage.near.is_lost());
+    stage.pass(3 * SECOND);
+    assert!(stage.near.is_lost());
+    stage.end();
+}
+
+#[test]
+fn deadline_that_was_removed_does_not_pass() {
+    let stage = Stage::new(Probe::new, Probe::new);
+    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(SECOND));
+    stage.near.handle().set_timeout(TimeoutKind::Idle, None);
+    stage.pass(100 * SECOND);
+    assert_eq!(stage.near.calls(), [Call::Made]);
+    stage.end();
+}
+
+// 62: differs.
+#[test]
+fn close_lingers_for_thirty_seconds_and_then_aborts() {
+    let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
+    stage.near.handle().write(&vec![0; MUCH]);
+    stage.near.handle().close();
+    stage.pass(29 * SECOND);
+    assert!(!stage.near.is_lost());
+    stage.pass(2 * SECOND);
+    assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::Linger));
+    assert_eq!(stage.near.calls(), [Call::Made, Call::Lost], "without timed_out");
+    stage.end();
+}
+
+#[test]
+fn linger_deadline_can_be_set() {
+    let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
+    stage.near.handle().set_timeout(TimeoutKind::Linger, Some(3 * SECOND));
+    stage.near.handle().write(&vec![0; MUCH]);
+    stage.near.handle().close();
+    stage.pass(4 * SECOND);
+    assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::Linger));
+    stage.end();
+}
+
+#[test]
+fn write_stall_ends_a_held_connection_after_a_minute() {
+    // An echo whose client never reads.
+    let stage = Stage::new(|log| Probe::new(log).echoing(), |log| Probe::new(log).not_reading());
+    stage.far.handle().write(&vec![0; MUCH]);
+    stage.pass(59 * SECOND);
+    assert!(!stage.near.handle().is_reading(), "held");
+    assert!(!stage.near.is_lost());
+    stage.pass(2 * SECOND);
+    assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::WriteStall));
+    assert!(stage.reports.take().is_empty());
+    stage.end();
+}
+
+#[test]
+fn write_stall_deadline_is_off_while_nothing_is_held_or_closing() {
+    let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
+    stage.near.handle().write(&vec![0; MUCH]);
+    stage.pass(1000 * SECOND);
+    assert_eq!(stage.near.calls(), [Call::Made, Call::Pause]);
+    stage.end();
+}
+
+#[test]
+fn write_stall_deadline_counts_from_the_last_progress() {
+    let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
+    stage.near.handle().set_timeout(TimeoutKind::WriteStall, Some(2 * SECOND));
+    stage.near.handle().write(&vec![0; MUCH]);
+    for _ in 0..5 {
+        stage.pass(SECOND + SECOND / 2);
+        // The peer takes something, and stops again.
+        stage.far.handle().resume_reading();
+        wharf::testing::step(&stage.event_loop).unwrap();
+        stage.far.handle().pause_reading();
+        settle(&stage.event_loop).unwrap();
+    }
+    assert!(!stage.near.is_lost());
+    stage.pass(3 * SECOND);
+    assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::WriteStall));
+    stage.end();
+}
+
+#[test]
+fn closing_waits_five_seconds_for_the_end_of_input() {
+    let stage = Stage::new(|log| Probe::new(log).not_reading(), |log| Probe::new(log).half_open());
+    stage.far.handle().write(b"not read");
+    settle(&stage.event_loop).unwrap();
+    stage.near.handle().close();
+    stage.pass(4 * SECOND);
+    assert!(!stage.near.is_lost(), "the peer has not ended its side");
+    stage.pass(2 * SECOND);
+    assert_eq!((stage.near.cause(), stage.near.received_len()), (None, 0));
+    stage.end();
+}
+
+#[test]
+fn idle_connection_without_deadlines_has_no_timer() {
+    let stage = Stage::new(|log| Probe::new(log).echoing(), Probe::new);
+    stage.far.handle().write(b"some traffic");
+    settle(&stage.event_loop).unwrap();
+    assert_eq!(stage.event_loop.metrics().timers, 0);
+    // Many deadlines take one, and none is left afterwards.
+    for kind in [TimeoutKind::Idle, TimeoutKind::Linger, TimeoutKind::WriteStall] {
+        stage.near.handle().set_timeout(kind, Some(SECOND));
+    }
+    assert_eq!(stage.event_loop.metrics().timers, 1);
+    stage.near.handle().close();
+    settle(&stage.event_loop).unwrap();
+    assert_eq!(stage.event_loop.metrics().timers, 0);
+    stage.end();
+}
+
+/// Two probes joined in memory.
+struct Stage {
+    event_loop: EventLoop,
+    reports: Reports,
+    near: Log,
+    far: Log,
+}
+
+impl Stage {
+    fn new(near: impl FnOnce(&Log) -> Probe, far: impl FnOnce(&Log) -> Probe) -> Self {
+        let event_loop = MemoryNetwork::new().event_loop();
+        let reports = Reports::of(&event_loop);
+        let logs = (Log::new(), Log::new());
+        pair(&event_loop, 4096, near(&logs.0), far(&logs.1)).unwrap();
+        settle(&event_loop).unwrap();
+        Self { event_loop, reports, near: logs.0, far: logs.1 }
+    }
+
+    fn pass(&self, duration: Duration) {
+        advance(&self.event_loop, duration).unwrap();
+    }
+
+    fn end(self) {
+        let event_loop = self.event_loop.clone();
+        drop(self);
+        let metrics = event_loop.metrics();
+        assert_eq!((metrics.timers, metrics.sources, metrics.connections_open), (0, 0, 0));
+        assert_rules_were_kept();
+    }
+}

@@ -1,0 +1,354 @@
+//! What goes wrong in callbacks, and who is told.
+
+use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use wharf::testing::{self, settle};
+use wharf::{EventLoop, Protocol, Transport};
+
+use crate::probes::{
+    Log, Noting, is_child, memory_loop, panics_on_drop, reports, run_in_child, step_until, work_for,
+};
+
+// 27.
+#[test]
+fn a_panic_in_any_callback_is_reported_and_the_loop_goes_on() {
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    event_loop.call_soon(|| panic!("soon"));
+    event_loop.call_later(Duration::ZERO, || panic!("later"));
+    event_loop.remote().call_soon_threadsafe(|_| panic!("from {}", "afar")).unwrap();
+    let (promise, future) = event_loop.create_future();
+    future.add_done_callback(|_| panic!("done"));
+    future.add_done_callback({
+        let after = log.adds("the next done callback");
+        move |_| after()
+    });
+    promise.set_result(()).unwrap();
+    event_loop.call_soon(log.adds("after"));
+    settle(&event_loop).unwrap();
+    assert_eq!(log.entries(), ["the next done callback", "after"]);
+    assert_eq!(
+        reports.entries(),
+        [
+            "a callback failed: soon",
+            "a done callback failed: done",
+            "a callback failed: from afar",
+            "a callback failed: later",
+        ]
+    );
+    assert_eq!(event_loop.metrics().exceptions, 4);
+}
+
+// 27.
+#[test]
+fn a_panic_in_a_descriptors_callback_is_reported_and_it_is_called_again() {
+    let event_loop = EventLoop::new().unwrap();
+    let reports = reports(&event_loop);
+    let (watched, _peer) = UnixStream::pair().unwrap();
+    let calls = Rc::new(Cell::new(0));
+    let watched = Rc::new(watched);
+    event_loop
+        .add_writer(Rc::clone(&watched), {
+            let calls = Rc::clone(&calls);
+            move || {
+                calls.set(calls.get() + 1);
+                panic!("call {}", calls.get());
+            }
+        })
+        .unwrap();
+    step_until(&event_loop, || calls.get() >= 2);
+    assert!(event_loop.remove_writer(&watched));
+    assert_eq!(
+        reports.entries()[..2],
+        ["a descriptor's callback failed: call 1", "a descriptor's callback failed: call 2"]
+    );
+}
+
+// 27.
+#[test]
+fn a_panic_in_a_task_is_its_result_and_reported_only_if_nobody_takes_it() {
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let taken = event_loop.create_task(async { panic!("taken") });
+    let error = event_loop.run_until_complete(taken).unwrap().unwrap_err();
+    assert!(error.is_panic());
+    assert_eq!(error.to_string(), "taken");
+    assert_eq!(reports.len(), 0);
+
+    event_loop.create_task(async { panic!("detached") }).detach();
+    settle(&event_loop).unwrap();
+    assert_eq!(reports.take(), ["an error of a future was never retrieved: detached"]);
+
+    let dropped = event_loop.create_task(async { panic!("dropped when it was done") });
+    settle(&event_loop).unwrap();
+    assert_eq!(reports.len(), 0);
+    drop(dropped);
+    assert_eq!(
+        reports.entries(),
+        ["an error of a future was never retrieved: dropped when it was done"]
+    );
+}
+
+// 27.
+#[test]
+fn a_panic_in_drop_is_reported_and_the_loop_goes_on() {
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+
+    let guard = panics_on_drop("closure");
+    event_loop.call_soon(move || drop(guard));
+
+    // The value of a future that nobody holds any more when its callbacks have been called.
+    let (promise, future) = event_loop.create_future();
+    future.add_done_callback(|_| {});
+    drop(future);
+    assert!(promise.set_result(panics_on_drop("value")).is_ok());
+
+    // What a task holds when it is cancelled.
+    let guard = panics_on_drop("task");
+    let task = event_loop.create_task(async move {
+        let _guard = guard;
+        std::future::pending::<()>().await;
+    });
+    settle(&event_loop).unwrap();
+    assert_eq!(reports.take(), ["a callback failed: closure", "dropping a result failed: value"]);
+    assert_eq!(event_loop.metrics().tasks, 1);
+    task.cancel();
+    event_loop.call_soon(log.adds("after"));
+    settle(&event_loop).unwrap();
+    assert_eq!(reports.take(), ["dropping a task failed: task"]);
+    assert_eq!(event_loop.metrics().tasks, 0);
+    assert_eq!(log.entries(), ["after"]);
+    event_loop.close().unwrap();
+}
+
+// 27.
+#[test]
+fn a_panic_whose_own_value_panics_when_it_is_dropped_is_reported_once() {
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    event_loop.call_soon(|| std::panic::panic_any(Payload));
+    event_loop.call_soon(log.adds("after"));
+    settle(&event_loop).unwrap();
+    let task = event_loop.create_task(async { std::panic::panic_any(Payload) });
+    let job = event_loop.run_in_executor(|| std::panic::panic_any(Payload));
+    let (task, job): (wharf::Task<()>, wharf::LoopFuture<()>) = (task, job);
+    assert!(event_loop.run_until_complete(task).unwrap().unwrap_err().is_panic());
+    assert!(event_loop.run_until_complete(job).unwrap().unwrap_err().is_panic());
+    assert_eq!(log.entries(), ["after"]);
+    assert_eq!(reports.entries(), ["a callback failed: a panic whose payload is not text"]);
+}
+
+// 27.
+#[test]
+fn a_panic_in_a_waker_is_reported_and_the_loop_goes_on() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("waker");
+        }
+    }
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let waker = std::task::Waker::from(std::sync::Arc::new(Panics));
+    let mut context = std::task::Context::from_waker(&waker);
+
+    let mut sleep = Box::pin(event_loop.sleep(Duration::ZERO));
+    assert!(sleep.as_mut().poll(&mut context).is_pending());
+    let (promise, mut future) = event_loop.create_future();
+    assert!(std::pin::Pin::new(&mut future).poll(&mut context).is_pending());
+    future.add_done_callback(|_| {});
+    promise.set_result(()).unwrap();
+    settle(&event_loop).unwrap();
+    assert_eq!(reports.entries(), ["a waker failed: waker", "a waker failed: waker"]);
+    assert!(future.take_result().is_some());
+}
+
+// 29.
+#[test]
+fn a_panic_in_the_exception_handler_falls_back_to_the_default() {
+    if !is_child() {
+        let output =
+            run_in_child("exceptions::a_panic_in_the_exception_handler_falls_back_to_the_default");
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("wharf: ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "wharf: unhandled error in the exception handler: broken handler",
+                "wharf: a callback failed: original",
+                "wharf: nested",
+                "wharf: unhandled error in the exception handler: broken handler",
+                "wharf: a callback failed: second",
+                "wharf: by the default handler",
+            ]
+        );
+        return;
+    }
+    let event_loop = memory_loop();
+    let calls = Rc::new(Cell::new(0));
+    event_loop.set_exception_handler({
+        let calls = Rc::clone(&calls);
+        move |event_loop, _| {
+            calls.set(calls.get() + 1);
+            if calls.get() == 2 {
+                // Inside the handler it is the default that is told.
+                event_loop.call_exception_handler("nested", None);
+            }
+            panic!("broken handler");
+        }
+    });
+    event_loop.call_soon(|| panic!("original"));
+    settle(&event_loop).unwrap();
+    event_loop.call_soon(|| panic!("second"));
+    settle(&event_loop).unwrap();
+    assert_eq!(calls.get(), 2, "a handler that panicked is kept");
+    event_loop.reset_exception_handler();
+    event_loop.call_exception_handler("by the default handler", None);
+}
+
+// 29.
+#[test]
+fn the_exception_handler_can_put_another_in_its_place_or_take_itself_away() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    event_loop.set_exception_handler({
+        let log = log.clone();
+        let mut guard = Some(log.adds_on_drop("first dropped"));
+        move |event_loop, exception| {
+            assert!(guard.is_some());
+            log.add(format!("first: {exception}"));
+            let log = log.clone();
+            event_loop.set_exception_handler(move |_, exception| {
+                log.add(format!("second: {exception}"));
+            });
+            guard = guard.take();
+        }
+    });
+    event_loop.call_exception_handler("one", None);
+    event_loop.call_exception_handler("two", None);
+    assert_eq!(log.take(), ["first: one", "first dropped", "second: two"]);
+
+    event_loop.set_exception_handler({
+        let log = log.clone();
+        move |event_loop, exception| {
+            log.add(exception.to_string());
+            event_loop.reset_exception_handler();
+        }
+    });
+    event_loop.call_exception_handler("three", None);
+    event_loop.call_exception_handler("four, for the default handler", None);
+    assert_eq!(log.entries(), ["three"]);
+    assert_eq!(event_loop.metrics().exceptions, 4);
+}
+
+#[test]
+fn the_exception_handler_may_use_the_loop() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    event_loop.set_exception_handler({
+        let log = log.clone();
+        move |event_loop, _| {
+            assert!(event_loop.is_running());
+            event_loop.call_soon(log.adds("from the handler"));
+            event_loop.stop();
+        }
+    });
+    event_loop.call_soon(|| panic!("on purpose"));
+    event_loop.run_forever().unwrap();
+    settle(&event_loop).unwrap();
+    assert_eq!(log.entries(), ["from the handler"]);
+}
+
+/// Keeps the loop busy in each of its callbacks.
+struct Slow;
+
+impl Protocol for Slow {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
+        work_for(TOO_LONG);
+        Ok(())
+    }
+}
+
+const LIMIT: Duration = Duration::from_millis(2);
+const TOO_LONG: Duration = Duration::from_millis(3);
+
+// 30.
+#[test]
+fn slow_callbacks_of_every_kind_are_reported() {
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.set_slow_callback_duration(Some(LIMIT));
+    let found: Rc<RefCell<Vec<String>>> = Rc::default();
+    event_loop.set_exception_handler({
+        let found = Rc::clone(&found);
+        move |_, exception| {
+            assert!(exception.error.is_none());
+            found.borrow_mut().push(exception.message.to_owned());
+        }
+    });
+    let expect_slow = |what: &str| {
+        step_until(&event_loop, || {
+            found.borrow().iter().any(|message| {
+                message.contains(what) && message.ends_with("and held up the event loop")
+            })
+        });
+        found.borrow_mut().clear();
+    };
+
+    event_loop.call_soon(|| work_for(TOO_LONG));
+    expect_slow("slow_callbacks_of_every_kind_are_reported");
+    event_loop.call_later(Duration::ZERO, || work_for(TOO_LONG));
+    expect_slow("slow_callbacks_of_every_kind_are_reported");
+    event_loop.create_task(async { work_for(TOO_LONG) }).detach();
+    expect_slow("a task's step");
+
+    let (promise, future) = event_loop.create_future();
+    future.add_done_callback(|_| work_for(TOO_LONG));
+    promise.set_result(()).unwrap();
+    expect_slow("a done callback");
+
+    let (watched, _peer) = UnixStream::pair().unwrap();
+    let watched = Rc::new(watched);
+    event_loop.add_writer(Rc::clone(&watched), || work_for(TOO_LONG)).unwrap();
+    expect_slow("a descriptor's callback");
+    event_loop.remove_writer(&watched);
+
+    let log = Log::default();
+    let (_, second) = testing::pair(&event_loop, 64, Slow, Noting::new("peer", &log)).unwrap();
+    second.handle().write(b"hello");
+    expect_slow("data_received");
+
+    assert!(event_loop.metrics().slow_callbacks >= 6);
+    event_loop.run_until_complete(async { work_for(TOO_LONG) }).unwrap();
+    expect_slow("the future that is run");
+}
+
+// 30.
+#[test]
+fn slow_callbacks_are_not_measured_unless_asked_for() {
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.call_soon(|| work_for(TOO_LONG));
+    settle(&event_loop).unwrap();
+    event_loop.set_slow_callback_duration(Some(Duration::from_secs(60)));
+    event_loop.call_soon(|| work_for(TOO_LONG));
+    settle(&event_loop).unwrap();
+    event_loop.set_slow_callback_duration(Some(LIMIT));
+    event_loop.set_slow_callback_duration(None);
+    event_loop.call_soon(|| work_for(TOO_LONG));
+    settle(&event_loop).unwrap();
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.slow_callbacks, metrics.exceptions), (0, 0));
+}

@@ -1,0 +1,167 @@
+//! The page of guarantees and the tests belong together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// The numbers of the contract that the page has to speak of.
+const REQUIRED: &[RangeInclusive<u32>] = &[1..=43, 51..=138, 188..=226, 275..=287, 289..=289, 291..=291];
+
+#[test]
+fn every_guarantee_names_tests_that_exist() {
+    let functions = Functions::of_the_workspace();
+    let mut wrong = Vec::new();
+    for entry in entries() {
+        let names: Vec<&str> = quoted_names(&entry).collect();
+        let tests = names.iter().filter(|name| functions.tests.contains(**name)).count();
+        if tests == 0 && !entry.contains("compile-time fact") {
+            wrong.push(format!("no test is named: {entry}"));
+        }
+        for name in names {
+            if !functions.tests.contains(name) && !functions.api.contains(name) {
+                wrong.push(format!("there is neither a test nor a function {name}: {entry}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_number_of_the_contract_is_there_once() {
+    let mut count: BTreeMap<u32, usize> = BTreeMap::new();
+    for number in entries().iter().flat_map(|entry| numbers(entry)) {
+        *count.entry(number).or_default() += 1;
+    }
+    let missing: Vec<u32> =
+        REQUIRED.iter().cloned().flatten().filter(|number| !count.contains_key(number)).collect();
+    assert!(missing.is_empty(), "not in docs/guarantees.md: {missing:?}");
+    let repeated: Vec<_> = count.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(repeated.is_empty(), "more than once in docs/guarantees.md: {repeated:?}");
+}
+
+#[test]
+fn the_page_is_read_as_it_is_meant() {
+    let entry = "- 81, 83-85 Some `call_soon` text, `data_received()`: `a_test_name` `B1`.";
+    assert_eq!(numbers(entry), [81, 83, 84, 85]);
+    assert_eq!(quoted_names(entry).collect::<Vec<_>>(), ["call_soon", "a_test_name"]);
+    assert!(numbers("- Nothing 1 here").is_empty());
+    let mut functions = Functions::default();
+    functions.read("pub fn api() {}\n#[cfg(x)]\n#[test]\n#[ignore]\nfn checks() {}\n", false);
+    functions.read("fn helper<T>() {}", true);
+    assert!(functions.api.contains("api") && !functions.tests.contains("api"));
+    assert!(functions.tests.contains("checks") && functions.tests.contains("helper"));
+    assert!(!entries().is_empty());
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The entries of the page, each in one line.
+fn entries() -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    let mut in_entry = false;
+    for line in fs::read_to_string(root().join("docs/guarantees.md")).unwrap().lines() {
+        if line.starts_with("- ") {
+            entries.push(line.to_owned());
+            in_entry = true;
+        } else if in_entry && line.starts_with("  ") {
+            let entry = entries.last_mut().unwrap();
+            entry.push(' ');
+            entry.push_str(line.trim());
+        } else {
+            in_entry = false;
+        }
+    }
+    entries
+}
+
+/// The numbers at the beginning of an entry: `- 3`, `- 3, 5`, `- 3-5`.
+fn numbers(entry: &str) -> Vec<u32> {
+    let text = entry.trim_start_matches("- ");
+    let end = text.find(|c: char| !c.is_ascii_digit() && !", -–".contains(c));
+    let mut numbers = Vec::new();
+    for part in text[..end.unwrap_or(text.len())].split([',', ' ']) {
+        let mut ends = part.split(['-', '–']).filter_map(|number| number.parse::<u32>().ok());
+        if let Some(first) = ends.next() {
+            numbers.extend(first..=ends.next().unwrap_or(first));
+        }
+    }
+    numbers
+}
+
+/// What stands between back-quotes and looks like the name of a test or of a function: small
+/// letters, digits, and at least one underscore.
+fn quoted_names(entry: &str) -> impl Iterator<Item = &str> {
+    entry.split('`').skip(1).step_by(2).filter(|quoted| {
+        let small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        quoted.contains('_') && quoted.chars().all(small)
+    })
+}
+
+/// The functions of the sources, by name, and the public fields.
+#[derive(Default)]
+struct Functions {
+    /// Those in `tests/`, and the unit tests elsewhere.
+    tests: BTreeSet<String>,
+    api: BTreeSet<String>,
+}
+
+impl Functions {
+    fn of_the_workspace() -> Self {
+        let mut functions = Self::default();
+        for (folder, all_are_tests) in
+            [("tests", true), ("protocols/tests", true), ("src", false), ("protocols/src", false)]
+        {
+            for file in rust_files(&root().join(folder)) {
+                functions.read(&fs::read_to_string(file).unwrap(), all_are_tests);
+            }
+        }
+        functions
+    }
+
+    fn read(&mut self, source: &str, all_are_tests: bool) {
+        let mut marked = false;
+        for line in source.lines().map(str::trim) {
+            if line.starts_with("#[test]") {
+                marked = true;
+            } else if let Some(name) = function_name(line) {
+                let tests = marked || all_are_tests;
+                if tests { &mut self.tests } else { &mut self.api }.insert(name.to_owned());
+                marked = false;
+            } else if let Some((name, _)) =
+                line.strip_prefix("pub ").and_then(|line| line.split_once(':'))
+            {
+                self.api.insert(name.to_owned());
+            }
+        }
+    }
+}
+
+/// The name of the function that `line` begins to define, whatever stands before `fn`.
+fn function_name(line: &str) -> Option<&str> {
+    let (before, after) = line.split_once("fn ")?;
+    let qualifier =
+        |word: &str| matches!(word, "pub" | "pub(crate)" | "pub(super)" | "async" | "const");
+    if !before.split_whitespace().all(qualifier) {
+        return None;
+    }
+    let end = after.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+    (end > 0).then(|| &after[..end])
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    // Not every package has every folder.
+    let Ok(listing) = fs::read_dir(folder) else { return files };
+    for entry in listing {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}

@@ -1,0 +1,81 @@
+//! What a loop counts.
+
+use std::time::Duration;
+
+use wharf::testing::{self, advance, settle, step};
+use wharf::{EventLoop, Transport};
+
+use crate::probes::{Log, Noting, memory_loop, reports, work_for};
+
+#[test]
+fn metrics_count_what_the_loop_did_and_holds() {
+    let event_loop = memory_loop();
+    let _reports = reports(&event_loop);
+    let zero = event_loop.metrics();
+    assert_eq!(zero, wharf::Metrics::default());
+
+    event_loop.call_soon(|| {});
+    let timer = event_loop.call_later(Duration::from_secs(1), || {});
+    let task = event_loop.create_task(std::future::pending::<()>());
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.ready, metrics.timers, metrics.tasks), (2, 1, 1));
+    step(&event_loop).unwrap();
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.ticks, metrics.callbacks), (1, 2));
+    assert_eq!((metrics.ready, metrics.timers, metrics.tasks), (0, 1, 1));
+
+    timer.cancel();
+    task.cancel();
+    settle(&event_loop).unwrap();
+    event_loop.call_soon(|| panic!("on purpose"));
+    settle(&event_loop).unwrap();
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.ready, metrics.timers, metrics.tasks), (0, 0, 0));
+    assert_eq!((metrics.exceptions, metrics.callbacks), (1, 4));
+}
+
+#[test]
+fn metrics_count_connections_and_bytes() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let (first, second) = (Noting::new("first", &log), Noting::new("second", &log));
+    let (first, second) = testing::pair(&event_loop, 1 << 20, first, second).unwrap();
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.connections_open, metrics.connections_total, metrics.sources), (2, 2, 2));
+    first.handle().write(&[0; 1000]);
+    second.handle().write(&[0; 24]);
+    settle(&event_loop).unwrap();
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.bytes_sent, metrics.bytes_received), (1024, 1024));
+    assert!(metrics.events >= 2);
+    first.handle().close();
+    settle(&event_loop).unwrap();
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.connections_open, metrics.connections_total, metrics.sources), (0, 2, 0));
+}
+
+#[test]
+fn lag_is_how_late_a_timer_was() {
+    let event_loop = memory_loop();
+    event_loop.call_later(Duration::from_secs(1), || {});
+    advance(&event_loop, Duration::from_secs(5)).unwrap();
+    assert_eq!(event_loop.metrics().max_lag, Duration::ZERO, "it was on time");
+
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.call_later(Duration::from_millis(1), || {});
+    work_for(Duration::from_millis(6));
+    step(&event_loop).unwrap();
+    let metrics = event_loop.metrics();
+    assert!(metrics.lag >= Duration::from_millis(5), "{metrics:?}");
+    assert_eq!(metrics.max_lag, metrics.lag);
+}
+
+#[test]
+fn spinning_changes_nothing_but_the_waiting() {
+    let event_loop = EventLoop::builder().spin(100).build().unwrap();
+    event_loop.run_until_complete(event_loop.sleep(Duration::from_millis(2))).unwrap();
+    let remote = event_loop.remote();
+    let thread = std::thread::spawn(move || remote.call_soon_threadsafe(EventLoop::stop).unwrap());
+    crate::probes::run_forever(&event_loop);
+    thread.join().unwrap();
+}

@@ -1,0 +1,53 @@
+//! Random sequences of what protocols can do, in any callback, over the in-memory driver.
+
+mod script;
+
+use std::panic::catch_unwind;
+
+use proptest::prelude::*;
+
+/// How many scripts one run of the test plays, and the seed of the first; both can be set, as
+/// `WHARF_RANDOM_RUNS` and `WHARF_RANDOM_SEED`.
+const RUNS: u64 = 3000;
+const SEED: u64 = 1;
+
+#[test]
+fn no_sequence_of_actions_breaks_a_promise() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+    };
+    let first = number("WHARF_RANDOM_SEED", SEED);
+    for seed in first..first + number("WHARF_RANDOM_RUNS", RUNS) {
+        let script = script_of(seed);
+        if let Err(panic) = catch_unwind(|| script::run(&script)) {
+            eprintln!("replay with WHARF_RANDOM_SEED={seed} WHARF_RANDOM_RUNS=1");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Fewer scripts, but a failing one is shrunk.
+    #[test]
+    fn no_short_sequence_of_actions_breaks_a_promise(
+        script in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        script::run(&script);
+    }
+}
+
+/// Some hundred bytes that depend on `seed` alone.
+fn script_of(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut next = move || {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    };
+    let len = 100 + next() % 900;
+    (0..len).map(|_| (next() >> 32) as u8).collect()
+}

@@ -1,0 +1,568 @@
+//! Plays a script, given as bytes, with protocols that do anything in any callback, and checks the
+//! promises that hold whatever they do.
+//!
+//! Uses wharf's public interface only, so that a fuzz target can include this file.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use wharf::bytes::Bytes;
+use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::{
+    Buffered, BufferedProtocol, Connection, Eof, Error, EventLoop, Protocol, Result, TimeoutKind,
+    Transport, TransportHandle, TransportId,
+};
+
+/// Plays the script. Panics when a promise is broken.
+///
+/// Checked: `connection_made` first and once, `connection_lost` last and once, nothing after it;
+/// no callback inside another; `pause_writing` and `resume_writing` alternate; every protocol is
+/// dropped, once; at the end no connection, timer, source, task or entry is left.
+pub(crate) fn run(bytes: &[u8]) {
+    let world = World::new(bytes);
+    CURRENT.set(Rc::downgrade(&world));
+    let network = MemoryNetwork::new().capacity(1 + usize::from(world.byte()) * 16);
+    let event_loop = network.event_loop();
+    let reported = Rc::clone(&world);
+    event_loop.set_exception_handler(move |_, exception| {
+        let _inside = Inside::enter(&reported, "the exception handler");
+        if let Some(error) = exception.error {
+            let expected = !error.is_panic() || error.to_string() == ON_PURPOSE;
+            reported.check(expected, &format!("a panic of the engine's: {exception}"));
+        }
+        reported.act_on_any();
+    });
+    world.begin(&event_loop);
+    while world.has_more() {
+        world.turn(&event_loop);
+    }
+    world.finish(event_loop);
+    // What the loop held of the world it has let go of.
+    assert_eq!(Rc::strong_count(&world), 1, "closures were leaked");
+}
+
+thread_local! {
+    /// For code that must be `Send`: the owners of `Bytes`.
+    static CURRENT: RefCell<Weak<World>> = const { RefCell::new(Weak::new()) };
+}
+
+/// What protocols here panic with.
+const ON_PURPOSE: &str = "on purpose";
+
+/// The most connections at a time, and in all: what a script can set off is bounded.
+const MOST_OPEN: usize = 12;
+const MOST_MADE: usize = 64;
+
+/// How many actions all callbacks together may take; then they do nothing any more.
+const MOST_ACTIONS: u32 = 4000;
+
+/// What all protocols of a run share.
+struct World {
+    script: RefCell<VecDeque<u8>>,
+    /// Handles to every connection so far, stale ones included.
+    handles: RefCell<Vec<TransportHandle>>,
+    connections: RefCell<Vec<AnyConnection>>,
+    lives: RefCell<BTreeMap<TransportId, Rc<Life>>>,
+    depth: Cell<u32>,
+    actions: Cell<u32>,
+    made: Cell<u64>,
+    lost: Cell<u64>,
+    live_actors: Cell<i64>,
+    broken: RefCell<Vec<String>>,
+    event_loop: RefCell<Option<EventLoop>>,
+}
+
+#[derive(Clone)]
+enum AnyConnection {
+    Plain(Connection<Actor>),
+    Buffered(Connection<Buffered<Actor>>),
+}
+
+/// The life of one connection, whichever protocols have it in turn.
+#[derive(Default)]
+struct Life {
+    lost: Cell<bool>,
+    ended: Cell<bool>,
+}
+
+impl World {
+    fn new(bytes: &[u8]) -> Rc<Self> {
+        Rc::new(Self {
+            script: RefCell::new(bytes.iter().copied().collect()),
+            handles: RefCell::default(),
+            connections: RefCell::default(),
+            lives: RefCell::default(),
+            depth: Cell::new(0),
+            actions: Cell::new(0),
+            made: Cell::new(0),
+            lost: Cell::new(0),
+            live_actors: Cell::new(0),
+            broken: RefCell::default(),
+            event_loop: RefCell::default(),
+        })
+    }
+
+    /// The next byte of the script; zeros after its end.
+    fn byte(&self) -> u8 {
+        self.script.borrow_mut().pop_front().unwrap_or(0)
+    }
+
+    fn has_more(&self) -> bool {
+        !self.script.borrow().is_empty()
+    }
+
+    fn check(&self, holds: bool, promise: &str) {
+        if !holds {
+            self.broken.borrow_mut().push(promise.to_owned());
+        }
+    }
+
+    fn begin(self: &Rc<Self>, event_loop: &EventLoop) {
+        *self.event_loop.borrow_mut() = Some(event_loop.clone());
+        let world = Rc::clone(self);
+        let server = event_loop.create_server(move || Actor::new(&world), "10.0.0.1:7");
+        event_loop.run_until_complete(server.start()).and_then(|server| server).expect("a server");
+        self.connect(event_loop);
+    }
+
+    /// Another connection, unless there are enough.
+    fn connect(self: &Rc<Self>, event_loop: &EventLoop) {
+        let open = (self.made.get() - self.lost.get()) as usize;
+        if open >= MOST_OPEN || self.made.get() as usize >= MOST_MADE {
+            return;
+        }
+        let world = Rc::clone(self);
+        match self.byte() % 4 {
+            0 => {
+                let made = Rc::clone(self);
+                let connecting =
+                    event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start();
+                connecting.add_done_callback(move |connection| {
+                    if let Ok(connection) = connection {
+                        let connection = AnyConnection::Plain(connection.clone());
+                        made.connections.borrow_mut().push(connection);
+                    }
+                });
+            }
+            1 => {
+                let made = Rc::clone(self);
+                let connecting = event_loop
+                    .create_connection(move || Buffered(Actor::new(&world)), "10.0.0.1:7")
+                    .start();
+                connecting.add_done_callback(move |connection| {
+                    if let Ok(connection) = connection {
+                        let connection = AnyConnection::Buffered(connection.clone());
+                        made.connections.borrow_mut().push(connection);
+                    }
+                });
+            }
+            // Given up at once.
+            2 => {
+                drop(
+                    event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start(),
+                );
+            }
+            _ if self.depth.get() == 0 => {
+                let (near, far) = (Actor::new(self), Buffered(Actor::new(self)));
+                let capacity = usize::from(self.byte()) * 8 + 1;
+                // Refused on a loop that is running: a callback of the loop may be the caller.
+                if let Ok((near, far)) = pair(event_loop, capacity, near, far) {
+                    let mut connections = self.connections.borrow_mut();
+                    connections.push(AnyConnection::Plain(near));
+                    connections.push(AnyConnection::Buffered(far));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// One thing from outside the loop, and a turn of it.
+    fn turn(self: &Rc<Self>, event_loop: &EventLoop) {
+        match self.byte() % 8 {
+            0 => self.connect(event_loop),
+            1 => {
+                let wait = Duration::from_millis(u64::from(self.byte()) * 300);
+                advance(event_loop, wait).expect("time passes");
+            }
+            2 => settle(event_loop).expect("the loop comes to rest"),
+            3 => {
+                event_loop.stop();
+                event_loop.run_forever().expect("one turn");
+            }
+            4 => self.use_connection(),
+            _ => {
+                self.act_on_any();
+                wharf::testing::step(event_loop).expect("a turn");
+            }
+        }
+    }
+
+    /// Ends it all, and looks for what is left.
+    fn finish(self: &Rc<Self>, event_loop: EventLoop) {
+        if self.byte().is_multiple_of(2) {
+            settle(&event_loop).expect("the loop comes to rest");
+        }
+        let clone = event_loop.clone();
+        drop(event_loop);
+        let metrics = clone.metrics();
+        self.handles.take();
+        self.connections.take();
+        self.event_loop.take();
+        drop(clone);
+        self.check(metrics.connections_open == 0, "connections are open on a closed loop");
+        let left = (metrics.sources, metrics.timers, metrics.tasks, metrics.ready);
+        self.check(left == (0, 0, 0, 0), &format!("left on a closed loop: {metrics:?}"));
+        self.check(metrics.connections_total == self.made.get(), "a wrong count of connections");
+        self.check(self.made.get() == self.lost.get(), "connection_made without connection_lost");
+        self.check(self.live_actors.get() == 0, "protocols were not dropped");
+        let unended = self.lives.borrow().values().filter(|life| !life.lost.get()).count();
+        self.check(unended == 0, "a connection without its end");
+        let broken = self.broken.take();
+        assert!(broken.is_empty(), "{broken:#?}");
+    }
+
+    /// Some handle: of a connection that is open, or of one that is gone.
+    fn any_handle(&self) -> Option<TransportHandle> {
+        let handles = self.handles.borrow();
+        // The younger ones: most of the others are stale.
+        let position = handles.len().checked_sub(1 + usize::from(self.byte() % 16))?;
+        handles.get(position).cloned()
+    }
+
+    fn act_on_any(self: &Rc<Self>) {
+        if let Some(handle) = self.any_handle() {
+            self.act(&handle);
+        }
+    }
+
+    /// Reaches into some connection's protocol: a direct call, or a posted one.
+    fn use_connection(self: &Rc<Self>) {
+        let connection = {
+            let connections = self.connections.borrow();
+            let Some(position) = connections.len().checked_sub(1 + usize::from(self.byte() % 8))
+            else {
+                return;
+            };
+            connections[position].clone()
+        };
+        match (connection, self.byte() % 2) {
+            (AnyConnection::Plain(connection), 0) => {
+                self.reach(|| connection.with(Actor::reached).err());
+            }
+            (AnyConnection::Buffered(connection), 0) => {
+                self.reach(|| connection.with(|actor, transport| actor.0.reached(transport)).err());
+            }
+            (AnyConnection::Plain(connection), _) => {
+                connection.post(|actor, transport| actor.posted(transport));
+            }
+            (AnyConnection::Buffered(connection), _) => {
+                connection.post(|actor, transport| actor.0.posted(transport));
+            }
+        }
+    }
+
+    /// A call of `with`: its panic goes on in the caller.
+    fn reach(&self, call: impl FnOnce() -> Option<Error>) {
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(None) => {}
+            Ok(Some(error)) => {
+                let expected = error.is_busy() || error.is_closed() || error.is_replaced();
+                self.check(expected, &format!("with: {error}"));
+            }
+            Err(panic) => {
+                let expected = panic.downcast_ref() == Some(&ON_PURPOSE);
+                self.check(expected, "a panic of the engine's went through `with`");
+            }
+        }
+    }
+
+    /// Does what the script says to one transport.
+    fn act(self: &Rc<Self>, transport: &dyn Transport) {
+        if self.actions.replace(self.actions.get() + 1) >= MOST_ACTIONS {
+            return;
+        }
+        let amount = || usize::from(self.byte()) * 40;
+        match self.byte() % 24 {
+            0 | 1 => drop(transport.write(&vec![1; amount()])),
+            2 => {
+                transport.write_bytes(Bytes::from_owner(Owner(vec![2; amount()])));
+            }
+            3 => {
+                let data = vec![3; amount()];
+                let slices = [IoSlice::new(&data), IoSlice::new(b""), IoSlice::new(b"tail")];
+                transport.write_vectored(&slices);
+            }
+            4 => transport.write_eof(),
+            5 => transport.close(),
+            6 => transport.abort(),
+            7 => transport.pause_reading(),
+            8 | 9 => transport.resume_reading(),
+            10 => transport.hold_reading(),
+            11 => {
+                let (high, low) = (amount(), amount());
+                let refused = transport.set_write_buffer_limits(Some(high), Some(low)).is_err();
+                self.check(!refused || low > high, "limits refused that are in order");
+            }
+            12 => transport.set_write_buffer_cap(Some(amount() * 4)),
+            13 => {
+                let kinds = [TimeoutKind::Idle, TimeoutKind::Linger, TimeoutKind::WriteStall];
+                let kind = kinds[usize::from(self.byte() % 3)];
+                let after = Duration::from_millis(u64::from(self.byte()) * 50);
+                transport.set_timeout(kind, (!after.is_zero()).then_some(after));
+            }
+            14 | 15 => self.switch(transport),
+            16 => {
+                let (world, handle) = (Rc::clone(self), transport.handle());
+                transport.event_loop().call_soon(move || {
+                    let _inside = Inside::enter(&world, "call_soon");
+                    world.act(&handle);
+                });
+            }
+            17 => {
+                let (world, handle) = (Rc::clone(self), transport.handle());
+                let after = Duration::from_millis(u64::from(self.byte()));
+                transport.event_loop().call_later(after, move || {
+                    let _inside = Inside::enter(&world, "call_later");
+                    world.act(&handle);
+                });
+            }
+            18 => self.use_connection(),
+            19 => self.connect(&transport.event_loop()),
+            20 => transport.event_loop().stop(),
+            21 => self.act_on_any(),
+            22 => drop(self.handles.borrow_mut().pop()),
+            _ => {
+                transport.info();
+                let (low, high) = transport.write_buffer_limits();
+                self.check(low <= high, "low above high");
+                let closed = transport.is_closing() && transport.is_reading();
+                self.check(!closed, "a closing connection is reading");
+            }
+        }
+    }
+
+    fn switch(self: &Rc<Self>, transport: &dyn Transport) {
+        let mut next = Actor::new(self);
+        next.own = Some(transport.handle());
+        let leftover = Bytes::from_owner(Owner(vec![4; usize::from(self.byte() % 8)]));
+        if self.byte().is_multiple_of(2) {
+            transport.set_protocol(Box::new(next), leftover);
+        } else {
+            transport.set_protocol(Box::new(Buffered(next)), leftover);
+        }
+    }
+
+    /// The connection a callback is for; it was made, and is not lost.
+    fn life(&self, transport: &dyn Transport, callback: &str) -> Rc<Life> {
+        let mut lives = self.lives.borrow_mut();
+        let known = lives.contains_key(&transport.id());
+        self.check(known, &format!("{callback} before connection_made"));
+        let life = lives.entry(transport.id()).or_default();
+        self.check(!life.lost.get(), &format!("{callback} after connection_lost"));
+        Rc::clone(life)
+    }
+}
+
+/// Counts a callback, and notes when it is inside another.
+struct Inside<'a>(&'a World);
+
+impl<'a> Inside<'a> {
+    fn enter(world: &'a World, what: &str) -> Self {
+        world.check(world.depth.get() == 0, &format!("{what} inside another callback"));
+        world.depth.set(world.depth.get() + 1);
+        Self(world)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.depth.set(self.0.depth.get() - 1);
+    }
+}
+
+/// A protocol that does what the script says.
+struct Actor {
+    world: Rc<World>,
+    own: Option<TransportHandle>,
+    /// Told to pause writing; a protocol that takes over a paused write side is told, too.
+    paused: bool,
+    buffer: Vec<u8>,
+}
+
+impl Actor {
+    fn new(world: &Rc<World>) -> Self {
+        world.live_actors.set(world.live_actors.get() + 1);
+        let buffer = vec![0; usize::from(world.byte() % 64) * 3 + 1];
+        Self { world: Rc::clone(world), own: None, paused: false, buffer }
+    }
+
+    /// Some actions, and then success, failure or a panic.
+    fn behave(&self, transport: &dyn Transport) -> Result {
+        for _ in 0..self.world.byte() % 4 {
+            self.world.act(transport);
+        }
+        match self.world.byte() % 32 {
+            31 => Err("an error of the application".into()),
+            30 => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+            // Without the hook, which would print it.
+            29 => std::panic::resume_unwind(Box::new(ON_PURPOSE)),
+            _ => Ok(()),
+        }
+    }
+
+    fn callback(&mut self, transport: &dyn Transport, name: &str) -> Result {
+        let world = Rc::clone(&self.world);
+        let _inside = Inside::enter(&world, name);
+        world.life(transport, name);
+        self.behave(transport)
+    }
+
+    /// The closure of a `Connection::with`: a direct call, also from other callbacks.
+    fn reached(&mut self, transport: &dyn Transport) {
+        self.world.life(transport, "with");
+        // It cannot fail.
+        let _ = self.behave(transport);
+    }
+
+    fn posted(&mut self, transport: &dyn Transport) {
+        // What a closure of `post` panics with is reported by the loop.
+        let _ = self.callback(transport, "post");
+    }
+}
+
+impl Protocol for Actor {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let world = Rc::clone(&self.world);
+        let _inside = Inside::enter(&world, "connection_made");
+        let former = world.lives.borrow_mut().insert(transport.id(), Rc::default());
+        world.check(former.is_none(), "connection_made twice");
+        world.made.set(world.made.get() + 1);
+        world.handles.borrow_mut().push(transport.handle());
+        self.own = Some(transport.handle());
+        self.behave(transport)
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.world.check(!data.is_empty(), "data_received without data");
+        let life = self.world.life(transport, "data_received");
+        self.world.check(!life.ended.get(), "data_received after eof_received");
+        let outcome = self.callback(transport, "data_received");
+        if self.world.byte() % 8 == 7 {
+            transport.unread(usize::from(self.world.byte()));
+        }
+        outcome
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        let life = self.world.life(transport, "eof_received");
+        self.world.check(!life.ended.replace(true), "eof_received twice");
+        self.callback(transport, "eof_received")?;
+        Ok(if self.world.byte().is_multiple_of(2) { Eof::Close } else { Eof::KeepOpen })
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        let told = std::mem::replace(&mut self.paused, true);
+        self.world.check(!told, "pause_writing twice");
+        if self.world.byte().is_multiple_of(2) {
+            transport.hold_reading();
+        }
+        self.callback(transport, "pause_writing")
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        let told = std::mem::replace(&mut self.paused, false);
+        self.world.check(told, "resume_writing without pause_writing");
+        self.callback(transport, "resume_writing")
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, _: TimeoutKind) -> Result {
+        self.callback(transport, "timed_out")
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        let life = self.world.life(transport, "connection_lost");
+        if let Some(error) = error {
+            let expected = !error.is_panic() || error.to_string() == ON_PURPOSE;
+            self.world.check(expected, &format!("a panic of the engine's: {error}"));
+        }
+        self.world.check(transport.is_closing(), "a lost connection is not closing");
+        self.world.lost.set(self.world.lost.get() + 1);
+        let world = Rc::clone(&self.world);
+        let _inside = Inside::enter(&world, "connection_lost");
+        life.lost.set(true);
+        self.behave(transport)
+    }
+}
+
+impl BufferedProtocol for Actor {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::connection_made(self, transport)
+    }
+
+    fn get_buffer(&mut self, transport: &dyn Transport, _: usize) -> Result<&mut [u8]> {
+        self.callback(transport, "get_buffer")?;
+        Ok(&mut self.buffer)
+    }
+
+    fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
+        self.world.check(count <= self.buffer.len(), "more than the buffer holds");
+        Protocol::data_received(self, transport, &[0; 256][..count])
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        Protocol::eof_received(self, transport)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::pause_writing(self, transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::resume_writing(self, transport)
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        Protocol::timed_out(self, transport, kind)
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        Protocol::connection_lost(self, transport, error)
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        let world = Rc::clone(&self.world);
+        world.live_actors.set(world.live_actors.get() - 1);
+        if world.byte() % 4 == 3 {
+            world.act_on_any();
+            if let Some(own) = self.own.take() {
+                world.act(&own);
+            }
+        }
+    }
+}
+
+/// The memory of a `Bytes`, which does something when it is dropped.
+struct Owner(Vec<u8>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let world = CURRENT.with_borrow(Weak::upgrade);
+        if let Some(world) = world
+            && world.byte() % 4 == 3
+        {
+            world.act_on_any();
+        }
+    }
+}

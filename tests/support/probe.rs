@@ -1,0 +1,472 @@
+//! A protocol that records what is called, and watches that the rules of every protocol are kept.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use wharf::{
+    BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport, TransportHandle,
+};
+
+/// A callback that was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Made,
+    Data,
+    Eof,
+    Pause,
+    Resume,
+    TimedOut(TimeoutKind),
+    ShuttingDown,
+    Lost,
+}
+
+/// What a [`Probe`] saw; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Rc<State>);
+
+#[derive(Default)]
+struct State {
+    calls: RefCell<Vec<Call>>,
+    received: RefCell<Vec<u8>>,
+    chunks: RefCell<Vec<usize>>,
+    handle: OnceCell<TransportHandle>,
+    lost: RefCell<Option<Option<Cause>>>,
+    /// Where a probe took over from another, which got `connection_made` in its stead.
+    successor: Cell<bool>,
+    drops: Cell<u32>,
+}
+
+/// What `connection_lost` was told, as far as tests ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) text: String,
+    pub(crate) io_kind: Option<io::ErrorKind>,
+    pub(crate) timeout: Option<TimeoutKind>,
+    pub(crate) is_application: bool,
+    pub(crate) is_panic: bool,
+    pub(crate) is_write_cap: bool,
+    pub(crate) is_invalid: bool,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The log of a probe that `set_protocol` installs: no `connection_made` comes.
+    pub(crate) fn successor() -> Self {
+        let log = Self::default();
+        log.0.successor.set(true);
+        log
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.0.calls.borrow().clone()
+    }
+
+    /// The calls, with neighbouring `Data` as one.
+    pub(crate) fn order(&self) -> Vec<Call> {
+        let mut calls = self.calls();
+        calls.dedup_by(|second, first| *first == Call::Data && *second == Call::Data);
+        calls
+    }
+
+    pub(crate) fn count(&self, call: Call) -> usize {
+        self.0.calls.borrow().iter().filter(|other| **other == call).count()
+    }
+
+    pub(crate) fn received(&self) -> Vec<u8> {
+        self.0.received.borrow().clone()
+    }
+
+    pub(crate) fn received_len(&self) -> usize {
+        self.0.received.borrow().len()
+    }
+
+    /// The lengths of what `data_received` was given.
+    pub(crate) fn chunks(&self) -> Vec<usize> {
+        self.0.chunks.borrow().clone()
+    }
+
+    pub(crate) fn handle(&self) -> TransportHandle {
+        self.0.handle.get().expect("connection_made was called").clone()
+    }
+
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.handle.get().is_some()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.lost.borrow().is_some()
+    }
+
+    /// What `connection_lost` was told.
+    #[track_caller]
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.0.lost.borrow().clone().expect("connection_lost was called")
+    }
+
+    /// How often a probe with this log was dropped.
+    pub(crate) fn drops(&self) -> u32 {
+        self.0.drops.get()
+    }
+
+    fn note(&self, call: Call) {
+        let mut calls = self.0.calls.borrow_mut();
+        let first = calls.is_empty() && !self.0.successor.get();
+        if first != (call == Call::Made) {
+            violate(format!("{call:?} after {calls:?}"));
+        }
+        if calls.last() == Some(&Call::Lost) {
+            violate(format!("{call:?} after connection_lost"));
+        }
+        if matches!(call, Call::Data | Call::Eof) && calls.contains(&Call::Eof) {
+            violate(format!("{call:?} after eof_received"));
+        }
+        let flow = |call: &&Call| matches!(call, Call::Pause | Call::Resume);
+        match call {
+            Call::Pause if calls.iter().rev().find(flow) == Some(&Call::Pause) => {
+                violate("pause_writing twice".into());
+            }
+            Call::Resume if calls.iter().rev().find(flow) != Some(&Call::Pause) => {
+                violate("resume_writing without pause_writing".into());
+            }
+            _ => {}
+        }
+        calls.push(call);
+    }
+}
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static MADE: Cell<i64> = const { Cell::new(0) };
+    static LIVE: Cell<i64> = const { Cell::new(0) };
+    static VIOLATIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn violate(what: String) {
+    VIOLATIONS.with_borrow_mut(|violations| violations.push(what));
+}
+
+/// How many callbacks are running on this thread.
+pub(crate) fn depth() -> u32 {
+    DEPTH.get()
+}
+
+/// Fails if a rule was broken on this thread: a callback inside another, a connection without its
+/// `connection_lost`, a protocol that was not dropped.
+#[track_caller]
+pub(crate) fn assert_rules_were_kept() {
+    let violations = VIOLATIONS.take();
+    assert!(violations.is_empty(), "{violations:#?}");
+    assert_eq!(MADE.replace(0), 0, "connections without connection_lost");
+    assert_eq!(LIVE.get(), 0, "protocols that were not dropped");
+}
+
+/// Counts a running callback.
+pub(crate) struct Inside;
+
+impl Inside {
+    pub(crate) fn enter(what: &str) -> Self {
+        if DEPTH.get() != 0 {
+            violate(format!("{what} inside another callback"));
+        }
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+type Hook<R = ()> = Option<Box<dyn FnMut(&dyn Transport) -> Result<R>>>;
+type DataHook = Option<Box<dyn FnMut(&dyn Transport, &[u8]) -> Result>>;
+type LostHook = Option<Box<dyn FnMut(&dyn Transport) -> Result>>;
+
+/// A protocol that records its calls, does what its hooks say, and else what the defaults do.
+pub(crate) struct Probe {
+    log: Log,
+    made: Hook,
+    data: DataHook,
+    eof: Hook<Eof>,
+    pause: Hook,
+    resume: Hook,
+    timed_out: Hook,
+    lost: LostHook,
+    /// What a [`BufferedProtocol`] receives into.
+    buffer: Vec<u8>,
+    buffer_requests: Rc<Cell<u32>>,
+}
+
+impl Probe {
+    pub(crate) fn new(log: &Log) -> Self {
+        LIVE.set(LIVE.get() + 1);
+        Self {
+            log: log.clone(),
+            made: None,
+            data: None,
+            eof: None,
+            pause: None,
+            resume: None,
+            timed_out: None,
+            lost: None,
+            buffer: vec![0; 4096],
+            buffer_requests: Rc::default(),
+        }
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn on_made(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
+        self.made = Some(Box::new(hook));
+        self
+    }
+
+    pub(crate) fn on_data(
+        mut self,
+        hook: impl FnMut(&dyn Transport, &[u8]) -> Result + 'static,
+    ) -> Self {
+        self.data = Some(Box::new(hook));
+        self
+    }
+
+    pub(crate) fn on_eof(
+        mut self,
+        hook: impl FnMut(&dyn Transport) -> Result<Eof> + 'static,
+    ) -> Self {
+        self.eof = Some(Box::new(hook));
+        self
+    }
+
+    pub(crate) fn on_pause(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
+        self.pause = Some(Box::new(hook));
+        self
+    }
+
+    pub(crate) fn on_resume(
+        mut self,
+        hook: impl FnMut(&dyn Transport) -> Result + 'static,
+    ) -> Self {
+        self.resume = Some(Box::new(hook));
+        self
+    }
+
+    pub(crate) fn on_timed_out(
+        mut self,
+        hook: impl FnMut(&dyn Transport) -> Result + 'static,
+    ) -> Self {
+        self.timed_out = Some(Box::new(hook));
+        self
+    }
+
+    pub(crate) fn on_lost(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
+        self.lost = Some(Box::new(hook));
+        self
+    }
+
+    /// Sends back what it receives.
+    pub(crate) fn echoing(self) -> Self {
+        self.on_data(|transport, data| {
+            transport.write(data);
+            Ok(())
+        })
+    }
+
+    /// Reads nothing from the beginning on.
+    pub(crate) fn not_reading(self) -> Self {
+        self.on_made(|transport| {
+            transport.pause_reading();
+            Ok(())
+        })
+    }
+
+    /// Keeps its side open at the peer's end.
+    pub(crate) fn half_open(self) -> Self {
+        self.on_eof(|_| Ok(Eof::KeepOpen))
+    }
+
+    /// As a [`BufferedProtocol`]: receives into so many bytes at a time.
+    pub(crate) fn buffer_of(mut self, len: usize) -> Self {
+        self.buffer = vec![0; len];
+        self
+    }
+
+    /// How often a [`BufferedProtocol`] was asked for its buffer.
+    pub(crate) fn buffer_requests(&self) -> Rc<Cell<u32>> {
+        Rc::clone(&self.buffer_requests)
+    }
+
+    fn received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.log.note(Call::Data);
+        if data.is_empty() {
+            violate("data_received without data".into());
+        }
+        self.log.0.received.borrow_mut().extend_from_slice(data);
+        self.log.0.chunks.borrow_mut().push(data.len());
+        match &mut self.data {
+            Some(hook) => hook(transport, data),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the defaults of [`Protocol`] do.
+struct Defaults;
+
+impl Protocol for Defaults {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+fn run<R>(
+    hook: &mut Hook<R>,
+    transport: &dyn Transport,
+    default: impl FnOnce(&mut Defaults, &dyn Transport) -> Result<R>,
+) -> Result<R> {
+    match hook {
+        Some(hook) => hook(transport),
+        None => default(&mut Defaults, transport),
+    }
+}
+
+impl Protocol for Probe {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let _inside = Inside::enter("connection_made");
+        MADE.set(MADE.get() + 1);
+        let known = self.log.0.handle.set(transport.handle()).is_err();
+        if known {
+            violate("connection_made twice".into());
+        }
+        self.log.note(Call::Made);
+        run(&mut self.made, transport, |default, transport| default.connection_made(transport))
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        let _inside = Inside::enter("data_received");
+        self.received(transport, data)
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        let _inside = Inside::enter("eof_received");
+        self.log.note(Call::Eof);
+        run(&mut self.eof, transport, |default, transport| default.eof_received(transport))
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        let _inside = Inside::enter("pause_writing");
+        self.log.note(Call::Pause);
+        run(&mut self.pause, transport, |default, transport| default.pause_writing(transport))
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        let _inside = Inside::enter("resume_writing");
+        self.log.note(Call::Resume);
+        run(&mut self.resume, transport, |default, transport| default.resume_writing(transport))
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        let _inside = Inside::enter("timed_out");
+        self.log.note(Call::TimedOut(kind));
+        run(&mut self.timed_out, transport, |default, transport| default.timed_out(transport, kind))
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        let _inside = Inside::enter("shutting_down");
+        self.log.note(Call::ShuttingDown);
+        transport.close();
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        let _inside = Inside::enter("connection_lost");
+        MADE.set(MADE.get() - 1);
+        self.log.note(Call::Lost);
+        *self.log.0.lost.borrow_mut() = Some(error.map(Cause::of));
+        run(&mut self.lost, transport, |_, _| Ok(()))
+    }
+}
+
+impl BufferedProtocol for Probe {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::connection_made(self, transport)
+    }
+
+    fn get_buffer(&mut self, _: &dyn Transport, _: usize) -> Result<&mut [u8]> {
+        self.buffer_requests.set(self.buffer_requests.get() + 1);
+        Ok(&mut self.buffer)
+    }
+
+    fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
+        let _inside = Inside::enter("buffer_updated");
+        if count > self.buffer.len() {
+            violate("buffer_updated with more than the buffer holds".into());
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let result = self.received(transport, &buffer[..count]);
+        self.buffer = buffer;
+        result
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        Protocol::eof_received(self, transport)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::pause_writing(self, transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::resume_writing(self, transport)
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        Protocol::timed_out(self, transport, kind)
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        Protocol::connection_lost(self, transport, error)
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        LIVE.set(LIVE.get() - 1);
+        self.log.0.drops.set(self.log.0.drops.get() + 1);
+        if DEPTH.get() != 0 && self.log.is_made() && !self.log.is_lost() {
+            violate("a protocol was dropped inside a callback, before connection_lost".into());
+        }
+    }
+}
+
+impl Cause {
+    fn of(error: &Error) -> Self {
+        Self {
+            text: error.to_string(),
+            io_kind: error.io_kind(),
+            timeout: error.timeout_kind(),
+            is_application: error.is_application(),
+            is_panic: error.is_panic(),
+            is_write_cap: error.is_write_cap(),
+            is_invalid: error.is_invalid(),
+        }
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Log")
+            .field("order", &self.order())
+            .field("received", &self.received_len())
+            .field("lost", &self.0.lost.borrow())
+            .finish()
+    }
+}

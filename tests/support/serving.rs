@@ -1,0 +1,176 @@
+//! What the tests of servers and connects have in common.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use wharf::testing::MemoryNetwork;
+use wharf::{Error, EventLoop, Protocol, Result, Server, Transport, TransportHandle};
+
+/// After this long a test that waits has failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs `main` on a loop of the operating system, for as long as `LIMIT` at most.
+pub(crate) fn run<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
+    let event_loop = EventLoop::new().expect("a loop");
+    run_on(&event_loop, main)
+}
+
+/// As [`run`], on a loop that is there.
+pub(crate) fn run_on<T>(
+    event_loop: &EventLoop,
+    main: impl AsyncFnOnce(EventLoop) -> Result<T>,
+) -> T {
+    event_loop
+        .run(async |event_loop| within(&event_loop, main(event_loop.clone())).await)
+        .expect("no error")
+}
+
+/// Runs `main` on a loop in memory, in virtual time; waiting for nothing is an error there.
+pub(crate) fn run_in_memory<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
+    MemoryNetwork::new().event_loop().run(main).expect("no error")
+}
+
+/// What `future` gives, if it does so in time.
+pub(crate) async fn within<F: Future>(event_loop: &EventLoop, future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut limit = pin!(event_loop.sleep(LIMIT));
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(output);
+        }
+        assert!(limit.as_mut().poll(context).is_pending(), "it took longer than {LIMIT:?}");
+        Poll::Pending
+    })
+    .await
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(event_loop: &EventLoop, what: &str, condition: impl Fn() -> bool) {
+    let limit = event_loop.time() + LIMIT;
+    while !condition() {
+        assert!(event_loop.time() < limit, "waited for {LIMIT:?}: {what}");
+        event_loop.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The first address of a server.
+pub(crate) fn address(server: &Server) -> SocketAddr {
+    server.addresses()[0].as_ip().expect("an IP address")
+}
+
+/// What the protocols of one side have seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) made: Cell<usize>,
+    pub(crate) received: RefCell<Vec<u8>>,
+    pub(crate) eofs: Cell<usize>,
+    pub(crate) told_to_shut_down: Cell<usize>,
+    /// The errors of every `connection_lost`, as text.
+    pub(crate) lost: RefCell<Vec<Option<String>>>,
+    pub(crate) handles: RefCell<Vec<TransportHandle>>,
+}
+
+impl Seen {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    /// A factory of protocols that note what they see here.
+    pub(crate) fn watcher(self: &Rc<Self>) -> impl FnMut() -> Watcher + use<> {
+        let seen = Rc::clone(self);
+        move || Watcher(Rc::clone(&seen))
+    }
+
+    pub(crate) fn lost(&self) -> usize {
+        self.lost.borrow().len()
+    }
+
+    /// Whether every `connection_lost` came without an error.
+    pub(crate) fn lost_cleanly(&self) -> bool {
+        self.lost.borrow().iter().all(Option::is_none)
+    }
+}
+
+/// Notes what it sees, and answers nothing.
+pub(crate) struct Watcher(pub(crate) Rc<Seen>);
+
+impl Protocol for Watcher {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.0.made.set(self.0.made.get() + 1);
+        self.0.handles.borrow_mut().push(transport.handle());
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+        self.0.received.borrow_mut().extend_from_slice(data);
+        Ok(())
+    }
+
+    fn eof_received(&mut self, _: &dyn Transport) -> Result<wharf::Eof> {
+        self.0.eofs.set(self.0.eofs.get() + 1);
+        Ok(wharf::Eof::Close)
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        self.0.told_to_shut_down.set(self.0.told_to_shut_down.get() + 1);
+        transport.close();
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        self.0.lost.borrow_mut().push(error.map(ToString::to_string));
+        Ok(())
+    }
+}
+
+/// Sends everything back.
+pub(crate) struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+/// Collects what goes to the exception handler.
+pub(crate) fn collect_reports(event_loop: &EventLoop) -> Rc<RefCell<Vec<String>>> {
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let list = Rc::clone(&reports);
+    event_loop.set_exception_handler(move |_, exception| {
+        list.borrow_mut().push(exception.to_string());
+    });
+    reports
+}
+
+/// A directory of its own, removed with this.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("wharf-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("a directory of its own");
+        Self(path)
+    }
+
+    pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,137 @@
+//! A process that runs out of descriptors.
+
+use std::cell::RefCell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::process::{alone, cpu_time, limit_descriptors_to, raise_descriptor_limit};
+use crate::serving::{Echo, Seen, address, run, until};
+
+/// `EMFILE`.
+const TOO_MANY_OPEN_FILES: i32 = 24;
+
+/// Whether the server has closed this connection, asked without waiting.
+fn is_turned_away(mut client: &TcpStream) -> bool {
+    client.set_nonblocking(true).expect("a mode");
+    match client.read(&mut [0; 1]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    }
+}
+
+// 191, 192.
+#[test]
+fn out_of_descriptors_a_server_turns_away_reports_once_rests_and_serves_again() {
+    let name = "descriptors::\
+                out_of_descriptors_a_server_turns_away_reports_once_rests_and_serves_again";
+    alone(name, || {
+        run(async |event_loop| {
+            raise_descriptor_limit();
+            let errors = Rc::new(RefCell::new(Vec::new()));
+            let list = Rc::clone(&errors);
+            let server = event_loop
+                .create_server(|| Echo, "127.0.0.1:0")
+                .start_serving(false)
+                .on_accept_error(move |error| {
+                    let code = error.io_error().and_then(std::io::Error::raw_os_error);
+                    list.borrow_mut().push((code, error.to_string()));
+                })
+                .await?;
+            let to = address(&server);
+            let mut clients: Vec<TcpStream> =
+                (0..30).map(|_| TcpStream::connect(to)).collect::<Result<_, _>>()?;
+            limit_descriptors_to(10);
+            server.start_serving()?;
+            let away = || clients.iter().filter(|client| is_turned_away(client)).count();
+            until(&event_loop, "twenty turned away", || away() == 20).await;
+            assert_eq!(server.connections(), 10);
+            assert_eq!(errors.borrow().len(), 1, "{errors:?}");
+            assert_eq!(errors.borrow()[0].0, Some(TOO_MANY_OPEN_FILES));
+
+            // It does not spin, for longer than one rest.
+            let before = (event_loop.metrics(), cpu_time());
+            event_loop.sleep(Duration::from_millis(1500)).await;
+            let ticks = event_loop.metrics().ticks - before.0.ticks;
+            assert!(ticks < 20, "{ticks} ticks");
+            let cpu = cpu_time() - before.1;
+            assert!(cpu < Duration::from_millis(50), "{cpu:?} of CPU time");
+
+            // Who comes now is turned away too, and not left hanging.
+            raise_descriptor_limit();
+            let late = TcpStream::connect(to)?;
+            limit_descriptors_to(0);
+            let came = Instant::now();
+            until(&event_loop, "the late one turned away", || is_turned_away(&late)).await;
+            assert!(came.elapsed() < Duration::from_secs(3));
+            assert_eq!(errors.borrow().len(), 1, "once: {errors:?}");
+
+            // Those that were accepted are served all the while.
+            let mut served: Vec<TcpStream> =
+                clients.drain(..).filter(|client| !is_turned_away(client)).collect();
+            assert_eq!(served.len(), 10);
+            served[0].write_all(b"x")?;
+            let echoed = || (&served[0]).read(&mut [0; 1]).is_ok_and(|count| count == 1);
+            until(&event_loop, "the echo", echoed).await;
+
+            // With descriptors free, new clients are served.
+            served.truncate(5);
+            until(&event_loop, "five ends", || server.connections() == 5).await;
+            let seen = Seen::new();
+            let client = event_loop.create_connection(seen.watcher(), to).await?;
+            client.with(|_, transport| transport.write(b"hello"))?;
+            until(&event_loop, "the echo", || *seen.received.borrow() == b"hello").await;
+            assert_eq!(errors.borrow().len(), 1, "once: {errors:?}");
+            Ok(())
+        });
+    });
+}
+
+// 191.
+#[test]
+fn a_second_shortage_is_reported_again() {
+    alone("descriptors::a_second_shortage_is_reported_again", || {
+        run(async |event_loop| {
+            raise_descriptor_limit();
+            let errors = Rc::new(RefCell::new(0));
+            let count = Rc::clone(&errors);
+            let server = event_loop
+                .create_server(|| Echo, "127.0.0.1:0")
+                .on_accept_error(move |_| *count.borrow_mut() += 1)
+                .await?;
+            for round in 1..=2 {
+                let short = TcpStream::connect(address(&server))?;
+                limit_descriptors_to(0);
+                until(&event_loop, "a report", || *errors.borrow() == round).await;
+                assert!(is_turned_away(&short));
+                raise_descriptor_limit();
+                let served = TcpStream::connect(address(&server))?;
+                until(&event_loop, "a connection", || server.connections() == 1).await;
+                drop(served);
+                until(&event_loop, "its end", || server.connections() == 0).await;
+            }
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_connect_without_a_descriptor_fails_and_the_loop_goes_on() {
+    alone("descriptors::a_connect_without_a_descriptor_fails_and_the_loop_goes_on", || {
+        run(async |event_loop| {
+            let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+            limit_descriptors_to(0);
+            let error = event_loop.create_connection(|| Echo, address(&server)).await.unwrap_err();
+            assert!(error.is_connect());
+            let cause = error.attempts()[0].error.raw_os_error();
+            assert_eq!(cause, Some(TOO_MANY_OPEN_FILES));
+            let refused = event_loop.create_server(|| Echo, "127.0.0.1:0").await.unwrap_err();
+            let cause = refused.io_error().and_then(std::io::Error::raw_os_error);
+            assert_eq!(cause, Some(TOO_MANY_OPEN_FILES));
+            raise_descriptor_limit();
+            event_loop.create_connection(|| Echo, address(&server)).await?;
+            Ok(())
+        });
+    });
+}

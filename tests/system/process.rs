@@ -1,0 +1,122 @@
+//! Tests that need a process of their own, and what processes have.
+
+use std::collections::BTreeSet;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+const ROLE: &str = "WHARF_SYSTEM_TEST_ROLE";
+
+/// How a process of a test says that it has passed.
+pub(crate) const PASSED: i32 = 42;
+
+/// Long enough for the slowest of these tests on a loaded machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The part that this process has in a test, when the test started it.
+pub(crate) fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+/// This test program again, to run just the test `name`, in the part `role`.
+pub(crate) fn command(name: &str, role: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(ROLE, role);
+    command
+}
+
+/// Runs `body` in a process where nothing else runs: the test `name` starts itself again.
+///
+/// For what counts the process's descriptors, changes its limits, or measures its CPU time.
+pub(crate) fn alone(name: &str, body: impl FnOnce()) {
+    if role().is_some() {
+        body();
+        // Not to be taken for a process that found no such test.
+        std::process::exit(PASSED);
+    }
+    let mut child = Guard(
+        command(name, "alone")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("a process"),
+    );
+    let status = child.wait();
+    assert_eq!(status.code(), Some(PASSED), "the process of {name} failed: {status}");
+}
+
+/// A child process, killed if it is still there when this is dropped.
+pub(crate) struct Guard(pub(crate) Child);
+
+impl Guard {
+    /// Waits for its end, not for ever.
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().expect("a child's status") {
+                return status;
+            }
+            assert!(began.elapsed() < LIMIT, "a child process did not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.try_wait().expect("a child's status").is_some()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.is_over() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// The descriptors that are open.
+pub(crate) fn open_descriptors() -> usize {
+    // One is the directory's own.
+    std::fs::read_dir("/proc/self/fd").expect("a list of descriptors").count() - 1
+}
+
+/// The CPU time that the process has used.
+pub(crate) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// Allows as many descriptors as the system does, and gives their number.
+pub(crate) fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    setrlimit(Resource::Nofile, raised).expect("its own limit");
+    limit.maximum.unwrap_or(u64::MAX)
+}
+
+/// Allows `count` more descriptors than are open now.
+pub(crate) fn limit_descriptors_to(count: usize) {
+    let open: BTreeSet<u64> = std::fs::read_dir("/proc/self/fd")
+        .expect("a list of descriptors")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    // The directory's own is closed again.
+    let taken = |number: &u64| {
+        open.contains(number) && std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok()
+    };
+    // The limit is one of their numbers, of which the lowest free one is taken.
+    let current = (0..).filter(|number| !taken(number)).nth(count);
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).expect("its own limit");
+}
+
+/// Something that a test needs is not there: it fails where everything has to be (`CI` is set),
+/// and says so elsewhere.
+pub(crate) fn lacking(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "this test needs {what}");
+    eprintln!("not tested: it needs {what}");
+}

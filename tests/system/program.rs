@@ -1,0 +1,135 @@
+//! Programs under test, as processes that never outlive their test.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::process::lacking;
+
+/// How long anything may take before the test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that runs: an example of this package, or a foreign peer. Dropping it kills it.
+pub(crate) struct Program {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    /// What `exit` was given; `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// The lines on standard output that were not taken before.
+    pub(crate) output: Vec<String>,
+    pub(crate) errors: String,
+}
+
+impl Program {
+    /// Starts an example.
+    pub(crate) fn example(name: &str, arguments: &[&str]) -> Self {
+        let path = built(name);
+        Self::start(Command::new(&path).args(arguments)).unwrap_or_else(|error| {
+            panic!("{}: {error}; `cargo build --examples` makes it", path.display())
+        })
+    }
+
+    /// Starts a program of the system. Where everything has to be (`CI` is set) it must be there;
+    /// elsewhere `None` says that it is not.
+    pub(crate) fn foreign(name: &str, arguments: &[&str]) -> Option<Self> {
+        match Self::start(Command::new(name).args(arguments)) {
+            Ok(program) => Some(program),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                lacking(name);
+                None
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+
+    fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let (line, lines) = channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || output.lines().try_for_each(|text| line.send(text.unwrap())));
+        let (error, errors) = channel();
+        let mut output = child.stderr.take().unwrap();
+        thread::spawn(move || {
+            let mut text = String::new();
+            output.read_to_string(&mut text).unwrap();
+            error.send(text)
+        });
+        let input = child.stdin.take();
+        Ok(Self { child, input, lines, errors })
+    }
+
+    /// The next line on standard output.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line on standard output")
+    }
+
+    /// Where a server says it listens.
+    pub(crate) fn address(&self) -> String {
+        let line = self.line();
+        line.strip_prefix("listening on ").expect(&line).to_owned()
+    }
+
+    pub(crate) fn types(&mut self, text: &str) {
+        self.input.as_mut().expect("an open standard input").write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Ends its standard input.
+    pub(crate) fn types_no_more(&mut self) {
+        self.input = None;
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its resident memory in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        kibibytes.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ending {
+        let mut output = Vec::new();
+        // Its outputs end when it does.
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            output.push(line);
+        }
+        let errors = self.errors.recv_timeout(PATIENCE).expect("the program to end");
+        let code = self.child.wait().unwrap().code();
+        Ending { code, output, errors }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where cargo puts an example: `target/PROFILE/examples`, beside the `deps` this test runs from.
+fn built(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    this.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name)
+}
