@@ -19,7 +19,7 @@ use crate::driver::{Driver, Signals};
 use crate::error::Error;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
-use crate::transport::{Key, Stream};
+use crate::transport::{Key, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -49,6 +49,7 @@ pub(crate) struct Core {
     /// How many of the bytes it was given the running `data_received` gives back.
     pub(crate) unread: Cell<usize>,
     read_buffer: Cell<Option<Box<[u8]>>>,
+    pub(crate) stream_pool: StreamPool,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
 
@@ -101,6 +102,7 @@ impl Core {
             gathering: Cell::new(false),
             unread: Cell::new(0),
             read_buffer: Cell::new(None),
+            stream_pool: StreamPool::default(),
             spent: RefCell::default(),
             tasks: TaskTable::default(),
             jobs: Jobs::new(executor_limit),

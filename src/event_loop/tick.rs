@@ -253,6 +253,7 @@ impl Core {
         for _ in 0..count {
             let Some(stream) = self.lost.borrow_mut().pop_front() else { break };
             stream.finish(self);
+            self.stream_pool.retire(stream);
         }
         if count > 0 {
             self.settle_dirty();

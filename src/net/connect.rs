@@ -162,15 +162,7 @@ pub(super) fn begin<P: Protocol>(
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
     };
-    let stream = Stream::new(
-        opened.key,
-        socket,
-        Box::new(protocol),
-        options,
-        None,
-        None,
-        core.tick_instant(),
-    );
+    let stream = Stream::new(core, opened.key, socket, Box::new(protocol), options, None, None);
     stream.note_before_start(opened.readiness);
     core.fill_slot(opened.key, Tenant::Stream(Rc::clone(&stream)));
     stream.begin(core);

@@ -11,6 +11,7 @@ mod key;
 mod options;
 mod read;
 mod stream;
+mod stream_pool;
 mod write;
 mod write_queue;
 
@@ -34,6 +35,7 @@ pub(crate) use self::access::sealed;
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
 pub(crate) use self::stream::{Readiness, Stream};
+pub(crate) use self::stream_pool::StreamPool;
 pub(crate) use self::write_queue::WriteQueue;
 
 /// The write side and the controls of one connection: TCP, Unix socket or memory.
