@@ -214,6 +214,21 @@ impl Core {
         self.pending.set(true);
     }
 
+    /// The user's code is about to run: nothing of the engine may be borrowed.
+    #[inline]
+    pub(crate) fn debug_assert_nothing_borrowed(&self) {
+        debug_assert!(
+            self.slots.try_borrow_mut().is_ok()
+                && self.ready.try_borrow_mut().is_ok()
+                && self.dirty.try_borrow_mut().is_ok()
+                && self.lost.try_borrow_mut().is_ok()
+                && self.timers.try_borrow_mut().is_ok()
+                && self.gather.try_borrow_mut().is_ok()
+                && self.spent.try_borrow_mut().is_ok(),
+            "the user's code would run while the engine is borrowed"
+        );
+    }
+
     /// Whether there may be anything to do.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {

@@ -25,6 +25,7 @@ impl Stream {
         name: &'static str,
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
     ) -> Option<R> {
+        debug_assert!(!core.gathering.get(), "a callback would run inside another");
         match self.run_callback(core, name, callback) {
             Ok(result) => Some(result),
             Err(Failed::Busy) => None,
@@ -71,6 +72,7 @@ impl Stream {
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
     ) -> std::result::Result<R, Failed> {
         let Some(mut protocol) = self.protocol.take() else { return Err(Failed::Busy) };
+        core.debug_assert_nothing_borrowed();
         // Inside another's callback (`Connection::with`) writes are queued: one gathers at a time.
         let gathers = !core.gathering.replace(true);
         if gathers {
