@@ -162,7 +162,9 @@ impl World {
             }
             // Given up at once.
             2 => {
-                drop(event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start())
+                drop(
+                    event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start(),
+                );
             }
             _ if self.depth.get() == 0 => {
                 let (near, far) = (Actor::new(self), Buffered(Actor::new(self)));
