@@ -131,6 +131,8 @@ impl Flags {
     pub(super) const IN_CALLBACK: Self = Self(1 << 24);
     /// The running `data_received` gives some of its input back.
     pub(super) const UNREAD: Self = Self(1 << 26);
+    /// A write was answered with `AboveHighWater`: a pause, and later a resume, is owed.
+    pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
 

@@ -103,6 +103,7 @@ impl Stream {
         if self.has(Flags::LOST.and(Flags::WRITE_FAILED)) {
             WriteStatus::Closed
         } else if self.queue.borrow().len() > self.high_water.get() {
+            self.set(Flags::TOLD_ABOVE);
             WriteStatus::AboveHighWater
         } else {
             WriteStatus::Accepted
@@ -386,8 +387,13 @@ impl Stream {
         }
         let len = self.queue.borrow().len();
         if !self.has(Flags::WRITING_PAUSED) {
-            if len > self.high_water.get() {
+            // Also when all was sent since a write said `AboveHighWater`: its caller may have
+            // stopped there, and waits for `resume_writing`.
+            if len > self.high_water.get() || self.has(Flags::TOLD_ABOVE) {
                 self.set(Flags::WRITING_PAUSED);
+                if len <= self.low_water.get() {
+                    self.set(Flags::UNSETTLED);
+                }
                 if self.has(Flags::IN_READ) {
                     self.set(Flags::OVERFLOWED_IN_READ);
                 }
@@ -396,7 +402,12 @@ impl Stream {
                 });
             }
         } else if len <= self.low_water.get() {
-            self.clear(Flags::WRITING_PAUSED.and(Flags::HELD).and(Flags::OVERFLOWED_IN_READ));
+            self.clear(
+                Flags::WRITING_PAUSED
+                    .and(Flags::HELD)
+                    .and(Flags::OVERFLOWED_IN_READ)
+                    .and(Flags::TOLD_ABOVE),
+            );
             self.call(core, "resume_writing", |protocol, transport| {
                 protocol.resume_writing(transport)
             });

@@ -154,6 +154,40 @@ pub(crate) fn pause_and_resume_alternate<L: Link>(stage: &mut Stage<L>) {
     }
 }
 
+// 131, 135.
+pub(crate) fn writer_that_was_told_above_high_water_is_always_resumed<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    // The loop polls between the write and the judging of the marks, and finds that the peer has
+    // taken everything: who waits for `resume_writing` must not wait for ever.
+    let (near, far) = (Log::new(), Log::new());
+    let written = Rc::new(Cell::new(0));
+    let count = Rc::clone(&written);
+    let fill = move |transport: &dyn Transport| {
+        while count.get() < 2 * MUCH {
+            count.set(count.get() + 4 * KIB);
+            if transport.write(&[0; 4 * KIB]) == WriteStatus::AboveHighWater {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let again = {
+        let fill = fill.clone();
+        move |transport: &dyn Transport| {
+            transport.event_loop().stop();
+            fill(transport)
+        }
+    };
+    let probe = Probe::new(&near).on_made(move |transport| {
+        transport.set_write_buffer_limits(Some(8 * KIB), None)?;
+        fill(transport)
+    });
+    stage.join(probe.on_resume(again), Probe::new(&far));
+    stage.run_until_received(&far, 2 * MUCH);
+    assert_eq!(written.get(), 2 * MUCH);
+}
+
 // 136.
 pub(crate) fn paused_protocol_that_is_aborted_gets_no_resume_writing<L: Link>(
     stage: &mut Stage<L>,

@@ -123,6 +123,7 @@ macro_rules! links {
                     raising_the_limits_resumes,
                     zero_limits_pause_on_any_byte_and_resume_when_empty,
                     pause_and_resume_alternate,
+                    writer_that_was_told_above_high_water_is_always_resumed,
                     paused_protocol_that_is_aborted_gets_no_resume_writing,
                     resume_writing_may_write,
                     write_cap_refuses_the_write_and_ends_the_connection,
