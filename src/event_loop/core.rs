@@ -280,7 +280,9 @@ impl Core {
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.
     pub(crate) fn drop_spent(&self) {
         let mut spent = std::mem::take(&mut *self.spent.borrow_mut());
-        spent.clear();
+        for bytes in spent.drain(..) {
+            self.drop_user(bytes, "buffer");
+        }
         let mut place = self.spent.borrow_mut();
         if place.is_empty() {
             *place = spent;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,15 +64,17 @@ impl EventLoop {
                 thread: std::thread::current().id(),
             })),
             future: pin!(future),
-            output: None,
+            outcome: None,
         };
         loop {
             core.tick(!core.stopping.get(), &mut main).map_err(poll_failed)?;
-            if let Some(output) = main.output {
-                return Ok(output);
+            if let Some(outcome) = main.outcome {
+                return Ok(outcome.unwrap_or_else(|panic| resume_unwind(panic)));
             }
             if core.stopping.take() {
-                return Err(Error::invalid("the event loop was stopped before its future was done"));
+                return Err(Error::invalid(
+                    "the event loop was stopped before its future was done",
+                ));
             }
         }
     }
@@ -170,18 +173,23 @@ struct MainFuture<'a, F: Future> {
     core: &'a Rc<Core>,
     waker: Waker,
     future: Pin<&'a mut F>,
-    output: Option<F::Output>,
+    /// A panic goes through to the caller at the end of the turn, so that the turn's other work is
+    /// not lost.
+    outcome: Option<std::thread::Result<F::Output>>,
 }
 
 impl<F: Future> Main for MainFuture<'_, F> {
     fn step(&mut self) -> bool {
         let mut context = Context::from_waker(&self.waker);
         let watch = SlowWatch::start(self.core);
-        if let Poll::Ready(output) = self.future.as_mut().poll(&mut context) {
-            self.output = Some(output);
+        let step = || self.future.as_mut().poll(&mut context);
+        match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(output)) => self.outcome = Some(Ok(output)),
+            Err(panic) => self.outcome = Some(Err(panic)),
         }
         watch.stop(self.core, "the future that is run", None);
-        self.output.is_some()
+        self.outcome.is_some()
     }
 }
 
@@ -305,4 +313,3 @@ impl Core {
         self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
     }
 }
-

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::ready::Ready;
-use super::run::Main;
 use super::remote::RemoteItem;
+use super::run::Main;
 use super::slots::Tenant;
 use super::{EventLoop, SlowWatch};
 use crate::time::TimerKey;
@@ -125,21 +125,17 @@ impl Core {
         let slots = self.slots.borrow();
         match slots.tenant(key) {
             // In the ready list already, it has its turn there.
-            Some(Tenant::Stream(stream)) => {
-                if stream.note(readiness) {
-                    let stream = Rc::clone(stream);
-                    drop(slots);
-                    stream.dispatch_inline(self, buffer);
-                }
+            Some(Tenant::Stream(stream)) if stream.note(readiness) => {
+                let stream = Rc::clone(stream);
+                drop(slots);
+                stream.dispatch_inline(self, buffer);
             }
-            Some(Tenant::Source(source)) => {
-                if source.note(readiness) {
-                    let source = Rc::clone(source);
-                    drop(slots);
-                    source.run(self);
-                }
+            Some(Tenant::Source(source)) if source.note(readiness) => {
+                let source = Rc::clone(source);
+                drop(slots);
+                source.run(self);
             }
-            None => {}
+            _ => {}
         }
     }
 

@@ -174,8 +174,7 @@ impl Accepting {
         }
         let options = &server.stream_options;
         let own = Some(Rc::clone(server));
-        let stream =
-            Stream::new(key, socket, protocol, options, own, peer, core.tick_instant());
+        let stream = Stream::new(key, socket, protocol, options, own, peer, core.tick_instant());
         core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
         stream.begin(core);
         Ok(())

@@ -158,8 +158,7 @@ pub(super) fn begin<P: Protocol>(
     options: &StreamOptions,
 ) -> Result<Connection<P>, Error> {
     core.check_open()?;
-    let protocol = catch_unwind(AssertUnwindSafe(factory))
-        .map_err(Error::caught)?;
+    let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
     };

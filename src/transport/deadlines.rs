@@ -73,14 +73,9 @@ impl Deadlines {
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
         }
         if !stream.queue.borrow().is_empty() {
-            let default =
-                (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
+            let default = (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
-            consider(after(
-                self.write_progress_at,
-                limit,
-                Passed::Kind(TimeoutKind::WriteStall),
-            ));
+            consider(after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall)));
         }
         earliest
     }

@@ -109,12 +109,7 @@ impl Stream {
     }
 
     #[inline(always)]
-    fn end_callback(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        protocol: Box<dyn Protocol>,
-        gathers: bool,
-    ) {
+    fn end_callback(self: &Rc<Self>, core: &Rc<Core>, protocol: Box<dyn Protocol>, gathers: bool) {
         if gathers {
             self.flush_gathered(core);
             self.clear(Flags::IN_CALLBACK);
@@ -234,8 +229,13 @@ impl Stream {
         }
         core.driver.deregister(&self.socket);
         core.free_slot(self.key);
-        let (protocol, extra) = (self.protocol.take(), self.extra.take());
-        core.drop_user((protocol, extra), "protocol");
+        // One at a time: a panic while another unwinds would end the process.
+        core.drop_user(self.protocol.take(), "protocol");
+        if let Some(extra) = self.extra.take() {
+            core.drop_user(extra.next, "protocol");
+            core.drop_user(extra.leftover, "buffer");
+        }
+        core.drop_user(error, "user's error");
         if let Some(server) = &self.server {
             server.client_is_gone(core);
         }
@@ -259,7 +259,7 @@ impl CallbackFailure {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Returned(failure) => Error::from(failure),
-            Self::Panicked(panic) => Error::from_panic(&*panic),
+            Self::Panicked(panic) => Error::caught(panic),
         }
     }
 }
@@ -273,4 +273,3 @@ fn join(first: Bytes, second: Bytes) -> Bytes {
         [first, second].concat().into()
     }
 }
-

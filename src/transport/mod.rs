@@ -3,8 +3,8 @@
 mod access;
 mod close;
 mod connection;
-mod deliver;
 mod deadlines;
+mod deliver;
 mod handle;
 mod info;
 mod key;
@@ -127,11 +127,8 @@ pub trait Transport: sealed::Sealed {
     ///
     /// # Errors
     /// `low` above `high` is refused and changes nothing.
-    fn set_write_buffer_limits(
-        &self,
-        high: Option<usize>,
-        low: Option<usize>,
-    ) -> Result<(), Error>;
+    fn set_write_buffer_limits(&self, high: Option<usize>, low: Option<usize>)
+    -> Result<(), Error>;
 
     /// The most bytes that may wait to be sent before the connection is aborted; `None`: no cap.
     ///

@@ -19,8 +19,7 @@ const NOT_READING: Flags =
     Flags::PAUSED.and(Flags::HELD).and(Flags::EOF).and(Flags::CLOSING).and(Flags::LOST);
 
 /// Reading into the loop's buffer goes on while of these just `READABLE` is set.
-const MAY_READ: Flags =
-    NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
+const MAY_READ: Flags = NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
 /// With any of these set there is more to see to than input.
 const NOT_JUST_READING: Flags = NOT_READING
@@ -127,7 +126,8 @@ impl Stream {
                     let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
                         protocol.data_received(transport, data)
                     };
-                    let copy = |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
+                    let copy =
+                        |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
                     self.call_in_read(core, "data_received", callback, copy);
                     let flags = self.flags.get();
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
@@ -268,9 +268,8 @@ impl Stream {
         }
         self.set(Flags::EOF);
         self.clear(Flags::READABLE);
-        let answer = self.call(core, "eof_received", |protocol, transport| {
-            protocol.eof_received(transport)
-        });
+        let answer =
+            self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
         if answer == Some(Eof::Close) {
             self.set(Flags::CLOSING);
             if !self.has(HOLDS_UP_CLOSE) {

@@ -63,8 +63,7 @@ impl Stream {
     }
 
     pub(super) fn write_buffer_size(&self, core: &Core) -> usize {
-        let gathered =
-            if self.has(Flags::IN_CALLBACK) { core.gather.borrow().len() } else { 0 };
+        let gathered = if self.has(Flags::IN_CALLBACK) { core.gather.borrow().len() } else { 0 };
         self.queue.borrow().len() + gathered
     }
 
@@ -397,9 +396,7 @@ impl Stream {
                 });
             }
         } else if len <= self.low_water.get() {
-            self.clear(
-                Flags::WRITING_PAUSED.and(Flags::HELD).and(Flags::OVERFLOWED_IN_READ),
-            );
+            self.clear(Flags::WRITING_PAUSED.and(Flags::HELD).and(Flags::OVERFLOWED_IN_READ));
             self.call(core, "resume_writing", |protocol, transport| {
                 protocol.resume_writing(transport)
             });

@@ -19,7 +19,10 @@ pub(crate) struct WriteQueue {
 enum Chunk {
     Shared(Bytes),
     /// Filled at the end by copies; the first `sent` bytes are gone already.
-    Copied { data: Vec<u8>, sent: usize },
+    Copied {
+        data: Vec<u8>,
+        sent: usize,
+    },
 }
 
 /// What a chunk of copies has room for when it is begun.

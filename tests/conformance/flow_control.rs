@@ -265,13 +265,15 @@ pub(crate) fn hold_and_users_pause_are_independent<L: Link>(stage: &mut Stage<L>
 }
 
 /// Writes until the link takes nothing more, and something waits.
+///
+/// A kernel can take a little more some 40 ms later, when a delayed acknowledgement has come.
 fn fill<L: Link>(stage: &Stage<L>, near: &Log) {
-    loop {
+    let mut refusals = 0;
+    while refusals < 20 {
         let before = near.handle().write_buffer_size();
         near.handle().write(&[0; CAPACITY]);
         stage.rest();
-        if near.handle().write_buffer_size() == before + CAPACITY {
-            return;
-        }
+        let refused = near.handle().write_buffer_size() == before + CAPACITY;
+        refusals = if refused { refusals + 1 } else { 0 };
     }
 }

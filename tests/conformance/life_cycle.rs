@@ -96,9 +96,9 @@ pub(crate) fn close_and_abort_never_call_back_from_inside<L: Link>(stage: &mut S
         let seen = near.clone();
         let far = stage.join_to_probe(Probe::new(&near).on_data(move |transport, _| {
             if abort {
-                transport.abort()
+                transport.abort();
             } else {
-                transport.close()
+                transport.close();
             }
             assert!(!seen.is_lost(), "called from inside");
             Ok(())
@@ -110,9 +110,9 @@ pub(crate) fn close_and_abort_never_call_back_from_inside<L: Link>(stage: &mut S
         let outside = Log::new();
         stage.join_to_probe(Probe::new(&outside));
         if abort {
-            outside.handle().abort()
+            outside.handle().abort();
         } else {
-            outside.handle().close()
+            outside.handle().close();
         }
         assert!(!outside.is_lost(), "called from the handle's method");
         stage.run_until_lost(&outside);
@@ -127,9 +127,9 @@ pub(crate) fn connection_lost_is_told_none_after_close_abort_and_the_peers_end<L
         let near = Log::new();
         let far = stage.join_to_probe(Probe::new(&near));
         if abort {
-            near.handle().abort()
+            near.handle().abort();
         } else {
-            near.handle().close()
+            near.handle().close();
         }
         stage.run_until_lost(&near);
         stage.run_until_lost(&far);

@@ -162,7 +162,9 @@ impl World {
             }
             // Given up at once.
             2 => {
-                drop(event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start())
+                drop(
+                    event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start(),
+                );
             }
             _ if self.depth.get() == 0 => {
                 let (near, far) = (Actor::new(self), Buffered(Actor::new(self)));
@@ -448,7 +450,11 @@ impl Protocol for Actor {
         self.world.check(!data.is_empty(), "data_received without data");
         let life = self.world.life(transport, "data_received");
         self.world.check(!life.ended.get(), "data_received after eof_received");
-        self.callback(transport, "data_received")
+        let outcome = self.callback(transport, "data_received");
+        if self.world.byte() % 8 == 7 {
+            transport.unread(usize::from(self.world.byte()));
+        }
+        outcome
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
