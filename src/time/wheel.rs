@@ -57,6 +57,7 @@ impl<T> Wheel<T> {
     }
 
     /// Takes a timer out, also one that has fired; `None` if it is gone.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         let (value, links) = self.slab.remove(key)?;
         match links.location {
@@ -75,6 +76,7 @@ impl<T> Wheel<T> {
 
     /// Gives a timer another deadline, as if it were inserted anew, also one that has fired; `false`
     /// if it is gone.
+    #[inline(always)]
     pub(crate) fn reset(&mut self, key: TimerKey, deadline: u64) -> bool {
         let Some(node) = self.slab.get_mut(key) else {
             return false;
