@@ -204,6 +204,12 @@ impl Stream {
         self.protocol.set(Some(installed));
         if let Some(former) = former {
             core.drop_user(former, "protocol");
+            if self.has(Flags::EOF) {
+                // The new protocol has to be told, too: the socket says it again.
+                self.clear(Flags::EOF);
+                self.set(Flags::READABLE);
+                self.enqueue(core);
+            }
         }
         if self.has(Flags::WRITING_PAUSED) && !self.has(Flags::CLOSING.and(Flags::LOST)) {
             self.call(core, "pause_writing", |protocol, transport| {

@@ -33,6 +33,9 @@ const NOT_JUST_READING: Flags = NOT_READING
 /// With any of these set there is something to do before a connection closes.
 const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
 
+/// What comes in is dropped: the connection is closing.
+const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
+
 /// With any of these said, only an error or the end shows that all input was read.
 const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
 
@@ -78,7 +81,7 @@ impl Stream {
             }
         } else if self.has(Flags::WRITE_FAILED) {
             self.end_of_input(core, None);
-        } else if self.has(Flags::DISCARDING) {
+        } else if self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF).and(Flags::LOST)) {
             self.discard_input(core, buffer);
         } else if self.has(Flags::ERROR) {
             self.note_error(core);
@@ -291,7 +294,7 @@ impl Stream {
     }
 
     /// An error was reported while nothing is read: it is not kept waiting.
-    fn note_error(self: &Rc<Self>, core: &Rc<Core>) {
+    pub(super) fn note_error(self: &Rc<Self>, core: &Rc<Core>) {
         match self.take_error() {
             Some(error) => self.lose(core, Some(error)),
             None => self.clear(Flags::ERROR),

@@ -375,7 +375,8 @@ impl Stream {
             return;
         }
         self.arm_deadlines(core);
-        if self.is_unsettled() {
+        let discards = self.has(Flags::CLOSING) && self.has(Flags::READABLE);
+        if self.is_unsettled() || discards {
             self.enqueue(core);
         }
     }

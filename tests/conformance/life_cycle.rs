@@ -207,6 +207,29 @@ pub(crate) fn close_sends_everything_written_and_stops_reading_at_once<L: Link>(
     assert_eq!(far.received_len(), MUCH);
 }
 
+// 62.
+pub(crate) fn two_ends_that_close_with_much_to_send_do_not_wait_for_each_other<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near).not_reading(), Probe::new(&far).not_reading());
+    for log in [&near, &far] {
+        log.handle().write(&vec![7; 8 * MUCH]);
+    }
+    stage.rest();
+    for log in [&near, &far] {
+        assert!(log.handle().write_buffer_size() > 0);
+        log.handle().close();
+    }
+    stage.run_until_lost(&near);
+    stage.run_until_lost(&far);
+    assert_eq!((near.received_len(), far.received_len()), (0, 0));
+    // Whoever was first may have reset what the other had still to send, but nobody lingered.
+    for log in [&near, &far] {
+        assert_eq!(log.cause().and_then(|cause| cause.timeout), None);
+    }
+}
+
 // 63.
 pub(crate) fn abort_discards_what_is_not_sent<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = (Log::new(), Log::new());
