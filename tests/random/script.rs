@@ -86,7 +86,6 @@ enum AnyConnection {
 #[derive(Default)]
 struct Life {
     lost: Cell<bool>,
-    ended: Cell<bool>,
 }
 
 impl World {
@@ -390,6 +389,8 @@ struct Actor {
     own: Option<TransportHandle>,
     /// Told to pause writing; a protocol that takes over a paused write side is told, too.
     paused: bool,
+    /// Told of the end; a protocol that takes over after it is told, too.
+    ended: bool,
     buffer: Vec<u8>,
 }
 
@@ -397,7 +398,7 @@ impl Actor {
     fn new(world: &Rc<World>) -> Self {
         world.live_actors.set(world.live_actors.get() + 1);
         let buffer = vec![0; usize::from(world.byte() % 64) * 3 + 1];
-        Self { world: Rc::clone(world), own: None, paused: false, buffer }
+        Self { world: Rc::clone(world), own: None, paused: false, ended: false, buffer }
     }
 
     /// Some actions, and then success, failure or a panic.
@@ -448,8 +449,8 @@ impl Protocol for Actor {
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         self.world.check(!data.is_empty(), "data_received without data");
-        let life = self.world.life(transport, "data_received");
-        self.world.check(!life.ended.get(), "data_received after eof_received");
+        self.world.life(transport, "data_received");
+        self.world.check(!self.ended, "data_received after eof_received");
         let outcome = self.callback(transport, "data_received");
         if self.world.byte() % 8 == 7 {
             transport.unread(usize::from(self.world.byte()));
@@ -458,8 +459,9 @@ impl Protocol for Actor {
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
-        let life = self.world.life(transport, "eof_received");
-        self.world.check(!life.ended.replace(true), "eof_received twice");
+        self.world.life(transport, "eof_received");
+        let ended = std::mem::replace(&mut self.ended, true);
+        self.world.check(!ended, "eof_received twice");
         self.callback(transport, "eof_received")?;
         Ok(if self.world.byte().is_multiple_of(2) { Eof::Close } else { Eof::KeepOpen })
     }
