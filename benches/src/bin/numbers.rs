@@ -8,6 +8,7 @@
 //! `TABLE` is `echo`, `churn`, `instructions`, `syscalls`, `memory`, `latency` or `all`. `--control`
 //! measures raw mio twice, to show what the noise makes of a ratio of 1. With `--check` the exit
 //! code says whether wharf kept every limit.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
