@@ -5,6 +5,7 @@
 //! ```
 //!
 //! Then, in a second terminal, `nc 127.0.0.1 7000`, and type.
+#![forbid(unsafe_code)]
 
 #[path = "support/command_line.rs"]
 mod command_line;

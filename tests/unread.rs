@@ -1,4 +1,5 @@
 //! `Transport::unread`: a protocol gives back what it did not consume.
+#![forbid(unsafe_code)]
 
 use wharf::bytes::Bytes;
 use wharf::testing::{Recorder, pair, settle};

@@ -7,6 +7,7 @@
 //!
 //! The protocol is lines of text, so `nc 127.0.0.1 7000` is a client too. Read on in `server.rs`,
 //! then in `member.rs`, which is the protocol of one connection; `hall.rs` is what all of them share.
+#![forbid(unsafe_code)]
 
 mod client;
 mod command;

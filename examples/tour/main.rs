@@ -6,6 +6,7 @@
 //! ```
 //!
 //! `transports.rs` says how each transport is set up, and `client.rs` is what the echo is driven by.
+#![forbid(unsafe_code)]
 
 mod client;
 mod transports;

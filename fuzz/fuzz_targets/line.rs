@@ -1,4 +1,5 @@
 //! Line framing: see `wharf_fuzz::line`.
+#![forbid(unsafe_code)]
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,4 +1,5 @@
 //! Runs each fuzz target over its seeds and over the inputs that once failed.
+#![forbid(unsafe_code)]
 
 #[test]
 fn line() {

@@ -1,4 +1,5 @@
 //! One suite for every stream transport: each check runs over each link.
+#![forbid(unsafe_code)]
 
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]

@@ -1,4 +1,5 @@
 //! Random sequences of what protocols can do, in any callback, over the in-memory driver.
+#![forbid(unsafe_code)]
 
 mod script;
 

@@ -1,6 +1,7 @@
 //! Contender: the hand-written mio loop.
 //!
 //! `echo-raw-mio --listen 127.0.0.1:0 [--short-read-is-drained] [--spin POLLS]`
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! Contender: tokio, on its `current_thread` runtime.
 //!
 //! `echo-tokio --listen 127.0.0.1:0 [--buffer BYTES]`
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! Contender: wharf.
 //!
 //! `echo-wharf --listen 127.0.0.1:0 [--spin POLLS]`
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

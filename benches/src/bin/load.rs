@@ -6,6 +6,7 @@
 //! load idle    --connect ADDRESS [--connections 10000] [--first 100] [--size 64]
 //! load latency --connect ADDRESS [--messages 50000] [--size 64] [--warm-up 2000]
 //! ```
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

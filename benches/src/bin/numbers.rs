@@ -9,6 +9,7 @@
 //! '4 KiB, 1000'` measures only the rows of the echo table that are called so. `--control`
 //! measures raw mio twice, to show what the noise makes of a ratio of 1. With `--check` the exit
 //! code says whether wharf kept every limit.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@
 //! ```
 //!
 //! With `--check` the exit code says whether wharf kept every limit.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -1,0 +1,253 @@
+//! Allocation budgets: what a message and a connection may cost once a loop is warm.
+//!
+//! Counted are the allocations of the loop's own thread (a reallocation is one too), so that
+//! clients on other threads cost nothing here.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use allocation_counter::{AllocationInfo, measure};
+use wharf::{
+    Buffered, BufferedProtocol, Connection, Error, EventLoop, Protocol, Result, Server, Transport,
+};
+
+/// The budget of a connection that is accepted, used and closed.
+const MOST_PER_CONNECTION: u64 = 6;
+
+/// After this long a test has failed that waits.
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[test]
+fn an_echoed_message_allocates_nothing_once_the_loop_is_warm() {
+    for connections in [1, 50] {
+        for size in [64, 4096] {
+            let info = echo(|| Echo, connections, size);
+            assert_eq!(info.count_total, 0, "{connections} connections, {size} bytes: {info:?}");
+        }
+    }
+}
+
+#[test]
+fn an_echoed_message_allocates_nothing_with_a_buffered_protocol() {
+    let info = echo(|| Buffered(BufferedEcho { buffer: [0; 256] }), 50, 64);
+    assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+#[test]
+fn an_accepted_used_and_closed_connection_allocates_at_most_six_times() {
+    const WARM_UP: u32 = 50;
+    const COUNTED: u32 = 500;
+    let event_loop = a_loop();
+    let ends = Rc::new(Ends::default());
+    let (protocol, when_lost) = (Rc::clone(&ends), event_loop.clone());
+    let server = serve(&event_loop, move || Counted {
+        ends: Rc::clone(&protocol),
+        event_loop: when_lost.clone(),
+    });
+    let address = address_of(&server);
+    let client = std::thread::spawn(move || {
+        for _ in 0..WARM_UP + COUNTED {
+            connect_use_and_close(address);
+        }
+    });
+
+    ends.left.set(WARM_UP);
+    event_loop.run_forever().expect("the warm-up");
+    ends.left.set(COUNTED);
+    let info = measure(|| event_loop.run_forever().expect("the counted connections"));
+    client.join().expect("a client");
+
+    assert_eq!(ends.left.get(), 0, "the loop was stopped too early");
+    let most = MOST_PER_CONNECTION * u64::from(COUNTED);
+    assert!(info.count_total <= most, "{COUNTED} connections: {info:?}");
+    assert!(info.count_current <= 8, "memory is kept after connections are gone: {info:?}");
+}
+
+/// What is counted has to be seen.
+#[test]
+fn the_counter_counts_the_allocations_of_its_thread() {
+    let allocate = || drop(std::hint::black_box(vec![1_u8; 100]));
+    let info = measure(allocate);
+    assert_eq!((info.count_total, info.count_current, info.bytes_total), (1, 0, 100));
+
+    let in_step = Arc::new(Barrier::new(2));
+    let other = Arc::clone(&in_step);
+    let elsewhere = std::thread::spawn(move || {
+        other.wait();
+        allocate();
+        other.wait();
+    });
+    let info = measure(|| {
+        in_step.wait();
+        in_step.wait();
+    });
+    assert_eq!(info.count_total, 0);
+    elsewhere.join().expect("a thread");
+}
+
+/// Echoes messages of `size` bytes over `connections` connections of TCP, both ends of each on one
+/// loop, and counts after a warm-up.
+fn echo<P: Protocol + 'static>(
+    server: impl FnMut() -> P + 'static,
+    connections: u32,
+    size: usize,
+) -> AllocationInfo {
+    const WARM_UP: u32 = 2000;
+    const COUNTED: u32 = 5000;
+    let event_loop = a_loop();
+    let server = serve(&event_loop, server);
+    let messages = Rc::new(Messages::default());
+    let clients: Vec<Connection<Client>> = (0..connections)
+        .map(|_| {
+            let messages = Rc::clone(&messages);
+            let client = Client { message: vec![7; size], echoed: 0, messages };
+            let connecting = event_loop.create_connection(move || client, address_of(&server));
+            event_loop
+                .run_until_complete(connecting.start())
+                .and_then(|made| made)
+                .expect("connected")
+        })
+        .collect();
+    let exchange = |count: u32| {
+        messages.left.set(count);
+        for client in &clients {
+            client.with(|client, transport| client.send(transport)).expect("an open connection");
+        }
+        event_loop.run_forever().expect("messages go to and fro");
+    };
+    exchange(WARM_UP);
+    let info = measure(|| exchange(COUNTED));
+    assert_eq!(messages.echoed.get(), WARM_UP + COUNTED, "the loop was stopped too early");
+    info
+}
+
+fn a_loop() -> EventLoop {
+    let event_loop = EventLoop::new().expect("a loop");
+    let stopped = event_loop.clone();
+    // Stopped too early, the tests find fewer messages than they sent.
+    event_loop.call_later(LIMIT, move || stopped.stop());
+    event_loop
+}
+
+fn serve<P: Protocol + 'static>(
+    event_loop: &EventLoop,
+    factory: impl FnMut() -> P + 'static,
+) -> Server {
+    let server = event_loop.create_server(factory, "127.0.0.1:0");
+    event_loop.run_until_complete(server.start()).and_then(|server| server).expect("a server")
+}
+
+fn address_of(server: &Server) -> SocketAddr {
+    server.addresses()[0].as_ip().expect("an address of TCP")
+}
+
+fn connect_use_and_close(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    let mut echoed = [0; 64];
+    stream.write_all(&[7; 64]).expect("sent");
+    stream.read_exact(&mut echoed).expect("echoed");
+    assert_eq!(echoed, [7; 64]);
+}
+
+/// What all clients of a loop share.
+#[derive(Default)]
+struct Messages {
+    /// How many are yet to be sent; the loop stops after the last echo.
+    left: Cell<u32>,
+    on_the_way: Cell<u32>,
+    echoed: Cell<u32>,
+}
+
+/// Sends a message, waits for its echo, and so on.
+struct Client {
+    message: Vec<u8>,
+    /// Bytes of the message that have come back.
+    echoed: usize,
+    messages: Rc<Messages>,
+}
+
+impl Client {
+    /// Sends another one, if there is one left.
+    fn send(&mut self, transport: &dyn Transport) {
+        let messages = &self.messages;
+        if let Some(left) = messages.left.get().checked_sub(1) {
+            messages.left.set(left);
+            messages.on_the_way.set(messages.on_the_way.get() + 1);
+            self.echoed = 0;
+            transport.write(&self.message);
+        }
+    }
+}
+
+impl Protocol for Client {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.echoed += data.len();
+        if self.echoed < self.message.len() {
+            return Ok(());
+        }
+        let messages = &self.messages;
+        messages.echoed.set(messages.echoed.get() + 1);
+        messages.on_the_way.set(messages.on_the_way.get() - 1);
+        self.send(transport);
+        if self.messages.on_the_way.get() == 0 {
+            transport.event_loop().stop();
+        }
+        Ok(())
+    }
+}
+
+struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+struct BufferedEcho {
+    buffer: [u8; 256],
+}
+
+impl BufferedProtocol for BufferedEcho {
+    fn get_buffer(&mut self, _: &dyn Transport, _: usize) -> Result<&mut [u8]> {
+        Ok(&mut self.buffer)
+    }
+
+    fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
+        transport.write(&self.buffer[..count]);
+        Ok(())
+    }
+}
+
+/// How many connections are to be lost before the loop stops.
+#[derive(Default)]
+struct Ends {
+    left: Cell<u32>,
+}
+
+struct Counted {
+    ends: Rc<Ends>,
+    event_loop: EventLoop,
+}
+
+impl Protocol for Counted {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
+        self.ends.left.set(self.ends.left.get() - 1);
+        if self.ends.left.get() == 0 {
+            self.event_loop.stop();
+        }
+        Ok(())
+    }
+}
