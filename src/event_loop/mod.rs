@@ -2,6 +2,7 @@
 
 mod builder;
 mod callbacks;
+mod closing;
 mod core;
 mod exceptions;
 mod metrics;

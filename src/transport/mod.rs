@@ -10,6 +10,7 @@ mod info;
 mod key;
 mod options;
 mod read;
+mod settle;
 mod stream;
 mod stream_pool;
 mod write;
