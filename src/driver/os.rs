@@ -13,6 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
+use crate::event_loop::put_back;
 use crate::net::Address;
 use crate::transport::{Key, PeerCredentials, Readiness, SocketOptions};
 
@@ -55,21 +56,20 @@ impl OsDriver {
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let Some(mut events) = self.events.take() else { return Ok(()) };
         let result = self.fill(&mut events, timeout);
-        self.events.set(Some(events));
+        put_back(&self.events, events);
         result
     }
 
     /// The events are out of their place meanwhile: `ready` runs the user's code.
     #[inline(always)]
     pub(crate) fn take_events(&self, mut ready: impl FnMut(Key, Readiness)) {
-        let Some(mut events) = self.events.take() else { return };
+        let Some(events) = self.events.take() else { return };
         for event in events.iter() {
             if event.token() != WAKER {
                 ready(Key::from_token(event.token()), readiness(event));
             }
         }
-        events.clear();
-        self.events.set(Some(events));
+        put_back(&self.events, events);
     }
 
     fn fill(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {

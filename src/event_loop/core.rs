@@ -291,7 +291,7 @@ impl Core {
     }
 
     pub(crate) fn give_read_buffer_back(&self, buffer: Box<[u8]>) {
-        self.read_buffer.set(Some(buffer));
+        put_back(&self.read_buffer, buffer);
     }
 
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.
@@ -305,6 +305,14 @@ impl Core {
             *place = spent;
         }
     }
+}
+
+/// Puts back what was taken out of its place: nothing is there, and nothing has to be dropped.
+#[inline]
+pub(crate) fn put_back<T>(place: &Cell<Option<T>>, value: T) {
+    let nothing = place.replace(Some(value));
+    debug_assert!(nothing.is_none(), "the place was taken in the meantime");
+    std::mem::forget(nothing);
 }
 
 pub(crate) fn closed() -> Error {

@@ -10,7 +10,7 @@ use super::access::Lent;
 use super::stream::{Flags, Readiness, Stream};
 use super::{Transport, TransportId};
 use crate::error::{Error, Failure, Result};
-use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::event_loop::{Core, Exception, SlowWatch, put_back};
 use crate::protocol::Protocol;
 
 impl Stream {
@@ -117,10 +117,7 @@ impl Stream {
             self.clear(Flags::IN_CALLBACK);
             core.gathering.set(false);
         }
-        let nothing = self.protocol.replace(Some(protocol));
-        debug_assert!(nothing.is_none(), "the protocol's place was taken while it was out");
-        // Known to be nothing: dropping it would only cost a look.
-        std::mem::forget(nothing);
+        put_back(&self.protocol, protocol);
     }
 
     /// An `Err` or a panic: the connection is over, and the application's own are reported.
