@@ -10,7 +10,8 @@ use crate::error::Error;
 ///
 /// systemd's socket activation: `LISTEN_FDS` and `LISTEN_PID`. To be passed to
 /// [`EventLoop::create_server_on`](crate::EventLoop::create_server_on). Empty when there are none;
-/// a second call gives none, since each socket has one owner.
+/// a second call gives none, since each socket has one owner. It takes the two variables out of the
+/// environment, so it belongs at the beginning of a program, before other threads are started.
 ///
 /// # Errors
 /// A descriptor that is no listening stream socket.

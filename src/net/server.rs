@@ -127,7 +127,8 @@ impl Server {
     /// [`Protocol::shutting_down`], which closes gracefully by default), waits for the connections
     /// to end, and aborts those that are left at the deadline.
     ///
-    /// Completes with the number of connections that had to be aborted.
+    /// Completes with the number of connections that had to be aborted. Dropping the future does not
+    /// call the shutdown off: a server that has stopped listening cannot go back.
     pub fn shutdown(&self, grace: Duration) -> LoopFuture<usize> {
         self.close();
         let event_loop = EventLoop::from_core(Rc::clone(&self.core));

@@ -73,11 +73,12 @@ async fn look_up(core: &Rc<Core>, host: HostPort) -> Result<Vec<SocketAddr>, Err
     let result: io::Result<_> = match &core.driver {
         Driver::Memory(driver) => driver.network().resolve(&host.host, host.port),
         Driver::Os(_) => {
-            let HostPort { host, port } = host.clone();
+            let HostPort { host, port } = host;
             run_in_executor(core, move || resolve_blocking(&host, port)).await?
         }
     };
-    result.map_err(|error| Error::io(format!("`{host}` could not be resolved"), error))
+    // The resolver's text names the host.
+    result.map_err(Error::from)
 }
 
 impl From<SocketAddr> for Target {
