@@ -118,8 +118,7 @@ impl Error {
 
     /// Whether a deadline passed: connecting, an idle connection, a stalled write, lingering.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.kind(), Kind::Timeout(_))
-            || self.io_kind() == Some(io::ErrorKind::TimedOut)
+        matches!(self.kind(), Kind::Timeout(_)) || self.io_kind() == Some(io::ErrorKind::TimedOut)
     }
 
     /// Which deadline passed, if one of a connection's did.
@@ -188,8 +187,15 @@ impl Error {
     }
 
     /// The kind of the operating system's error behind this one, if there is one.
+    ///
+    /// Of a connect that failed: the kind of all its attempts, if it is the same.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        self.io_error().map(io::Error::kind)
+        if let Some(error) = self.io_error() {
+            return Some(error.kind());
+        }
+        let mut kinds = self.attempts().iter().map(|attempt| attempt.error.kind());
+        let first = kinds.next()?;
+        kinds.all(|kind| kind == first).then_some(first)
     }
 
     /// The operating system's error behind this one, if there is one.
@@ -346,6 +352,7 @@ mod tests {
             .into();
         let error = Error::with_source(Kind::Connect, "connect", ConnectAttempts(attempts));
         assert_eq!(error.attempts().len(), 2);
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::ConnectionRefused));
         assert_eq!(
             error.to_string(),
             "connect: 127.0.0.1:1: connection refused; [::1]:1: connection refused"

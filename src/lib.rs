@@ -101,6 +101,7 @@ mod task;
 mod time;
 mod transport;
 
+pub mod signal;
 pub mod testing;
 
 pub use bytes;

@@ -1,7 +1,6 @@
 //! Each contender, as the program that is measured: it echoes under every kind of load, and ends
 //! well on SIGTERM.
 #![forbid(unsafe_code)]
-
 #![cfg(target_os = "linux")]
 
 use wharf_benches::contender::Contender;

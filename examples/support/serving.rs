@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use wharf::signal::{SIGINT, SIGTERM};
 use wharf::{Result, Server};
 
 /// Where to listen.
@@ -15,8 +16,7 @@ pub(crate) enum Listen {
 /// How long connections have to come to an end after the signal.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The numbers of these two are the same on every Unix.
-const SIGNALS: [i32; 2] = [2 /* SIGINT, Ctrl-C */, 15 /* SIGTERM */];
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
 /// Says where the server listens, serves until SIGINT or SIGTERM, then drains: nobody new is
 /// accepted, what is written is sent, and what is still open after [`GRACE`] is aborted.

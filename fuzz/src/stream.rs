@@ -106,7 +106,6 @@ enum AnyConnection {
 #[derive(Default)]
 struct Life {
     lost: Cell<bool>,
-    ended: Cell<bool>,
     written: Cell<usize>,
     received: Cell<usize>,
 }
@@ -120,6 +119,12 @@ impl Life {
             self.received.set(self.received.get() + 1);
         }
         in_order
+    }
+
+    /// `data` was given back: it comes again.
+    fn unread(&self, data: &[u8]) {
+        let written = data.iter().filter(|&&byte| byte != LEFTOVER).count();
+        self.received.set(self.received.get() - written);
     }
 }
 
@@ -196,7 +201,9 @@ impl World {
             }
             // Given up at once.
             2 => {
-                drop(event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start())
+                drop(
+                    event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start(),
+                );
             }
             _ if self.depth.get() == 0 => {
                 let (near, far) = (Actor::new(self), Buffered(Actor::new(self)));

@@ -24,6 +24,8 @@ use crate::transport::{Key, PeerCredentials, Readiness, SocketOptions};
 pub(crate) enum Socket {
     Os(os::OsSocket),
     Memory(memory::MemorySocket),
+    /// Nothing any more: what a connection that is over has.
+    Closed,
 }
 
 /// Something that accepts streams.
@@ -64,6 +66,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.read(buffer),
             Self::Memory(socket) => socket.read(buffer),
+            Self::Closed => Err(closed()),
         }
     }
 
@@ -71,6 +74,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.write(data),
             Self::Memory(socket) => socket.write(data),
+            Self::Closed => Err(closed()),
         }
     }
 
@@ -78,6 +82,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.write_vectored(slices),
             Self::Memory(socket) => socket.write_vectored(slices),
+            Self::Closed => Err(closed()),
         }
     }
 
@@ -89,6 +94,7 @@ impl Socket {
                 socket.shutdown();
                 Ok(())
             }
+            Self::Closed => Err(closed()),
         }
     }
 
@@ -97,6 +103,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.take_error(),
             Self::Memory(socket) => socket.take_error(),
+            Self::Closed => None,
         }
     }
 
@@ -104,6 +111,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.local_address(),
             Self::Memory(socket) => socket.local_address(),
+            Self::Closed => None,
         }
     }
 
@@ -111,22 +119,28 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.peer_address(),
             Self::Memory(socket) => socket.peer_address(),
+            Self::Closed => None,
         }
     }
 
     pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
         match self {
             Self::Os(socket) => socket.peer_credentials(),
-            Self::Memory(_) => None,
+            Self::Memory(_) | Self::Closed => None,
         }
     }
 
     pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
         match self {
             Self::Os(socket) => options.apply(socket),
-            Self::Memory(_) => Ok(()),
+            Self::Memory(_) | Self::Closed => Ok(()),
         }
     }
+}
+
+#[cold]
+fn closed() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 impl Listener {
@@ -203,6 +217,7 @@ impl Driver {
             }
             (Self::Os(driver), Socket::Os(socket)) => driver.register(socket.fd(), key),
             (Self::Memory(_), Socket::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
+            (_, Socket::Closed) => Err(closed()),
         }
     }
 

@@ -142,7 +142,10 @@ impl OsSocket {
     /// Takes a connected socket from elsewhere, and makes it non-blocking.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
         if SockRef::from(&fd).r#type()? != Type::STREAM {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a stream socket was expected",
+            ));
         }
         // It fails for one that is not connected.
         SockRef::from(&fd).peer_addr()?;
@@ -238,7 +241,10 @@ impl OsListener {
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
         let socket = SockRef::from(&fd);
         if socket.r#type()? != Type::STREAM {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a stream socket was expected",
+            ));
         }
         #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
         if !socket.is_listener()? {

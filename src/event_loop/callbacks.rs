@@ -5,8 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::core::{Core, Timer, nanoseconds};
-use super::ready::{Callback, Ready};
+use super::core::{Core, nanoseconds};
+use super::ready::{Callback, Ready, Timer};
 use super::{EventLoop, SlowWatch};
 use crate::time::TimerKey;
 
@@ -45,8 +45,9 @@ impl fmt::Debug for Handle {
 /// Dropping the handle does not cancel the callback.
 pub struct TimerHandle {
     core: Rc<Core>,
-    key: TimerKey,
-    callback: Rc<dyn Cancellable>,
+    /// `TimerKey::NONE` once it was cancelled. (A handle is kept small: reading it from memory is most
+    /// of what cancelling many timers costs.)
+    key: Cell<TimerKey>,
     /// In nanoseconds of the loop's time.
     when: u64,
 }
@@ -55,13 +56,17 @@ impl TimerHandle {
     /// Keeps the callback from being called, and drops it. Takes constant time; later calls change
     /// nothing.
     pub fn cancel(&self) {
-        self.core.cancel_timer(self.key);
-        self.callback.cancel();
+        let timer = self.core.timers.borrow_mut().remove(self.key.get());
+        if let Some(timer) = timer {
+            self.key.set(TimerKey::NONE);
+            drop(timer);
+        }
     }
 
     /// Whether it was cancelled before it was called, or its loop closed.
     pub fn cancelled(&self) -> bool {
-        self.callback.cancelled()
+        let key = self.key.get();
+        key == TimerKey::NONE || self.core.is_closed() && self.core.timers.borrow().contains(key)
     }
 
     /// The time it is scheduled for; it stays the same after it was called or cancelled.
@@ -69,12 +74,13 @@ impl TimerHandle {
         self.core.instant(self.when)
     }
 
-    /// Moves a callback that was not called yet to `delay` from now; whether it still can be.
+    /// Moves a callback that was not called yet, be it due already, to `delay` from now; whether it
+    /// still can be.
     ///
     /// Cheaper than cancelling and scheduling again: it takes constant time and no memory.
     pub fn reset(&mut self, delay: Duration) -> bool {
         let when = self.core.now().saturating_add(nanoseconds(delay));
-        let moved = self.core.timers.borrow_mut().reset(self.key, when);
+        let moved = self.core.timers.borrow_mut().reset(self.key.get(), when);
         if moved {
             self.when = when;
         }
@@ -140,13 +146,13 @@ impl EventLoop {
 
     fn schedule(&self, when: u64, callback: impl FnOnce() + 'static) -> TimerHandle {
         let core = self.core();
-        let callback = OneShot::new(callback);
-        let key = core.add_timer(when, Timer::Callback(Rc::clone(&callback) as Rc<dyn Callback>));
-        let handle = TimerHandle { core: Rc::clone(core), key, callback, when };
-        if core.is_closed() {
-            handle.cancel();
-        }
-        handle
+        let key = if core.is_closed() {
+            drop(callback);
+            TimerKey::NONE
+        } else {
+            core.add_timer(when, Box::new(Timed(callback)))
+        };
+        TimerHandle { core: Rc::clone(core), key: Cell::new(key), when }
     }
 }
 
@@ -170,10 +176,7 @@ impl<F: FnOnce()> OneShot<F> {
 impl<F: FnOnce()> Callback for OneShot<F> {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         if let Some(callback) = self.callback.take() {
-            core.counters.count_callback();
-            let watch = SlowWatch::start(core);
-            core.run_caught("a callback failed", callback);
-            watch.stop(core, std::any::type_name::<F>(), None);
+            call(core, callback);
         }
     }
 
@@ -194,3 +197,22 @@ impl<F> Cancellable for OneShot<F> {
         self.cancelled.get()
     }
 }
+
+/// A closure that only a timer holds.
+struct Timed<F>(F);
+
+impl<F: FnOnce()> Timer for Timed<F> {
+    fn run(self: Box<Self>, core: &Rc<Core>) {
+        call(core, self.0);
+    }
+}
+
+fn call<F: FnOnce()>(core: &Rc<Core>, callback: F) {
+    core.counters.count_callback();
+    let watch = SlowWatch::start(core);
+    core.run_caught("a callback failed", callback);
+    watch.stop(core, std::any::type_name::<F>(), None);
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::exceptions::ExceptionHandler;
 use super::metrics::Counters;
-use super::ready::{Callback, Ready};
+use super::ready::{Ready, Timer};
 use super::remote::RemoteQueue;
 use super::signals::SignalTable;
 use super::slots::{Slots, Tenant};
@@ -19,7 +19,7 @@ use crate::driver::{Driver, Signals};
 use crate::error::Error;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
-use crate::transport::{Key, Stream};
+use crate::transport::{Key, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -39,7 +39,7 @@ pub(crate) struct Core {
     pub(crate) dirty: RefCell<Vec<Rc<Stream>>>,
     /// Streams that are over: `connection_lost` is due.
     pub(crate) lost: RefCell<VecDeque<Rc<Stream>>>,
-    pub(crate) timers: RefCell<Wheel<Timer>>,
+    pub(crate) timers: RefCell<Wheel<Box<dyn Timer>>>,
     pub(crate) remote: Arc<RemoteQueue>,
 
     /// What the running callback wrote to its own connection.
@@ -49,6 +49,7 @@ pub(crate) struct Core {
     /// How many of the bytes it was given the running `data_received` gives back.
     pub(crate) unread: Cell<usize>,
     read_buffer: Cell<Option<Box<[u8]>>>,
+    pub(crate) stream_pool: StreamPool,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
 
@@ -82,12 +83,6 @@ pub(crate) enum State {
     Closed,
 }
 
-/// What is to be done when a timer goes off.
-pub(crate) enum Timer {
-    Callback(Rc<dyn Callback>),
-    Deadline(Rc<Stream>),
-}
-
 impl Core {
     pub(crate) fn new(driver: Driver, executor_limit: usize) -> Rc<Self> {
         let remote = Arc::new(RemoteQueue::new(driver.waker()));
@@ -107,6 +102,7 @@ impl Core {
             gathering: Cell::new(false),
             unread: Cell::new(0),
             read_buffer: Cell::new(None),
+            stream_pool: StreamPool::default(),
             spent: RefCell::default(),
             tasks: TaskTable::default(),
             jobs: Jobs::new(executor_limit),
@@ -218,6 +214,21 @@ impl Core {
         self.pending.set(true);
     }
 
+    /// The user's code is about to run: nothing of the engine may be borrowed.
+    #[inline]
+    pub(crate) fn debug_assert_nothing_borrowed(&self) {
+        debug_assert!(
+            self.slots.try_borrow_mut().is_ok()
+                && self.ready.try_borrow_mut().is_ok()
+                && self.dirty.try_borrow_mut().is_ok()
+                && self.lost.try_borrow_mut().is_ok()
+                && self.timers.try_borrow_mut().is_ok()
+                && self.gather.try_borrow_mut().is_ok()
+                && self.spent.try_borrow_mut().is_ok(),
+            "the user's code would run while the engine is borrowed"
+        );
+    }
+
     /// Whether there may be anything to do.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
@@ -245,13 +256,13 @@ impl Core {
         self.spare.set(list);
     }
 
-    pub(crate) fn add_timer(&self, deadline: u64, timer: Timer) -> TimerKey {
+    pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
         self.timers.borrow_mut().insert(deadline, timer)
     }
 
     pub(crate) fn cancel_timer(&self, key: TimerKey) {
-        let timer = self.timers.borrow_mut().remove(key);
-        drop(timer);
+        let callback = self.timers.borrow_mut().remove(key);
+        drop(callback);
     }
 
     pub(crate) fn stream(&self, key: Key) -> Option<Rc<Stream>> {
@@ -286,7 +297,9 @@ impl Core {
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.
     pub(crate) fn drop_spent(&self) {
         let mut spent = std::mem::take(&mut *self.spent.borrow_mut());
-        spent.clear();
+        for bytes in spent.drain(..) {
+            self.drop_user(bytes, "buffer");
+        }
         let mut place = self.spent.borrow_mut();
         if place.is_empty() {
             *place = spent;

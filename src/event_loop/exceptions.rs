@@ -117,10 +117,7 @@ impl EventLoop {
     /// It is called on the loop's thread, between callbacks; only what a callback does itself (such
     /// as dropping a future with an error in it) is told inside that callback. Panics and errors of
     /// the handler's own doing while it runs go to the default.
-    pub fn set_exception_handler(
-        &self,
-        handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static,
-    ) {
+    pub fn set_exception_handler(&self, handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static) {
         let former = self.core().change_exception_handler(Some(Box::new(handler)));
         drop(former);
     }

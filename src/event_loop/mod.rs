@@ -2,6 +2,7 @@
 
 mod builder;
 mod callbacks;
+mod closing;
 mod core;
 mod exceptions;
 mod metrics;
@@ -18,6 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::transport::{TransportHandle, TransportId};
 
 pub use self::builder::EventLoopBuilder;
 pub use self::callbacks::{Handle, TimerHandle};
@@ -25,8 +27,8 @@ pub use self::exceptions::Exception;
 pub use self::metrics::Metrics;
 pub use self::remote::{Remote, RemoteHandle};
 
-pub(crate) use self::core::{Core, State, Timer, closed, nanoseconds};
 pub(crate) use self::callbacks::Cancellable;
+pub(crate) use self::core::{Core, State, closed, nanoseconds};
 pub(crate) use self::exceptions::SlowWatch;
 pub(crate) use self::ready::{Callback, Ready};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue};
@@ -75,6 +77,15 @@ impl EventLoop {
     #[inline]
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.core
+    }
+
+    /// The handle of a connection by its identity; `None` when it is gone.
+    ///
+    /// The way to a connection for other threads: they keep the id, and ask inside
+    /// [`Remote::call_soon_threadsafe`].
+    pub fn transport(&self, id: TransportId) -> Option<TransportHandle> {
+        self.core.stream(id.0)?;
+        Some(TransportHandle::new(Rc::clone(&self.core), id.0))
     }
 
     /// Whether the loop is running: a callback or a task of it is asking.

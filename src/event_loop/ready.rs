@@ -6,16 +6,17 @@ use async_task::Runnable;
 
 use super::core::Core;
 use super::slots::Source;
+use crate::time::TimerKey;
 use crate::transport::Stream;
 
 /// One entry of the ready list.
 pub(crate) enum Ready {
     /// A stream is readable or writable.
     Stream(Rc<Stream>),
-    /// The timer of a stream's deadlines went off.
-    Deadline(Rc<Stream>),
+    /// A timer has fired. Its callback stays with the timers, where it can be cancelled or reset.
+    Timer(TimerKey),
     Source(Rc<dyn Source>),
-    /// `call_soon`, a timer that went off, or something of the engine's own.
+    /// `call_soon`, or something of the engine's own.
     Callback(Rc<dyn Callback>),
     Task(Runnable),
 }
@@ -26,4 +27,15 @@ pub(crate) trait Callback {
 
     /// The loop closes: it is not going to run. Drops what is the user's, whoever else holds it.
     fn discard(self: Rc<Self>) {}
+}
+
+/// What a timer calls.
+pub(crate) trait Timer {
+    fn run(self: Box<Self>, core: &Rc<Core>);
+}
+
+impl<C: Callback> Timer for Rc<C> {
+    fn run(self: Box<Self>, core: &Rc<Core>) {
+        Callback::run(*self, core);
+    }
 }

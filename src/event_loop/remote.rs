@@ -1,5 +1,6 @@
 //! The way into the loop from other threads.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,9 +66,7 @@ impl RemoteHandle {
     ///
     /// It does not wait for a callback that has begun.
     pub fn cancel(&self) -> bool {
-        self.state
-            .compare_exchange(PENDING, CANCELLED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.state.compare_exchange(PENDING, CANCELLED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether it was cancelled before it began.
@@ -99,10 +98,14 @@ impl RemoteCall {
     }
 }
 
+/// How much of the queue one tick takes: threads that append faster than the loop works it off
+/// would else keep it from its timers and its sockets, each tick longer than the last.
+const TAKEN_AT_ONCE: usize = 4096;
+
 /// The queue that other threads append to, and the wake-up that goes with it.
 ///
 /// A producer appends under the lock, then wakes the loop if nobody has since the loop last took
-/// the queue: a woken loop takes everything that is there.
+/// the queue: a woken loop takes what is there, and stays woken while anything is left.
 pub(crate) struct RemoteQueue {
     items: Mutex<Items>,
     /// [`WOKEN`] and [`MAIN_WOKEN`], in one place so that a turn looks at both with one load.
@@ -116,14 +119,14 @@ const WOKEN: u8 = 1;
 const MAIN_WOKEN: u8 = 2;
 
 struct Items {
-    list: Vec<RemoteItem>,
+    list: VecDeque<RemoteItem>,
     closed: bool,
 }
 
 impl RemoteQueue {
     pub(crate) fn new(waker: Waker) -> Self {
         Self {
-            items: Mutex::new(Items { list: Vec::new(), closed: false }),
+            items: Mutex::new(Items { list: VecDeque::new(), closed: false }),
             calls: AtomicU8::new(0),
             waker,
         }
@@ -135,7 +138,7 @@ impl RemoteQueue {
             if items.closed {
                 return Err(item);
             }
-            items.list.push(item);
+            items.list.push_back(item);
         }
         self.wake();
         Ok(())
@@ -176,14 +179,21 @@ impl RemoteQueue {
         self.calls.fetch_and(!MAIN_WOKEN, Ordering::AcqRel);
     }
 
-    /// Takes what is there. The flag is cleared first: what is appended later wakes again.
-    pub(crate) fn take(&self) -> Vec<RemoteItem> {
+    /// Takes what is there, as much as one tick is to have. The flag is cleared first: what is
+    /// appended later wakes again.
+    pub(crate) fn take(&self) -> VecDeque<RemoteItem> {
         self.calls.fetch_and(!WOKEN, Ordering::SeqCst);
-        std::mem::take(&mut self.lock().list)
+        let mut items = self.lock();
+        if items.list.len() <= TAKEN_AT_ONCE {
+            return std::mem::take(&mut items.list);
+        }
+        let taken = items.list.drain(..TAKEN_AT_ONCE).collect();
+        self.calls.fetch_or(WOKEN, Ordering::SeqCst);
+        taken
     }
 
     /// Refuses everything from now on, and hands out what is left, to be dropped on this thread.
-    pub(crate) fn close(&self) -> Vec<RemoteItem> {
+    pub(crate) fn close(&self) -> VecDeque<RemoteItem> {
         let mut items = self.lock();
         items.closed = true;
         std::mem::take(&mut items.list)

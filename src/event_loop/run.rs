@@ -2,15 +2,14 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::core::{Core, State, Timer};
-use super::ready::{Callback, Ready};
+use super::core::{Core, State};
 use super::remote::RemoteQueue;
-use super::slots::Tenant;
 use super::{EventLoop, SlowWatch};
 use crate::error::{Error, Result};
 
@@ -62,15 +61,17 @@ impl EventLoop {
                 thread: std::thread::current().id(),
             })),
             future: pin!(future),
-            output: None,
+            outcome: None,
         };
         loop {
             core.tick(!core.stopping.get(), &mut main).map_err(poll_failed)?;
-            if let Some(output) = main.output {
-                return Ok(output);
+            if let Some(outcome) = main.outcome {
+                return Ok(outcome.unwrap_or_else(|panic| resume_unwind(panic)));
             }
             if core.stopping.take() {
-                return Err(Error::invalid("the event loop was stopped before its future was done"));
+                return Err(Error::invalid(
+                    "the event loop was stopped before its future was done",
+                ));
             }
         }
     }
@@ -169,18 +170,23 @@ struct MainFuture<'a, F: Future> {
     core: &'a Rc<Core>,
     waker: Waker,
     future: Pin<&'a mut F>,
-    output: Option<F::Output>,
+    /// A panic goes through to the caller at the end of the turn, so that the turn's other work is
+    /// not lost.
+    outcome: Option<std::thread::Result<F::Output>>,
 }
 
 impl<F: Future> Main for MainFuture<'_, F> {
     fn step(&mut self) -> bool {
         let mut context = Context::from_waker(&self.waker);
         let watch = SlowWatch::start(self.core);
-        if let Poll::Ready(output) = self.future.as_mut().poll(&mut context) {
-            self.output = Some(output);
+        let step = || self.future.as_mut().poll(&mut context);
+        match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(output)) => self.outcome = Some(Ok(output)),
+            Err(panic) => self.outcome = Some(Err(panic)),
         }
         watch.stop(self.core, "the future that is run", None);
-        self.output.is_some()
+        self.outcome.is_some()
     }
 }
 
@@ -217,88 +223,4 @@ impl Core {
         let _running = Running::begin(self)?;
         self.tick(false, &mut NoMain).map_err(poll_failed)
     }
-
-    /// Closes, at once or as soon as no callback runs: the owner was dropped.
-    pub(crate) fn close_when_idle(self: &Rc<Self>) {
-        if self.state.get() == State::Running || self.is_in_protocol() {
-            self.close_wanted.set(true);
-            self.stopping.set(true);
-        } else {
-            self.close();
-        }
-    }
-
-    pub(crate) fn close_if_wanted(self: &Rc<Self>) {
-        if self.close_wanted.get() {
-            self.close_when_idle();
-        }
-    }
-
-    /// Aborts everything, delivers every `connection_lost`, and refuses everything from then on.
-    pub(crate) fn close(self: &Rc<Self>) {
-        if self.is_closed() {
-            return;
-        }
-        self.state.set(State::Closing);
-        self.tasks.cancel_all();
-        self.abort_all();
-        self.run_closing_rounds();
-        self.jobs.close(self);
-        self.signal_handlers.close(self);
-        for item in self.remote.close() {
-            self.drop_user(item, "callback from another thread");
-        }
-        self.state.set(State::Closed);
-        self.drop_all();
-    }
-
-    fn abort_all(self: &Rc<Self>) {
-        let tenants: Vec<Tenant> = self.slots.borrow().tenants().cloned().collect();
-        for tenant in tenants {
-            match tenant {
-                Tenant::Stream(stream) => stream.abort(self),
-                Tenant::Source(source) => source.close(self),
-            }
-        }
-    }
-
-    /// `connection_lost` and the ends of tasks can abort more and wake more: until nothing is left.
-    fn run_closing_rounds(self: &Rc<Self>) {
-        loop {
-            self.finish_lost();
-            self.tasks.run_cancelled(self);
-            self.abort_all();
-            if self.lost.borrow().is_empty() && self.tasks.is_empty() {
-                return;
-            }
-        }
-    }
-
-    /// Drops what is left of the user's, one at a time with nothing borrowed.
-    fn drop_all(self: &Rc<Self>) {
-        for entry in self.take_ready() {
-            match entry {
-                Ready::Callback(callback) => self.discard(callback, "callback"),
-                other => self.drop_user(other, "callback"),
-            }
-        }
-        let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
-        drop(dirty);
-        loop {
-            let timer = self.timers.borrow_mut().expire(u64::MAX);
-            let Some(timer) = timer else { break };
-            match timer {
-                Timer::Callback(callback) => self.discard(callback, "timer"),
-                Timer::Deadline(stream) => drop(stream),
-            }
-        }
-        self.drop_spent();
-        let handler = self.change_exception_handler(None);
-        self.drop_user(handler, "exception handler");
-    }
-
-    fn discard(&self, callback: Rc<dyn Callback>, what: &str) {
-        self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
-    }
 }
-

@@ -46,8 +46,9 @@ impl EventLoop {
     /// are told.
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) for a number that is no signal or one that cannot be
-    /// caught (`SIGKILL`, `SIGSTOP`, and those of faults such as `SIGSEGV`);
+    /// [`is_invalid`](Error::is_invalid) for a number that is no signal, for one that cannot be
+    /// caught (`SIGKILL`, `SIGSTOP`, and those of faults such as `SIGSEGV`), and for real-time
+    /// signals;
     /// [`is_closed`](Error::is_closed); [`is_unsupported`](Error::is_unsupported) on a loop in
     /// memory.
     pub fn add_signal_handler(
@@ -83,8 +84,10 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Takes the handler of a signal back; whether there was one. The signal then has its default
-    /// effect again. A handler may remove itself.
+    /// Takes the handler of a signal back; whether there was one. A handler may remove itself.
+    ///
+    /// Once no loop of the process handles the signal, it has its default effect again, also where
+    /// the process ignored it before (Rust programs ignore `SIGPIPE`).
     pub fn remove_signal_handler(&self, signal: i32) -> bool {
         let table = &self.core().signal_handlers;
         let former = table.handlers.borrow_mut().remove(&signal);
@@ -111,11 +114,8 @@ impl SignalTable {
             core.free_slot(key);
             return Err(failed(error));
         }
-        let source = Rc::new(SignalSource {
-            key,
-            signals: RefCell::new(signals),
-            queued: Cell::new(false),
-        });
+        let source =
+            Rc::new(SignalSource { key, signals: RefCell::new(signals), queued: Cell::new(false) });
         core.fill_slot(key, Tenant::Source(Rc::clone(&source) as Rc<dyn Source>));
         *self.source.borrow_mut() = Some(Rc::clone(&source));
         Ok(source)

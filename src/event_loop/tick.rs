@@ -4,12 +4,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::core::{Core, Timer};
+use super::core::Core;
 use super::ready::Ready;
-use super::run::Main;
 use super::remote::RemoteItem;
+use super::run::Main;
 use super::slots::Tenant;
 use super::{EventLoop, SlowWatch};
+use crate::time::TimerKey;
 use crate::transport::{Key, Readiness};
 
 /// How many rounds of the ready list run before the loop polls again.
@@ -33,7 +34,7 @@ impl Core {
         if called {
             self.take_remote();
         }
-        if !self.timers.borrow().is_empty() {
+        if self.timers.borrow().needs_expire() {
             self.take_due_timers();
         }
         let mut buffer = self.take_read_buffer();
@@ -124,21 +125,17 @@ impl Core {
         let slots = self.slots.borrow();
         match slots.tenant(key) {
             // In the ready list already, it has its turn there.
-            Some(Tenant::Stream(stream)) => {
-                if stream.note(readiness) {
-                    let stream = Rc::clone(stream);
-                    drop(slots);
-                    stream.dispatch_inline(self, buffer);
-                }
+            Some(Tenant::Stream(stream)) if stream.note(readiness) => {
+                let stream = Rc::clone(stream);
+                drop(slots);
+                stream.dispatch_inline(self, buffer);
             }
-            Some(Tenant::Source(source)) => {
-                if source.note(readiness) {
-                    let source = Rc::clone(source);
-                    drop(slots);
-                    source.run(self);
-                }
+            Some(Tenant::Source(source)) if source.note(readiness) => {
+                let source = Rc::clone(source);
+                drop(slots);
+                source.run(self);
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -164,17 +161,13 @@ impl Core {
     fn take_due_timers(&self) {
         let mut timers = self.timers.borrow_mut();
         let now = self.tick_time();
-        match timers.next_wakeup() {
-            Some(wakeup) if wakeup <= now => self.counters.note_lag(now - wakeup),
-            _ => return,
-        }
+        let Some((first, deadline)) = timers.expire(now) else { return };
+        self.counters.note_lag(now - deadline);
         let mut ready = self.ready.borrow_mut();
-        while let Some(timer) = timers.expire(now) {
-            self.mark_pending();
-            ready.push(match timer {
-                Timer::Callback(callback) => Ready::Callback(callback),
-                Timer::Deadline(stream) => Ready::Deadline(stream),
-            });
+        self.mark_pending();
+        ready.push(Ready::Timer(first));
+        while let Some((key, _)) = timers.expire(now) {
+            ready.push(Ready::Timer(key));
         }
     }
 
@@ -214,7 +207,7 @@ impl Core {
     fn run(self: &Rc<Self>, entry: Ready, buffer: &mut [u8]) {
         match entry {
             Ready::Stream(stream) => stream.dispatch(self, buffer),
-            Ready::Deadline(stream) => stream.deadline(self),
+            Ready::Timer(key) => self.run_timer(key),
             Ready::Source(source) => source.run(self),
             Ready::Callback(callback) => callback.run(self),
             Ready::Task(runnable) => {
@@ -225,6 +218,13 @@ impl Core {
                 });
                 watch.stop(self, "a task's step", None);
             }
+        }
+    }
+
+    fn run_timer(self: &Rc<Self>, key: TimerKey) {
+        let callback = self.timers.borrow_mut().take_fired(key);
+        if let Some(callback) = callback {
+            callback.run(self);
         }
     }
 
@@ -253,6 +253,7 @@ impl Core {
         for _ in 0..count {
             let Some(stream) = self.lost.borrow_mut().pop_front() else { break };
             stream.finish(self);
+            self.stream_pool.retire(stream);
         }
         if count > 0 {
             self.settle_dirty();

@@ -209,8 +209,7 @@ impl Source for Watch {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.queued.set(false);
         let ready = self.ready.replace(Readiness::NONE);
-        let ended =
-            Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED).and(Readiness::ERROR);
+        let ended = Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED).and(Readiness::ERROR);
         if ready.has(Readiness::READ.and(ended)) {
             self.call(core, Direction::Read);
         }

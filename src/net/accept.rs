@@ -12,7 +12,7 @@ use super::Address;
 use super::server::{Factory, ServerCore};
 use crate::driver::{Listener, Socket};
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Callback, Core, Ready, Source, Tenant, Timer};
+use crate::event_loop::{Callback, Core, Ready, Source, Tenant};
 use crate::protocol::Protocol;
 use crate::transport::{Info, Key, Readiness, Stream};
 
@@ -174,8 +174,7 @@ impl Accepting {
         }
         let options = &server.stream_options;
         let own = Some(Rc::clone(server));
-        let stream =
-            Stream::new(key, socket, protocol, options, own, peer, core.tick_instant());
+        let stream = Stream::new(core, key, socket, protocol, options, own, peer);
         core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
         stream.begin(core);
         Ok(())
@@ -219,7 +218,7 @@ impl Accepting {
         if self.listener.borrow().is_some() {
             self.resting.set(true);
             let waking = Rc::new(Wake(Rc::clone(self)));
-            core.add_timer(core.now().saturating_add(REST), Timer::Callback(waking));
+            core.add_timer(core.now().saturating_add(REST), Box::new(waking));
         }
     }
 

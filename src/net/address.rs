@@ -1,6 +1,5 @@
 //! The addresses of sockets, of every family that transports have.
 
-use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -11,8 +10,6 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::SocketAddr as StdUnixAddress;
 use std::path::{Path, PathBuf};
-
-use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
 /// The address of a socket: its own or that of its peer.
 ///
@@ -75,30 +72,6 @@ impl Address {
             Name::Abstract(address.as_abstract_namespace()?.into())
         };
         Some(Self::Unix(UnixAddress(name)))
-    }
-
-    /// Converts from what rustix gives; `None` for another family.
-    ///
-    /// `None` too for a path that fills `sun_path` to the last byte, which rustix 1.1 cannot read
-    /// (it panics). std and socket2 can, so prefer them where a peer chooses the path.
-    pub(crate) fn from_rustix(address: &SocketAddrAny) -> Option<Self> {
-        if let Ok(address) = SocketAddr::try_from(address.clone()) {
-            return Some(Self::Ip(address));
-        }
-        if address.address_family() != rustix::net::AddressFamily::UNIX {
-            return None;
-        }
-        // rustix takes an unnamed address for an abstract one with an empty name.
-        let header_len = SocketAddrAny::from(SocketAddrUnix::new_unnamed()).addr_len();
-        let name_len = address.addr_len().checked_sub(header_len)?;
-        if name_len == 0 {
-            return Some(Self::Unix(UnixAddress::unnamed()));
-        }
-        if name_len > SUN_PATH_LEN {
-            return None;
-        }
-        let address = SocketAddrUnix::try_from(address.clone()).ok()?;
-        Some(Self::Unix(UnixAddress::from_rustix(&address)))
     }
 }
 
@@ -218,19 +191,6 @@ impl UnixAddress {
             )),
         }
     }
-
-    fn from_rustix(address: &SocketAddrUnix) -> Self {
-        // `path_bytes` sometimes has the zero byte at its end.
-        let path = address.path_bytes().and_then(|path| path.split(|&byte| byte == 0).next());
-        if let Some(path) = path {
-            return Self::from_path(OsStr::from_bytes(path));
-        }
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        if let Some(name) = address.abstract_name() {
-            return Self::from_abstract_name(name);
-        }
-        Self::unnamed()
-    }
 }
 
 impl fmt::Display for UnixAddress {
@@ -280,10 +240,6 @@ enum Name {
     Path(Box<Path>),
     Abstract(Box<[u8]>),
 }
-
-/// The size of `sun_path` in `sockaddr_un`, or less.
-const SUN_PATH_LEN: u32 =
-    if cfg!(any(target_os = "linux", target_os = "android")) { 108 } else { 104 };
 
 /// A peer chooses its path, and must not forge lines of a log with it.
 fn write_on_one_line(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {

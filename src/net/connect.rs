@@ -158,20 +158,11 @@ pub(super) fn begin<P: Protocol>(
     options: &StreamOptions,
 ) -> Result<Connection<P>, Error> {
     core.check_open()?;
-    let protocol = catch_unwind(AssertUnwindSafe(factory))
-        .map_err(Error::caught)?;
+    let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
     };
-    let stream = Stream::new(
-        opened.key,
-        socket,
-        Box::new(protocol),
-        options,
-        None,
-        None,
-        core.tick_instant(),
-    );
+    let stream = Stream::new(core, opened.key, socket, Box::new(protocol), options, None, None);
     stream.note_before_start(opened.readiness);
     core.fill_slot(opened.key, Tenant::Stream(Rc::clone(&stream)));
     stream.begin(core);

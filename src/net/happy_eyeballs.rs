@@ -245,17 +245,6 @@ pub(crate) struct RaceError {
     pub(crate) not_started: Vec<SocketAddr>,
 }
 
-impl RaceError {
-    /// The kind of all the errors, if it is the same.
-    ///
-    /// A race that was given up with attempts unfinished has none.
-    pub(crate) fn common_kind(&self) -> Option<io::ErrorKind> {
-        let mut kinds = self.failures.iter().map(|(_, error)| error.kind());
-        let first = kinds.next()?;
-        (self.unfinished.is_empty() && kinds.all(|kind| kind == first)).then_some(first)
-    }
-}
-
 impl fmt::Display for RaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { failures, unfinished, not_started } = self;

@@ -28,12 +28,8 @@ impl Connecting {
         let watch = Rc::new(Watch::default());
         let key = core.reserve_slot()?;
         core.fill_slot(key, Tenant::Source(Rc::clone(&watch) as Rc<dyn Source>));
-        let opened = Opened {
-            core: Rc::clone(core),
-            key,
-            socket: Some(socket),
-            readiness: Readiness::NONE,
-        };
+        let opened =
+            Opened { core: Rc::clone(core), key, socket: Some(socket), readiness: Readiness::NONE };
         if let Some(socket) = &opened.socket {
             core.driver
                 .register(socket, key, &core.signals)
@@ -179,12 +175,11 @@ impl<'a> RaceFuture<'a> {
         let remote = attempt.address;
         self.addresses.push(remote);
         let local = self.local.iter().find(|local| local.is_ipv4() == remote.is_ipv4()).copied();
-        let socket = self.core.driver.connect(remote, local, self.options).map_err(|error| {
-            match local {
+        let socket =
+            self.core.driver.connect(remote, local, self.options).map_err(|error| match local {
                 Some(local) => with_text(&error, &format!("from {local}: {error}")),
                 None => error,
-            }
-        })?;
+            })?;
         Connecting::new(&self.core, socket).map_err(io::Error::other)
     }
 
@@ -253,6 +248,21 @@ impl Future for RaceFuture<'_> {
             }
         }
         Poll::Pending
+    }
+}
+
+impl Drop for RaceFuture<'_> {
+    /// Given up with attempts that had no answer: they are told of, too.
+    fn drop(&mut self) {
+        if let Some((_, given_up)) = self.race.give_up() {
+            let unfinished = given_up.unfinished.into_iter();
+            self.failures.extend(
+                unfinished.map(|address| ConnectAttempt {
+                    address,
+                    error: io::ErrorKind::TimedOut.into(),
+                }),
+            );
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Address;
 use super::accept::Accepting;
 use super::server_builder::Settings;
 use super::unix_path::BoundPath;
-use super::Address;
 use crate::driver::Listener;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop, Exception, Tenant};
@@ -193,8 +193,10 @@ impl fmt::Debug for Server {
 /// What makes the protocols.
 pub(super) enum Factory {
     Plain(Box<dyn FnMut() -> Box<dyn Protocol>>),
-    WithInfo(Box<dyn FnMut(&Info) -> Result<Box<dyn Protocol>>>),
+    WithInfo(FactoryWithInfo),
 }
+
+type FactoryWithInfo = Box<dyn FnMut(&Info) -> Result<Box<dyn Protocol>>>;
 
 pub(super) type AcceptErrorHandler = Box<dyn FnMut(&Error)>;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
+use super::Address;
 use super::resolve::{HostPort, ParseAddressError, remove_duplicates, resolve_blocking};
 use crate::driver::Driver;
 use crate::error::Error;
@@ -23,6 +24,7 @@ enum Kind {
     Address(SocketAddr),
     Host(HostPort),
     Invalid(ParseAddressError),
+    NotIp(String),
 }
 
 /// Places to connect to, in order of preference, or to listen on.
@@ -43,6 +45,9 @@ impl Targets {
             match target.0 {
                 Kind::Address(address) => addresses.push(address),
                 Kind::Invalid(error) => return Err(Error::invalid(error.to_string())),
+                Kind::NotIp(address) => {
+                    return Err(Error::invalid(format!("`{address}` is no IP address")));
+                }
                 Kind::Host(host) => {
                     let host = if for_server {
                         host
@@ -78,6 +83,22 @@ async fn look_up(core: &Rc<Core>, host: HostPort) -> Result<Vec<SocketAddr>, Err
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Self {
         Self(Kind::Address(address))
+    }
+}
+
+impl From<&Address> for Target {
+    /// That of a Unix socket is no target of TCP: an error when it is used.
+    fn from(address: &Address) -> Self {
+        Self(match address.as_ip() {
+            Some(address) => Kind::Address(address),
+            None => Kind::NotIp(address.to_string()),
+        })
+    }
+}
+
+impl From<Address> for Target {
+    fn from(address: Address) -> Self {
+        (&address).into()
     }
 }
 

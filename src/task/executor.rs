@@ -114,6 +114,7 @@ impl ThreadPool {
     }
 
     /// How busy the pool is.
+    #[cfg(test)]
     pub(crate) fn metrics(&self) -> ThreadPoolMetrics {
         let state = self.shared.lock();
         ThreadPoolMetrics {
@@ -157,6 +158,7 @@ impl Default for ThreadPoolOptions {
     }
 }
 
+#[cfg(test)]
 /// What [`ThreadPool::metrics`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadPoolMetrics {
@@ -193,6 +195,7 @@ impl fmt::Debug for Job {
 
 /// Work that the pool did not take, with the reason.
 pub(crate) struct Rejected {
+    /// Handed back, for the caller to choose where the user's closure is dropped.
     pub(crate) work: Work,
     pub(crate) reason: RejectReason,
 }

@@ -120,10 +120,6 @@ impl<T: 'static> LoopFuture<T> {
         self.shared.told.set(true);
         self.shared.result.borrow_mut().take()
     }
-
-    pub(crate) fn core(&self) -> &Rc<Core> {
-        &self.shared.core
-    }
 }
 
 impl<T: 'static> Future for LoopFuture<T> {

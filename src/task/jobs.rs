@@ -32,12 +32,7 @@ struct Waiting {
 
 impl Jobs {
     pub(crate) fn new(threads: usize) -> Self {
-        Self {
-            pool: RefCell::new(None),
-            threads,
-            waiting: RefCell::default(),
-            next: Cell::new(0),
-        }
+        Self { pool: RefCell::new(None), threads, waiting: RefCell::default(), next: Cell::new(0) }
     }
 
     /// Jobs that have not begun are dropped; nobody waits for those that run.
@@ -87,8 +82,10 @@ impl Jobs {
             let pool = pool.get_or_insert_with(|| ThreadPool::new(self.threads));
             pool.submit(Box::new(work))
         };
-        // What was rejected is dropped here, with nothing borrowed.
-        submitted.map_err(|rejected| Error::new(Kind::Closed, rejected.reason.to_string()))
+        submitted.map_err(|rejected| {
+            core.drop_user(rejected.work, "job");
+            Error::new(Kind::Closed, rejected.reason.to_string())
+        })
     }
 
     fn finish(&self, id: u64, outcome: Outcome) {

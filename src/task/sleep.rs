@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::event_loop::{Callback, Core, EventLoop, Timer, nanoseconds};
+use crate::event_loop::{Callback, Core, EventLoop, nanoseconds};
 use crate::time::TimerKey;
 
 /// Waits until a time: what [`EventLoop::sleep`] gives. Dropping it takes its timer back.
@@ -54,8 +54,7 @@ impl Future for Sleep {
                     rung: Cell::new(false),
                     waker: RefCell::new(Some(context.waker().clone())),
                 });
-                let timer = Timer::Callback(Rc::clone(&alarm) as Rc<dyn Callback>);
-                let key = self.core.add_timer(self.deadline, timer);
+                let key = self.core.add_timer(self.deadline, Box::new(Rc::clone(&alarm)));
                 self.alarm = Some((key, alarm));
                 Poll::Pending
             }

@@ -177,11 +177,7 @@ impl TaskTable {
 }
 
 /// The user's future to its end, its cancellation or its panic; it is dropped before this returns.
-async fn drive<F: Future>(
-    core: &Core,
-    user: F,
-    control: &Control,
-) -> Result<F::Output, Error> {
+async fn drive<F: Future>(core: &Core, user: F, control: &Control) -> Result<F::Output, Error> {
     let mut user = pin!(Some(user));
     let outcome = poll_fn(|context| {
         if control.cancelled.get() {

@@ -51,7 +51,7 @@ pub(super) fn open(
         return Err(error.into());
     }
     let options = StreamOptions::for_client();
-    let stream = Stream::new(key, socket, protocol, &options, None, None, core.tick_instant());
+    let stream = Stream::new(core, key, socket, protocol, &options, None, None);
     core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
     Ok(stream)
 }

@@ -48,7 +48,8 @@ impl<P: Protocol> Recorder<P> {
         let stream = open(core, near, Box::new(factory()))?;
         stream.begin(core);
         let connection = Connection::new(TransportHandle::new(Rc::clone(core), stream.key));
-        let recorder = Self { event_loop, connection, peer: Some(peer), ended: false, reset: false };
+        let recorder =
+            Self { event_loop, connection, peer: Some(peer), ended: false, reset: false };
         settle(&recorder.event_loop)?;
         Ok(recorder)
     }

@@ -25,18 +25,28 @@ pub(crate) struct Wheel<T> {
     slab: Slab<T>,
     slots: Slots,
     near: Near,
+    /// How many have fired and were not taken.
+    fired: usize,
 }
 
-/// Names one timer; harmless once the timer has fired or was removed.
+/// The location of a node that is in no list: its timer has fired, its value was not taken.
+const FIRED: u16 = near::LOCATION - 1;
+
+/// Names one timer; harmless once that is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TimerKey {
     index: u32,
     generation: NonZeroU32,
 }
 
+impl TimerKey {
+    /// The key of no timer.
+    pub(crate) const NONE: Self = Self { index: NONE, generation: NonZeroU32::MIN };
+}
+
 impl<T> Wheel<T> {
     pub(crate) fn new() -> Self {
-        Self { slab: Slab::new(), slots: Slots::new(), near: Near::new() }
+        Self { slab: Slab::new(), slots: Slots::new(), near: Near::new(), fired: 0 }
     }
 
     /// Adds a timer. The deadline may lie in the past: it is then due at once.
@@ -46,36 +56,53 @@ impl<T> Wheel<T> {
         key
     }
 
-    /// Takes a timer out, unless it has fired or was removed.
+    /// Takes a timer out, also one that has fired; `None` if it is gone.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<T> {
         let (value, links) = self.slab.remove(key)?;
-        if links.location == near::LOCATION {
-            self.near.forget(&self.slab);
-        } else {
-            self.slots.unlink(self.slab.nodes(), links);
+        match links.location {
+            near::LOCATION => self.near.forget(&self.slab),
+            FIRED => self.fired -= 1,
+            _ => self.slots.unlink(self.slab.nodes(), links),
         }
         Some(value)
     }
 
-    /// Gives a timer another deadline, as if it were inserted anew; `false` if it is gone.
+    /// Takes a timer out that has fired, and was not given another deadline since.
+    pub(crate) fn take_fired(&mut self, key: TimerKey) -> Option<T> {
+        let has_fired = self.slab.get_mut(key)?.links.location == FIRED;
+        if has_fired { self.remove(key) } else { None }
+    }
+
+    /// Gives a timer another deadline, as if it were inserted anew, also one that has fired; `false`
+    /// if it is gone.
+    #[inline(always)]
     pub(crate) fn reset(&mut self, key: TimerKey, deadline: u64) -> bool {
         let Some(node) = self.slab.get_mut(key) else {
             return false;
         };
         node.deadline = deadline;
         let links = node.links;
-        let was_near = links.location == near::LOCATION;
-        if !was_near {
-            self.slots.unlink(self.slab.nodes(), links);
+        match links.location {
+            near::LOCATION => {
+                self.link(key.index, deadline);
+                self.near.forget(&self.slab);
+                return true;
+            }
+            FIRED if node.value.is_none() => return false,
+            FIRED => self.fired -= 1,
+            _ => self.slots.unlink(self.slab.nodes(), links),
         }
         self.link(key.index, deadline);
-        if was_near {
-            self.near.forget(&self.slab);
-        }
         true
     }
 
-    #[cfg(test)]
+    /// Takes the value of a timer that has fired for good, but keeps its place: all that changes is
+    /// that `contains` stays true.
+    pub(crate) fn abandon(&mut self, key: TimerKey) -> Option<T> {
+        self.slab.get_mut(key)?.value.take()
+    }
+
     pub(crate) fn contains(&self, key: TimerKey) -> bool {
         self.slab.contains(key)
     }
@@ -88,11 +115,12 @@ impl<T> Wheel<T> {
         self.near.earliest().or_else(|| self.slots.earliest())
     }
 
-    /// Takes out the first timer whose deadline is not after `now`, by (deadline, insertion); to be
-    /// called until it gives `None`.
+    /// Fires the first timer whose deadline is not after `now`, by (deadline, insertion), and says
+    /// what that was; to be called until it gives `None`. Its value stays until it is taken.
     ///
     /// A timer inserted in between takes its place in the order. Time that goes back fires nothing.
-    pub(crate) fn expire(&mut self, now: u64) -> Option<T> {
+    /// When nothing is left to fire, memory that hardly anything uses is given back.
+    pub(crate) fn expire(&mut self, now: u64) -> Option<(TimerKey, u64)> {
         while self.near.is_empty() {
             let Some(head) = self.slots.advance(now) else {
                 self.slab.trim_when_sparse();
@@ -101,19 +129,26 @@ impl<T> Wheel<T> {
             };
             self.link_anew(head);
         }
-        if self.near.earliest()? > now {
-            return None;
-        }
+        let deadline = self.near.earliest().filter(|&deadline| deadline <= now)?;
         let key = self.near.pop(&self.slab)?;
-        self.slab.remove(key).map(|(value, _)| value)
+        self.slab.get_mut(key)?.links.location = FIRED;
+        self.fired += 1;
+        Some((key, deadline))
     }
 
+    /// How many timers have not fired.
     pub(crate) fn len(&self) -> usize {
-        self.slab.len()
+        self.slab.len() - self.fired
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether `expire` has anything to do, be it to give memory back.
+    #[inline]
+    pub(crate) fn needs_expire(&self) -> bool {
+        self.slab.len() > 0 || self.slab.is_sparse()
     }
 
     #[inline]

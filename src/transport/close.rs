@@ -83,15 +83,24 @@ impl Stream {
         }
     }
 
-    /// Reads and drops, a bounded amount at a time.
+    /// Reads and drops, a bounded amount at a time: while what was written is still being sent, so
+    /// that two ends that both close with much to send do not wait for each other, and after.
     pub(super) fn discard_input(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         match self.socket.read(buffer) {
-            Ok(0) => self.lose(core, None),
+            Ok(0) if self.has(Flags::DISCARDING) => self.lose(core, None),
+            Ok(0) => {
+                self.set(Flags::EOF);
+                self.clear(Flags::READABLE);
+            }
             Ok(_) => self.enqueue(core),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.clear(Flags::READABLE);
+                if self.has(Flags::ERROR) {
+                    self.note_error(core);
+                }
             }
-            Err(_) => self.lose(core, None),
+            Err(_) if self.has(Flags::DISCARDING) => self.lose(core, None),
+            Err(error) => self.lose(core, Some(error.into())),
         }
     }
 }

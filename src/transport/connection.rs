@@ -37,10 +37,7 @@ impl<P: Protocol> Connection<P> {
     ///
     /// # Panics
     /// A panic in `action` aborts the connection and goes on in the caller.
-    pub fn with<R>(
-        &self,
-        action: impl FnOnce(&mut P, &dyn Transport) -> R,
-    ) -> Result<R, Error> {
+    pub fn with<R>(&self, action: impl FnOnce(&mut P, &dyn Transport) -> R) -> Result<R, Error> {
         let core = self.handle.core();
         let stream = core.stream(self.handle.key()).ok_or_else(|| Error::bare(Kind::Closed))?;
         if stream.is_lost() {

@@ -10,7 +10,7 @@ use super::StreamOptions;
 use super::options;
 use super::stream::{Flags, Stream};
 use crate::error::Error;
-use crate::event_loop::{Core, Timer, nanoseconds};
+use crate::event_loop::{Callback, Core, nanoseconds};
 use crate::protocol::TimeoutKind;
 use crate::time::TimerKey;
 
@@ -73,14 +73,9 @@ impl Deadlines {
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
         }
         if !stream.queue.borrow().is_empty() {
-            let default =
-                (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
+            let default = (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
-            consider(after(
-                self.write_progress_at,
-                limit,
-                Passed::Kind(TimeoutKind::WriteStall),
-            ));
+            consider(after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall)));
         }
         earliest
     }
@@ -163,8 +158,8 @@ impl Stream {
                 deadlines.timer = Some((key, at));
             }
             None => {
-                let timer = Timer::Deadline(Rc::clone(self));
-                deadlines.timer = Some((core.add_timer(at, timer), at));
+                let key = core.add_timer(at, Box::new(Rc::clone(self)));
+                deadlines.timer = Some((key, at));
             }
         }
     }
@@ -183,8 +178,7 @@ impl Stream {
         }
     }
 
-    /// The timer went off.
-    pub(crate) fn deadline(self: &Rc<Self>, core: &Rc<Core>) {
+    fn deadline(self: &Rc<Self>, core: &Rc<Core>) {
         if self.has(Flags::LOST) {
             return;
         }
@@ -220,5 +214,12 @@ impl Stream {
 
     fn with_deadlines(&self, change: impl FnOnce(&mut Deadlines)) {
         change(self.deadlines.borrow_mut().get_or_insert_with(Box::default));
+    }
+}
+
+/// Only the timer of its deadlines calls a stream.
+impl Callback for Stream {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.deadline(core);
     }
 }

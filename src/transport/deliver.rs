@@ -25,6 +25,7 @@ impl Stream {
         name: &'static str,
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
     ) -> Option<R> {
+        debug_assert!(!core.gathering.get(), "a callback would run inside another");
         match self.run_callback(core, name, callback) {
             Ok(result) => Some(result),
             Err(Failed::Busy) => None,
@@ -71,6 +72,7 @@ impl Stream {
         callback: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> Result<R>,
     ) -> std::result::Result<R, Failed> {
         let Some(mut protocol) = self.protocol.take() else { return Err(Failed::Busy) };
+        core.debug_assert_nothing_borrowed();
         // Inside another's callback (`Connection::with`) writes are queued: one gathers at a time.
         let gathers = !core.gathering.replace(true);
         if gathers {
@@ -109,12 +111,7 @@ impl Stream {
     }
 
     #[inline(always)]
-    fn end_callback(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        protocol: Box<dyn Protocol>,
-        gathers: bool,
-    ) {
+    fn end_callback(self: &Rc<Self>, core: &Rc<Core>, protocol: Box<dyn Protocol>, gathers: bool) {
         if gathers {
             self.flush_gathered(core);
             self.clear(Flags::IN_CALLBACK);
@@ -207,6 +204,12 @@ impl Stream {
         self.protocol.set(Some(installed));
         if let Some(former) = former {
             core.drop_user(former, "protocol");
+            if self.has(Flags::EOF) {
+                // The new protocol has to be told, too: the socket says it again.
+                self.clear(Flags::EOF);
+                self.set(Flags::READABLE);
+                self.enqueue(core);
+            }
         }
         if self.has(Flags::WRITING_PAUSED) && !self.has(Flags::CLOSING.and(Flags::LOST)) {
             self.call(core, "pause_writing", |protocol, transport| {
@@ -234,8 +237,13 @@ impl Stream {
         }
         core.driver.deregister(&self.socket);
         core.free_slot(self.key);
-        let (protocol, extra) = (self.protocol.take(), self.extra.take());
-        core.drop_user((protocol, extra), "protocol");
+        // One at a time: a panic while another unwinds would end the process.
+        core.drop_user(self.protocol.take(), "protocol");
+        if let Some(extra) = self.extra.take() {
+            core.drop_user(extra.next, "protocol");
+            core.drop_user(extra.leftover, "buffer");
+        }
+        core.drop_user(error, "user's error");
         if let Some(server) = &self.server {
             server.client_is_gone(core);
         }
@@ -259,7 +267,7 @@ impl CallbackFailure {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Returned(failure) => Error::from(failure),
-            Self::Panicked(panic) => Error::from_panic(&*panic),
+            Self::Panicked(panic) => Error::caught(panic),
         }
     }
 }
@@ -273,4 +281,3 @@ fn join(first: Bytes, second: Bytes) -> Bytes {
         [first, second].concat().into()
     }
 }
-

@@ -3,14 +3,16 @@
 mod access;
 mod close;
 mod connection;
-mod deliver;
 mod deadlines;
+mod deliver;
 mod handle;
 mod info;
 mod key;
 mod options;
 mod read;
+mod settle;
 mod stream;
+mod stream_pool;
 mod write;
 mod write_queue;
 
@@ -34,6 +36,7 @@ pub(crate) use self::access::sealed;
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
 pub(crate) use self::stream::{Readiness, Stream};
+pub(crate) use self::stream_pool::StreamPool;
 pub(crate) use self::write_queue::WriteQueue;
 
 /// The write side and the controls of one connection: TCP, Unix socket or memory.
@@ -127,11 +130,8 @@ pub trait Transport: sealed::Sealed {
     ///
     /// # Errors
     /// `low` above `high` is refused and changes nothing.
-    fn set_write_buffer_limits(
-        &self,
-        high: Option<usize>,
-        low: Option<usize>,
-    ) -> Result<(), Error>;
+    fn set_write_buffer_limits(&self, high: Option<usize>, low: Option<usize>)
+    -> Result<(), Error>;
 
     /// The most bytes that may wait to be sent before the connection is aborted; `None`: no cap.
     ///

@@ -19,8 +19,7 @@ const NOT_READING: Flags =
     Flags::PAUSED.and(Flags::HELD).and(Flags::EOF).and(Flags::CLOSING).and(Flags::LOST);
 
 /// Reading into the loop's buffer goes on while of these just `READABLE` is set.
-const MAY_READ: Flags =
-    NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
+const MAY_READ: Flags = NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
 /// With any of these set there is more to see to than input.
 const NOT_JUST_READING: Flags = NOT_READING
@@ -33,6 +32,9 @@ const NOT_JUST_READING: Flags = NOT_READING
 
 /// With any of these set there is something to do before a connection closes.
 const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
+
+/// What comes in is dropped: the connection is closing.
+const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
 
 /// With any of these said, only an error or the end shows that all input was read.
 const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
@@ -79,7 +81,7 @@ impl Stream {
             }
         } else if self.has(Flags::WRITE_FAILED) {
             self.end_of_input(core, None);
-        } else if self.has(Flags::DISCARDING) {
+        } else if self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF).and(Flags::LOST)) {
             self.discard_input(core, buffer);
         } else if self.has(Flags::ERROR) {
             self.note_error(core);
@@ -127,7 +129,8 @@ impl Stream {
                     let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
                         protocol.data_received(transport, data)
                     };
-                    let copy = |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
+                    let copy =
+                        |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
                     self.call_in_read(core, "data_received", callback, copy);
                     let flags = self.flags.get();
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
@@ -268,9 +271,8 @@ impl Stream {
         }
         self.set(Flags::EOF);
         self.clear(Flags::READABLE);
-        let answer = self.call(core, "eof_received", |protocol, transport| {
-            protocol.eof_received(transport)
-        });
+        let answer =
+            self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
         if answer == Some(Eof::Close) {
             self.set(Flags::CLOSING);
             if !self.has(HOLDS_UP_CLOSE) {
@@ -292,7 +294,7 @@ impl Stream {
     }
 
     /// An error was reported while nothing is read: it is not kept waiting.
-    fn note_error(self: &Rc<Self>, core: &Rc<Core>) {
+    pub(super) fn note_error(self: &Rc<Self>, core: &Rc<Core>) {
         match self.take_error() {
             Some(error) => self.lose(core, Some(error)),
             None => self.clear(Flags::ERROR),

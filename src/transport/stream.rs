@@ -21,7 +21,7 @@ use crate::protocol::Protocol;
 pub(crate) struct Stream {
     pub(crate) key: Key,
     pub(crate) flags: Cell<Flags>,
-    /// Closed with the stream, which nothing keeps for longer than a round after its end.
+    /// Closed when the connection is over.
     pub(super) socket: Socket,
     /// `None` while one of its callbacks runs, and after the last.
     pub(super) protocol: Cell<Option<Box<dyn Protocol>>>,
@@ -131,6 +131,8 @@ impl Flags {
     pub(super) const IN_CALLBACK: Self = Self(1 << 24);
     /// The running `data_received` gives some of its input back.
     pub(super) const UNREAD: Self = Self(1 << 26);
+    /// A write was answered with `AboveHighWater`: a pause, and later a resume, is owed.
+    pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
 
@@ -154,18 +156,17 @@ impl Flags {
 impl Stream {
     #[inline]
     pub(crate) fn new(
+        core: &Core,
         key: Key,
         socket: Socket,
-        protocol: Box<dyn Protocol>,
+        mut protocol: Box<dyn Protocol>,
         options: &StreamOptions,
         server: Option<Rc<ServerCore>>,
         peer: Option<Address>,
-        now: Instant,
     ) -> Rc<Self> {
-        let mut protocol = protocol;
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
-        Rc::new(Self {
+        core.stream_pool.place(Self {
             key,
             flags: Cell::new(Flags::WRITABLE.and(buffered)),
             socket,
@@ -175,13 +176,21 @@ impl Stream {
             low_water: Cell::new(options.low_water),
             gather_limit: Cell::new(options.high_water.min(super::options::HIGH_WATER)),
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
-            active_at: Cell::new(now),
+            active_at: Cell::new(core.tick_instant()),
             deadlines: RefCell::new(Deadlines::from_options(options)),
             extra: Cell::new(None),
             server,
             peer,
             info: OnceCell::new(),
         })
+    }
+
+    /// Lets go of everything, the socket first: what is left is memory.
+    pub(super) fn vacate(&mut self) {
+        self.socket = Socket::Closed;
+        self.server = None;
+        self.peer = None;
+        self.info.take();
     }
 
     /// Notes whether the protocol receives into memory of its own.

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::WriteStatus;
 use super::stream::{Flags, Stream};
-use super::{WriteStatus, options};
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 
@@ -63,37 +63,8 @@ impl Stream {
     }
 
     pub(super) fn write_buffer_size(&self, core: &Core) -> usize {
-        let gathered =
-            if self.has(Flags::IN_CALLBACK) { core.gather.borrow().len() } else { 0 };
+        let gathered = if self.has(Flags::IN_CALLBACK) { core.gather.borrow().len() } else { 0 };
         self.queue.borrow().len() + gathered
-    }
-
-    pub(super) fn set_write_buffer_limits(
-        self: &Rc<Self>,
-        core: &Core,
-        high: Option<usize>,
-        low: Option<usize>,
-    ) -> Result<(), Error> {
-        let (low, high) = match (low, high) {
-            (None, None) => (options::LOW_WATER, options::HIGH_WATER),
-            (None, Some(high)) => (high / 4, high),
-            (Some(low), None) => (low, low.saturating_mul(4)),
-            (Some(low), Some(high)) if low > high => {
-                return Err(Error::invalid(format!(
-                    "high ({high}) must be at least low ({low}) for the write buffer limits"
-                )));
-            }
-            (Some(low), Some(high)) => (low, high),
-        };
-        self.set_marks(high, low);
-        self.settle_soon(core);
-        Ok(())
-    }
-
-    pub(super) fn set_marks(&self, high: usize, low: usize) {
-        self.low_water.set(low);
-        self.high_water.set(high);
-        self.gather_limit.set(high.min(options::HIGH_WATER));
     }
 
     fn write_is_closed(&self) -> bool {
@@ -104,6 +75,7 @@ impl Stream {
         if self.has(Flags::LOST.and(Flags::WRITE_FAILED)) {
             WriteStatus::Closed
         } else if self.queue.borrow().len() > self.high_water.get() {
+            self.set(Flags::TOLD_ABOVE);
             WriteStatus::AboveHighWater
         } else {
             WriteStatus::Accepted
@@ -316,97 +288,6 @@ impl Stream {
         let len = queue.len();
         core.with_spent(|spent| queue.advance(len, spent));
         self.clear(Flags::HAS_QUEUE);
-    }
-
-    /// Has [`settle`](Self::settle) called: after the running callback if it is this stream's own,
-    /// else at the end of the round.
-    pub(super) fn settle_soon(self: &Rc<Self>, core: &Core) {
-        self.set(Flags::UNSETTLED);
-        if !self.has(Flags::IN_CALLBACK.and(Flags::DIRTY)) {
-            self.set(Flags::DIRTY);
-            core.push_dirty(Rc::clone(self));
-        }
-    }
-
-    /// What a `Connection::with` left is settled at the end of the round: the caller's code still
-    /// runs.
-    pub(super) fn settle_after_with(self: &Rc<Self>, core: &Core) {
-        if self.is_unsettled() {
-            self.settle_soon(core);
-        }
-    }
-
-    /// The end of the round: what was asked of this stream from elsewhere is done.
-    pub(crate) fn settle_dirty(self: &Rc<Self>, core: &Rc<Core>) {
-        self.clear(Flags::DIRTY);
-        self.settle(core);
-    }
-
-    /// Whether [`settle`](Self::settle) would do anything.
-    #[inline]
-    pub(super) fn is_unsettled(&self) -> bool {
-        self.has(Flags::UNSETTLED.and(Flags::SWITCHING).and(Flags::UNREAD))
-    }
-
-    /// Brings the stream up to date after a callback or an event: a protocol that was set is
-    /// installed, the queue is flushed, the water marks are judged, closing goes on.
-    ///
-    /// Its own callbacks can ask for more: that is done in the next round, so that no stream keeps
-    /// the loop to itself.
-    pub(super) fn settle(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.has(Flags::LOST) {
-            return;
-        }
-        self.clear(Flags::UNSETTLED.and(Flags::UNREAD));
-        if self.has(Flags::SWITCHING) {
-            self.switch_protocol(core);
-        }
-        if self.has(Flags::HAS_QUEUE) {
-            self.flush(core);
-        }
-        self.judge_marks(core);
-        if self.has(Flags::LOST) {
-            return;
-        }
-        if self.queue.borrow().is_empty() {
-            self.advance_close(core);
-        }
-        if self.has(Flags::LOST) {
-            return;
-        }
-        self.arm_deadlines(core);
-        if self.is_unsettled() {
-            self.enqueue(core);
-        }
-    }
-
-    /// Tells the protocol when the queue has passed a mark.
-    fn judge_marks(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.has(Flags::CLOSING.and(Flags::LOST)) || !self.has(Flags::MADE) {
-            return;
-        }
-        let len = self.queue.borrow().len();
-        if !self.has(Flags::WRITING_PAUSED) {
-            if len > self.high_water.get() {
-                self.set(Flags::WRITING_PAUSED);
-                if self.has(Flags::IN_READ) {
-                    self.set(Flags::OVERFLOWED_IN_READ);
-                }
-                self.call(core, "pause_writing", |protocol, transport| {
-                    protocol.pause_writing(transport)
-                });
-            }
-        } else if len <= self.low_water.get() {
-            self.clear(
-                Flags::WRITING_PAUSED.and(Flags::HELD).and(Flags::OVERFLOWED_IN_READ),
-            );
-            self.call(core, "resume_writing", |protocol, transport| {
-                protocol.resume_writing(transport)
-            });
-            if self.is_reading() && self.has(Flags::READABLE.and(Flags::LEFTOVER)) {
-                self.enqueue(core);
-            }
-        }
     }
 }
 

@@ -96,9 +96,9 @@ pub(crate) fn close_and_abort_never_call_back_from_inside<L: Link>(stage: &mut S
         let seen = near.clone();
         let far = stage.join_to_probe(Probe::new(&near).on_data(move |transport, _| {
             if abort {
-                transport.abort()
+                transport.abort();
             } else {
-                transport.close()
+                transport.close();
             }
             assert!(!seen.is_lost(), "called from inside");
             Ok(())
@@ -110,9 +110,9 @@ pub(crate) fn close_and_abort_never_call_back_from_inside<L: Link>(stage: &mut S
         let outside = Log::new();
         stage.join_to_probe(Probe::new(&outside));
         if abort {
-            outside.handle().abort()
+            outside.handle().abort();
         } else {
-            outside.handle().close()
+            outside.handle().close();
         }
         assert!(!outside.is_lost(), "called from the handle's method");
         stage.run_until_lost(&outside);
@@ -127,9 +127,9 @@ pub(crate) fn connection_lost_is_told_none_after_close_abort_and_the_peers_end<L
         let near = Log::new();
         let far = stage.join_to_probe(Probe::new(&near));
         if abort {
-            near.handle().abort()
+            near.handle().abort();
         } else {
-            near.handle().close()
+            near.handle().close();
         }
         stage.run_until_lost(&near);
         stage.run_until_lost(&far);
@@ -205,6 +205,29 @@ pub(crate) fn close_sends_everything_written_and_stops_reading_at_once<L: Link>(
     stage.run_until_lost(&near);
     assert_eq!((near.cause(), near.received_len()), (None, 0));
     assert_eq!(far.received_len(), MUCH);
+}
+
+// 62.
+pub(crate) fn two_ends_that_close_with_much_to_send_do_not_wait_for_each_other<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near).not_reading(), Probe::new(&far).not_reading());
+    for log in [&near, &far] {
+        log.handle().write(&vec![7; 8 * MUCH]);
+    }
+    stage.rest();
+    for log in [&near, &far] {
+        assert!(log.handle().write_buffer_size() > 0);
+        log.handle().close();
+    }
+    stage.run_until_lost(&near);
+    stage.run_until_lost(&far);
+    assert_eq!((near.received_len(), far.received_len()), (0, 0));
+    // Whoever was first may have reset what the other had still to send, but nobody lingered.
+    for log in [&near, &far] {
+        assert_eq!(log.cause().and_then(|cause| cause.timeout), None);
+    }
 }
 
 // 63.

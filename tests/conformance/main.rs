@@ -48,6 +48,7 @@ macro_rules! links {
                     protocol_is_dropped_once_and_the_peer_sees_the_end_after_connection_lost,
                     close_is_idempotent,
                     close_sends_everything_written_and_stops_reading_at_once,
+                    two_ends_that_close_with_much_to_send_do_not_wait_for_each_other,
                     abort_discards_what_is_not_sent,
                     abort_is_idempotent,
                     abort_after_close_discards_the_rest,
@@ -88,6 +89,7 @@ macro_rules! links {
                 );
                 checks!($link, switching:
                     set_protocol_applies_when_the_callback_returns,
+                    protocol_set_in_eof_received_gets_the_leftover_and_the_end,
                     set_protocol_from_elsewhere_applies_in_the_next_round,
                     switching_to_a_buffered_protocol_and_back_is_immediate,
                     paused_write_side_is_passed_on_by_pause_writing,
@@ -124,6 +126,7 @@ macro_rules! links {
                     raising_the_limits_resumes,
                     zero_limits_pause_on_any_byte_and_resume_when_empty,
                     pause_and_resume_alternate,
+                    writer_that_was_told_above_high_water_is_always_resumed,
                     paused_protocol_that_is_aborted_gets_no_resume_writing,
                     resume_writing_may_write,
                     write_cap_refuses_the_write_and_ends_the_connection,

@@ -44,6 +44,23 @@ pub(crate) fn set_protocol_from_elsewhere_applies_in_the_next_round<L: Link>(sta
     stage.run_until_lost(&second);
 }
 
+// 96.
+pub(crate) fn protocol_set_in_eof_received_gets_the_leftover_and_the_end<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    let (first, second) = (Log::new(), Log::successor());
+    let next = second.clone();
+    let far = stage.join_to_probe(Probe::new(&first).on_eof(move |transport| {
+        transport.set_protocol(Box::new(Probe::new(&next)), Bytes::from_static(b"left"));
+        Ok(wharf::Eof::KeepOpen)
+    }));
+    far.handle().write_eof();
+    stage.run_until_lost(&second);
+    assert_eq!(first.calls(), [Call::Made, Call::Eof]);
+    assert_eq!(second.order(), [Call::Data, Call::Eof, Call::Lost]);
+    assert_eq!(second.received(), b"left");
+}
+
 // 97.
 pub(crate) fn switching_to_a_buffered_protocol_and_back_is_immediate<L: Link>(
     stage: &mut Stage<L>,

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use wharf::bytes::Bytes;
 use wharf::testing::{self, advance, settle};
-use wharf::{EventLoop, Protocol, Transport};
+use wharf::{EventLoop, Protocol, Transport, TransportHandle};
 
-use crate::probes::{Log, Noting, OnDrop, holding, memory_loop, on_drop, reports, step_until};
+use crate::probes::{
+    Log, Noting, OnDrop, holding, memory_loop, on_drop, panics_on_drop, reports, step_until,
+};
 
 /// A value that, when it is dropped, asks of the loop all that can be asked, and counts.
 fn meddler(event_loop: &EventLoop, count: &Rc<Cell<u32>>) -> OnDrop {
@@ -222,6 +225,115 @@ fn an_exception_handlers_drop_may_use_the_loop() {
 fn log_entry(log: &Log) -> Option<&'static wharf::Error> {
     log.add("dropping");
     None
+}
+
+/// Bytes whose owner does something when it is dropped. It has to be `Send`, so that it finds the
+/// loop through its thread.
+struct Owner(fn());
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &[7; 4096]
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn the_drop_of_sent_bytes_may_use_the_loop_and_their_connection() {
+    thread_local! { static HANDLE: RefCell<Option<TransportHandle>> = const { RefCell::new(None) }; }
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let (near, far) = (Noting::new("near", &log), Noting::new("far", &log));
+    let (near, _) = testing::pair(&event_loop, 1 << 20, near, far).unwrap();
+    HANDLE.set(Some(near.handle().clone()));
+    log.take();
+    for _ in 0..2 {
+        near.handle().write_bytes(Bytes::from_owner(Owner(|| {
+            HANDLE.with_borrow(|handle| {
+                let handle = handle.as_ref().unwrap();
+                handle.write(b"from a drop");
+                handle.event_loop().call_soon(|| {});
+            });
+        })));
+    }
+    settle(&event_loop).unwrap();
+    let text = log.take().concat();
+    assert_eq!(text.matches("from a drop").count(), 2);
+    assert_eq!(event_loop.metrics().bytes_sent, 2 * (4096 + 11));
+    HANDLE.set(None);
+}
+
+#[test]
+fn a_panic_in_the_drop_of_sent_bytes_is_reported_and_the_loop_goes_on() {
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    let (near, far) = (Noting::new("near", &log), Noting::new("far", &log));
+    let (near, far) = testing::pair(&event_loop, 1 << 20, near, far).unwrap();
+    for handle in [near.handle(), far.handle()] {
+        for _ in 0..2 {
+            handle.write_bytes(Bytes::from_owner(Owner(|| panic!("bytes"))));
+        }
+    }
+    settle(&event_loop).unwrap();
+    assert_eq!(reports.entries(), ["dropping a buffer failed: bytes"; 4]);
+    assert_eq!(event_loop.metrics().bytes_received, 4 * 4096);
+    assert_eq!(event_loop.metrics().connections_open, 2);
+}
+
+#[test]
+fn everything_that_a_connection_ends_with_may_panic_when_dropped() {
+    /// Fails with an error, and leaves a next protocol and bytes behind, all of which panic.
+    struct Explosive(#[expect(dead_code, reason = "it is there to be dropped")] OnDrop);
+    struct Failure;
+    impl std::fmt::Debug for Failure {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("the failure")
+        }
+    }
+    impl std::fmt::Display for Failure {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("the failure")
+        }
+    }
+    impl std::error::Error for Failure {}
+    impl Drop for Failure {
+        fn drop(&mut self) {
+            panic!("error");
+        }
+    }
+    impl Protocol for Explosive {
+        fn data_received(&mut self, transport: &dyn Transport, _: &[u8]) -> wharf::Result {
+            let next = Box::new(Explosive(panics_on_drop("next protocol")));
+            transport.set_protocol(next, Bytes::from_owner(Owner(|| panic!("leftover"))));
+            Err(Box::new(Failure))
+        }
+    }
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let log = Log::default();
+    let first = Explosive(panics_on_drop("protocol"));
+    let (_, peer) = testing::pair(&event_loop, 64, first, Noting::new("peer", &log)).unwrap();
+    peer.handle().write(b"go");
+    settle(&event_loop).unwrap();
+    let told = reports.entries();
+    assert!(told[0].starts_with("protocol.data_received() failed"), "{told:?}");
+    assert_eq!(
+        told[1..],
+        [
+            "dropping a protocol failed: protocol",
+            "dropping a protocol failed: next protocol",
+            "dropping a buffer failed: leftover",
+            "dropping a user's error failed: error",
+        ]
+    );
+    assert_eq!(log.entries(), ["peer made", "peer lost"]);
+    assert_eq!(event_loop.metrics().sources, 0);
 }
 
 #[test]

@@ -131,8 +131,10 @@ fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
     };
     let again = fill.clone();
     let writer = Probe::new(&log).on_made(fill).on_resume(again);
-    let connecting =
-        event_loop.connect_accepted_socket(move || writer, far).send_buffer_size(64 * 1024).start();
+    let connecting = event_loop
+        .connect_accepted_socket(move || writer, far)
+        .send_buffer_size(256 * 1024)
+        .start();
     event_loop.run_until_complete(connecting).unwrap().unwrap();
     run_until(&event_loop, "pause_writing", || log.count(Call::Pause) == 1);
     // Nobody reads: nothing more happens.
@@ -142,7 +144,7 @@ fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
     let reader = thread::spawn(move || {
         let mut near = near;
         let mut buffer = vec![0; 100_000];
-        let mut left = 32 * MIB;
+        let mut left = 16 * MIB;
         while left > 0 {
             let count = near.read(&mut buffer).unwrap();
             assert!(count > 0, "the end came too early");

@@ -142,3 +142,16 @@ fn read_to_end(mut socket: TcpStream) -> Vec<u8> {
     socket.read_to_end(&mut data).unwrap();
     data
 }
+
+#[test]
+fn a_connection_is_found_by_its_id_until_it_is_gone() {
+    let event_loop = wharf::testing::MemoryNetwork::new().event_loop();
+    let (near, far) = (Log::new(), Log::new());
+    let (connection, _) =
+        wharf::testing::pair(&event_loop, 1024, Probe::new(&near), Probe::new(&far)).unwrap();
+    let id = connection.handle().id();
+    assert_eq!(event_loop.transport(id).as_ref(), Some(connection.handle()));
+    connection.handle().abort();
+    wharf::testing::settle(&event_loop).unwrap();
+    assert_eq!(event_loop.transport(id), None);
+}

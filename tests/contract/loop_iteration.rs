@@ -259,18 +259,26 @@ fn no_stale_stop_is_left_after_a_panic() {
 #[test]
 fn a_panic_of_the_future_that_is_run_reaches_the_caller_and_the_loop_can_run_again() {
     let event_loop = memory_loop();
+    let log = Log::default();
+    let (sender, receiver) = (Noting::new("sender", &log), Noting::new("receiver", &log));
+    let (sender, _) = testing::pair(&event_loop, 64, sender, receiver).unwrap();
+    sender.handle().write(b"hello");
+    step(&event_loop).unwrap();
+    log.take();
+    event_loop.call_soon(log.adds("of the same round"));
     let panics = async {
-        event_loop.sleep(Duration::from_secs(1)).await;
+        event_loop.call_soon(log.adds("of the next round"));
         panic!("on purpose");
     };
-    let log = Log::default();
-    let due = event_loop.time() + Duration::from_secs(1);
-    event_loop.call_at(due, log.adds("timer of the same round"));
     let panic = catch_unwind(AssertUnwindSafe(|| event_loop.run_until_complete(panics)));
     assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"on purpose"));
     assert!(!event_loop.is_running());
     settle(&event_loop).unwrap();
-    assert_eq!(log.entries(), ["timer of the same round"], "nothing is lost");
+    assert_eq!(
+        log.entries(),
+        ["receiver data hello", "of the same round", "of the next round"],
+        "nothing is lost"
+    );
     assert_eq!(event_loop.run_until_complete(async { 1 }).unwrap(), 1);
 }
 

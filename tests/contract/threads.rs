@@ -115,7 +115,8 @@ fn many_calls_from_another_thread_cost_one_wake_up() {
     let before = event_loop.metrics().ticks;
     settle(&event_loop).unwrap();
     assert_eq!(called.load(Ordering::Relaxed), 10_000);
-    assert!(event_loop.metrics().ticks - before <= 2);
+    // A tick takes 4096 at most.
+    assert!(event_loop.metrics().ticks - before <= 4);
 }
 
 #[cfg(target_os = "linux")]

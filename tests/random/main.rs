@@ -9,7 +9,7 @@ use wharf_fuzz::stream;
 
 /// How many scripts one run of the test plays, and the seed of the first; both can be set, as
 /// `WHARF_RANDOM_RUNS` and `WHARF_RANDOM_SEED`.
-const RUNS: u64 = 3000;
+const RUNS: u64 = 1000;
 const SEED: u64 = 1;
 
 #[test]

@@ -1,12 +1,15 @@
 //! Other threads.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use wharf::{EventLoop, Remote};
 
-use crate::serving::{LIMIT, run, run_on, until};
+use crate::serving::{Echo, LIMIT, Seen, address, run, run_on, until};
 
 const THREADS: usize = 4;
 const CALLS: usize = 100_000;
@@ -87,4 +90,39 @@ fn a_thread_that_waits_for_each_call_always_wakes_the_loop_until_it_is_closed() 
     event_loop.close().expect("it does not run");
     let run: usize = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
     assert!(run > 10_000, "{run}");
+}
+
+#[test]
+fn threads_that_call_without_end_keep_the_loop_neither_from_its_timers_nor_from_its_sockets() {
+    run(async |event_loop| {
+        let seen = Seen::new();
+        let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+        let client = event_loop.create_connection(seen.watcher(), address(&server)).await?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (remote, stop) = (event_loop.remote(), Arc::clone(&stop));
+                thread::spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        remote.call_soon_threadsafe(|_| ()).expect("the loop is open");
+                    }
+                })
+            })
+            .collect();
+        let ticks = event_loop.metrics().ticks;
+        let began = Instant::now();
+        for round in 1..=10 {
+            event_loop.sleep(Duration::from_millis(10)).await;
+            client.with(|_, transport| transport.write(b"x"))?;
+            until(&event_loop, "the echo", || seen.received.borrow().len() == round).await;
+        }
+        let took = began.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(event_loop.metrics().ticks - ticks >= 30);
+        Ok(())
+    });
 }

@@ -33,10 +33,11 @@ pub fn run(mut arguments: Arguments) -> Result {
     let check = arguments.flag("--check");
     let rounds = arguments.option_or("--rounds", 15)?;
     let only = arguments.option::<String>("--only")?;
+    let rows = arguments.option_or("--rows", String::new())?;
     let control = arguments.flag("--control");
     arguments.finish()?;
     contender::build_programs()?;
-    let mut bench = Bench::new(rounds, only, control)?;
+    let mut bench = Bench::new(rounds, only, rows, control)?;
     println!("{}", machine());
     match table.as_str() {
         "echo" => echo::measure(&mut bench)?,
@@ -72,6 +73,8 @@ pub fn run(mut arguments: Arguments) -> Result {
 struct Bench {
     contenders: Vec<Contender>,
     only: Option<String>,
+    /// Part of the names of the echo table's rows to measure.
+    rows: String,
     server_core: Option<usize>,
     load_core: Option<usize>,
     rounds: usize,
@@ -80,7 +83,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(rounds: usize, only: Option<String>, control: bool) -> Result<Self> {
+    fn new(rounds: usize, only: Option<String>, rows: String, control: bool) -> Result<Self> {
         let (server_core, load_core) = match allowed_cores()[..] {
             [server, load, ..] => (Some(server), Some(load)),
             _ => {
@@ -91,6 +94,7 @@ impl Bench {
         let mut bench = Self {
             contenders: Vec::new(),
             only,
+            rows,
             server_core,
             load_core,
             rounds,

@@ -14,6 +14,8 @@ pub(super) struct Actor {
     pub(super) own: Option<TransportHandle>,
     /// Told to pause writing; a protocol that takes over a paused write side is told, too.
     paused: bool,
+    /// Told of the end; a protocol that takes over after it is told, too.
+    ended: bool,
     buffer: Vec<u8>,
 }
 
@@ -21,7 +23,7 @@ impl Actor {
     pub(super) fn new(world: &Rc<World>) -> Self {
         world.live_actors.set(world.live_actors.get() + 1);
         let buffer = vec![0; usize::from(world.byte() % 64) * 3 + 1];
-        Self { world: Rc::clone(world), own: None, paused: false, buffer }
+        Self { world: Rc::clone(world), own: None, paused: false, ended: false, buffer }
     }
 
     /// Some actions, and then success, failure or a panic.
@@ -43,6 +45,14 @@ impl Actor {
         let _inside = Inside::enter(&world, name);
         world.life(transport, name);
         self.behave(transport)
+    }
+
+    fn received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.world.check(!data.is_empty(), "data_received without data");
+        let life = self.world.life(transport, "data_received");
+        self.world.check(!self.ended, "data_received after eof_received");
+        self.world.check(life.receive(data), "received what was not written next");
+        self.callback(transport, "data_received")
     }
 
     /// The closure of a `Connection::with`: a direct call, also from other callbacks.
@@ -71,16 +81,20 @@ impl Protocol for Actor {
     }
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
-        self.world.check(!data.is_empty(), "data_received without data");
-        let life = self.world.life(transport, "data_received");
-        self.world.check(!life.ended.get(), "data_received after eof_received");
-        self.world.check(life.receive(data), "received what was not written next");
-        self.callback(transport, "data_received")
+        let outcome = self.received(transport, data);
+        if self.world.byte() % 8 == 7 {
+            let count = usize::from(self.world.byte());
+            transport.unread(count);
+            let from = data.len().saturating_sub(count);
+            self.world.life(transport, "data_received").unread(&data[from..]);
+        }
+        outcome
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
-        let life = self.world.life(transport, "eof_received");
-        self.world.check(!life.ended.replace(true), "eof_received twice");
+        self.world.life(transport, "eof_received");
+        let ended = std::mem::replace(&mut self.ended, true);
+        self.world.check(!ended, "eof_received twice");
         self.callback(transport, "eof_received")?;
         Ok(if self.world.byte().is_multiple_of(2) { Eof::Close } else { Eof::KeepOpen })
     }
@@ -132,7 +146,7 @@ impl BufferedProtocol for Actor {
     fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
         self.world.check(count <= self.buffer.len(), "more than the buffer holds");
         let data = self.buffer[..count].to_vec();
-        Protocol::data_received(self, transport, &data)
+        self.received(transport, &data)
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {

@@ -149,8 +149,7 @@ impl Network {
             },
             remote.port(),
         );
-        let listener =
-            self.listener(&Place::Ip(remote)).or_else(|| self.listener(&Place::Ip(any)));
+        let listener = self.listener(&Place::Ip(remote)).or_else(|| self.listener(&Place::Ip(any)));
         Ok(self.connect_to(listener, addresses))
     }
 

@@ -72,10 +72,7 @@ pub(crate) fn pair(
 
 impl MemorySocket {
     /// A socket that is connecting: nobody is at the other end, which is handed out beside it.
-    pub(super) fn connecting(
-        capacity: usize,
-        addresses: [Option<Address>; 2],
-    ) -> (Self, Self) {
+    pub(super) fn connecting(capacity: usize, addresses: [Option<Address>; 2]) -> (Self, Self) {
         let (near, far) = pair(capacity, addresses);
         near.end().connecting.set(true);
         (near, far)

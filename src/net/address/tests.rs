@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -84,7 +85,6 @@ fn ip_addresses_are_read_from_a_socket() {
             listener => listener.unwrap(),
         };
         let expected = Address::from(listener.local_addr().unwrap());
-        assert_eq!(read_by_rustix(&listener), Some(expected.clone()));
         assert_eq!(read_by_socket2(&listener), Some(expected));
     }
 }
@@ -94,7 +94,6 @@ fn unnamed_addresses_are_read_from_a_socket() {
     let (socket, _peer) = UnixStream::pair().unwrap();
     let expected = Address::from(UnixAddress::unnamed());
     assert_eq!(Address::from(socket.local_addr().unwrap()), expected);
-    assert_eq!(read_by_rustix(&socket), Some(expected.clone()));
     assert_eq!(read_by_socket2(&socket), Some(expected));
 }
 
@@ -113,7 +112,6 @@ fn paths_of_every_length_are_read_from_a_socket() {
         assert_eq!(address.as_path(), Some(path.as_ref()));
         let expected = Address::from(address);
         assert_eq!(Address::from(socket.local_addr().unwrap()), expected);
-        assert_eq!(read_by_rustix(&socket), Some(expected.clone()), "{length} bytes");
         assert_eq!(read_by_socket2(&socket), Some(expected));
     }
 }
@@ -132,13 +130,13 @@ fn a_path_without_room_for_its_zero_byte_does_no_harm() {
         None,
     )
     .unwrap();
-    rustix::net::bind(&socket, &SocketAddrUnix::new(&path[..]).unwrap()).unwrap();
+    let address = rustix::net::SocketAddrUnix::new(&path[..]).unwrap();
+    rustix::net::bind(&socket, &address).unwrap();
 
     let expected = Address::from(UnixAddress::from_path(OsStr::from_bytes(&path)));
     let socket = UnixListener::from(socket);
     assert_eq!(Address::from(socket.local_addr().unwrap()), expected);
     assert_eq!(read_by_socket2(&socket), Some(expected));
-    assert_eq!(read_by_rustix(&socket), None);
 }
 
 #[test]
@@ -153,7 +151,6 @@ fn abstract_names_are_read_from_a_socket() {
         assert_eq!(address.as_abstract_name(), Some(&name[..]));
         let expected = Address::from(address);
         assert_eq!(Address::from(socket.local_addr().unwrap()), expected);
-        assert_eq!(read_by_rustix(&socket), Some(expected.clone()));
         assert_eq!(read_by_socket2(&socket), Some(expected));
     }
 }
@@ -169,10 +166,6 @@ fn addresses_of_sockets_are_checked_when_they_are_used() {
         assert_eq!(address.to_std().unwrap_err().kind(), io::ErrorKind::InvalidInput, "{address}");
     }
     assert!(UnixAddress::unnamed().to_std().unwrap().is_unnamed());
-}
-
-fn read_by_rustix(socket: impl AsFd) -> Option<Address> {
-    Address::from_rustix(&rustix::net::getsockname(socket).unwrap())
 }
 
 fn read_by_socket2(socket: impl AsFd) -> Option<Address> {
@@ -198,3 +191,7 @@ impl Drop for TemporaryDirectory {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+/// The size of `sun_path` in `sockaddr_un`, or less.
+const SUN_PATH_LEN: u32 =
+    if cfg!(any(target_os = "linux", target_os = "android")) { 108 } else { 104 };

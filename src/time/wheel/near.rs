@@ -179,7 +179,7 @@ mod tests {
             wheel.insert(deadline % 1000, deadline);
         }
         assert!(wheel.near.run.capacity() + wheel.near.late.capacity() >= 100_000);
-        while wheel.expire(1000).is_some() {}
+        while wheel.fire(1000).is_some() {}
         assert!(wheel.near.run.capacity() < TRIM_MINIMUM);
         assert!(wheel.near.late.capacity() < TRIM_MINIMUM);
     }

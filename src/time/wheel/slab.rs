@@ -28,7 +28,7 @@ pub(super) struct Slab<T> {
 /// One timer, or a vacant place. Kept small: cache misses are most of what a timer costs.
 pub(super) struct Node<T> {
     pub(super) deadline: u64,
-    value: Option<T>,
+    pub(super) value: Option<T>,
     pub(super) links: Links,
     /// `None` when vacant.
     generation: Option<NonZeroU32>,
@@ -98,7 +98,6 @@ impl<T> Slab<T> {
         (node.generation == Some(key.generation)).then_some(node)
     }
 
-    #[cfg(test)]
     pub(super) fn contains(&self, key: TimerKey) -> bool {
         self.nodes
             .get(key.index as usize)
@@ -140,16 +139,23 @@ impl<T> Slab<T> {
         self.vacant = start as u32;
     }
 
+    /// Whether hardly any of the memory is used.
+    #[inline]
+    pub(super) fn is_sparse(&self) -> bool {
+        let nodes = self.nodes.len();
+        nodes >= TRIM_MINIMUM && self.len * TRIM_SPARSENESS <= nodes
+    }
+
     /// Gives memory back when hardly any of it is used. Nodes in use cannot move, so this cuts the
     /// vacant tail off, and orders the free list such that later timers fill the front.
     ///
     /// It costs a pass over the nodes. There are at least half as many insertions from one pass to the
     /// next, save that the last timer to go frees everything.
     pub(super) fn trim_when_sparse(&mut self) {
-        let nodes = self.nodes.len();
-        if nodes < TRIM_MINIMUM || self.len * TRIM_SPARSENESS > nodes {
+        if !self.is_sparse() {
             return;
         }
+        let nodes = self.nodes.len();
         let inserted = self.generation.get().wrapping_sub(self.trimmed.get());
         if self.len > 0 && (inserted as usize) < nodes / 2 {
             return;

@@ -24,8 +24,8 @@ fn fires_in_order_of_deadlines() {
 fn never_fires_early() {
     for deadline in [1, 999, TICK - 1, TICK, TICK + 1, SECOND, 64 * TICK + 7, YEAR, u64::MAX] {
         let mut wheel = wheel_of(&[deadline]);
-        assert_eq!(wheel.expire(deadline - 1), None);
-        assert_eq!(wheel.expire(deadline), Some(deadline));
+        assert_eq!(wheel.fire(deadline - 1), None);
+        assert_eq!(wheel.fire(deadline), Some(deadline));
     }
 }
 
@@ -48,7 +48,7 @@ fn equal_deadlines_fire_in_order_of_insertion() {
         .into_iter()
         .enumerate()
     {
-        assert_eq!(wheel.expire(now), None);
+        assert_eq!(wheel.fire(now), None);
         wheel.insert(deadline, 2 * value);
         wheel.insert(deadline, 2 * value + 1);
     }
@@ -58,7 +58,7 @@ fn equal_deadlines_fire_in_order_of_insertion() {
 #[test]
 fn past_deadlines_are_due_at_once_the_earlier_first() {
     let mut wheel = wheel_of(&[100 * SECOND + 5]);
-    assert_eq!(wheel.expire(100 * SECOND), None);
+    assert_eq!(wheel.fire(100 * SECOND), None);
     for deadline in [50 * SECOND, 100 * SECOND, 0, 99 * SECOND, 50 * SECOND + 1] {
         wheel.insert(deadline, deadline);
     }
@@ -74,7 +74,7 @@ fn past_deadlines_are_due_at_once_the_earlier_first() {
 fn timers_inserted_while_expiring_take_their_place() {
     let mut wheel = wheel_of(&[SECOND, 2 * SECOND, 3 * SECOND]);
     let now = 4 * SECOND;
-    assert_eq!(wheel.expire(now), Some(SECOND));
+    assert_eq!(wheel.fire(now), Some(SECOND));
     wheel.insert(0, 0);
     wheel.insert(2 * SECOND, 22);
     wheel.insert(3 * SECOND - 1, 33);
@@ -105,8 +105,8 @@ fn resetting_moves_between_near_and_far() {
         assert_eq!(wheel.next_wakeup(), Some(deadline));
         assert_eq!(wheel.len(), 1);
     }
-    assert_eq!(wheel.expire(8), None);
-    assert_eq!(wheel.expire(9), Some('a'));
+    assert_eq!(wheel.fire(8), None);
+    assert_eq!(wheel.fire(9), Some('a'));
 }
 
 #[test]
@@ -122,9 +122,66 @@ fn removed_timers_do_not_fire_and_their_keys_are_stale() {
         let next = wheel.insert(deadline, 'b');
         assert_eq!(next.index, key.index, "the place is reused");
         assert_eq!(wheel.remove(key), None);
-        assert_eq!(wheel.expire(deadline), Some('b'));
+        assert_eq!(wheel.fire(deadline), Some('b'));
         assert!(!wheel.contains(next));
     }
+}
+
+#[test]
+fn what_has_fired_stays_until_it_is_taken() {
+    let mut wheel = wheel_of(&[10, 20, 30, 2 * SECOND]);
+    let fired: Vec<TimerKey> =
+        std::iter::from_fn(|| wheel.expire(30)).map(|(key, _)| key).collect();
+    assert_eq!((fired.len(), wheel.len()), (3, 1));
+    assert_eq!(wheel.next_wakeup(), Some(2 * SECOND));
+
+    assert_eq!(wheel.remove(fired[0]), Some(10));
+    assert_eq!(wheel.take_fired(fired[0]), None);
+    assert!(wheel.reset(fired[1], SECOND), "it is pending again");
+    assert_eq!(wheel.take_fired(fired[1]), None);
+    assert_eq!(wheel.take_fired(fired[2]), Some(30));
+    assert_eq!(wheel.len(), 2);
+
+    assert_eq!(wheel.expire(SECOND), Some((fired[1], SECOND)));
+    assert_eq!(wheel.take_fired(fired[1]), Some(20));
+    assert!(!wheel.reset(fired[1], SECOND));
+    assert_eq!(wheel.fire(2 * SECOND), Some(2 * SECOND));
+    assert!(wheel.is_empty());
+}
+
+#[test]
+fn what_was_abandoned_is_known_but_gone() {
+    let mut wheel = wheel_of(&[10]);
+    let (key, _) = wheel.expire(10).unwrap();
+    assert_eq!(wheel.abandon(key), Some(10));
+    assert_eq!((wheel.abandon(key), wheel.take_fired(key), wheel.remove(key)), (None, None, None));
+    assert!(wheel.contains(key) && !wheel.reset(key, 20));
+    assert!(wheel.is_empty() && wheel.next_wakeup().is_none());
+}
+
+#[test]
+fn memory_of_cancelled_timers_is_given_back() {
+    for kept in [None, Some(0)] {
+        let mut wheel = Wheel::new();
+        let keys: Vec<TimerKey> =
+            (0..100_000).map(|index| wheel.insert(SECOND + index, index)).collect();
+        for (index, &key) in keys.iter().enumerate() {
+            if Some(index) != kept {
+                wheel.remove(key);
+            }
+        }
+        assert!(wheel.needs_expire());
+        assert_eq!(wheel.fire(0), None);
+        assert!(wheel.slab.nodes().len() <= 1);
+        assert_eq!(wheel.needs_expire(), kept.is_some());
+    }
+}
+
+#[test]
+fn the_key_of_no_timer_names_none() {
+    let mut wheel = wheel_of(&[0; 100]);
+    assert_eq!(wheel.remove(TimerKey::NONE), None);
+    assert!(!wheel.reset(TimerKey::NONE, 0));
 }
 
 #[test]
@@ -136,7 +193,7 @@ fn values_are_dropped_with_their_timers() {
     wheel.insert(YEAR, value.clone());
     drop(wheel.remove(removed));
     assert_eq!(Rc::strong_count(&value), 3);
-    drop(wheel.expire(20));
+    drop(wheel.fire(20));
     assert_eq!(Rc::strong_count(&value), 2);
     drop(wheel);
     assert_eq!(Rc::strong_count(&value), 1);
@@ -154,7 +211,7 @@ fn a_million_timers_leave_nothing_behind() {
     }
     assert!(wheel.is_empty());
     assert_eq!(wheel.next_wakeup(), None);
-    assert_eq!(wheel.expire(u64::MAX), None);
+    assert_eq!(wheel.fire(u64::MAX), None);
     assert_eq!(wheel.slab.nodes().len(), 0);
 }
 
@@ -174,10 +231,10 @@ fn time_may_jump_by_any_distance() {
 #[test]
 fn time_going_back_fires_nothing_and_loses_nothing() {
     let mut wheel = wheel_of(&[10 * SECOND]);
-    assert_eq!(wheel.expire(9 * SECOND), None);
-    assert_eq!(wheel.expire(SECOND), None);
+    assert_eq!(wheel.fire(9 * SECOND), None);
+    assert_eq!(wheel.fire(SECOND), None);
     wheel.insert(2 * SECOND, 2 * SECOND);
-    assert_eq!(wheel.expire(SECOND), None);
+    assert_eq!(wheel.fire(SECOND), None);
     assert_eq!(wheel.next_wakeup(), Some(2 * SECOND));
     assert_eq!(expire_all(&mut wheel, 10 * SECOND), [2 * SECOND, 10 * SECOND]);
 }
@@ -192,7 +249,7 @@ fn the_wakeup_is_exact_without_removals() {
         assert_eq!(wheel.next_wakeup(), Some(earliest));
     }
     while let Some(wakeup) = wheel.next_wakeup() {
-        assert_eq!(wheel.expire(wakeup), Some(wakeup));
+        assert_eq!(wheel.fire(wakeup), Some(wakeup));
     }
     assert!(wheel.is_empty());
 }
@@ -216,7 +273,7 @@ fn wakeups_reach_the_deadline_in_a_step_per_level() {
         assert!(now < wakeup && wakeup <= target);
         now = wakeup;
         steps += 1;
-        if let Some(value) = wheel.expire(now) {
+        if let Some(value) = wheel.fire(now) {
             assert_eq!((value, now), (target, target));
             break;
         }
@@ -232,6 +289,10 @@ enum Step {
     Reset(usize, Deadline),
     /// Goes on by some nanoseconds, and inserts after the first timer that fires.
     Advance(u64, Option<Deadline>),
+    /// Goes on by some nanoseconds, and leaves what fires to be taken later.
+    Fire(u64),
+    /// Takes what fired, as far as it still has.
+    TakeFired,
     /// Goes back, which a clock should not do.
     Retreat(u64),
     /// Goes on to the earliest deadline by wake-ups.
@@ -254,6 +315,8 @@ struct Pair {
     model: BTreeMap<(u64, u64), usize>,
     /// Every timer so far: its key, and its place in the model.
     timers: Vec<(TimerKey, (u64, u64))>,
+    /// Those that have fired and were not taken, in that order.
+    fired: Vec<usize>,
     sequence: u64,
     now: u64,
 }
@@ -285,7 +348,7 @@ impl Pair {
 
     fn remove(&mut self, timer: usize) {
         let (key, place) = self.timers[timer];
-        let expected = self.model.remove(&place);
+        let expected = self.model.remove(&place).or_else(|| self.forget_fired(timer));
         assert_eq!(self.wheel().contains(key), expected.is_some());
         assert_eq!(self.wheel().remove(key), expected);
     }
@@ -293,11 +356,35 @@ impl Pair {
     fn reset(&mut self, timer: usize, deadline: Deadline) {
         let (key, old) = self.timers[timer];
         let new = self.place(deadline);
-        let value = self.model.remove(&old);
+        let value = self.model.remove(&old).or_else(|| self.forget_fired(timer));
         assert_eq!(self.wheel().reset(key, new.0), value.is_some());
         if let Some(value) = value {
             self.model.insert(new, value);
             self.timers[timer].1 = new;
+        }
+    }
+
+    fn forget_fired(&mut self, timer: usize) -> Option<usize> {
+        let position = self.fired.iter().position(|&fired| fired == timer)?;
+        Some(self.fired.remove(position))
+    }
+
+    fn fire(&mut self) {
+        let now = self.now;
+        while let Some(due) = self.model.first_entry().filter(|first| first.key().0 <= now) {
+            let (place, value) = due.remove_entry();
+            let key = self.timers[value].0;
+            assert_eq!(self.wheel().expire(now), Some((key, place.0)));
+            self.fired.push(value);
+        }
+        assert_eq!(self.wheel().expire(now), None);
+    }
+
+    fn take_fired(&mut self) {
+        for timer in 0..self.timers.len() {
+            let expected = self.forget_fired(timer);
+            let key = self.timers[timer].0;
+            assert_eq!(self.wheel().take_fired(key), expected);
         }
     }
 
@@ -306,7 +393,7 @@ impl Pair {
             let now = self.now;
             let due = self.model.first_entry().filter(|first| first.key().0 <= now);
             let expected = due.map(|first| first.remove());
-            assert_eq!(self.wheel().expire(now), expected);
+            assert_eq!(self.wheel().fire(now), expected);
             if expected.is_none() {
                 return;
             }
@@ -360,6 +447,11 @@ proptest! {
                     pair.now = pair.now.saturating_add(distance);
                     pair.expire(between);
                 }
+                Step::Fire(distance) => {
+                    pair.now = pair.now.saturating_add(distance);
+                    pair.fire();
+                }
+                Step::TakeFired => pair.take_fired(),
                 Step::Retreat(distance) => {
                     pair.now = pair.now.saturating_sub(distance);
                     pair.expire(None);
@@ -381,6 +473,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<usize>(), deadline()).prop_map(|(timer, deadline)| Step::Reset(timer, deadline)),
         3 => (distance(), prop::option::of(deadline()))
             .prop_map(|(distance, between)| Step::Advance(distance, between)),
+        2 => distance().prop_map(Step::Fire),
+        1 => Just(Step::TakeFired),
         1 => distance().prop_map(Step::Retreat),
         2 => Just(Step::FollowWakeups),
     ]
@@ -402,6 +496,15 @@ fn distance() -> impl Strategy<Value = u64> {
         .prop_flat_map(|bits| prop_oneof![Just(1 << bits), 0..=(1_u64 << bits)])
 }
 
+impl<T> Wheel<T> {
+    /// Fires a timer and takes its value.
+    pub(super) fn fire(&mut self, now: u64) -> Option<T> {
+        let (key, deadline) = self.expire(now)?;
+        assert!(deadline <= now);
+        self.take_fired(key)
+    }
+}
+
 fn wheel_of(deadlines: &[u64]) -> Wheel<u64> {
     let mut wheel = Wheel::new();
     for &deadline in deadlines {
@@ -411,5 +514,5 @@ fn wheel_of(deadlines: &[u64]) -> Wheel<u64> {
 }
 
 fn expire_all<T>(wheel: &mut Wheel<T>, now: u64) -> Vec<T> {
-    std::iter::from_fn(|| wheel.expire(now)).collect()
+    std::iter::from_fn(|| wheel.fire(now)).collect()
 }

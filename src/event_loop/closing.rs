@@ -1,0 +1,96 @@
+//! The end of a loop.
+
+use std::rc::Rc;
+
+use super::core::{Core, State};
+use super::ready::{Callback, Ready};
+use super::slots::Tenant;
+use crate::time::TimerKey;
+
+impl Core {
+    /// Closes, at once or as soon as no callback runs: the owner was dropped.
+    pub(crate) fn close_when_idle(self: &Rc<Self>) {
+        if self.state.get() == State::Running || self.is_in_protocol() {
+            self.close_wanted.set(true);
+            self.stopping.set(true);
+        } else {
+            self.close();
+        }
+    }
+
+    pub(crate) fn close_if_wanted(self: &Rc<Self>) {
+        if self.close_wanted.get() {
+            self.close_when_idle();
+        }
+    }
+
+    /// Aborts everything, delivers every `connection_lost`, and refuses everything from then on.
+    pub(crate) fn close(self: &Rc<Self>) {
+        if self.is_closed() {
+            return;
+        }
+        self.state.set(State::Closing);
+        self.tasks.cancel_all();
+        self.abort_all();
+        self.run_closing_rounds();
+        self.jobs.close(self);
+        self.signal_handlers.close(self);
+        for item in self.remote.close() {
+            self.drop_user(item, "callback from another thread");
+        }
+        self.state.set(State::Closed);
+        self.drop_all();
+    }
+
+    fn abort_all(self: &Rc<Self>) {
+        let tenants: Vec<Tenant> = self.slots.borrow().tenants().cloned().collect();
+        for tenant in tenants {
+            match tenant {
+                Tenant::Stream(stream) => stream.abort(self),
+                Tenant::Source(source) => source.close(self),
+            }
+        }
+    }
+
+    /// `connection_lost` and the ends of tasks can abort more and wake more: until nothing is left.
+    fn run_closing_rounds(self: &Rc<Self>) {
+        loop {
+            self.finish_lost();
+            self.tasks.run_cancelled(self);
+            self.abort_all();
+            if self.lost.borrow().is_empty() && self.tasks.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Drops what is left of the user's, one at a time with nothing borrowed.
+    fn drop_all(self: &Rc<Self>) {
+        for entry in self.take_ready() {
+            match entry {
+                Ready::Callback(callback) => self.discard(callback, "callback"),
+                Ready::Timer(key) => self.abandon_timer(key),
+                other => self.drop_user(other, "callback"),
+            }
+        }
+        let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        drop(dirty);
+        loop {
+            let fired = self.timers.borrow_mut().expire(u64::MAX);
+            let Some((key, _)) = fired else { break };
+            self.abandon_timer(key);
+        }
+        self.drop_spent();
+        let handler = self.change_exception_handler(None);
+        self.drop_user(handler, "exception handler");
+    }
+
+    fn abandon_timer(&self, key: TimerKey) {
+        let timer = self.timers.borrow_mut().abandon(key);
+        self.drop_user(timer, "timer");
+    }
+
+    fn discard(&self, callback: Rc<dyn Callback>, what: &str) {
+        self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
+    }
+}
