@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 pub mod line;
+pub mod stream;
 
 /// Runs a target over its seeds and the inputs that once failed, and returns how many there were.
 ///

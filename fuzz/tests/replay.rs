@@ -5,3 +5,8 @@
 fn line() {
     wharf_fuzz::replay("line", wharf_fuzz::line::run);
 }
+
+#[test]
+fn stream() {
+    wharf_fuzz::replay("stream", wharf_fuzz::stream::run);
+}

@@ -1,11 +1,11 @@
 //! Random sequences of what protocols can do, in any callback, over the in-memory driver.
-#![forbid(unsafe_code)]
 
-mod script;
+#![forbid(unsafe_code)]
 
 use std::panic::catch_unwind;
 
 use proptest::prelude::*;
+use wharf_fuzz::stream;
 
 /// How many scripts one run of the test plays, and the seed of the first; both can be set, as
 /// `WHARF_RANDOM_RUNS` and `WHARF_RANDOM_SEED`.
@@ -20,7 +20,7 @@ fn no_sequence_of_actions_breaks_a_promise() {
     let first = number("WHARF_RANDOM_SEED", SEED);
     for seed in first..first + number("WHARF_RANDOM_RUNS", RUNS) {
         let script = script_of(seed);
-        if let Err(panic) = catch_unwind(|| script::run(&script)) {
+        if let Err(panic) = catch_unwind(|| stream::run(&script)) {
             eprintln!("replay with WHARF_RANDOM_SEED={seed} WHARF_RANDOM_RUNS=1");
             std::panic::resume_unwind(panic);
         }
@@ -35,7 +35,7 @@ proptest! {
     fn no_short_sequence_of_actions_breaks_a_promise(
         script in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        script::run(&script);
+        stream::run(&script);
     }
 }
 

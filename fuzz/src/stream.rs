@@ -1,10 +1,15 @@
-//! Plays a script, given as bytes, with protocols that do anything in any callback, and checks the
-//! promises that hold whatever they do.
+//! Stream transports over the in-memory driver: plays a script, given as bytes, with protocols that
+//! do anything in any callback, and checks the promises that hold whatever they do.
 //!
-//! Uses wharf's public interface only, so that a fuzz target can include this file.
+//! An input is the script: the first byte is the capacity of the pipes (times 16, and 1), each other
+//! one is the next choice of whoever has one to make: what happens from outside the loop, what a
+//! callback does and how it ends, with which amounts. Past the end every choice is 0, which ends it.
+//!
+//! `tests/random` at the root plays scripts of its own making.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
@@ -13,16 +18,23 @@ use std::time::Duration;
 use wharf::bytes::Bytes;
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
 use wharf::{
-    Buffered, BufferedProtocol, Connection, Eof, Error, EventLoop, Protocol, Result, TimeoutKind,
-    Transport, TransportHandle, TransportId,
+    Buffered, Connection, Error, EventLoop, TimeoutKind, Transport, TransportHandle, TransportId,
 };
 
-/// Plays the script. Panics when a promise is broken.
+mod actor;
+
+use actor::{Actor, Inside, Owner};
+
+/// Plays the script.
 ///
 /// Checked: `connection_made` first and once, `connection_lost` last and once, nothing after it;
-/// no callback inside another; `pause_writing` and `resume_writing` alternate; every protocol is
+/// no callback inside another; what is received is what was written, in order, with nothing missing
+/// or repeated up to where it ends; `pause_writing` and `resume_writing` alternate; every protocol is
 /// dropped, once; at the end no connection, timer, source, task or entry is left.
-pub(crate) fn run(bytes: &[u8]) {
+///
+/// # Panics
+/// If a promise is broken.
+pub fn run(bytes: &[u8]) {
     let world = World::new(bytes);
     CURRENT.set(Rc::downgrade(&world));
     let network = MemoryNetwork::new().capacity(1 + usize::from(world.byte()) * 16);
@@ -32,7 +44,7 @@ pub(crate) fn run(bytes: &[u8]) {
         let _inside = Inside::enter(&reported, "the exception handler");
         if let Some(error) = exception.error {
             let expected = !error.is_panic() || error.to_string() == ON_PURPOSE;
-            reported.check(expected, &format!("a panic of the engine's: {exception}"));
+            reported.check(expected, format_args!("a panic of the engine's: {exception}"));
         }
         reported.act_on_any();
     });
@@ -52,6 +64,14 @@ thread_local! {
 
 /// What protocols here panic with.
 const ON_PURPOSE: &str = "on purpose";
+
+/// What new protocols are handed as left over; it is never written.
+const LEFTOVER: u8 = 255;
+
+/// What stands at `position` of everything that a connection writes.
+fn byte_at(position: usize) -> u8 {
+    (position % 251) as u8
+}
 
 /// The most connections at a time, and in all: what a script can set off is bounded.
 const MOST_OPEN: usize = 12;
@@ -86,6 +106,26 @@ enum AnyConnection {
 #[derive(Default)]
 struct Life {
     lost: Cell<bool>,
+    written: Cell<usize>,
+    received: Cell<usize>,
+}
+
+impl Life {
+    /// Whether `data` is what the other side has written next.
+    fn receive(&self, data: &[u8]) -> bool {
+        let mut in_order = true;
+        for &byte in data.iter().filter(|&&byte| byte != LEFTOVER) {
+            in_order &= byte == byte_at(self.received.get());
+            self.received.set(self.received.get() + 1);
+        }
+        in_order
+    }
+
+    /// `data` was given back: it comes again.
+    fn unread(&self, data: &[u8]) {
+        let written = data.iter().filter(|&&byte| byte != LEFTOVER).count();
+        self.received.set(self.received.get() - written);
+    }
 }
 
 impl World {
@@ -114,9 +154,9 @@ impl World {
         !self.script.borrow().is_empty()
     }
 
-    fn check(&self, holds: bool, promise: &str) {
+    fn check(&self, holds: bool, promise: impl fmt::Display) {
         if !holds {
-            self.broken.borrow_mut().push(promise.to_owned());
+            self.broken.borrow_mut().push(promise.to_string());
         }
     }
 
@@ -214,7 +254,7 @@ impl World {
         drop(clone);
         self.check(metrics.connections_open == 0, "connections are open on a closed loop");
         let left = (metrics.sources, metrics.timers, metrics.tasks, metrics.ready);
-        self.check(left == (0, 0, 0, 0), &format!("left on a closed loop: {metrics:?}"));
+        self.check(left == (0, 0, 0, 0), format_args!("left on a closed loop: {metrics:?}"));
         self.check(metrics.connections_total == self.made.get(), "a wrong count of connections");
         self.check(self.made.get() == self.lost.get(), "connection_made without connection_lost");
         self.check(self.live_actors.get() == 0, "protocols were not dropped");
@@ -270,7 +310,7 @@ impl World {
             Ok(None) => {}
             Ok(Some(error)) => {
                 let expected = error.is_busy() || error.is_closed() || error.is_replaced();
-                self.check(expected, &format!("with: {error}"));
+                self.check(expected, format_args!("with: {error}"));
             }
             Err(panic) => {
                 let expected = panic.downcast_ref() == Some(&ON_PURPOSE);
@@ -286,13 +326,14 @@ impl World {
         }
         let amount = || usize::from(self.byte()) * 40;
         match self.byte() % 24 {
-            0 | 1 => drop(transport.write(&vec![1; amount()])),
+            0 | 1 => drop(transport.write(&self.written(transport, amount()))),
             2 => {
-                transport.write_bytes(Bytes::from_owner(Owner(vec![2; amount()])));
+                transport
+                    .write_bytes(Bytes::from_owner(Owner::new(self.written(transport, amount()))));
             }
             3 => {
-                let data = vec![3; amount()];
-                let slices = [IoSlice::new(&data), IoSlice::new(b""), IoSlice::new(b"tail")];
+                let (data, tail) = (self.written(transport, amount()), self.written(transport, 4));
+                let slices = [IoSlice::new(&data), IoSlice::new(b""), IoSlice::new(&tail)];
                 transport.write_vectored(&slices);
             }
             4 => transport.write_eof(),
@@ -344,10 +385,20 @@ impl World {
         }
     }
 
+    /// The next bytes of what the connection writes.
+    fn written(&self, transport: &dyn Transport, amount: usize) -> Vec<u8> {
+        let lives = self.lives.borrow();
+        let from = lives.get(&transport.id()).map_or(0, |life| {
+            // What is refused counts, too: nothing comes after it.
+            life.written.replace(life.written.get() + amount)
+        });
+        (from..from + amount).map(byte_at).collect()
+    }
+
     fn switch(self: &Rc<Self>, transport: &dyn Transport) {
         let mut next = Actor::new(self);
         next.own = Some(transport.handle());
-        let leftover = Bytes::from_owner(Owner(vec![4; usize::from(self.byte() % 8)]));
+        let leftover = Bytes::from_owner(Owner::new(vec![LEFTOVER; usize::from(self.byte() % 8)]));
         if self.byte().is_multiple_of(2) {
             transport.set_protocol(Box::new(next), leftover);
         } else {
@@ -359,212 +410,9 @@ impl World {
     fn life(&self, transport: &dyn Transport, callback: &str) -> Rc<Life> {
         let mut lives = self.lives.borrow_mut();
         let known = lives.contains_key(&transport.id());
-        self.check(known, &format!("{callback} before connection_made"));
+        self.check(known, format_args!("{callback} before connection_made"));
         let life = lives.entry(transport.id()).or_default();
-        self.check(!life.lost.get(), &format!("{callback} after connection_lost"));
+        self.check(!life.lost.get(), format_args!("{callback} after connection_lost"));
         Rc::clone(life)
-    }
-}
-
-/// Counts a callback, and notes when it is inside another.
-struct Inside<'a>(&'a World);
-
-impl<'a> Inside<'a> {
-    fn enter(world: &'a World, what: &str) -> Self {
-        world.check(world.depth.get() == 0, &format!("{what} inside another callback"));
-        world.depth.set(world.depth.get() + 1);
-        Self(world)
-    }
-}
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.depth.set(self.0.depth.get() - 1);
-    }
-}
-
-/// A protocol that does what the script says.
-struct Actor {
-    world: Rc<World>,
-    own: Option<TransportHandle>,
-    /// Told to pause writing; a protocol that takes over a paused write side is told, too.
-    paused: bool,
-    /// Told of the end; a protocol that takes over after it is told, too.
-    ended: bool,
-    buffer: Vec<u8>,
-}
-
-impl Actor {
-    fn new(world: &Rc<World>) -> Self {
-        world.live_actors.set(world.live_actors.get() + 1);
-        let buffer = vec![0; usize::from(world.byte() % 64) * 3 + 1];
-        Self { world: Rc::clone(world), own: None, paused: false, ended: false, buffer }
-    }
-
-    /// Some actions, and then success, failure or a panic.
-    fn behave(&self, transport: &dyn Transport) -> Result {
-        for _ in 0..self.world.byte() % 4 {
-            self.world.act(transport);
-        }
-        match self.world.byte() % 32 {
-            31 => Err("an error of the application".into()),
-            30 => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
-            // Without the hook, which would print it.
-            29 => std::panic::resume_unwind(Box::new(ON_PURPOSE)),
-            _ => Ok(()),
-        }
-    }
-
-    fn callback(&mut self, transport: &dyn Transport, name: &str) -> Result {
-        let world = Rc::clone(&self.world);
-        let _inside = Inside::enter(&world, name);
-        world.life(transport, name);
-        self.behave(transport)
-    }
-
-    /// The closure of a `Connection::with`: a direct call, also from other callbacks.
-    fn reached(&mut self, transport: &dyn Transport) {
-        self.world.life(transport, "with");
-        // It cannot fail.
-        let _ = self.behave(transport);
-    }
-
-    fn posted(&mut self, transport: &dyn Transport) {
-        // What a closure of `post` panics with is reported by the loop.
-        let _ = self.callback(transport, "post");
-    }
-}
-
-impl Protocol for Actor {
-    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        let world = Rc::clone(&self.world);
-        let _inside = Inside::enter(&world, "connection_made");
-        let former = world.lives.borrow_mut().insert(transport.id(), Rc::default());
-        world.check(former.is_none(), "connection_made twice");
-        world.made.set(world.made.get() + 1);
-        world.handles.borrow_mut().push(transport.handle());
-        self.own = Some(transport.handle());
-        self.behave(transport)
-    }
-
-    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
-        self.world.check(!data.is_empty(), "data_received without data");
-        self.world.life(transport, "data_received");
-        self.world.check(!self.ended, "data_received after eof_received");
-        let outcome = self.callback(transport, "data_received");
-        if self.world.byte() % 8 == 7 {
-            transport.unread(usize::from(self.world.byte()));
-        }
-        outcome
-    }
-
-    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
-        self.world.life(transport, "eof_received");
-        let ended = std::mem::replace(&mut self.ended, true);
-        self.world.check(!ended, "eof_received twice");
-        self.callback(transport, "eof_received")?;
-        Ok(if self.world.byte().is_multiple_of(2) { Eof::Close } else { Eof::KeepOpen })
-    }
-
-    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
-        let told = std::mem::replace(&mut self.paused, true);
-        self.world.check(!told, "pause_writing twice");
-        if self.world.byte().is_multiple_of(2) {
-            transport.hold_reading();
-        }
-        self.callback(transport, "pause_writing")
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
-        let told = std::mem::replace(&mut self.paused, false);
-        self.world.check(told, "resume_writing without pause_writing");
-        self.callback(transport, "resume_writing")
-    }
-
-    fn timed_out(&mut self, transport: &dyn Transport, _: TimeoutKind) -> Result {
-        self.callback(transport, "timed_out")
-    }
-
-    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
-        let life = self.world.life(transport, "connection_lost");
-        if let Some(error) = error {
-            let expected = !error.is_panic() || error.to_string() == ON_PURPOSE;
-            self.world.check(expected, &format!("a panic of the engine's: {error}"));
-        }
-        self.world.check(transport.is_closing(), "a lost connection is not closing");
-        self.world.lost.set(self.world.lost.get() + 1);
-        let world = Rc::clone(&self.world);
-        let _inside = Inside::enter(&world, "connection_lost");
-        life.lost.set(true);
-        self.behave(transport)
-    }
-}
-
-impl BufferedProtocol for Actor {
-    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        Protocol::connection_made(self, transport)
-    }
-
-    fn get_buffer(&mut self, transport: &dyn Transport, _: usize) -> Result<&mut [u8]> {
-        self.callback(transport, "get_buffer")?;
-        Ok(&mut self.buffer)
-    }
-
-    fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
-        self.world.check(count <= self.buffer.len(), "more than the buffer holds");
-        Protocol::data_received(self, transport, &[0; 256][..count])
-    }
-
-    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
-        Protocol::eof_received(self, transport)
-    }
-
-    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
-        Protocol::pause_writing(self, transport)
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
-        Protocol::resume_writing(self, transport)
-    }
-
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
-        Protocol::timed_out(self, transport, kind)
-    }
-
-    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
-        Protocol::connection_lost(self, transport, error)
-    }
-}
-
-impl Drop for Actor {
-    fn drop(&mut self) {
-        let world = Rc::clone(&self.world);
-        world.live_actors.set(world.live_actors.get() - 1);
-        if world.byte() % 4 == 3 {
-            world.act_on_any();
-            if let Some(own) = self.own.take() {
-                world.act(&own);
-            }
-        }
-    }
-}
-
-/// The memory of a `Bytes`, which does something when it is dropped.
-struct Owner(Vec<u8>);
-
-impl AsRef<[u8]> for Owner {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        let world = CURRENT.with_borrow(Weak::upgrade);
-        if let Some(world) = world
-            && world.byte() % 4 == 3
-        {
-            world.act_on_any();
-        }
     }
 }
