@@ -112,7 +112,7 @@ pub trait Transport: sealed::Sealed {
     /// [`is_reading`](Self::is_reading) after each, and gives back what is left when it says no.
     ///
     /// The last call in a callback counts; more than was given means all of it. Outside
-    /// `data_received` it does nothing.
+    /// `data_received`, and for a [`BufferedProtocol`](crate::BufferedProtocol), it does nothing.
     fn unread(&self, count: usize);
 
     /// The bytes written but not yet handed to the operating system.

@@ -256,9 +256,12 @@ impl Stream {
         self.call_in_read(core, "data_received", callback, slice);
     }
 
-    /// Notes what the running `data_received` gives back.
+    /// Notes what the running `data_received` gives back; what a `BufferedProtocol` was given lies
+    /// in its own memory.
     pub(super) fn unread(&self, core: &Core, count: usize) {
-        if self.has(Flags::IN_CALLBACK) && count > 0 {
+        let may =
+            self.flags.get().just(Flags::IN_CALLBACK, Flags::IN_CALLBACK.and(Flags::BUFFERED));
+        if may && count > 0 {
             self.set(Flags::UNREAD);
             core.unread.set(count);
         }

@@ -146,7 +146,12 @@ impl BufferedProtocol for Actor {
     fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
         self.world.check(count <= self.buffer.len(), "more than the buffer holds");
         let data = self.buffer[..count].to_vec();
-        self.received(transport, &data)
+        let outcome = self.received(transport, &data);
+        if self.world.byte() % 8 == 7 {
+            // Means nothing here: the bytes must not come again.
+            transport.unread(usize::from(self.world.byte()));
+        }
+        outcome
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
