@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use wharf::bytes::Bytes;
 use wharf::{
-    Buffered, Connection, Protocol, Result, TimeoutKind, Transport, TransportHandle, WriteStatus,
+    Buffered, Connection, Eof, Protocol, Result, TimeoutKind, Transport, TransportHandle,
+    WriteStatus,
 };
 
-use crate::life_cycle::Silent;
 use crate::probe::{Call, Inside, Log, Probe};
 use crate::reading::pattern;
 use crate::stage::{CAPACITY, Link, MUCH, Stage};
@@ -270,4 +270,18 @@ pub(crate) fn drop_code_of_a_protocol_may_write_and_close<L: Link>(stage: &mut S
     far.handle().close();
     stage.run_until_received(&other_far, 24);
     stage.join(last(), Probe::new(&Log::new()));
+}
+
+/// Answers nothing and keeps its side open.
+#[derive(Default)]
+struct Silent;
+
+impl Protocol for Silent {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+
+    fn eof_received(&mut self, _: &dyn Transport) -> Result<Eof> {
+        Ok(Eof::KeepOpen)
+    }
 }

@@ -10,8 +10,10 @@ mod running;
 
 mod back_pressure;
 mod beyond;
+mod closing;
+mod failing;
 mod flow_control;
-mod life_cycle;
+mod making;
 mod reading;
 mod stage;
 mod switching;
@@ -35,16 +37,17 @@ macro_rules! links {
     ($($name:ident: $link:ty),+ $(,)?) => {
         $(
             mod $name {
-                checks!($link, life_cycle:
+                checks!($link, making:
                     connection_made_comes_first_and_connection_lost_last_each_once,
                     connection_made_was_called_when_the_connect_completes,
                     bytes_that_wait_already_come_after_connection_made,
                     pause_reading_in_connection_made_is_honoured,
                     close_in_connection_made_is_followed_by_connection_lost,
                     abort_in_connection_made_is_followed_by_connection_lost,
+                );
+                checks!($link, closing:
                     close_and_abort_never_call_back_from_inside,
                     connection_lost_is_told_none_after_close_abort_and_the_peers_end,
-                    connection_lost_is_told_the_error_that_ended_the_connection,
                     protocol_is_dropped_once_and_the_peer_sees_the_end_after_connection_lost,
                     close_is_idempotent,
                     close_sends_everything_written_and_stops_reading_at_once,
@@ -53,6 +56,12 @@ macro_rules! links {
                     abort_is_idempotent,
                     abort_after_close_discards_the_rest,
                     is_closing_is_true_from_close_abort_or_error_on,
+                    info_stays_readable_after_the_end,
+                    dropping_handles_and_connections_closes_nothing,
+                    dropping_the_loop_delivers_every_connection_lost,
+                );
+                checks!($link, failing:
+                    connection_lost_is_told_the_error_that_ended_the_connection,
                     failing_connection_made_aborts_the_connection,
                     failing_data_received_aborts_the_connection,
                     failing_eof_received_aborts_the_connection,
@@ -62,10 +71,7 @@ macro_rules! links {
                     failing_connection_lost_is_reported_and_changes_nothing,
                     panics_are_caught_in_every_callback,
                     network_errors_are_not_reported_and_application_errors_are,
-                    info_stays_readable_after_the_end,
                     failure_of_one_connection_leaves_the_others_alone,
-                    dropping_handles_and_connections_closes_nothing,
-                    dropping_the_loop_delivers_every_connection_lost,
                 );
                 checks!($link, reading:
                     no_connection_keeps_the_loop_to_itself,

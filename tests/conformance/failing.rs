@@ -1,0 +1,222 @@
+//! Section C: callbacks that fail or panic, and what is reported.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use wharf::{Buffered, BufferedProtocol, Result, Transport};
+
+use crate::probe::{Call, Log, Probe};
+use crate::stage::{Link, MUCH, Stage};
+
+// 58.
+pub(crate) fn connection_lost_is_told_the_error_that_ended_the_connection<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    let near = Log::new();
+    let far = stage.join_to_probe(Probe::new(&near).on_data(|_, _| Err("the first".into())));
+    far.handle().write(b"go");
+    stage.run_until_lost(&near);
+    assert_eq!(near.cause().unwrap().text, "the first");
+
+    // An error of an `io::Error` keeps its kind.
+    let near = Log::new();
+    let far = stage.join_to_probe(
+        Probe::new(&near).on_data(|_, _| Err(io::Error::from(io::ErrorKind::InvalidData).into())),
+    );
+    far.handle().write(b"go");
+    stage.run_until_lost(&near);
+    assert_eq!(near.cause().unwrap().io_kind, Some(io::ErrorKind::InvalidData));
+}
+
+// 66, 67: differs.
+pub(crate) fn failing_connection_made_aborts_the_connection<L: Link>(stage: &mut Stage<L>) {
+    let near = Log::new();
+    let far = stage.join_to_probe(Probe::new(&near).on_made(|transport| {
+        transport.write(b"queued or not");
+        Err("not made".into())
+    }));
+    stage.run_until_lost(&near);
+    stage.run_until_lost(&far);
+    assert_eq!(near.calls(), [Call::Made, Call::Lost]);
+    assert_eq!(near.cause().unwrap().text, "not made");
+    assert_one_report(stage, "connection_made", "not made");
+}
+
+// 68.
+pub(crate) fn failing_data_received_aborts_the_connection<L: Link>(stage: &mut Stage<L>) {
+    let near = Log::new();
+    let far = stage.join_to_probe(Probe::new(&near).on_data(|_, _| Err("bad data".into())));
+    far.handle().write(b"go");
+    stage.run_until_lost(&near);
+    stage.run_until_lost(&far);
+    let cause = near.cause().unwrap();
+    assert!(cause.is_application && !cause.is_panic);
+    assert_eq!(cause.text, "bad data");
+    assert_one_report(stage, "data_received", "bad data");
+}
+
+// 68.
+pub(crate) fn failing_eof_received_aborts_the_connection<L: Link>(stage: &mut Stage<L>) {
+    let near = Log::new();
+    let far = stage.join_to_probe(Probe::new(&near).on_eof(|_| Err("bad end".into())));
+    far.handle().write_eof();
+    stage.run_until_lost(&near);
+    assert_eq!(near.calls(), [Call::Made, Call::Eof, Call::Lost]);
+    assert_eq!(near.cause().unwrap().text, "bad end");
+    assert_one_report(stage, "eof_received", "bad end");
+}
+
+// 68.
+pub(crate) fn failing_get_buffer_or_buffer_updated_aborts_the_connection<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    struct Fails {
+        in_get_buffer: bool,
+        buffer: [u8; 16],
+        told: Rc<RefCell<Vec<String>>>,
+    }
+
+    impl BufferedProtocol for Fails {
+        fn get_buffer(&mut self, _: &dyn Transport, _: usize) -> Result<&mut [u8]> {
+            if self.in_get_buffer { Err("no buffer".into()) } else { Ok(&mut self.buffer) }
+        }
+
+        fn buffer_updated(&mut self, _: &dyn Transport, _: usize) -> Result {
+            Err("not updated".into())
+        }
+
+        fn connection_lost(&mut self, _: &dyn Transport, error: Option<&wharf::Error>) -> Result {
+            self.told.borrow_mut().push(error.expect("an error").to_string());
+            Ok(())
+        }
+    }
+
+    for (in_get_buffer, expected) in [(true, "no buffer"), (false, "not updated")] {
+        let told = Rc::default();
+        let near = Fails { in_get_buffer, buffer: [0; 16], told: Rc::clone(&told) };
+        let far = stage.join_to_probe(Buffered(near));
+        far.handle().write(b"go");
+        stage.run_until_lost(&far);
+        assert_eq!(*told.borrow(), [expected]);
+        assert_eq!(stage.reports.take().len(), 1);
+    }
+}
+
+// 69: differs.
+pub(crate) fn failing_pause_writing_aborts_the_connection<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    let fails = Probe::new(&near).on_pause(|_| Err("cannot pause".into()));
+    stage.join(fails, Probe::new(&far).not_reading());
+    near.handle().write(&vec![0; MUCH]);
+    stage.run_until_lost(&near);
+    assert_eq!(near.calls(), [Call::Made, Call::Pause, Call::Lost]);
+    assert_eq!(near.cause().unwrap().text, "cannot pause");
+    assert_one_report(stage, "pause_writing", "cannot pause");
+}
+
+// 69: differs.
+pub(crate) fn failing_resume_writing_aborts_the_connection<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    let fails = Probe::new(&near).on_resume(|_| Err("cannot resume".into()));
+    stage.join(fails, Probe::new(&far).not_reading());
+    near.handle().write(&vec![0; MUCH]);
+    stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
+    far.handle().resume_reading();
+    stage.run_until_lost(&near);
+    assert_eq!(near.calls(), [Call::Made, Call::Pause, Call::Resume, Call::Lost]);
+    assert_one_report(stage, "resume_writing", "cannot resume");
+}
+
+// 70.
+pub(crate) fn failing_connection_lost_is_reported_and_changes_nothing<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    for panics in [false, true] {
+        let near = Log::new();
+        let far = stage.join_to_probe(Probe::new(&near).on_lost(move |_| {
+            assert!(!panics, "lost badly");
+            Err("lost badly".into())
+        }));
+        near.handle().close();
+        stage.run_until_lost(&far);
+        stage.run_until_lost(&near);
+        assert_eq!((near.cause(), near.drops()), (None, 1));
+        assert_one_report(stage, "connection_lost", "lost badly");
+    }
+}
+
+// 68.
+pub(crate) fn panics_are_caught_in_every_callback<L: Link>(stage: &mut Stage<L>) {
+    type Arm = fn(Probe) -> Probe;
+    let arms: [(&str, Arm); 5] = [
+        ("connection_made", |probe| probe.on_made(|_| panic!("boom"))),
+        ("data_received", |probe| probe.on_data(|_, _| panic!("boom"))),
+        ("eof_received", |probe| probe.on_eof(|_| panic!("boom"))),
+        ("pause_writing", |probe| probe.on_pause(|_| panic!("boom"))),
+        ("resume_writing", |probe| probe.on_resume(|_| panic!("boom"))),
+    ];
+    for (name, arm) in arms {
+        let (near, far) = (Log::new(), Log::new());
+        stage.join(arm(Probe::new(&near)), Probe::new(&far).not_reading().half_open());
+        match name {
+            "data_received" => drop(far.handle().write(b"go")),
+            "eof_received" => far.handle().write_eof(),
+            "pause_writing" | "resume_writing" => {
+                near.handle().write(&vec![0; MUCH]);
+                stage.rest();
+                far.handle().resume_reading();
+            }
+            _ => {}
+        }
+        stage.run_until_lost(&near);
+        let cause = near.cause().expect(name);
+        assert!(cause.is_panic && cause.text.contains("boom"), "{name}: {cause:?}");
+        assert_one_report(stage, name, "boom");
+    }
+}
+
+// 71.
+pub(crate) fn network_errors_are_not_reported_and_application_errors_are<L: Link>(
+    stage: &mut Stage<L>,
+) {
+    let near = Log::new();
+    let far = stage.join_to_probe(
+        Probe::new(&near)
+            .on_data(|_, _| Err(io::Error::from(io::ErrorKind::ConnectionReset).into())),
+    );
+    far.handle().write(b"go");
+    stage.run_until_lost(&near);
+    assert_eq!(near.cause().unwrap().io_kind, Some(io::ErrorKind::ConnectionReset));
+    assert!(stage.reports.take().is_empty());
+
+    let near = Log::new();
+    let far = stage.join_to_probe(Probe::new(&near).on_data(|_, _| Err("of the app".into())));
+    far.handle().write(b"go");
+    stage.run_until_lost(&near);
+    assert_one_report(stage, "data_received", "of the app");
+}
+
+// 78.
+pub(crate) fn failure_of_one_connection_leaves_the_others_alone<L: Link>(stage: &mut Stage<L>) {
+    let (good, bad) = (Log::new(), Log::new());
+    let good_far = stage.join_to_probe(Probe::new(&good).echoing());
+    let bad_far = stage.join_to_probe(Probe::new(&bad).on_data(|_, _| panic!("mine alone")));
+    good_far.handle().write(b"one");
+    bad_far.handle().write(b"go");
+    stage.run_until_lost(&bad);
+    stage.run_until_received(&good_far, 3);
+    good_far.handle().write(b"two");
+    stage.run_until_received(&good_far, 6);
+    assert!(!good.is_lost());
+    stage.reports.take();
+}
+
+#[track_caller]
+fn assert_one_report<L: Link>(stage: &Stage<L>, callback: &str, text: &str) {
+    let reports = stage.reports.take();
+    assert!(
+        matches!(&reports[..], [only] if only.contains(callback) && only.contains(text)),
+        "{callback}, {text}: {reports:?}"
+    );
+}
