@@ -6,8 +6,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wharf::testing::step;
 use wharf::{EventLoop, Protocol, Result, Transport};
@@ -165,6 +166,56 @@ fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
         );
     }
     assert!(most.get() <= 64 * 1024 + 8 * 1024, "{} bytes waited", most.get());
+}
+
+#[test]
+fn write_that_says_above_the_mark_is_followed_by_a_pause_and_a_resume() {
+    // The peer takes everything between the write and the judging of the marks, again and again.
+    let (near, far) = tcp_pair();
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::new();
+    let (drain, drains) = mpsc::channel();
+    let (drained, has_drained) = mpsc::channel();
+    let has_drained = Rc::new(has_drained);
+    let reader = thread::spawn(move || {
+        near.set_nonblocking(true).unwrap();
+        let mut buffer = vec![0; 256 * 1024];
+        while drains.recv_timeout(PATIENCE).is_ok() {
+            while (&near).read(&mut buffer).is_ok_and(|count| count > 0) {}
+            drained.send(()).unwrap();
+        }
+    });
+    let fill = move |transport: &dyn Transport| -> Result {
+        while transport.write(&[7; 8 * 1024]) == wharf::WriteStatus::Accepted {}
+        drain.send(())?;
+        has_drained.recv_timeout(PATIENCE)?;
+        // So long that the loop polls next.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        Ok(())
+    };
+    let writer = Probe::new(&log).on_made(fill.clone()).on_resume(fill);
+    let connecting = event_loop.connect_accepted_socket(move || writer, far).start();
+    let connection = event_loop.run_until_complete(connecting).unwrap().unwrap();
+    // The loop never comes to rest here.
+    let deadline = Instant::now() + PATIENCE;
+    while log.count(Call::Resume) < 20 {
+        step(&event_loop).unwrap();
+        assert!(Instant::now() < deadline, "the writer was told to stop, and was not resumed");
+    }
+    connection.handle().abort();
+    step(&event_loop).unwrap();
+    drop(event_loop);
+    reader.join().unwrap();
+    for turn in log.calls()[1..].chunks(2) {
+        assert!(
+            turn == [Call::Pause, Call::Resume]
+                || turn == [Call::Pause, Call::Lost]
+                || turn == [Call::Lost]
+        );
+    }
 }
 
 #[cfg(target_os = "linux")]
