@@ -192,6 +192,49 @@ fn chat_has_a_client_for_the_terminal() {
     assert_eq!(ending.code, Some(0), "{ending:?}");
 }
 
+/// The example, not the protocol alone, beside foreign peers, on TCP and on a Unix socket.
+#[test]
+fn echo_is_open_to_asyncio_nc_and_socat() {
+    const ASYNCIO: &str = r#"
+import asyncio, sys
+
+async def main():
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    data = b"asyncio " * 500_000
+    writer.write(data)
+    writer.write_eof()
+    assert await reader.read() == data
+    writer.close()
+    await writer.wait_closed()
+    print("all of it", flush=True)
+
+asyncio.run(main())
+"#;
+    let echo = Program::example("echo", &["--listen", "127.0.0.1:0"]);
+    let address = echo.address();
+    let port = address.rsplit(':').next().unwrap();
+    if let Some(mut python) = Program::foreign("python3", &["-c", ASYNCIO, port]) {
+        assert_eq!(python.line(), "all of it");
+        python.types_no_more();
+        let ending = python.end();
+        assert_eq!((ending.code, &*ending.errors), (Some(0), ""));
+    }
+    let path = temporary("peers");
+    let path = path.to_str().unwrap();
+    let unix = Program::example("echo", &["--unix", path]);
+    unix.address();
+    let nc = Program::foreign("nc", &["-N", "127.0.0.1", port]);
+    let socat = Program::foreign("socat", &["-", &format!("TCP:{address}")]);
+    let unix_socat = Program::foreign("socat", &["-", &format!("UNIX-CONNECT:{path}")]);
+    for mut peer in [nc, socat, unix_socat].into_iter().flatten() {
+        peer.types("there and back\n");
+        assert_eq!(peer.line(), "there and back");
+        peer.types_no_more();
+        let ending = peer.end();
+        assert_eq!((ending.code, &*ending.errors), (Some(0), ""));
+    }
+}
+
 /// Lines are all it takes to be a member.
 #[test]
 fn chat_is_open_to_asyncio_nc_and_socat() {
