@@ -5,35 +5,24 @@
 //! reports which are ready, and tells the time. Everything above (transports, servers, connects,
 //! timers, tasks) is the same code on every driver.
 
+mod listener;
 pub(crate) mod memory;
 pub(crate) mod os;
+mod socket;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::net::Address;
-use crate::transport::{Key, PeerCredentials, Readiness, SocketOptions};
+use self::socket::closed;
+use crate::transport::{Key, Readiness, SocketOptions};
 
-/// One byte stream.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    Os(os::OsSocket),
-    Memory(memory::MemorySocket),
-    /// Nothing any more: what a connection that is over has.
-    Closed,
-}
-
-/// Something that accepts streams.
-#[derive(Debug)]
-pub(crate) enum Listener {
-    Os(os::OsListener),
-    Memory(memory::MemoryListener),
-}
+pub(crate) use self::listener::Listener;
+pub(crate) use self::socket::Socket;
 
 /// The source of readiness and time of one loop.
 pub(crate) enum Driver {
@@ -57,117 +46,6 @@ impl Waker {
             // It fails only when the loop is gone, and then there is nobody to wake.
             Self::Os(waker) => drop(waker.wake()),
             Self::Memory(waker) => waker.wake(),
-        }
-    }
-}
-
-impl Socket {
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Os(socket) => socket.read(buffer),
-            Self::Memory(socket) => socket.read(buffer),
-            Self::Closed => Err(closed()),
-        }
-    }
-
-    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Os(socket) => socket.write(data),
-            Self::Memory(socket) => socket.write(data),
-            Self::Closed => Err(closed()),
-        }
-    }
-
-    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Os(socket) => socket.write_vectored(slices),
-            Self::Memory(socket) => socket.write_vectored(slices),
-            Self::Closed => Err(closed()),
-        }
-    }
-
-    /// Ends the write side.
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
-        match self {
-            Self::Os(socket) => socket.shutdown(),
-            Self::Memory(socket) => {
-                socket.shutdown();
-                Ok(())
-            }
-            Self::Closed => Err(closed()),
-        }
-    }
-
-    /// The error that the operating system keeps for this socket, if any; asking clears it.
-    pub(crate) fn take_error(&self) -> Option<io::Error> {
-        match self {
-            Self::Os(socket) => socket.take_error(),
-            Self::Memory(socket) => socket.take_error(),
-            Self::Closed => None,
-        }
-    }
-
-    pub(crate) fn local_address(&self) -> Option<Address> {
-        match self {
-            Self::Os(socket) => socket.local_address(),
-            Self::Memory(socket) => socket.local_address(),
-            Self::Closed => None,
-        }
-    }
-
-    pub(crate) fn peer_address(&self) -> Option<Address> {
-        match self {
-            Self::Os(socket) => socket.peer_address(),
-            Self::Memory(socket) => socket.peer_address(),
-            Self::Closed => None,
-        }
-    }
-
-    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
-        match self {
-            Self::Os(socket) => socket.peer_credentials(),
-            Self::Memory(_) | Self::Closed => None,
-        }
-    }
-
-    pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
-        match self {
-            Self::Os(socket) => options.apply(socket),
-            Self::Memory(_) | Self::Closed => Ok(()),
-        }
-    }
-}
-
-#[cold]
-fn closed() -> io::Error {
-    io::ErrorKind::NotConnected.into()
-}
-
-impl Listener {
-    /// Takes one waiting connection; `WouldBlock` when there is none.
-    pub(crate) fn accept(&self) -> io::Result<(Socket, Option<Address>)> {
-        match self {
-            Self::Os(listener) => {
-                listener.accept().map(|(socket, peer)| (Socket::Os(socket), peer))
-            }
-            Self::Memory(listener) => {
-                listener.accept().map(|(socket, peer)| (Socket::Memory(socket), peer))
-            }
-        }
-    }
-
-    pub(crate) fn local_address(&self) -> Option<Address> {
-        match self {
-            Self::Os(listener) => listener.local_address(),
-            Self::Memory(listener) => Some(listener.local_address()),
-        }
-    }
-
-    /// Whether options set on the listener are those of the sockets it accepts.
-    pub(crate) fn options_are_inherited(&self) -> bool {
-        match self {
-            Self::Os(_) => os::ACCEPTED_SOCKETS_INHERIT_OPTIONS,
-            Self::Memory(_) => true,
         }
     }
 }

@@ -1,0 +1,55 @@
+//! Beginning to connect.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+
+use super::OsSocket;
+use crate::transport::SocketOptions;
+
+/// Begins to connect to `remote`.
+pub(crate) fn connect(
+    remote: SocketAddr,
+    local: Option<SocketAddr>,
+    options: &SocketOptions,
+) -> io::Result<OsSocket> {
+    let socket = open(Domain::for_address(remote), Some(Protocol::TCP))?;
+    let socket = OsSocket { fd: socket.into() };
+    options.apply(&socket)?;
+    let reference = SockRef::from(&socket.fd);
+    if let Some(local) = local {
+        reference.set_reuse_address(true)?;
+        reference.bind(&local.into())?;
+    }
+    begin(&reference, &remote.into())?;
+    Ok(socket)
+}
+
+/// Begins to connect to the Unix socket at `path`; a path that begins with a zero byte is abstract.
+pub(crate) fn connect_unix(path: &Path, options: &SocketOptions) -> io::Result<OsSocket> {
+    let address = SockAddr::unix(path)?;
+    let socket = OsSocket { fd: open(Domain::UNIX, None)?.into() };
+    options.apply(&socket)?;
+    begin(&SockRef::from(&socket.fd), &address)?;
+    Ok(socket)
+}
+
+/// A non-blocking, close-on-exec stream socket.
+pub(super) fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn begin(socket: &SockRef<'_>, address: &SockAddr) -> io::Result<()> {
+    match socket.connect(address) {
+        Err(error)
+            if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,149 @@
+//! Listening sockets of the operating system.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+
+use super::OsSocket;
+use super::connect::open;
+use crate::net::Address;
+use crate::transport::SocketOptions;
+
+/// Whether TCP options set on a listener are those of the sockets it accepts (Linux copies them).
+pub(crate) const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
+    cfg!(any(target_os = "linux", target_os = "android"));
+
+/// A listening TCP or Unix stream socket, non-blocking.
+#[derive(Debug)]
+pub(crate) enum OsListener {
+    Tcp(mio::net::TcpListener),
+    Unix(mio::net::UnixListener),
+}
+
+impl OsListener {
+    /// Takes a listening socket from elsewhere, and makes it non-blocking.
+    pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        let socket = SockRef::from(&fd);
+        if socket.r#type()? != Type::STREAM {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a stream socket was expected",
+            ));
+        }
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        if !socket.is_listener()? {
+            let text = "a listening socket was expected";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let domain = socket.local_addr()?.domain();
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self::from_fd(fd, domain))
+    }
+
+    fn from_fd(fd: OwnedFd, domain: Domain) -> Self {
+        if domain == Domain::UNIX {
+            Self::Unix(mio::net::UnixListener::from_std(fd.into()))
+        } else {
+            Self::Tcp(mio::net::TcpListener::from_std(fd.into()))
+        }
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    pub(crate) fn accept(&self) -> io::Result<(OsSocket, Option<Address>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                let fd = std::net::TcpStream::from(stream).into();
+                Ok((OsSocket { fd }, Some(Address::Ip(peer))))
+            }
+            Self::Unix(listener) => {
+                let (stream, peer) = listener.accept()?;
+                let fd = std::os::unix::net::UnixStream::from(stream).into();
+                Ok((OsSocket { fd }, Some(Address::from(peer))))
+            }
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(self).local_addr().ok()?)
+    }
+}
+
+impl AsFd for OsListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// How to bind a TCP listener.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenOptions {
+    pub(crate) backlog: u32,
+    pub(crate) reuse_address: bool,
+    pub(crate) reuse_port: bool,
+}
+
+/// Binds and listens; an IPv6 socket is for IPv6 only, so that both families can share a port.
+pub(crate) fn listen(
+    address: SocketAddr,
+    options: &ListenOptions,
+    socket_options: &SocketOptions,
+) -> io::Result<OsListener> {
+    let socket = open(Domain::for_address(address), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if options.reuse_address {
+        socket.set_reuse_address(true)?;
+    }
+    if options.reuse_port {
+        set_reuse_port(&socket)?;
+    }
+    socket.bind(&address.into())?;
+    finish_listening(socket, Domain::for_address(address), options, socket_options)
+}
+
+/// Binds and listens at a path; a path that begins with a zero byte is abstract.
+pub(crate) fn listen_unix(
+    path: &Path,
+    options: &ListenOptions,
+    socket_options: &SocketOptions,
+) -> io::Result<OsListener> {
+    let socket = open(Domain::UNIX, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    finish_listening(socket, Domain::UNIX, options, socket_options)
+}
+
+fn finish_listening(
+    socket: socket2::Socket,
+    domain: Domain,
+    options: &ListenOptions,
+    socket_options: &SocketOptions,
+) -> io::Result<OsListener> {
+    if ACCEPTED_SOCKETS_INHERIT_OPTIONS {
+        socket_options.apply(&socket)?;
+    }
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(OsListener::from_fd(socket.into(), domain))
+}
+
+fn set_reuse_port(socket: &socket2::Socket) -> io::Result<()> {
+    #[cfg(not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))]
+    {
+        socket.set_reuse_port(true)
+    }
+    #[cfg(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))]
+    {
+        let _ = socket;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port is not supported here"))
+    }
+}

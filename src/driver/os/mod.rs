@@ -1,0 +1,134 @@
+//! The operating system as the driver: mio for readiness, its sockets, its clock.
+
+mod connect;
+mod listener;
+mod stream;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::event_loop::put_back;
+use crate::transport::{Key, Readiness};
+
+pub(crate) use self::connect::{connect, connect_unix};
+pub(crate) use self::listener::{
+    ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
+};
+pub(crate) use self::stream::OsSocket;
+
+/// How many events one poll can report.
+const EVENTS: usize = 1024;
+
+/// The token of the waker: no slot has this index.
+const WAKER: Token = Token(usize::MAX);
+
+pub(crate) struct OsDriver {
+    poll: RefCell<Poll>,
+    /// In a box, so that taking them out of their place moves a word.
+    events: Cell<Option<Box<Events>>>,
+    waker: Arc<mio::Waker>,
+    /// How many times to poll without waiting before going to sleep.
+    spin: u32,
+}
+
+impl OsDriver {
+    pub(crate) fn new(spin: u32) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
+        Ok(Self {
+            poll: RefCell::new(poll),
+            events: Cell::new(Some(Box::new(Events::with_capacity(EVENTS)))),
+            waker,
+            spin,
+        })
+    }
+
+    pub(crate) fn waker(&self) -> Arc<mio::Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    #[inline]
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let Some(mut events) = self.events.take() else { return Ok(()) };
+        let result = self.fill(&mut events, timeout);
+        put_back(&self.events, events);
+        result
+    }
+
+    /// The events are out of their place meanwhile: `ready` runs the user's code.
+    #[inline(always)]
+    pub(crate) fn take_events(&self, mut ready: impl FnMut(Key, Readiness)) {
+        let Some(events) = self.events.take() else { return };
+        for event in events.iter() {
+            if event.token() != WAKER {
+                ready(Key::from_token(event.token()), readiness(event));
+            }
+        }
+        put_back(&self.events, events);
+    }
+
+    fn fill(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let mut poll = self.poll.borrow_mut();
+        let wait = timeout != Some(Duration::ZERO);
+        for _ in 0..if wait { self.spin } else { 0 } {
+            poll.poll(events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        match poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Registers for both directions, once and for all.
+    pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+        self.poll.borrow().registry().register(
+            &mut SourceFd(&fd.as_raw_fd()),
+            key.token(),
+            Interest::READABLE | Interest::WRITABLE,
+        )
+    }
+
+    pub(crate) fn register_source(
+        &self,
+        source: &mut impl mio::event::Source,
+        key: Key,
+    ) -> io::Result<()> {
+        self.poll.borrow().registry().register(source, key.token(), Interest::READABLE)
+    }
+
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        // It fails only for a descriptor that is not registered, which is what is wanted.
+        let _ = self.poll.borrow().registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
+    }
+
+    pub(crate) fn deregister_before_close(&self, fd: BorrowedFd<'_>) {
+        if !super::CLOSING_DEREGISTERS {
+            self.deregister(fd);
+        }
+    }
+}
+
+#[inline]
+fn readiness(event: &mio::event::Event) -> Readiness {
+    let mut readiness = Readiness::NONE;
+    readiness.set(Readiness::READ, event.is_readable());
+    readiness.set(Readiness::WRITE, event.is_writable());
+    if event.is_read_closed() | event.is_write_closed() | event.is_error() {
+        readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
+        readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
+        readiness.set(Readiness::ERROR, event.is_error());
+    }
+    readiness
+}

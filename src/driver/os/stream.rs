@@ -1,0 +1,107 @@
+//! Stream sockets of the operating system.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+use socket2::{Domain, SockRef, Type};
+
+use crate::net::Address;
+use crate::transport::PeerCredentials;
+
+/// A connected (or connecting) TCP or Unix stream socket, non-blocking.
+#[derive(Debug)]
+pub(crate) struct OsSocket {
+    pub(super) fd: OwnedFd,
+}
+
+impl OsSocket {
+    /// Takes a connected socket from elsewhere, and makes it non-blocking.
+    pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        if SockRef::from(&fd).r#type()? != Type::STREAM {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a stream socket was expected",
+            ));
+        }
+        // It fails for one that is not connected.
+        SockRef::from(&fd).peer_addr()?;
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd })
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    #[inline]
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::read(&self.fd, &mut *buffer) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::net::send(&self.fd, data, SendFlags::NOSIGNAL) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let mut control = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.fd, slices, &mut control, SendFlags::NOSIGNAL) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write)?)
+    }
+
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        SockRef::from(&self.fd).take_error().unwrap_or_else(Some)
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(&self.fd).local_addr().ok()?)
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(&self.fd).peer_addr().ok()?)
+    }
+
+    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            if SockRef::from(&self.fd).local_addr().ok()?.domain() != Domain::UNIX {
+                return None;
+            }
+            let credentials = rustix::net::sockopt::socket_peercred(&self.fd).ok()?;
+            Some(PeerCredentials {
+                user: credentials.uid.as_raw(),
+                group: credentials.gid.as_raw(),
+                process: Some(credentials.pid.as_raw_nonzero().get()),
+            })
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            None
+        }
+    }
+}
+
+impl AsFd for OsSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,98 @@
+//! One byte stream, wherever it comes from.
+
+use std::io::{self, IoSlice};
+
+use super::{memory, os};
+use crate::net::Address;
+use crate::transport::{PeerCredentials, SocketOptions};
+
+/// One byte stream.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Os(os::OsSocket),
+    Memory(memory::MemorySocket),
+    /// Nothing any more: what a connection that is over has.
+    Closed,
+}
+
+impl Socket {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.read(buffer),
+            Self::Memory(socket) => socket.read(buffer),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write(data),
+            Self::Memory(socket) => socket.write(data),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write_vectored(slices),
+            Self::Memory(socket) => socket.write_vectored(slices),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// Ends the write side.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.shutdown(),
+            Self::Memory(socket) => {
+                socket.shutdown();
+                Ok(())
+            }
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// The error that the operating system keeps for this socket, if any; asking clears it.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Self::Os(socket) => socket.take_error(),
+            Self::Memory(socket) => socket.take_error(),
+            Self::Closed => None,
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        match self {
+            Self::Os(socket) => socket.local_address(),
+            Self::Memory(socket) => socket.local_address(),
+            Self::Closed => None,
+        }
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        match self {
+            Self::Os(socket) => socket.peer_address(),
+            Self::Memory(socket) => socket.peer_address(),
+            Self::Closed => None,
+        }
+    }
+
+    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        match self {
+            Self::Os(socket) => socket.peer_credentials(),
+            Self::Memory(_) | Self::Closed => None,
+        }
+    }
+
+    pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => options.apply(socket),
+            Self::Memory(_) | Self::Closed => Ok(()),
+        }
+    }
+}
+
+#[cold]
+pub(super) fn closed() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
