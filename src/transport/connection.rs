@@ -5,8 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::access::Access;
-use super::deliver::Failed;
+use super::stream::{Access, Failed};
 use super::{Transport, TransportHandle};
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::access::Access;
+use super::stream::Access;
 use super::{Key, Stream, Transport, TransportId};
 use crate::event_loop::Core;
 

@@ -1,20 +1,11 @@
 //! What protocols talk to.
 
-mod access;
-mod close;
 mod connection;
-mod deadlines;
-mod deliver;
 mod handle;
 mod info;
 mod key;
 mod options;
-mod read;
-mod settle;
 mod stream;
-mod stream_pool;
-mod write;
-mod write_queue;
 
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -32,12 +23,9 @@ pub use self::info::{Info, PeerCredentials};
 pub use self::key::TransportId;
 pub use self::options::Keepalive;
 
-pub(crate) use self::access::sealed;
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
-pub(crate) use self::stream::{Readiness, Stream};
-pub(crate) use self::stream_pool::StreamPool;
-pub(crate) use self::write_queue::WriteQueue;
+pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};
 
 /// The write side and the controls of one connection: TCP, Unix socket or memory.
 ///

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use super::options;
-use super::stream::{Flags, Stream};
+use super::Stream;
+use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::Core;
+use crate::transport::options;
 
 impl Stream {
     /// Has [`settle`](Self::settle) called: after the running callback if it is this stream's own,
@@ -20,7 +21,7 @@ impl Stream {
 
     /// What a `Connection::with` left is settled at the end of the round: the caller's code still
     /// runs.
-    pub(super) fn settle_after_with(self: &Rc<Self>, core: &Core) {
+    pub(crate) fn settle_after_with(self: &Rc<Self>, core: &Core) {
         if self.is_unsettled() {
             self.settle_soon(core);
         }

@@ -3,7 +3,8 @@
 use std::io;
 use std::rc::Rc;
 
-use super::stream::{Flags, Stream};
+use super::Stream;
+use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::Core;
 
@@ -27,7 +28,7 @@ impl Stream {
     }
 
     /// The connection is over: nothing more is sent or delivered but `connection_lost`.
-    pub(super) fn lose(self: &Rc<Self>, core: &Core, error: Option<Error>) {
+    pub(crate) fn lose(self: &Rc<Self>, core: &Core, error: Option<Error>) {
         if self.has(Flags::LOST) {
             return;
         }

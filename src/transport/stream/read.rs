@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::stream::{Flags, Stream};
+use super::Stream;
+use super::flags::Flags;
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
 use crate::protocol::{Eof, Protocol, empty_buffer};

@@ -6,13 +6,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::StreamOptions;
-use super::options;
-use super::stream::{Flags, Stream};
+use super::Stream;
+use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::{Callback, Core, nanoseconds};
 use crate::protocol::TimeoutKind;
 use crate::time::TimerKey;
+use crate::transport::{StreamOptions, options};
 
 /// How long input is discarded after `close`, waiting for the peer to end its side.
 const DISCARD: Duration = Duration::from_secs(5);

@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::Stream;
 use super::access::Lent;
-use super::stream::{Flags, Readiness, Stream};
-use super::{Transport, TransportId};
+use super::flags::{Flags, Readiness};
 use crate::error::{Error, Failure, Result};
 use crate::event_loop::{Core, Exception, SlowWatch, put_back};
 use crate::protocol::Protocol;
+use crate::transport::{Transport, TransportId};
 
 impl Stream {
     /// Calls the protocol, and sends what it wrote to its own connection.
@@ -38,7 +39,7 @@ impl Stream {
 
     /// The call itself.
     #[inline(always)]
-    pub(super) fn run_callback<R>(
+    pub(crate) fn run_callback<R>(
         self: &Rc<Self>,
         core: &Rc<Core>,
         name: &'static str,
@@ -248,20 +249,20 @@ impl Stream {
 }
 
 /// Why a callback gave nothing.
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The protocol is inside another of its callbacks, or gone.
     Busy,
     With(CallbackFailure),
 }
 
-pub(super) enum CallbackFailure {
+pub(crate) enum CallbackFailure {
     Returned(Failure),
     Panicked(Box<dyn Any + Send>),
 }
 
 impl CallbackFailure {
     #[cold]
-    pub(super) fn into_error(self) -> Error {
+    pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Returned(failure) => Error::from(failure),
             Self::Panicked(panic) => Error::caught(panic),

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::stream::{Flags, Stream};
-use super::{Info, Key, Transport, TransportHandle, TransportId, WriteStatus};
+use super::Stream;
+use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
+use crate::transport::{Info, Key, Transport, TransportHandle, TransportId, WriteStatus};
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
@@ -19,7 +20,7 @@ pub(crate) mod sealed {
 }
 
 /// What leads to a stream: the transport lent to a callback, or a handle.
-pub(super) trait Access {
+pub(crate) trait Access {
     fn core(&self) -> &Rc<Core>;
     fn key(&self) -> Key;
     /// What `act` makes of the stream; `None` when it is gone.

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::WriteStatus;
-use super::stream::{Flags, Stream};
+use super::Stream;
+use super::flags::Flags;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
+use crate::transport::WriteStatus;
 
 /// Writes from here on go straight to the socket: the system call is cheaper than the copy.
 const DIRECT_FROM: usize = 16 * 1024;

@@ -1,0 +1,198 @@
+//! The state of one stream connection.
+
+mod access;
+mod close;
+mod deadlines;
+mod deliver;
+mod flags;
+mod pool;
+mod read;
+mod settle;
+mod write;
+mod write_queue;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use self::deadlines::Deadlines;
+use self::flags::Flags;
+use self::write_queue::WriteQueue;
+use crate::driver::Socket;
+use crate::error::Error;
+use crate::event_loop::Core;
+use crate::net::{Address, ServerCore};
+use crate::protocol::Protocol;
+use crate::transport::{Info, Key, StreamOptions, options};
+
+pub(crate) use self::access::Access;
+pub(crate) use self::access::sealed;
+pub(crate) use self::deliver::Failed;
+pub(crate) use self::flags::Readiness;
+pub(crate) use self::pool::StreamPool;
+
+/// One stream connection: its socket, its protocol and what is between them.
+///
+/// Protocol and transport state are apart: while a callback runs, the protocol is taken out, and
+/// the callback works on the rest.
+pub(crate) struct Stream {
+    pub(crate) key: Key,
+    pub(crate) flags: Cell<Flags>,
+    /// Closed when the connection is over.
+    socket: Socket,
+    /// `None` while one of its callbacks runs, and after the last.
+    protocol: Cell<Option<Box<dyn Protocol>>>,
+    queue: RefCell<WriteQueue>,
+    high_water: Cell<usize>,
+    low_water: Cell<usize>,
+    /// What one callback can write before it goes out.
+    gather_limit: Cell<usize>,
+    write_cap: Cell<usize>,
+    /// When bytes last went in or out.
+    active_at: Cell<Instant>,
+    deadlines: RefCell<Option<Box<Deadlines>>>,
+    /// What is rarely there at all.
+    extra: Cell<Option<Box<Extra>>>,
+    server: Option<Rc<ServerCore>>,
+    peer: Option<Address>,
+    info: OnceCell<Rc<Info>>,
+}
+
+/// What most connections never have.
+#[derive(Default)]
+struct Extra {
+    /// The protocol that is to take over when the running callback has returned.
+    next: Option<Box<dyn Protocol>>,
+    /// Received, but left over by a former protocol or given back: to be delivered first.
+    leftover: Bytes,
+    /// What `connection_lost` is to be told.
+    error: Option<Error>,
+}
+
+impl Stream {
+    #[inline]
+    pub(crate) fn new(
+        core: &Core,
+        key: Key,
+        socket: Socket,
+        mut protocol: Box<dyn Protocol>,
+        options: &StreamOptions,
+        server: Option<Rc<ServerCore>>,
+        peer: Option<Address>,
+    ) -> Rc<Self> {
+        let buffered =
+            if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
+        core.stream_pool.place(Self {
+            key,
+            flags: Cell::new(Flags::WRITABLE.and(buffered)),
+            socket,
+            protocol: Cell::new(Some(protocol)),
+            queue: RefCell::default(),
+            high_water: Cell::new(options.high_water),
+            low_water: Cell::new(options.low_water),
+            gather_limit: Cell::new(options.high_water.min(options::HIGH_WATER)),
+            write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
+            active_at: Cell::new(core.tick_instant()),
+            deadlines: RefCell::new(Deadlines::from_options(options)),
+            extra: Cell::new(None),
+            server,
+            peer,
+            info: OnceCell::new(),
+        })
+    }
+
+    /// Lets go of everything, the socket first: what is left is memory.
+    fn vacate(&mut self) {
+        self.socket = Socket::Closed;
+        self.server = None;
+        self.peer = None;
+        self.info.take();
+    }
+
+    /// Notes whether the protocol receives into memory of its own.
+    fn note_kind(&self, mut protocol: Box<dyn Protocol>) -> Box<dyn Protocol> {
+        if protocol.as_buffered().is_some() {
+            self.set(Flags::BUFFERED);
+        } else {
+            self.clear(Flags::BUFFERED);
+        }
+        protocol
+    }
+
+    #[inline]
+    fn has(&self, flags: Flags) -> bool {
+        self.flags.get().any(flags)
+    }
+
+    #[inline]
+    fn set(&self, flags: Flags) {
+        self.flags.set(self.flags.get().and(flags));
+    }
+
+    #[inline]
+    fn clear(&self, flags: Flags) {
+        self.flags.set(self.flags.get().without(flags));
+    }
+
+    /// Notes what the socket is ready for; whether the stream has to be put in the ready list.
+    #[inline]
+    pub(crate) fn note(&self, readiness: Readiness) -> bool {
+        let before = self.flags.get();
+        self.flags.set(before.and(Flags::from(readiness)).and(Flags::QUEUED));
+        !before.any(Flags::QUEUED)
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.has(Flags::LOST)
+    }
+
+    pub(crate) fn belongs_to(&self, server: &Rc<ServerCore>) -> bool {
+        self.server.as_ref().is_some_and(|own| Rc::ptr_eq(own, server))
+    }
+
+    /// Puts the stream in the ready list, unless it is there.
+    pub(crate) fn enqueue(self: &Rc<Self>, core: &Core) {
+        if !self.has(Flags::QUEUED) {
+            self.set(Flags::QUEUED);
+            core.push_ready(crate::event_loop::Ready::Stream(Rc::clone(self)));
+        }
+    }
+
+    /// Changes what most connections never have; the box goes when it is empty again.
+    fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
+        let mut extra = self.extra.take().unwrap_or_default();
+        let result = change(&mut extra);
+        if extra.next.is_some() || !extra.leftover.is_empty() || extra.error.is_some() {
+            self.extra.set(Some(extra));
+        }
+        result
+    }
+
+    /// As [`with_extra`](Self::with_extra) where there is something, else the default.
+    fn with_existing_extra<R: Default>(
+        &self,
+        change: impl FnOnce(&mut Extra) -> R,
+    ) -> R {
+        match self.extra.take() {
+            None => R::default(),
+            extra => {
+                self.extra.set(extra);
+                self.with_extra(change)
+            }
+        }
+    }
+
+    /// The info, made when it is first asked for: it takes system calls.
+    pub(crate) fn info(&self) -> Rc<Info> {
+        Rc::clone(self.info.get_or_init(|| {
+            let socket = &self.socket;
+            Rc::new(Info {
+                local_address: socket.local_address(),
+                peer_address: self.peer.clone().or_else(|| socket.peer_address()),
+                peer_credentials: socket.peer_credentials(),
+            })
+        }))
+    }
+}
