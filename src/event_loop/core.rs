@@ -256,6 +256,7 @@ impl Core {
         self.spare.set(list);
     }
 
+    #[inline]
     pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
         self.timers.borrow_mut().insert(deadline, timer)
     }
