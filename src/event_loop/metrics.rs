@@ -67,6 +67,10 @@ impl Counters {
         add(&self.ticks, 1);
     }
 
+    pub(crate) fn ticks(&self) -> u64 {
+        self.ticks.get()
+    }
+
     #[inline]
     pub(crate) fn count_events(&self, count: u64) {
         add(&self.events, count);
