@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Panic,
     Replaced,
     Timeout(TimeoutKind),
+    #[cfg(feature = "tls-core")]
+    Tls,
     Unsupported,
     WriteCap,
 }
@@ -175,6 +177,13 @@ impl Error {
         self.kind() == Kind::WriteCap
     }
 
+    /// Whether TLS failed: the peer's certificate, an alert from the peer, a broken record. The text
+    /// says what; [`downcast_ref`](Self::downcast_ref) has rustls's own error.
+    #[cfg(feature = "tls-core")]
+    pub fn is_tls(&self) -> bool {
+        self.kind() == Kind::Tls
+    }
+
     /// Whether this platform, driver or transport cannot do it.
     pub fn is_unsupported(&self) -> bool {
         self.kind() == Kind::Unsupported
@@ -268,6 +277,10 @@ impl Kind {
     /// Whether such an error of a callback goes to the exception handler: what the network does
     /// to a connection does not.
     pub(crate) fn is_reported(self) -> bool {
+        #[cfg(feature = "tls-core")]
+        if self == Self::Tls {
+            return false;
+        }
         !matches!(self, Self::Io | Self::Timeout(_) | Self::WriteCap | Self::Closed)
     }
 
@@ -284,6 +297,8 @@ impl Kind {
             Self::Panic => "a callback panicked",
             Self::Replaced => "another protocol was installed",
             Self::Timeout(kind) => kind.text(),
+            #[cfg(feature = "tls-core")]
+            Self::Tls => "TLS failed",
             Self::Unsupported => "not supported here",
             Self::WriteCap => "the write buffer exceeded its cap",
         }

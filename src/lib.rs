@@ -99,12 +99,22 @@ mod net;
 mod protocol;
 mod task;
 mod time;
+#[cfg(feature = "tls-core")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the byte layer that uses the rest is a branch of its own"
+)]
+mod tls;
 mod transport;
 
 pub mod signal;
 pub mod testing;
 
 pub use bytes;
+/// The version of rustls that [`TlsClient::from_rustls`] and [`TlsServer::from_rustls`] take.
+#[cfg(feature = "tls-core")]
+pub use rustls;
 
 pub use crate::error::{ConnectAttempt, Error, Failure, Result};
 pub use crate::event_loop::{
@@ -116,6 +126,11 @@ pub use crate::net::{
 };
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
+#[cfg(feature = "tls-core")]
+pub use crate::tls::{
+    TlsClient, TlsClientBuilder, TlsFingerprint, TlsIdentity, TlsProvider, TlsServer,
+    TlsServerBuilder, TlsVersion,
+};
 pub use crate::transport::{
     Connection, Info, Keepalive, PeerCredentials, Transport, TransportHandle, TransportId,
     WriteStatus,

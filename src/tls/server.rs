@@ -1,0 +1,138 @@
+//! The server's side of TLS.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+
+use super::fingerprint::TlsFingerprint;
+use super::identity::TlsIdentity;
+use super::server_builder::{Recipe, TlsServerBuilder};
+use super::timeouts::TlsTimeouts;
+use crate::error::Error;
+
+/// The server's side of TLS: its certificates, whom it lets in, which protocols it speaks.
+///
+/// Cheap to clone. Clones share the configuration, also after a [`reload`](Self::reload), and the
+/// keys of the tickets that clients resume with.
+#[derive(Clone)]
+pub struct TlsServer {
+    shared: Arc<Shared>,
+    timeouts: TlsTimeouts,
+}
+
+struct Shared {
+    /// How to make the configuration again. A ready one of rustls cannot be.
+    recipe: Option<Recipe>,
+    current: RwLock<Current>,
+}
+
+/// What is in force.
+#[derive(Clone)]
+pub(super) struct Current {
+    pub(super) config: Arc<ServerConfig>,
+    /// Of the default certificate.
+    pub(super) fingerprint: Option<TlsFingerprint>,
+    /// Who may come in: tickets outlive a reload only if it is the same.
+    pub(super) admission: Vec<Vec<u8>>,
+}
+
+/// What a connection needs to begin a handshake as server.
+#[derive(Debug)]
+pub(crate) struct ServerSetup {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) timeouts: TlsTimeouts,
+}
+
+impl TlsServer {
+    /// One certificate: a PEM file with it and its intermediates, and a PEM file with its key.
+    ///
+    /// # Errors
+    /// As [`TlsServerBuilder::build`].
+    pub fn from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().identity(TlsIdentity::from_files(chain, key)).build()
+    }
+
+    /// Begins to describe a server.
+    pub fn builder() -> TlsServerBuilder {
+        TlsServerBuilder::default()
+    }
+
+    /// The door for experts: a ready configuration of [rustls](crate::rustls), used as it is.
+    ///
+    /// Its time is that of its own `time_provider`: the system's, also on a loop in virtual time.
+    pub fn from_rustls(config: impl Into<Arc<ServerConfig>>) -> Self {
+        let current = Current { config: config.into(), fingerprint: None, admission: Vec::new() };
+        Self::from_parts(None, current)
+    }
+
+    pub(super) fn from_parts(recipe: Option<Recipe>, current: Current) -> Self {
+        let shared = Arc::new(Shared { recipe, current: RwLock::new(current) });
+        Self { shared, timeouts: TlsTimeouts::default() }
+    }
+
+    /// How long a handshake may take. 10 s by default; zero is an error when it is used.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.handshake = timeout;
+        self
+    }
+
+    /// How long the peer's `close_notify` is waited for, where it is waited for at all. 3 s by
+    /// default; zero is an error when it is used.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.shutdown = timeout;
+        self
+    }
+
+    /// Reads all files again: certificates, keys, the authorities of clients.
+    ///
+    /// Connections that begin after it use what was read, on every loop that serves with this value
+    /// or a clone; those that are there stay. It reads files, so on a busy loop call it through
+    /// [`run_in_executor`](crate::EventLoop::run_in_executor) on a clone. Tickets stay good, unless
+    /// the authorities of clients changed.
+    ///
+    /// # Errors
+    /// Those of [`TlsServerBuilder::build`]; what was in force stays in force.
+    /// [`is_unsupported`](Error::is_unsupported) on one made by [`from_rustls`](Self::from_rustls).
+    pub fn reload(&self) -> Result<(), Error> {
+        let Some(recipe) = &self.shared.recipe else {
+            let text = "a TlsServer made from rustls's configuration has no files to reload";
+            return Err(Error::new(crate::error::Kind::Unsupported, text));
+        };
+        // Files are read without the lock, so that connections go on beginning.
+        let old = self.current().clone();
+        let fresh = recipe.configure(Some(&old))?;
+        *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// The SHA-256 fingerprint of the certificate that is in force for clients that ask for no known
+    /// name; `None` on one made by [`from_rustls`](Self::from_rustls).
+    pub fn fingerprint(&self) -> Option<TlsFingerprint> {
+        self.current().fingerprint
+    }
+
+    /// What to begin a handshake with: what is in force now.
+    pub(crate) fn accept(&self) -> Result<ServerSetup, Error> {
+        let timeouts = self.timeouts.checked()?;
+        Ok(ServerSetup { config: Arc::clone(&self.current().config), timeouts })
+    }
+
+    fn current(&self) -> RwLockReadGuard<'_, Current> {
+        self.shared.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for TlsServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TlsServer")
+            .field("fingerprint", &self.fingerprint())
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
