@@ -29,9 +29,9 @@ pub use self::tls::{TlsInfo, TlsUpgrade};
 
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
-pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::stream::{Nobody, Waiter};
+pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::tls::{Setup, TlsWork};
 

@@ -41,9 +41,9 @@ pub(crate) use self::deliver::Failed;
 pub(crate) use self::flags::Readiness;
 pub(crate) use self::pool::StreamPool;
 #[cfg(feature = "tls-core")]
-pub(crate) use self::tls_handshake::Nobody;
-#[cfg(feature = "tls-core")]
 pub(crate) use self::tls::Waiter;
+#[cfg(feature = "tls-core")]
+pub(crate) use self::tls_handshake::Nobody;
 
 /// One stream connection: its socket, its protocol and what is between them.
 ///
@@ -156,6 +156,11 @@ impl Stream {
         let before = self.flags.get();
         self.flags.set(before.and(Flags::from(readiness)).and(Flags::QUEUED));
         !before.any(Flags::QUEUED)
+    }
+
+    #[cfg(feature = "tls-core")]
+    pub(crate) fn is_made(&self) -> bool {
+        self.has(Flags::MADE)
     }
 
     pub(crate) fn is_lost(&self) -> bool {

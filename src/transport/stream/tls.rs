@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Stream;
-use super::flags::Flags;
 use super::write_queue::WriteQueue;
 use crate::error::Error;
 use crate::event_loop::Core;

@@ -31,11 +31,16 @@ impl Stream {
     /// Begins a handshake on a connection that was just made or accepted.
     pub(crate) fn begin_tls(self: &Rc<Self>, core: &Rc<Core>, setup: Setup, waiter: Waiter) {
         self.active_at.set(core.tick_instant());
-        self.attach_tls(core, setup, WriteQueue::default(), Handshake {
-            waiter,
-            // There is nothing before the handshake.
-            leftover: Leftover::Feed,
-        });
+        self.attach_tls(
+            core,
+            setup,
+            WriteQueue::default(),
+            Handshake {
+                waiter,
+                // There is nothing before the handshake.
+                leftover: Leftover::Feed,
+            },
+        );
         self.flush(core);
         if self.has(Flags::READABLE) {
             self.enqueue(core);
@@ -252,7 +257,7 @@ impl Stream {
     /// Makes the protocol of an accepted connection, now that it is known who it is with.
     fn begin_accepted(self: &Rc<Self>, core: &Rc<Core>) {
         let Some(server) = self.server.clone() else { return };
-        match server.make_protocol(&self.info()) {
+        match server.make_protocol(|| self.info()) {
             Ok(protocol) => self.begin_with(core, protocol),
             Err(error) => {
                 server.accept_failed(core, &self.name_peer(error));
@@ -288,7 +293,9 @@ impl Stream {
 
     fn name_peer(&self, error: Error) -> Error {
         match &self.peer {
-            Some(peer) => Error::with_source(error.kind(), format!("connection from {peer}"), error),
+            Some(peer) => {
+                Error::with_source(error.kind(), format!("connection from {peer}"), error)
+            }
             None => error,
         }
     }

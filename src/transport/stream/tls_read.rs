@@ -79,8 +79,7 @@ impl Stream {
             Ok(count) if count > 0 => {
                 self.note_received(core, count, room);
                 let Opened { plaintext, end } = core.tls.with_records(|answer| {
-                    let opened =
-                        by_the_clock(core, || tls.layer.open(buffer, count, answer));
+                    let opened = by_the_clock(core, || tls.layer.open(buffer, count, answer));
                     tls.outgoing.push_copy(answer.bytes());
                     opened
                 });

@@ -73,12 +73,7 @@ impl Layer {
     /// Takes the `count` bytes that were put where [`input_start`](Self::input_start) says.
     ///
     /// What has to be sent in return is appended to `output`.
-    pub(crate) fn open(
-        &mut self,
-        buffer: &mut [u8],
-        count: usize,
-        output: &mut Scratch,
-    ) -> Opened {
+    pub(crate) fn open(&mut self, buffer: &mut [u8], count: usize, output: &mut Scratch) -> Opened {
         let Some(below) = &mut self.below else {
             return self.open_input(buffer, count, output);
         };

@@ -23,9 +23,6 @@ impl Scratch {
         &self.memory[..self.len]
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 
     pub(crate) fn clear(&mut self) {
         self.len = 0;

@@ -99,10 +99,12 @@ impl Session {
         output: &mut Scratch,
     ) -> Received {
         let end = input.end;
-        catch_unwind(AssertUnwindSafe(|| self.receive(buffer, input, output))).unwrap_or_else(|_| {
-            let error = Error::General("bad input after close_notify".to_owned());
-            Received { plaintext: 0, rest: end..end, end: End::Failed(error) }
-        })
+        catch_unwind(AssertUnwindSafe(|| self.receive(buffer, input, output))).unwrap_or_else(
+            |_| {
+                let error = Error::General("bad input after close_notify".to_owned());
+                Received { plaintext: 0, rest: end..end, end: End::Failed(error) }
+            },
+        )
     }
 
     /// Appends the records of `data` to `output`. `partial` is the input that has to be presented
@@ -145,10 +147,7 @@ impl Session {
 trait Side {
     type Data;
 
-    fn process<'c, 'i>(
-        &'c mut self,
-        input: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+    fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
 
     /// Calls `take` with each record of early data.
     fn early_data(early: ReadEarlyData<'_, '_, Self::Data>, take: impl FnMut(&[u8]));
@@ -262,7 +261,9 @@ fn write<S: Side>(
                     Write::Data(data) => {
                         output.append(|room| encrypted(traffic.encrypt(data, room)))
                     }
-                    Write::Close => output.append(|room| encrypted(traffic.queue_close_notify(room))),
+                    Write::Close => {
+                        output.append(|room| encrypted(traffic.queue_close_notify(room)))
+                    }
                     #[cfg(test)]
                     Write::KeyUpdate => {
                         traffic.refresh_traffic_keys()?;
