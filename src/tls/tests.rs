@@ -3,8 +3,10 @@
 mod authority;
 mod certificates;
 mod clients;
+mod errors;
 mod files;
 mod handshake;
+mod key_log;
 mod reload;
 mod resumption;
 mod trust;

@@ -118,3 +118,19 @@ fn a_connection_that_has_begun_is_not_touched() {
     server.reload().unwrap();
     assert!(!std::sync::Arc::ptr_eq(&begun, &server.accept().unwrap().config));
 }
+
+#[test]
+fn both_sides_can_go_to_other_threads() {
+    fn can<T: Send + Sync + 'static>() {}
+    can::<TlsServer>();
+    can::<TlsClient>();
+
+    let renewal = Renewal::new();
+    renewal.write(&renewal.authority.issue(&["a.example"]));
+    let server = TlsServer::builder().identity(renewal.identity()).build().unwrap();
+    let before = server.fingerprint();
+    renewal.write(&renewal.authority.issue(&["a.example"]));
+    let reloading = server.clone();
+    std::thread::spawn(move || reloading.reload()).join().unwrap().unwrap();
+    assert_ne!(server.fingerprint(), before);
+}

@@ -69,12 +69,60 @@ fn several_authorities_are_trusted_together() {
 }
 
 #[test]
-fn an_authority_that_serves_itself_is_told_to_be_pinned() {
+#[cfg(feature = "tls-platform-roots")]
+fn the_roots_of_the_system_are_trusted_and_others_with_them() {
     let authority = Authority::new("the authority");
+    let server = authority.issue(&["a.example"]).server();
+    match TlsClient::new() {
+        Ok(client) => {
+            let outcome = handshake(&client, "a.example", &server);
+            assert!(outcome.client_refusal().contains("is signed by no authority"));
+        }
+        // A system without any.
+        Err(error) => {
+            assert!(error.is_unsupported());
+            assert!(error.to_string().contains("roots of the operating system"), "{error}");
+        }
+    }
+    let client = TlsClient::builder().platform_roots().ca_pem(authority.pem()).build().unwrap();
+    handshake(&client, "a.example", &server).expect_success();
+    let outcome = handshake(&client, "b.example", &server);
+    assert!(outcome.client_refusal().contains("not for b.example"));
+}
+
+#[test]
+#[cfg(feature = "tls-webpki-roots")]
+fn the_roots_of_mozilla_are_trusted_and_others_with_them() {
+    let [authority, stranger] = ["the authority", "a stranger"].map(Authority::new);
+    let builder = TlsClient::builder().webpki_roots().ca_pem(authority.pem());
+    let client = builder.build().unwrap();
+    handshake(&client, "a.example", &authority.issue(&["a.example"]).server()).expect_success();
+    let client = TlsClient::builder().webpki_roots().build().unwrap();
+    for authority in [authority, stranger] {
+        let outcome = handshake(&client, "a.example", &authority.issue(&["a.example"]).server());
+        assert!(outcome.client_refusal().contains("is signed by no authority"));
+    }
+}
+
+#[test]
+#[cfg(all(feature = "tls-platform-roots", feature = "tls-webpki-roots"))]
+fn one_of_the_two_lists_of_roots_is_chosen() {
+    let error = TlsClient::builder().platform_roots().webpki_roots().build().unwrap_err();
+    assert!(error.is_invalid() && error.to_string().contains("choose one"), "{error}");
+}
+
+#[test]
+#[cfg(not(any(feature = "tls-platform-roots", feature = "tls-webpki-roots")))]
+fn a_client_with_nothing_to_trust_is_not_made() {
+    let error = TlsClient::new().unwrap_err();
+    assert!(error.is_unsupported() && error.to_string().contains("a CA file or a pin"), "{error}");
+}
+
+#[test]
+fn an_authority_that_serves_itself_is_told_to_be_pinned() {
     let itself = self_signed(&["a.example"], |params| {
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     });
-    drop(authority);
     let client = TlsClient::builder().ca_pem(&itself.chain).build().unwrap();
     let outcome = handshake(&client, "a.example", &itself.server());
     assert!(outcome.client_refusal().contains("if it is self-signed, pin it"));
