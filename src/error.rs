@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Timeout(TimeoutKind),
     #[cfg(feature = "tls-core")]
     Tls,
+    #[cfg(feature = "tls-core")]
+    Truncated,
     Unsupported,
     WriteCap,
 }
@@ -181,7 +183,14 @@ impl Error {
     /// says what; [`downcast_ref`](Self::downcast_ref) has rustls's own error.
     #[cfg(feature = "tls-core")]
     pub fn is_tls(&self) -> bool {
-        self.kind() == Kind::Tls
+        matches!(self.kind(), Kind::Tls | Kind::Truncated)
+    }
+
+    /// Whether the peer ended the connection without saying so under TLS (`close_notify`): what it
+    /// sent may have been cut off by somebody else. Such an error [`is_tls`](Self::is_tls), too.
+    #[cfg(feature = "tls-core")]
+    pub fn is_truncated(&self) -> bool {
+        self.kind() == Kind::Truncated
     }
 
     /// Whether this platform, driver or transport cannot do it.
@@ -283,7 +292,7 @@ impl Kind {
     /// to a connection does not.
     pub(crate) fn is_reported(self) -> bool {
         #[cfg(feature = "tls-core")]
-        if self == Self::Tls {
+        if matches!(self, Self::Tls | Self::Truncated) {
             return false;
         }
         !matches!(self, Self::Io | Self::Timeout(_) | Self::WriteCap | Self::Closed)
@@ -304,6 +313,8 @@ impl Kind {
             Self::Timeout(kind) => kind.text(),
             #[cfg(feature = "tls-core")]
             Self::Tls => "TLS failed",
+            #[cfg(feature = "tls-core")]
+            Self::Truncated => "the TLS connection was cut off",
             Self::Unsupported => "not supported here",
             Self::WriteCap => "the write buffer exceeded its cap",
         }

@@ -135,6 +135,8 @@ pub use crate::transport::{
     Connection, Info, Keepalive, PeerCredentials, Transport, TransportHandle, TransportId,
     WriteStatus,
 };
+#[cfg(feature = "tls-core")]
+pub use crate::transport::{TlsInfo, TlsUpgrade};
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

@@ -83,6 +83,16 @@ pub trait Protocol: Any {
         Ok(())
     }
 
+    /// The handshake that [`Transport::start_tls`] began is done: what is written and received from
+    /// now on is encrypted, and [`Info::tls`](crate::Info::tls) says with whom.
+    ///
+    /// Only for connections that were upgraded; those made with TLS have their handshake behind them
+    /// when `connection_made` is called.
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
     /// The connection is over. Always the last callback; nothing can be written any more.
     ///
     /// `error` is `None` after a `close`, an `abort` or the peer's orderly end; else it is what
@@ -119,6 +129,8 @@ pub enum TimeoutKind {
     Linger,
     /// Data waits to be sent, and the peer took none of it for too long.
     WriteStall,
+    /// The TLS handshake took too long. Always ends the connection.
+    TlsHandshake,
 }
 
 impl TimeoutKind {
@@ -128,6 +140,7 @@ impl TimeoutKind {
             Self::Idle => "the connection was idle for too long",
             Self::Linger => "closing timed out before everything written was sent",
             Self::WriteStall => "the peer took no data for too long",
+            Self::TlsHandshake => "the TLS handshake took too long",
         }
     }
 }
@@ -190,6 +203,12 @@ pub trait BufferedProtocol: Any {
         Ok(())
     }
 
+    /// See [`Protocol::tls_established`].
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
     /// See [`Protocol::connection_lost`].
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         let _ = (transport, error);
@@ -239,6 +258,10 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
 
     fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
         self.0.shutting_down(transport)
+    }
+
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        self.0.tls_established(transport)
     }
 
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {

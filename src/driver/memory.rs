@@ -52,6 +52,12 @@ impl MemoryDriver {
         self.began + self.elapsed.get()
     }
 
+    /// The time since the Unix epoch, as the network says it began.
+    #[cfg(feature = "tls-core")]
+    pub(crate) fn date(&self) -> Duration {
+        self.network.date().saturating_add(self.elapsed.get())
+    }
+
     pub(crate) fn waker(&self) -> MemoryWaker {
         MemoryWaker(Arc::clone(&self.woken))
     }

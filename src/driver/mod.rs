@@ -58,6 +58,15 @@ impl Driver {
         }
     }
 
+    /// The time since the Unix epoch, where it is not the system's.
+    #[cfg(feature = "tls-core")]
+    pub(crate) fn date(&self) -> Option<Duration> {
+        match self {
+            Self::Os(_) => None,
+            Self::Memory(driver) => Some(driver.date()),
+        }
+    }
+
     pub(crate) fn waker(&self) -> Waker {
         match self {
             Self::Os(driver) => Waker::Os(driver.waker()),

@@ -75,6 +75,8 @@ impl Core {
         }
         let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         drop(dirty);
+        #[cfg(feature = "tls-core")]
+        drop(self.tls.forget_waiting());
         loop {
             let fired = self.timers.borrow_mut().expire(u64::MAX);
             let Some((key, _)) = fired else { break };

@@ -19,6 +19,8 @@ use crate::driver::{Driver, Signals};
 use crate::error::Error;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
+#[cfg(feature = "tls-core")]
+use crate::transport::TlsWork;
 use crate::transport::{Key, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
@@ -53,6 +55,8 @@ pub(crate) struct Core {
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
 
+    #[cfg(feature = "tls-core")]
+    pub(crate) tls: TlsWork,
     pub(crate) tasks: TaskTable,
     pub(crate) jobs: Jobs,
     pub(crate) watches: RefCell<WatchTable>,
@@ -104,6 +108,8 @@ impl Core {
             read_buffer: Cell::new(None),
             stream_pool: StreamPool::default(),
             spent: RefCell::default(),
+            #[cfg(feature = "tls-core")]
+            tls: TlsWork::default(),
             tasks: TaskTable::default(),
             jobs: Jobs::new(executor_limit),
             watches: RefCell::default(),
@@ -241,8 +247,20 @@ impl Core {
             !self.ready.borrow().is_empty()
                 || !self.dirty.borrow().is_empty()
                 || !self.lost.borrow().is_empty()
-                || !self.spent.borrow().is_empty(),
+                || !self.spent.borrow().is_empty()
+                || self.has_waiting_handshakes(),
         );
+    }
+
+    fn has_waiting_handshakes(&self) -> bool {
+        #[cfg(feature = "tls-core")]
+        {
+            self.tls.has_waiting()
+        }
+        #[cfg(not(feature = "tls-core"))]
+        {
+            false
+        }
     }
 
     /// Takes the whole ready list; what is pushed from now on is for the next round.

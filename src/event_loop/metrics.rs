@@ -67,6 +67,11 @@ impl Counters {
         add(&self.ticks, 1);
     }
 
+    #[cfg(feature = "tls-core")]
+    pub(crate) fn ticks(&self) -> u64 {
+        self.ticks.get()
+    }
+
     #[inline]
     pub(crate) fn count_events(&self, count: u64) {
         add(&self.events, count);

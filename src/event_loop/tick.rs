@@ -11,6 +11,8 @@ use super::run::Main;
 use super::slots::Tenant;
 use super::{EventLoop, SlowWatch};
 use crate::time::TimerKey;
+#[cfg(feature = "tls-core")]
+use crate::transport::TlsWork;
 use crate::transport::{Key, Readiness};
 
 /// How many rounds of the ready list run before the loop polls again.
@@ -56,6 +58,8 @@ impl Core {
     fn run_rounds(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
         let list = self.take_ready();
         let done = self.remote.is_main_woken() && self.step(main);
+        #[cfg(feature = "tls-core")]
+        self.run_waiting_handshakes(buffer);
         self.run_events(buffer);
         self.run_list(list, buffer);
         self.end_round(main, buffer, done);
@@ -70,6 +74,16 @@ impl Core {
         }
         self.finish_lost();
         self.note_pending();
+    }
+
+    /// Those that had no turn in the last tick come first, and leave what is left of this one's to
+    /// others.
+    #[cfg(feature = "tls-core")]
+    fn run_waiting_handshakes(self: &Rc<Self>, buffer: &mut [u8]) {
+        for _ in 0..TlsWork::STEPS_PER_TICK {
+            let Some(stream) = self.tls.next_waiting() else { return };
+            stream.dispatch(self, buffer);
+        }
     }
 
     /// How long the loop may sleep; `None`: until something happens.

@@ -3,18 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
 use super::Address;
-use super::server::{Factory, ServerCore};
+use super::server::ServerCore;
 use crate::driver::{Listener, Socket};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::event_loop::{Callback, Core, Ready, Source, Tenant};
-use crate::protocol::Protocol;
 use crate::transport::{Info, Key, Readiness, Stream};
+#[cfg(feature = "tls-core")]
+use crate::transport::{Nobody, Setup, Waiter};
 
 /// How long a listener rests when the system is out of descriptors or memory (asyncio's).
 const REST: u64 = 1_000_000_000;
@@ -166,7 +166,27 @@ impl Accepting {
             let result = socket.apply(&server.socket_options);
             result.map_err(|error| failed(error.into()))?;
         }
-        let protocol = self.make_protocol(&socket, peer.as_ref()).map_err(failed)?;
+        #[cfg(feature = "tls-core")]
+        let setup = match &server.settings.tls {
+            Some(tls) => Some(Setup::accept(tls).map_err(failed)?),
+            None => None,
+        };
+        let info = || {
+            Rc::new(Info {
+                local_address: socket.local_address(),
+                peer_address: peer.clone(),
+                peer_credentials: socket.peer_credentials(),
+                ..Info::default()
+            })
+        };
+        #[cfg(feature = "tls-core")]
+        let protocol = match &setup {
+            // Made when the handshake is done: it is not yet known who this is.
+            Some(_) => Box::new(Nobody),
+            None => server.make_protocol(info).map_err(failed)?,
+        };
+        #[cfg(not(feature = "tls-core"))]
+        let protocol = server.make_protocol(info).map_err(failed)?;
         let key = core.reserve_slot()?;
         if let Err(error) = core.driver.register(&socket, key, &core.signals) {
             core.free_slot(key);
@@ -176,31 +196,13 @@ impl Accepting {
         let own = Some(Rc::clone(server));
         let stream = Stream::new(core, key, socket, protocol, options, own, peer);
         core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+        #[cfg(feature = "tls-core")]
+        if let Some(setup) = setup {
+            stream.begin_tls(core, setup, Waiter::Accept);
+            return Ok(());
+        }
         stream.begin(core);
         Ok(())
-    }
-
-    fn make_protocol(
-        &self,
-        socket: &Socket,
-        peer: Option<&Address>,
-    ) -> Result<Box<dyn Protocol>, Error> {
-        let Some(mut factory) = self.server.factory.take() else {
-            return Err(Error::bare(Kind::Closed));
-        };
-        let made = catch_unwind(AssertUnwindSafe(|| match &mut factory {
-            Factory::Plain(make) => Ok(make()),
-            Factory::WithInfo(make) => make(&Info {
-                local_address: socket.local_address(),
-                peer_address: peer.cloned(),
-                peer_credentials: socket.peer_credentials(),
-            }),
-        }));
-        self.server.factory.set(Some(factory));
-        match made {
-            Ok(made) => made.map_err(Error::from),
-            Err(panic) => Err(Error::caught(panic)),
-        }
     }
 
     /// The system is out of something: turns away who waits, and rests.

@@ -16,9 +16,13 @@ use crate::driver::{Driver, Socket, os};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
 use crate::event_loop::{Core, EventLoop, Tenant};
 use crate::protocol::{Protocol, TimeoutKind};
+#[cfg(feature = "tls-core")]
+use crate::task::future;
 use crate::transport::{
     Connection, Key, Readiness, SocketOptions, Stream, StreamOptions, TransportHandle,
 };
+#[cfg(feature = "tls-core")]
+use crate::transport::{Nobody, Setup};
 
 /// How often a Unix server is asked again whose backlog is full: on Linux a connect that may not
 /// wait fails then, where that to a TCP address waits.
@@ -167,4 +171,45 @@ pub(super) fn begin<P: Protocol>(
     core.fill_slot(opened.key, Tenant::Stream(Rc::clone(&stream)));
     stream.begin(core);
     Ok(Connection::new(TransportHandle::new(Rc::clone(core), opened.key)))
+}
+
+/// As [`begin`], once the TLS handshake is done.
+#[cfg(feature = "tls-core")]
+pub(super) async fn begin_tls<P: Protocol>(
+    core: &Rc<Core>,
+    mut opened: Opened,
+    factory: Box<dyn FnOnce() -> P>,
+    options: &StreamOptions,
+    setup: Setup,
+) -> Result<Connection<P>, Error> {
+    core.check_open()?;
+    let Some(socket) = opened.socket.take() else {
+        return Err(Error::bare(Kind::Closed));
+    };
+    let key = opened.key;
+    let stream = Stream::new(core, key, socket, Box::new(Nobody), options, None, None);
+    stream.note_before_start(opened.readiness);
+    core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+    let (promise, made) = future(core);
+    let own = Rc::clone(core);
+    promise.on_cancel(move || {
+        if let Some(stream) = own.stream(key) {
+            stream.abort(&own);
+        }
+    });
+    let done = move |core: &Rc<Core>, stream: &Rc<Stream>, outcome: Result<(), Error>| {
+        let protocol =
+            outcome.and_then(|()| catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught));
+        promise.set(protocol.map(|protocol| {
+            stream.begin_with(core, Box::new(protocol));
+            Connection::new(TransportHandle::new(Rc::clone(core), key))
+        }));
+        // Nobody has it if the factory failed.
+        if !stream.is_made() {
+            stream.abort(core);
+        }
+    };
+    stream.connect_tls(core, setup, Box::new(done));
+    drop(stream);
+    made.await
 }

@@ -15,6 +15,8 @@ use super::targets::Targets;
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
+#[cfg(feature = "tls-core")]
+use crate::transport::TlsUpgrade;
 use crate::transport::{Connection, Keepalive, SocketOptions, StreamOptions};
 
 /// How long resolving and connecting may take together, unless set.
@@ -32,6 +34,8 @@ pub struct ConnectionBuilder<P> {
     timeout: Option<Duration>,
     socket_options: SocketOptions,
     stream_options: StreamOptions,
+    #[cfg(feature = "tls-core")]
+    tls: Option<TlsUpgrade>,
 }
 
 /// What to connect to.
@@ -40,6 +44,16 @@ pub(super) enum To {
     Unix(PathBuf),
     /// A socket from elsewhere, connected already.
     Socket(OwnedFd),
+}
+
+#[cfg(feature = "tls-core")]
+impl To {
+    fn host(&self) -> Option<String> {
+        match self {
+            Self::Targets(targets) => targets.host(),
+            Self::Unix(_) | Self::Socket(_) => None,
+        }
+    }
 }
 
 impl EventLoop {
@@ -129,6 +143,8 @@ impl EventLoop {
             timeout: Some(CONNECT_TIMEOUT),
             socket_options: SocketOptions::default(),
             stream_options,
+            #[cfg(feature = "tls-core")]
+            tls: None,
         }
     }
 }
@@ -161,14 +177,33 @@ impl<P: Protocol> ConnectionBuilder<P> {
         self
     }
 
+    /// Connects under TLS: as client with a [`TlsClient`](crate::TlsClient), or with a
+    /// [`TlsServer`](crate::TlsServer) as server of a socket that was accepted elsewhere.
+    ///
+    /// The factory and `connection_made` are called when the handshake is done; if it fails, that is
+    /// the connect's error. The name that the server must have is that of the host, unless
+    /// [`TlsClient::server_name`](crate::TlsClient::server_name) says another. The handshake has a
+    /// deadline of its own.
+    #[cfg(feature = "tls-core")]
+    pub fn tls(mut self, tls: impl Into<TlsUpgrade>) -> Self {
+        self.tls = Some(tls.into());
+        self
+    }
+
     stream_settings!();
 
     /// Begins to connect. Dropping the future that is returned gives up (see [`LoopFuture`]).
     pub fn start(self) -> LoopFuture<Connection<P>> {
-        let Self { core, factory, to, plan, timeout, socket_options, stream_options } = self;
-        let own = Rc::clone(&core);
+        let core = Rc::clone(&self.core);
         operation(&core, async move {
-            let core = own;
+            let Self { core, factory, to, plan, timeout, socket_options, stream_options, .. } =
+                self;
+            #[cfg(feature = "tls-core")]
+            if let Some(tls) = self.tls {
+                let setup = tls.setup(to.host().as_deref())?;
+                let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
+                return connect::begin_tls(&core, opened, factory, &stream_options, setup).await;
+            }
             let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
             connect::begin(&core, opened, factory, &stream_options)
         })

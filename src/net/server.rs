@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop, Exception, Tenant};
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, future};
+#[cfg(feature = "tls-core")]
+use crate::tls::TlsServer;
 use crate::transport::{Info, SocketOptions, Stream, StreamOptions};
 
 /// A server: a handle to its listeners and its connections.
@@ -223,6 +226,8 @@ pub(crate) struct ServerCore {
 pub(super) struct ServerSettings {
     pub(super) max_connections: usize,
     pub(super) accepts_per_turn: u32,
+    #[cfg(feature = "tls-core")]
+    pub(super) tls: Option<TlsServer>,
 }
 
 /// The least time between two accept errors that are reported by default, in nanoseconds.
@@ -241,6 +246,8 @@ impl ServerCore {
             settings: ServerSettings {
                 max_connections: settings.max_connections.unwrap_or(usize::MAX),
                 accepts_per_turn: settings.accepts_per_turn,
+                #[cfg(feature = "tls-core")]
+                tls: settings.tls,
             },
             socket_options,
             stream_options,
@@ -271,6 +278,25 @@ impl ServerCore {
             }
         }
         Ok(())
+    }
+
+    /// Has the factory make a protocol for a connection.
+    pub(crate) fn make_protocol(
+        &self,
+        info: impl FnOnce() -> Rc<Info>,
+    ) -> Result<Box<dyn Protocol>, Error> {
+        let Some(mut factory) = self.factory.take() else {
+            return Err(Error::bare(Kind::Closed));
+        };
+        let made = catch_unwind(AssertUnwindSafe(|| match &mut factory {
+            Factory::Plain(make) => Ok(make()),
+            Factory::WithInfo(make) => make(&info()),
+        }));
+        self.factory.set(Some(factory));
+        match made {
+            Ok(made) => made.map_err(Error::from),
+            Err(panic) => Err(Error::caught(panic)),
+        }
     }
 
     pub(super) fn may_accept(&self) -> bool {
@@ -329,7 +355,7 @@ impl ServerCore {
     }
 
     /// An incoming connection came to nothing.
-    pub(super) fn accept_failed(&self, core: &Core, error: &Error) {
+    pub(crate) fn accept_failed(&self, core: &Core, error: &Error) {
         if let Some(mut handler) = self.on_accept_error.take() {
             core.run_caught("the accept error handler failed", || handler(error));
             if self.is_over() {

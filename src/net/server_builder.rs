@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
+#[cfg(feature = "tls-core")]
+use crate::tls::TlsServer;
 use crate::transport::{Info, Keepalive, SocketOptions, StreamOptions};
 
 /// A server to be made: what [`EventLoop::create_server`] and its kin return.
@@ -39,6 +41,8 @@ pub(super) struct Settings {
     pub(super) max_connections: Option<usize>,
     pub(super) accepts_per_turn: u32,
     pub(super) on_accept_error: Option<AcceptErrorHandler>,
+    #[cfg(feature = "tls-core")]
+    pub(super) tls: Option<TlsServer>,
 }
 
 impl EventLoop {
@@ -132,6 +136,8 @@ impl EventLoop {
                 max_connections: None,
                 accepts_per_turn: 16,
                 on_accept_error: None,
+                #[cfg(feature = "tls-core")]
+                tls: None,
             },
             socket_options: SocketOptions::default(),
             stream_options: StreamOptions::for_server(),
@@ -186,8 +192,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves under TLS.
+    ///
+    /// The factory and `connection_made` are called when a handshake is done, so that
+    /// [`create_server_with`](EventLoop::create_server_with)'s is told what was agreed on
+    /// ([`Info::tls`]). A handshake that fails or takes too long is an accept error. Handshakes that
+    /// go on count as connections.
+    #[cfg(feature = "tls-core")]
+    pub fn tls(mut self, tls: impl Into<TlsServer>) -> Self {
+        self.settings.tls = Some(tls.into());
+        self
+    }
+
     /// Has `handler` told of every incoming connection that came to nothing: accepting failed, the
-    /// factory failed, the system is out of descriptors.
+    /// factory failed, the TLS handshake failed, the system is out of descriptors.
     ///
     /// By default they go to the loop's exception handler, at most one a second and server.
     pub fn on_accept_error(mut self, handler: impl FnMut(&Error) + 'static) -> Self {

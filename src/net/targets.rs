@@ -34,6 +34,18 @@ enum Kind {
 pub struct Targets(Vec<Target>);
 
 impl Targets {
+    /// The host that all of them name, if it is one: the name a TLS server has to have.
+    #[cfg(feature = "tls-core")]
+    pub(super) fn host(&self) -> Option<String> {
+        let mut hosts = self.0.iter().map(|target| match &target.0 {
+            Kind::Address(address) => Some(address.ip().to_string()),
+            Kind::Host(host) => Some(host.host.clone()),
+            Kind::Invalid(_) | Kind::NotIp(_) => None,
+        });
+        let first = hosts.next()??;
+        hosts.all(|host| host.as_ref() == Some(&first)).then_some(first)
+    }
+
     /// Every address these stand for, each once; names are looked up off the loop's thread.
     pub(crate) async fn resolve(
         self,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
 
 use crate::driver::Driver;
 use crate::driver::memory::{MemoryDriver, Network};
@@ -45,6 +46,14 @@ impl MemoryNetwork {
     /// unless set; it counts for connections made from then on.
     pub fn capacity(self, bytes: usize) -> Self {
         self.network.set_capacity(bytes);
+        self
+    }
+
+    /// What date it is, for certificates and tickets, when a loop of this network begins: 1 January
+    /// 2025 unless set (before 1970 counts as 1970). It goes on with the loop's virtual time.
+    pub fn date(self, date: SystemTime) -> Self {
+        let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.network.set_date(since_epoch);
         self
     }
 

@@ -1,6 +1,11 @@
 //! What is known of a connection.
 
+#[cfg(feature = "tls-core")]
+use std::rc::Rc;
+
 use crate::net::Address;
+#[cfg(feature = "tls-core")]
+use crate::transport::tls::TlsInfo;
 
 /// What is known of a connection. It stays readable after the connection is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -8,6 +13,8 @@ pub struct Info {
     pub(crate) local_address: Option<Address>,
     pub(crate) peer_address: Option<Address>,
     pub(crate) peer_credentials: Option<PeerCredentials>,
+    #[cfg(feature = "tls-core")]
+    pub(crate) tls: Option<Rc<TlsInfo>>,
 }
 
 impl Info {
@@ -26,6 +33,12 @@ impl Info {
     /// Known on Linux; `None` elsewhere and on other transports.
     pub fn peer_credentials(&self) -> Option<PeerCredentials> {
         self.peer_credentials
+    }
+
+    /// What the TLS handshake agreed on; `None` without TLS, and before the handshake is done.
+    #[cfg(feature = "tls-core")]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.tls.as_deref()
     }
 }
 

@@ -6,6 +6,8 @@ mod info;
 mod key;
 mod options;
 mod stream;
+#[cfg(feature = "tls-core")]
+mod tls;
 
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -22,10 +24,16 @@ pub use self::handle::TransportHandle;
 pub use self::info::{Info, PeerCredentials};
 pub use self::key::TransportId;
 pub use self::options::Keepalive;
+#[cfg(feature = "tls-core")]
+pub use self::tls::{TlsInfo, TlsUpgrade};
 
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
+#[cfg(feature = "tls-core")]
+pub(crate) use self::stream::{Nobody, Waiter};
 pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};
+#[cfg(feature = "tls-core")]
+pub(crate) use self::tls::{Setup, TlsWork};
 
 /// The write side and the controls of one connection: TCP, Unix socket or memory.
 ///
@@ -56,7 +64,8 @@ pub trait Transport: sealed::Sealed {
     /// Later writes are refused as [`WriteStatus::Closed`]. Repeated calls change nothing.
     fn write_eof(&self);
 
-    /// Whether [`write_eof`](Self::write_eof) can end just the write side.
+    /// Whether [`write_eof`](Self::write_eof) can end just the write side: not under TLS 1.2, where it
+    /// does nothing.
     fn can_write_eof(&self) -> bool;
 
     /// Stops reading now, sends what is written, then closes; `connection_lost` follows.
@@ -142,7 +151,29 @@ pub trait Transport: sealed::Sealed {
     /// `pause_writing`.
     fn set_protocol(&self, next: Box<dyn Protocol>, leftover: Bytes);
 
-    /// What is known of the connection: addresses, credentials.
+    /// Goes on under TLS (STARTTLS): begins a handshake, as `upgrade` says.
+    ///
+    /// What was written before goes out as it is, what is written from now on is sent under TLS once
+    /// the handshake is done; `write_buffer_size` counts it meanwhile. What comes in is TLS as soon
+    /// as the running callback has returned. [`Protocol::tls_established`] tells the end; handles, ids,
+    /// marks and deadlines stay. Called on a connection that has TLS it puts another layer on it (TLS
+    /// in TLS). [`close`](Self::close) during the handshake waits for it only if something is written
+    /// that needs it.
+    ///
+    /// `leftover` is what the protocol received but did not consume, as are bytes given back by
+    /// [`unread`](Self::unread). Unless it is empty, or the upgrade [says to feed it to
+    /// TLS](TlsUpgrade::feed_leftover), the connection is aborted: those bytes came without TLS.
+    ///
+    /// # Errors
+    /// They end the connection and come in `connection_lost`: [`is_tls`](Error::is_tls) for a failed
+    /// handshake and for a leftover that is refused; [`is_timeout`](Error::is_timeout) when the
+    /// handshake takes too long; [`is_truncated`](Error::is_truncated) when the peer ends the
+    /// connection meanwhile; [`is_invalid`](Error::is_invalid) for a client without a server's name,
+    /// after [`write_eof`](Self::write_eof), and while a handshake is going on.
+    #[cfg(feature = "tls-core")]
+    fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes);
+
+    /// What is known of the connection: addresses, credentials, TLS.
     fn info(&self) -> Rc<Info>;
 
     /// The identity of the connection in its loop; never used again for another.

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::pipe::{DEFAULT_CAPACITY, MemorySocket};
 use crate::driver::Signals;
@@ -15,6 +16,9 @@ use crate::transport::{Key, Readiness};
 
 /// The first port given out for port 0 and to clients: the range of Linux.
 const FIRST_PORT: u16 = 32_768;
+
+/// The beginning of 2025: equal programs see equal dates.
+const FIRST_DATE: Duration = Duration::from_secs(1_735_689_600);
 
 /// Who listens where, and what names mean.
 #[derive(Clone, Default)]
@@ -28,6 +32,8 @@ struct State {
     unanswered: RefCell<Vec<MemorySocket>>,
     next_port: Cell<u16>,
     capacity: Cell<usize>,
+    /// What time it is since the Unix epoch when a loop begins.
+    date: Cell<Duration>,
 }
 
 impl Default for State {
@@ -39,6 +45,7 @@ impl Default for State {
             unanswered: RefCell::default(),
             next_port: Cell::new(FIRST_PORT),
             capacity: Cell::new(DEFAULT_CAPACITY),
+            date: Cell::new(FIRST_DATE),
         }
     }
 }
@@ -66,6 +73,16 @@ impl Network {
     /// What each direction of a connection holds before its writer has to wait.
     pub(crate) fn set_capacity(&self, capacity: usize) {
         self.0.capacity.set(capacity.max(1));
+    }
+
+    #[cfg_attr(not(feature = "tls-core"), expect(dead_code, reason = "TLS looks at dates"))]
+    pub(crate) fn date(&self) -> Duration {
+        self.0.date.get()
+    }
+
+    /// Has loops begin `since_epoch`.
+    pub(crate) fn set_date(&self, since_epoch: Duration) {
+        self.0.date.set(since_epoch);
     }
 
     /// Has `host` resolve to `addresses`.

@@ -11,6 +11,8 @@ use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
+#[cfg(feature = "tls-core")]
+use crate::transport::TlsUpgrade;
 use crate::transport::{Info, Key, Transport, TransportHandle, TransportId, WriteStatus};
 
 pub(crate) mod sealed {
@@ -69,7 +71,7 @@ impl<A: Access> Transport for A {
     }
 
     fn can_write_eof(&self) -> bool {
-        true
+        self.with(|stream| stream.can_write_eof()).unwrap_or(true)
     }
 
     fn close(&self) {
@@ -131,6 +133,11 @@ impl<A: Access> Transport for A {
     fn set_protocol(&self, next: Box<dyn Protocol>, leftover: Bytes) {
         // On a connection that is gone both are dropped here, with nothing borrowed.
         self.with(|stream| stream.set_protocol(self.core(), next, leftover));
+    }
+
+    #[cfg(feature = "tls-core")]
+    fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes) {
+        self.with(|stream| stream.start_tls(self.core(), &upgrade, &leftover));
     }
 
     fn info(&self) -> Rc<Info> {

@@ -15,6 +15,10 @@ impl Stream {
 
     pub(crate) fn close(self: &Rc<Self>, core: &Core) {
         if !self.is_closing() {
+            if !self.has(Flags::MADE) && self.has(Flags::TLS) {
+                // Still in its handshake: nobody has anything to say yet.
+                return self.lose(core, None);
+            }
             self.set(Flags::CLOSING);
             self.note_closing(core);
             self.settle_soon(core);
@@ -51,6 +55,10 @@ impl Stream {
         if self.has(Flags::CLOSING) && self.has(Flags::WRITE_FAILED) {
             // Not everything written was sent, as the end of an orderly close would say.
             return self.end_of_input(core, None);
+        }
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) && !self.close_tls(core) {
+            return;
         }
         if self.has(Flags::CLOSING) && self.has(Flags::EOF) {
             return self.lose(core, None);

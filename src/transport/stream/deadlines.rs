@@ -26,6 +26,8 @@ pub(super) struct Deadlines {
     /// When the queue last shrank, or began.
     write_progress_at: u64,
     closing_at: u64,
+    /// When a TLS handshake has to be done.
+    handshake_until: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,15 @@ impl Deadlines {
         })
     }
 
+    /// Whether there is nothing in it that was asked for.
+    #[cfg(feature = "tls-core")]
+    fn is_default(&self) -> bool {
+        self.idle.is_none()
+            && self.write_stall.is_none()
+            && self.linger == Some(options::LINGER)
+            && self.handshake_until.is_none()
+    }
+
     /// The earliest deadline, and what it is.
     fn earliest(&self, core: &Core, stream: &Stream) -> Option<(u64, Passed)> {
         let after = |since: u64, limit: Option<Duration>, passed: Passed| {
@@ -72,7 +83,8 @@ impl Deadlines {
             let active_at = core.since_start(stream.active_at.get());
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
         }
-        if !stream.queue.borrow().is_empty() {
+        consider(self.handshake_until.map(|at| (at, Passed::Kind(TimeoutKind::TlsHandshake))));
+        if stream.has(Flags::HAS_QUEUE) {
             let default = (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
             consider(after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall)));
@@ -90,6 +102,7 @@ impl Default for Deadlines {
             timer: None,
             write_progress_at: 0,
             closing_at: 0,
+            handshake_until: None,
         }
     }
 }
@@ -115,7 +128,7 @@ impl Stream {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
             }
-            TimeoutKind::Connect => {}
+            TimeoutKind::Connect | TimeoutKind::TlsHandshake => {}
         });
         self.arm_deadlines(core);
     }
@@ -130,7 +143,7 @@ impl Stream {
     /// Closing has begun, or its next part has. (A stream that can close at once needs no timer,
     /// so this is noted only where there is something to wait for.)
     pub(super) fn note_closing(&self, core: &Core) {
-        let waits = !self.queue.borrow().is_empty() || self.has(Flags::DISCARDING);
+        let waits = self.has(Flags::HAS_QUEUE.and(Flags::DISCARDING));
         if waits || self.deadlines.borrow().is_some() {
             self.with_deadlines(|deadlines| deadlines.closing_at = core.tick_time());
         }
@@ -164,6 +177,18 @@ impl Stream {
         }
     }
 
+    /// Sets or removes the deadline of a handshake.
+    #[cfg(feature = "tls-core")]
+    pub(super) fn set_handshake_deadline(self: &Rc<Self>, core: &Core, until: Option<u64>) {
+        self.with_deadlines(|deadlines| deadlines.handshake_until = until);
+        let is_default = self.deadlines.borrow().as_ref().is_some_and(|own| own.is_default());
+        if is_default && !self.has(Flags::HELD.and(Flags::CLOSING)) {
+            self.cancel_deadlines(core);
+        } else {
+            self.arm_deadlines(core);
+        }
+    }
+
     pub(super) fn has_deadlines(&self) -> bool {
         self.deadlines.borrow().is_some()
     }
@@ -192,7 +217,9 @@ impl Stream {
         match passed {
             None => {}
             Some(Passed::Discard) => self.lose(core, None),
-            Some(Passed::Kind(kind)) if self.has(Flags::CLOSING) => {
+            Some(Passed::Kind(kind))
+                if self.has(Flags::CLOSING) || kind == TimeoutKind::TlsHandshake =>
+            {
                 self.lose(core, Some(Error::timeout(kind)));
             }
             Some(Passed::Kind(kind)) => self.time_out(core, kind, now),

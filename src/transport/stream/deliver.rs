@@ -158,6 +158,10 @@ impl Stream {
         if self.has(Flags::CLOSING) {
             return;
         }
+        if !self.has(Flags::MADE) {
+            // Its handshake is not done: there is no protocol to ask.
+            return self.lose(core, None);
+        }
         self.call(core, "shutting_down", |protocol, transport| protocol.shutting_down(transport));
         self.settle(core);
     }
@@ -221,7 +225,8 @@ impl Stream {
 
     /// The last callback; then everything is let go of.
     pub(crate) fn finish(self: &Rc<Self>, core: &Rc<Core>) {
-        let error = self.with_existing_extra(|extra| extra.error.take());
+        #[cfg_attr(not(feature = "tls-core"), expect(unused_mut, reason = "TLS takes it"))]
+        let mut error = self.with_existing_extra(|extra| extra.error.take());
         if self.has(Flags::MADE) {
             let outcome = self.run_callback(core, "connection_lost", |protocol, transport| {
                 protocol.connection_lost(transport, error.as_ref())
@@ -232,6 +237,10 @@ impl Stream {
                 core.report(&Exception::new(message, Some(&error), Some(TransportId(self.key))));
             }
             core.counters.connection_closed();
+        }
+        #[cfg(feature = "tls-core")]
+        if !self.has(Flags::MADE) {
+            self.handshake_failed(core, error.take());
         }
         core.driver.deregister(&self.socket);
         core.free_slot(self.key);

@@ -81,6 +81,8 @@ impl Flags {
     pub(super) const UNREAD: Self = Self(1 << 26);
     /// A write was answered with `AboveHighWater`: a pause, and later a resume, is owed.
     pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
+    /// Bytes become records on their way: see `tls.rs`.
+    pub(super) const TLS: Self = Self(1 << 29);
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
 

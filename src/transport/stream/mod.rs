@@ -8,10 +8,18 @@ mod flags;
 mod pool;
 mod read;
 mod settle;
+#[cfg(feature = "tls-core")]
+mod tls;
+#[cfg(feature = "tls-core")]
+mod tls_handshake;
+#[cfg(feature = "tls-core")]
+mod tls_read;
+#[cfg(feature = "tls-core")]
+mod tls_write;
 mod write;
 mod write_queue;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -32,6 +40,10 @@ pub(crate) use self::access::sealed;
 pub(crate) use self::deliver::Failed;
 pub(crate) use self::flags::Readiness;
 pub(crate) use self::pool::StreamPool;
+#[cfg(feature = "tls-core")]
+pub(crate) use self::tls::Waiter;
+#[cfg(feature = "tls-core")]
+pub(crate) use self::tls_handshake::Nobody;
 
 /// One stream connection: its socket, its protocol and what is between them.
 ///
@@ -57,7 +69,7 @@ pub(crate) struct Stream {
     extra: Cell<Option<Box<Extra>>>,
     server: Option<Rc<ServerCore>>,
     peer: Option<Address>,
-    info: OnceCell<Rc<Info>>,
+    info: Cell<Option<Rc<Info>>>,
 }
 
 /// What most connections never have.
@@ -69,6 +81,8 @@ struct Extra {
     leftover: Bytes,
     /// What `connection_lost` is to be told.
     error: Option<Error>,
+    #[cfg(feature = "tls-core")]
+    tls: Option<Box<tls::Tls>>,
 }
 
 impl Stream {
@@ -99,7 +113,7 @@ impl Stream {
             extra: Cell::new(None),
             server,
             peer,
-            info: OnceCell::new(),
+            info: Cell::new(None),
         })
     }
 
@@ -144,6 +158,11 @@ impl Stream {
         !before.any(Flags::QUEUED)
     }
 
+    #[cfg(feature = "tls-core")]
+    pub(crate) fn is_made(&self) -> bool {
+        self.has(Flags::MADE)
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.has(Flags::LOST)
     }
@@ -164,7 +183,11 @@ impl Stream {
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         let mut extra = self.extra.take().unwrap_or_default();
         let result = change(&mut extra);
-        if extra.next.is_some() || !extra.leftover.is_empty() || extra.error.is_some() {
+        let is_needed = extra.next.is_some()
+            || !extra.leftover.is_empty()
+            || extra.error.is_some()
+            || self.has(Flags::TLS);
+        if is_needed {
             self.extra.set(Some(extra));
         }
         result
@@ -183,13 +206,17 @@ impl Stream {
 
     /// The info, made when it is first asked for: it takes system calls.
     pub(crate) fn info(&self) -> Rc<Info> {
-        Rc::clone(self.info.get_or_init(|| {
+        let info = self.info.take().unwrap_or_else(|| {
             let socket = &self.socket;
             Rc::new(Info {
                 local_address: socket.local_address(),
                 peer_address: self.peer.clone().or_else(|| socket.peer_address()),
                 peer_credentials: socket.peer_credentials(),
+                #[cfg(feature = "tls-core")]
+                tls: self.tls_info(),
             })
-        }))
+        });
+        self.info.set(Some(Rc::clone(&info)));
+        info
     }
 }

@@ -16,7 +16,7 @@ use crate::transport::Transport;
 const READS_PER_TURN: u32 = 4;
 
 /// What stops reading.
-const NOT_READING: Flags =
+pub(super) const NOT_READING: Flags =
     Flags::PAUSED.and(Flags::HELD).and(Flags::EOF).and(Flags::CLOSING).and(Flags::LOST);
 
 /// Reading into the loop's buffer goes on while of these just `READABLE` is set.
@@ -29,16 +29,18 @@ const NOT_JUST_READING: Flags = NOT_READING
     .and(Flags::SWITCHING)
     .and(Flags::HAS_QUEUE)
     .and(Flags::BUFFERED)
-    .and(Flags::LEFTOVER);
+    .and(Flags::LEFTOVER)
+    .and(Flags::TLS);
 
 /// With any of these set there is something to do before a connection closes.
-const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
+const HOLDS_UP_CLOSE: Flags =
+    Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING).and(Flags::TLS);
 
 /// What comes in is dropped: the connection is closing.
 const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
 
 /// With any of these said, only an error or the end shows that all input was read.
-const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
+pub(super) const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
 
 impl Stream {
     /// Does what the stream is ready for.
@@ -62,6 +64,10 @@ impl Stream {
     #[cold]
     #[inline(never)]
     fn dispatch_all(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            return self.dispatch_tls(core, buffer);
+        }
         if self.has(Flags::LOST) {
             return;
         }
@@ -161,7 +167,7 @@ impl Stream {
 
     /// There may be more to deliver: the poll does not tell again.
     #[inline(never)]
-    fn enqueue_if_readable(self: &Rc<Self>, core: &Core) {
+    pub(super) fn enqueue_if_readable(self: &Rc<Self>, core: &Core) {
         if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && self.is_reading() {
             self.enqueue(core);
         }
@@ -194,7 +200,7 @@ impl Stream {
     }
 
     #[inline]
-    fn note_received(&self, core: &Core, count: usize, room: usize) {
+    pub(super) fn note_received(&self, core: &Core, count: usize, room: usize) {
         if count < room && !self.has(HANGING_UP) {
             self.clear(Flags::READABLE);
         }
@@ -204,7 +210,7 @@ impl Stream {
 
     /// A read brought the end, an error, or nothing yet.
     #[cold]
-    fn nothing_read(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
+    pub(super) fn nothing_read(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
         match result {
             Ok(_) => self.eof(core),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -220,7 +226,7 @@ impl Stream {
     /// Calls one of the callbacks that deliver input, keeps the `tail` that it gives back, and settles
     /// what it left.
     #[inline(always)]
-    fn call_in_read<R>(
+    pub(super) fn call_in_read<R>(
         self: &Rc<Self>,
         core: &Rc<Core>,
         name: &'static str,
@@ -247,7 +253,7 @@ impl Stream {
     }
 
     /// What a former protocol left comes before what the socket has.
-    fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
+    pub(super) fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
@@ -269,7 +275,7 @@ impl Stream {
     }
 
     /// The peer has ended its side: told once.
-    fn eof(self: &Rc<Self>, core: &Rc<Core>) {
+    pub(super) fn eof(self: &Rc<Self>, core: &Rc<Core>) {
         if self.has(Flags::WRITE_FAILED) {
             return self.end_of_input(core, None);
         }

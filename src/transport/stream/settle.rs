@@ -59,7 +59,7 @@ impl Stream {
         if self.has(Flags::LOST) {
             return;
         }
-        if self.queue.borrow().is_empty() {
+        if !self.has(Flags::HAS_QUEUE) {
             self.advance_close(core);
         }
         if self.has(Flags::LOST) {
@@ -77,7 +77,7 @@ impl Stream {
         if self.has(Flags::CLOSING.and(Flags::LOST)) || !self.has(Flags::MADE) {
             return;
         }
-        let len = self.queue.borrow().len();
+        let len = self.waiting();
         if !self.has(Flags::WRITING_PAUSED) {
             // Also when all was sent since a write said `AboveHighWater`: its caller may have
             // stopped there, and waits for `resume_writing`.

@@ -21,8 +21,11 @@ const CLOSED: Flags =
 /// With any of these set a write of the running callback is not gathered.
 const NOT_GATHERED: Flags = CLOSED.and(Flags::HAS_QUEUE);
 
+/// With any of these set what was gathered does not go to the socket as it is.
+const NOT_DIRECT: Flags = Flags::LOST.and(Flags::TLS);
+
 /// How many chunks one system call can take.
-const SLICES: usize = 64;
+pub(super) const SLICES: usize = 64;
 
 impl Stream {
     #[inline]
@@ -57,15 +60,33 @@ impl Stream {
     }
 
     pub(super) fn write_eof(self: &Rc<Self>, core: &Core) {
-        if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
+        if self.can_write_eof() && !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
             self.set(Flags::EOF_WANTED);
             self.settle_soon(core);
         }
     }
 
+    pub(super) fn can_write_eof(&self) -> bool {
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            return self.tls_can_write_eof();
+        }
+        true
+    }
+
     pub(super) fn write_buffer_size(&self, core: &Core) -> usize {
         let gathered = if self.has(Flags::IN_CALLBACK) { core.gather.borrow().len() } else { 0 };
-        self.queue.borrow().len() + gathered
+        self.waiting() + gathered
+    }
+
+    /// The bytes that wait, those included that are records already.
+    pub(super) fn waiting(&self) -> usize {
+        let waiting = self.queue.borrow().len();
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            return waiting + self.tls_waiting();
+        }
+        waiting
     }
 
     fn write_is_closed(&self) -> bool {
@@ -75,7 +96,7 @@ impl Stream {
     fn write_status(&self) -> WriteStatus {
         if self.has(Flags::LOST.and(Flags::WRITE_FAILED)) {
             WriteStatus::Closed
-        } else if self.queue.borrow().len() > self.high_water.get() {
+        } else if self.waiting() > self.high_water.get() {
             self.set(Flags::TOLD_ABOVE);
             WriteStatus::AboveHighWater
         } else {
@@ -110,6 +131,12 @@ impl Stream {
         shared: Option<&Bytes>,
     ) -> WriteStatus {
         let gathered = core.gather.take();
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            self.send_by_tls(core, &gathered, data, shared);
+            restore(core, gathered);
+            return self.write_status();
+        }
         let result = if self.has(Flags::WRITABLE) {
             match (&*gathered, data) {
                 (only, []) | ([], only) => self.socket.write(only),
@@ -132,7 +159,7 @@ impl Stream {
         if gather.is_empty() {
             return;
         }
-        let result = if self.flags.get().just(Flags::WRITABLE, Flags::WRITABLE.and(Flags::LOST)) {
+        let result = if self.flags.get().just(Flags::WRITABLE, Flags::WRITABLE.and(NOT_DIRECT)) {
             self.socket.write(&gather)
         } else {
             Ok(0)
@@ -151,14 +178,20 @@ impl Stream {
     #[inline(never)]
     fn flushed_in_part(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
         let gathered = core.gather.take();
-        if !self.has(Flags::LOST) {
-            self.sent_in_part(core, result, &gathered, &[], None);
+        if self.has(Flags::LOST) {
+            return restore(core, gathered);
         }
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            self.send_by_tls(core, &gathered, &[], None);
+            return restore(core, gathered);
+        }
+        self.sent_in_part(core, result, &gathered, &[], None);
         restore(core, gathered);
     }
 
     #[inline]
-    fn note_sent(&self, core: &Core, sent: usize) {
+    pub(super) fn note_sent(&self, core: &Core, sent: usize) {
         core.counters.add_sent(sent);
         self.active_at.set(core.tick_instant());
     }
@@ -208,14 +241,13 @@ impl Stream {
         if data.is_empty() {
             return self.write_status();
         }
-        let mut queue = self.queue.borrow_mut();
-        if queue.len() > self.write_cap.get() {
-            let (waiting, cap) = (queue.len(), self.write_cap.get());
-            drop(queue);
+        let (waiting, cap) = (self.waiting(), self.write_cap.get());
+        if waiting > cap {
             let text = format!("{waiting} bytes wait to be sent, more than the write cap of {cap}");
             self.lose(core, Some(Error::new(Kind::WriteCap, text)));
             return WriteStatus::Closed;
         }
+        let mut queue = self.queue.borrow_mut();
         let was_empty = queue.is_empty();
         match shared {
             Some(shared) => queue.push_bytes(shared),
@@ -236,6 +268,10 @@ impl Stream {
 
     /// Hands the queue to the operating system until it takes no more.
     pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>) {
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            return self.flush_tls(core);
+        }
         while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
             let queue = self.queue.borrow();
             if queue.is_empty() {
@@ -269,7 +305,7 @@ impl Stream {
     }
 
     /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
-    fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+    pub(super) fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         let error = Error::from(error);
         if !self.is_reading() {
             return self.lose(core, Some(error));
@@ -289,6 +325,10 @@ impl Stream {
         let len = queue.len();
         core.with_spent(|spent| queue.advance(len, spent));
         self.clear(Flags::HAS_QUEUE);
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            self.discard_tls_queue(core);
+        }
     }
 }
 

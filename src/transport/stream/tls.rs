@@ -1,0 +1,108 @@
+//! What a stream with TLS has, and where it is kept.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Stream;
+use super::write_queue::WriteQueue;
+use crate::error::Error;
+use crate::event_loop::Core;
+use crate::tls::{TlsVersion, clock};
+use crate::transport::tls::{Layer, Leftover, TlsInfo};
+
+/// The TLS of one stream. Plaintext that waits is in the stream's own queue.
+pub(super) struct Tls {
+    pub(super) layer: Layer,
+    /// Final bytes that the socket has not taken.
+    pub(super) outgoing: WriteQueue,
+    /// `None` once the handshake is done.
+    pub(super) handshake: Option<Handshake>,
+    /// What the peer said last, until what it sent before is delivered.
+    pub(super) end: Option<PeerEnd>,
+}
+
+pub(super) struct Handshake {
+    pub(super) waiter: Waiter,
+    pub(super) leftover: Leftover,
+}
+
+/// Who waits for the handshake.
+pub(crate) enum Waiter {
+    /// A server: the protocol is made when it is done.
+    Accept,
+    /// A connect: called with how it ended, in which case `Ok` means to make the protocol.
+    Connect(Connecting),
+    /// A protocol that had the connection before.
+    Upgrade,
+}
+
+pub(crate) type Connecting = Box<dyn FnOnce(&Rc<Core>, &Rc<Stream>, Result<(), Error>)>;
+
+pub(super) enum PeerEnd {
+    Closed,
+    Failed(Error),
+}
+
+impl Stream {
+    /// Takes it out while it is worked on.
+    pub(super) fn take_tls(&self) -> Option<Box<Tls>> {
+        let mut extra = self.extra.take()?;
+        let tls = extra.tls.take();
+        self.extra.set(Some(extra));
+        tls
+    }
+
+    pub(super) fn put_tls(&self, tls: Box<Tls>) {
+        self.with_extra(|extra| extra.tls = Some(tls));
+    }
+
+    /// What `action` makes of it; `None` without TLS.
+    pub(super) fn with_tls<R>(&self, action: impl FnOnce(&mut Tls) -> R) -> Option<R> {
+        let mut tls = self.take_tls()?;
+        let result = action(&mut tls);
+        self.put_tls(tls);
+        Some(result)
+    }
+
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        self.with_tls(|tls| tls.handshake.is_some()).unwrap_or(false)
+    }
+
+    /// The final bytes that wait, beside what is in the queue.
+    pub(super) fn tls_waiting(&self) -> usize {
+        self.with_tls(|tls| tls.outgoing.len()).unwrap_or(0)
+    }
+
+    pub(super) fn tls_info(&self) -> Option<Rc<TlsInfo>> {
+        self.with_tls(|tls| tls.handshake.is_none().then(|| Rc::new(TlsInfo::of(&tls.layer))))
+            .flatten()
+    }
+
+    /// TLS 1.2 cannot end one side only.
+    pub(super) fn tls_can_write_eof(&self) -> bool {
+        let version = self.with_tls(|tls| tls.layer.session().state().protocol_version()).flatten();
+        version.and_then(TlsVersion::from_rustls) != Some(TlsVersion::Tls12)
+    }
+
+    /// Forgets what was not sent.
+    pub(super) fn discard_tls_queue(&self, core: &Core) {
+        self.with_tls(|tls| {
+            let len = tls.outgoing.len();
+            core.with_spent(|spent: &mut Vec<Bytes>| tls.outgoing.advance(len, spent));
+        });
+    }
+}
+
+/// Runs `action` by the loop's clock, where that is not the system's.
+pub(super) fn by_the_clock<R>(core: &Core, action: impl FnOnce() -> R) -> R {
+    match core.driver.date() {
+        Some(since_epoch) => clock::at(unix_time(since_epoch), action),
+        None => action(),
+    }
+}
+
+fn unix_time(since_epoch: Duration) -> rustls::pki_types::UnixTime {
+    rustls::pki_types::UnixTime::since_unix_epoch(since_epoch)
+}

@@ -1,0 +1,318 @@
+//! From a plain connection to one with TLS.
+
+use std::io;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::Stream;
+use super::flags::Flags;
+use super::read::HANGING_UP;
+use super::tls::{Connecting, Handshake, Tls, Waiter, by_the_clock};
+use super::tls_read::READ_AT_ONCE;
+use super::write_queue::WriteQueue;
+use crate::error::{Error, Kind};
+use crate::event_loop::{Core, nanoseconds};
+use crate::protocol::Protocol;
+use crate::tls::{handshake_error, tls_error};
+use crate::transport::Transport;
+use crate::transport::tls::{Leftover, Opened, Setup, TlsUpgrade};
+
+/// Stands for the protocol of a connection that has none before its handshake is done.
+pub(crate) struct Nobody;
+
+impl Protocol for Nobody {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> crate::Result {
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Begins a handshake on a connection that was just made or accepted.
+    pub(crate) fn begin_tls(self: &Rc<Self>, core: &Rc<Core>, setup: Setup, waiter: Waiter) {
+        self.active_at.set(core.tick_instant());
+        self.attach_tls(
+            core,
+            setup,
+            WriteQueue::default(),
+            Handshake {
+                waiter,
+                // There is nothing before the handshake.
+                leftover: Leftover::Feed,
+            },
+        );
+        self.flush(core);
+        if self.has(Flags::READABLE) {
+            self.enqueue(core);
+        }
+    }
+
+    /// Begins a handshake for a connect.
+    pub(crate) fn connect_tls(self: &Rc<Self>, core: &Rc<Core>, setup: Setup, done: Connecting) {
+        self.begin_tls(core, setup, Waiter::Connect(done));
+    }
+
+    /// Begins a handshake on a connection that its protocol has used before.
+    pub(super) fn start_tls(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        upgrade: &TlsUpgrade,
+        leftover: &Bytes,
+    ) {
+        if self.has(Flags::CLOSING.and(Flags::LOST)) {
+            return;
+        }
+        if let Err(error) = self.try_start_tls(core, upgrade, leftover) {
+            self.lose(core, Some(error));
+        }
+    }
+
+    fn try_start_tls(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        upgrade: &TlsUpgrade,
+        leftover: &Bytes,
+    ) -> Result<(), Error> {
+        if self.has(Flags::EOF_WANTED) {
+            return Err(Error::invalid("start_tls() after write_eof()"));
+        }
+        if self.is_shaking_hands() {
+            return Err(Error::invalid("start_tls() while a handshake is going on"));
+        }
+        if !leftover.is_empty() {
+            refuse_or_feed(upgrade.leftover())?;
+        }
+        let setup = upgrade.setup(None)?;
+        let outgoing = self.written_before(core)?;
+        let handshake = Handshake { waiter: Waiter::Upgrade, leftover: upgrade.leftover() };
+        self.attach_tls(core, setup, outgoing, handshake);
+        // Delivered to nobody but TLS, once the running callback has returned.
+        self.keep_leftover(leftover.clone());
+        self.settle_soon(core);
+        self.enqueue(core);
+        Ok(())
+    }
+
+    /// What was written so far, as it has to go out: before TLS as it is, under TLS as records of the
+    /// layer that there was.
+    fn written_before(self: &Rc<Self>, core: &Rc<Core>) -> Result<WriteQueue, Error> {
+        if self.has(Flags::IN_CALLBACK) {
+            let mut gathered = core.gather.take();
+            if !gathered.is_empty() {
+                self.queue.borrow_mut().push_copy(&gathered);
+                self.set(Flags::HAS_QUEUE);
+            }
+            gathered.clear();
+            *core.gather.borrow_mut() = gathered;
+        }
+        if !self.has(Flags::TLS) {
+            return Ok(self.queue.take());
+        }
+        self.with_tls(|tls| self.seal_all(core, tls)).unwrap_or(Ok(())).map_err(tls_error)?;
+        Ok(self.with_tls(|tls| std::mem::take(&mut tls.outgoing)).unwrap_or_default())
+    }
+
+    /// Puts TLS on the stream, over the TLS that it has.
+    fn attach_tls(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        setup: Setup,
+        outgoing: WriteQueue,
+        handshake: Handshake,
+    ) {
+        let below = self.take_tls().map(|tls| tls.layer);
+        let mut tls = Box::new(Tls {
+            layer: setup.layer.over(below),
+            outgoing,
+            handshake: Some(handshake),
+            end: None,
+        });
+        let begun = core.tls.with_records(|records| {
+            let begun = by_the_clock(core, || tls.layer.begin(records));
+            tls.outgoing.push_copy(records.bytes());
+            begun
+        });
+        let has_outgoing = !tls.outgoing.is_empty();
+        self.set(Flags::TLS);
+        self.put_tls(tls);
+        if has_outgoing {
+            self.set(Flags::HAS_QUEUE);
+        }
+        self.info.set(None);
+        let until = core.tick_time().saturating_add(nanoseconds(setup.timeouts.handshake));
+        self.set_handshake_deadline(core, Some(until));
+        if let Err(error) = begun {
+            self.lose(core, Some(handshake_error(error)));
+        }
+    }
+
+    /// Goes on with the handshake, if it is its turn.
+    pub(super) fn shake_hands(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        if self.has(HANGING_UP) {
+            self.set(Flags::READABLE);
+        }
+        if !self.has(Flags::READABLE.and(Flags::LEFTOVER)) {
+            return;
+        }
+        if !core.tls.may_step(core.counters.ticks()) {
+            self.set(Flags::QUEUED);
+            core.tls.put_off(Rc::clone(self));
+            return core.mark_pending();
+        }
+        let Some(mut tls) = self.take_tls() else { return };
+        let start = tls.layer.input_start();
+        let room = (buffer.len() - start).min(READ_AT_ONCE);
+        let space = &mut buffer[start..start + room];
+        let leftover = self.take_leftover(&tls, space);
+        let is_leftover = leftover.is_some();
+        match leftover.unwrap_or_else(|| self.socket.read(space).map_err(Ok)) {
+            Ok(count) if count > 0 => {
+                if !is_leftover {
+                    self.note_received(core, count, room);
+                }
+                let opened = core.tls.with_records(|answer| {
+                    let opened = by_the_clock(core, || tls.layer.open(buffer, count, answer));
+                    tls.outgoing.push_copy(answer.bytes());
+                    opened
+                });
+                self.put_tls(tls);
+                self.handshake_went_on(core, opened, buffer);
+            }
+            Ok(_) => {
+                self.put_tls(tls);
+                let text = "the peer ended the connection during the TLS handshake";
+                self.lose(core, Some(Error::new(Kind::Truncated, text)));
+            }
+            Err(Ok(error)) => {
+                self.put_tls(tls);
+                self.nothing_read(core, Err(error));
+            }
+            Err(Err(error)) => {
+                self.put_tls(tls);
+                self.lose(core, Some(error));
+            }
+        }
+    }
+
+    /// What was received before TLS began, put in the handshake's input if the upgrade says so.
+    fn take_leftover(
+        &self,
+        tls: &Tls,
+        space: &mut [u8],
+    ) -> Option<Result<usize, std::result::Result<io::Error, Error>>> {
+        if !self.has(Flags::LEFTOVER) {
+            return None;
+        }
+        let feeds = tls.handshake.as_ref().map_or(Leftover::Refuse, |handshake| handshake.leftover);
+        if let Err(error) = refuse_or_feed(feeds) {
+            return Some(Err(Err(error)));
+        }
+        let (count, is_all) = self.with_extra(|extra| {
+            let count = extra.leftover.len().min(space.len());
+            space[..count].copy_from_slice(&extra.leftover[..count]);
+            bytes::Buf::advance(&mut extra.leftover, count);
+            (count, extra.leftover.is_empty())
+        });
+        if is_all {
+            self.clear(Flags::LEFTOVER);
+        }
+        Some(Ok(count))
+    }
+
+    fn handshake_went_on(self: &Rc<Self>, core: &Rc<Core>, opened: Opened, buffer: &mut [u8]) {
+        let (is_done, has_outgoing) = self
+            .with_tls(|tls| (tls.layer.is_established(), !tls.outgoing.is_empty()))
+            .unwrap_or((false, false));
+        if has_outgoing && !self.has(Flags::WRITE_FAILED) {
+            self.set(Flags::HAS_QUEUE);
+            self.flush(core);
+        }
+        if is_done {
+            self.handshake_is_done(core);
+            self.deliver_opened(core, &buffer[..opened.plaintext]);
+        }
+        self.note_end(core, opened.end, handshake_error);
+        if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && !self.has(Flags::LOST) {
+            self.enqueue(core);
+        }
+    }
+
+    fn handshake_is_done(self: &Rc<Self>, core: &Rc<Core>) {
+        let handshake = self.with_tls(|tls| tls.handshake.take()).flatten();
+        self.set_handshake_deadline(core, None);
+        self.info.set(None);
+        match handshake.map(|handshake| handshake.waiter) {
+            Some(Waiter::Accept) => self.begin_accepted(core),
+            Some(Waiter::Connect(done)) => done(core, self, Ok(())),
+            Some(Waiter::Upgrade) => {
+                self.call(core, "tls_established", |protocol, transport| {
+                    protocol.tls_established(transport)
+                });
+                self.settle(core);
+            }
+            None => {}
+        }
+    }
+
+    /// Makes the protocol of an accepted connection, now that it is known who it is with.
+    fn begin_accepted(self: &Rc<Self>, core: &Rc<Core>) {
+        let Some(server) = self.server.clone() else { return };
+        match server.make_protocol(|| self.info()) {
+            Ok(protocol) => self.begin_with(core, protocol),
+            Err(error) => {
+                server.accept_failed(core, &self.name_peer(error));
+                self.lose(core, None);
+            }
+        }
+    }
+
+    /// Installs the first protocol, and begins.
+    pub(crate) fn begin_with(self: &Rc<Self>, core: &Rc<Core>, protocol: Box<dyn Protocol>) {
+        let protocol = self.note_kind(protocol);
+        let nobody = self.protocol.replace(Some(protocol));
+        drop(nobody);
+        self.begin(core);
+    }
+
+    /// The connection is over, and its protocol was never told of it.
+    pub(super) fn handshake_failed(self: &Rc<Self>, core: &Rc<Core>, error: Option<Error>) {
+        let handshake = self.with_tls(|tls| tls.handshake.take()).flatten();
+        match handshake.map(|handshake| handshake.waiter) {
+            Some(Waiter::Connect(done)) => {
+                let error = error.unwrap_or_else(|| Error::bare(Kind::Cancelled));
+                done(core, self, Err(error));
+            }
+            Some(Waiter::Accept) => {
+                if let (Some(server), Some(error)) = (&self.server, error) {
+                    server.accept_failed(core, &self.name_peer(error));
+                }
+            }
+            Some(Waiter::Upgrade) | None => {}
+        }
+    }
+
+    fn name_peer(&self, error: Error) -> Error {
+        match &self.peer {
+            Some(peer) => {
+                Error::with_source(error.kind(), format!("connection from {peer}"), error)
+            }
+            None => error,
+        }
+    }
+
+    /// Whether it is closing, and nothing waits that only TLS could send.
+    pub(super) fn is_closing_for_good(&self) -> bool {
+        self.has(Flags::CLOSING) && self.queue.borrow().is_empty()
+    }
+}
+
+fn refuse_or_feed(leftover: Leftover) -> Result<(), Error> {
+    match leftover {
+        Leftover::Feed => Ok(()),
+        Leftover::Refuse => Err(Error::new(
+            Kind::Tls,
+            "bytes were received before TLS began and not consumed: somebody between the peers may \
+             have put them there",
+        )),
+    }
+}

@@ -1,0 +1,225 @@
+//! The read side of TLS: records become what the protocol receives.
+
+use std::io::IoSlice;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::Stream;
+use super::flags::Flags;
+use super::read::{HANGING_UP, NOT_READING};
+use super::tls::{PeerEnd, by_the_clock};
+use crate::error::{Error, Kind};
+use crate::event_loop::Core;
+use crate::protocol::{Protocol, empty_buffer};
+use crate::tls::tls_error;
+use crate::transport::Transport;
+use crate::transport::tls::{End, Opened};
+
+/// The most that is read at once: what it becomes is delivered in one piece.
+pub(super) const READ_AT_ONCE: usize = 128 * 1024;
+
+/// How much input is read and dropped when a connection fails, so that the system does not answer it
+/// with a reset, which could destroy the alert that says why.
+const DRAINED_AT_MOST: usize = 64 * 1024;
+
+impl Stream {
+    /// Does what a stream with TLS is ready for.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn dispatch_tls(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        if self.is_unsettled() || (self.has(Flags::WRITABLE) && self.has(Flags::HAS_QUEUE)) {
+            self.settle(core);
+        }
+        if self.has(Flags::LOST) {
+            return;
+        }
+        if self.is_shaking_hands() && !self.is_closing_for_good() {
+            return self.shake_hands(core, buffer);
+        }
+        if self.is_reading() {
+            if self.has(HANGING_UP) {
+                self.set(Flags::READABLE);
+            }
+            if self.has(Flags::LEFTOVER) {
+                self.deliver_leftover(core);
+            }
+            self.read_tls(core, buffer);
+        } else if self.has(Flags::WRITE_FAILED) {
+            self.end_of_input(core, None);
+        } else if self.has(Flags::CLOSING)
+            && self.flags.get().just(Flags::READABLE, Flags::READABLE.and(Flags::EOF))
+        {
+            self.discard_input(core, buffer);
+        } else if self.has(Flags::ERROR) {
+            self.note_error(core);
+        }
+    }
+
+    fn read_tls(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        let may_read = Flags::READABLE.and(Flags::LEFTOVER).and(NOT_READING);
+        if !self.flags.get().just(Flags::READABLE, may_read) {
+            return self.enqueue_if_readable(core);
+        }
+        let Some(mut tls) = self.take_tls() else { return };
+        if let Some(end) = tls.end.take() {
+            if let PeerEnd::Closed = end {
+                // It stays: a protocol that is installed later is told, too.
+                tls.end = Some(PeerEnd::Closed);
+            }
+            self.put_tls(tls);
+            return self.end_of_tls(core, end);
+        }
+        let start = tls.layer.input_start();
+        let room = (buffer.len() - start).min(READ_AT_ONCE);
+        match self.socket.read(&mut buffer[start..start + room]) {
+            Ok(count) if count > 0 => {
+                self.note_received(core, count, room);
+                let Opened { plaintext, end } = core.tls.with_records(|answer| {
+                    let opened = by_the_clock(core, || tls.layer.open(buffer, count, answer));
+                    tls.outgoing.push_copy(answer.bytes());
+                    opened
+                });
+                let has_answer = !tls.outgoing.is_empty();
+                self.put_tls(tls);
+                if has_answer && !self.has(Flags::WRITE_FAILED) {
+                    self.set(Flags::HAS_QUEUE);
+                    self.flush(core);
+                }
+                self.deliver_opened(core, &buffer[..plaintext]);
+                self.note_end(core, end, tls_error);
+                self.enqueue_if_readable(core);
+            }
+            Ok(_) => {
+                self.put_tls(tls);
+                self.truncated(core);
+            }
+            result => {
+                self.put_tls(tls);
+                self.nothing_read(core, result);
+            }
+        }
+    }
+
+    /// The peer's side ended without its `close_notify`: what it sent may be cut off.
+    fn truncated(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::WRITE_FAILED) {
+            return self.end_of_input(core, None);
+        }
+        let text = "the peer ended the connection without saying so under TLS (close_notify): \
+                    what it sent may be cut off";
+        self.lose(core, Some(Error::new(Kind::Truncated, text)));
+    }
+
+    /// Gives the protocol what was decrypted, or keeps it until the protocol reads.
+    pub(super) fn deliver_opened(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) {
+        if data.is_empty() || self.has(Flags::CLOSING.and(Flags::LOST)) {
+            return;
+        }
+        if !self.is_reading() || self.has(Flags::LEFTOVER) {
+            return self.keep_leftover(Bytes::copy_from_slice(data));
+        }
+        if self.has(Flags::BUFFERED) {
+            return self.fill_buffers(core, data);
+        }
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+            protocol.data_received(transport, data)
+        };
+        let copy = |rest: usize| Bytes::copy_from_slice(&data[data.len() - rest.min(data.len())..]);
+        self.call_in_read(core, "data_received", callback, copy);
+    }
+
+    /// Fills the memory of a `BufferedProtocol`, as long as it reads.
+    fn fill_buffers(self: &Rc<Self>, core: &Rc<Core>, mut data: &[u8]) {
+        while !data.is_empty() && self.has(Flags::BUFFERED) && self.is_reading() {
+            let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+                let Some(protocol) = protocol.as_buffered() else {
+                    return Err(Error::invalid("the protocol is no longer a buffered one").into());
+                };
+                let buffer = protocol.get_buffer(transport, data.len())?;
+                if buffer.is_empty() {
+                    return Err(empty_buffer().into());
+                }
+                let count = buffer.len().min(data.len());
+                buffer[..count].copy_from_slice(&data[..count]);
+                protocol.buffer_updated(transport, count).map(|()| count)
+            };
+            let filled = self.call_in_read(core, "buffer_updated", callback, |_| Bytes::new());
+            match filled {
+                Some(count) => data = &data[count..],
+                None => return,
+            }
+        }
+        self.deliver_opened(core, data);
+    }
+
+    /// Notes that the peer's side is over; told when what came before is delivered.
+    pub(super) fn note_end(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        end: End,
+        describe: fn(rustls::Error) -> Error,
+    ) {
+        let end = match end {
+            End::No => return,
+            End::Closed => PeerEnd::Closed,
+            End::Failed(error) => {
+                let error = describe(error);
+                if !self.is_reading() || !self.has(Flags::LEFTOVER) {
+                    // As a reset, it does not wait for a protocol that has paused.
+                    return self.tls_failed(core, error);
+                }
+                PeerEnd::Failed(error)
+            }
+        };
+        self.with_tls(|tls| tls.end = Some(end));
+        self.set(Flags::READABLE);
+    }
+
+    fn end_of_tls(self: &Rc<Self>, core: &Rc<Core>, end: PeerEnd) {
+        match end {
+            PeerEnd::Closed => self.eof(core),
+            PeerEnd::Failed(error) => self.tls_failed(core, error),
+        }
+    }
+
+    /// TLS broke: the alert that says why goes out, then the connection is over.
+    #[cold]
+    pub(super) fn tls_failed(self: &Rc<Self>, core: &Rc<Core>, error: Error) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        // It is the reason, whatever writing or shutting down says now.
+        self.flush_alert(core);
+        self.lose(core, Some(error));
+    }
+
+    fn flush_alert(&self, core: &Core) {
+        let is_out = self.with_tls(|tls| {
+            while !tls.outgoing.is_empty() {
+                let mut slice = [IoSlice::new(&[])];
+                tls.outgoing.fill(&mut slice);
+                match self.socket.write(&slice[0]) {
+                    Ok(sent) if sent > 0 => {
+                        core.with_spent(|spent| tls.outgoing.advance(sent, spent));
+                    }
+                    _ => return false,
+                }
+            }
+            true
+        });
+        if is_out != Some(true) || self.socket.shutdown().is_err() {
+            return;
+        }
+        let mut scratch = [0; 4096];
+        for _ in 0..DRAINED_AT_MOST / scratch.len() {
+            match self.socket.read(&mut scratch) {
+                Ok(count) if count > 0 => {}
+                _ => return,
+            }
+        }
+    }
+}

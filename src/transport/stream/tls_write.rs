@@ -1,0 +1,263 @@
+//! The write side of TLS: plaintext becomes records when the socket takes them.
+//!
+//! Plaintext waits in the stream's queue and is encrypted when everything before it is sent, so that
+//! what is shared stays shared, what is small is joined, and of final bytes no more waits than the
+//! socket left of one write.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::Stream;
+use super::flags::Flags;
+use super::tls::Tls;
+use super::write::SLICES;
+use crate::event_loop::Core;
+use crate::tls::tls_error;
+use crate::transport::tls::{RECORD, Scratch};
+
+/// The most plaintext that one system call sends: a few full records.
+const SENT_AT_ONCE: usize = 4 * RECORD;
+
+/// Why writing cannot go on.
+enum Broken {
+    Socket(io::Error),
+    Tls(rustls::Error),
+}
+
+impl Stream {
+    /// Sends `first`, then `second`; what the socket does not take waits.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn send_by_tls(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        first: &[u8],
+        second: &[u8],
+        shared: Option<&Bytes>,
+    ) {
+        let mut sent = 0;
+        let goes_out = self.flags.get().just(Flags::WRITABLE, CANNOT_SEND.and(Flags::WRITABLE));
+        let mut broken = None;
+        if goes_out && let Some(mut tls) = self.take_tls() {
+            if tls.handshake.is_none() {
+                match self.send_parts(core, &mut tls, first, second) {
+                    Ok(count) => sent = count,
+                    Err(error) => broken = Some(error),
+                }
+            }
+            self.put_tls(tls);
+        }
+        if let Some(broken) = broken {
+            return self.tls_write_failed(core, broken);
+        }
+        if sent == first.len() + second.len() {
+            return;
+        }
+        let mut queue = self.queue.borrow_mut();
+        queue.push_copy(&first[sent.min(first.len())..]);
+        let sent = sent.saturating_sub(first.len());
+        match shared {
+            Some(shared) => queue.push_bytes(&shared.slice(sent..)),
+            None => queue.push_copy(&second[sent..]),
+        }
+        drop(queue);
+        self.note_write_progress(core);
+        self.set(Flags::UNSETTLED.and(Flags::HAS_QUEUE));
+    }
+
+    /// Encrypts and sends as long as the socket takes it; how much plaintext is dealt with.
+    fn send_parts(
+        &self,
+        core: &Core,
+        tls: &mut Tls,
+        first: &[u8],
+        second: &[u8],
+    ) -> Result<usize, Broken> {
+        core.tls.with_records(|records| {
+            let mut done = 0;
+            let len = first.len() + second.len();
+            while done < len && self.has(Flags::WRITABLE) {
+                records.clear();
+                let mut room = SENT_AT_ONCE;
+                for (part, begins) in [(first, 0), (second, first.len())] {
+                    let from = done.saturating_sub(begins).min(part.len());
+                    if done < begins || from == part.len() {
+                        continue;
+                    }
+                    let piece = &part[from..][..(part.len() - from).min(room)];
+                    tls.layer.seal(piece, records).map_err(Broken::Tls)?;
+                    room -= piece.len();
+                    done += piece.len();
+                }
+                self.send_records(core, tls, records)?;
+            }
+            Ok(done)
+        })
+    }
+
+    /// Hands records to the socket, and keeps what it does not take.
+    fn send_records(&self, core: &Core, tls: &mut Tls, records: &Scratch) -> Result<(), Broken> {
+        let records = records.bytes();
+        let sent = match self.socket.write(records) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(Broken::Socket(error)),
+        };
+        if sent > 0 {
+            self.note_sent(core, sent);
+        }
+        if sent < records.len() {
+            self.clear(Flags::WRITABLE);
+            tls.outgoing.push_copy(&records[sent..]);
+            self.note_write_progress(core);
+            self.set(Flags::UNSETTLED.and(Flags::HAS_QUEUE));
+        }
+        Ok(())
+    }
+
+    /// Hands what waits to the socket until it takes no more, final bytes first.
+    pub(super) fn flush_tls(self: &Rc<Self>, core: &Rc<Core>) {
+        let Some(mut tls) = self.take_tls() else { return };
+        let mut broken = None;
+        while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
+            let outcome = if !tls.outgoing.is_empty() {
+                self.flush_outgoing(core, &mut tls)
+            } else if self.queue.borrow().is_empty() {
+                self.clear(Flags::HAS_QUEUE);
+                break;
+            } else if tls.handshake.is_some() {
+                break;
+            } else {
+                self.flush_plaintext(core, &mut tls)
+            };
+            if let Err(error) = outcome {
+                broken = Some(error);
+                break;
+            }
+        }
+        self.put_tls(tls);
+        if let Some(broken) = broken {
+            self.tls_write_failed(core, broken);
+        }
+    }
+
+    /// Makes records of all that waits, whether they can be sent or not.
+    pub(super) fn seal_all(&self, core: &Core, tls: &mut Tls) -> Result<(), rustls::Error> {
+        core.tls.with_records(|records| {
+            loop {
+                let taken = {
+                    let queue = self.queue.borrow();
+                    if queue.is_empty() {
+                        return Ok(());
+                    }
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = queue.fill(&mut slices);
+                    seal_front(core, tls, &slices[..count], records)?
+                };
+                core.with_spent(|spent| self.queue.borrow_mut().advance(taken, spent));
+                tls.outgoing.push_copy(records.bytes());
+                records.clear();
+            }
+        })
+    }
+
+    fn flush_outgoing(&self, core: &Core, tls: &mut Tls) -> Result<(), Broken> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = tls.outgoing.fill(&mut slices);
+        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        match self.socket.write_vectored(&slices[..count]) {
+            Ok(sent) => {
+                core.with_spent(|spent| tls.outgoing.advance(sent, spent));
+                if sent < offered {
+                    self.clear(Flags::WRITABLE);
+                }
+                if sent > 0 {
+                    self.note_sent(core, sent);
+                    self.note_write_progress(core);
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::WRITABLE);
+                Ok(())
+            }
+            Err(error) => Err(Broken::Socket(error)),
+        }
+    }
+
+    /// Encrypts a piece from the front of the queue, and sends it.
+    fn flush_plaintext(&self, core: &Core, tls: &mut Tls) -> Result<(), Broken> {
+        core.tls.with_records(|records| {
+            let taken = {
+                let queue = self.queue.borrow();
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = queue.fill(&mut slices);
+                seal_front(core, tls, &slices[..count], records).map_err(Broken::Tls)?
+            };
+            core.with_spent(|spent| self.queue.borrow_mut().advance(taken, spent));
+            self.send_records(core, tls, records)
+        })
+    }
+
+    #[cold]
+    fn tls_write_failed(self: &Rc<Self>, core: &Rc<Core>, broken: Broken) {
+        match broken {
+            Broken::Socket(error) => self.write_failed(core, error),
+            Broken::Tls(error) => self.lose(core, Some(tls_error(error))),
+        }
+    }
+
+    /// Everything written is sent: sends our `close_notify` if the write side is to end; whether it
+    /// may be ended now.
+    pub(super) fn close_tls(self: &Rc<Self>, core: &Rc<Core>) -> bool {
+        let Some(mut tls) = self.take_tls() else { return true };
+        if tls.handshake.is_some() {
+            self.put_tls(tls);
+            // There is nothing to say good-bye to yet.
+            return self.has(Flags::CLOSING);
+        }
+        if !tls.layer.close_was_sent() {
+            // Whoever closes is not told that the peer was gone already.
+            let _ = core.tls.with_records(|records| {
+                tls.layer.close(records).map_err(Broken::Tls)?;
+                self.send_records(core, &mut tls, records)
+            });
+        }
+        let is_sent = tls.outgoing.is_empty();
+        self.put_tls(tls);
+        is_sent
+    }
+}
+
+/// With any of these set what is written waits.
+const CANNOT_SEND: Flags = Flags::HAS_QUEUE.and(Flags::LOST);
+
+/// Appends the records of what is at the front to `records`; how much plaintext that is.
+fn seal_front(
+    core: &Core,
+    tls: &mut Tls,
+    slices: &[IoSlice<'_>],
+    records: &mut Scratch,
+) -> Result<usize, rustls::Error> {
+    if let Some(first) = slices.first()
+        && first.len() >= RECORD
+    {
+        let piece = &first[..first.len().min(SENT_AT_ONCE)];
+        tls.layer.seal(piece, records)?;
+        return Ok(piece.len());
+    }
+    // What is small shares a record.
+    core.tls.with_plaintext(|plaintext| {
+        for slice in slices {
+            let room = SENT_AT_ONCE - plaintext.len();
+            plaintext.extend_from_slice(&slice[..slice.len().min(room)]);
+            if plaintext.len() == SENT_AT_ONCE {
+                break;
+            }
+        }
+        tls.layer.seal(plaintext, records)?;
+        Ok(plaintext.len())
+    })
+}

@@ -1,0 +1,178 @@
+//! One layer of TLS, and those below it.
+
+use std::ops::Range;
+
+use rustls::Error;
+
+use super::client_hello::{Asked, ClientHelloReader};
+use super::scratch::Scratch;
+use super::session::{End, HEADROOM, MOST_PARTIAL, Received, Session};
+
+/// A session, what it waits for the rest of, and the layer that carries its records (TLS in TLS).
+pub(crate) struct Layer {
+    session: Session,
+    /// Input that is not complete; no memory without.
+    partial: Vec<u8>,
+    below: Option<Box<Layer>>,
+    /// On a server, until the client's first message is there.
+    hello: Option<Box<ClientHelloReader>>,
+    server_name: Option<String>,
+    close_sent: bool,
+}
+
+/// What came of input.
+pub(crate) struct Opened {
+    /// How much plaintext lies at the front of the buffer.
+    pub(crate) plaintext: usize,
+    pub(crate) end: End,
+}
+
+impl Layer {
+    pub(crate) fn new(session: Session, server_name: Option<String>) -> Self {
+        let hello = (!session.is_client()).then(Box::default);
+        Self { session, partial: Vec::new(), below: None, hello, server_name, close_sent: false }
+    }
+
+    /// This layer's records become the data of `below`.
+    pub(crate) fn over(mut self, below: Option<Self>) -> Self {
+        self.below = below.map(Box::new);
+        self
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The name that the client asked for: this one, or the one at the other end.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    pub(crate) fn is_established(&self) -> bool {
+        !self.session.state().is_handshaking()
+    }
+
+    pub(crate) fn close_was_sent(&self) -> bool {
+        self.close_sent
+    }
+
+    /// Where in the buffer the input has to be put.
+    pub(crate) fn input_start(&self) -> usize {
+        let bottom = self.bottom();
+        HEADROOM + bottom.partial.len()
+    }
+
+    fn bottom(&self) -> &Self {
+        let mut layer = self;
+        while let Some(below) = &layer.below {
+            layer = below;
+        }
+        layer
+    }
+
+    /// Takes the `count` bytes that were put where [`input_start`](Self::input_start) says.
+    ///
+    /// What has to be sent in return is appended to `output`.
+    pub(crate) fn open(&mut self, buffer: &mut [u8], count: usize, output: &mut Scratch) -> Opened {
+        let Some(below) = &mut self.below else {
+            return self.open_input(buffer, count, output);
+        };
+        let carried = below.open(buffer, count, output);
+        let start = HEADROOM + self.partial.len();
+        buffer.copy_within(..carried.plaintext, start);
+        let mut answer = Scratch::default();
+        let mut opened = self.open_input(buffer, carried.plaintext, &mut answer);
+        if let (End::No, Err(error)) = (&opened.end, self.carry(answer.bytes(), output)) {
+            opened.end = End::Failed(error);
+        }
+        if let (End::No, End::Failed(_)) = (&opened.end, &carried.end) {
+            opened.end = carried.end;
+        } else if let (End::No, End::Closed) = (&opened.end, &carried.end) {
+            opened.end = End::Failed(Error::General(
+                "the layer below was closed, and this one was not".to_owned(),
+            ));
+        }
+        opened
+    }
+
+    fn open_input(&mut self, buffer: &mut [u8], count: usize, output: &mut Scratch) -> Opened {
+        let start = HEADROOM + self.partial.len();
+        if let Some(hello) = &mut self.hello
+            && let Asked::Name(name) = hello.feed(&buffer[start..start + count])
+        {
+            self.server_name = name;
+            self.hello = None;
+        }
+        buffer[HEADROOM..start].copy_from_slice(&self.partial);
+        let input = HEADROOM..start + count;
+        let Received { plaintext, rest, end } = if self.close_sent {
+            self.session.receive_caught(buffer, input, output)
+        } else {
+            self.session.receive(buffer, input, output)
+        };
+        let end = self.keep(buffer, rest, end);
+        Opened { plaintext, end }
+    }
+
+    fn keep(&mut self, buffer: &[u8], rest: Range<usize>, end: End) -> End {
+        if rest.len() > MOST_PARTIAL {
+            self.partial = Vec::new();
+            let too_large = rustls::InvalidMessage::HandshakePayloadTooLarge;
+            return End::Failed(Error::InvalidMessage(too_large));
+        }
+        if rest.is_empty() {
+            self.partial = Vec::new();
+        } else {
+            self.partial.clear();
+            self.partial.extend_from_slice(&buffer[rest]);
+        }
+        end
+    }
+
+    /// Appends the records of `data`, as the lowest layer makes them, to `output`.
+    pub(crate) fn seal(&mut self, data: &[u8], output: &mut Scratch) -> Result<(), Error> {
+        if self.below.is_none() {
+            return self.session.encrypt(&mut self.partial, data, output);
+        }
+        let mut records = Scratch::default();
+        self.session.encrypt(&mut self.partial, data, &mut records)?;
+        self.carry(records.bytes(), output)
+    }
+
+    /// Appends our `close_notify`, that of this layer first, to `output`.
+    pub(crate) fn close(&mut self, output: &mut Scratch) -> Result<(), Error> {
+        if std::mem::replace(&mut self.close_sent, true) {
+            return Ok(());
+        }
+        let Some(below) = &mut self.below else {
+            return self.session.close(&mut self.partial, output);
+        };
+        let mut records = Scratch::default();
+        self.session.close(&mut self.partial, &mut records)?;
+        below.seal(records.bytes(), output)?;
+        below.close(output)
+    }
+
+    /// Begins: what a client sends first is appended to `output`.
+    pub(crate) fn begin(&mut self, output: &mut Scratch) -> Result<(), Error> {
+        let mut records = Scratch::default();
+        match self.session.receive(&mut [], 0..0, &mut records).end {
+            End::Failed(error) => Err(error),
+            End::No | End::Closed => self.carry(records.bytes(), output),
+        }
+    }
+
+    /// Sends records of this layer by the one below, or as they are.
+    fn carry(&mut self, records: &[u8], output: &mut Scratch) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        match &mut self.below {
+            Some(below) => below.seal(records, output),
+            None => {
+                output.append_bytes(records);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! One side of TLS without any I/O: bytes in, bytes out.
+//!
+//! rustls's unbuffered interface, made to what a transport needs. Input lies in a buffer of the
+//! caller's (the loop's, as a rule): it is decrypted there, and the plaintext of all its records is
+//! joined at the buffer's front, so that nothing of a connection is kept but a partial record.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, ReadEarlyData,
+    UnbufferedConnectionCommon, UnbufferedStatus,
+};
+use rustls::{CommonState, Error};
+
+use super::scratch::Scratch;
+use crate::tls::{ClientSetup, ServerSetup};
+
+/// The most plaintext in one record (RFC 8446, 5.1).
+pub(crate) const RECORD: usize = 16 * 1024;
+
+/// The room before the input in the buffer: the first record's plaintext has to go somewhere while
+/// the record is still there.
+pub(crate) const HEADROOM: usize = RECORD;
+
+/// What is kept of an incomplete message at most: a handshake message of 64 KiB (rustls refuses
+/// longer ones as soon as it sees their length) with the overhead of records of a sensible size.
+pub(crate) const MOST_PARTIAL: usize = 80 * 1024;
+
+/// One side of one TLS connection.
+pub(crate) enum Session {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// What came of input.
+pub(crate) struct Received {
+    /// How much plaintext lies at the front of the buffer.
+    pub(crate) plaintext: usize,
+    /// Where in the buffer the input lies that has to be presented again, with more after it.
+    pub(crate) rest: Range<usize>,
+    pub(crate) end: End,
+}
+
+/// Whether the peer goes on sending.
+pub(crate) enum End {
+    No,
+    /// Its `close_notify` came.
+    Closed,
+    /// The connection is broken; the alert that says so is among the output.
+    Failed(Error),
+}
+
+impl Session {
+    pub(crate) fn client(setup: ClientSetup) -> Result<Self, Error> {
+        Ok(Self::Client(UnbufferedClientConnection::new(setup.config, setup.name)?))
+    }
+
+    pub(crate) fn server(setup: ServerSetup) -> Result<Self, Error> {
+        Ok(Self::Server(UnbufferedServerConnection::new(setup.config)?))
+    }
+
+    /// What was negotiated.
+    pub(crate) fn state(&self) -> &CommonState {
+        match self {
+            Self::Client(connection) => connection,
+            Self::Server(connection) => connection,
+        }
+    }
+
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self, Self::Client(_))
+    }
+
+    /// Takes the records in `buffer[input]`, of which at least [`HEADROOM`] bytes lie before; what
+    /// has to be sent in return is appended to `output`.
+    pub(crate) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        input: Range<usize>,
+        output: &mut Scratch,
+    ) -> Received {
+        debug_assert!(input.start >= HEADROOM || input.is_empty());
+        match self {
+            Self::Client(connection) => receive(connection, buffer, input, output),
+            Self::Server(connection) => receive(connection, buffer, input, output),
+        }
+    }
+
+    /// As [`receive`](Self::receive), also where rustls panics: built with debug assertions it does
+    /// when the input is bad after our own `close_notify`, since it has an alert to send then and may
+    /// not.
+    pub(crate) fn receive_caught(
+        &mut self,
+        buffer: &mut [u8],
+        input: Range<usize>,
+        output: &mut Scratch,
+    ) -> Received {
+        let end = input.end;
+        catch_unwind(AssertUnwindSafe(|| self.receive(buffer, input, output))).unwrap_or_else(
+            |_| {
+                let error = Error::General("bad input after close_notify".to_owned());
+                Received { plaintext: 0, rest: end..end, end: End::Failed(error) }
+            },
+        )
+    }
+
+    /// Appends the records of `data` to `output`. `partial` is the input that has to be presented
+    /// again.
+    pub(crate) fn encrypt(
+        &mut self,
+        partial: &mut [u8],
+        data: &[u8],
+        output: &mut Scratch,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Client(connection) => write(connection, partial, Write::Data(data), output),
+            Self::Server(connection) => write(connection, partial, Write::Data(data), output),
+        }
+    }
+
+    /// Appends our `close_notify` to `output`.
+    pub(crate) fn close(&mut self, partial: &mut [u8], output: &mut Scratch) -> Result<(), Error> {
+        match self {
+            Self::Client(connection) => write(connection, partial, Write::Close, output),
+            Self::Server(connection) => write(connection, partial, Write::Close, output),
+        }
+    }
+
+    /// Appends a request for new keys (TLS 1.3) to `output`.
+    #[cfg(test)]
+    pub(crate) fn update_keys(
+        &mut self,
+        partial: &mut [u8],
+        output: &mut Scratch,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Client(connection) => write(connection, partial, Write::KeyUpdate, output),
+            Self::Server(connection) => write(connection, partial, Write::KeyUpdate, output),
+        }
+    }
+}
+
+/// What the two sides of rustls have in common but no name for.
+trait Side {
+    type Data;
+
+    fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    /// Calls `take` with each record of early data.
+    fn early_data(early: ReadEarlyData<'_, '_, Self::Data>, take: impl FnMut(&[u8]));
+}
+
+impl Side for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        UnbufferedConnectionCommon::<ClientConnectionData>::process_tls_records(self, input)
+    }
+
+    fn early_data(_: ReadEarlyData<'_, '_, Self::Data>, _: impl FnMut(&[u8])) {}
+}
+
+impl Side for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        UnbufferedConnectionCommon::<ServerConnectionData>::process_tls_records(self, input)
+    }
+
+    fn early_data(mut early: ReadEarlyData<'_, '_, Self::Data>, mut take: impl FnMut(&[u8])) {
+        while let Some(Ok(record)) = early.next_record() {
+            take(record.payload);
+        }
+    }
+}
+
+fn receive<S: Side>(
+    side: &mut S,
+    buffer: &mut [u8],
+    input: Range<usize>,
+    output: &mut Scratch,
+) -> Received {
+    let mut plaintext = 0;
+    let mut position = input.start;
+    let end = loop {
+        let (front, rest) = buffer[..input.end].split_at_mut(position);
+        // Never more than the records it came in, which lie behind `position` but for the one that
+        // the headroom is for.
+        let mut take = |data: &[u8]| {
+            front[plaintext..plaintext + data.len()].copy_from_slice(data);
+            plaintext += data.len();
+        };
+        let UnbufferedStatus { discard, state } = side.process(rest);
+        let mut stop = None;
+        match state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while let Some(Ok(record)) = traffic.next_record() {
+                    take(record.payload);
+                }
+            }
+            Ok(ConnectionState::ReadEarlyData(early)) => S::early_data(early, take),
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                if let Err(error) = output.append(|room| encoded(data.encode(room))) {
+                    stop = Some(End::Failed(error));
+                }
+            }
+            Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
+                stop = Some(End::Closed);
+            }
+            Ok(_) => stop = Some(End::No),
+            Err(error) => stop = Some(End::Failed(error)),
+        }
+        position += discard;
+        if let Some(end) = stop {
+            break end;
+        }
+    };
+    let rest = match end {
+        End::No => position..input.end,
+        // "Any data received after a closure alert has been received MUST be ignored."
+        End::Closed => input.end..input.end,
+        End::Failed(_) => {
+            collect_alert(side, &mut buffer[position..input.end], output);
+            input.end..input.end
+        }
+    };
+    Received { plaintext, rest, end }
+}
+
+/// What rustls has to say to the peer about an error.
+fn collect_alert<S: Side>(side: &mut S, rest: &mut [u8], output: &mut Scratch) {
+    while let Ok(ConnectionState::EncodeTlsData(mut data)) = side.process(rest).state {
+        if output.append(|room| encoded(data.encode(room))).is_err() {
+            return;
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Write<'a> {
+    Data(&'a [u8]),
+    Close,
+    #[cfg(test)]
+    KeyUpdate,
+}
+
+fn write<S: Side>(
+    side: &mut S,
+    partial: &mut [u8],
+    what: Write<'_>,
+    output: &mut Scratch,
+) -> Result<(), Error> {
+    loop {
+        match side.process(partial).state? {
+            ConnectionState::WriteTraffic(mut traffic) => {
+                let written = match what {
+                    Write::Data(data) => {
+                        output.append(|room| encrypted(traffic.encrypt(data, room)))
+                    }
+                    Write::Close => {
+                        output.append(|room| encrypted(traffic.queue_close_notify(room)))
+                    }
+                    #[cfg(test)]
+                    Write::KeyUpdate => {
+                        traffic.refresh_traffic_keys()?;
+                        return flush(side, partial, output);
+                    }
+                };
+                return written;
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                output.append(|room| encoded(data.encode(room)))?;
+            }
+            ConnectionState::TransmitTlsData(transmit) => transmit.done(),
+            // Said when it came; this side may go on writing.
+            ConnectionState::PeerClosed => {}
+            // Nothing can be written: our `close_notify` is out, or the handshake is not done.
+            _ => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+fn flush<S: Side>(side: &mut S, partial: &mut [u8], output: &mut Scratch) -> Result<(), Error> {
+    loop {
+        match side.process(partial).state? {
+            ConnectionState::EncodeTlsData(mut data) => {
+                output.append(|room| encoded(data.encode(room)))?;
+            }
+            ConnectionState::TransmitTlsData(transmit) => transmit.done(),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// How much was written, or how much room it takes.
+pub(super) type Written = Result<Result<usize, usize>, Error>;
+
+fn encoded(result: Result<usize, EncodeError>) -> Written {
+    match result {
+        Ok(written) => Ok(Ok(written)),
+        Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
+            Ok(Err(required_size))
+        }
+        Err(error @ EncodeError::AlreadyEncoded) => Err(Error::General(error.to_string())),
+    }
+}
+
+fn encrypted(result: Result<usize, EncryptError>) -> Written {
+    match result {
+        Ok(written) => Ok(Ok(written)),
+        Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
+            Ok(Err(required_size))
+        }
+        Err(error @ EncryptError::EncryptExhausted) => Err(Error::General(error.to_string())),
+    }
+}
