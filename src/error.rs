@@ -241,6 +241,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
+        #[cfg(feature = "tls-core")]
+        if let (Kind::Tls, Some(context)) = (inner.kind, &inner.context) {
+            // It says in words what the source says in rustls's terms.
+            return formatter.write_str(context);
+        }
         match (&inner.context, &inner.source) {
             (Some(context), Some(source)) => write!(formatter, "{context}: {source}"),
             (Some(context), None) => formatter.write_str(context),

@@ -43,5 +43,5 @@ pub use self::server_builder::TlsServerBuilder;
 pub(crate) use self::timeouts::TlsTimeouts;
 pub use self::version::TlsVersion;
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "tls", feature = "tls-aws-lc-rs")))]
 mod tests;

@@ -104,9 +104,9 @@ impl Roots {
     }
 }
 
-type Read<'a> = Vec<(&'a PemSource, Vec<CertificateDer<'static>>)>;
+/// Sources, and the certificates of each.
+pub(super) type Read<'a> = Vec<(&'a PemSource, Vec<CertificateDer<'static>>)>;
 
-/// The certificates of each source.
 pub(super) fn read(sources: &[PemSource]) -> Result<Read<'_>, Error> {
     sources.iter().map(|source| Ok((source, source.read()?.certificates()?))).collect()
 }

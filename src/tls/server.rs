@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 
 use super::fingerprint::TlsFingerprint;
 use super::identity::TlsIdentity;
@@ -35,8 +36,8 @@ pub(super) struct Current {
     pub(super) config: Arc<ServerConfig>,
     /// Of the default certificate.
     pub(super) fingerprint: Option<TlsFingerprint>,
-    /// Who may come in: tickets outlive a reload only if it is the same.
-    pub(super) admission: Vec<Vec<u8>>,
+    /// The authorities of clients: tickets outlive a reload only if they are the same.
+    pub(super) admission: Vec<CertificateDer<'static>>,
 }
 
 /// What a connection needs to begin a handshake as server.

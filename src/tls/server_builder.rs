@@ -181,7 +181,8 @@ impl Recipe {
             Some(certificate) => Some(Sha256::of(&crypto)?.fingerprint(certificate)),
             None => return Err(Error::invalid("a TLS server needs a certificate")),
         };
-        let (verifier, admission) = self.client_verifier(&crypto)?;
+        let client_authorities = roots::read(&self.client_authorities)?;
+        let verifier = self.client_verifier(&crypto, &client_authorities)?;
         let mut config = ServerConfig::builder_with_details(crypto, Arc::new(LoopClock))
             .with_protocol_versions(&self.versions.supported()?)
             .map_err(config_error)?
@@ -189,6 +190,8 @@ impl Recipe {
             .with_cert_resolver(Arc::new(choice));
         config.alpn_protocols = alpn::checked(&self.alpn)?;
         config.max_early_data_size = self.max_early_data;
+        let admission: Vec<_> =
+            client_authorities.into_iter().flat_map(|(_, certificates)| certificates).collect();
         match old {
             // A resumed client is not asked for its certificate again.
             Some(old) if old.admission == admission => {
@@ -215,28 +218,26 @@ impl Recipe {
         Ok(choice)
     }
 
-    /// What checks clients, and the certificates of the authorities behind it.
+    /// What checks clients.
     fn client_verifier(
         &self,
         crypto: &Arc<CryptoProvider>,
-    ) -> Result<(Arc<dyn ClientCertVerifier>, Vec<Vec<u8>>), Error> {
-        if self.client_authorities.is_empty() {
+        authorities: &roots::Read<'_>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        if authorities.is_empty() {
             if self.client_may_be_anonymous {
                 let text = "clients that may be anonymous need an authority for those that are not";
                 return Err(Error::invalid(text));
             }
-            return Ok((WebPkiClientVerifier::no_client_auth(), Vec::new()));
+            return Ok(WebPkiClientVerifier::no_client_auth());
         }
-        let read = roots::read(&self.client_authorities)?;
-        let store = Arc::new(roots::store_of(&read)?);
+        let store = Arc::new(roots::store_of(authorities)?);
         let builder = WebPkiClientVerifier::builder_with_provider(store, Arc::clone(crypto));
         let builder =
             if self.client_may_be_anonymous { builder.allow_unauthenticated() } else { builder };
-        let verifier = builder.build().map_err(|error| {
+        builder.build().map_err(|error| {
             Error::with_source(Kind::Invalid, "clients' certificates cannot be checked", error)
-        })?;
-        let certificates = read.into_iter().flat_map(|(_, certificates)| certificates);
-        Ok((verifier, certificates.map(|certificate| certificate.to_vec()).collect()))
+        })
     }
 
     fn set_resumption(
