@@ -128,6 +128,12 @@ impl TlsServer {
     }
 }
 
+impl From<&TlsServer> for TlsServer {
+    fn from(server: &TlsServer) -> Self {
+        server.clone()
+    }
+}
+
 impl fmt::Debug for TlsServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

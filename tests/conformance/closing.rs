@@ -52,7 +52,9 @@ pub(crate) fn connection_lost_is_told_none_after_close_abort_and_the_peers_end<L
         }
         stage.run_until_lost(&near);
         stage.run_until_lost(&far);
-        assert_eq!((near.cause(), far.cause()), (None, None));
+        assert_eq!(near.cause(), None);
+        // Under TLS an end that is not announced may be the work of somebody else.
+        assert_eq!(far.cause().is_some(), abort && !stage.can().plain);
     }
     assert!(stage.reports.take().is_empty());
 }

@@ -60,7 +60,7 @@ pub(crate) fn failing_data_received_aborts_the_connection<L: Link>(stage: &mut S
 pub(crate) fn failing_eof_received_aborts_the_connection<L: Link>(stage: &mut Stage<L>) {
     let near = Log::new();
     let far = stage.join_to_probe(Probe::new(&near).on_eof(|_| Err("bad end".into())));
-    far.handle().write_eof();
+    stage.end_side(&far);
     stage.run_until_lost(&near);
     assert_eq!(near.calls(), [Call::Made, Call::Eof, Call::Lost]);
     assert_eq!(near.cause().unwrap().text, "bad end");
@@ -161,7 +161,7 @@ pub(crate) fn panics_are_caught_in_every_callback<L: Link>(stage: &mut Stage<L>)
         stage.join(arm(Probe::new(&near)), Probe::new(&far).not_reading().half_open());
         match name {
             "data_received" => drop(far.handle().write(b"go")),
-            "eof_received" => far.handle().write_eof(),
+            "eof_received" => stage.end_side(&far),
             "pause_writing" | "resume_writing" => {
                 near.handle().write(&vec![0; MUCH]);
                 stage.rest();

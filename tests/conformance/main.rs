@@ -1,6 +1,9 @@
 //! One suite for every stream transport: each check runs over each link.
 #![forbid(unsafe_code)]
 
+#[path = "../support/encryption.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod encryption;
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
@@ -168,4 +171,10 @@ links! {
     unix: crate::stage::Unix,
     pair: crate::stage::Pair,
     memory: crate::stage::Memory,
+    tls12_tcp: crate::stage::Tls12<crate::stage::Tcp>,
+    tls13_tcp: crate::stage::Tls13<crate::stage::Tcp>,
+    tls12_unix: crate::stage::Tls12<crate::stage::Unix>,
+    tls13_unix: crate::stage::Tls13<crate::stage::Unix>,
+    tls12_memory: crate::stage::Tls12<crate::stage::Memory>,
+    tls13_memory: crate::stage::Tls13<crate::stage::Memory>,
 }

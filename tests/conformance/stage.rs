@@ -7,8 +7,11 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wharf::testing::{MemoryNetwork, pair};
-use wharf::{Connection, EventLoop, Protocol};
+use wharf::{
+    Connection, ConnectionBuilder, EventLoop, Protocol, ServerBuilder, TlsVersion, Transport,
+};
 
+use crate::encryption::Tls;
 use crate::probe::{Log, Probe, assert_rules_were_kept};
 use crate::running::{Reports, rest, run_until};
 
@@ -34,10 +37,15 @@ pub(crate) struct Capabilities {
     pub(crate) reset: bool,
     /// Both ends have addresses.
     pub(crate) addresses: bool,
+    /// What is written is what is sent, and what is sent lands in the protocol's own memory.
+    pub(crate) plain: bool,
 }
 
 impl Capabilities {
-    pub(crate) const ALL: Self = Self { half_close: true, reset: true, addresses: true };
+    pub(crate) const ALL: Self =
+        Self { half_close: true, reset: true, addresses: true, plain: true };
+
+    pub(crate) const TLS: Self = Self { plain: false, ..Self::ALL };
 }
 
 /// The bytes that one direction of a link holds, about; more than that waits in the write buffer.
@@ -92,6 +100,15 @@ impl<L: Link> Stage<L> {
         run_until(self.event_loop(), what, condition);
     }
 
+    /// Ends the side of `log`'s protocol: the other one gets `eof_received`.
+    pub(crate) fn end_side(&self, log: &Log) {
+        if self.can().half_close {
+            log.handle().write_eof();
+        } else {
+            log.handle().close();
+        }
+    }
+
     #[track_caller]
     pub(crate) fn run_until_lost(&self, log: &Log) {
         self.run_until("connection_lost", || log.is_lost());
@@ -108,12 +125,90 @@ impl<L: Link> Stage<L> {
     }
 }
 
+/// A kind of socket, which TLS can be put on.
+pub(crate) trait Socket: Sized {
+    fn new() -> Self;
+
+    fn event_loop(&self) -> &EventLoop;
+
+    fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A>;
+}
+
+impl<S: Socket> Link for S {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+
+    fn new() -> Self {
+        Socket::new()
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        Socket::event_loop(self)
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        Socket::join(self, None, near, far)
+    }
+}
+
+/// TLS 1.2 over a socket.
+pub(crate) struct Tls12<S>(S);
+
+impl<S: Socket> Link for Tls12<S> {
+    const CAPABILITIES: Capabilities = Capabilities { half_close: false, ..Capabilities::TLS };
+
+    fn new() -> Self {
+        Self(S::new())
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        self.0.event_loop()
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        self.0.join(Some(&Tls::new(TlsVersion::Tls12)), near, far)
+    }
+}
+
+/// TLS 1.3 over a socket.
+pub(crate) struct Tls13<S>(S);
+
+impl<S: Socket> Link for Tls13<S> {
+    const CAPABILITIES: Capabilities = Capabilities::TLS;
+
+    fn new() -> Self {
+        Self(S::new())
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        self.0.event_loop()
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        self.0.join(Some(&Tls::new(TlsVersion::Tls13)), near, far)
+    }
+}
+
+fn serve(tls: Option<&Tls>, server: ServerBuilder) -> ServerBuilder {
+    match tls {
+        Some(tls) => server.tls(&tls.server),
+        None => server,
+    }
+}
+
+fn connect<P>(tls: Option<&Tls>, connection: ConnectionBuilder<P>) -> ConnectionBuilder<P>
+where
+    P: Protocol,
+{
+    match tls {
+        Some(tls) => connection.tls(&tls.client),
+        None => connection,
+    }
+}
+
 /// TCP over the loopback interface.
 pub(crate) struct Tcp(EventLoop);
 
-impl Link for Tcp {
-    const CAPABILITIES: Capabilities = Capabilities::ALL;
-
+impl Socket for Tcp {
     fn new() -> Self {
         Self(EventLoop::new().expect("a loop"))
     }
@@ -122,23 +217,16 @@ impl Link for Tcp {
         &self.0
     }
 
-    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+    fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A> {
         let (factory, made) = once(far);
-        let server = self
-            .0
-            .run_until_complete(
-                self.0
-                    .create_server(factory, "127.0.0.1:0")
-                    .send_buffer_size(CAPACITY)
-                    .receive_buffer_size(CAPACITY)
-                    .start(),
-            )
-            .and_then(|server| server)
-            .expect("a server");
+        let serving = serve(tls, self.0.create_server(factory, "127.0.0.1:0"))
+            .send_buffer_size(CAPACITY)
+            .receive_buffer_size(CAPACITY)
+            .start();
+        let server =
+            self.0.run_until_complete(serving).and_then(|server| server).expect("a server");
         let address = server.addresses()[0].to_string();
-        let connecting = self
-            .0
-            .create_connection(move || near, address)
+        let connecting = connect(tls, self.0.create_connection(move || near, address))
             .send_buffer_size(CAPACITY)
             .receive_buffer_size(CAPACITY)
             .start();
@@ -159,9 +247,7 @@ pub(crate) struct Unix {
     path: PathBuf,
 }
 
-impl Link for Unix {
-    const CAPABILITIES: Capabilities = Capabilities::ALL;
-
+impl Socket for Unix {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -174,20 +260,18 @@ impl Link for Unix {
         &self.event_loop
     }
 
-    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+    fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A> {
         let (factory, made) = once(far);
         let event_loop = &self.event_loop;
         let server = event_loop
             .run_until_complete(
-                event_loop
-                    .create_unix_server(factory, &self.path)
+                serve(tls, event_loop.create_unix_server(factory, &self.path))
                     .send_buffer_size(CAPACITY)
                     .start(),
             )
             .and_then(|server| server)
             .expect("a server");
-        let connecting = event_loop
-            .create_unix_connection(move || near, &self.path)
+        let connecting = connect(tls, event_loop.create_unix_connection(move || near, &self.path))
             .send_buffer_size(CAPACITY)
             .start();
         let connection = event_loop
@@ -229,9 +313,7 @@ impl Link for Pair {
 /// A loop in memory, with its servers and clients, and virtual time.
 pub(crate) struct Memory(EventLoop);
 
-impl Link for Memory {
-    const CAPABILITIES: Capabilities = Capabilities::ALL;
-
+impl Socket for Memory {
     fn new() -> Self {
         Self(MemoryNetwork::new().capacity(CAPACITY).event_loop())
     }
@@ -240,17 +322,18 @@ impl Link for Memory {
         &self.0
     }
 
-    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+    fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A> {
         let (factory, made) = once(far);
         let server = self
             .0
-            .run_until_complete(self.0.create_server(factory, "10.0.0.1:0").start())
+            .run_until_complete(serve(tls, self.0.create_server(factory, "10.0.0.1:0")).start())
             .and_then(|server| server)
             .expect("a server");
         let address = server.addresses()[0].to_string();
+        let connecting = connect(tls, self.0.create_connection(move || near, address)).start();
         let connection = self
             .0
-            .run_until_complete(self.0.create_connection(move || near, address).start())
+            .run_until_complete(connecting)
             .and_then(|connection| connection)
             .expect("a connection");
         run_until(&self.0, "the server's end", || made.get());

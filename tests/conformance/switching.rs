@@ -54,7 +54,7 @@ pub(crate) fn protocol_set_in_eof_received_gets_the_leftover_and_the_end<L: Link
         transport.set_protocol(Box::new(Probe::new(&next)), Bytes::from_static(b"left"));
         Ok(wharf::Eof::KeepOpen)
     }));
-    far.handle().write_eof();
+    stage.end_side(&far);
     stage.run_until_lost(&second);
     assert_eq!(first.calls(), [Call::Made, Call::Eof]);
     assert_eq!(second.order(), [Call::Data, Call::Eof, Call::Lost]);
@@ -129,7 +129,7 @@ pub(crate) fn leftover_waits_while_reading_is_paused<L: Link>(stage: &mut Stage<
     }));
     far.handle().write(b"kept");
     stage.run_until("the first one's end", || first.drops() == 1);
-    far.handle().write_eof();
+    stage.end_side(&far);
     stage.rest();
     assert_eq!(second.calls(), []);
     first.handle().resume_reading();

@@ -16,13 +16,15 @@ pub(crate) fn empty_writes_change_nothing<L: Link>(stage: &mut Stage<L>) {
     let near = Log::new();
     let far = stage.join_to_probe(Probe::new(&near));
     let handle = near.handle();
+    stage.rest();
+    let before = stage.event_loop().metrics().bytes_sent;
     assert_eq!(handle.write(b""), WriteStatus::Accepted);
     assert_eq!(handle.write_bytes(Bytes::new()), WriteStatus::Accepted);
     assert_eq!(handle.write_vectored(&[]), WriteStatus::Accepted);
     assert_eq!(handle.write_vectored(&[IoSlice::new(b"")]), WriteStatus::Accepted);
     assert_eq!(handle.write_buffer_size(), 0);
     stage.rest();
-    assert_eq!((far.received_len(), stage.event_loop().metrics().bytes_sent), (0, 0));
+    assert_eq!((far.received_len(), stage.event_loop().metrics().bytes_sent), (0, before));
 }
 
 // 102: differs.
@@ -177,6 +179,9 @@ pub(crate) fn writes_after_close_are_refused<L: Link>(stage: &mut Stage<L>) {
 
 // 111, 117: differs.
 pub(crate) fn writes_after_write_eof_are_refused<L: Link>(stage: &mut Stage<L>) {
+    if !stage.can().half_close {
+        return;
+    }
     let near = Log::new();
     let far = stage.join_to_probe(Probe::new(&near));
     near.handle().write(b"the last");
@@ -222,6 +227,9 @@ pub(crate) fn vectored_writes_pause_like_others<L: Link>(stage: &mut Stage<L>) {
 
 // 122, 123.
 pub(crate) fn write_eof_ends_the_write_side_after_the_flush<L: Link>(stage: &mut Stage<L>) {
+    if !stage.can().half_close {
+        return;
+    }
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far).not_reading().half_open());
     near.handle().write(&pattern(MUCH));
@@ -240,6 +248,9 @@ pub(crate) fn write_eof_ends_the_write_side_after_the_flush<L: Link>(stage: &mut
 
 // 123, 124.
 pub(crate) fn write_eof_is_idempotent_and_nothing_after_close<L: Link>(stage: &mut Stage<L>) {
+    if !stage.can().half_close {
+        return;
+    }
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far).half_open());
     for _ in 0..3 {
@@ -260,6 +271,10 @@ pub(crate) fn reading_goes_on_after_write_eof<L: Link>(stage: &mut Stage<L>) {
     stage.join(Probe::new(&near), Probe::new(&far).half_open());
     assert_eq!(near.handle().can_write_eof(), stage.can().half_close);
     near.handle().write_eof();
+    if !stage.can().half_close {
+        assert_eq!(near.handle().write(b"ignored"), WriteStatus::Accepted);
+        return;
+    }
     stage.run_until("eof_received", || far.count(Call::Eof) == 1);
     far.handle().write(b"the answer");
     far.handle().close();
@@ -273,11 +288,15 @@ pub(crate) fn reading_goes_on_after_write_eof<L: Link>(stage: &mut Stage<L>) {
 pub(crate) fn write_buffer_size_counts_what_is_not_handed_over<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    stage.rest();
+    let sent_before = stage.event_loop().metrics().bytes_sent;
     near.handle().write(&pattern(MUCH));
     stage.rest();
     let before = near.handle().write_buffer_size();
-    // All that was written is either sent or waits.
-    assert_eq!(stage.event_loop().metrics().bytes_sent as usize + before, MUCH);
+    // All that was written is either sent or waits; records are a little longer than what is in them.
+    let sent = (stage.event_loop().metrics().bytes_sent - sent_before) as usize;
+    let more = sent + before - MUCH;
+    assert!(if stage.can().plain { more == 0 } else { more < MUCH / 100 }, "{more} bytes more");
     for _ in 0..1000 {
         near.handle().write(b"0123456789");
     }

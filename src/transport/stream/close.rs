@@ -83,13 +83,23 @@ impl Stream {
     fn finish_or_discard(self: &Rc<Self>, core: &Rc<Core>) {
         let mut scratch = [0; 2048];
         match self.socket.read(&mut scratch) {
-            Ok(count) if count > 0 => {
-                self.set(Flags::DISCARDING.and(Flags::READABLE));
-                self.note_closing(core);
-                self.enqueue(core);
+            Ok(count) if count > 0 => self.discard_from_now(core),
+            #[cfg(feature = "tls-core")]
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && self.has(Flags::TLS)
+                    && self.tls_expects_more() =>
+            {
+                self.discard_from_now(core);
             }
             _ => self.lose(core, None),
         }
+    }
+
+    fn discard_from_now(self: &Rc<Self>, core: &Rc<Core>) {
+        self.set(Flags::DISCARDING.and(Flags::READABLE));
+        self.note_closing(core);
+        self.enqueue(core);
     }
 
     /// Reads and drops, a bounded amount at a time: while what was written is still being sent, so

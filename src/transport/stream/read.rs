@@ -256,11 +256,47 @@ impl Stream {
     pub(super) fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
+        if self.has(Flags::BUFFERED) {
+            let rest = self.fill_buffers(core, &leftover);
+            return self.keep_rest(core, leftover.slice(leftover.len() - rest..));
+        }
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             protocol.data_received(transport, &leftover)
         };
         let slice = |rest: usize| leftover.slice(leftover.len() - rest.min(leftover.len())..);
         self.call_in_read(core, "data_received", callback, slice);
+    }
+
+    /// Puts bytes in the memory of a `BufferedProtocol`, a few times; how many are left then.
+    pub(super) fn fill_buffers(self: &Rc<Self>, core: &Rc<Core>, mut data: &[u8]) -> usize {
+        for _ in 0..READS_PER_TURN {
+            if data.is_empty() || !self.has(Flags::BUFFERED) || !self.is_reading() {
+                break;
+            }
+            let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+                let Some(protocol) = protocol.as_buffered() else {
+                    return Err(Error::invalid("the protocol is no longer a buffered one").into());
+                };
+                let buffer = protocol.get_buffer(transport, data.len())?;
+                if buffer.is_empty() {
+                    return Err(empty_buffer().into());
+                }
+                let count = buffer.len().min(data.len());
+                buffer[..count].copy_from_slice(&data[..count]);
+                protocol.buffer_updated(transport, count).map(|()| count)
+            };
+            let filled = self.call_in_read(core, "buffer_updated", callback, |_| Bytes::new());
+            data = &data[filled.unwrap_or(data.len())..];
+        }
+        data.len()
+    }
+
+    /// Keeps what is to be delivered later.
+    pub(super) fn keep_rest(self: &Rc<Self>, core: &Core, rest: Bytes) {
+        if !rest.is_empty() && !self.has(Flags::CLOSING.and(Flags::LOST)) {
+            self.keep_leftover(rest);
+            self.enqueue_if_readable(core);
+        }
     }
 
     /// Notes what the running `data_received` gives back; what a `BufferedProtocol` was given lies

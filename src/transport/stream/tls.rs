@@ -75,6 +75,11 @@ impl Stream {
         self.with_tls(|tls| tls.outgoing.len()).unwrap_or(0)
     }
 
+    /// Whether a part of a record is there: the rest is on its way.
+    pub(super) fn tls_expects_more(&self) -> bool {
+        self.with_tls(|tls| tls.layer.has_partial()).unwrap_or(false)
+    }
+
     pub(super) fn tls_info(&self) -> Option<Rc<TlsInfo>> {
         self.with_tls(|tls| tls.handshake.is_none().then(|| Rc::new(TlsInfo::of(&tls.layer))))
             .flatten()

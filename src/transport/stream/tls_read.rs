@@ -11,7 +11,7 @@ use super::read::{HANGING_UP, NOT_READING};
 use super::tls::{PeerEnd, by_the_clock};
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
-use crate::protocol::{Protocol, empty_buffer};
+use crate::protocol::Protocol;
 use crate::tls::tls_error;
 use crate::transport::Transport;
 use crate::transport::tls::{End, Opened};
@@ -123,37 +123,14 @@ impl Stream {
             return self.keep_leftover(Bytes::copy_from_slice(data));
         }
         if self.has(Flags::BUFFERED) {
-            return self.fill_buffers(core, data);
+            let rest = self.fill_buffers(core, data);
+            return self.keep_rest(core, Bytes::copy_from_slice(&data[data.len() - rest..]));
         }
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             protocol.data_received(transport, data)
         };
         let copy = |rest: usize| Bytes::copy_from_slice(&data[data.len() - rest.min(data.len())..]);
         self.call_in_read(core, "data_received", callback, copy);
-    }
-
-    /// Fills the memory of a `BufferedProtocol`, as long as it reads.
-    fn fill_buffers(self: &Rc<Self>, core: &Rc<Core>, mut data: &[u8]) {
-        while !data.is_empty() && self.has(Flags::BUFFERED) && self.is_reading() {
-            let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
-                let Some(protocol) = protocol.as_buffered() else {
-                    return Err(Error::invalid("the protocol is no longer a buffered one").into());
-                };
-                let buffer = protocol.get_buffer(transport, data.len())?;
-                if buffer.is_empty() {
-                    return Err(empty_buffer().into());
-                }
-                let count = buffer.len().min(data.len());
-                buffer[..count].copy_from_slice(&data[..count]);
-                protocol.buffer_updated(transport, count).map(|()| count)
-            };
-            let filled = self.call_in_read(core, "buffer_updated", callback, |_| Bytes::new());
-            match filled {
-                Some(count) => data = &data[count..],
-                None => return,
-            }
-        }
-        self.deliver_opened(core, data);
     }
 
     /// Notes that the peer's side is over; told when what came before is delivered.

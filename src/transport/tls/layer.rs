@@ -62,6 +62,11 @@ impl Layer {
         HEADROOM + bottom.partial.len()
     }
 
+    /// Whether input is there that is not complete.
+    pub(crate) fn has_partial(&self) -> bool {
+        !self.bottom().partial.is_empty()
+    }
+
     fn bottom(&self) -> &Self {
         let mut layer = self;
         while let Some(below) = &layer.below {

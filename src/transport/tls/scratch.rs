@@ -23,7 +23,6 @@ impl Scratch {
         &self.memory[..self.len]
     }
 
-
     pub(crate) fn clear(&mut self) {
         self.len = 0;
         if self.memory.len() > KEPT {
