@@ -242,7 +242,10 @@ impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
         #[cfg(feature = "tls-core")]
-        if let (Kind::Tls, Some(context)) = (inner.kind, &inner.context) {
+        if let (Some(context), Some(source)) = (&inner.context, &inner.source)
+            && source.is::<rustls::Error>()
+            && inner.kind == Kind::Tls
+        {
             // It says in words what the source says in rustls's terms.
             return formatter.write_str(context);
         }
