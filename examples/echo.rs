@@ -4,26 +4,32 @@
 //! cargo run --release --example echo -- --listen 127.0.0.1:7000
 //! ```
 //!
-//! Then, in a second terminal, `nc 127.0.0.1 7000`, and type.
+//! Then, in a second terminal, `nc 127.0.0.1 7000`, and type. With `--tls` it is
+//! `openssl s_client -quiet -connect 127.0.0.1:7000` instead.
 #![forbid(unsafe_code)]
 
 #[path = "support/command_line.rs"]
 mod command_line;
 #[path = "support/serving.rs"]
 mod serving;
+#[path = "support/tls.rs"]
+mod tls;
 
 use std::process::ExitCode;
 
-use lexopt::ValueExt;
-use wharf::{EventLoop, Protocol, Result, Transport};
+use lexopt::{Arg, ValueExt};
+use wharf::{EventLoop, Protocol, Result, TlsServer, Transport};
 
 use self::serving::{Listen, serve_until_signal};
 
 const USAGE: &str = "
 Sends back whatever it receives, until SIGINT or SIGTERM.
 
-usage: echo --listen ADDRESS    such as 127.0.0.1:7000, or :7000 for all interfaces
-       echo --unix PATH         a Unix socket
+usage: echo --listen ADDRESS [TLS]    such as 127.0.0.1:7000, or :7000 for all interfaces
+       echo --unix PATH [TLS]         a Unix socket
+
+TLS is --tls                     with a certificate made on the spot; its fingerprint is printed
+       --cert FILE --key FILE    with one of your own, in PEM
 ";
 
 /// One value of this type is made for each connection. It needs to remember nothing.
@@ -41,25 +47,34 @@ impl Protocol for Echo {
 
 fn main() -> ExitCode {
     command_line::run(USAGE, |mut arguments| {
-        let mut listen = None;
+        let (mut listen, mut wants_tls, mut cert, mut key) = (None, false, None, None);
         while let Some(argument) = arguments.next()? {
-            listen = Some(match argument {
-                lexopt::Arg::Long("listen") => Listen::Address(arguments.value()?.string()?),
-                lexopt::Arg::Long("unix") => Listen::Unix(arguments.value()?.into()),
+            match argument {
+                Arg::Long("listen") => listen = Some(Listen::Address(arguments.value()?.string()?)),
+                Arg::Long("unix") => listen = Some(Listen::Unix(arguments.value()?.into())),
+                Arg::Long("tls") => wants_tls = true,
+                Arg::Long("cert") => cert = Some(arguments.value()?.into()),
+                Arg::Long("key") => key = Some(arguments.value()?.into()),
                 other => return Err(other.unexpected().into()),
-            });
+            }
         }
-        serve(listen.ok_or(lexopt::Error::from("--listen ADDRESS or --unix PATH is missing"))?)
+        let listen = listen.ok_or(lexopt::Error::from("--listen or --unix is missing"))?;
+        let wants_tls = wants_tls || cert.is_some() || key.is_some();
+        serve(listen, wants_tls.then(|| tls::server(cert, key)).transpose()?)
     })
 }
 
-fn serve(listen: Listen) -> Result {
+fn serve(listen: Listen, tls: Option<TlsServer>) -> Result {
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
-        let server = match listen {
-            Listen::Address(address) => event_loop.create_server(|| Echo, address).await?,
-            Listen::Unix(path) => event_loop.create_unix_server(|| Echo, path).await?,
+        let mut server = match listen {
+            Listen::Address(address) => event_loop.create_server(|| Echo, address),
+            Listen::Unix(path) => event_loop.create_unix_server(|| Echo, path),
         };
-        serve_until_signal(server).await
+        let fingerprint = tls.as_ref().and_then(tls::fingerprint_line);
+        if let Some(tls) = tls {
+            server = server.tls(tls);
+        }
+        serve_until_signal(server.await?, fingerprint).await
     })
 }

@@ -243,8 +243,8 @@ impl fmt::Display for Error {
         let inner = &*self.inner;
         #[cfg(feature = "tls-core")]
         if let (Some(context), Some(source)) = (&inner.context, &inner.source)
-            && inner.kind == Kind::Tls
             && source.is::<rustls::Error>()
+            && inner.kind == Kind::Tls
         {
             // It says in words what the source says in rustls's terms.
             return formatter.write_str(context);

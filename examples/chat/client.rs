@@ -2,15 +2,21 @@
 
 use std::io::{self, Read, Write};
 
-use wharf::{Connection, Error, EventLoop, LoopFuture, Promise, Protocol, Result, Transport};
+use wharf::{
+    Connection, Error, EventLoop, LoopFuture, Promise, Protocol, Result, TlsClient, Transport,
+};
 
 /// Connects, and stays until the server ends the connection.
-pub(crate) fn run(address: String) -> Result {
+pub(crate) fn run(address: String, tls: Option<TlsClient>) -> Result {
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
         let (ending, ended) = event_loop.create_future();
         let client = Client { ending: Some(ending), resuming: None, resumed: None };
-        let connection = event_loop.create_connection(|| client, address).await?;
+        let mut connection = event_loop.create_connection(|| client, address);
+        if let Some(tls) = tls {
+            connection = connection.tls(tls);
+        }
+        let connection = connection.await?;
         let _sending = event_loop.create_task(async move {
             if send_standard_input(&connection).await.is_err() {
                 connection.handle().close();

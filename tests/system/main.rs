@@ -16,3 +16,4 @@ mod program;
 mod remote;
 mod resets;
 mod silent;
+mod tls;

@@ -38,6 +38,8 @@ use super::{LineDecoder, LineError, Overlong};
 /// - more answers than the peer takes: when the write buffer passes its high-water mark,
 ///   `pause_writing` is called before the next line, which by default holds reading;
 /// - `set_protocol`, with nothing as leftover: the next protocol receives what follows this line;
+/// - `start_tls`, with nothing as leftover: what follows this line is the leftover, and refused
+///   unless the upgrade says otherwise;
 /// - `close`, `abort` and an `Err`: nothing more is delivered.
 pub trait LineProtocol: Any {
     /// See [`Protocol::connection_made`].
@@ -90,6 +92,11 @@ pub trait LineProtocol: Any {
     /// See [`Protocol::shutting_down`].
     fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
         Defaults.shutting_down(transport)
+    }
+
+    /// See [`Protocol::tls_established`].
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        Defaults.tls_established(transport)
     }
 
     /// See [`Protocol::connection_lost`].
@@ -178,6 +185,10 @@ impl<P: LineProtocol> Protocol for Lines<P> {
 
     fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
         self.protocol.shutting_down(transport)
+    }
+
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        self.protocol.tls_established(transport)
     }
 
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {

@@ -3,7 +3,7 @@
 use rustls::{AlertDescription, ClientConnection, Error as RustlsError, ServerConnection};
 
 use super::authority::self_signed;
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Kind};
 use crate::tls::{TlsClient, handshake_error, tls_error};
 
 #[test]
@@ -77,4 +77,8 @@ fn an_error_of_tls_keeps_its_kind_and_rustlss_own() {
     let error = Error::from(failure);
     assert!(error.is_tls() && !error.is_application());
     assert_eq!(error.to_string(), "TLS failed: a record from the peer is corrupt");
+    // What is said around it does not hide it.
+    let around = Error::with_source(Kind::Tls, "connection from 127.0.0.1:7", error);
+    let text = "connection from 127.0.0.1:7: TLS failed: a record from the peer is corrupt";
+    assert_eq!(around.to_string(), text);
 }

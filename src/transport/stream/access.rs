@@ -99,7 +99,10 @@ impl<A: Access> Transport for A {
     }
 
     fn is_reading(&self) -> bool {
-        self.with(|stream| stream.is_reading() && !stream.has(Flags::SWITCHING)).unwrap_or(false)
+        self.with(|stream| {
+            stream.is_reading() && !stream.has(Flags::SWITCHING) && !stream.is_shaking_hands()
+        })
+        .unwrap_or(false)
     }
 
     fn unread(&self, count: usize) {

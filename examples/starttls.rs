@@ -1,0 +1,201 @@
+//! A protocol of lines that goes on under TLS when the client says so, as mail servers do.
+//!
+//! ```text
+//! cargo run --release --example starttls -- --listen 127.0.0.1:7000
+//! cargo run --release --example starttls -- --connect 127.0.0.1:7000 --fingerprint ..
+//! ```
+//!
+//! Its words are those of SMTP, so that `openssl s_client -starttls smtp -connect 127.0.0.1:7000` is
+//! a client too. The connection stays the same throughout: the same protocol, the same handle.
+#![forbid(unsafe_code)]
+
+#[path = "support/command_line.rs"]
+mod command_line;
+#[path = "support/serving.rs"]
+mod serving;
+#[path = "support/tls.rs"]
+mod tls;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use lexopt::{Arg, ValueExt};
+use wharf::bytes::Bytes;
+use wharf::{Error, EventLoop, Promise, Result, TlsClient, TlsServer, Transport};
+use wharf_protocols::line::{LineProtocol, Lines};
+
+use self::serving::{Listen, serve_until_signal};
+
+const USAGE: &str = "
+Goes on under TLS when the client says STARTTLS.
+
+usage: starttls --listen ADDRESS [SERVER]    serve, until SIGINT or SIGTERM
+       starttls --unix PATH [SERVER]         serve on a Unix socket
+       starttls --connect ADDRESS CLIENT     upgrade, and show what the server says then
+
+SERVER is --cert FILE --key FILE    a certificate of your own, in PEM, instead of one made on the
+                                    spot, whose fingerprint is printed
+
+CLIENT is --fingerprint HEX         trusts the certificate with this SHA-256 fingerprint
+          --ca FILE                 trusts the authorities in this file, in PEM
+";
+
+fn main() -> ExitCode {
+    command_line::run(USAGE, |mut arguments| {
+        let (mut listen, mut connect, mut cert, mut key) = (None, None, None, None);
+        let mut trust = TlsClient::builder();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Arg::Long("listen") => listen = Some(Listen::Address(arguments.value()?.string()?)),
+                Arg::Long("unix") => listen = Some(Listen::Unix(arguments.value()?.into())),
+                Arg::Long("connect") => connect = Some(arguments.value()?.string()?),
+                Arg::Long("cert") => cert = Some(arguments.value()?.into()),
+                Arg::Long("key") => key = Some(arguments.value()?.into()),
+                Arg::Long("fingerprint") => {
+                    trust = trust.pin_certificate(arguments.value()?.parse()?);
+                }
+                Arg::Long("ca") => trust = trust.ca_file(arguments.value()?),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        match (listen, connect) {
+            (Some(listen), None) => serve(listen, tls::server(cert, key)?),
+            (None, Some(address)) => visit(address, trust.build()?),
+            _ => Err(lexopt::Error::from("one of --listen, --unix and --connect is needed").into()),
+        }
+    })
+}
+
+fn serve(listen: Listen, tls: TlsServer) -> Result {
+    let event_loop = EventLoop::new()?;
+    event_loop.run(async |event_loop| {
+        let fingerprint = tls::fingerprint_line(&tls);
+        let clerk = move || Lines::new(Clerk { tls: tls.clone() });
+        let server = match listen {
+            Listen::Address(address) => event_loop.create_server(clerk, address).await?,
+            Listen::Unix(path) => event_loop.create_unix_server(clerk, path).await?,
+        };
+        serve_until_signal(server, fingerprint).await
+    })
+}
+
+/// The server's end.
+struct Clerk {
+    tls: TlsServer,
+}
+
+impl LineProtocol for Clerk {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        transport.write(b"220 ready\r\n");
+        Ok(())
+    }
+
+    fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+        let info = transport.info();
+        let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        match (&*word.to_ascii_uppercase(), info.tls()) {
+            (b"EHLO", None) => transport.write(b"250-hello\r\n250 STARTTLS\r\n"),
+            (b"EHLO", Some(_)) => transport.write(b"250 hello\r\n"),
+            (b"STARTTLS", None) => {
+                // Still readable to everybody; all that is written after `start_tls` is not. What
+                // came in the same read as this line is not TLS: it would end the connection, as
+                // somebody on the way may have put it there.
+                transport.write(b"220 go ahead\r\n");
+                transport.start_tls((&self.tls).into(), Bytes::new());
+                return Ok(());
+            }
+            (b"STARTTLS", Some(_)) => transport.write(b"503 that was done\r\n"),
+            (b"SECRET", None) => transport.write(b"530 STARTTLS comes first\r\n"),
+            (b"SECRET", Some(tls)) => {
+                let version = tls.version().map(|version| version.to_string()).unwrap_or_default();
+                let suite = tls.cipher_suite().unwrap_or_default();
+                transport.write(format!("250 safe with {version} and {suite}\r\n").as_bytes())
+            }
+            (b"QUIT", _) => {
+                transport.write(b"221 good-bye\r\n");
+                transport.close();
+                return Ok(());
+            }
+            _ => transport.write(b"502 unknown command\r\n"),
+        };
+        Ok(())
+    }
+}
+
+fn visit(address: String, tls: TlsClient) -> Result {
+    let host = address.rsplit_once(':').map_or(&*address, |(host, _port)| host);
+    let tls = tls.server_name(host);
+    let event_loop = EventLoop::new()?;
+    event_loop.run(async |event_loop| {
+        let (ending, ended) = event_loop.create_future();
+        let visitor = Visitor { tls, step: Step::Greeting, ending: Some(ending) };
+        event_loop.create_connection(|| Lines::new(visitor), address).await?;
+        ended.await??;
+        Ok(())
+    })
+}
+
+/// The client's end.
+struct Visitor {
+    tls: TlsClient,
+    step: Step,
+    /// Told how the connection ended.
+    ending: Option<Promise<Result<(), String>>>,
+}
+
+/// What the client waits for.
+enum Step {
+    Greeting,
+    /// The answer to EHLO, in which STARTTLS has to be.
+    Features {
+        has_tls: bool,
+    },
+    GoAhead,
+    Secrets,
+}
+
+impl LineProtocol for Visitor {
+    fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+        let is_last = line.get(3) != Some(&b'-');
+        match (&mut self.step, line) {
+            (Step::Greeting, [b'2', ..]) => {
+                transport.write(b"EHLO visitor\r\n");
+                self.step = Step::Features { has_tls: false };
+            }
+            (Step::Features { has_tls }, [b'2', ..]) => {
+                *has_tls |= line.ends_with(b"STARTTLS");
+                match (is_last, *has_tls) {
+                    (false, _) => {}
+                    (true, true) => {
+                        transport.write(b"STARTTLS\r\n");
+                        self.step = Step::GoAhead;
+                    }
+                    // Perhaps somebody on the way took it out. Going on without would please them.
+                    (true, false) => return Err("the server does not offer STARTTLS".into()),
+                }
+            }
+            (Step::GoAhead, [b'2', ..]) => {
+                transport.start_tls((&self.tls).into(), Bytes::new());
+                self.step = Step::Secrets;
+            }
+            (Step::Secrets, _) => writeln!(io::stdout(), "{}", String::from_utf8_lossy(line))?,
+            (_, line) => return Err(format!("refused: {}", String::from_utf8_lossy(line)).into()),
+        }
+        Ok(())
+    }
+
+    /// The server is the one that it should be, and nobody reads along.
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        transport.write(b"SECRET\r\nQUIT\r\n");
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        if let Some(ending) = self.ending.take() {
+            let outcome = error.map_or(Ok(()), |error| Err(error.to_string()));
+            // It says when nobody waits for it any more; that is fine here.
+            let _ = ending.set_result(outcome);
+        }
+        Ok(())
+    }
+}

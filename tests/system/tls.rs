@@ -1,0 +1,7 @@
+//! TLS with foreign programs.
+
+mod authority;
+mod examples;
+mod keys;
+mod peers;
+mod python;

@@ -1,0 +1,65 @@
+//! Certificates for foreign programs, in files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use wharf::TlsIdentity;
+
+use crate::serving::Directory;
+
+/// An authority, and a directory for what it signs.
+pub(super) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: Directory,
+}
+
+/// Where a certificate and its key are.
+pub(super) struct Files {
+    pub(super) chain: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "the authority of the tests");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let directory = Directory::new();
+        fs::write(directory.join("ca.pem"), issuer.pem()).unwrap();
+        Self { issuer, directory }
+    }
+
+    /// Its own certificate.
+    pub(super) fn file(&self) -> PathBuf {
+        self.directory.join("ca.pem")
+    }
+
+    /// A certificate for names, the first of which is also what it is called.
+    pub(super) fn issue(&self, names: &[&str]) -> Files {
+        let listed: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(listed).unwrap();
+        params.distinguished_name.push(DnType::CommonName, names[0]);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let files = Files {
+            chain: self.directory.join(format!("{}.pem", names[0])),
+            key: self.directory.join(format!("{}.key", names[0])),
+        };
+        fs::write(&files.chain, certificate.pem()).unwrap();
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    }
+}
+
+impl Files {
+    pub(super) fn identity(&self) -> TlsIdentity {
+        TlsIdentity::from_files(&self.chain, &self.key)
+    }
+}
+
+/// As an argument.
+pub(super) fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
