@@ -11,6 +11,7 @@ mod race;
 mod resolve;
 mod server;
 mod server_builder;
+mod sock;
 mod stream_settings;
 mod targets;
 mod unix_path;

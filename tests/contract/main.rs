@@ -27,6 +27,7 @@ mod metrics;
 mod probes;
 mod servers;
 mod signals;
+mod sock;
 mod tasks;
 mod threads;
 mod timers;
