@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Result};
 use crate::transport::Transport;
@@ -37,6 +38,22 @@ pub trait Protocol: Any {
     /// `data` is lent: it lies in a buffer that all connections of the loop share. What is to be
     /// kept must be copied.
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result;
+
+    /// The peer has passed descriptors, over a Unix socket whose builder was told to
+    /// [receive](crate::ConnectionBuilder::receive_descriptors) them. By default they are closed.
+    ///
+    /// Called before the `data_received` that brings the first byte they were sent with; in the
+    /// order in which they were sent. That `data_received` may begin with bytes that were sent
+    /// before them, as the operating system does not tell at which byte they came: let a message
+    /// say how many belong to it, and take them in turn. They are closed on exec.
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        let _ = (transport, descriptors);
+        Ok(())
+    }
 
     /// The peer has sent everything it will send. Called once, after all data.
     ///
@@ -160,6 +177,16 @@ pub trait BufferedProtocol: Any {
     /// The first `count` bytes of the slice (at least one) were filled.
     fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result;
 
+    /// See [`Protocol::descriptors_received`].
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        let _ = (transport, descriptors);
+        Ok(())
+    }
+
     /// See [`Protocol::eof_received`].
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
         let _ = transport;
@@ -219,6 +246,14 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
             self.0.buffer_updated(transport, count)?;
         }
         Ok(())
+    }
+
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        self.0.descriptors_received(transport, descriptors)
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {

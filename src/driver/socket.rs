@@ -1,6 +1,8 @@
 //! One byte stream, wherever it comes from.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 
 use super::{memory, os};
 use crate::net::Address;
@@ -36,6 +38,58 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.write_vectored(slices),
             Self::Memory(socket) => socket.write_vectored(slices),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// As [`write_vectored`](Self::write_vectored), when more follows at once.
+    pub(crate) fn write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write_before_more(slices),
+            Self::Memory(_) | Self::Closed => self.write_vectored(slices),
+        }
+    }
+
+    /// Sends a part of `file` without copying it, 0 at the file's end; `Unsupported` where the
+    /// system does not do that.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.send_file(file, offset, count),
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// Whether descriptors can be passed over it.
+    pub(crate) fn passes_descriptors(&self) -> bool {
+        match self {
+            Self::Os(socket) => socket.passes_descriptors(),
+            Self::Memory(_) | Self::Closed => false,
+        }
+    }
+
+    /// Sends `data`, and the descriptors with its first byte: all of them, if any byte is taken.
+    pub(crate) fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: &[OwnedFd],
+    ) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write_with_descriptors(data, descriptors),
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// Reads, and takes at most `most` descriptors that come with the bytes.
+    pub(crate) fn read_with_descriptors(
+        &self,
+        buffer: &mut [u8],
+        most: usize,
+    ) -> io::Result<(usize, Vec<OwnedFd>)> {
+        match self {
+            Self::Os(socket) => socket.read_with_descriptors(buffer, most),
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
             Self::Closed => Err(closed()),
         }
     }

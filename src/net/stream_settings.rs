@@ -63,6 +63,19 @@ macro_rules! stream_settings {
             self
         }
 
+        /// Has descriptors received that the peer passes over a Unix socket, at most `most` with one
+        /// message (1 to 253); see
+        /// [`Protocol::descriptors_received`](crate::Protocol::descriptors_received).
+        ///
+        /// A message with more ends the connection. Without this the operating system closes what
+        /// is passed. On any other socket connecting or serving fails with
+        /// [`is_unsupported`](crate::Error::is_unsupported).
+        pub fn receive_descriptors(mut self, most: usize) -> Self {
+            self.stream_options.descriptors =
+                most.clamp(1, crate::driver::os::MOST_PER_MESSAGE);
+            self
+        }
+
         /// The deadline of the given kind that connections start with; see
         /// [`Transport::set_timeout`](crate::Transport::set_timeout).
         pub fn connection_timeout(mut self, kind: TimeoutKind, after: Option<Duration>) -> Self {

@@ -111,6 +111,8 @@ pub(crate) struct StreamOptions {
     pub(crate) idle: Option<Duration>,
     pub(crate) linger: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
+    /// How many descriptors one read may bring; 0: none are received.
+    pub(crate) descriptors: usize,
 }
 
 /// asyncio's and most others' water marks.
@@ -134,6 +136,7 @@ impl StreamOptions {
             idle: None,
             linger: Some(LINGER),
             write_stall: None,
+            descriptors: 0,
         }
     }
 

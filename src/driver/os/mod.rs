@@ -1,6 +1,7 @@
 //! The operating system as the driver: mio for readiness, its sockets, its clock.
 
 mod connect;
+mod descriptors;
 mod listener;
 mod stream;
 
@@ -17,6 +18,7 @@ use crate::event_loop::put_back;
 use crate::transport::{Key, Readiness};
 
 pub(crate) use self::connect::{connect, connect_unix};
+pub(crate) use self::descriptors::MOST_PER_MESSAGE;
 pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
 };

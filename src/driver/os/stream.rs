@@ -1,5 +1,6 @@
 //! Stream sockets of the operating system.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -61,6 +62,41 @@ impl OsSocket {
                 Err(rustix::io::Errno::INTR) => {}
                 result => return Ok(result?),
             }
+        }
+    }
+
+    /// As [`write_vectored`](Self::write_vectored), when more follows at once: the system may wait
+    /// for it to fill a packet.
+    pub(crate) fn write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        const FLAGS: SendFlags = SendFlags::NOSIGNAL;
+        loop {
+            let mut control = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.fd, slices, &mut control, FLAGS) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Sends a part of `file` without copying it; 0 at the file's end.
+    ///
+    /// There is no way to keep it from raising `SIGPIPE`, which Rust's programs ignore.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        loop {
+            let mut offset = offset;
+            match rustix::fs::sendfile(&self.fd, file, Some(&mut offset), count) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = (file, offset, count);
+            Err(io::ErrorKind::Unsupported.into())
         }
     }
 

@@ -1,6 +1,8 @@
 //! One implementation of [`Transport`] for everything that leads to a stream.
 
+use std::fs::File;
 use std::io::IoSlice;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,10 +10,12 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::flags::Flags;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
-use crate::transport::{Info, Key, Transport, TransportHandle, TransportId, WriteStatus};
+use crate::transport::{
+    Info, Key, SendFile, Transport, TransportHandle, TransportId, WriteStatus,
+};
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
@@ -62,6 +66,20 @@ impl<A: Access> Transport for A {
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> WriteStatus {
         self.with(|stream| stream.write_vectored(self.core(), slices))
             .unwrap_or(WriteStatus::Closed)
+    }
+
+    fn send_file(&self, file: Rc<File>, offset: u64, count: Option<u64>) -> SendFile {
+        self.with(|stream| stream.send_file(self.core(), file, offset, count))
+            .unwrap_or_else(|| SendFile::refused(self.core(), Error::bare(Kind::Closed)))
+    }
+
+    fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<WriteStatus, Error> {
+        self.with(|stream| stream.write_with_descriptors(self.core(), data, descriptors))
+            .unwrap_or(Ok(WriteStatus::Closed))
     }
 
     fn write_eof(&self) {

@@ -33,11 +33,11 @@ impl Stream {
             return;
         }
         self.set(Flags::LOST.and(Flags::CLOSING));
+        self.discard_queue(core, error.as_ref());
         match error {
             Some(error) => self.with_extra(|extra| extra.error = Some(error)),
             None => self.with_existing_extra(|extra| extra.error = None),
         }
-        self.discard_queue(core);
         self.cancel_deadlines(core);
         core.push_lost(Rc::clone(self));
     }

@@ -84,6 +84,9 @@ impl Flags {
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
 
+    /// Descriptors are received with the bytes.
+    pub(super) const TAKES_DESCRIPTORS: Self = Self(1 << 28);
+
     /// Whether of all `mask` just `wanted` is set.
     #[inline]
     pub(super) const fn just(self, wanted: Self, mask: Self) -> bool {

@@ -4,9 +4,12 @@ mod access;
 mod close;
 mod deadlines;
 mod deliver;
+mod descriptors;
 mod flags;
+mod flush_mixed;
 mod pool;
 mod read;
+mod send_file;
 mod settle;
 mod write;
 mod write_queue;
@@ -69,6 +72,20 @@ struct Extra {
     leftover: Bytes,
     /// What `connection_lost` is to be told.
     error: Option<Error>,
+    /// How many descriptors one read may bring; 0: none are received.
+    descriptors: usize,
+}
+
+impl Extra {
+    /// What a connection has of it from its beginning, and the flag that says so.
+    #[inline]
+    fn from_options(options: &StreamOptions) -> (Flags, Option<Box<Self>>) {
+        if options.descriptors == 0 {
+            return (Flags::WRITABLE, None);
+        }
+        let extra = Self { descriptors: options.descriptors, ..Self::default() };
+        (Flags::TAKES_DESCRIPTORS, Some(Box::new(extra)))
+    }
 }
 
 impl Stream {
@@ -84,9 +101,10 @@ impl Stream {
     ) -> Rc<Self> {
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
+        let (descriptors, extra) = Extra::from_options(options);
         core.stream_pool.place(Self {
             key,
-            flags: Cell::new(Flags::WRITABLE.and(buffered)),
+            flags: Cell::new(Flags::WRITABLE.and(buffered).and(descriptors)),
             socket,
             protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),
@@ -96,7 +114,7 @@ impl Stream {
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
             active_at: Cell::new(core.tick_instant()),
             deadlines: RefCell::new(Deadlines::from_options(options)),
-            extra: Cell::new(None),
+            extra: Cell::new(extra),
             server,
             peer,
             info: OnceCell::new(),
@@ -164,7 +182,11 @@ impl Stream {
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         let mut extra = self.extra.take().unwrap_or_default();
         let result = change(&mut extra);
-        if extra.next.is_some() || !extra.leftover.is_empty() || extra.error.is_some() {
+        let is_needed = extra.next.is_some()
+            || !extra.leftover.is_empty()
+            || extra.error.is_some()
+            || extra.descriptors > 0;
+        if is_needed {
             self.extra.set(Some(extra));
         }
         result

@@ -13,10 +13,10 @@ use crate::protocol::{Eof, Protocol, empty_buffer};
 use crate::transport::Transport;
 
 /// How often one stream is read before the others have their turn.
-const READS_PER_TURN: u32 = 4;
+pub(super) const READS_PER_TURN: u32 = 4;
 
 /// What stops reading.
-const NOT_READING: Flags =
+pub(super) const NOT_READING: Flags =
     Flags::PAUSED.and(Flags::HELD).and(Flags::EOF).and(Flags::CLOSING).and(Flags::LOST);
 
 /// Reading into the loop's buffer goes on while of these just `READABLE` is set.
@@ -29,7 +29,8 @@ const NOT_JUST_READING: Flags = NOT_READING
     .and(Flags::SWITCHING)
     .and(Flags::HAS_QUEUE)
     .and(Flags::BUFFERED)
-    .and(Flags::LEFTOVER);
+    .and(Flags::LEFTOVER)
+    .and(Flags::TAKES_DESCRIPTORS);
 
 /// With any of these set there is something to do before a connection closes.
 const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
@@ -75,7 +76,9 @@ impl Stream {
             if self.has(Flags::LEFTOVER) {
                 self.deliver_leftover(core);
             }
-            if self.has(Flags::BUFFERED) {
+            if self.has(Flags::TAKES_DESCRIPTORS) {
+                self.read_with_descriptors(core, buffer);
+            } else if self.has(Flags::BUFFERED) {
                 self.read_buffered(core);
             } else {
                 self.read(core, buffer);
@@ -161,7 +164,7 @@ impl Stream {
 
     /// There may be more to deliver: the poll does not tell again.
     #[inline(never)]
-    fn enqueue_if_readable(self: &Rc<Self>, core: &Core) {
+    pub(super) fn enqueue_if_readable(self: &Rc<Self>, core: &Core) {
         if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && self.is_reading() {
             self.enqueue(core);
         }
@@ -204,7 +207,7 @@ impl Stream {
 
     /// A read brought the end, an error, or nothing yet.
     #[cold]
-    fn nothing_read(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
+    pub(super) fn nothing_read(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
         match result {
             Ok(_) => self.eof(core),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -246,8 +249,17 @@ impl Stream {
         self.clear(Flags::IN_READ);
     }
 
+    /// Calls `data_received` with bytes that are read already.
+    pub(super) fn deliver(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) {
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+            protocol.data_received(transport, data)
+        };
+        let copy = |rest: usize| Bytes::copy_from_slice(&data[data.len() - rest.min(data.len())..]);
+        self.call_in_read(core, "data_received", callback, copy);
+    }
+
     /// What a former protocol left comes before what the socket has.
-    fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
+    pub(super) fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
