@@ -39,6 +39,9 @@ impl Stream {
         }
         self.discard_queue(core);
         self.cancel_deadlines(core);
+        if self.has(Flags::LIMITED) {
+            self.forget_limits(core);
+        }
         core.push_lost(Rc::clone(self));
     }
 

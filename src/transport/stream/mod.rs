@@ -8,6 +8,7 @@ mod flags;
 mod pool;
 mod read;
 mod settle;
+mod throttle;
 mod write;
 mod write_queue;
 
@@ -25,6 +26,7 @@ use crate::error::Error;
 use crate::event_loop::Core;
 use crate::net::{Address, ServerCore};
 use crate::protocol::Protocol;
+use crate::transport::rate_limit::Limits;
 use crate::transport::{Info, Key, StreamOptions, options};
 
 pub(crate) use self::access::Access;
@@ -69,6 +71,7 @@ struct Extra {
     leftover: Bytes,
     /// What `connection_lost` is to be told.
     error: Option<Error>,
+    limits: Option<Rc<Limits>>,
 }
 
 impl Stream {
@@ -84,7 +87,7 @@ impl Stream {
     ) -> Rc<Self> {
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
-        core.stream_pool.place(Self {
+        let stream = core.stream_pool.place(Self {
             key,
             flags: Cell::new(Flags::WRITABLE.and(buffered)),
             socket,
@@ -100,7 +103,11 @@ impl Stream {
             server,
             peer,
             info: OnceCell::new(),
-        })
+        });
+        if !options.limits.is_none() {
+            stream.begin_limited(core, &options.limits);
+        }
+        stream
     }
 
     /// Lets go of everything, the socket first: what is left is memory.
@@ -164,17 +171,18 @@ impl Stream {
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         let mut extra = self.extra.take().unwrap_or_default();
         let result = change(&mut extra);
-        if extra.next.is_some() || !extra.leftover.is_empty() || extra.error.is_some() {
+        let is_used = extra.next.is_some()
+            || !extra.leftover.is_empty()
+            || extra.error.is_some()
+            || extra.limits.is_some();
+        if is_used {
             self.extra.set(Some(extra));
         }
         result
     }
 
     /// As [`with_extra`](Self::with_extra) where there is something, else the default.
-    fn with_existing_extra<R: Default>(
-        &self,
-        change: impl FnOnce(&mut Extra) -> R,
-    ) -> R {
+    fn with_existing_extra<R: Default>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         match self.extra.take() {
             None => R::default(),
             extra => {

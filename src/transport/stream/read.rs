@@ -11,16 +11,22 @@ use crate::error::{Error, Result};
 use crate::event_loop::Core;
 use crate::protocol::{Eof, Protocol, empty_buffer};
 use crate::transport::Transport;
+use crate::transport::rate_limit::Direction;
 
 /// How often one stream is read before the others have their turn.
-const READS_PER_TURN: u32 = 4;
+pub(super) const READS_PER_TURN: u32 = 4;
 
 /// What stops reading.
-const NOT_READING: Flags =
-    Flags::PAUSED.and(Flags::HELD).and(Flags::EOF).and(Flags::CLOSING).and(Flags::LOST);
+const NOT_READING: Flags = Flags::PAUSED
+    .and(Flags::HELD)
+    .and(Flags::EOF)
+    .and(Flags::CLOSING)
+    .and(Flags::LOST)
+    .and(Flags::THROTTLED);
 
 /// Reading into the loop's buffer goes on while of these just `READABLE` is set.
-const MAY_READ: Flags = NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
+pub(super) const MAY_READ: Flags =
+    NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
 /// With any of these set there is more to see to than input.
 const NOT_JUST_READING: Flags = NOT_READING
@@ -29,7 +35,8 @@ const NOT_JUST_READING: Flags = NOT_READING
     .and(Flags::SWITCHING)
     .and(Flags::HAS_QUEUE)
     .and(Flags::BUFFERED)
-    .and(Flags::LEFTOVER);
+    .and(Flags::LEFTOVER)
+    .and(Flags::LIMITED);
 
 /// With any of these set there is something to do before a connection closes.
 const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
@@ -77,6 +84,8 @@ impl Stream {
             }
             if self.has(Flags::BUFFERED) {
                 self.read_buffered(core);
+            } else if self.has(Flags::LIMITED) {
+                self.read_limited(core, buffer);
             } else {
                 self.read(core, buffer);
             }
@@ -86,6 +95,9 @@ impl Stream {
             self.discard_input(core, buffer);
         } else if self.has(Flags::ERROR) {
             self.note_error(core);
+        }
+        if self.has(Flags::LIMITED) {
+            self.give_shares_back();
         }
     }
 
@@ -125,14 +137,7 @@ impl Stream {
         for _ in 0..READS_PER_TURN {
             match self.socket.read(buffer) {
                 Ok(count) if count > 0 => {
-                    self.note_received(core, count, buffer.len());
-                    let data = &buffer[..count];
-                    let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
-                        protocol.data_received(transport, data)
-                    };
-                    let copy =
-                        |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
-                    self.call_in_read(core, "data_received", callback, copy);
+                    self.deliver(core, &buffer[..count], buffer.len());
                     let flags = self.flags.get();
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
                         return;
@@ -145,6 +150,18 @@ impl Stream {
             }
         }
         self.enqueue_if_readable(core);
+    }
+
+    /// Gives the protocol what was read into `room` bytes of the loop's buffer.
+    #[inline(always)]
+    pub(super) fn deliver(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], room: usize) {
+        self.note_received(core, data.len(), room);
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+            protocol.data_received(transport, data)
+        };
+        let count = data.len();
+        let copy = |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
+        self.call_in_read(core, "data_received", callback, copy);
     }
 
     fn read_buffered(self: &Rc<Self>, core: &Rc<Core>) {
@@ -161,7 +178,7 @@ impl Stream {
 
     /// There may be more to deliver: the poll does not tell again.
     #[inline(never)]
-    fn enqueue_if_readable(self: &Rc<Self>, core: &Core) {
+    pub(super) fn enqueue_if_readable(self: &Rc<Self>, core: &Core) {
         if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && self.is_reading() {
             self.enqueue(core);
         }
@@ -169,6 +186,11 @@ impl Stream {
 
     /// Reads into the memory of a `BufferedProtocol`.
     fn read_into_protocol(self: &Rc<Self>, core: &Rc<Core>) {
+        let limit =
+            if self.has(Flags::LIMITED) { self.read_budget(core, usize::MAX) } else { usize::MAX };
+        if limit == 0 {
+            return;
+        }
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             let Some(protocol) = protocol.as_buffered() else {
                 return Err(Error::invalid("the protocol is no longer a buffered one").into());
@@ -177,10 +199,13 @@ impl Stream {
             if buffer.is_empty() {
                 return Err(empty_buffer().into());
             }
-            let room = buffer.len();
-            match self.socket.read(buffer) {
+            let room = buffer.len().min(limit);
+            match self.socket.read(&mut buffer[..room]) {
                 Ok(count) if count > 0 => {
                     self.note_received(core, count, room);
+                    if self.has(Flags::LIMITED) {
+                        self.spend(Direction::Read, count);
+                    }
                     protocol.buffer_updated(transport, count).map(|()| None)
                 }
                 result => Ok(Some(result)),
@@ -194,7 +219,7 @@ impl Stream {
     }
 
     #[inline]
-    fn note_received(&self, core: &Core, count: usize, room: usize) {
+    pub(super) fn note_received(&self, core: &Core, count: usize, room: usize) {
         if count < room && !self.has(HANGING_UP) {
             self.clear(Flags::READABLE);
         }
@@ -204,7 +229,7 @@ impl Stream {
 
     /// A read brought the end, an error, or nothing yet.
     #[cold]
-    fn nothing_read(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
+    pub(super) fn nothing_read(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
         match result {
             Ok(_) => self.eof(core),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

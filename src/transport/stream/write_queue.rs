@@ -75,13 +75,20 @@ impl WriteQueue {
         }
     }
 
-    /// Fills `slices` with as many chunks from the front as there is room for; how many they are.
-    pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// Fills `slices` with as many chunks from the front as there is room for, no more than `limit`
+    /// bytes; how many they are.
+    pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>], mut limit: usize) -> usize {
         let mut count = 0;
         for (slice, chunk) in
             slices.iter_mut().zip(self.chunks.iter().flat_map(|chunks| chunks.iter()))
         {
-            *slice = IoSlice::new(chunk.bytes());
+            let bytes = chunk.bytes();
+            if limit == 0 {
+                break;
+            }
+            let part = bytes.len().min(limit);
+            *slice = IoSlice::new(&bytes[..part]);
+            limit -= part;
             count += 1;
         }
         count
@@ -138,7 +145,7 @@ mod tests {
         let mut out = Vec::new();
         while !queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); 4];
-            let count = queue.fill(&mut slices);
+            let count = queue.fill(&mut slices, step);
             let mut taken = 0;
             for slice in &slices[..count] {
                 assert!(!slice.is_empty(), "an empty slice in a flush spins");
