@@ -117,8 +117,8 @@ pub use crate::net::{
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{
-    Connection, Info, Keepalive, PeerCredentials, SendFile, Transport, TransportHandle,
-    TransportId, WriteStatus,
+    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, SendFile, Transport,
+    TransportHandle, TransportId, WriteStatus,
 };
 
 /// The README's code is compiled as a test.

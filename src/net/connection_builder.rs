@@ -15,7 +15,7 @@ use super::targets::Targets;
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
-use crate::transport::{Connection, Keepalive, SocketOptions, StreamOptions};
+use crate::transport::{Connection, Keepalive, RateGroup, RateLimit, SocketOptions, StreamOptions};
 
 /// How long resolving and connecting may take together, unless set.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -169,6 +169,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
         let own = Rc::clone(&core);
         operation(&core, async move {
             let core = own;
+            stream_options.check(&core)?;
             let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
             connect::begin(&core, opened, factory, &stream_options)
         })

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
-use crate::transport::{Info, Keepalive, SocketOptions, StreamOptions};
+use crate::transport::{Info, Keepalive, RateGroup, RateLimit, SocketOptions, StreamOptions};
 
 /// A server to be made: what [`EventLoop::create_server`] and its kin return.
 ///
@@ -204,6 +204,7 @@ impl ServerBuilder {
     pub fn start(self) -> LoopFuture<Server> {
         let core = Rc::clone(&self.core);
         operation(&core, async move {
+            self.stream_options.check(&self.core)?;
             let Self { core, on, factory, listen, socket_options, cleanup_socket, .. } = self;
             let bound = listen::bind(&core, on, &listen, &socket_options, cleanup_socket).await?;
             core.check_open()?;

@@ -71,8 +71,28 @@ macro_rules! stream_settings {
         /// is passed. On any other socket connecting or serving fails with
         /// [`is_unsupported`](crate::Error::is_unsupported).
         pub fn receive_descriptors(mut self, most: usize) -> Self {
-            self.stream_options.descriptors =
-                most.clamp(1, crate::driver::os::MOST_PER_MESSAGE);
+            self.stream_options.descriptors = most.clamp(1, crate::driver::os::MOST_PER_MESSAGE);
+            self
+        }
+
+        /// How fast a connection may read; see
+        /// [`Transport::set_read_limit`](crate::Transport::set_read_limit).
+        pub fn read_limit(mut self, limit: RateLimit) -> Self {
+            self.stream_options.limits.read = Some(limit);
+            self
+        }
+
+        /// How fast a connection may write; see
+        /// [`Transport::set_write_limit`](crate::Transport::set_write_limit).
+        pub fn write_limit(mut self, limit: RateLimit) -> Self {
+            self.stream_options.limits.write = Some(limit);
+            self
+        }
+
+        /// A group that shares its budgets: on a server, all connections it accepts join it. One of
+        /// another loop is refused with [`is_invalid`](crate::Error::is_invalid).
+        pub fn rate_group(mut self, group: &RateGroup) -> Self {
+            self.stream_options.limits.group = Some(group.clone());
             self
         }
 

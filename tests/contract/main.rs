@@ -25,6 +25,7 @@ mod life_cycle;
 mod loop_iteration;
 mod metrics;
 mod probes;
+mod rate_limits;
 mod servers;
 mod signals;
 mod sock;

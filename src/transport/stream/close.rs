@@ -39,6 +39,9 @@ impl Stream {
             None => self.with_existing_extra(|extra| extra.error = None),
         }
         self.cancel_deadlines(core);
+        if self.has(Flags::LIMITED) {
+            self.forget_limits(core);
+        }
         core.push_lost(Rc::clone(self));
     }
 

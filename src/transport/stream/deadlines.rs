@@ -72,7 +72,7 @@ impl Deadlines {
             let active_at = core.since_start(stream.active_at.get());
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
         }
-        if !stream.queue.borrow().is_empty() {
+        if !stream.queue.borrow().is_empty() && !stream.is_write_throttled() {
             let default = (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
             consider(after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall)));

@@ -11,6 +11,7 @@ mod pool;
 mod read;
 mod send_file;
 mod settle;
+mod throttle;
 mod write;
 mod write_queue;
 
@@ -28,6 +29,7 @@ use crate::error::Error;
 use crate::event_loop::Core;
 use crate::net::{Address, ServerCore};
 use crate::protocol::Protocol;
+use crate::transport::rate_limit::Limits;
 use crate::transport::{Info, Key, StreamOptions, options};
 
 pub(crate) use self::access::Access;
@@ -74,6 +76,7 @@ struct Extra {
     error: Option<Error>,
     /// How many descriptors one read may bring; 0: none are received.
     descriptors: usize,
+    limits: Option<Rc<Limits>>,
 }
 
 impl Extra {
@@ -102,7 +105,7 @@ impl Stream {
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
         let (descriptors, extra) = Extra::from_options(options);
-        core.stream_pool.place(Self {
+        let stream = core.stream_pool.place(Self {
             key,
             flags: Cell::new(Flags::WRITABLE.and(buffered).and(descriptors)),
             socket,
@@ -118,7 +121,11 @@ impl Stream {
             server,
             peer,
             info: OnceCell::new(),
-        })
+        });
+        if !options.limits.is_none() {
+            stream.begin_limited(core, &options.limits);
+        }
+        stream
     }
 
     /// Lets go of everything, the socket first: what is left is memory.
@@ -185,7 +192,8 @@ impl Stream {
         let is_needed = extra.next.is_some()
             || !extra.leftover.is_empty()
             || extra.error.is_some()
-            || extra.descriptors > 0;
+            || extra.descriptors > 0
+            || extra.limits.is_some();
         if is_needed {
             self.extra.set(Some(extra));
         }
