@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
-use crate::transport::{Info, Keepalive, RateGroup, RateLimit, SocketOptions, StreamOptions};
+use crate::transport::{Info, Keepalive, SocketOptions, StreamOptions};
 
 /// A server to be made: what [`EventLoop::create_server`] and its kin return.
 ///
