@@ -96,6 +96,7 @@ mod driver;
 mod error;
 mod event_loop;
 mod net;
+mod pipe;
 mod protocol;
 mod task;
 mod time;
@@ -114,6 +115,7 @@ pub use crate::net::{
     Address, ConnectionBuilder, Server, ServerBuilder, Target, Targets, UnixAddress,
     inherited_listeners,
 };
+pub use crate::pipe::PipeBuilder;
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::{memory, os};
+use super::{Direction, memory, os};
 use crate::net::Address;
 use crate::transport::{PeerCredentials, SocketOptions};
 
@@ -11,6 +11,8 @@ use crate::transport::{PeerCredentials, SocketOptions};
 pub(crate) enum Socket {
     Os(os::OsSocket),
     Memory(memory::MemorySocket),
+    /// In a box: such are few, and every connection has the size of the largest.
+    Pipe(Box<os::OsPipe>),
     /// Nothing any more: what a connection that is over has.
     Closed,
 }
@@ -20,6 +22,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.read(buffer),
             Self::Memory(socket) => socket.read(buffer),
+            Self::Pipe(pipe) => pipe.read(buffer),
             Self::Closed => Err(closed()),
         }
     }
@@ -28,6 +31,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.write(data),
             Self::Memory(socket) => socket.write(data),
+            Self::Pipe(pipe) => pipe.write(data),
             Self::Closed => Err(closed()),
         }
     }
@@ -36,6 +40,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.write_vectored(slices),
             Self::Memory(socket) => socket.write_vectored(slices),
+            Self::Pipe(pipe) => pipe.write_vectored(slices),
             Self::Closed => Err(closed()),
         }
     }
@@ -48,7 +53,17 @@ impl Socket {
                 socket.shutdown();
                 Ok(())
             }
+            // The write side ends when the descriptor is closed, which is soon, if it is the only one.
+            Self::Pipe(_) => Ok(()),
             Self::Closed => Err(closed()),
+        }
+    }
+
+    /// Which way bytes go, of what is no socket and has no halves to be shut down apart.
+    pub(crate) fn pipe_direction(&self) -> Option<Direction> {
+        match self {
+            Self::Pipe(pipe) => Some(pipe.direction()),
+            Self::Os(_) | Self::Memory(_) | Self::Closed => None,
         }
     }
 
@@ -57,7 +72,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.take_error(),
             Self::Memory(socket) => socket.take_error(),
-            Self::Closed => None,
+            Self::Pipe(_) | Self::Closed => None,
         }
     }
 
@@ -65,6 +80,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.local_address(),
             Self::Memory(socket) => socket.local_address(),
+            Self::Pipe(pipe) => pipe.local_address(),
             Self::Closed => None,
         }
     }
@@ -73,6 +89,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.peer_address(),
             Self::Memory(socket) => socket.peer_address(),
+            Self::Pipe(pipe) => pipe.peer_address(),
             Self::Closed => None,
         }
     }
@@ -80,6 +97,7 @@ impl Socket {
     pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
         match self {
             Self::Os(socket) => socket.peer_credentials(),
+            Self::Pipe(pipe) => pipe.peer_credentials(),
             Self::Memory(_) | Self::Closed => None,
         }
     }
@@ -87,7 +105,7 @@ impl Socket {
     pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
         match self {
             Self::Os(socket) => options.apply(socket),
-            Self::Memory(_) | Self::Closed => Ok(()),
+            Self::Memory(_) | Self::Pipe(_) | Self::Closed => Ok(()),
         }
     }
 }

@@ -23,3 +23,4 @@ pub use self::server_builder::ServerBuilder;
 pub use self::targets::{Target, Targets};
 
 pub(crate) use self::server::ServerCore;
+pub(crate) use self::stream_settings::connection_settings;

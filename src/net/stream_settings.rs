@@ -47,6 +47,13 @@ macro_rules! stream_settings {
             self
         }
 
+        crate::net::connection_settings!();
+    };
+}
+
+/// Gives a builder with the field `stream_options` the methods for what is no socket's option.
+macro_rules! connection_settings {
+    () => {
         /// The water marks that connections start with, in bytes: writing pauses above `high` and
         /// resumes at or below `low`. 64 KiB and 16 KiB by default; a `low` above `high` is lowered
         /// to it.
@@ -72,4 +79,5 @@ macro_rules! stream_settings {
     };
 }
 
+pub(crate) use connection_settings;
 pub(super) use stream_settings;

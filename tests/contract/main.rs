@@ -24,6 +24,7 @@ mod guarantees;
 mod life_cycle;
 mod loop_iteration;
 mod metrics;
+mod pipes;
 mod probes;
 mod servers;
 mod signals;

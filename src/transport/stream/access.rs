@@ -69,7 +69,7 @@ impl<A: Access> Transport for A {
     }
 
     fn can_write_eof(&self) -> bool {
-        true
+        self.with(|stream| stream.can_write_eof()).unwrap_or(false)
     }
 
     fn close(&self) {

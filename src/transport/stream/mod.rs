@@ -5,6 +5,7 @@ mod close;
 mod deadlines;
 mod deliver;
 mod flags;
+mod one_way;
 mod pool;
 mod read;
 mod settle;
@@ -171,10 +172,7 @@ impl Stream {
     }
 
     /// As [`with_extra`](Self::with_extra) where there is something, else the default.
-    fn with_existing_extra<R: Default>(
-        &self,
-        change: impl FnOnce(&mut Extra) -> R,
-    ) -> R {
+    fn with_existing_extra<R: Default>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         match self.extra.take() {
             None => R::default(),
             extra => {

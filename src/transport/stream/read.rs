@@ -84,8 +84,8 @@ impl Stream {
             self.end_of_input(core, None);
         } else if self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF).and(Flags::LOST)) {
             self.discard_input(core, buffer);
-        } else if self.has(Flags::ERROR) {
-            self.note_error(core);
+        } else if self.has(Flags::ERROR.and(Flags::WRITE_CLOSED)) {
+            self.note_hang_up(core);
         }
     }
 
@@ -288,7 +288,10 @@ impl Stream {
         self.clear(Flags::READABLE);
         let answer =
             self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
-        if answer == Some(Eof::Close) {
+        // Of a transport that only reads nothing is left to keep open, unless a next protocol is to
+        // be told, too.
+        let is_over = || self.is_read_only() && !self.has(Flags::SWITCHING);
+        if answer == Some(Eof::Close) || (answer.is_some() && is_over()) {
             self.set(Flags::CLOSING);
             if !self.has(HOLDS_UP_CLOSE) {
                 return self.lose(core, None);

@@ -57,7 +57,9 @@ impl Stream {
     }
 
     pub(super) fn write_eof(self: &Rc<Self>, core: &Core) {
-        if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
+        if self.is_write_only() {
+            self.close(core);
+        } else if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
             self.set(Flags::EOF_WANTED);
             self.settle_soon(core);
         }
