@@ -13,7 +13,9 @@ use std::process::ExitStatus;
 use std::rc::Rc;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, waitpid,
+};
 
 use self::thread::WaitingThread;
 use crate::event_loop::Core;
@@ -92,7 +94,7 @@ impl ExitWatch {
 pub(super) fn destroy(pid: Pid) {
     // It is a child that was not waited for, so that it is there.
     let _ = kill_process(pid, Signal::KILL);
-    while waitpid(Some(pid), WaitOptions::empty()) == Err(Errno::INTR) {}
+    while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
 }
 
 #[cfg(target_os = "linux")]

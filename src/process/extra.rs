@@ -59,7 +59,7 @@ fn occupy(any: &OwnedFd, highest: i32) -> std::io::Result<Vec<OwnedFd>> {
 }
 
 #[cfg(not(feature = "extra-fds"))]
-pub(super) fn give(_: &mut Command, extra: Vec<(ChildFd, OwnedFd)>) -> Result<(), Error> {
-    debug_assert!(extra.is_empty(), "nothing gives any");
-    Ok(())
+pub(super) fn give(_: &mut Command, extra: Vec<(ChildFd, OwnedFd)>) -> Result<Vec<OwnedFd>, Error> {
+    debug_assert!(extra.is_empty(), "nothing asks for any");
+    Ok(Vec::new())
 }

@@ -5,9 +5,9 @@ use std::process::ExitStatus;
 use std::rc::Rc;
 
 use super::protocol::ChildFd;
+use super::signals;
 use super::state::ProcessState;
 use super::transport::{ProcessTransport, sealed};
-use super::signals;
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
 use crate::task::LoopFuture;

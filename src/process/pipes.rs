@@ -53,9 +53,8 @@ impl Protocol for PipeProtocol {
         let core = core.core();
         self.process.release_hold(core);
         let fd = self.fd;
-        self.process.call(core, "resume_writing", |protocol, process| {
-            protocol.resume_writing(process, fd)
-        });
+        self.process
+            .call(core, "resume_writing", |protocol, process| protocol.resume_writing(process, fd));
         Ok(())
     }
 
@@ -104,9 +103,8 @@ impl ProcessState {
     fn is_input_full(&self, core: &Rc<Core>) -> bool {
         let pipes = self.pipes.borrow();
         let mut inputs = pipes.iter().filter(|pipe| pipe.is_input);
-        inputs.any(|pipe| {
-            core.stream(pipe.stream).is_some_and(|stream| stream.is_above_high_water())
-        })
+        inputs
+            .any(|pipe| core.stream(pipe.stream).is_some_and(|stream| stream.is_above_high_water()))
     }
 
     pub(super) fn hold_reading(&self, core: &Rc<Core>) {

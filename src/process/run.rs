@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::future::{IntoFuture, poll_fn};
-use std::pin::{Pin, pin};
-use std::process::{Command, ExitStatus, Output};
+use std::pin::pin;
+use std::process::{Command, Output};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct RunBuilder {
 impl EventLoop {
     /// Runs a program to its end and collects what it writes: asyncio's `communicate`.
     ///
-    /// Gives the exit status, which is not looked at (see [`ExitStatus::success`]), and what came
+    /// Gives the exit status, which is not looked at (see [`success`](std::process::ExitStatus::success)), and what came
     /// from standard output and standard error. It is done when the program has exited and both
     /// have ended; if the program leaves another behind that keeps them open, that one is waited
     /// for as well, unless there is a [`timeout`](RunBuilder::timeout). Dropping the future kills
@@ -144,8 +144,7 @@ impl RunBuilder {
 
     async fn run(self) -> Result<Output, Error> {
         let Self { core, settings, input, timeout, output_limit } = self;
-        let deadline =
-            timeout.map(|timeout| EventLoop::from_core(Rc::clone(&core)).sleep(timeout));
+        let deadline = timeout.map(|timeout| EventLoop::from_core(Rc::clone(&core)).sleep(timeout));
         let (promise, output) = future(&core);
         let collector = Collector {
             input: input.unwrap_or_default(),
@@ -205,12 +204,7 @@ impl ProcessProtocol for Collector {
         Ok(())
     }
 
-    fn pipe_data_received(
-        &mut self,
-        _: &dyn ProcessTransport,
-        fd: ChildFd,
-        data: &[u8],
-    ) -> Result {
+    fn pipe_data_received(&mut self, _: &dyn ProcessTransport, fd: ChildFd, data: &[u8]) -> Result {
         if self.stdout.len() + self.stderr.len() + data.len() > self.limit {
             let text = format!("the program wrote more than {} bytes", self.limit);
             return Err(Error::new(Kind::OutputLimit, text).into());

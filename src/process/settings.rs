@@ -33,6 +33,7 @@ pub(super) enum Stderr {
 
 /// What a descriptor of the child besides the standard ones is.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "extra-fds"), allow(dead_code, reason = "nothing asks for any"))]
 pub(super) enum Extra {
     Fd(OwnedFd),
     /// A pipe that the child reads from.

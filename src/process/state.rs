@@ -38,8 +38,6 @@ pub(crate) struct ProcessState {
     pub(super) phase: Cell<Phase>,
     /// In the ready list.
     queued: Cell<bool>,
-    /// A callback delivers output, and the pipes to the child are watched for an overflow.
-    pub(super) delivering: Cell<bool>,
     /// A pipe to the child passed its high-water mark while output was delivered.
     pub(super) overflowed_in_read: Cell<bool>,
 }
@@ -82,7 +80,6 @@ impl ProcessState {
             error: Cell::new(None),
             phase: Cell::new(Phase::Open),
             queued: Cell::new(false),
-            delivering: Cell::new(false),
             overflowed_in_read: Cell::new(false),
         })
     }
@@ -227,6 +224,15 @@ impl ProcessState {
             promise.set(Err(closed()));
         }
         self.finish_if_over(core);
+    }
+
+    /// The child's start failed after all: whoever called sees to its end.
+    pub(super) fn abandon(&self, core: &Rc<Core>) {
+        self.phase.set(Phase::Lost);
+        let watch = self.watch.borrow_mut().take();
+        drop(watch);
+        self.abort_pipes(core);
+        core.drop_user(self.protocol.take(), "protocol");
     }
 
     /// Whether neither an exit nor a pipe's end is still to come.

@@ -23,7 +23,7 @@ use crate::transport::Key;
 /// the kernel, or is large; a thread waits for it then.
 const DYING: Duration = Duration::from_secs(1);
 
-pub(super) struct PidFd {
+pub(in crate::process) struct PidFd {
     pub(super) pid: Pid,
     fd: OwnedFd,
 }

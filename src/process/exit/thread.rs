@@ -27,7 +27,7 @@ const STACK: usize = 64 * 1024;
 ///
 /// Where it can, the thread only looks; it is the loop that waits for the child in the system's
 /// sense, so that the id stays the child's as long as the loop may signal it.
-pub(super) struct WaitingThread(Arc<Waited>);
+pub(in crate::process) struct WaitingThread(Arc<Waited>);
 
 impl WaitingThread {
     pub(super) fn begin(core: &Rc<Core>, key: Key, pid: Pid) -> io::Result<Self> {
@@ -99,7 +99,7 @@ impl Waited {
     fn look_until_exit(&self) {
         use rustix::process::{WaitId, WaitIdOptions, waitid};
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while waitid(WaitId::Pid(self.pid), options) == Err(Errno::INTR) {}
+        while matches!(waitid(WaitId::Pid(self.pid), options), Err(Errno::INTR)) {}
     }
 
     /// As there is no looking here, the child is waited for, in turns with the loop's signals.
