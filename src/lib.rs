@@ -97,6 +97,7 @@ mod error;
 mod event_loop;
 mod net;
 mod pipe;
+mod process;
 mod protocol;
 mod task;
 mod time;
@@ -116,6 +117,10 @@ pub use crate::net::{
     inherited_listeners,
 };
 pub use crate::pipe::PipeBuilder;
+pub use crate::process::{
+    ChildFd, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder, Stdio,
+    SubprocessBuilder,
+};
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{

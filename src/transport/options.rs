@@ -165,7 +165,7 @@ impl StreamOptions {
             TimeoutKind::Idle => self.idle = after,
             TimeoutKind::Linger => self.linger = after,
             TimeoutKind::WriteStall => self.write_stall = after,
-            TimeoutKind::Connect => {}
+            TimeoutKind::Connect | TimeoutKind::Process => {}
         }
     }
 }

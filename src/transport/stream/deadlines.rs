@@ -115,7 +115,7 @@ impl Stream {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
             }
-            TimeoutKind::Connect => {}
+            TimeoutKind::Connect | TimeoutKind::Process => {}
         });
         self.arm_deadlines(core);
     }

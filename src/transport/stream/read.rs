@@ -132,6 +132,17 @@ impl Stream {
         }
     }
 
+    /// Stops reading until [`release_hold`](Self::release_hold): what this stream brings goes where
+    /// it is not taken fast enough.
+    pub(crate) fn hold(&self) {
+        self.set(Flags::HELD);
+    }
+
+    pub(crate) fn release_hold(self: &Rc<Self>, core: &Core) {
+        self.clear(Flags::HELD);
+        self.enqueue_if_readable(core);
+    }
+
     #[inline(always)]
     fn read(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         if !self.flags.get().just(Flags::READABLE, MAY_READ) {
