@@ -341,10 +341,16 @@ impl Stream {
     }
 
     /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
+    #[inline]
     pub(super) fn discard_queue(&self, core: &Core, cause: Option<&Error>) {
-        if !self.has(Flags::HAS_QUEUE) {
-            return;
+        if self.has(Flags::HAS_QUEUE) {
+            self.discard_what_is_queued(core, cause);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn discard_what_is_queued(&self, core: &Core, cause: Option<&Error>) {
         let mut files = Vec::new();
         core.with_spent(|spent| files = self.queue.borrow_mut().clear(spent));
         self.clear(Flags::HAS_QUEUE);

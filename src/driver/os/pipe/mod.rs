@@ -107,6 +107,9 @@ impl OsPipe {
         }
     }
 
+    // Out of line, as the other two: the way of sockets leads past them.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.means {
             Means::Polled(pipe) => pipe.read(buffer),
@@ -114,6 +117,8 @@ impl OsPipe {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         match &self.means {
             Means::Polled(pipe) => pipe.write(data),
@@ -121,6 +126,8 @@ impl OsPipe {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.means {
             Means::Polled(pipe) => pipe.write_vectored(slices),
