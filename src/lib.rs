@@ -117,8 +117,9 @@ pub use crate::net::{
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{
-    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, Transport, TransportHandle,
-    TransportId, WriteStatus,
+    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, RelayBuilder, RelayEnd,
+    RelayOutcome, RelaySide, RelayStatistics, Splicing, Transport, TransportHandle, TransportId,
+    WriteStatus, relay,
 };
 
 /// The README's code is compiled as a test.

@@ -2,6 +2,11 @@
 
 mod connect;
 mod listener;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod splice;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "no_splice.rs"]
+mod splice;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +25,7 @@ pub(crate) use self::connect::{connect, connect_unix};
 pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
 };
+pub(crate) use self::splice::{SplicePipe, SplicePipes, SpliceUser, cannot_splice};
 pub(crate) use self::stream::OsSocket;
 
 /// How many events one poll can report.

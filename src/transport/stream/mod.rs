@@ -8,6 +8,7 @@ mod flags;
 mod pool;
 mod read;
 mod settle;
+mod splice;
 mod throttle;
 mod write;
 mod write_queue;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 
 use self::deadlines::Deadlines;
 use self::flags::Flags;
+use self::splice::Splice;
 use self::write_queue::WriteQueue;
 use crate::driver::Socket;
 use crate::error::Error;
@@ -72,6 +74,7 @@ struct Extra {
     /// What `connection_lost` is to be told.
     error: Option<Error>,
     limits: Option<Rc<Limits>>,
+    splice: Option<Rc<Splice>>,
 }
 
 impl Stream {
@@ -174,7 +177,8 @@ impl Stream {
         let is_used = extra.next.is_some()
             || !extra.leftover.is_empty()
             || extra.error.is_some()
-            || extra.limits.is_some();
+            || extra.limits.is_some()
+            || extra.splice.is_some();
         if is_used {
             self.extra.set(Some(extra));
         }

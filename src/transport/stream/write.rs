@@ -73,7 +73,7 @@ impl Stream {
         self.has(CLOSED)
     }
 
-    fn write_status(&self) -> WriteStatus {
+    pub(super) fn write_status(&self) -> WriteStatus {
         if self.has(Flags::LOST.and(Flags::WRITE_FAILED)) {
             WriteStatus::Closed
         } else if self.queue.borrow().len() > self.high_water.get() {
@@ -166,13 +166,13 @@ impl Stream {
     }
 
     #[inline]
-    fn note_sent(&self, core: &Core, sent: usize) {
+    pub(super) fn note_sent(&self, core: &Core, sent: usize) {
         core.counters.add_sent(sent);
         self.active_at.set(core.tick_instant());
     }
 
     /// Queues what `result` says was not taken.
-    fn sent_in_part(
+    pub(super) fn sent_in_part(
         self: &Rc<Self>,
         core: &Rc<Core>,
         result: io::Result<usize>,
@@ -204,7 +204,7 @@ impl Stream {
         self.set(Flags::UNSETTLED.and(Flags::HAS_QUEUE));
     }
 
-    fn enqueue_write(
+    pub(super) fn enqueue_write(
         self: &Rc<Self>,
         core: &Rc<Core>,
         data: &[u8],
@@ -256,6 +256,11 @@ impl Stream {
                     return;
                 }
             }
+            if queue.is_pipe_first() {
+                drop(queue);
+                self.flush_pipe(core, limit);
+                continue;
+            }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = queue.fill(&mut slices, limit);
             let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
@@ -287,7 +292,7 @@ impl Stream {
     }
 
     /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
-    fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+    pub(super) fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         let error = Error::from(error);
         if !self.is_reading() {
             return self.lose(core, Some(error));

@@ -1,9 +1,12 @@
 //! Bytes that the operating system has not taken yet.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 
 use bytes::{Buf, Bytes};
+
+use crate::driver::os::SplicePipe;
 
 /// The bytes written to one connection and not yet sent, in order.
 ///
@@ -25,6 +28,8 @@ enum Chunk {
         data: Vec<u8>,
         sent: usize,
     },
+    /// Spliced from another socket: sent without passing through memory.
+    Piped(SplicePipe),
 }
 
 /// What a chunk of copies has room for when it is begun.
@@ -75,6 +80,46 @@ impl WriteQueue {
         }
     }
 
+    /// What was spliced from another socket comes next.
+    pub(crate) fn push_pipe(&mut self, pipe: SplicePipe) {
+        self.len += pipe.level();
+        self.chunks.get_or_insert_default().push_back(Chunk::Piped(pipe));
+    }
+
+    /// Whether what comes next has no bytes to show.
+    pub(crate) fn is_pipe_first(&self) -> bool {
+        matches!(self.chunks.as_ref().and_then(|chunks| chunks.front()), Some(Chunk::Piped(_)))
+    }
+
+    /// Sends at most `limit` bytes of the pipe that comes next; how many it was.
+    pub(crate) fn drain_pipe(&mut self, to: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
+        let Some(chunks) = &mut self.chunks else { return Ok(0) };
+        let Some(Chunk::Piped(pipe)) = chunks.front_mut() else { return Ok(0) };
+        let sent = pipe.drain(to, limit)?;
+        self.len -= sent;
+        if pipe.level() == 0 {
+            chunks.pop_front();
+            if chunks.is_empty() {
+                self.chunks = None;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Takes the bytes out of the pipe that comes next, for a socket that cannot be spliced to.
+    pub(crate) fn copy_pipe(&mut self) -> io::Result<()> {
+        let front = self.chunks.as_mut().and_then(|chunks| chunks.front_mut());
+        if let Some(chunk) = front
+            && let Chunk::Piped(pipe) = chunk
+        {
+            let level = pipe.level();
+            let data = pipe.take_out()?;
+            self.len -= level - data.len();
+            *chunk = Chunk::Copied { data, sent: 0 };
+        }
+        Ok(())
+    }
+
     /// Fills `slices` with as many chunks from the front as there is room for, no more than `limit`
     /// bytes; how many they are.
     pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>], mut limit: usize) -> usize {
@@ -83,7 +128,7 @@ impl WriteQueue {
             slices.iter_mut().zip(self.chunks.iter().flat_map(|chunks| chunks.iter()))
         {
             let bytes = chunk.bytes();
-            if limit == 0 {
+            if limit == 0 || matches!(chunk, Chunk::Piped(_)) {
                 break;
             }
             let part = bytes.len().min(limit);
@@ -104,7 +149,7 @@ impl WriteQueue {
         let Some(chunks) = &mut self.chunks else { return };
         while count > 0 {
             let Some(front) = chunks.front_mut() else { break };
-            let len = front.bytes().len();
+            let len = front.len();
             if count < len {
                 front.advance(count);
                 return;
@@ -125,6 +170,14 @@ impl Chunk {
         match self {
             Self::Shared(bytes) => bytes,
             Self::Copied { data, sent } => &data[*sent..],
+            Self::Piped(_) => &[],
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Piped(pipe) => pipe.level(),
+            other => other.bytes().len(),
         }
     }
 
@@ -132,6 +185,8 @@ impl Chunk {
         match self {
             Self::Shared(bytes) => bytes.advance(count),
             Self::Copied { sent, .. } => *sent += count,
+            // Only `drain_pipe` takes a part of it.
+            Self::Piped(_) => {}
         }
     }
 }
