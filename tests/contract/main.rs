@@ -26,6 +26,7 @@ mod loop_iteration;
 mod metrics;
 mod probes;
 mod rate_limits;
+mod relay;
 mod servers;
 mod signals;
 mod tasks;

@@ -144,8 +144,7 @@ impl RelayBuilder {
         let Self { ends, leftovers, idle, splicing, statistics } = self;
         let aborted = ends.clone();
         promise.on_cancel(move || aborted.iter().for_each(Transport::abort));
-        let passages = [0, 1]
-            .map(|side| Rc::new(Passage::new(statistics.clone(), side, splicing)));
+        let passages = [0, 1].map(|side| Rc::new(Passage::new(statistics.clone(), side, splicing)));
         let joint = Joint::new(ends.clone(), passages, statistics, idle, promise);
         for (side, (end, leftover)) in ends.iter().zip(leftovers).enumerate() {
             end.with(|stream| stream.end_hold());

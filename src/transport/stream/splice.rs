@@ -77,13 +77,12 @@ impl Stream {
 
     /// Has the input of this stream spliced to another from now on, if both are plain sockets; whether
     /// they are.
-    pub(crate) fn start_splicing(
-        &self,
-        core: &Core,
-        to: &Rc<Self>,
-        passage: &Rc<Passage>,
-    ) -> bool {
-        if !SplicePipes::SUPPORTED || self.plain().is_none() || to.plain().is_none() || self.has(Flags::LOST) {
+    pub(crate) fn start_splicing(&self, core: &Core, to: &Rc<Self>, passage: &Rc<Passage>) -> bool {
+        if !SplicePipes::SUPPORTED
+            || self.plain().is_none()
+            || to.plain().is_none()
+            || self.has(Flags::LOST)
+        {
             return false;
         }
         let splice =
