@@ -115,7 +115,8 @@ pub(crate) struct StreamOptions {
     pub(crate) idle: Option<Duration>,
     pub(crate) linger: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
-    pub(crate) limits: LimitOptions,
+    /// Most have none.
+    pub(crate) limits: Option<Box<LimitOptions>>,
 }
 
 /// asyncio's and most others' water marks.
@@ -139,7 +140,7 @@ impl StreamOptions {
             idle: None,
             linger: Some(LINGER),
             write_stall: None,
-            limits: LimitOptions::default(),
+            limits: None,
         }
     }
 
@@ -149,7 +150,7 @@ impl StreamOptions {
 
     /// A rate group has to be one of the loop's own.
     pub(crate) fn check(&self, core: &Rc<Core>) -> Result<(), Error> {
-        match &self.limits.group {
+        match self.limits.as_ref().and_then(|limits| limits.group.as_ref()) {
             Some(group) if !group.is_of(core) => {
                 Err(Error::invalid("the rate group is of another event loop"))
             }

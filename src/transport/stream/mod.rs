@@ -107,8 +107,8 @@ impl Stream {
             peer,
             info: OnceCell::new(),
         });
-        if !options.limits.is_none() {
-            stream.begin_limited(core, &options.limits);
+        if let Some(limits) = &options.limits {
+            stream.begin_limited(core, limits);
         }
         stream
     }
