@@ -150,6 +150,7 @@ impl Joint {
         if !there.lost.get() {
             return there.handle.close();
         }
+        self.statistics.over.set(true);
         if let Some(timer) = self.timer.take() {
             self.core().cancel_timer(timer);
         }

@@ -48,6 +48,7 @@ pub enum RelayEnd {
 #[derive(Clone, Default)]
 pub struct RelayStatistics {
     pub(super) ways: Rc<[Count; 2]>,
+    pub(super) over: Rc<Cell<bool>>,
 }
 
 /// One direction.
@@ -77,6 +78,11 @@ impl RelayStatistics {
     /// The bytes that came from the second connection and were written to the first.
     pub fn b_to_a(&self) -> u64 {
         self.ways[1].bytes.get()
+    }
+
+    /// Whether the relay is over: both connections are gone, and the counts stay as they are.
+    pub fn is_over(&self) -> bool {
+        self.over.get()
     }
 
     /// How many of the bytes, both ways, never were in this program's memory (see [`Splicing`]).
