@@ -113,6 +113,20 @@ impl Error {
         Self::new(Kind::Panic, text)
     }
 
+    /// The same once more, for another who is to be told: the kind, the text, and the code of the
+    /// operating system. What else was inside is told as text.
+    pub(crate) fn duplicate(&self) -> Self {
+        let Some(error) = self.io_error() else {
+            return Self::new(self.kind(), self.to_string());
+        };
+        let source = match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        let (kind, context) = (self.kind(), self.inner.context.clone());
+        Self { inner: Box::new(Inner { kind, context, source: Some(source.into()) }) }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.inner.kind
     }

@@ -124,8 +124,9 @@ pub use crate::process::{
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{
-    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, SendFile, Transport,
-    TransportHandle, TransportId, WriteStatus,
+    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, RelayBuilder, RelayEnd,
+    RelayOutcome, RelaySide, RelayStatistics, SendFile, Splicing, Transport, TransportHandle,
+    TransportId, WriteStatus, relay,
 };
 
 /// The README's code is compiled as a test.

@@ -15,6 +15,7 @@ use super::remote::RemoteQueue;
 use super::signals::SignalTable;
 use super::slots::{Slots, Tenant};
 use super::watch::WatchTable;
+use crate::driver::os::SplicePipes;
 use crate::driver::{Driver, Signals};
 use crate::error::Error;
 use crate::process::ProcessTable;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) unread: Cell<usize>,
     read_buffer: Cell<Option<Box<[u8]>>>,
     pub(crate) stream_pool: StreamPool,
+    pub(crate) splice_pipes: SplicePipes,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
 
@@ -105,6 +107,7 @@ impl Core {
             unread: Cell::new(0),
             read_buffer: Cell::new(None),
             stream_pool: StreamPool::default(),
+            splice_pipes: SplicePipes::default(),
             spent: RefCell::default(),
             tasks: TaskTable::default(),
             jobs: Jobs::new(executor_limit),

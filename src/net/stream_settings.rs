@@ -85,21 +85,22 @@ macro_rules! connection_settings {
         /// How fast a connection may read; see
         /// [`Transport::set_read_limit`](crate::Transport::set_read_limit).
         pub fn read_limit(mut self, limit: crate::RateLimit) -> Self {
-            self.stream_options.limits.read = Some(limit);
+            self.stream_options.limits.get_or_insert_default().read = Some(limit);
             self
         }
 
         /// How fast a connection may write; see
         /// [`Transport::set_write_limit`](crate::Transport::set_write_limit).
         pub fn write_limit(mut self, limit: crate::RateLimit) -> Self {
-            self.stream_options.limits.write = Some(limit);
+            self.stream_options.limits.get_or_insert_default().write = Some(limit);
             self
         }
 
         /// A group that shares its budgets: on a server, all connections it accepts join it. One of
         /// another loop is refused with [`is_invalid`](crate::Error::is_invalid).
         pub fn rate_group(mut self, group: &crate::RateGroup) -> Self {
-            self.stream_options.limits.group = Some(group.clone());
+            let limits = self.stream_options.limits.get_or_insert_default();
+            limits.group = Some(group.clone());
             self
         }
 

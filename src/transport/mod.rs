@@ -6,6 +6,7 @@ mod info;
 mod key;
 mod options;
 mod rate_limit;
+mod relay;
 mod send_file;
 mod stream;
 
@@ -27,6 +28,9 @@ pub use self::info::{Info, PeerCredentials};
 pub use self::key::TransportId;
 pub use self::options::Keepalive;
 pub use self::rate_limit::{RateGroup, RateLimit};
+pub use self::relay::{
+    RelayBuilder, RelayEnd, RelayOutcome, RelaySide, RelayStatistics, Splicing, relay,
+};
 pub use self::send_file::SendFile;
 
 pub(crate) use self::key::Key;

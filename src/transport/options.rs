@@ -117,7 +117,8 @@ pub(crate) struct StreamOptions {
     pub(crate) write_stall: Option<Duration>,
     /// How many descriptors one read may bring; 0: none are received.
     pub(crate) descriptors: usize,
-    pub(crate) limits: LimitOptions,
+    /// Most have none.
+    pub(crate) limits: Option<Box<LimitOptions>>,
 }
 
 /// asyncio's and most others' water marks.
@@ -142,7 +143,7 @@ impl StreamOptions {
             linger: Some(LINGER),
             write_stall: None,
             descriptors: 0,
-            limits: LimitOptions::default(),
+            limits: None,
         }
     }
 
@@ -152,7 +153,7 @@ impl StreamOptions {
 
     /// A rate group has to be one of the loop's own.
     pub(crate) fn check(&self, core: &Rc<Core>) -> Result<(), Error> {
-        match &self.limits.group {
+        match self.limits.as_ref().and_then(|limits| limits.group.as_ref()) {
             Some(group) if !group.is_of(core) => {
                 Err(Error::invalid("the rate group is of another event loop"))
             }

@@ -27,6 +27,7 @@ mod metrics;
 mod pipes;
 mod probes;
 mod rate_limits;
+mod relay;
 mod servers;
 mod signals;
 mod sock;

@@ -13,6 +13,7 @@ mod options;
 mod peers;
 mod process;
 mod program;
+mod proxy;
 mod remote;
 mod resets;
 mod silent;

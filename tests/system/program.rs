@@ -108,6 +108,12 @@ impl Program {
         kibibytes.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
+    /// How many descriptors it has open.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ending {
         let mut output = Vec::new();

@@ -16,6 +16,7 @@ mod echo;
 mod instructions;
 mod latency;
 mod memory;
+mod relay;
 mod syscalls;
 
 /// Measures and prints what the command line asks for.
@@ -24,9 +25,9 @@ mod syscalls;
 /// The command line is wrong, a contender or the load fails, or `--check` is given and a limit is
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
-    let table = arguments
-        .word()
-        .ok_or("a table is missing: echo, churn, instructions, syscalls, memory, latency or all")?;
+    let table = arguments.word().ok_or(
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, relay or all",
+    )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
     }
@@ -46,12 +47,14 @@ pub fn run(mut arguments: Arguments) -> Result {
         "syscalls" => syscalls::measure(&mut bench)?,
         "memory" => memory::measure(&mut bench)?,
         "latency" => latency::measure(&mut bench)?,
+        "relay" => relay::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
             memory::measure(&mut bench)?;
             latency::measure(&mut bench)?;
             churn::measure(&mut bench)?;
+            relay::measure(&mut bench)?;
             echo::measure(&mut bench)?;
         }
         other => return Err(format!("unknown table: {other}").into()),

@@ -4,6 +4,11 @@ mod connect;
 mod descriptors;
 mod listener;
 mod pipe;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod splice;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "no_splice.rs"]
+mod splice;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -24,6 +29,7 @@ pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
 };
 pub(crate) use self::pipe::{Direction, OsPipe, open_other_end, own_description};
+pub(crate) use self::splice::{SplicePipe, SplicePipes, SpliceUser, cannot_splice};
 pub(crate) use self::stream::OsSocket;
 
 /// How many events one poll can report.

@@ -26,12 +26,6 @@ pub(crate) struct LimitOptions {
     pub(crate) group: Option<RateGroup>,
 }
 
-impl LimitOptions {
-    pub(crate) fn is_none(&self) -> bool {
-        self.read.is_none() && self.write.is_none() && self.group.is_none()
-    }
-}
-
 /// The limits of a connection that has some.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {

@@ -83,6 +83,8 @@ impl Flags {
     pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
     /// There are limits on how fast it may read or write.
     pub(super) const LIMITED: Self = Self(1 << 31);
+    /// Its input goes to another socket without being read.
+    pub(super) const SPLICED: Self = Self(1 << 29);
     /// The read budget is used up: a reason of its own not to read.
     pub(super) const THROTTLED: Self = Self(1 << 30);
     /// Something waits to be sent.

@@ -1,4 +1,5 @@
-//! Flushing a queue that has more than bytes in it: files, and bytes that carry descriptors.
+//! Flushing a queue that has more than bytes in it: files, bytes that carry descriptors, and what was
+//! spliced.
 
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -48,6 +49,10 @@ impl Stream {
                         file.succeed(core);
                     }
                     budget -= self.take_step(core, step);
+                }
+                Some(Front::Piped) => {
+                    drop(queue);
+                    self.flush_pipe(core, limit);
                 }
                 Some(Front::Carrying(data, descriptors)) => {
                     let result = self.socket.write_with_descriptors(data, descriptors);

@@ -12,6 +12,7 @@ mod pool;
 mod read;
 mod send_file;
 mod settle;
+mod splice;
 mod throttle;
 mod write;
 mod write_queue;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 
 use self::deadlines::Deadlines;
 use self::flags::Flags;
+use self::splice::Splice;
 use self::write_queue::WriteQueue;
 use crate::driver::Socket;
 use crate::error::Error;
@@ -78,6 +80,7 @@ struct Extra {
     /// How many descriptors one read may bring; 0: none are received.
     descriptors: usize,
     limits: Option<Rc<Limits>>,
+    splice: Option<Rc<Splice>>,
 }
 
 impl Extra {
@@ -123,8 +126,8 @@ impl Stream {
             peer,
             info: OnceCell::new(),
         });
-        if !options.limits.is_none() {
-            stream.begin_limited(core, &options.limits);
+        if let Some(limits) = &options.limits {
+            stream.begin_limited(core, limits);
         }
         stream
     }
@@ -194,7 +197,8 @@ impl Stream {
             || !extra.leftover.is_empty()
             || extra.error.is_some()
             || extra.descriptors > 0
-            || extra.limits.is_some();
+            || extra.limits.is_some()
+            || extra.splice.is_some();
         if is_needed {
             self.extra.set(Some(extra));
         }

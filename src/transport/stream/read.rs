@@ -37,7 +37,8 @@ const NOT_JUST_READING: Flags = NOT_READING
     .and(Flags::BUFFERED)
     .and(Flags::LEFTOVER)
     .and(Flags::TAKES_DESCRIPTORS)
-    .and(Flags::LIMITED);
+    .and(Flags::LIMITED)
+    .and(Flags::SPLICED);
 
 /// With any of these set there is something to do before a connection closes.
 const HOLDS_UP_CLOSE: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING);
@@ -87,6 +88,8 @@ impl Stream {
                 self.read_with_descriptors(core, buffer);
             } else if self.has(Flags::BUFFERED) {
                 self.read_buffered(core);
+            } else if self.has(Flags::SPLICED) && self.splice(core) {
+                // Without having been read.
             } else if self.has(Flags::LIMITED) {
                 self.read_limited(core, buffer);
             } else {

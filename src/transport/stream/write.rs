@@ -175,7 +175,7 @@ impl Stream {
     }
 
     /// Queues what `result` says was not taken.
-    fn sent_in_part(
+    pub(super) fn sent_in_part(
         self: &Rc<Self>,
         core: &Rc<Core>,
         result: io::Result<usize>,
@@ -207,7 +207,7 @@ impl Stream {
         self.set(Flags::UNSETTLED.and(Flags::HAS_QUEUE));
     }
 
-    fn enqueue_write(
+    pub(super) fn enqueue_write(
         self: &Rc<Self>,
         core: &Rc<Core>,
         data: &[u8],

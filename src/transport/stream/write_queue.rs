@@ -1,12 +1,13 @@
 //! Bytes that the operating system has not taken yet.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use bytes::{Buf, Bytes};
 
 use super::send_file::QueuedFile;
+use crate::driver::os::SplicePipe;
 
 /// What was written to one connection and not yet sent, in order.
 ///
@@ -39,6 +40,8 @@ enum Chunk {
     File(Box<QueuedFile>),
     /// Descriptors, and the bytes that they go with.
     Carrying(Box<(Vec<u8>, Vec<OwnedFd>)>),
+    /// Spliced from another socket: sent without passing through memory.
+    Piped(SplicePipe),
 }
 
 /// What is at the front of a queue with more than bytes in it.
@@ -49,6 +52,7 @@ pub(super) enum Front<'a> {
     },
     File(&'a mut QueuedFile),
     Carrying(&'a [u8], &'a [OwnedFd]),
+    Piped,
 }
 
 /// What a file counts as, however long it is: nothing of it is in memory, but there must be an end
@@ -119,6 +123,48 @@ impl WriteQueue {
         chunks.list.push_back(Chunk::Carrying(Box::new((data.to_vec(), descriptors))));
     }
 
+    /// What was spliced from another socket comes next.
+    pub(super) fn push_pipe(&mut self, pipe: SplicePipe) {
+        self.len += pipe.level();
+        let chunks = self.chunks.get_or_insert_default();
+        chunks.special += 1;
+        chunks.list.push_back(Chunk::Piped(pipe));
+    }
+
+    /// Sends at most `limit` bytes of the pipe at the front; how many it was.
+    pub(super) fn drain_pipe(&mut self, to: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
+        let Some(chunks) = &mut self.chunks else { return Ok(0) };
+        let Some(Chunk::Piped(pipe)) = chunks.list.front_mut() else { return Ok(0) };
+        let sent = pipe.drain(to, limit)?;
+        self.len -= sent;
+        if pipe.level() == 0 {
+            chunks.list.pop_front();
+            chunks.special -= 1;
+            self.free_if_empty();
+        }
+        Ok(sent)
+    }
+
+    /// Takes the bytes out of the pipe at the front, for a socket that cannot be spliced to.
+    pub(super) fn copy_pipe(&mut self) -> io::Result<()> {
+        if let Some(chunks) = &mut self.chunks
+            && let Some(chunk) = chunks.list.front_mut()
+            && let Chunk::Piped(pipe) = chunk
+        {
+            let level = pipe.level();
+            let data = pipe.take_out()?;
+            self.len -= level - data.len();
+            chunks.special -= 1;
+            if data.is_empty() {
+                chunks.list.pop_front();
+            } else {
+                *chunk = Chunk::Copied { data, sent: 0 };
+            }
+            self.free_if_empty();
+        }
+        Ok(())
+    }
+
     /// Fills `slices` with as many chunks of bytes from the front as there is room for, no more than
     /// `limit` bytes; how many they are.
     pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>], mut limit: usize) -> usize {
@@ -156,6 +202,7 @@ impl WriteQueue {
         match list.front_mut()? {
             Chunk::File(file) => Some(Front::File(file)),
             Chunk::Carrying(carrying) => Some(Front::Carrying(&carrying.0, &carrying.1)),
+            Chunk::Piped(_) => Some(Front::Piped),
             Chunk::Shared(_) | Chunk::Copied { .. } => None,
         }
     }
@@ -198,7 +245,7 @@ impl WriteQueue {
             match chunk {
                 Chunk::Shared(bytes) => spent.push(bytes),
                 Chunk::File(file) => files.push(file),
-                Chunk::Copied { .. } | Chunk::Carrying(_) => {}
+                Chunk::Copied { .. } | Chunk::Carrying(_) | Chunk::Piped(_) => {}
             }
         }
         files
@@ -244,7 +291,7 @@ impl Chunk {
         match self {
             Self::Shared(bytes) => Some(bytes),
             Self::Copied { data, sent } => Some(&data[*sent..]),
-            Self::File(_) | Self::Carrying(_) => None,
+            Self::File(_) | Self::Carrying(_) | Self::Piped(_) => None,
         }
     }
 
@@ -252,7 +299,9 @@ impl Chunk {
         match self {
             Self::Shared(bytes) => bytes.advance(count),
             Self::Copied { sent, .. } => *sent += count,
-            Self::File(_) | Self::Carrying(_) => debug_assert!(false, "more than bytes"),
+            Self::File(_) | Self::Carrying(_) | Self::Piped(_) => {
+                debug_assert!(false, "more than bytes")
+            }
         }
     }
 }
