@@ -111,8 +111,8 @@ pub use crate::event_loop::{
     EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
-    Address, ConnectionBuilder, Server, ServerBuilder, Target, Targets, UnixAddress,
-    inherited_listeners,
+    Address, ConnectionBuilder, Handover, Inherited, Server, ServerBuilder, Target, Targets,
+    UnixAddress, inherited_listeners,
 };
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
@@ -120,6 +120,12 @@ pub use crate::transport::{
     Connection, Info, Keepalive, PeerCredentials, SendFile, Transport, TransportHandle,
     TransportId, WriteStatus,
 };
+
+/// Parsers that are no interface, for the fuzz targets.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::net::{Frame, FrameDecoder, FrameError};
+}
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

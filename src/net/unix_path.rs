@@ -35,7 +35,8 @@ impl BoundPath {
 
 impl Drop for BoundPath {
     fn drop(&mut self) {
-        if !self.given_away && identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if !self.given_away && identity(&self.path).is_ok_and(|identity| identity == self.identity)
+        {
             // Somebody else may have removed it just now, or it may not be ours to remove.
             let _ = fs::remove_file(&self.path);
         }

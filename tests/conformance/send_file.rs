@@ -66,11 +66,7 @@ pub(crate) fn several_files_and_writes_keep_their_order<L: Link>(stage: &mut Sta
     for position in 0..20 {
         let (offset, count) = (position * 1009, position * position * 200);
         near.handle().write(&data[..position * 50]);
-        sendings.push(near.handle().send_file(
-            Rc::clone(&file),
-            offset as u64,
-            Some(count as u64),
-        ));
+        sendings.push(near.handle().send_file(Rc::clone(&file), offset as u64, Some(count as u64)));
         expected.extend_from_slice(&data[..position * 50]);
         expected.extend_from_slice(&data[offset..offset + count]);
     }
@@ -212,7 +208,11 @@ pub(crate) fn close_and_write_eof_send_the_whole_file_first<L: Link>(stage: &mut
         let (near, far) = join(stage);
         let sending = near.handle().send_file(file_with(&pattern(MUCH)), 0, None);
         near.handle().write(b"tail");
-        if half { near.handle().write_eof() } else { near.handle().close() }
+        if half {
+            near.handle().write_eof()
+        } else {
+            near.handle().close()
+        }
         assert_eq!(near.handle().write(b"too late"), WriteStatus::Closed);
         stage.rest();
         assert!(!sending.done() && !near.is_lost());

@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-
 use proptest::prelude::*;
 use wharf::bytes::Bytes;
 use wharf::testing::{MemoryNetwork, pair};
@@ -101,10 +100,8 @@ fn joined(
     let sender = Probe::new(&log);
     let made = event_loop.create_connection_on(|| sender, near).send_buffer_size(16 * 1024).start();
     let sender = event_loop.run_until_complete(made).unwrap().unwrap();
-    let made = event_loop
-        .connect_accepted_socket(move || receiver, far)
-        .receive_descriptors(most)
-        .start();
+    let made =
+        event_loop.connect_accepted_socket(move || receiver, far).receive_descriptors(most).start();
     event_loop.run_until_complete(made).unwrap().unwrap();
     (sender, log)
 }

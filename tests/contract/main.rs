@@ -24,6 +24,7 @@ mod executor;
 mod flow_control;
 mod futures;
 mod guarantees;
+mod handover;
 mod life_cycle;
 mod loop_iteration;
 mod metrics;

@@ -13,9 +13,7 @@ use super::flags::Flags;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
-use crate::transport::{
-    Info, Key, SendFile, Transport, TransportHandle, TransportId, WriteStatus,
-};
+use crate::transport::{Info, Key, SendFile, Transport, TransportHandle, TransportId, WriteStatus};
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.

@@ -146,7 +146,10 @@ impl Stream {
         self.call(core, "connection_made", |protocol, transport| {
             protocol.connection_made(transport)
         });
-        if self.server.is_some() && core.counters.bytes_sent() == sent {
+        if self.server.is_some()
+            && core.counters.bytes_sent() == sent
+            && !self.has(Flags::HAS_QUEUE)
+        {
             self.set(Flags::UNTOUCHED);
         }
         if self.is_unsettled() || self.has_deadlines() {
