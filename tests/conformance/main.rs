@@ -35,6 +35,32 @@ macro_rules! checks {
     };
 }
 
+/// These run over one link more: where files go out another way.
+macro_rules! send_file_checks {
+    ($link:ty) => {
+        checks!($link, send_file:
+            file_goes_out_between_what_is_written_before_and_after,
+            several_files_and_writes_keep_their_order,
+            reading_goes_on_while_a_file_is_sent,
+            range_of_a_file_is_sent_and_its_position_stays,
+            nothing_of_a_file_is_sent_at_once,
+            what_cannot_be_sent_is_refused_and_harms_nothing,
+            closing_connection_refuses_files,
+            peer_that_goes_midway_is_told_to_the_future_and_to_the_protocol,
+            abort_ends_the_sending_with_closed,
+            close_and_write_eof_send_the_whole_file_first,
+            cancelled_file_stops_and_what_is_behind_it_follows,
+            cancelling_the_only_file_lets_a_close_go_on,
+            dropping_a_sending_cancels_it_unless_it_is_detached_or_listened_to,
+            file_that_became_shorter_ends_the_connection,
+            bytes_are_those_that_the_file_has_when_they_are_sent,
+            waiting_file_counts_little_and_what_is_behind_it_in_full,
+            answering_with_files_is_bounded_by_the_default_hold,
+            long_file_leaves_others_their_turn,
+        );
+    };
+}
+
 /// A module of tests for each link; a transport joins the suite by its line here.
 macro_rules! links {
     ($($name:ident: $link:ty),+ $(,)?) => {
@@ -149,26 +175,7 @@ macro_rules! links {
                     overriding_only_pause_writing_works,
                     overriding_only_resume_writing_works,
                 );
-                checks!($link, send_file:
-                    file_goes_out_between_what_is_written_before_and_after,
-                    several_files_and_writes_keep_their_order,
-                    reading_goes_on_while_a_file_is_sent,
-                    range_of_a_file_is_sent_and_its_position_stays,
-                    nothing_of_a_file_is_sent_at_once,
-                    what_cannot_be_sent_is_refused_and_harms_nothing,
-                    closing_connection_refuses_files,
-                    peer_that_goes_midway_is_told_to_the_future_and_to_the_protocol,
-                    abort_ends_the_sending_with_closed,
-                    close_and_write_eof_send_the_whole_file_first,
-                    cancelled_file_stops_and_what_is_behind_it_follows,
-                    cancelling_the_only_file_lets_a_close_go_on,
-                    dropping_a_sending_cancels_it_unless_it_is_detached_or_listened_to,
-                    file_that_became_shorter_ends_the_connection,
-                    bytes_are_those_that_the_file_has_when_they_are_sent,
-                    waiting_file_counts_little_and_what_is_behind_it_in_full,
-                    answering_with_files_is_bounded_by_the_default_hold,
-                    long_file_leaves_others_their_turn,
-                );
+                send_file_checks!($link);
                 checks!($link, beyond:
                     close_never_destroys_the_last_reply,
                     input_after_close_is_discarded_and_not_delivered,
@@ -191,4 +198,8 @@ links! {
     unix: crate::stage::Unix,
     pair: crate::stage::Pair,
     memory: crate::stage::Memory,
+}
+
+mod tcp_without_sendfile {
+    send_file_checks!(crate::stage::TcpWithoutSendfile);
 }

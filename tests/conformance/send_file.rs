@@ -208,10 +208,9 @@ pub(crate) fn close_and_write_eof_send_the_whole_file_first<L: Link>(stage: &mut
         let (near, far) = join(stage);
         let sending = near.handle().send_file(file_with(&pattern(MUCH)), 0, None);
         near.handle().write(b"tail");
-        if half {
-            near.handle().write_eof()
-        } else {
-            near.handle().close()
+        match half {
+            true => near.handle().write_eof(),
+            false => near.handle().close(),
         }
         assert_eq!(near.handle().write(b"too late"), WriteStatus::Closed);
         stage.rest();

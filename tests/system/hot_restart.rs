@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,7 +72,7 @@ impl Load {
 fn use_once(address: &str, number: usize) -> std::io::Result<()> {
     let mut client = TcpStream::connect(address)?;
     client.set_read_timeout(Some(PATIENCE))?;
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         thread::sleep(Duration::from_millis(3));
     }
     for part in 0..1 + number % 4 {
@@ -85,13 +85,13 @@ fn use_once(address: &str, number: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-fn server(control: &PathBuf) -> Program {
+fn server(control: &Path) -> Program {
     let control = control.to_str().unwrap();
     Program::example("hot_restart", &["--listen", "127.0.0.1:0", "--control", control])
 }
 
 /// One that has taken over; it says so before where it listens.
-fn successor(control: &PathBuf, address: &str) -> Program {
+fn successor(control: &Path, address: &str) -> Program {
     let successor = server(control);
     assert_eq!(successor.line(), "taken over");
     assert_eq!(successor.address(), address);

@@ -254,7 +254,9 @@ fn tell(core: &Core, promise: Promise<u64>, result: Result<u64, Error>) {
     core.push_ready(Ready::Callback(Rc::new(outcome)));
 }
 
-struct Outcome(Cell<Option<(Promise<u64>, Result<u64, Error>)>>);
+struct Outcome(Cell<Option<Told>>);
+
+type Told = (Promise<u64>, Result<u64, Error>);
 
 impl Outcome {
     fn tell(&self) {
