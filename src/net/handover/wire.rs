@@ -159,12 +159,13 @@ impl FrameDecoder {
     /// What is no frame. It stays where it is: the stream makes no sense from there on.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let rest = &self.buffer[self.taken..];
-        let &[kind, high, low, ref after @ ..] = rest else {
-            return match rest.first() {
-                Some(kind @ (0 | 10..)) => Err(FrameError(Problem::Unknown(*kind))),
-                _ => Ok(None),
-            };
-        };
+        // Told by the first byte, however the stream is cut.
+        match rest.first() {
+            None => return Ok(None),
+            Some(1..=9) => {}
+            Some(kind) => return Err(FrameError(Problem::Unknown(*kind))),
+        }
+        let &[kind, high, low, ref after @ ..] = rest else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes([high, low]));
         if length > MOST_CONTENT {
             return Err(FrameError(Problem::TooLong(length)));
