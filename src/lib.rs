@@ -66,6 +66,9 @@
 //! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
 //!   [`Targets`] and [`Address`].
+//! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
+//!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
+//! - **Hot restart:** [`EventLoop::take_over`] and [`EventLoop::offer_handover`].
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback.
