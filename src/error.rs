@@ -185,7 +185,7 @@ impl Error {
         matches!(self.kind(), Kind::Application | Kind::Panic)
     }
 
-    /// Whether a write exceeded the connection's write cap.
+    /// Whether a write exceeded the connection's write cap, or too many descriptors wait.
     pub fn is_write_cap(&self) -> bool {
         self.kind() == Kind::WriteCap
     }

@@ -15,7 +15,8 @@ use crate::transport::Transport;
 /// # Ordering
 /// `connection_made`, then any number of `data_received`, then at most one `eof_received`, then
 /// `connection_lost`: the first and the last exactly once. `pause_writing`, `resume_writing`,
-/// `timed_out` and `shutting_down` come anywhere between the first and the last.
+/// `timed_out` and `shutting_down` come anywhere between the first and the last,
+/// `descriptors_received` before the end of the peer's side.
 ///
 /// # Re-entrancy
 /// No callback ever runs inside another. Every method of the transport only records what is asked

@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -124,6 +125,21 @@ impl Driver {
             (Self::Os(driver), Socket::Os(socket)) => driver.deregister_before_close(socket.fd()),
             (Self::Os(driver), Socket::Pipe(pipe)) => pipe.deregister(driver),
             _ => {}
+        }
+    }
+
+    /// Another descriptor for the same socket, which this loop hears nothing of any more.
+    ///
+    /// Closing its own is not enough to be rid of the poll's registration, which is that of the
+    /// open socket.
+    pub(crate) fn give_away(&self, socket: &Socket) -> io::Result<OwnedFd> {
+        match (self, socket) {
+            (Self::Os(driver), Socket::Os(socket)) => {
+                let duplicate = socket.fd().try_clone_to_owned()?;
+                driver.deregister(socket.fd());
+                Ok(duplicate)
+            }
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -4,6 +4,7 @@ mod accept;
 mod address;
 mod connect;
 mod connection_builder;
+mod handover;
 mod happy_eyeballs;
 mod inherited;
 mod listen;
@@ -18,6 +19,9 @@ mod unix_path;
 
 pub use self::address::{Address, UnixAddress};
 pub use self::connection_builder::ConnectionBuilder;
+#[doc(hidden)]
+pub use self::handover::{Frame, FrameDecoder, FrameError};
+pub use self::handover::{Handover, Inherited};
 pub use self::inherited::inherited_listeners;
 pub use self::server::Server;
 pub use self::server_builder::ServerBuilder;

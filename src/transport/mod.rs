@@ -69,7 +69,8 @@ pub trait Transport: sealed::Sealed {
     /// is neither used nor moved, so that one file can be sent to many connections at once. Up to
     /// 1 MiB goes out before other connections have their turn. Reading from the peer goes on.
     ///
-    /// The range is taken when this is called. A file that turns out to be shorter when it is sent
+    /// The range is taken when this is called, the bytes when they go out: a file that is changed
+    /// meanwhile is sent in part as it was and in part as it is. A file that turns out to be shorter when it is sent
     /// ends the connection, as an error in reading it does: the peer waits for bytes that are not
     /// there. [`close`](Self::close) and [`write_eof`](Self::write_eof) send all of it first, and
     /// the linger deadline counts from the last progress of a file. For the write buffer a file that

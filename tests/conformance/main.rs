@@ -1,6 +1,8 @@
 //! One suite for every stream transport: each check runs over each link.
 #![forbid(unsafe_code)]
 
+#[path = "../support/files.rs"]
+mod files;
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
@@ -16,6 +18,7 @@ mod flow_control;
 mod making;
 mod one_way;
 mod reading;
+mod send_file;
 mod stage;
 mod switching;
 mod writing;
@@ -33,6 +36,34 @@ macro_rules! checks {
                 }
             )+)+
         }
+    };
+}
+
+/// These run over one link more: where files go out another way.
+macro_rules! send_file_checks {
+    ($link:ty) => {
+        checks!($link, send_file:
+            forward:
+                several_files_and_writes_keep_their_order,
+                range_of_a_file_is_sent_and_its_position_stays,
+                nothing_of_a_file_is_sent_at_once,
+                what_cannot_be_sent_is_refused_and_harms_nothing,
+                closing_connection_refuses_files,
+                peer_that_goes_midway_is_told_to_the_future_and_to_the_protocol,
+                abort_ends_the_sending_with_closed,
+                close_and_write_eof_send_the_whole_file_first,
+                cancelled_file_stops_and_what_is_behind_it_follows,
+                cancelling_the_only_file_lets_a_close_go_on,
+                dropping_a_sending_cancels_it_unless_it_is_detached_or_listened_to,
+                file_that_became_shorter_ends_the_connection,
+                bytes_are_those_that_the_file_has_when_they_are_sent,
+                waiting_file_counts_little_and_what_is_behind_it_in_full;
+            both:
+                file_goes_out_between_what_is_written_before_and_after,
+                reading_goes_on_while_a_file_is_sent,
+                answering_with_files_is_bounded_by_the_default_hold,
+                long_file_leaves_others_their_turn;
+        );
     };
 }
 
@@ -172,6 +203,7 @@ macro_rules! links {
                         overriding_only_pause_writing_works,
                         overriding_only_resume_writing_works;
                 );
+                send_file_checks!($link);
                 checks!($link, beyond:
                     any:
                         connection_with_says_closed_and_replaced,
@@ -203,4 +235,8 @@ links! {
     socket_back: crate::one_way::Back<crate::one_way::Socket>,
     pair: crate::stage::Pair,
     memory: crate::stage::Memory,
+}
+
+mod tcp_without_sendfile {
+    send_file_checks!(crate::stage::TcpWithoutSendfile);
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -190,6 +191,39 @@ impl Link for Tcp {
         run_until(&self.0, "the server's end", || made.get());
         server.close();
         connection
+    }
+}
+
+/// TCP, where the operating system does not send files by itself: `sendfile` refuses descriptors that
+/// append, which means nothing else to a socket.
+pub(crate) struct TcpWithoutSendfile(EventLoop);
+
+impl Link for TcpWithoutSendfile {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+
+    fn new() -> Self {
+        Self(EventLoop::new().expect("a loop"))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let first = TcpStream::connect(listener.local_addr().expect("an address"));
+        let (first, second) = (first.expect("a client"), listener.accept().expect("a server").0);
+        for socket in [&first, &second] {
+            let flags = rustix::fs::fcntl_getfl(socket).expect("its flags");
+            let flags = flags | rustix::fs::OFlags::APPEND;
+            rustix::fs::fcntl_setfl(socket, flags).expect("to change them");
+        }
+        let far = self.0.connect_accepted_socket(|| far, second).send_buffer_size(CAPACITY);
+        let far = far.receive_buffer_size(CAPACITY).start();
+        self.0.run_until_complete(far).expect("it runs").expect("a connection");
+        let near = self.0.create_connection_on(|| near, first).send_buffer_size(CAPACITY);
+        let near = near.receive_buffer_size(CAPACITY).start();
+        self.0.run_until_complete(near).expect("it runs").expect("a connection")
     }
 }
 

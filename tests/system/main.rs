@@ -5,8 +5,10 @@
 mod serving;
 
 mod chat;
+mod descriptor_passing;
 mod descriptors;
 mod examples;
+mod hot_restart;
 mod idle;
 mod inherited;
 mod options;

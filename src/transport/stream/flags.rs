@@ -93,6 +93,9 @@ impl Flags {
     /// Descriptors are received with the bytes.
     pub(super) const TAKES_DESCRIPTORS: Self = Self(1 << 28);
 
+    /// Accepted, and nothing was received or written since: another process could begin with it.
+    pub(super) const UNTOUCHED: Self = Self(1 << 29);
+
     /// Whether of all `mask` just `wanted` is set.
     #[inline]
     pub(super) const fn just(self, wanted: Self, mask: Self) -> bool {

@@ -7,6 +7,7 @@ mod deliver;
 mod descriptors;
 mod flags;
 mod flush_mixed;
+mod hand_over;
 mod one_way;
 mod pool;
 mod read;

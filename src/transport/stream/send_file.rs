@@ -4,11 +4,10 @@ use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
-use rustix::fs::{Advice, OFlags, fadvise, fcntl_getfl};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
 use super::Stream;
@@ -47,10 +46,7 @@ impl Stream {
             promise.set(Ok(0));
             return sending;
         }
-        if let Some(ahead) = NonZero::new(count.min(READ_AHEAD)) {
-            // Only a hint: where it is not taken the file is read all the same.
-            let _ = fadvise(&file, offset, Some(ahead), Advice::WillNeed);
-        }
+        read_ahead(&file, offset, count.min(READ_AHEAD));
         let (key, own, mark) = (self.key, Rc::clone(core), Rc::clone(&sent));
         promise.on_cancel(move || {
             if let Some(stream) = own.stream(key) {
@@ -228,6 +224,17 @@ fn checked_range(file: &File, offset: u64, count: Option<u64>) -> Result<u64, Er
     }
 }
 
+/// Has the system begin to fetch what is not in its page cache, and does not wait for it.
+fn read_ahead(file: &File, offset: u64, count: u64) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if let Some(count) = std::num::NonZero::new(count) {
+        // Only a hint: where it is not taken the file is read all the same.
+        let _ = rustix::fs::fadvise(file, offset, Some(count), rustix::fs::Advice::WillNeed);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let _ = (file, offset, count);
+}
+
 fn truncated() -> io::Error {
     let text = "the file became shorter while it was sent";
     io::Error::new(io::ErrorKind::UnexpectedEof, text)
@@ -254,7 +261,9 @@ fn tell(core: &Core, promise: Promise<u64>, result: Result<u64, Error>) {
     core.push_ready(Ready::Callback(Rc::new(outcome)));
 }
 
-struct Outcome(Cell<Option<(Promise<u64>, Result<u64, Error>)>>);
+struct Outcome(Cell<Option<Told>>);
+
+type Told = (Promise<u64>, Result<u64, Error>);
 
 impl Outcome {
     fn tell(&self) {

@@ -230,6 +230,7 @@ impl Stream {
         }
         let above = queue.len() > self.high_water.get();
         drop(queue);
+        self.clear(Flags::UNTOUCHED);
         self.set(Flags::HAS_QUEUE);
         if was_empty {
             self.note_write_progress(core);
@@ -311,6 +312,7 @@ impl Stream {
 
     /// Something was put in the queue, which `was_empty` before.
     pub(super) fn note_queued(self: &Rc<Self>, core: &Core, was_empty: bool) {
+        self.clear(Flags::UNTOUCHED);
         self.set(Flags::HAS_QUEUE);
         if was_empty {
             self.note_write_progress(core);

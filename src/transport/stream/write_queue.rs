@@ -238,13 +238,13 @@ impl WriteQueue {
     }
 
     /// Empties the queue. As with [`advance`](Self::advance), what is the user's is handed back.
-    pub(super) fn clear(&mut self, spent: &mut Vec<Bytes>) -> Vec<Box<QueuedFile>> {
+    pub(super) fn clear(&mut self, spent: &mut Vec<Bytes>) -> Vec<QueuedFile> {
         self.len = 0;
         let mut files = Vec::new();
         for chunk in self.chunks.take().into_iter().flat_map(|chunks| chunks.list) {
             match chunk {
                 Chunk::Shared(bytes) => spent.push(bytes),
-                Chunk::File(file) => files.push(file),
+                Chunk::File(file) => files.push(*file),
                 Chunk::Copied { .. } | Chunk::Carrying(_) | Chunk::Piped(_) => {}
             }
         }
@@ -300,7 +300,7 @@ impl Chunk {
             Self::Shared(bytes) => bytes.advance(count),
             Self::Copied { sent, .. } => *sent += count,
             Self::File(_) | Self::Carrying(_) | Self::Piped(_) => {
-                debug_assert!(false, "more than bytes")
+                debug_assert!(false, "more than bytes");
             }
         }
     }
