@@ -8,6 +8,7 @@ use wharf::signal::{SIGINT, SIGTERM};
 use wharf::{Result, Server};
 
 /// Where to listen.
+#[allow(dead_code, reason = "not every server offers both")]
 pub(crate) enum Listen {
     Address(String),
     Unix(PathBuf),
