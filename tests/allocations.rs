@@ -4,6 +4,10 @@
 //! clients on other threads cost nothing here.
 #![forbid(unsafe_code)]
 
+#[path = "support/encryption.rs"]
+#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
+mod encryption;
+
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -36,6 +40,19 @@ fn an_echoed_message_allocates_nothing_once_the_loop_is_warm() {
 fn an_echoed_message_allocates_nothing_with_a_buffered_protocol() {
     let info = echo(|| Buffered(BufferedEcho { buffer: [0; 256] }), 50, 64);
     assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+/// Of ours it allocates nothing; rustls allocates the ciphertext of each record that it makes, and the
+/// plaintext of each that it opens.
+#[cfg(feature = "tls")]
+#[test]
+fn a_message_under_tls_allocates_only_what_rustls_does() {
+    const RUSTLS: u64 = 4;
+    for version in [wharf::TlsVersion::Tls12, wharf::TlsVersion::Tls13] {
+        let tls = encryption::Tls::new(version);
+        let (counted, info) = exchange(|| Echo, 20, 64, Some(&tls));
+        assert_eq!(info.count_total, RUSTLS * u64::from(counted), "{version}: {info:?}");
+    }
 }
 
 #[test]
@@ -97,16 +114,29 @@ fn echo<P: Protocol + 'static>(
     connections: u32,
     size: usize,
 ) -> AllocationInfo {
+    exchange(server, connections, size, None).1
+}
+
+/// As [`echo`], under TLS if there is any; how many messages were counted, too.
+fn exchange<P: Protocol + 'static>(
+    server: impl FnMut() -> P + 'static,
+    connections: u32,
+    size: usize,
+    tls: Option<&encryption::Tls>,
+) -> (u32, AllocationInfo) {
     const WARM_UP: u32 = 2000;
     const COUNTED: u32 = 5000;
     let event_loop = a_loop();
-    let server = serve(&event_loop, server);
+    let server = encryption::serve(tls, event_loop.create_server(server, "127.0.0.1:0"));
+    let server = event_loop.run_until_complete(server.start());
+    let server = server.and_then(|server| server).expect("a server");
     let messages = Rc::new(Messages::default());
     let clients: Vec<Connection<Client>> = (0..connections)
         .map(|_| {
             let messages = Rc::clone(&messages);
             let client = Client { message: vec![7; size], echoed: 0, messages };
             let connecting = event_loop.create_connection(move || client, address_of(&server));
+            let connecting = encryption::connect(tls, connecting);
             event_loop
                 .run_until_complete(connecting.start())
                 .and_then(|made| made)
@@ -123,7 +153,7 @@ fn echo<P: Protocol + 'static>(
     exchange(WARM_UP);
     let info = measure(|| exchange(COUNTED));
     assert_eq!(messages.echoed.get(), WARM_UP + COUNTED, "the loop was stopped too early");
-    info
+    (COUNTED, info)
 }
 
 fn a_loop() -> EventLoop {

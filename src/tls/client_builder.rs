@@ -19,6 +19,7 @@ use super::pem::PemSource;
 use super::pins::{Pin, PinVerifier};
 use super::provider::TlsProvider;
 use super::roots::{self, Roots};
+use super::secrets::SecretCatcher;
 use super::version::{TlsVersion, Versions};
 use crate::error::Error;
 
@@ -222,6 +223,7 @@ impl TlsClientBuilder {
         if self.key_log {
             config.key_log = Arc::new(KeyLogFile::new());
         }
+        config.key_log = Arc::new(SecretCatcher(config.key_log));
         Ok(TlsClient::from_parts(Arc::new(config), needs_name))
     }
 

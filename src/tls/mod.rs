@@ -8,6 +8,7 @@
 //! - `pem` reads files, `identity` makes a certificate and its key of them, `dates` and `names` look
 //!   into certificates.
 //! - `roots` and `pins` are what a client trusts; `choice` is which certificate a server presents.
+//! - `secrets` is what keying material is exported from.
 //! - `clock` is where rustls takes the time from, and `tickets` rotates a server's ticket keys by it.
 
 mod alpn;
@@ -24,6 +25,7 @@ mod pem;
 mod pins;
 mod provider;
 mod roots;
+mod secrets;
 mod server;
 mod server_builder;
 mod tickets;
@@ -37,6 +39,7 @@ pub(crate) use self::error::{handshake_error, tls_error};
 pub use self::fingerprint::TlsFingerprint;
 pub use self::identity::TlsIdentity;
 pub use self::provider::TlsProvider;
+pub(crate) use self::secrets::{ExporterSecret, unsupported as export_unsupported};
 pub(crate) use self::server::ServerSetup;
 pub use self::server::TlsServer;
 pub use self::server_builder::TlsServerBuilder;

@@ -18,6 +18,7 @@ use super::identity::TlsIdentity;
 use super::pem::PemSource;
 use super::provider::TlsProvider;
 use super::roots;
+use super::secrets::SecretCatcher;
 use super::server::{Current, TlsServer};
 use super::tickets::{MAX_LIFETIME, Tickets};
 use super::version::{TlsVersion, Versions};
@@ -203,8 +204,10 @@ impl Recipe {
         }
         match old {
             Some(old) => config.key_log = Arc::clone(&old.config.key_log),
-            None if self.key_log => config.key_log = Arc::new(KeyLogFile::new()),
-            None => {}
+            None if self.key_log => {
+                config.key_log = Arc::new(SecretCatcher(Arc::new(KeyLogFile::new())));
+            }
+            None => config.key_log = Arc::new(SecretCatcher(config.key_log)),
         }
         Ok(Current { config: Arc::new(config), fingerprint, admission })
     }

@@ -272,6 +272,22 @@ pub trait Transport: sealed::Sealed {
     #[cfg(feature = "tls-core")]
     fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes);
 
+    /// Fills `output` with bytes that only the two ends of this TLS connection know, different for
+    /// every `label` and `context` (RFC 8446, 7.5): to bind a login to the connection, or as a key.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) under TLS 1.2, and with a ready configuration of
+    /// rustls; [`is_invalid`](Error::is_invalid) before the handshake is done, without TLS, and for
+    /// more bytes than can be exported (255 times the length of the suite's hash);
+    /// [`is_closed`](Error::is_closed) when the connection is gone.
+    #[cfg(feature = "tls-core")]
+    fn export_keying_material(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error>;
+
     /// What is known of the connection: addresses, credentials, TLS.
     fn info(&self) -> Rc<Info>;
 

@@ -14,6 +14,9 @@ use crate::probe::{Call, Log, Probe};
 use crate::reading::pattern;
 use crate::stage::{Link, MUCH, Stage};
 
+/// The most that waits as records: those of 64 KiB.
+const RECORDS: usize = 64 * 1024 + 200;
+
 /// What a file counts as while it waits.
 const WEIGHT: usize = 4 * 1024;
 
@@ -255,10 +258,15 @@ pub(crate) fn cancelling_the_only_file_lets_a_close_go_on<L: Link>(stage: &mut S
     near.handle().close();
     stage.rest();
     assert!(sending.cancel());
-    assert_eq!(near.handle().write_buffer_size(), 0);
+    if stage.can().plain {
+        assert_eq!(near.handle().write_buffer_size(), 0);
+        stage.run_until_lost(&near);
+    }
+    // Records that were made already still go out.
+    assert!(near.handle().write_buffer_size() <= RECORDS);
+    far.handle().resume_reading();
     stage.run_until_lost(&near);
     assert_eq!(near.cause(), None);
-    far.handle().resume_reading();
     stage.run_until_lost(&far);
     assert_eq!(far.received_len() as u64, sending.progress());
 }
@@ -325,11 +333,13 @@ pub(crate) fn waiting_file_counts_little_and_what_is_behind_it_in_full<L: Link>(
     let (near, far) = join(stage);
     let sending = near.handle().send_file(file_with(&pattern(MUCH)), 0, None);
     stage.rest();
-    assert_eq!(near.handle().write_buffer_size(), WEIGHT);
+    // Under TLS a part of it may be records already.
+    let records = near.handle().write_buffer_size() - WEIGHT;
+    assert!(records <= if stage.can().plain { 0 } else { RECORDS });
     assert_eq!(near.count(Call::Pause), 0);
     near.handle().write(&[0; 64 * 1024]);
     stage.rest();
-    assert_eq!(near.handle().write_buffer_size(), WEIGHT + 64 * 1024);
+    assert_eq!(near.handle().write_buffer_size(), WEIGHT + records + 64 * 1024);
     assert_eq!((near.count(Call::Pause), near.count(Call::Resume)), (1, 0));
     far.handle().resume_reading();
     stage.run_until_received(&far, MUCH + 64 * 1024);

@@ -158,6 +158,17 @@ impl<A: Access> Transport for A {
     }
 
     #[cfg(feature = "tls-core")]
+    fn export_keying_material(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.with(|stream| stream.export_keying_material(output, label, context))
+            .unwrap_or_else(|| Err(Error::bare(Kind::Closed)))
+    }
+
+    #[cfg(feature = "tls-core")]
     fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes) {
         self.with(|stream| stream.start_tls(self.core(), &upgrade, &leftover));
     }

@@ -68,7 +68,7 @@ impl Stream {
     fn cancel_file(self: &Rc<Self>, core: &Rc<Core>, sent: &Rc<Cell<u64>>) {
         let file = self.queue.borrow_mut().take_file(|file| Rc::ptr_eq(&file.sent, sent));
         if file.is_some() {
-            if self.queue.borrow().is_empty() {
+            if self.waiting() == 0 {
                 self.clear(Flags::HAS_QUEUE);
             }
             self.settle_soon(core);

@@ -20,6 +20,8 @@ pub(super) struct Tls {
     pub(super) handshake: Option<Handshake>,
     /// What the peer said last, until what it sent before is delivered.
     pub(super) end: Option<PeerEnd>,
+    /// What came before the handshake was done (0-RTT), until it is.
+    pub(super) early: Vec<u8>,
 }
 
 pub(super) struct Handshake {
@@ -82,6 +84,20 @@ impl Stream {
     pub(super) fn tls_info(&self) -> Option<Rc<TlsInfo>> {
         self.with_tls(|tls| tls.handshake.is_none().then(|| Rc::new(TlsInfo::of(&tls.layer))))
             .flatten()
+    }
+
+    pub(super) fn export_keying_material(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let exported = self.with_tls(|tls| {
+            (tls.handshake.is_none()).then(|| tls.layer.export(output, label, context))
+        });
+        exported.flatten().unwrap_or_else(|| {
+            Err(Error::invalid("keying material is exported once a TLS handshake is done"))
+        })
     }
 
     /// TLS 1.2 cannot end one side only.

@@ -132,6 +132,7 @@ impl Stream {
             outgoing,
             handshake: Some(handshake),
             end: None,
+            early: Vec::new(),
         });
         let begun = core.tls.with_records(|records| {
             let begun = core.by_the_clock(|| tls.layer.begin(records));
@@ -247,8 +248,13 @@ impl Stream {
 
     fn handshake_went_on(self: &Rc<Self>, core: &Rc<Core>, opened: Opened, buffer: &mut [u8]) {
         if self.with_tls(|tls| tls.layer.is_established()) == Some(true) {
+            let early = self.with_tls(|tls| std::mem::take(&mut tls.early)).unwrap_or_default();
             self.handshake_is_done(core);
+            self.deliver_opened(core, &early);
             self.deliver_opened(core, &buffer[..opened.plaintext]);
+        } else if opened.plaintext > 0 {
+            // Early data, no more than the server's configuration allows.
+            self.with_tls(|tls| tls.early.extend_from_slice(&buffer[..opened.plaintext]));
         }
         self.note_end(core, opened.end, handshake_error);
         if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && !self.has(Flags::LOST) {

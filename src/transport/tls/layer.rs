@@ -7,6 +7,7 @@ use rustls::Error;
 use super::client_hello::{Asked, ClientHelloReader};
 use super::scratch::Scratch;
 use super::session::{End, HEADROOM, MOST_PARTIAL, Received, Session};
+use crate::tls::{ExporterSecret, export_unsupported};
 
 /// A session, what it waits for the rest of, and the layer that carries its records (TLS in TLS).
 pub(crate) struct Layer {
@@ -17,6 +18,8 @@ pub(crate) struct Layer {
     /// On a server, until the client's first message is there.
     hello: Option<Box<ClientHelloReader>>,
     server_name: Option<String>,
+    /// What keying material is exported from, once it is known.
+    exporter: Option<Box<ExporterSecret>>,
     close_sent: bool,
 }
 
@@ -30,7 +33,15 @@ pub(crate) struct Opened {
 impl Layer {
     pub(crate) fn new(session: Session, server_name: Option<String>) -> Self {
         let hello = (!session.is_client()).then(Box::default);
-        Self { session, partial: Vec::new(), below: None, hello, server_name, close_sent: false }
+        Self {
+            session,
+            partial: Vec::new(),
+            below: None,
+            hello,
+            server_name,
+            exporter: None,
+            close_sent: false,
+        }
     }
 
     /// This layer's records become the data of `below`.
@@ -131,8 +142,15 @@ impl Layer {
         let input = HEADROOM..start + count;
         let Received { plaintext, rest, end } = if self.close_sent {
             self.session.receive_caught(buffer, input, output)
-        } else {
+        } else if self.is_established() {
             self.session.receive(buffer, input, output)
+        } else {
+            let receive = || self.session.receive(buffer, input, output);
+            let (received, secret) = ExporterSecret::catch(receive);
+            if let Some(secret) = secret {
+                self.exporter = Some(Box::new(secret));
+            }
+            received
         };
         let end = self.keep(buffer, rest, end);
         Opened { plaintext, end }
@@ -161,6 +179,19 @@ impl Layer {
         let mut records = Scratch::default();
         self.session.encrypt(&mut self.partial, data, &mut records)?;
         self.carry(records.bytes(), output)
+    }
+
+    /// Fills `output` with keying material.
+    pub(crate) fn export(
+        &self,
+        output: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), crate::Error> {
+        match (&self.exporter, self.session.state().negotiated_cipher_suite()) {
+            (Some(secret), Some(suite)) => secret.export(suite, output, label, context),
+            _ => Err(export_unsupported()),
+        }
     }
 
     /// Appends our `close_notify`, that of this layer first, to `output`.

@@ -399,3 +399,82 @@ fn an_accepted_socket_from_elsewhere_is_served_under_tls() {
     client.handle().write(b"hello");
     crate::running::run_until(&event_loop, "the echo", || client.received() == b"hello");
 }
+
+#[test]
+fn both_ends_export_the_same_keying_material() {
+    let stage = Stage::new();
+    let (near, far) = logs();
+    stage.join(Probe::new(&near), Probe::new(&far));
+    let export = |log: &Log, label: &[u8], context: Option<&[u8]>| {
+        let mut output = [0; 40];
+        log.handle().export_keying_material(&mut output, label, context).unwrap();
+        output
+    };
+    let plain = export(&near, b"EXPORTER-test", None);
+    assert_eq!(plain, export(&far, b"EXPORTER-test", None));
+    assert_eq!(plain, export(&far, b"EXPORTER-test", Some(b"")), "RFC 8446 tells no difference");
+    assert_ne!(plain, export(&far, b"EXPORTER-test", Some(b"context")));
+    assert_ne!(plain, export(&far, b"EXPORTER-other", None));
+    assert!(
+        near.handle().export_keying_material(&mut [], b"label", None).unwrap_err().is_invalid()
+    );
+    near.handle().abort();
+    stage.run_until("the end", || near.is_lost());
+    assert!(
+        near.handle().export_keying_material(&mut [0], b"label", None).unwrap_err().is_closed()
+    );
+
+    let stage = Stage::with(TlsVersion::Tls12);
+    let (near, far) = logs();
+    stage.join(Probe::new(&near), Probe::new(&far));
+    let refused = near.handle().export_keying_material(&mut [0; 8], b"label", None).unwrap_err();
+    assert!(refused.is_unsupported());
+}
+
+/// Exports as rustls's own connections do, which know the secret at first hand.
+#[test]
+fn keying_material_is_what_rustls_exports() {
+    use wharf::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    use wharf::rustls::{ServerConfig, ServerConnection};
+
+    let chain = CertificateDer::from_pem_slice(SERVER.chain.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(SERVER.key.as_bytes()).unwrap();
+    let provider = wharf::rustls::crypto::ring::default_provider();
+    let config = ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .unwrap();
+    let mut server = ServerConnection::new(config.into()).unwrap();
+    let tls = trusting().server_name("server.test");
+    let log = Log::new();
+    let own = log.clone();
+    let mut client = wharf::testing::Recorder::new(move || {
+        Probe::new(&own).on_made(move |transport| {
+            transport.start_tls((&tls).into(), wharf::bytes::Bytes::new());
+            Ok(())
+        })
+    })
+    .unwrap();
+    for _ in 0..5 {
+        let sent = client.sent().unwrap();
+        let mut input = &sent[..];
+        while !input.is_empty() {
+            server.read_tls(&mut input).unwrap();
+            server.process_new_packets().unwrap();
+        }
+        let mut answer = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut answer).unwrap();
+        }
+        client.receive(&answer).unwrap();
+    }
+    assert_eq!(log.count(Call::TlsEstablished), 1);
+    for context in [None, Some(&b"context"[..])] {
+        let mut ours = [0; 48];
+        log.handle().export_keying_material(&mut ours, b"EXPORTER-test", context).unwrap();
+        let theirs = server.export_keying_material([0; 48], b"EXPORTER-test", context).unwrap();
+        assert_eq!(ours, theirs);
+    }
+}
