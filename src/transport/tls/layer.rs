@@ -208,6 +208,11 @@ impl Layer {
         below.close(output)
     }
 
+    #[cfg(test)]
+    pub(crate) fn update_keys(&mut self, output: &mut Scratch) -> Result<(), Error> {
+        self.session.update_keys(&mut self.partial, output)
+    }
+
     /// Begins: what a client sends first is appended to `output`.
     pub(crate) fn begin(&mut self, output: &mut Scratch) -> Result<(), Error> {
         let mut records = Scratch::default();

@@ -12,6 +12,9 @@ mod session;
 mod upgrade;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::info::TlsInfo;
 pub use self::upgrade::TlsUpgrade;
 
