@@ -99,7 +99,10 @@ impl Joint {
                 return Err(Error::new(Kind::Closed, text).into());
             }
             // It is about to be lost, and this one is closed then.
-            WriteStatus::Closed => return Ok(transport.pause_reading()),
+            WriteStatus::Closed => {
+                transport.pause_reading();
+                return Ok(());
+            }
             WriteStatus::AboveHighWater => transport.pause_reading(),
             WriteStatus::Accepted => {}
         }
