@@ -16,6 +16,7 @@ mod peers;
 mod process;
 mod program;
 mod proxy;
+mod relay;
 mod remote;
 mod resets;
 mod silent;
