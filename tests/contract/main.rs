@@ -1,6 +1,9 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
+#[path = "../support/children.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod children;
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
@@ -26,6 +29,7 @@ mod loop_iteration;
 mod metrics;
 mod pipes;
 mod probes;
+mod processes;
 mod servers;
 mod signals;
 mod tasks;
