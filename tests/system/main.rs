@@ -20,3 +20,4 @@ mod program;
 mod remote;
 mod resets;
 mod silent;
+mod supervise;
