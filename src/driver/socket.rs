@@ -18,7 +18,17 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    #[inline]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.read(buffer),
+            other => other.read_elsewhere(buffer),
+        }
+    }
+
+    /// Apart, so that a socket of the operating system costs one comparison.
+    #[inline(never)]
+    fn read_elsewhere(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Os(socket) => socket.read(buffer),
             Self::Memory(socket) => socket.read(buffer),
@@ -27,7 +37,17 @@ impl Socket {
         }
     }
 
+    #[inline]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write(data),
+            other => other.write_elsewhere(data),
+        }
+    }
+
+    /// Apart, so that a socket of the operating system costs one comparison.
+    #[inline(never)]
+    fn write_elsewhere(&self, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Os(socket) => socket.write(data),
             Self::Memory(socket) => socket.write(data),

@@ -113,7 +113,8 @@ impl EventLoop {
     ///
     /// The transport writes only: it is never reading, and `write_eof` closes it. When the reader
     /// is gone `connection_lost` is told: `BrokenPipe` if something was still to be written,
-    /// else no error. (The signal `SIGPIPE` is ignored in programs in Rust, unless they ask for it;
+    /// else no error. A reader that is only slow, or stopped, is waited for as long as it takes: a
+    /// pipe has no linger and no write-stall deadline unless one is set. (The signal `SIGPIPE` is ignored in programs in Rust, unless they ask for it;
     /// where it is not, writing to a pipe without a reader ends the process.)
     ///
     /// # Errors
@@ -233,7 +234,7 @@ impl EventLoop {
             direction,
             keep_open: false,
             timeout: Some(OPEN_TIMEOUT),
-            stream_options: StreamOptions::for_client(),
+            stream_options: StreamOptions::for_pipe(),
         }
     }
 }
@@ -324,7 +325,7 @@ fn with_other_end(fd: OwnedFd, direction: Direction, keep_open: bool) -> io::Res
         return Ok(fd.into());
     }
     match open_other_end(fd.as_fd(), direction) {
-        Some(other_end) => Ok(Pipe { fd, other_end: Some(other_end) }),
+        Some(other_end) => Ok(Pipe::holding(fd, Some(other_end))),
         None => {
             let text = "its other end cannot be kept open";
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))

@@ -141,6 +141,12 @@ impl StreamOptions {
         Self { write_cap: Some(SERVER_WRITE_CAP), ..Self::for_client() }
     }
 
+    /// The process at the other end of a pipe may be stopped, or a pager that somebody reads at
+    /// leisure: it is waited for as long as it takes, unless a deadline is set.
+    pub(crate) fn for_pipe() -> Self {
+        Self { linger: None, write_stall: Some(Duration::MAX), ..Self::for_client() }
+    }
+
     pub(crate) fn set_timeout(&mut self, kind: TimeoutKind, after: Option<Duration>) {
         match kind {
             TimeoutKind::Idle => self.idle = after,

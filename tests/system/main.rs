@@ -20,4 +20,6 @@ mod program;
 mod remote;
 mod resets;
 mod silent;
+mod stdio;
+mod stdio_chat;
 mod supervise;

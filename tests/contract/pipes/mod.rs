@@ -1,5 +1,9 @@
 //! Section H: pipes, FIFOs, terminals, files.
 
+mod devices;
+mod fifos;
+mod files;
+mod opening;
 mod reading;
 mod writing;
 

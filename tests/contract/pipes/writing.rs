@@ -1,8 +1,9 @@
 //! The write end of a pipe.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
-use wharf::{EventLoop, Transport, WriteStatus};
+use wharf::{EventLoop, TimeoutKind, Transport, WriteStatus};
 
 use super::{write_with, writer};
 use crate::probe::{Call, Log, Probe};
@@ -229,4 +230,18 @@ fn a_reader_that_is_slow_pauses_and_resumes_its_writer_in_turn() {
         rest(&event_loop);
     }
     assert_eq!(log.count(Call::Pause), 40);
+}
+
+// XP8.
+#[test]
+fn a_pipe_waits_for_a_slow_reader_without_a_deadline_unless_one_is_set() {
+    let (event_loop, log, _reader) = writer();
+    log.handle().write(&vec![7; MUCH]);
+    log.handle().close();
+    rest(&event_loop);
+    assert!(!log.is_lost());
+    assert_eq!(event_loop.metrics().timers, 0);
+    log.handle().set_timeout(TimeoutKind::Linger, Some(Duration::from_millis(5)));
+    run_until(&event_loop, "connection_lost", || log.is_lost());
+    assert_eq!(log.cause().unwrap().timeout, Some(TimeoutKind::Linger));
 }

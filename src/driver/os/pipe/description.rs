@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, Mode, OFlags};
 
 use super::Direction;
@@ -16,7 +17,7 @@ use super::Direction;
 pub(crate) fn own_description(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<OwnedFd> {
     let kind = FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode);
     let again = match kind {
-        FileType::Fifo => open_again(fd, direction),
+        FileType::Fifo => open_again(fd, direction).filter(|_| !is_hung_up(fd)),
         FileType::CharacterDevice if fd.is_terminal() => open_again(fd, direction),
         // A file's position is shared, and has to stay so: `(first; second) > file`.
         _ => None,
@@ -61,6 +62,13 @@ fn path_of(fd: BorrowedFd<'_>) -> Option<String> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn path_of(fd: BorrowedFd<'_>) -> Option<std::ffi::CString> {
     rustix::termios::ttyname(fd, Vec::new()).ok()
+}
+
+/// Whether the writers of a FIFO are gone. Opened only after that, it would not tell.
+fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    let polled = rustix::event::poll(&mut fds, Some(&Timespec::default()));
+    polled.is_ok() && fds[0].revents().contains(PollFlags::HUP)
 }
 
 fn is_same(first: BorrowedFd<'_>, second: BorrowedFd<'_>) -> bool {
