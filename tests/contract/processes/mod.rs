@@ -2,6 +2,8 @@
 
 mod creation;
 mod endings;
+#[cfg(feature = "extra-fds")]
+mod extra_fds;
 mod flow_control;
 mod ownership;
 mod pipes;
