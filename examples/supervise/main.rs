@@ -53,7 +53,7 @@ fn main() -> ExitCode {
                     plan.delay = Duration::from_millis(arguments.value()?.parse()?);
                 }
                 Arg::Long("stable") => {
-                    plan.stable = Duration::from_secs(arguments.value()?.parse()?)
+                    plan.stable = Duration::from_secs(arguments.value()?.parse()?);
                 }
                 Arg::Long("grace") => plan.grace = Duration::from_secs(arguments.value()?.parse()?),
                 Arg::Long("color") => plan.color = true,
