@@ -13,9 +13,11 @@ use crate::serving::{run, until};
 fn the_exit_status_is_none_until_the_loop_has_learned_of_it() {
     let event_loop = EventLoop::new().expect("a loop");
     let log = Log::new();
-    let started = event_loop.subprocess_exec(log.factory(), "false").start();
-    let process = event_loop.run_until_complete(started).expect("a run").expect("a child");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let command = event_loop.subprocess_shell(log.factory(), "read line; exit 1").stdin(reader);
+    let process = event_loop.run_until_complete(command.start()).expect("a run").expect("a child");
     let handle = process.handle().clone();
+    drop(writer);
     while is_running(handle.pid()) {
         std::thread::yield_now();
     }
