@@ -9,7 +9,8 @@
 //! - **`load`**: the client that drives any of them, from [`load`];
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
 //!   [`numbers`];
-//! - **`timers`**: measures timers within one process, from [`timers`].
+//! - **`timers`**: measures timers within one process, from [`timers`];
+//! - **`children`**: measures child processes, from [`children`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
 //! and `load` run on any Unix.
@@ -20,6 +21,7 @@
 pub mod affinity;
 pub mod arguments;
 pub mod child_process;
+pub mod children;
 pub mod contender;
 pub mod counters;
 pub mod load;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use wharf::{Connection, Error, EventLoop, Promise, Protocol, Result, Transport};
+use wharf::{Error, EventLoop, Promise, Protocol, Result, Transport};
 
 /// How many clients there are at a time.
 pub(crate) const CONNECTIONS: usize = 10;
@@ -46,21 +46,22 @@ impl Workload {
         }
     }
 
-    /// Runs the clients, each on a connection that `connect` makes, to their end.
-    pub(crate) async fn run(
+    /// Runs the clients, each on a connection that `connect` makes and that is kept, to their
+    /// end.
+    pub(crate) async fn run<T>(
         self,
         event_loop: &EventLoop,
-        connect: impl AsyncFn(Client) -> Result<Connection<Client>>,
+        connect: impl AsyncFn(Client) -> Result<T>,
     ) -> Result<Outcome> {
         let mut ends = Vec::new();
         for _ in 0..CONNECTIONS {
             let (ending, end) = event_loop.create_future();
             let workload = self.clone();
-            connect(Client { workload, sent: 0, received: 0, ending: Some(ending) }).await?;
-            ends.push(end);
+            let client = Client { workload, sent: 0, received: 0, ending: Some(ending) };
+            ends.push((connect(client).await?, end));
         }
         let mut messages = 0;
-        for end in ends {
+        for (_connection, end) in ends {
             messages += end.await??;
         }
         Ok(Outcome { messages, time: self.began.elapsed() })

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod subprocess;
 mod transports;
 
 #[path = "../support/command_line.rs"]
@@ -33,9 +34,10 @@ usage: tour [--messages N]    N messages on each row, instead of half a second o
 type Run = fn(Workload) -> Result<Outcome>;
 
 /// Every transport there is.
-const TRANSPORTS: [(&str, Run); 4] = [
+const TRANSPORTS: [(&str, Run); 5] = [
     ("TCP, loopback", transports::tcp),
     ("Unix socket", transports::unix),
+    ("subprocess, through cat", subprocess::through_cat),
     ("memory pair", transports::memory_pair),
     ("memory network, virtual time", transports::memory_network),
 ];

@@ -1,6 +1,9 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
+#[path = "../support/children.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod children;
 #[path = "../support/files.rs"]
 mod files;
 #[path = "../support/probe.rs"]
@@ -30,6 +33,7 @@ mod loop_iteration;
 mod metrics;
 mod pipes;
 mod probes;
+mod processes;
 mod rate_limits;
 mod relay;
 mod send_file;

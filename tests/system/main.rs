@@ -1,10 +1,14 @@
 //! Whole programs, foreign peers, and the operating system's limits.
 #![forbid(unsafe_code)]
 
+#[path = "../support/children.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod observer;
 #[path = "../support/serving.rs"]
 mod serving;
 
 mod chat;
+mod children;
 mod descriptor_passing;
 mod descriptors;
 mod examples;
@@ -22,3 +26,4 @@ mod resets;
 mod silent;
 mod stdio;
 mod stdio_chat;
+mod supervise;
