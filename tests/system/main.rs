@@ -18,3 +18,4 @@ mod resets;
 mod silent;
 mod stdio;
 mod stdio_chat;
+mod unix;
