@@ -7,7 +7,8 @@
 //! - **`load`**: the client that drives any of them, from [`load`];
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
 //!   [`numbers`];
-//! - **`timers`**: measures timers within one process, from [`timers`].
+//! - **`timers`**: measures timers within one process, from [`timers`];
+//! - **`pipes`**: measures pipes within one process, from [`pipes`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
 //! and `load` run on any Unix.
@@ -23,6 +24,7 @@ pub mod counters;
 pub mod load;
 pub mod load_process;
 pub mod numbers;
+pub mod pipes;
 pub mod report;
 pub mod scenario;
 pub mod server_process;
