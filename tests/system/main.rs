@@ -11,6 +11,7 @@ mod idle;
 mod inherited;
 mod options;
 mod peers;
+mod pipes;
 mod process;
 mod program;
 mod remote;
