@@ -10,7 +10,8 @@
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
 //!   [`numbers`];
 //! - **`timers`**: measures timers within one process, from [`timers`];
-//! - **`children`**: measures child processes, from [`children`].
+//! - **`children`**: measures child processes, from [`children`];
+//! - **`pipes`**: measures pipes within one process, from [`pipes`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
 //! and `load` run on any Unix.
@@ -27,6 +28,7 @@ pub mod counters;
 pub mod load;
 pub mod load_process;
 pub mod numbers;
+pub mod pipes;
 pub mod relays;
 pub mod report;
 pub mod scenario;
