@@ -111,14 +111,17 @@ pub use crate::event_loop::{
     EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
-    Address, ConnectionBuilder, Server, ServerBuilder, Target, Targets, UnixAddress,
-    inherited_listeners,
+    Address, ConnectionBuilder, DatagramEndpointBuilder, Server, ServerBuilder, Target, Targets,
+    UnixAddress, inherited_listeners,
 };
-pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
+pub use crate::protocol::{
+    Buffered, BufferedProtocol, DatagramProtocol, Eof, Protocol, TimeoutKind,
+};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{
-    Connection, Info, Keepalive, PeerCredentials, Transport, TransportHandle, TransportId,
-    WriteStatus,
+    Connection, Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams,
+    DropPolicy, Ecn, Endpoint, Info, Keepalive, MulticastInterface, PeerCredentials, SendStatus,
+    Transport, TransportHandle, TransportId, WriteStatus,
 };
 
 /// The README's code is compiled as a test.

@@ -4,6 +4,8 @@ mod accept;
 mod address;
 mod connect;
 mod connection_builder;
+mod datagram_builder;
+mod datagram_open;
 mod happy_eyeballs;
 mod inherited;
 mod listen;
@@ -17,9 +19,11 @@ mod unix_path;
 
 pub use self::address::{Address, UnixAddress};
 pub use self::connection_builder::ConnectionBuilder;
+pub use self::datagram_builder::DatagramEndpointBuilder;
 pub use self::inherited::inherited_listeners;
 pub use self::server::Server;
 pub use self::server_builder::ServerBuilder;
 pub use self::targets::{Target, Targets};
 
 pub(crate) use self::server::ServerCore;
+pub(crate) use self::unix_path::BoundPath;

@@ -171,10 +171,7 @@ impl Stream {
     }
 
     /// As [`with_extra`](Self::with_extra) where there is something, else the default.
-    fn with_existing_extra<R: Default>(
-        &self,
-        change: impl FnOnce(&mut Extra) -> R,
-    ) -> R {
+    fn with_existing_extra<R: Default>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         match self.extra.take() {
             None => R::default(),
             extra => {
