@@ -175,6 +175,15 @@ impl DatagramSocket {
         }
     }
 
+    /// Connects again to `peer`: a Unix socket loses its peer for good when that is closed, though
+    /// another may have taken its name. The others never do.
+    pub(crate) fn reconnect(&self, peer: &Address) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.reconnect(peer),
+            Self::Memory(_) | Self::Closed => Err(super::closed()),
+        }
+    }
+
     /// Whether the driver tells when an unwilling socket takes datagrams again. It does not for a
     /// Unix socket without a fixed peer: it is the receiver that is full, and it could be any.
     pub(crate) fn tells_of_room(&self) -> bool {

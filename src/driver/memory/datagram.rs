@@ -276,8 +276,12 @@ impl Shared {
         }
         self.size.set(self.size.get() + data.len() + OVERHEAD);
         let waiting = Waiting { data: data.into(), from: from.clone(), to };
+        let first = self.queue.borrow().is_empty();
         self.queue.borrow_mut().push_back(waiting);
-        self.signal(Readiness::READ);
+        // Told once: who reads goes on until nothing is left.
+        if first {
+            self.signal(Readiness::READ);
+        }
     }
 
     fn signal(&self, readiness: Readiness) {

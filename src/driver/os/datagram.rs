@@ -196,6 +196,13 @@ impl OsDatagramSocket {
         self.connected
     }
 
+    pub(crate) fn reconnect(&self, peer: &Address) -> io::Result<()> {
+        match peer {
+            Address::Unix(peer) => SockRef::from(&self.fd).connect(&to_socket2(peer)?),
+            Address::Ip(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     pub(crate) fn tells_of_room(&self) -> bool {
         self.family != Family::Unix || self.connected
     }

@@ -237,14 +237,36 @@ impl DatagramEndpoint {
                     self.counts.change(|counts| counts.errors_received += 1);
                     self.tell_error(Error::io("an earlier datagram was not received", error));
                 }
+                Err(error) if error.kind() == io::ErrorKind::NotConnected && !retried => {
+                    retried = true;
+                    if let Err(error) = self.reconnect(error) {
+                        self.refuse_first(outbox, error);
+                        retried = false;
+                    }
+                }
                 Err(error) => {
-                    let error = self.send_failed(outbox, error);
-                    self.tell_error(error);
-                    outbox.advance(1);
-                    self.counts.change(|counts| counts.send_errors += 1);
+                    self.refuse_first(outbox, error);
                     retried = false;
                 }
             }
+        }
+    }
+
+    /// The first datagram is not going to be sent.
+    #[cold]
+    fn refuse_first(&self, outbox: &mut Outbox, error: io::Error) {
+        let error = self.send_failed(outbox, error);
+        self.tell_error(error);
+        outbox.advance(1);
+        self.counts.change(|counts| counts.send_errors += 1);
+    }
+
+    /// The peer's Unix socket was closed; another may be there by now.
+    #[cold]
+    fn reconnect(&self, error: io::Error) -> io::Result<()> {
+        match &self.reach.remote {
+            Some(remote) if self.reach.connected => self.socket.borrow().reconnect(remote),
+            _ => Err(error),
         }
     }
 

@@ -161,7 +161,8 @@ pub trait DatagramTransport: sealed::Sealed {
     fn statistics(&self) -> DatagramStatistics;
 
     /// How many datagrams the operating system dropped on their way in because they were not received
-    /// in time; `None` where it does not tell. On Linux a file is read to find out.
+    /// in time; `None` where it does not tell. On Linux a file is read to find out. Datagrams that
+    /// the system has joined (`offload(true)`) count as one.
     fn receive_drops(&self) -> Option<u64>;
 
     /// What is known of the endpoint: its addresses.
