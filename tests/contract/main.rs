@@ -1,6 +1,9 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
+#[path = "../support/datagram_probe.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod datagram_probe;
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
@@ -14,6 +17,7 @@ mod broadcast;
 mod closing;
 mod create_connection;
 mod create_server;
+mod datagrams;
 mod deadlines;
 mod drops;
 mod exceptions;

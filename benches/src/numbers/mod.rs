@@ -17,6 +17,7 @@ mod instructions;
 mod latency;
 mod memory;
 mod syscalls;
+mod udp;
 
 /// Measures and prints what the command line asks for.
 ///
@@ -24,9 +25,9 @@ mod syscalls;
 /// The command line is wrong, a contender or the load fails, or `--check` is given and a limit is
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
-    let table = arguments
-        .word()
-        .ok_or("a table is missing: echo, churn, instructions, syscalls, memory, latency or all")?;
+    let table = arguments.word().ok_or(
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, udp or all",
+    )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
     }
@@ -46,11 +47,13 @@ pub fn run(mut arguments: Arguments) -> Result {
         "syscalls" => syscalls::measure(&mut bench)?,
         "memory" => memory::measure(&mut bench)?,
         "latency" => latency::measure(&mut bench)?,
+        "udp" => udp::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
             memory::measure(&mut bench)?;
             latency::measure(&mut bench)?;
+            udp::measure(&mut bench)?;
             churn::measure(&mut bench)?;
             echo::measure(&mut bench)?;
         }
