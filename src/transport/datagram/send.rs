@@ -13,6 +13,7 @@ use crate::net::Address;
 const GATHER_LIMIT: usize = 256 * 1024;
 
 impl DatagramEndpoint {
+    #[inline]
     pub(super) fn send(
         self: &Rc<Self>,
         core: &Rc<Core>,
@@ -77,9 +78,7 @@ impl DatagramEndpoint {
         if len <= largest {
             return Ok(());
         }
-        Err(Error::invalid(format!(
-            "a datagram of {len} bytes is too large: at most {largest} can be sent"
-        )))
+        Err(too_large(len, largest))
     }
 
     #[inline]
@@ -108,6 +107,8 @@ impl DatagramEndpoint {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn queue(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], to: Option<&Address>) -> SendStatus {
         let size = data.len() + OVERHEAD;
         if self.queue_size() + size > self.queue_limit.get() {
@@ -289,4 +290,9 @@ impl DatagramEndpoint {
     pub(super) fn count_discarded(&self, count: usize) {
         self.counts.change(|counts| counts.discarded += count as u64);
     }
+}
+
+#[cold]
+fn too_large(len: usize, largest: usize) -> Error {
+    Error::invalid(format!("a datagram of {len} bytes is too large: at most {largest} can be sent"))
 }
