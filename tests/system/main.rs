@@ -5,6 +5,7 @@
 mod serving;
 
 mod chat;
+mod datagrams;
 mod descriptors;
 mod examples;
 mod idle;
