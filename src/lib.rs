@@ -1,6 +1,6 @@
 //! asyncio's Transport/Protocol model for Rust.
 //!
-//! You implement [`Protocol`]. The [`EventLoop`] opens transports (TCP, Unix sockets, memory), waits
+//! You implement [`Protocol`]. The [`EventLoop`] opens transports (TCP, UDP, Unix sockets, memory), waits
 //! for them with mio, and calls the protocol, which answers through the [`Transport`] it is lent.
 //! Futures, tasks and `async` run on the same loop and the same thread.
 //!
@@ -57,9 +57,11 @@
 //! # What is where
 //!
 //! - **What you implement:** [`Protocol`], or [`BufferedProtocol`] to receive into memory of your
-//!   own.
+//!   own; [`DatagramProtocol`] for UDP and Unix datagrams.
 //! - **What you talk to:** [`Transport`], lent to each callback; [`TransportHandle`], the same to
 //!   keep; [`Connection`], which also reaches the protocol of a client; [`Info`] on the peer.
+//! - **Datagrams:** [`EventLoop::create_datagram_endpoint`] gives an [`Endpoint`];
+//!   [`DatagramTransport`] is lent to its callbacks, and [`DatagramHandle`] kept.
 //! - **The loop:** [`EventLoop`] runs callbacks, timers, signals and watched descriptors; [`Remote`]
 //!   is the way in from other threads; [`Metrics`] are what it has done; [`Exception`] is what its
 //!   exception handler is told.

@@ -13,6 +13,7 @@ mod calling;
 mod ending;
 mod peers;
 mod queueing;
+mod random;
 mod sending;
 mod stage;
 
