@@ -1,9 +1,11 @@
 //! Opening datagram endpoints, and what is of the operating system's sockets alone.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
+use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, advance, settle};
@@ -253,7 +255,10 @@ fn multicast_works_in_memory_with_its_loop_option() {
 
 /// What a batch says of the last datagram in it.
 #[derive(Default)]
-struct Last(std::rc::Rc<std::cell::RefCell<Option<(Option<IpAddr>, Option<u32>, bool, usize)>>>);
+struct Last(Rc<Cell<Option<Seen>>>);
+
+/// The destination, the interface, whether it was cut, and the size.
+type Seen = (Option<IpAddr>, Option<u32>, bool, usize);
 
 impl DatagramProtocol for Last {
     fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
@@ -268,7 +273,7 @@ impl DatagramProtocol for Last {
         for datagram in batch {
             let size = datagram.data.len();
             let what = (datagram.to, datagram.interface, datagram.truncated, size);
-            *self.0.borrow_mut() = Some(what);
+            self.0.set(Some(what));
         }
         Ok(())
     }
@@ -279,13 +284,13 @@ impl DatagramProtocol for Last {
 fn offload_tells_where_a_datagram_was_sent_to_and_on_which_interface() {
     let event_loop = EventLoop::new().unwrap();
     let last = Last::default();
-    let seen = std::rc::Rc::clone(&last.0);
+    let seen = Rc::clone(&last.0);
     let made = event_loop.create_datagram_endpoint(|| last).local("0.0.0.0:0").offload(true);
     let endpoint = open(&event_loop, made).unwrap();
     let port = endpoint.handle().local_address().unwrap().port().unwrap();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     sender.send_to(b"x", ("127.0.0.9", port)).unwrap();
-    run_until(&event_loop, "the datagram", || seen.borrow().is_some());
+    run_until(&event_loop, "the datagram", || seen.get().is_some());
     let (to, interface, truncated, size) = seen.take().unwrap();
     assert_eq!((to, truncated, size), (Some("127.0.0.9".parse().unwrap()), false, 1));
     assert!(interface.is_some_and(|interface| interface > 0));
@@ -297,11 +302,11 @@ fn datagram_longer_than_the_buffer_is_marked_as_cut() {
     let (near, far) = UnixDatagram::pair().unwrap();
     socket2::SockRef::from(&far).set_send_buffer_size(1 << 20).unwrap();
     let last = Last::default();
-    let seen = std::rc::Rc::clone(&last.0);
+    let seen = Rc::clone(&last.0);
     let made = event_loop.create_datagram_endpoint(|| last).socket(near);
     let endpoint = open(&event_loop, made).unwrap();
     far.send(&vec![1; 300 * 1024]).unwrap();
-    run_until(&event_loop, "the datagram", || seen.borrow().is_some());
+    run_until(&event_loop, "the datagram", || seen.get().is_some());
     assert_eq!(seen.take().unwrap(), (None, None, true, 256 * 1024));
     assert_eq!(endpoint.handle().statistics().truncated, 1);
 }

@@ -92,9 +92,9 @@ pub(crate) fn close_and_abort_never_call_back_from_inside(stage: &Stage) {
         let endpoint = stage.bound(Probe::new(&log).reacting(move |event, transport| {
             if let Event::Received(..) = event {
                 if abort {
-                    transport.abort()
+                    transport.abort();
                 } else {
-                    transport.close()
+                    transport.close();
                 }
                 assert_eq!(inner.lost(), 0);
             }

@@ -139,10 +139,13 @@ fn per_datagram(
         .collect())
 }
 
+/// Gives MiB per second of CPU.
+type Way = fn() -> Result<f64>;
+
 /// MiB per second of CPU, sender and receiver in one thread.
 fn bulk(bench: &mut Bench) -> Result {
     println!("\n## UDP bulk, {BULK_SIZE} B: MiB per CPU second of sender and receiver together\n");
-    let ways: [(&str, fn() -> Result<f64>); 3] = [
+    let ways: [(&str, Way); 3] = [
         ("one datagram per call", one_per_call),
         ("wharf", || wharf_bulk(false)),
         ("wharf, offload", || wharf_bulk(true)),

@@ -104,9 +104,9 @@ impl Server {
             Err(error) => return Err(error.into()),
         };
         if self.segments {
-            self.answer_joined(count)?
+            self.answer_joined(count)?;
         } else {
-            self.answer_each(count)?
+            self.answer_each(count)?;
         }
         Ok(count == BATCH_SIZE)
     }
