@@ -23,11 +23,16 @@ pub(crate) struct Workload {
     pattern: Rc<[u8]>,
 }
 
+/// They could be larger, but a receiver holds only a few such before it drops some.
+const LARGEST_DATAGRAM: usize = 4 * 1024;
+
 const PERIOD: usize = 65_521;
 
 /// What came of it.
 pub(crate) struct Outcome {
     pub(crate) messages: u64,
+    /// The bytes in each: fewer than asked for where that is too much for one.
+    pub(crate) size: usize,
     pub(crate) time: Duration,
 }
 
@@ -65,11 +70,16 @@ impl Workload {
         for (_connection, end) in ends {
             messages += end.await??;
         }
-        Ok(Outcome { messages, time: self.began.elapsed() })
+        Ok(Outcome { messages, size: self.size, time: self.began.elapsed() })
+    }
+
+    /// The size and the number under way where messages are datagrams.
+    pub(crate) fn datagrams(&self) -> (usize, usize) {
+        (self.size.min(LARGEST_DATAGRAM), self.in_flight as usize)
     }
 
     /// Whether one more message is to be sent.
-    fn take_one(&self) -> bool {
+    pub(crate) fn take_one(&self) -> bool {
         let left = self.left.get();
         if left == 0 || self.began.elapsed() >= self.time {
             return false;

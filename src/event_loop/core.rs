@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::process::ProcessTable;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
-use crate::transport::{Key, Stream, StreamPool};
+use crate::transport::{DatagramEndpoint, DatagramShared, Key, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -53,6 +53,7 @@ pub(crate) struct Core {
     read_buffer: Cell<Option<Box<[u8]>>>,
     pub(crate) stream_pool: StreamPool,
     pub(crate) splice_pipes: SplicePipes,
+    pub(crate) datagrams: DatagramShared,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
 
@@ -108,6 +109,7 @@ impl Core {
             read_buffer: Cell::new(None),
             stream_pool: StreamPool::default(),
             splice_pipes: SplicePipes::default(),
+            datagrams: DatagramShared::default(),
             spent: RefCell::default(),
             tasks: TaskTable::default(),
             jobs: Jobs::new(executor_limit),
@@ -230,7 +232,8 @@ impl Core {
                 && self.lost.try_borrow_mut().is_ok()
                 && self.timers.try_borrow_mut().is_ok()
                 && self.gather.try_borrow_mut().is_ok()
-                && self.spent.try_borrow_mut().is_ok(),
+                && self.spent.try_borrow_mut().is_ok()
+                && self.datagrams.is_free(),
             "the user's code would run while the engine is borrowed"
         );
     }
@@ -247,7 +250,8 @@ impl Core {
             !self.ready.borrow().is_empty()
                 || !self.dirty.borrow().is_empty()
                 || !self.lost.borrow().is_empty()
-                || !self.spent.borrow().is_empty(),
+                || !self.spent.borrow().is_empty()
+                || self.datagrams.is_pending(),
         );
     }
 
@@ -274,6 +278,13 @@ impl Core {
 
     pub(crate) fn stream(&self, key: Key) -> Option<Rc<Stream>> {
         self.slots.borrow().stream(key).map(Rc::clone)
+    }
+
+    pub(crate) fn datagram_endpoint(&self, key: Key) -> Option<Rc<DatagramEndpoint>> {
+        match self.slots.borrow().tenant(key) {
+            Some(Tenant::Datagram(endpoint)) => Some(Rc::clone(endpoint)),
+            _ => None,
+        }
     }
 
     pub(crate) fn reserve_slot(&self) -> Result<Key, Error> {

@@ -1,6 +1,7 @@
 //! What protocols talk to.
 
 mod connection;
+mod datagram;
 mod handle;
 mod info;
 mod key;
@@ -23,6 +24,10 @@ use crate::event_loop::EventLoop;
 use crate::protocol::{Protocol, TimeoutKind};
 
 pub use self::connection::Connection;
+pub use self::datagram::{
+    Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams, DropPolicy, Ecn,
+    Endpoint, MulticastInterface, SendStatus,
+};
 pub use self::handle::TransportHandle;
 pub use self::info::{Info, PeerCredentials};
 pub use self::key::TransportId;
@@ -33,6 +38,10 @@ pub use self::relay::{
 };
 pub use self::send_file::SendFile;
 
+pub(crate) use self::datagram::{
+    DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, OVERHEAD, Outbox,
+    Outgoing,
+};
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
 pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};

@@ -4,6 +4,9 @@
 #[path = "../support/children.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod children;
+#[path = "../support/datagram_probe.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod datagram_probe;
 #[path = "../support/files.rs"]
 mod files;
 #[path = "../support/probe.rs"]
@@ -19,6 +22,7 @@ mod broadcast;
 mod closing;
 mod create_connection;
 mod create_server;
+mod datagrams;
 mod deadlines;
 mod descriptors;
 mod drops;

@@ -9,6 +9,7 @@ mod serving;
 
 mod chat;
 mod children;
+mod datagrams;
 mod descriptor_passing;
 mod descriptors;
 mod examples;
