@@ -10,7 +10,7 @@ use crate::stage::{Stage, address};
 // 141.
 pub(crate) fn dead_peer_is_told_as_an_error_and_the_endpoint_goes_on(stage: &Stage) {
     let log = Log::default();
-    let server = stage.bound(Probe::new(&Log::default()));
+    let server = stage.apart(Probe::new(&Log::default()));
     let client = stage.connected(Probe::new(&log), &address(&server));
     server.handle().abort();
     stage.rest();
@@ -60,7 +60,7 @@ pub(crate) fn connected_endpoint_hears_its_peer_alone(stage: &Stage) {
 }
 
 pub(crate) fn peer_that_comes_back_is_heard_again(stage: &Stage) {
-    let server = stage.bound(Probe::new(&Log::default()));
+    let server = stage.apart(Probe::new(&Log::default()));
     let place = address(&server);
     let log = Log::default();
     let client = stage.connected(Probe::new(&log), &place);

@@ -122,9 +122,23 @@ impl Stage {
         self.open(self.towards(self.builder(probe), to))
     }
 
+    /// As [`bound`](Self::bound), at an address that no other test is given when it is free again:
+    /// what is still sent there would come to that one.
+    pub(crate) fn apart(&self, probe: Probe) -> Endpoint<Probe> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let own = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = (20_000 + (std::process::id() * 37 + own) % 10_000) as u16;
+        let builder = self.builder(probe);
+        self.open(match self.link {
+            Link::UdpV4 | Link::UdpV4Offload => builder.local(("127.0.0.1", port)),
+            Link::UdpV6 | Link::UdpV6Offload => builder.local(("::1", port)),
+            _ => builder,
+        })
+    }
+
     /// An address of this kind where nobody is.
     pub(crate) fn deserted(&self) -> Address {
-        let endpoint = self.bound(Probe::new(&Log::default()));
+        let endpoint = self.apart(Probe::new(&Log::default()));
         let address = address(&endpoint);
         endpoint.handle().abort();
         self.rest();

@@ -112,7 +112,9 @@ impl DatagramEndpoint {
     fn queue(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], to: Option<&Address>) -> SendStatus {
         let size = data.len() + OVERHEAD;
         if self.queue_size() + size > self.queue_limit.get() {
-            // Much was sent from elsewhere in one round: it need not wait for its end.
+            // Much was sent from elsewhere in one round: it need not wait for its end. The marks
+            // are judged then, whatever becomes of this one.
+            self.settle_soon(core);
             self.flush(core);
             if self.has(Flags::LOST) {
                 return SendStatus::Closed;
