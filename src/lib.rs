@@ -99,6 +99,8 @@ mod driver;
 mod error;
 mod event_loop;
 mod net;
+mod pipe;
+mod process;
 mod protocol;
 mod task;
 mod time;
@@ -117,11 +119,16 @@ pub use crate::net::{
     Address, ConnectionBuilder, Handover, Inherited, Server, ServerBuilder, Target, Targets,
     UnixAddress, inherited_listeners,
 };
+pub use crate::pipe::PipeBuilder;
+pub use crate::process::{
+    ChildFd, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder, Stdio,
+    SubprocessBuilder,
+};
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{
-    Connection, Info, Keepalive, PeerCredentials, SendFile, Transport, TransportHandle,
-    TransportId, WriteStatus,
+    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, SendFile, Transport,
+    TransportHandle, TransportId, WriteStatus,
 };
 
 /// Parsers that are no interface, for the fuzz targets.

@@ -135,6 +135,8 @@ pub enum TimeoutKind {
     Idle,
     /// What was written before `close` could not be sent in time.
     Linger,
+    /// A program that was run to its end took too long.
+    Process,
     /// Data waits to be sent, and the peer took none of it for too long.
     WriteStall,
 }
@@ -145,6 +147,7 @@ impl TimeoutKind {
             Self::Connect => "connecting timed out",
             Self::Idle => "the connection was idle for too long",
             Self::Linger => "closing timed out before everything written was sent",
+            Self::Process => "the program ran for too long",
             Self::WriteStall => "the peer took no data for too long",
         }
     }

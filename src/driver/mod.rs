@@ -23,6 +23,7 @@ use self::socket::closed;
 use crate::transport::{Key, Readiness, SocketOptions};
 
 pub(crate) use self::listener::Listener;
+pub(crate) use self::os::Direction;
 pub(crate) use self::socket::Socket;
 
 /// The source of readiness and time of one loop.
@@ -96,6 +97,8 @@ impl Driver {
             }
             (Self::Os(driver), Socket::Os(socket)) => driver.register(socket.fd(), key),
             (Self::Memory(_), Socket::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
+            // A pipe is registered when it is made: that shows how it can be used.
+            (_, Socket::Pipe(_)) => Ok(()),
             (_, Socket::Closed) => Err(closed()),
         }
     }
@@ -118,8 +121,10 @@ impl Driver {
 
     /// To be called before a registered socket is closed.
     pub(crate) fn deregister(&self, socket: &Socket) {
-        if let (Self::Os(driver), Socket::Os(socket)) = (self, socket) {
-            driver.deregister_before_close(socket.fd());
+        match (self, socket) {
+            (Self::Os(driver), Socket::Os(socket)) => driver.deregister_before_close(socket.fd()),
+            (Self::Os(driver), Socket::Pipe(pipe)) => pipe.deregister(driver),
+            _ => {}
         }
     }
 

@@ -17,6 +17,7 @@ use super::slots::{Slots, Tenant};
 use super::watch::WatchTable;
 use crate::driver::{Driver, Signals};
 use crate::error::Error;
+use crate::process::ProcessTable;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
 use crate::transport::{Key, Stream, StreamPool};
@@ -57,6 +58,7 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
+    pub(crate) processes: ProcessTable,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
     /// How often it was set or reset: whether it was while it ran.
     pub(crate) exception_handler_changes: Cell<u64>,
@@ -108,6 +110,7 @@ impl Core {
             jobs: Jobs::new(executor_limit),
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
+            processes: ProcessTable::default(),
             exception_handler: Cell::new(None),
             exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
@@ -256,6 +259,7 @@ impl Core {
         self.spare.set(list);
     }
 
+    #[inline]
     pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
         self.timers.borrow_mut().insert(deadline, timer)
     }

@@ -169,6 +169,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
         let own = Rc::clone(&core);
         operation(&core, async move {
             let core = own;
+            stream_options.check(&core)?;
             let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
             connect::begin(&core, opened, factory, &stream_options)
         })

@@ -12,6 +12,7 @@ mod race;
 mod resolve;
 mod server;
 mod server_builder;
+mod sock;
 mod stream_settings;
 mod targets;
 mod unix_path;
@@ -27,3 +28,4 @@ pub use self::server_builder::ServerBuilder;
 pub use self::targets::{Target, Targets};
 
 pub(crate) use self::server::ServerCore;
+pub(crate) use self::stream_settings::connection_settings;

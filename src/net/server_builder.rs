@@ -204,6 +204,7 @@ impl ServerBuilder {
     pub fn start(self) -> LoopFuture<Server> {
         let core = Rc::clone(&self.core);
         operation(&core, async move {
+            self.stream_options.check(&self.core)?;
             let Self { core, on, factory, listen, socket_options, cleanup_socket, .. } = self;
             let bound = listen::bind(&core, on, &listen, &socket_options, cleanup_socket).await?;
             core.check_open()?;

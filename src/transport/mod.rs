@@ -5,6 +5,7 @@ mod handle;
 mod info;
 mod key;
 mod options;
+mod rate_limit;
 mod send_file;
 mod stream;
 
@@ -25,6 +26,7 @@ pub use self::handle::TransportHandle;
 pub use self::info::{Info, PeerCredentials};
 pub use self::key::TransportId;
 pub use self::options::Keepalive;
+pub use self::rate_limit::{RateGroup, RateLimit};
 pub use self::send_file::SendFile;
 
 pub(crate) use self::key::Key;
@@ -159,8 +161,8 @@ pub trait Transport: sealed::Sealed {
     /// for each other for ever. The hold ends by itself before `resume_writing`.
     fn hold_reading(&self);
 
-    /// Whether more is going to be delivered to this protocol: not paused, not held, not at the
-    /// end, not closing, and no other protocol set.
+    /// Whether more is going to be delivered to this protocol: not paused, not held, not waiting for
+    /// its read limit, not at the end, not closing, and no other protocol set.
     fn is_reading(&self) -> bool;
 
     /// Gives back the last `count` bytes of what the running `data_received` was given.
@@ -204,6 +206,27 @@ pub trait Transport: sealed::Sealed {
     ///
     /// `Protocol::timed_out` is called when it passes. Re-arming on traffic costs nothing.
     fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>);
+
+    /// Limits how fast this connection reads, from now on; `None`: as fast as it can.
+    ///
+    /// While the budget is used up nothing is read, so that the peer's own flow control slows it
+    /// down. That is one more independent reason not to read, beside a pause and a hold: as with
+    /// those, a reset is told at once, and what was not read is lost.
+    fn set_read_limit(&self, limit: Option<RateLimit>);
+
+    /// Limits how fast this connection writes, from now on; `None`: as fast as it can.
+    ///
+    /// What is written beyond the budget is queued, and counts for the water marks and the write cap.
+    /// The time that the limit takes is no write stall. [`close`](Self::close) still sends what is
+    /// queued, no faster than the limit, within the linger deadline (30 s by default): with much
+    /// queued and a low limit, set that deadline as well, or remove the limit when closing.
+    fn set_write_limit(&self, limit: Option<RateLimit>);
+
+    /// Joins a group whose members share their budgets, leaving the one it is in; `None`: just leaves.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) for a group of another loop, which changes nothing.
+    fn set_rate_group(&self, group: Option<&RateGroup>) -> Result<(), Error>;
 
     /// Puts another protocol in this one's place.
     ///

@@ -2,10 +2,14 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, TcpKeepalive};
 
+use super::rate_limit::LimitOptions;
+use crate::error::Error;
+use crate::event_loop::Core;
 use crate::protocol::TimeoutKind;
 
 /// When and how the operating system probes a silent TCP connection.
@@ -113,6 +117,7 @@ pub(crate) struct StreamOptions {
     pub(crate) write_stall: Option<Duration>,
     /// How many descriptors one read may bring; 0: none are received.
     pub(crate) descriptors: usize,
+    pub(crate) limits: LimitOptions,
 }
 
 /// asyncio's and most others' water marks.
@@ -137,6 +142,7 @@ impl StreamOptions {
             linger: Some(LINGER),
             write_stall: None,
             descriptors: 0,
+            limits: LimitOptions::default(),
         }
     }
 
@@ -144,12 +150,28 @@ impl StreamOptions {
         Self { write_cap: Some(SERVER_WRITE_CAP), ..Self::for_client() }
     }
 
+    /// A rate group has to be one of the loop's own.
+    pub(crate) fn check(&self, core: &Rc<Core>) -> Result<(), Error> {
+        match &self.limits.group {
+            Some(group) if !group.is_of(core) => {
+                Err(Error::invalid("the rate group is of another event loop"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The process at the other end of a pipe may be stopped, or a pager that somebody reads at
+    /// leisure: it is waited for as long as it takes, unless a deadline is set.
+    pub(crate) fn for_pipe() -> Self {
+        Self { linger: None, write_stall: Some(Duration::MAX), ..Self::for_client() }
+    }
+
     pub(crate) fn set_timeout(&mut self, kind: TimeoutKind, after: Option<Duration>) {
         match kind {
             TimeoutKind::Idle => self.idle = after,
             TimeoutKind::Linger => self.linger = after,
             TimeoutKind::WriteStall => self.write_stall = after,
-            TimeoutKind::Connect => {}
+            TimeoutKind::Connect | TimeoutKind::Process => {}
         }
     }
 }

@@ -18,3 +18,5 @@ mod program;
 mod remote;
 mod resets;
 mod silent;
+mod stdio;
+mod stdio_chat;

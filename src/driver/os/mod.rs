@@ -3,6 +3,7 @@
 mod connect;
 mod descriptors;
 mod listener;
+mod pipe;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ pub(crate) use self::descriptors::MOST_PER_MESSAGE;
 pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
 };
+pub(crate) use self::pipe::{Direction, OsPipe, open_other_end, own_description};
 pub(crate) use self::stream::OsSocket;
 
 /// How many events one poll can report.
@@ -95,10 +97,19 @@ impl OsDriver {
 
     /// Registers for both directions, once and for all.
     pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+        self.register_for(fd, key, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    pub(crate) fn register_for(
+        &self,
+        fd: BorrowedFd<'_>,
+        key: Key,
+        interest: Interest,
+    ) -> io::Result<()> {
         self.poll.borrow().registry().register(
             &mut SourceFd(&fd.as_raw_fd()),
             key.token(),
-            Interest::READABLE | Interest::WRITABLE,
+            interest,
         )
     }
 

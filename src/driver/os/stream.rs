@@ -19,16 +19,18 @@ pub(crate) struct OsSocket {
 impl OsSocket {
     /// Takes a connected socket from elsewhere, and makes it non-blocking.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
-        if SockRef::from(&fd).r#type()? != Type::STREAM {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a stream socket was expected",
-            ));
-        }
+        Self::check_is_stream(&fd)?;
         // It fails for one that is not connected.
         SockRef::from(&fd).peer_addr()?;
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self { fd })
+    }
+
+    pub(super) fn check_is_stream(fd: &OwnedFd) -> io::Result<()> {
+        if SockRef::from(fd).r#type()? == Type::STREAM {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"))
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -109,20 +111,32 @@ impl OsSocket {
     }
 
     pub(crate) fn local_address(&self) -> Option<Address> {
-        Address::from_socket2(&SockRef::from(&self.fd).local_addr().ok()?)
+        Self::local_address_of(&self.fd)
     }
 
     pub(crate) fn peer_address(&self) -> Option<Address> {
-        Address::from_socket2(&SockRef::from(&self.fd).peer_addr().ok()?)
+        Self::peer_address_of(&self.fd)
     }
 
     pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        Self::peer_credentials_of(&self.fd)
+    }
+
+    pub(super) fn local_address_of(fd: &OwnedFd) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(fd).local_addr().ok()?)
+    }
+
+    pub(super) fn peer_address_of(fd: &OwnedFd) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(fd).peer_addr().ok()?)
+    }
+
+    pub(super) fn peer_credentials_of(fd: &OwnedFd) -> Option<PeerCredentials> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
-            if SockRef::from(&self.fd).local_addr().ok()?.domain() != Domain::UNIX {
+            if SockRef::from(fd).local_addr().ok()?.domain() != Domain::UNIX {
                 return None;
             }
-            let credentials = rustix::net::sockopt::socket_peercred(&self.fd).ok()?;
+            let credentials = rustix::net::sockopt::socket_peercred(fd).ok()?;
             Some(PeerCredentials {
                 user: credentials.uid.as_raw(),
                 group: credentials.gid.as_raw(),
@@ -131,6 +145,7 @@ impl OsSocket {
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         {
+            let _ = fd;
             None
         }
     }

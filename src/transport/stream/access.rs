@@ -13,7 +13,10 @@ use super::flags::Flags;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
-use crate::transport::{Info, Key, SendFile, Transport, TransportHandle, TransportId, WriteStatus};
+use crate::transport::rate_limit::Direction;
+use crate::transport::{
+    Info, Key, RateGroup, RateLimit, SendFile, Transport, TransportHandle, TransportId, WriteStatus,
+};
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
@@ -85,7 +88,7 @@ impl<A: Access> Transport for A {
     }
 
     fn can_write_eof(&self) -> bool {
-        true
+        self.with(|stream| stream.can_write_eof()).unwrap_or(false)
     }
 
     fn close(&self) {
@@ -147,6 +150,18 @@ impl<A: Access> Transport for A {
     fn set_protocol(&self, next: Box<dyn Protocol>, leftover: Bytes) {
         // On a connection that is gone both are dropped here, with nothing borrowed.
         self.with(|stream| stream.set_protocol(self.core(), next, leftover));
+    }
+
+    fn set_read_limit(&self, limit: Option<RateLimit>) {
+        self.with(|stream| stream.set_limit(self.core(), Direction::Read, limit));
+    }
+
+    fn set_write_limit(&self, limit: Option<RateLimit>) {
+        self.with(|stream| stream.set_limit(self.core(), Direction::Write, limit));
+    }
+
+    fn set_rate_group(&self, group: Option<&RateGroup>) -> Result<(), Error> {
+        self.with(|stream| stream.set_rate_group(self.core(), group)).unwrap_or(Ok(()))
     }
 
     fn info(&self) -> Rc<Info> {

@@ -53,6 +53,7 @@ impl Deadlines {
     /// The earliest deadline, and what it is.
     fn earliest(&self, core: &Core, stream: &Stream) -> Option<(u64, Passed)> {
         let after = |since: u64, limit: Option<Duration>, passed: Passed| {
+            let limit = limit.filter(|limit| *limit != Duration::MAX);
             limit.map(|limit| (since.saturating_add(nanoseconds(limit)), passed))
         };
         let closing = stream.has(Flags::CLOSING);
@@ -72,7 +73,7 @@ impl Deadlines {
             let active_at = core.since_start(stream.active_at.get());
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
         }
-        if !stream.queue.borrow().is_empty() {
+        if !stream.queue.borrow().is_empty() && !stream.is_write_throttled() {
             let default = (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
             consider(after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall)));
@@ -115,7 +116,7 @@ impl Stream {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
             }
-            TimeoutKind::Connect => {}
+            TimeoutKind::Connect | TimeoutKind::Process => {}
         });
         self.arm_deadlines(core);
     }

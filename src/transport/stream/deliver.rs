@@ -209,7 +209,7 @@ impl Stream {
         self.protocol.set(Some(installed));
         if let Some(former) = former {
             core.drop_user(former, "protocol");
-            if self.has(Flags::EOF) {
+            if self.has(Flags::EOF) && !self.is_write_only() {
                 // The new protocol has to be told, too: the socket says it again.
                 self.clear(Flags::EOF);
                 self.set(Flags::READABLE);

@@ -12,6 +12,7 @@ use crate::driver::os::MOST_PER_MESSAGE;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 use crate::transport::WriteStatus;
+use crate::transport::rate_limit::Direction;
 
 /// The most descriptors that may wait to be sent on one connection.
 const MOST_WAITING: usize = 1024;
@@ -71,8 +72,18 @@ impl Stream {
             if !self.flags.get().just(Flags::READABLE, MAY_READ) {
                 break;
             }
-            match self.socket.read_with_descriptors(buffer, most) {
+            let mut room = buffer.len();
+            if self.has(Flags::LIMITED) {
+                room = self.read_budget(core, room);
+                if room == 0 {
+                    break;
+                }
+            }
+            match self.socket.read_with_descriptors(&mut buffer[..room], most) {
                 Ok((count, descriptors)) if count > 0 => {
+                    if self.has(Flags::LIMITED) {
+                        self.spend(Direction::Read, count);
+                    }
                     core.counters.add_received(count);
                     self.active_at.set(core.tick_instant());
                     self.deliver_descriptors(core, descriptors);

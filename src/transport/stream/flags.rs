@@ -44,7 +44,7 @@ impl Flags {
     pub(super) const QUEUED: Self = Self(1 << 5);
     pub(super) const DIRTY: Self = Self(1 << 6);
 
-    // Reading stops for three independent reasons: the user's, the engine's, the end.
+    // Reading stops for independent reasons: the user's, the engine's, the end, and a limit (below).
     pub(super) const PAUSED: Self = Self(1 << 7);
     pub(super) const HELD: Self = Self(1 << 8);
     pub(super) const EOF: Self = Self(1 << 9);
@@ -81,6 +81,10 @@ impl Flags {
     pub(super) const UNREAD: Self = Self(1 << 26);
     /// A write was answered with `AboveHighWater`: a pause, and later a resume, is owed.
     pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
+    /// There are limits on how fast it may read or write.
+    pub(super) const LIMITED: Self = Self(1 << 31);
+    /// The read budget is used up: a reason of its own not to read.
+    pub(super) const THROTTLED: Self = Self(1 << 30);
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
 

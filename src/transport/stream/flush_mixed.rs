@@ -9,6 +9,7 @@ use super::send_file::Step;
 use super::write_queue::Front;
 use crate::error::Error;
 use crate::event_loop::Core;
+use crate::transport::rate_limit::Direction;
 
 /// What goes out of files before the other connections have their turn.
 const BYTES_PER_TURN: usize = 1024 * 1024;
@@ -24,16 +25,23 @@ impl Stream {
     pub(super) fn flush_mixed(self: &Rc<Self>, core: &Rc<Core>) {
         let mut budget = BYTES_PER_TURN;
         while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
+            let mut limit = BYTES_PER_TURN;
+            if self.has(Flags::LIMITED) && !self.queue.borrow().is_empty() {
+                limit = self.write_budget(core, limit);
+                if limit == 0 {
+                    return;
+                }
+            }
             let mut queue = self.queue.borrow_mut();
             match queue.front() {
                 None => return self.clear(Flags::HAS_QUEUE),
                 Some(Front::Bytes { before_file }) => {
                     drop(queue);
-                    self.flush_bytes(core, before_file);
+                    self.flush_bytes(core, limit, before_file);
                 }
                 Some(Front::File(_)) if budget == 0 => return self.enqueue(core),
                 Some(Front::File(file)) => {
-                    let step = file.step(&self.socket, budget);
+                    let step = file.step(&self.socket, budget.min(limit));
                     let sent = if file.is_sent() { queue.take_file(|_| true) } else { None };
                     drop(queue);
                     if let Some(file) = sent {
@@ -59,10 +67,10 @@ impl Stream {
         }
     }
 
-    fn flush_bytes(self: &Rc<Self>, core: &Rc<Core>, before_file: bool) {
+    fn flush_bytes(self: &Rc<Self>, core: &Rc<Core>, limit: usize, before_file: bool) {
         let queue = self.queue.borrow();
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = queue.fill(&mut slices);
+        let count = queue.fill(&mut slices, limit);
         let offered = slices[..count].iter().map(|slice| slice.len()).sum();
         let result = if before_file {
             // A header and its file begin in one packet.
@@ -95,6 +103,9 @@ impl Stream {
     fn note_flushed(self: &Rc<Self>, core: &Rc<Core>, sent: usize) {
         self.note_sent(core, sent);
         self.note_write_progress(core);
+        if self.has(Flags::LIMITED) {
+            self.spend(Direction::Write, sent);
+        }
         if self.has(Flags::CLOSING) {
             // A long file may take longer than lingering: it is progress that counts.
             self.note_closing(core);

@@ -8,10 +8,12 @@ mod descriptors;
 mod flags;
 mod flush_mixed;
 mod hand_over;
+mod one_way;
 mod pool;
 mod read;
 mod send_file;
 mod settle;
+mod throttle;
 mod write;
 mod write_queue;
 
@@ -29,6 +31,7 @@ use crate::error::Error;
 use crate::event_loop::Core;
 use crate::net::{Address, ServerCore};
 use crate::protocol::Protocol;
+use crate::transport::rate_limit::Limits;
 use crate::transport::{Info, Key, StreamOptions, options};
 
 pub(crate) use self::access::Access;
@@ -75,6 +78,7 @@ struct Extra {
     error: Option<Error>,
     /// How many descriptors one read may bring; 0: none are received.
     descriptors: usize,
+    limits: Option<Rc<Limits>>,
 }
 
 impl Extra {
@@ -103,7 +107,7 @@ impl Stream {
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
         let (descriptors, extra) = Extra::from_options(options);
-        core.stream_pool.place(Self {
+        let stream = core.stream_pool.place(Self {
             key,
             flags: Cell::new(Flags::WRITABLE.and(buffered).and(descriptors)),
             socket,
@@ -119,7 +123,11 @@ impl Stream {
             server,
             peer,
             info: OnceCell::new(),
-        })
+        });
+        if !options.limits.is_none() {
+            stream.begin_limited(core, &options.limits);
+        }
+        stream
     }
 
     /// Lets go of everything, the socket first: what is left is memory.
@@ -186,7 +194,8 @@ impl Stream {
         let is_needed = extra.next.is_some()
             || !extra.leftover.is_empty()
             || extra.error.is_some()
-            || extra.descriptors > 0;
+            || extra.descriptors > 0
+            || extra.limits.is_some();
         if is_needed {
             self.extra.set(Some(extra));
         }

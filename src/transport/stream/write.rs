@@ -11,6 +11,7 @@ use super::send_file::undelivered;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 use crate::transport::WriteStatus;
+use crate::transport::rate_limit::Direction;
 
 /// Writes from here on go straight to the socket: the system call is cheaper than the copy.
 const DIRECT_FROM: usize = 16 * 1024;
@@ -20,7 +21,7 @@ const CLOSED: Flags =
     Flags::CLOSING.and(Flags::EOF_WANTED).and(Flags::LOST).and(Flags::WRITE_FAILED);
 
 /// With any of these set a write of the running callback is not gathered.
-const NOT_GATHERED: Flags = CLOSED.and(Flags::HAS_QUEUE);
+pub(super) const NOT_GATHERED: Flags = CLOSED.and(Flags::HAS_QUEUE).and(Flags::LIMITED);
 
 /// How many chunks one system call can take.
 const SLICES: usize = 64;
@@ -58,7 +59,9 @@ impl Stream {
     }
 
     pub(super) fn write_eof(self: &Rc<Self>, core: &Core) {
-        if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
+        if self.is_write_only() {
+            self.close(core);
+        } else if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
             self.set(Flags::EOF_WANTED);
             self.settle_soon(core);
         }
@@ -146,6 +149,13 @@ impl Stream {
         }
         drop(gather);
         self.flushed_in_part(core, result);
+    }
+
+    /// Sends what the running callback has written so far: what it writes from now on is queued.
+    pub(super) fn flush_gathered_now(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::IN_CALLBACK) && !core.gather.borrow().is_empty() {
+            self.gather_no_more(core, &[], None);
+        }
     }
 
     #[cold]
@@ -243,8 +253,15 @@ impl Stream {
                 drop(queue);
                 return self.flush_mixed(core);
             }
+            let mut limit = queue.len();
+            if self.has(Flags::LIMITED) {
+                limit = self.write_budget(core, limit);
+                if limit == 0 {
+                    return;
+                }
+            }
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = queue.fill(&mut slices);
+            let count = queue.fill(&mut slices, limit);
             let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             let result = match &slices[..count] {
                 [only] => self.socket.write(only),
@@ -272,6 +289,9 @@ impl Stream {
                 if sent > 0 {
                     self.note_sent(core, sent);
                     self.note_write_progress(core);
+                }
+                if self.has(Flags::LIMITED) {
+                    self.spend(Direction::Write, sent);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -323,10 +343,16 @@ impl Stream {
     }
 
     /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
+    #[inline]
     pub(super) fn discard_queue(&self, core: &Core, cause: Option<&Error>) {
-        if !self.has(Flags::HAS_QUEUE) {
-            return;
+        if self.has(Flags::HAS_QUEUE) {
+            self.discard_what_is_queued(core, cause);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn discard_what_is_queued(&self, core: &Core, cause: Option<&Error>) {
         let mut files = Vec::new();
         core.with_spent(|spent| files = self.queue.borrow_mut().clear(spent));
         self.clear(Flags::HAS_QUEUE);

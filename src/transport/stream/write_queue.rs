@@ -119,12 +119,18 @@ impl WriteQueue {
         chunks.list.push_back(Chunk::Carrying(Box::new((data.to_vec(), descriptors))));
     }
 
-    /// Fills `slices` with as many chunks from the front as there is room for; how many they are.
-    pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// Fills `slices` with as many chunks of bytes from the front as there is room for, no more than
+    /// `limit` bytes; how many they are.
+    pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>], mut limit: usize) -> usize {
         let mut count = 0;
         let chunks = self.chunks.iter().flat_map(|chunks| chunks.list.iter());
         for (slice, bytes) in slices.iter_mut().zip(chunks.map_while(Chunk::bytes)) {
-            *slice = IoSlice::new(bytes);
+            if limit == 0 {
+                break;
+            }
+            let part = bytes.len().min(limit);
+            *slice = IoSlice::new(&bytes[..part]);
+            limit -= part;
             count += 1;
         }
         count
@@ -260,7 +266,7 @@ mod tests {
         let mut out = Vec::new();
         while !queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); 4];
-            let count = queue.fill(&mut slices);
+            let count = queue.fill(&mut slices, step);
             let mut taken = 0;
             for slice in &slices[..count] {
                 assert!(!slice.is_empty(), "an empty slice in a flush spins");
@@ -319,7 +325,7 @@ mod tests {
         queue.push_copy(b"after");
         assert_eq!((queue.len(), queue.descriptors()), (15, 2));
         let mut slices = [IoSlice::new(&[]); 4];
-        assert_eq!(queue.fill(&mut slices), 1);
+        assert_eq!(queue.fill(&mut slices, usize::MAX), 1);
         assert_eq!(&*slices[0], b"before");
         queue.advance(6, &mut Vec::new());
         assert!(matches!(queue.front(), Some(Front::Carrying(b"with", [_, _]))));
