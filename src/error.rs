@@ -46,6 +46,7 @@ pub(crate) enum Kind {
     Deadlock,
     Invalid,
     Io,
+    OutputLimit,
     Panic,
     Replaced,
     Timeout(TimeoutKind),
@@ -184,9 +185,14 @@ impl Error {
         matches!(self.kind(), Kind::Application | Kind::Panic)
     }
 
-    /// Whether a write exceeded the connection's write cap.
+    /// Whether a write exceeded the connection's write cap, or too many descriptors wait.
     pub fn is_write_cap(&self) -> bool {
         self.kind() == Kind::WriteCap
+    }
+
+    /// Whether a program that was run wrote more than it may.
+    pub fn is_output_limit(&self) -> bool {
+        self.kind() == Kind::OutputLimit
     }
 
     /// Whether this platform, driver or transport cannot do it.
@@ -282,7 +288,10 @@ impl Kind {
     /// Whether such an error of a callback goes to the exception handler: what the network does
     /// to a connection does not.
     pub(crate) fn is_reported(self) -> bool {
-        !matches!(self, Self::Io | Self::Timeout(_) | Self::WriteCap | Self::Closed)
+        !matches!(
+            self,
+            Self::Io | Self::OutputLimit | Self::Timeout(_) | Self::WriteCap | Self::Closed
+        )
     }
 
     fn text(self) -> &'static str {
@@ -295,6 +304,7 @@ impl Kind {
             Self::Deadlock => "nothing is ready and nothing can become ready",
             Self::Invalid => "invalid argument or state",
             Self::Io => "input/output error",
+            Self::OutputLimit => "the output exceeded its limit",
             Self::Panic => "a callback panicked",
             Self::Replaced => "another protocol was installed",
             Self::Timeout(kind) => kind.text(),

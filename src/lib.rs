@@ -66,6 +66,9 @@
 //! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
 //!   [`Targets`] and [`Address`].
+//! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
+//!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
+//! - **Hot restart:** [`EventLoop::take_over`] and [`EventLoop::offer_handover`].
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback.
@@ -96,6 +99,8 @@ mod driver;
 mod error;
 mod event_loop;
 mod net;
+mod pipe;
+mod process;
 mod protocol;
 mod task;
 mod time;
@@ -111,16 +116,27 @@ pub use crate::event_loop::{
     EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
-    Address, ConnectionBuilder, Server, ServerBuilder, Target, Targets, UnixAddress,
-    inherited_listeners,
+    Address, ConnectionBuilder, Handover, Inherited, Server, ServerBuilder, Target, Targets,
+    UnixAddress, inherited_listeners,
+};
+pub use crate::pipe::PipeBuilder;
+pub use crate::process::{
+    ChildFd, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder, Stdio,
+    SubprocessBuilder,
 };
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::transport::{
     Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, RelayBuilder, RelayEnd,
-    RelayOutcome, RelaySide, RelayStatistics, Splicing, Transport, TransportHandle, TransportId,
-    WriteStatus, relay,
+    RelayOutcome, RelaySide, RelayStatistics, SendFile, Splicing, Transport, TransportHandle,
+    TransportId, WriteStatus, relay,
 };
+
+/// Parsers that are no interface, for the fuzz targets.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::net::{Frame, FrameDecoder, FrameError};
+}
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

@@ -14,6 +14,15 @@ pub const TOKIO: &str = "tokio";
 /// The subject.
 pub const WHARF: &str = "wharf";
 
+/// A blocking loop of `sendfile`.
+pub const BLOCKING_FILE: &str = "blocking-sendfile";
+/// A blocking loop of reads and writes.
+pub const BLOCKING_READ: &str = "blocking-read";
+/// wharf's `send_file`.
+pub const WHARF_FILE: &str = "wharf-sendfile";
+/// The same where the system does not send files by itself.
+pub const WHARF_READ: &str = "wharf-read";
+
 const LIBUV: &str = "libuv";
 const LIBUV_PROGRAM: &str = "echo-libuv";
 const LIBUV_SOURCE: &str = include_str!("../libuv/echo.c");
@@ -112,6 +121,19 @@ pub fn relays(names: [&'static str; 5]) -> Result<Vec<Contender>> {
         Contender::new(never, "relay-wharf", &["--splicing", "never"])?,
         Contender::new(always, "relay-wharf", &["--splicing", "always"])?,
         Contender::new(automatic, "relay-wharf", &[])?,
+    ])
+}
+
+/// The contenders that send files.
+///
+/// # Errors
+/// A program is missing.
+pub fn file_servers() -> Result<Vec<Contender>> {
+    Ok(vec![
+        Contender::new(BLOCKING_FILE, "file-blocking", &[])?,
+        Contender::new(WHARF_FILE, "file-wharf", &[])?,
+        Contender::new(BLOCKING_READ, "file-blocking", &["--read"])?,
+        Contender::new(WHARF_READ, "file-wharf", &["--read"])?,
     ])
 }
 

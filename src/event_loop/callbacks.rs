@@ -144,6 +144,7 @@ impl EventLoop {
         self.core().driver.now()
     }
 
+    #[inline]
     fn schedule(&self, when: u64, callback: impl FnOnce() + 'static) -> TimerHandle {
         let core = self.core();
         let key = if core.is_closed() {

@@ -18,6 +18,7 @@ use super::watch::WatchTable;
 use crate::driver::os::SplicePipes;
 use crate::driver::{Driver, Signals};
 use crate::error::Error;
+use crate::process::ProcessTable;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
 use crate::transport::{Key, Stream, StreamPool};
@@ -59,6 +60,7 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
+    pub(crate) processes: ProcessTable,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
     /// How often it was set or reset: whether it was while it ran.
     pub(crate) exception_handler_changes: Cell<u64>,
@@ -111,6 +113,7 @@ impl Core {
             jobs: Jobs::new(executor_limit),
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
+            processes: ProcessTable::default(),
             exception_handler: Cell::new(None),
             exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
@@ -259,6 +262,7 @@ impl Core {
         self.spare.set(list);
     }
 
+    #[inline]
     pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
         self.timers.borrow_mut().insert(deadline, timer)
     }

@@ -12,6 +12,7 @@ mod run;
 mod signals;
 mod slots;
 mod tick;
+mod wait;
 mod watch;
 
 use std::fmt;

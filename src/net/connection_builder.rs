@@ -15,7 +15,7 @@ use super::targets::Targets;
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
-use crate::transport::{Connection, Keepalive, RateGroup, RateLimit, SocketOptions, StreamOptions};
+use crate::transport::{Connection, Keepalive, SocketOptions, StreamOptions};
 
 /// How long resolving and connecting may take together, unless set.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

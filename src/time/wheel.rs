@@ -50,6 +50,7 @@ impl<T> Wheel<T> {
     }
 
     /// Adds a timer. The deadline may lie in the past: it is then due at once.
+    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, value: T) -> TimerKey {
         let key = self.slab.insert(deadline, value);
         self.link(key.index, deadline);

@@ -115,6 +115,8 @@ pub(crate) struct StreamOptions {
     pub(crate) idle: Option<Duration>,
     pub(crate) linger: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
+    /// How many descriptors one read may bring; 0: none are received.
+    pub(crate) descriptors: usize,
     /// Most have none.
     pub(crate) limits: Option<Box<LimitOptions>>,
 }
@@ -140,6 +142,7 @@ impl StreamOptions {
             idle: None,
             linger: Some(LINGER),
             write_stall: None,
+            descriptors: 0,
             limits: None,
         }
     }
@@ -158,12 +161,18 @@ impl StreamOptions {
         }
     }
 
+    /// The process at the other end of a pipe may be stopped, or a pager that somebody reads at
+    /// leisure: it is waited for as long as it takes, unless a deadline is set.
+    pub(crate) fn for_pipe() -> Self {
+        Self { linger: None, write_stall: Some(Duration::MAX), ..Self::for_client() }
+    }
+
     pub(crate) fn set_timeout(&mut self, kind: TimeoutKind, after: Option<Duration>) {
         match kind {
             TimeoutKind::Idle => self.idle = after,
             TimeoutKind::Linger => self.linger = after,
             TimeoutKind::WriteStall => self.write_stall = after,
-            TimeoutKind::Connect => {}
+            TimeoutKind::Connect | TimeoutKind::Process => {}
         }
     }
 }

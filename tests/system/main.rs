@@ -5,8 +5,10 @@
 mod serving;
 
 mod chat;
+mod descriptor_passing;
 mod descriptors;
 mod examples;
+mod hot_restart;
 mod idle;
 mod inherited;
 mod options;
@@ -18,3 +20,5 @@ mod relay;
 mod remote;
 mod resets;
 mod silent;
+mod stdio;
+mod stdio_chat;

@@ -5,7 +5,7 @@
 //! a timer, so using one that has fired is an error that goes unnoticed; memory never shrinks; and
 //! nobody can ask when the next timer is due.
 
-use super::queue::{Callback, TimerQueue};
+use super::queue::{Callback, Clock, TimerQueue};
 
 const NONE: u32 = u32::MAX;
 const TICK_BITS: u32 = 20;
@@ -20,6 +20,7 @@ pub(super) struct BareWheel {
     free: u32,
     /// The tick that comes next.
     tick: u64,
+    clock: Clock,
 }
 
 struct Node {
@@ -48,6 +49,13 @@ impl BareWheel {
         self.unlink(index);
         self.nodes[index as usize].next = self.free;
         self.free = index;
+    }
+
+    #[inline]
+    fn move_to(&mut self, index: u32, deadline: u64) {
+        self.unlink(index);
+        self.nodes[index as usize].deadline = deadline;
+        self.link(index, deadline);
     }
 
     /// Goes on until the tick of `now` has been, calling back what is due; says how many those were.
@@ -133,7 +141,7 @@ impl TimerQueue for BareWheel {
 
     fn new() -> Self {
         let slots = [NONE; (LEVELS << LEVEL_BITS) as usize];
-        Self { nodes: Vec::new(), slots, free: NONE, tick: 0 }
+        Self { nodes: Vec::new(), slots, free: NONE, tick: 0, clock: Clock::start() }
     }
 
     fn delay(nanoseconds: u64) -> u64 {
@@ -141,7 +149,7 @@ impl TimerQueue for BareWheel {
     }
 
     fn create(&mut self, delay: u64) -> u32 {
-        self.insert(delay, Callback::NOTHING)
+        self.insert(self.clock.now() + delay, Callback::NOTHING)
     }
 
     fn cancel(&mut self, index: u32) {
@@ -149,13 +157,11 @@ impl TimerQueue for BareWheel {
     }
 
     fn reset(&mut self, &mut index: &mut u32, delay: u64) {
-        self.unlink(index);
-        self.nodes[index as usize].deadline = delay;
-        self.link(index, delay);
+        self.move_to(index, self.clock.now() + delay);
     }
 
     fn fire_due(&mut self) -> usize {
-        self.advance((self.tick + 1) << TICK_BITS)
+        self.advance(self.clock.now() + (1 << TICK_BITS))
     }
 }
 
@@ -200,7 +206,7 @@ mod tests {
                 0..6 => expected.push((wheel.insert(deadline, Callback::NOTHING), deadline)),
                 6..9 if !expected.is_empty() => wheel.remove(expected.swap_remove(pick).0),
                 9..12 if !expected.is_empty() => {
-                    wheel.reset(&mut expected[pick].0, deadline);
+                    wheel.move_to(expected[pick].0, deadline);
                     expected[pick].1 = deadline;
                 }
                 _ => {

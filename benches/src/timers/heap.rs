@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::queue::{Callback, TimerQueue};
+use super::queue::{Callback, Clock, TimerQueue};
 
 const NONE: u32 = u32::MAX;
 
@@ -19,7 +19,7 @@ pub(super) struct Heap {
     /// The first free place in `timers`.
     free: u32,
     stale: usize,
-    now: u64,
+    clock: Clock,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +59,18 @@ impl Heap {
         if self.vacate(key).is_some() {
             self.count_stale();
         }
+    }
+
+    #[inline]
+    fn move_to(&mut self, key: &mut Key, deadline: u64) {
+        let timer = &mut self.timers[key.index as usize];
+        if timer.generation != key.generation {
+            return;
+        }
+        timer.generation = timer.generation.wrapping_add(1);
+        key.generation = timer.generation;
+        self.entries.push(Reverse(Entry { deadline, key: *key }));
+        self.count_stale();
     }
 
     fn expire(&mut self, now: u64) -> Option<Callback> {
@@ -111,7 +123,13 @@ impl TimerQueue for Heap {
     type Key = Key;
 
     fn new() -> Self {
-        Self { entries: BinaryHeap::new(), timers: Vec::new(), free: NONE, stale: 0, now: 0 }
+        Self {
+            entries: BinaryHeap::new(),
+            timers: Vec::new(),
+            free: NONE,
+            stale: 0,
+            clock: Clock::start(),
+        }
     }
 
     fn delay(nanoseconds: u64) -> u64 {
@@ -119,7 +137,7 @@ impl TimerQueue for Heap {
     }
 
     fn create(&mut self, delay: u64) -> Key {
-        self.insert(self.now + delay, Callback::NOTHING)
+        self.insert(self.clock.now() + delay, Callback::NOTHING)
     }
 
     fn cancel(&mut self, key: Key) {
@@ -127,20 +145,13 @@ impl TimerQueue for Heap {
     }
 
     fn reset(&mut self, key: &mut Key, delay: u64) {
-        let timer = &mut self.timers[key.index as usize];
-        if timer.generation != key.generation {
-            return;
-        }
-        timer.generation = timer.generation.wrapping_add(1);
-        key.generation = timer.generation;
-        self.entries.push(Reverse(Entry { deadline: self.now + delay, key: *key }));
-        self.count_stale();
+        self.move_to(key, self.clock.now() + delay);
     }
 
     fn fire_due(&mut self) -> usize {
-        self.now += 1_000_000;
+        let now = self.clock.now();
         let mut fired = 0;
-        while let Some(callback) = self.expire(self.now) {
+        while let Some(callback) = self.expire(now) {
             callback.call();
             fired += 1;
         }
@@ -170,7 +181,7 @@ mod tests {
             heap.remove(key);
         }
         assert!(heap.entries.len() <= 2 * 100 + STALE_MINIMUM);
-        heap.reset(&mut keys[7], 5000);
+        heap.move_to(&mut keys[7], 5000);
         let place = heap.insert(3, callback(1000)).index;
         assert!(place < 1024, "places are reused");
         let fired: Vec<usize> =

@@ -15,7 +15,7 @@ use crate::report::{PairedRatio, Table, median};
 use bare_wheel::BareWheel;
 use event_loop::Wharf;
 use heap::Heap;
-use workload::{Operation, Parts, Times, Workload};
+use workload::{Operation, Parts, PartsWorkload, Times, Workload};
 
 /// Measures and prints what the command line asks for.
 ///
@@ -36,7 +36,7 @@ pub fn run(mut arguments: Arguments) -> Result {
     let samples = Samples::take(rounds, timers, live);
     println!("## Timers: ns per operation, {timers} of each, medians of {rounds} rounds\n");
     println!("{}", samples.medians(live));
-    println!("Paired ratios of wharf without closure and clock, median (quartiles):\n");
+    println!("Paired ratios of what is left without closure and clock, median (quartiles):\n");
     println!("{}", samples.ratios(live));
     let exceeded = samples.exceeded(live);
     for line in &exceeded {
@@ -52,7 +52,7 @@ pub fn run(mut arguments: Arguments) -> Result {
 /// What was measured, round by round.
 #[derive(Default)]
 struct Samples {
-    parts: Vec<Times>,
+    parts: Vec<Parts>,
     bare_wheel: Vec<Times>,
     heap: Vec<Times>,
     wharf: Vec<Times>,
@@ -62,7 +62,7 @@ impl Samples {
     /// Each round begins with another contender, as each leaves memory to the next in its own state.
     fn take(rounds: usize, timers: usize, live: usize) -> Self {
         let mut samples = Self::default();
-        let mut parts = Parts::new(timers);
+        let mut parts = PartsWorkload::new(timers);
         let mut bare_wheel = Workload::<BareWheel>::new(timers, live);
         let mut heap = Workload::<Heap>::new(timers, live);
         let mut wharf = Workload::<Wharf>::new(timers, live);
@@ -79,15 +79,19 @@ impl Samples {
     }
 
     fn medians(&self, live: usize) -> Table {
-        let headings = ["bare wheel", "heap", "wharf", "closure and clock", "wharf without"];
-        let mut table = Table::new(["operation"].into_iter().chain(headings));
+        let headings = ["bare wheel", "heap", "wharf", "clock", "closure of wharf's"];
+        let left = ["left: bare wheel", "left: heap", "left: wharf"];
+        let mut table = Table::new(["operation"].into_iter().chain(headings).chain(left));
         for operation in Operation::ALL {
             let times = [
                 of(operation, &self.bare_wheel),
                 of(operation, &self.heap),
                 of(operation, &self.wharf),
-                of(operation, &self.parts),
-                self.wharf_without_parts(operation),
+                self.parts.iter().map(|parts| parts.clock[operation as usize]).collect(),
+                self.parts.iter().map(|parts| parts.closure[operation as usize]).collect(),
+                self.left(operation, &self.bare_wheel),
+                self.left(operation, &self.heap),
+                self.left_of_wharf(operation),
             ];
             let medians = times.map(|times| format!("{:.1}", median(&times)));
             table.row([name(operation, live)].into_iter().chain(medians));
@@ -99,13 +103,10 @@ impl Samples {
         let mut table = Table::new(["operation", "to bare wheel", "limit", "to heap", "limit"]);
         for operation in Operation::ALL {
             let (to_bare_wheel, to_heap) = self.ratio(operation);
-            table.row([
-                name(operation, live),
-                to_bare_wheel.to_string(),
-                limit(operation).to_string(),
-                to_heap.to_string(),
-                "1".to_owned(),
-            ]);
+            let (bare_wheel, heap) = limits(operation)
+                .map_or(NO_LIMITS, |(bare_wheel, heap)| (bare_wheel.to_string(), heap.to_string()));
+            let (to_bare_wheel, to_heap) = (to_bare_wheel.to_string(), to_heap.to_string());
+            table.row([name(operation, live), to_bare_wheel, bare_wheel, to_heap, heap]);
         }
         table
     }
@@ -113,9 +114,10 @@ impl Samples {
     fn exceeded(&self, live: usize) -> Vec<String> {
         let mut exceeded = Vec::new();
         for operation in Operation::ALL {
+            let Some((bare_wheel, heap)) = limits(operation) else { continue };
             let (to_bare_wheel, to_heap) = self.ratio(operation);
             for (peer, ratio, limit) in
-                [("bare wheel", to_bare_wheel, limit(operation)), ("heap", to_heap, 1.0)]
+                [("bare wheel", to_bare_wheel, bare_wheel), ("heap", to_heap, heap)]
             {
                 if ratio.median > limit {
                     let name = name(operation, live);
@@ -127,14 +129,22 @@ impl Samples {
     }
 
     fn ratio(&self, operation: Operation) -> (PairedRatio, PairedRatio) {
-        let wharf = self.wharf_without_parts(operation);
-        let to = |peer: &[Times]| PairedRatio::new(&wharf, &of(operation, peer));
+        let wharf = self.left_of_wharf(operation);
+        let to = |peer: &[Times]| PairedRatio::new(&wharf, &self.left(operation, peer));
         (to(&self.bare_wheel), to(&self.heap))
     }
 
-    fn wharf_without_parts(&self, operation: Operation) -> Vec<f64> {
-        let (wharf, parts) = (of(operation, &self.wharf), of(operation, &self.parts));
-        wharf.iter().zip(parts).map(|(time, parts)| time - parts).collect()
+    /// Without the clock.
+    fn left(&self, operation: Operation, contender: &[Times]) -> Vec<f64> {
+        let clock = self.parts.iter().map(|parts| parts.clock[operation as usize]);
+        of(operation, contender).iter().zip(clock).map(|(time, clock)| time - clock).collect()
+    }
+
+    /// Without the clock and the closure.
+    fn left_of_wharf(&self, operation: Operation) -> Vec<f64> {
+        let closure = self.parts.iter().map(|parts| parts.closure[operation as usize]);
+        let left = self.left(operation, &self.wharf);
+        left.iter().zip(closure).map(|(time, closure)| time - closure).collect()
     }
 }
 
@@ -144,13 +154,17 @@ fn settle_allocator() {
     drop(black_box(Vec::<u8>::with_capacity(64 << 10)));
 }
 
-/// How many times the bare wheel's time wharf may take.
-fn limit(operation: Operation) -> f64 {
+/// How many times the bare wheel's time, and the heap's, wharf may take; what has no limit is there to be
+/// known.
+fn limits(operation: Operation) -> Option<(f64, f64)> {
     match operation {
-        Operation::Create | Operation::CreateAgain => 2.1,
-        Operation::Cancel | Operation::CancelInRandomOrder | Operation::Reset => 2.2,
+        Operation::Create | Operation::CreateAgain => Some((2.1, 1.0)),
+        Operation::Cancel | Operation::Reset => Some((2.2, 1.0)),
+        Operation::CancelInRandomOrder => None,
     }
 }
+
+const NO_LIMITS: (String, String) = (String::new(), String::new());
 
 fn of(operation: Operation, rounds: &[Times]) -> Vec<f64> {
     rounds.iter().map(|times| times[operation as usize]).collect()

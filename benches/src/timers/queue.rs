@@ -1,5 +1,7 @@
 //! What the benchmark asks of a contender.
 
+use std::time::Instant;
+
 /// Timers as a contender offers them.
 pub(super) trait TimerQueue {
     /// A span of time as the contender takes it, so that converting it is not measured.
@@ -34,5 +36,23 @@ impl Callback {
 
     pub(super) fn call(self) {
         (self.function)(self.argument);
+    }
+}
+
+/// Nanoseconds since it was started: what a deadline is counted from, in every contender.
+///
+/// Reading the clock waits for what was begun before it to be done, so that one operation does not run into
+/// the next one.
+#[derive(Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    #[inline]
+    pub(super) fn now(self) -> u64 {
+        self.0.elapsed().as_nanos() as u64
     }
 }

@@ -1,9 +1,11 @@
 //! What is done to each contender, and how long it takes.
 
+use std::cell::Cell;
 use std::hint::black_box;
+use std::rc::Rc;
 use std::time::Instant;
 
-use super::queue::TimerQueue;
+use super::queue::{Clock, TimerQueue};
 
 /// The deadlines are anywhere within this.
 const HOUR: u64 = 3_600_000_000_000;
@@ -95,35 +97,51 @@ impl<Q: TimerQueue> Workload<Q> {
     }
 }
 
-/// What a timer costs that is no timer: its closure on the heap, made and dropped in the same order
-/// as the timers, and asking for the time.
+/// What an operation costs that is no timer's.
 pub(super) struct Parts {
-    started: Instant,
+    /// The closure on the heap, made and dropped in the same order as the timers: only wharf has one.
+    pub(super) closure: Times,
+    /// Asking for the time: everyone does.
+    pub(super) clock: Times,
+}
+
+/// Measures the parts.
+pub(super) struct PartsWorkload {
+    clock: Clock,
     closures: Vec<Box<dyn FnOnce()>>,
+    /// What they share, as those of wharf's timers do.
+    fired: Rc<Cell<usize>>,
     random: Random,
 }
 
-impl Parts {
+impl PartsWorkload {
     pub(super) fn new(timers: usize) -> Self {
-        Self { started: Instant::now(), closures: Vec::with_capacity(timers), random: Random(1) }
+        Self {
+            clock: Clock::start(),
+            closures: Vec::with_capacity(timers),
+            fired: Rc::default(),
+            random: Random(1),
+        }
     }
 
-    /// Nanoseconds of the parts that are in each operation, in the order of `Operation::ALL`.
-    pub(super) fn round(&mut self) -> Times {
+    /// Nanoseconds of the parts that are in each operation.
+    pub(super) fn round(&mut self) -> Parts {
         let read_clock = self.read_clock();
         let make = self.make();
         let drop = self.drop();
         let make_again = self.make();
         self.random.shuffle(&mut self.closures);
         let drop_in_random_order = self.drop();
-        [make + read_clock, drop, make_again + read_clock, drop_in_random_order, read_clock]
+        Parts {
+            closure: [make, drop, make_again, drop_in_random_order, 0.0],
+            clock: [read_clock, 0.0, read_clock, 0.0, read_clock],
+        }
     }
 
-    /// As nanoseconds since a start, which is what timers need.
     fn read_clock(&self) -> f64 {
         let start = Instant::now();
         for _ in 0..self.closures.capacity() {
-            black_box(self.started.elapsed().as_nanos() as u64);
+            black_box(self.clock.now());
         }
         per_operation(start, self.closures.capacity())
     }
@@ -131,10 +149,9 @@ impl Parts {
     fn make(&mut self) -> f64 {
         let timers = self.closures.capacity();
         let start = Instant::now();
-        for number in 0..timers {
-            self.closures.push(Box::new(move || {
-                black_box(number);
-            }));
+        for _ in 0..timers {
+            let fired = Rc::clone(&self.fired);
+            self.closures.push(Box::new(move || fired.set(fired.get() + 1)));
         }
         per_operation(start, timers)
     }

@@ -53,6 +53,7 @@ impl Deadlines {
     /// The earliest deadline, and what it is.
     fn earliest(&self, core: &Core, stream: &Stream) -> Option<(u64, Passed)> {
         let after = |since: u64, limit: Option<Duration>, passed: Passed| {
+            let limit = limit.filter(|limit| *limit != Duration::MAX);
             limit.map(|limit| (since.saturating_add(nanoseconds(limit)), passed))
         };
         let closing = stream.has(Flags::CLOSING);
@@ -115,7 +116,7 @@ impl Stream {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
             }
-            TimeoutKind::Connect => {}
+            TimeoutKind::Connect | TimeoutKind::Process => {}
         });
         self.arm_deadlines(core);
     }

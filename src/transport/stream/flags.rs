@@ -63,8 +63,8 @@ impl Flags {
     pub(super) const DISCARDING: Self = Self(1 << 16);
     pub(super) const LOST: Self = Self(1 << 17);
 
-    /// `connection_made` was called.
-    pub(super) const MADE: Self = Self(1 << 18);
+    /// Its input goes to another socket without being read.
+    pub(super) const SPLICED: Self = Self(1 << 18);
     pub(super) const BUFFERED: Self = Self(1 << 19);
     /// There is a next protocol.
     pub(super) const SWITCHING: Self = Self(1 << 20);
@@ -83,12 +83,16 @@ impl Flags {
     pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
     /// There are limits on how fast it may read or write.
     pub(super) const LIMITED: Self = Self(1 << 31);
-    /// Its input goes to another socket without being read.
-    pub(super) const SPLICED: Self = Self(1 << 29);
     /// The read budget is used up: a reason of its own not to read.
     pub(super) const THROTTLED: Self = Self(1 << 30);
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
+
+    /// Descriptors are received with the bytes.
+    pub(super) const TAKES_DESCRIPTORS: Self = Self(1 << 28);
+
+    /// Accepted, and nothing was received or written since: another process could begin with it.
+    pub(super) const UNTOUCHED: Self = Self(1 << 29);
 
     /// Whether of all `mask` just `wanted` is set.
     #[inline]
@@ -116,5 +120,26 @@ impl From<Readiness> for Flags {
     #[inline]
     fn from(readiness: Readiness) -> Self {
         Self(readiness.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Flags;
+
+    /// Two with one bit compile, and are found by whoever debugs the wrong one.
+    #[test]
+    fn every_flag_has_a_bit_of_its_own() {
+        let source = include_str!("flags.rs");
+        let bits = source.lines().filter_map(|line| {
+            let (_, bit) = line.trim().split_once(": Self = Self(1")?;
+            Some(bit.trim_end_matches(");").trim_start_matches(" << ").to_owned())
+        });
+        let mut bits: Vec<String> = bits.collect();
+        let count = bits.len();
+        bits.sort();
+        bits.dedup();
+        assert_eq!(bits.len(), count);
+        assert!(count > 25 && Flags::READABLE.any(Flags(1)));
     }
 }

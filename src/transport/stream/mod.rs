@@ -4,9 +4,14 @@ mod access;
 mod close;
 mod deadlines;
 mod deliver;
+mod descriptors;
 mod flags;
+mod flush_mixed;
+mod hand_over;
+mod one_way;
 mod pool;
 mod read;
+mod send_file;
 mod settle;
 mod splice;
 mod throttle;
@@ -44,6 +49,8 @@ pub(crate) use self::pool::StreamPool;
 pub(crate) struct Stream {
     pub(crate) key: Key,
     pub(crate) flags: Cell<Flags>,
+    /// `connection_made` was called.
+    made: Cell<bool>,
     /// Closed when the connection is over.
     socket: Socket,
     /// `None` while one of its callbacks runs, and after the last.
@@ -73,8 +80,22 @@ struct Extra {
     leftover: Bytes,
     /// What `connection_lost` is to be told.
     error: Option<Error>,
+    /// How many descriptors one read may bring; 0: none are received.
+    descriptors: usize,
     limits: Option<Rc<Limits>>,
     splice: Option<Rc<Splice>>,
+}
+
+impl Extra {
+    /// What a connection has of it from its beginning, and the flag that says so.
+    #[inline]
+    fn from_options(options: &StreamOptions) -> (Flags, Option<Box<Self>>) {
+        if options.descriptors == 0 {
+            return (Flags::WRITABLE, None);
+        }
+        let extra = Self { descriptors: options.descriptors, ..Self::default() };
+        (Flags::TAKES_DESCRIPTORS, Some(Box::new(extra)))
+    }
 }
 
 impl Stream {
@@ -90,9 +111,11 @@ impl Stream {
     ) -> Rc<Self> {
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
+        let (descriptors, extra) = Extra::from_options(options);
         let stream = core.stream_pool.place(Self {
             key,
-            flags: Cell::new(Flags::WRITABLE.and(buffered)),
+            flags: Cell::new(Flags::WRITABLE.and(buffered).and(descriptors)),
+            made: Cell::new(false),
             socket,
             protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),
@@ -102,7 +125,7 @@ impl Stream {
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
             active_at: Cell::new(core.tick_instant()),
             deadlines: RefCell::new(Deadlines::from_options(options)),
-            extra: Cell::new(None),
+            extra: Cell::new(extra),
             server,
             peer,
             info: OnceCell::new(),
@@ -174,12 +197,13 @@ impl Stream {
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
         let mut extra = self.extra.take().unwrap_or_default();
         let result = change(&mut extra);
-        let is_used = extra.next.is_some()
+        let is_needed = extra.next.is_some()
             || !extra.leftover.is_empty()
             || extra.error.is_some()
+            || extra.descriptors > 0
             || extra.limits.is_some()
             || extra.splice.is_some();
-        if is_used {
+        if is_needed {
             self.extra.set(Some(extra));
         }
         result

@@ -17,7 +17,7 @@ use crate::transport::rate_limit::Direction;
 pub(super) const READS_PER_TURN: u32 = 4;
 
 /// What stops reading.
-const NOT_READING: Flags = Flags::PAUSED
+pub(super) const NOT_READING: Flags = Flags::PAUSED
     .and(Flags::HELD)
     .and(Flags::EOF)
     .and(Flags::CLOSING)
@@ -39,6 +39,7 @@ const NOT_JUST_READING: Flags = NOT_READING
     .and(Flags::HAS_QUEUE)
     .and(Flags::BUFFERED)
     .and(Flags::LEFTOVER)
+    .and(Flags::TAKES_DESCRIPTORS)
     .and(Flags::LIMITED)
     .and(Flags::SPLICED);
 
@@ -86,7 +87,9 @@ impl Stream {
             if self.has(Flags::LEFTOVER) {
                 self.deliver_leftover(core);
             }
-            if self.has(Flags::BUFFERED) {
+            if self.has(Flags::TAKES_DESCRIPTORS) {
+                self.read_with_descriptors(core, buffer);
+            } else if self.has(Flags::BUFFERED) {
                 self.read_buffered(core);
             } else if self.has(Flags::SPLICED) && self.splice(core) {
                 // Without having been read.
@@ -99,8 +102,8 @@ impl Stream {
             self.end_of_input(core, None);
         } else if self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF).and(Flags::LOST)) {
             self.discard_input(core, buffer);
-        } else if self.has(Flags::ERROR) {
-            self.note_error(core);
+        } else if self.has(Flags::ERROR.and(Flags::WRITE_CLOSED)) {
+            self.note_hang_up(core);
         }
         if self.has(Flags::LIMITED) {
             self.give_shares_back();
@@ -135,6 +138,17 @@ impl Stream {
         }
     }
 
+    /// Stops reading until [`release_hold`](Self::release_hold): what this stream brings goes where
+    /// it is not taken fast enough.
+    pub(crate) fn hold(&self) {
+        self.set(Flags::HELD);
+    }
+
+    pub(crate) fn release_hold(self: &Rc<Self>, core: &Core) {
+        self.clear(Flags::HELD);
+        self.enqueue_if_readable(core);
+    }
+
     #[inline(always)]
     fn read(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         if !self.flags.get().just(Flags::READABLE, MAY_READ_FREELY) {
@@ -143,7 +157,8 @@ impl Stream {
         for _ in 0..READS_PER_TURN {
             match self.socket.read(buffer) {
                 Ok(count) if count > 0 => {
-                    self.deliver(core, &buffer[..count], buffer.len());
+                    self.note_received(core, count, buffer.len());
+                    self.deliver(core, &buffer[..count]);
                     let flags = self.flags.get();
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
                         return;
@@ -156,18 +171,6 @@ impl Stream {
             }
         }
         self.enqueue_if_readable(core);
-    }
-
-    /// Gives the protocol what was read into `room` bytes of the loop's buffer.
-    #[inline(always)]
-    pub(super) fn deliver(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], room: usize) {
-        self.note_received(core, data.len(), room);
-        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
-            protocol.data_received(transport, data)
-        };
-        let count = data.len();
-        let copy = |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
-        self.call_in_read(core, "data_received", callback, copy);
     }
 
     fn read_buffered(self: &Rc<Self>, core: &Rc<Core>) {
@@ -277,8 +280,18 @@ impl Stream {
         self.clear(Flags::IN_READ);
     }
 
+    /// Calls `data_received` with bytes that are read already.
+    #[inline(always)]
+    pub(super) fn deliver(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) {
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+            protocol.data_received(transport, data)
+        };
+        let copy = |rest: usize| Bytes::copy_from_slice(&data[data.len() - rest.min(data.len())..]);
+        self.call_in_read(core, "data_received", callback, copy);
+    }
+
     /// What a former protocol left comes before what the socket has.
-    fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
+    pub(super) fn deliver_leftover(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::LEFTOVER);
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
@@ -308,7 +321,10 @@ impl Stream {
         self.clear(Flags::READABLE);
         let answer =
             self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
-        if answer == Some(Eof::Close) {
+        // Of a transport that only reads nothing is left to keep open, unless a next protocol is to
+        // be told, too.
+        let is_over = || self.is_read_only() && !self.has(Flags::SWITCHING);
+        if answer == Some(Eof::Close) || (answer.is_some() && is_over()) {
             self.set(Flags::CLOSING);
             if !self.has(HOLDS_UP_CLOSE) {
                 return self.lose(core, None);

@@ -74,7 +74,7 @@ impl Stream {
 
     /// Tells the protocol when the queue has passed a mark.
     fn judge_marks(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.has(Flags::CLOSING.and(Flags::LOST)) || !self.has(Flags::MADE) {
+        if self.has(Flags::CLOSING.and(Flags::LOST)) || !self.made.get() {
             return;
         }
         let len = self.queue.borrow().len();
@@ -129,6 +129,10 @@ impl Stream {
         self.set_marks(high, low);
         self.settle_soon(core);
         Ok(())
+    }
+
+    pub(crate) fn is_above_high_water(&self) -> bool {
+        self.queue.borrow().len() > self.high_water.get()
     }
 
     pub(super) fn set_marks(&self, high: usize, low: usize) {

@@ -99,7 +99,8 @@ impl Stream {
             match self.socket.read(&mut buffer[..room]) {
                 Ok(count) if count > 0 => {
                     self.spend(Direction::Read, count);
-                    self.deliver(core, &buffer[..count], room);
+                    self.note_received(core, count, room);
+                    self.deliver(core, &buffer[..count]);
                     if !self.has(Flags::READABLE.and(Flags::LEFTOVER)) {
                         return;
                     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::flags::Flags;
+use super::send_file::undelivered;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 use crate::transport::WriteStatus;
@@ -58,7 +59,9 @@ impl Stream {
     }
 
     pub(super) fn write_eof(self: &Rc<Self>, core: &Core) {
-        if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
+        if self.is_write_only() {
+            self.close(core);
+        } else if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
             self.set(Flags::EOF_WANTED);
             self.settle_soon(core);
         }
@@ -69,7 +72,7 @@ impl Stream {
         self.queue.borrow().len() + gathered
     }
 
-    fn write_is_closed(&self) -> bool {
+    pub(super) fn write_is_closed(&self) -> bool {
         self.has(CLOSED)
     }
 
@@ -216,14 +219,10 @@ impl Stream {
         if data.is_empty() {
             return self.write_status();
         }
-        let mut queue = self.queue.borrow_mut();
-        if queue.len() > self.write_cap.get() {
-            let (waiting, cap) = (queue.len(), self.write_cap.get());
-            drop(queue);
-            let text = format!("{waiting} bytes wait to be sent, more than the write cap of {cap}");
-            self.lose(core, Some(Error::new(Kind::WriteCap, text)));
+        if self.exceeds_write_cap(core) {
             return WriteStatus::Closed;
         }
+        let mut queue = self.queue.borrow_mut();
         let was_empty = queue.is_empty();
         match shared {
             Some(shared) => queue.push_bytes(shared),
@@ -231,6 +230,7 @@ impl Stream {
         }
         let above = queue.len() > self.high_water.get();
         drop(queue);
+        self.clear(Flags::UNTOUCHED);
         self.set(Flags::HAS_QUEUE);
         if was_empty {
             self.note_write_progress(core);
@@ -249,17 +249,16 @@ impl Stream {
             if queue.is_empty() {
                 return self.clear(Flags::HAS_QUEUE);
             }
+            if queue.is_mixed() {
+                drop(queue);
+                return self.flush_mixed(core);
+            }
             let mut limit = queue.len();
             if self.has(Flags::LIMITED) {
                 limit = self.write_budget(core, limit);
                 if limit == 0 {
                     return;
                 }
-            }
-            if queue.is_pipe_first() {
-                drop(queue);
-                self.flush_pipe(core, limit);
-                continue;
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = queue.fill(&mut slices, limit);
@@ -269,26 +268,66 @@ impl Stream {
                 several => self.socket.write_vectored(several),
             };
             drop(queue);
-            match result {
-                Ok(sent) => {
-                    core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
-                    if sent < offered {
-                        self.clear(Flags::WRITABLE);
-                    }
-                    if sent > 0 {
-                        self.note_sent(core, sent);
-                        self.note_write_progress(core);
-                    }
-                    if self.has(Flags::LIMITED) {
-                        self.spend(Direction::Write, sent);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            self.flushed(core, result, offered);
+        }
+    }
+
+    /// Takes over what became of the bytes at the front of the queue.
+    #[inline]
+    pub(super) fn flushed(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        result: io::Result<usize>,
+        offered: usize,
+    ) {
+        match result {
+            Ok(sent) => {
+                core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
+                if sent < offered {
                     self.clear(Flags::WRITABLE);
                 }
-                Err(error) => self.write_failed(core, error),
+                if sent > 0 {
+                    self.note_sent(core, sent);
+                    self.note_write_progress(core);
+                }
+                if self.has(Flags::LIMITED) {
+                    self.spend(Direction::Write, sent);
+                }
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::WRITABLE);
+            }
+            Err(error) => self.write_failed(core, error),
         }
+    }
+
+    /// Has what the running callback wrote so far wait in the queue, for what is to come after it.
+    pub(super) fn queue_gathered(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::IN_CALLBACK) {
+            let gathered = core.gather.take();
+            self.queue.borrow_mut().push_copy(&gathered);
+            restore(core, gathered);
+        }
+    }
+
+    /// Something was put in the queue, which `was_empty` before.
+    pub(super) fn note_queued(self: &Rc<Self>, core: &Core, was_empty: bool) {
+        self.clear(Flags::UNTOUCHED);
+        self.set(Flags::HAS_QUEUE);
+        if was_empty {
+            self.note_write_progress(core);
+        }
+        self.settle_soon(core);
+    }
+
+    /// Ends the connection if more waits than its cap allows; whether it did.
+    pub(super) fn exceeds_write_cap(self: &Rc<Self>, core: &Core) -> bool {
+        let (waiting, cap) = (self.queue.borrow().len(), self.write_cap.get());
+        if waiting > cap {
+            let text = format!("{waiting} bytes wait to be sent, more than the write cap of {cap}");
+            self.lose(core, Some(Error::new(Kind::WriteCap, text)));
+        }
+        waiting > cap
     }
 
     /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
@@ -297,21 +336,29 @@ impl Stream {
         if !self.is_reading() {
             return self.lose(core, Some(error));
         }
-        self.discard_queue(core);
+        self.discard_queue(core, Some(&error));
         self.with_extra(|extra| extra.error = Some(error));
         self.set(Flags::WRITE_FAILED.and(Flags::READABLE).and(Flags::READ_CLOSED));
         self.enqueue(core);
     }
 
     /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
-    pub(super) fn discard_queue(&self, core: &Core) {
-        if !self.has(Flags::HAS_QUEUE) {
-            return;
+    #[inline]
+    pub(super) fn discard_queue(&self, core: &Core, cause: Option<&Error>) {
+        if self.has(Flags::HAS_QUEUE) {
+            self.discard_what_is_queued(core, cause);
         }
-        let mut queue = self.queue.borrow_mut();
-        let len = queue.len();
-        core.with_spent(|spent| queue.advance(len, spent));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn discard_what_is_queued(&self, core: &Core, cause: Option<&Error>) {
+        let mut files = Vec::new();
+        core.with_spent(|spent| files = self.queue.borrow_mut().clear(spent));
         self.clear(Flags::HAS_QUEUE);
+        for file in files {
+            file.fail(core, undelivered(cause));
+        }
     }
 }
 
