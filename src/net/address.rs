@@ -60,19 +60,11 @@ impl Address {
     /// Converts to what socket2 takes.
     ///
     /// # Errors
-    /// `InvalidInput` if the path or the name is too long or the address is unnamed.
+    /// As [`UnixAddress::to_socket2`].
     pub(crate) fn to_socket2(&self) -> io::Result<socket2::SockAddr> {
         match self {
             Self::Ip(address) => Ok((*address).into()),
-            Self::Unix(UnixAddress(Name::Path(path))) => socket2::SockAddr::unix(path),
-            Self::Unix(UnixAddress(Name::Abstract(name))) => {
-                let name = [b"\0", &**name].concat();
-                socket2::SockAddr::unix(OsStr::from_bytes(&name))
-            }
-            Self::Unix(UnixAddress(Name::Unnamed)) => {
-                let text = "an unnamed Unix socket cannot be reached";
-                Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-            }
+            Self::Unix(address) => address.to_socket2(),
         }
     }
 
@@ -203,6 +195,18 @@ impl UnixAddress {
             Name::Path(path) => path.to_path_buf(),
             Name::Abstract(name) => PathBuf::from(OsString::from_vec([b"\0", &**name].concat())),
         }
+    }
+
+    /// Converts to what socket2 takes.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the path or the name is too long, or there is none: nothing can reach it.
+    pub(crate) fn to_socket2(&self) -> io::Result<socket2::SockAddr> {
+        if self.is_unnamed() {
+            let text = "a Unix socket without a name cannot be reached";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        socket2::SockAddr::unix(self.to_path())
     }
 
     /// Converts to the standard library's type, which is what sockets are bound and connected with.

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[cfg(feature = "udp-batch")]
 use std::rc::Rc;
 
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
 use crate::net::{Address, UnixAddress};
 use crate::transport::{DatagramSocketOptions, MulticastInterface};
@@ -100,10 +100,10 @@ impl OsDatagramSocket {
         let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
         options.apply_buffers(&socket)?;
         if let Some(local) = local {
-            socket.bind(&to_socket2(local)?)?;
+            socket.bind(&local.to_socket2()?)?;
         }
         if let Some(remote) = remote {
-            socket.connect(&to_socket2(remote)?)?;
+            socket.connect(&remote.to_socket2()?)?;
         }
         Self::finish(driver, socket, remote.is_some(), options)
     }
@@ -198,7 +198,7 @@ impl OsDatagramSocket {
 
     pub(crate) fn reconnect(&self, peer: &Address) -> io::Result<()> {
         match peer {
-            Address::Unix(peer) => SockRef::from(&self.fd).connect(&to_socket2(peer)?),
+            Address::Unix(peer) => SockRef::from(&self.fd).connect(&peer.to_socket2()?),
             Address::Ip(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -302,23 +302,6 @@ fn interface_v6(interface: MulticastInterface) -> io::Result<u32> {
         MulticastInterface::Address(_) => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "an interface is chosen by its index for IPv6",
-        )),
-    }
-}
-
-fn to_socket2(address: &UnixAddress) -> io::Result<SockAddr> {
-    use std::os::unix::ffi::OsStrExt as _;
-    match (address.as_path(), address.as_abstract_name()) {
-        (Some(path), _) => SockAddr::unix(path),
-        (None, Some(name)) => {
-            // socket2 takes an abstract name as a path that begins with a zero byte.
-            let mut bytes = vec![0];
-            bytes.extend_from_slice(name);
-            SockAddr::unix(std::ffi::OsStr::from_bytes(&bytes))
-        }
-        (None, None) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a Unix socket without a name cannot be addressed",
         )),
     }
 }
