@@ -1,6 +1,6 @@
 //! asyncio's Transport/Protocol model for Rust.
 //!
-//! You implement [`Protocol`]. The [`EventLoop`] opens transports (TCP, Unix sockets, memory), waits
+//! You implement [`Protocol`]. The [`EventLoop`] opens transports (TCP, UDP, Unix sockets, pipes, terminals, memory), waits
 //! for them with mio, and calls the protocol, which answers through the [`Transport`] it is lent.
 //! Futures, tasks and `async` run on the same loop and the same thread.
 //!
@@ -57,15 +57,19 @@
 //! # What is where
 //!
 //! - **What you implement:** [`Protocol`], or [`BufferedProtocol`] to receive into memory of your
-//!   own.
+//!   own; [`DatagramProtocol`] for UDP and Unix datagrams.
 //! - **What you talk to:** [`Transport`], lent to each callback; [`TransportHandle`], the same to
 //!   keep; [`Connection`], which also reaches the protocol of a client; [`Info`] on the peer.
+//! - **Datagrams:** [`EventLoop::create_datagram_endpoint`] gives an [`Endpoint`];
+//!   [`DatagramTransport`] is lent to its callbacks, and [`DatagramHandle`] kept.
 //! - **The loop:** [`EventLoop`] runs callbacks, timers, signals and watched descriptors; [`Remote`]
 //!   is the way in from other threads; [`Metrics`] are what it has done; [`Exception`] is what its
 //!   exception handler is told.
 //! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
 //!   [`Targets`] and [`Address`].
+//! - **Pipes and standard streams:** [`EventLoop::connect_stdin`], [`EventLoop::connect_read_pipe`]
+//!   and their kin, for pipes, FIFOs, terminals and files, with the options of [`PipeBuilder`].
 //! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
 //!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
 //! - **Hot restart:** [`EventLoop::take_over`] and [`EventLoop::offer_handover`].
@@ -126,15 +130,17 @@ pub use crate::event_loop::{
     EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
-    Address, ConnectionBuilder, Handover, Inherited, Server, ServerBuilder, Target, Targets,
-    UnixAddress, inherited_listeners,
+    Address, ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, Server,
+    ServerBuilder, Target, Targets, UnixAddress, inherited_listeners,
 };
 pub use crate::pipe::PipeBuilder;
 pub use crate::process::{
     ChildFd, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder, Stdio,
     SubprocessBuilder,
 };
-pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
+pub use crate::protocol::{
+    Buffered, BufferedProtocol, DatagramProtocol, Eof, Protocol, TimeoutKind,
+};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 #[cfg(feature = "tls-core")]
 pub use crate::tls::{
@@ -142,9 +148,10 @@ pub use crate::tls::{
     TlsServerBuilder, TlsVersion,
 };
 pub use crate::transport::{
-    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, RelayBuilder, RelayEnd,
-    RelayOutcome, RelaySide, RelayStatistics, SendFile, Splicing, Transport, TransportHandle,
-    TransportId, WriteStatus, relay,
+    Connection, Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams,
+    DropPolicy, Ecn, Endpoint, Info, Keepalive, MulticastInterface, PeerCredentials, RateGroup,
+    RateLimit, RelayBuilder, RelayEnd, RelayOutcome, RelaySide, RelayStatistics, SendFile,
+    SendStatus, Splicing, Transport, TransportHandle, TransportId, WriteStatus, relay,
 };
 #[cfg(feature = "tls-core")]
 pub use crate::transport::{TlsInfo, TlsUpgrade};

@@ -1,11 +1,15 @@
 //! What users implement.
 
+mod datagram;
+
 use std::any::Any;
 use std::fmt;
 use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Result};
 use crate::transport::Transport;
+
+pub use self::datagram::DatagramProtocol;
 
 /// One end of a byte stream: the loop calls it, it answers through the transport it is lent.
 ///

@@ -137,6 +137,19 @@ pub fn file_servers() -> Result<Vec<Contender>> {
     ])
 }
 
+/// The contenders that echo datagrams.
+///
+/// # Errors
+/// A program is missing.
+pub fn udp() -> Result<Vec<Contender>> {
+    Ok(vec![
+        Contender::new(RAW_MIO, "udp-raw-mio", &[])?,
+        Contender::new("raw-mio-gso", "udp-raw-mio", &["--segments"])?,
+        Contender::new(TOKIO, "udp-tokio", &[])?,
+        Contender::new(WHARF, "udp-wharf", &[])?,
+    ])
+}
+
 /// The path of one of this package's programs: all are built into one directory.
 ///
 /// # Errors

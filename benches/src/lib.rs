@@ -9,7 +9,9 @@
 //! - **`load`**: the client that drives any of them, from [`load`];
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
 //!   [`numbers`];
-//! - **`timers`**: measures timers within one process, from [`timers`].
+//! - **`timers`**: measures timers within one process, from [`timers`];
+//! - **`children`**: measures child processes, from [`children`];
+//! - **`pipes`**: measures pipes within one process, from [`pipes`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
 //! and `load` run on any Unix.
@@ -20,11 +22,13 @@
 pub mod affinity;
 pub mod arguments;
 pub mod child_process;
+pub mod children;
 pub mod contender;
 pub mod counters;
 pub mod load;
 pub mod load_process;
 pub mod numbers;
+pub mod pipes;
 pub mod relays;
 pub mod report;
 pub mod scenario;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use wharf::{Connection, Error, EventLoop, Promise, Protocol, Result, Transport};
+use wharf::{Error, EventLoop, Promise, Protocol, Result, Transport, TransportHandle};
 
 /// How many clients there are at a time.
 pub(crate) const CONNECTIONS: usize = 10;
@@ -23,11 +23,16 @@ pub(crate) struct Workload {
     pattern: Rc<[u8]>,
 }
 
+/// They could be larger, but a receiver holds only a few such before it drops some.
+const LARGEST_DATAGRAM: usize = 4 * 1024;
+
 const PERIOD: usize = 65_521;
 
 /// What came of it.
 pub(crate) struct Outcome {
     pub(crate) messages: u64,
+    /// The bytes in each: fewer than asked for where that is too much for one.
+    pub(crate) size: usize,
     pub(crate) time: Duration,
 }
 
@@ -46,28 +51,35 @@ impl Workload {
         }
     }
 
-    /// Runs the clients, each on a connection that `connect` makes, to their end.
-    pub(crate) async fn run(
+    /// Runs the clients, each on a connection that `connect` makes and that is kept, to their
+    /// end.
+    pub(crate) async fn run<T>(
         self,
         event_loop: &EventLoop,
-        connect: impl AsyncFn(Client) -> Result<Connection<Client>>,
+        connect: impl AsyncFn(Client) -> Result<T>,
     ) -> Result<Outcome> {
         let mut ends = Vec::new();
         for _ in 0..CONNECTIONS {
             let (ending, end) = event_loop.create_future();
             let workload = self.clone();
-            connect(Client { workload, sent: 0, received: 0, ending: Some(ending) }).await?;
-            ends.push(end);
+            let client =
+                Client { workload, output: None, sent: 0, received: 0, ending: Some(ending) };
+            ends.push((connect(client).await?, end));
         }
         let mut messages = 0;
-        for end in ends {
+        for (_connection, end) in ends {
             messages += end.await??;
         }
-        Ok(Outcome { messages, time: self.began.elapsed() })
+        Ok(Outcome { messages, size: self.size, time: self.began.elapsed() })
+    }
+
+    /// The size and the number under way where messages are datagrams.
+    pub(crate) fn datagrams(&self) -> (usize, usize) {
+        (self.size.min(LARGEST_DATAGRAM), self.in_flight as usize)
     }
 
     /// Whether one more message is to be sent.
-    fn take_one(&self) -> bool {
+    pub(crate) fn take_one(&self) -> bool {
         let left = self.left.get();
         if left == 0 || self.began.elapsed() >= self.time {
             return false;
@@ -86,6 +98,8 @@ impl Workload {
 
 pub(crate) struct Client {
     workload: Workload,
+    /// Where to write, if not to the transport that is read: a pipe goes one way.
+    output: Option<TransportHandle>,
     /// Messages.
     sent: u64,
     /// Bytes.
@@ -112,6 +126,9 @@ impl Protocol for Client {
             None if self.received < self.bytes_sent() => Err("not everything came back".to_owned()),
             None => Ok(self.sent),
         };
+        if let Some(output) = &self.output {
+            output.close();
+        }
         if let Some(ending) = self.ending.take() {
             // It says when nobody waits for it any more; that is fine here.
             let _ = ending.set_result(outcome);
@@ -121,12 +138,18 @@ impl Protocol for Client {
 }
 
 impl Client {
+    pub(crate) fn writing_to(self, output: TransportHandle) -> Self {
+        Self { output: Some(output), ..self }
+    }
+
     /// Sends as many messages as may be on their way; closes when all are sent and came back.
     fn send(&mut self, transport: &dyn Transport) {
         let size = self.workload.size;
+        let output = self.output.clone();
+        let output: &dyn Transport = output.as_ref().map_or(transport, |output| output);
         let returned = self.received / size as u64;
         while self.sent < returned + self.workload.in_flight && self.workload.take_one() {
-            transport.write(self.workload.pattern_at(self.bytes_sent(), size));
+            output.write(self.workload.pattern_at(self.bytes_sent(), size));
             self.sent += 1;
         }
         if self.received == self.bytes_sent() {

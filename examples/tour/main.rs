@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod datagrams;
+mod subprocess;
 mod transports;
 
 #[path = "../support/command_line.rs"]
@@ -33,9 +35,13 @@ usage: tour [--messages N]    N messages on each row, instead of half a second o
 type Run = fn(Workload) -> Result<Outcome>;
 
 /// Every transport there is.
-const TRANSPORTS: [(&str, Run); 4] = [
+const TRANSPORTS: [(&str, Run); 8] = [
     ("TCP, loopback", transports::tcp),
     ("Unix socket", transports::unix),
+    ("UDP, loopback", datagrams::udp),
+    ("pair of sockets", transports::socket_pair),
+    ("pipes", transports::pipes),
+    ("subprocess, through cat", subprocess::through_cat),
     ("memory pair", transports::memory_pair),
     ("memory network, virtual time", transports::memory_network),
 ];
@@ -86,7 +92,11 @@ fn print_table(messages: u64, time: Duration) -> Result {
             let outcome = run(Workload::new(size, in_flight, messages, time))
                 .map_err(|error| format!("{transport}, messages of {label}: {error}"))?;
             let rate = outcome.messages as f64 / outcome.time.as_secs_f64();
-            let megabytes = rate * size as f64 / 1e6;
+            let megabytes = rate * outcome.size as f64 / 1e6;
+            let label = match outcome.size == size {
+                true => label.to_owned(),
+                false => format!("{} B", outcome.size),
+            };
             let count = outcome.messages;
             writeln!(out, "{transport:<28} {label:>8} {count:>10} {rate:>12.0} {megabytes:>8.1}")?;
         }

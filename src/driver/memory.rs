@@ -4,6 +4,7 @@
 //! ready, time jumps to the next timer; when there is no timer either, that is an error, since
 //! nothing could ever happen again.
 
+mod datagram;
 mod network;
 mod pipe;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
 
+pub(crate) use self::datagram::MemoryDatagramSocket;
 pub(crate) use self::network::{MemoryListener, Network};
 pub(crate) use self::pipe::{MemorySocket, pair};
 

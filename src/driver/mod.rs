@@ -5,6 +5,7 @@
 //! reports which are ready, and tells the time. Everything above (transports, servers, connects,
 //! timers, tasks) is the same code on every driver.
 
+mod datagram;
 mod listener;
 pub(crate) mod memory;
 pub(crate) mod os;
@@ -20,8 +21,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::socket::closed;
-use crate::transport::{Key, Readiness, SocketOptions};
+use crate::net::UnixAddress;
+use crate::transport::{DatagramSocketOptions, Key, Readiness, SocketOptions};
 
+pub(crate) use self::datagram::{DatagramSocket, RECEIVE_BATCH, ReceiveBuffers, Received};
 pub(crate) use self::listener::Listener;
 pub(crate) use self::os::Direction;
 pub(crate) use self::socket::Socket;
@@ -125,6 +128,89 @@ impl Driver {
             }
             (Self::Os(driver), Listener::Os(listener)) => driver.register(listener.fd(), key),
             (Self::Memory(_), Listener::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// As [`register`](Self::register); it tells of input alone.
+    pub(crate) fn register_datagram(
+        &self,
+        socket: &DatagramSocket,
+        key: Key,
+        signals: &Signals,
+    ) -> io::Result<()> {
+        match (self, socket) {
+            (_, DatagramSocket::Memory(socket)) => {
+                socket.register(key, Rc::clone(signals));
+                Ok(())
+            }
+            (Self::Os(driver), DatagramSocket::Os(socket)) => {
+                driver.register_datagram(socket.fd(), key)
+            }
+            (Self::Memory(_), DatagramSocket::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
+            (_, DatagramSocket::Closed) => Err(closed()),
+        }
+    }
+
+    /// Whether `socket` is to tell when it takes datagrams again. Those in memory always do.
+    pub(crate) fn watch_room(&self, socket: &DatagramSocket, key: Key, on: bool) -> io::Result<()> {
+        match (self, socket) {
+            (Self::Os(driver), DatagramSocket::Os(socket)) => {
+                driver.watch_room(socket.fd(), key, on)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn deregister_datagram(&self, socket: &DatagramSocket) {
+        if let (Self::Os(driver), DatagramSocket::Os(socket)) = (self, socket) {
+            driver.deregister_before_close(socket.fd());
+        }
+    }
+
+    pub(crate) fn open_datagram(
+        &self,
+        local: Option<SocketAddr>,
+        remote: Option<SocketAddr>,
+        options: &DatagramSocketOptions,
+    ) -> io::Result<DatagramSocket> {
+        match self {
+            Self::Os(driver) => {
+                os::OsDatagramSocket::open(driver, local, remote, options).map(DatagramSocket::Os)
+            }
+            Self::Memory(driver) => {
+                driver.network().open_datagram(local, remote).map(DatagramSocket::Memory)
+            }
+        }
+    }
+
+    pub(crate) fn open_unix_datagram(
+        &self,
+        local: Option<&UnixAddress>,
+        remote: Option<&UnixAddress>,
+        options: &DatagramSocketOptions,
+    ) -> io::Result<DatagramSocket> {
+        match self {
+            Self::Os(driver) => os::OsDatagramSocket::open_unix(driver, local, remote, options)
+                .map(DatagramSocket::Os),
+            Self::Memory(driver) => {
+                driver.network().open_unix_datagram(local, remote).map(DatagramSocket::Memory)
+            }
+        }
+    }
+
+    pub(crate) fn adopt_datagram(
+        &self,
+        socket: OwnedFd,
+        options: &DatagramSocketOptions,
+    ) -> io::Result<DatagramSocket> {
+        match self {
+            Self::Os(driver) => {
+                os::OsDatagramSocket::adopt(driver, socket, options).map(DatagramSocket::Os)
+            }
+            Self::Memory(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a loop in memory cannot drive the operating system's sockets",
+            )),
         }
     }
 

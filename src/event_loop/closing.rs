@@ -48,6 +48,7 @@ impl Core {
         for tenant in tenants {
             match tenant {
                 Tenant::Stream(stream) => stream.abort(self),
+                Tenant::Datagram(endpoint) => endpoint.abort(self),
                 Tenant::Source(source) => source.close(self),
             }
         }
@@ -59,7 +60,8 @@ impl Core {
             self.finish_lost();
             self.tasks.run_cancelled(self);
             self.abort_all();
-            if self.lost.borrow().is_empty() && self.tasks.is_empty() {
+            let nothing_lost = self.lost.borrow().is_empty() && !self.datagrams.has_lost();
+            if nothing_lost && self.tasks.is_empty() {
                 return;
             }
         }
@@ -78,6 +80,7 @@ impl Core {
         drop(dirty);
         #[cfg(feature = "tls-core")]
         drop(self.tls.forget_waiting());
+        self.datagrams.clear();
         loop {
             let fired = self.timers.borrow_mut().expire(u64::MAX);
             let Some((key, _)) = fired else { break };

@@ -23,7 +23,7 @@ use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsWork;
-use crate::transport::{Key, Stream, StreamPool};
+use crate::transport::{DatagramEndpoint, DatagramShared, Key, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -55,6 +55,7 @@ pub(crate) struct Core {
     read_buffer: Cell<Option<Box<[u8]>>>,
     pub(crate) stream_pool: StreamPool,
     pub(crate) splice_pipes: SplicePipes,
+    pub(crate) datagrams: DatagramShared,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
 
@@ -112,6 +113,7 @@ impl Core {
             read_buffer: Cell::new(None),
             stream_pool: StreamPool::default(),
             splice_pipes: SplicePipes::default(),
+            datagrams: DatagramShared::default(),
             spent: RefCell::default(),
             #[cfg(feature = "tls-core")]
             tls: TlsWork::default(),
@@ -236,7 +238,8 @@ impl Core {
                 && self.lost.try_borrow_mut().is_ok()
                 && self.timers.try_borrow_mut().is_ok()
                 && self.gather.try_borrow_mut().is_ok()
-                && self.spent.try_borrow_mut().is_ok(),
+                && self.spent.try_borrow_mut().is_ok()
+                && self.datagrams.is_free(),
             "the user's code would run while the engine is borrowed"
         );
     }
@@ -254,6 +257,7 @@ impl Core {
                 || !self.dirty.borrow().is_empty()
                 || !self.lost.borrow().is_empty()
                 || !self.spent.borrow().is_empty()
+                || self.datagrams.is_pending()
                 || self.has_waiting_handshakes(),
         );
     }
@@ -292,6 +296,13 @@ impl Core {
 
     pub(crate) fn stream(&self, key: Key) -> Option<Rc<Stream>> {
         self.slots.borrow().stream(key).map(Rc::clone)
+    }
+
+    pub(crate) fn datagram_endpoint(&self, key: Key) -> Option<Rc<DatagramEndpoint>> {
+        match self.slots.borrow().tenant(key) {
+            Some(Tenant::Datagram(endpoint)) => Some(Rc::clone(endpoint)),
+            _ => None,
+        }
     }
 
     pub(crate) fn reserve_slot(&self) -> Result<Key, Error> {

@@ -19,13 +19,14 @@ pub struct Metrics {
     pub slow_callbacks: u64,
     /// Reports to the exception handler.
     pub exceptions: u64,
-    /// Connections whose `connection_made` was called and `connection_lost` was not.
+    /// Connections and datagram endpoints whose `connection_made` was called and `connection_lost`
+    /// was not.
     pub connections_open: u64,
-    /// Connections whose `connection_made` was called.
+    /// Connections and datagram endpoints whose `connection_made` was called.
     pub connections_total: u64,
-    /// Bytes received by stream connections.
+    /// Bytes received by connections and endpoints.
     pub bytes_received: u64,
-    /// Bytes handed to the operating system by stream connections.
+    /// Bytes handed to the operating system by connections and endpoints.
     pub bytes_sent: u64,
     /// Timers pending, those of connections included.
     pub timers: usize,

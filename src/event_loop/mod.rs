@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::transport::{TransportHandle, TransportId};
+use crate::transport::{DatagramHandle, TransportHandle, TransportId};
 
 pub use self::builder::EventLoopBuilder;
 pub use self::callbacks::{Handle, TimerHandle};
@@ -87,6 +87,12 @@ impl EventLoop {
     pub fn transport(&self, id: TransportId) -> Option<TransportHandle> {
         self.core.stream(id.0)?;
         Some(TransportHandle::new(Rc::clone(&self.core), id.0))
+    }
+
+    /// As [`transport`](Self::transport), for a datagram endpoint.
+    pub fn datagram_transport(&self, id: TransportId) -> Option<DatagramHandle> {
+        self.core.datagram_endpoint(id.0)?;
+        Some(DatagramHandle::new(Rc::clone(&self.core), id.0))
     }
 
     /// Whether the loop is running: a callback or a task of it is asking.

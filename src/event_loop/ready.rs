@@ -7,12 +7,14 @@ use async_task::Runnable;
 use super::core::Core;
 use super::slots::Source;
 use crate::time::TimerKey;
-use crate::transport::Stream;
+use crate::transport::{DatagramEndpoint, Stream};
 
 /// One entry of the ready list.
 pub(crate) enum Ready {
     /// A stream is readable or writable.
     Stream(Rc<Stream>),
+    /// A datagram endpoint has something to deliver or to send.
+    Datagram(Rc<DatagramEndpoint>),
     /// A timer has fired. Its callback stays with the timers, where it can be cancelled or reset.
     Timer(TimerKey),
     Source(Rc<dyn Source>),

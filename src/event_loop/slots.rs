@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::core::Core;
-use crate::transport::{Key, Readiness, Stream};
+use crate::transport::{DatagramEndpoint, Key, Readiness, Stream};
 
-/// Something other than a stream that readiness is reported for: a listener, a connect, a watcher.
+/// Something other than a transport that readiness is reported for: a listener, a connect, a watcher.
 pub(crate) trait Source {
     /// Notes what it is ready for; whether it has to be put in the ready list for that.
     fn note(&self, readiness: Readiness) -> bool;
@@ -20,6 +20,7 @@ pub(crate) trait Source {
 #[derive(Clone)]
 pub(crate) enum Tenant {
     Stream(Rc<Stream>),
+    Datagram(Rc<DatagramEndpoint>),
     Source(Rc<dyn Source>),
 }
 

@@ -144,6 +144,11 @@ impl Core {
                 drop(slots);
                 stream.dispatch_inline(self, buffer);
             }
+            Some(Tenant::Datagram(endpoint)) if endpoint.note(readiness) => {
+                let endpoint = Rc::clone(endpoint);
+                drop(slots);
+                endpoint.dispatch(self);
+            }
             Some(Tenant::Source(source)) if source.note(readiness) => {
                 let source = Rc::clone(source);
                 drop(slots);
@@ -221,6 +226,7 @@ impl Core {
     fn run(self: &Rc<Self>, entry: Ready, buffer: &mut [u8]) {
         match entry {
             Ready::Stream(stream) => stream.dispatch(self, buffer),
+            Ready::Datagram(endpoint) => endpoint.dispatch(self),
             Ready::Timer(key) => self.run_timer(key),
             Ready::Source(source) => source.run(self),
             Ready::Callback(callback) => callback.run(self),
@@ -242,10 +248,13 @@ impl Core {
         }
     }
 
-    /// Flushes the streams that were written to from elsewhere.
+    /// Flushes the streams and endpoints that were written to from elsewhere.
     pub(crate) fn settle_dirty(self: &Rc<Self>) {
         if !self.dirty.borrow().is_empty() {
             self.settle_all_dirty();
+        }
+        if self.datagrams.is_pending() {
+            self.datagrams.settle_dirty(self);
         }
         if !self.spent.borrow().is_empty() {
             self.drop_spent();
@@ -269,7 +278,11 @@ impl Core {
             stream.finish(self);
             self.stream_pool.retire(stream);
         }
-        if count > 0 {
+        let datagrams = self.datagrams.has_lost();
+        if datagrams {
+            self.datagrams.finish_lost(self);
+        }
+        if count > 0 || datagrams {
             self.settle_dirty();
         }
     }

@@ -4,6 +4,8 @@ mod accept;
 mod address;
 mod connect;
 mod connection_builder;
+mod datagram_builder;
+mod datagram_open;
 mod handover;
 mod happy_eyeballs;
 mod inherited;
@@ -19,6 +21,7 @@ mod unix_path;
 
 pub use self::address::{Address, UnixAddress};
 pub use self::connection_builder::ConnectionBuilder;
+pub use self::datagram_builder::DatagramEndpointBuilder;
 #[doc(hidden)]
 pub use self::handover::{Frame, FrameDecoder, FrameError};
 pub use self::handover::{Handover, Inherited};
@@ -29,3 +32,4 @@ pub use self::targets::{Target, Targets};
 
 pub(crate) use self::server::ServerCore;
 pub(crate) use self::stream_settings::connection_settings;
+pub(crate) use self::unix_path::BoundPath;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A path that a listener of ours is bound to; it is removed with this, if it still is that one.
+/// A path that a listener or an endpoint of ours is bound to; it is removed with this, if it still is that one.
 #[derive(Debug)]
-pub(super) struct BoundPath {
+pub(crate) struct BoundPath {
     path: PathBuf,
     identity: (u64, u64),
     /// Another process removes it.
@@ -47,16 +47,25 @@ impl Drop for BoundPath {
 ///
 /// Whatever else is there is left, for the bind to fail on.
 pub(super) fn remove_stale(path: &Path) {
+    remove_if_stale(path, Type::STREAM);
+}
+
+/// As [`remove_stale`], for a datagram socket that nobody has open any more.
+pub(super) fn remove_stale_datagram(path: &Path) {
+    remove_if_stale(path, Type::DGRAM);
+}
+
+fn remove_if_stale(path: &Path, kind: Type) {
     let is_socket = !is_abstract(path)
         && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    if is_socket && nobody_listens(path).unwrap_or(false) {
+    if is_socket && nobody_listens(path, kind).unwrap_or(false) {
         // If it cannot be removed the bind tells.
         let _ = fs::remove_file(path);
     }
 }
 
-fn nobody_listens(path: &Path) -> io::Result<bool> {
-    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+fn nobody_listens(path: &Path, kind: Type) -> io::Result<bool> {
+    let probe = Socket::new(Domain::UNIX, kind, None)?;
     probe.set_nonblocking(true)?;
     Ok(match probe.connect(&SockAddr::unix(path)?) {
         Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,

@@ -325,7 +325,7 @@ fn with_other_end(fd: OwnedFd, direction: Direction, keep_open: bool) -> io::Res
         return Ok(fd.into());
     }
     match open_other_end(fd.as_fd(), direction) {
-        Some(other_end) => Ok(Pipe { fd, other_end: Some(other_end) }),
+        Some(other_end) => Ok(Pipe::holding(fd, Some(other_end))),
         None => {
             let text = "its other end cannot be kept open";
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))

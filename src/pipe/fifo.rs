@@ -31,7 +31,7 @@ pub(super) async fn open_fifo(
     if direction == Direction::Read {
         let fd = open_end(path, OFlags::RDONLY).map_err(failed)?;
         let other_end = keep_open.then(|| open_end(path, OFlags::WRONLY)).transpose();
-        return Ok(Pipe { fd, other_end: other_end.map_err(failed)? });
+        return Ok(Pipe::holding(fd, other_end.map_err(failed)?));
     }
     let other_end = keep_open.then(|| open_end(path, OFlags::RDONLY)).transpose();
     let other_end = other_end.map_err(failed)?;
@@ -40,7 +40,7 @@ pub(super) async fn open_fifo(
     let mut delay = FIRST_RETRY;
     loop {
         match open_end(path, OFlags::WRONLY) {
-            Ok(fd) => return Ok(Pipe { fd, other_end }),
+            Ok(fd) => return Ok(Pipe::holding(fd, other_end)),
             Err(error) if !is_without_reader(&error) => return Err(failed(error)),
             Err(error) => {
                 let waited = event_loop.time().saturating_duration_since(began);

@@ -6,4 +6,4 @@ mod open;
 
 pub use self::builder::PipeBuilder;
 
-pub(crate) use self::open::open;
+pub(crate) use self::open::{Pipe, open};

@@ -28,8 +28,12 @@ pub(crate) fn open(
         return Err(Error::new(Kind::Unsupported, text));
     };
     let key = core.reserve_slot()?;
-    let Pipe { fd, other_end } = pipe.into();
-    let pipe = match OsPipe::register(core, driver, fd, direction, key, &core.signals) {
+    let Pipe { fd, other_end, is_new } = pipe.into();
+    let registered = match is_new {
+        true => OsPipe::register_new(driver, fd, direction, key),
+        false => OsPipe::register(core, driver, fd, direction, key, &core.signals),
+    };
+    let pipe = match registered {
         Ok(pipe) => pipe.holding(other_end),
         Err(error) => {
             core.free_slot(key);
@@ -49,10 +53,24 @@ pub(crate) struct Pipe {
     pub(super) fd: OwnedFd,
     /// Held open, so that the pipe does not end when the others leave.
     pub(super) other_end: Option<OwnedFd>,
+    is_new: bool,
+}
+
+impl Pipe {
+    /// An end of a pipe that was just made, which nobody else has: nothing need be asked about it,
+    /// nor put back as it was.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self { fd, other_end: None, is_new: true }
+    }
+
+    /// An end of a pipe whose other end is held open.
+    pub(super) fn holding(fd: OwnedFd, other_end: Option<OwnedFd>) -> Self {
+        Self { fd, other_end, is_new: false }
+    }
 }
 
 impl From<OwnedFd> for Pipe {
     fn from(fd: OwnedFd) -> Self {
-        Self { fd, other_end: None }
+        Self::holding(fd, None)
     }
 }

@@ -87,7 +87,8 @@ pub(super) fn spawn<P: ProcessProtocol>(
     let mut streams: Vec<Rc<Stream>> = Vec::with_capacity(ours.len());
     for end in ours {
         let pipe = Box::new(PipeProtocol::new(Rc::clone(&state), end.fd));
-        match crate::pipe::open(core, end.pipe, end.direction, pipe, &stream_options) {
+        let pipe_end = crate::pipe::Pipe::new(end.pipe);
+        match crate::pipe::open(core, pipe_end, end.direction, pipe, &stream_options) {
             Ok(stream) => {
                 let is_input = end.direction == Direction::Write;
                 state.pipes.borrow_mut().push(Pipe { fd: end.fd, stream: stream.key, is_input });

@@ -1,37 +1,140 @@
 //! What both ways to learn of an exit have to hold: a descriptor, and a thread.
 
-use std::cell::RefCell;
-use std::process::ExitStatus;
-use std::rc::Rc;
-use std::time::Duration;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
-use super::{ChildFd, ProcessProtocol, ProcessTransport};
-use crate::error::{Error, Result};
+use super::{Process, ProcessProtocol, ProcessTransport};
 use crate::event_loop::EventLoop;
+use crate::signal::{SIGKILL, SIGTERM};
 
-/// Runs `test` on a loop that learns of exits by descriptors, and on one that does by threads.
-fn on_both(test: impl AsyncFn(&EventLoop) -> Result) {
-    for with_threads in [false, true] {
-        let event_loop = EventLoop::new().unwrap();
-        if with_threads {
-            event_loop.core().processes.wait_with_threads();
-        }
-        let outcome = event_loop.run(async |event_loop| test(&event_loop).await);
-        outcome.unwrap_or_else(|error| panic!("with threads: {with_threads}: {error}"));
+/// No test waits longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Idle;
+
+impl ProcessProtocol for Idle {}
+
+/// A loop that learns of exits by descriptors where it can, and one that does by threads.
+fn both_loops() -> [EventLoop; 2] {
+    let loops = [(); 2].map(|()| EventLoop::new().unwrap());
+    loops[1].core().processes.wait_with_threads();
+    loops
+}
+
+fn start(event_loop: &EventLoop, line: &str, kill_on_drop: bool) -> Process<Idle> {
+    let command = event_loop.subprocess_shell(|| Idle, line).kill_on_drop(kill_on_drop);
+    event_loop.run_until_complete(command.start()).unwrap().unwrap()
+}
+
+/// Whether there is such a process, be it a zombie.
+fn is_there(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[test]
+fn output_and_status_arrive_either_way() {
+    for event_loop in both_loops() {
+        let output = event_loop
+            .run(async |event_loop| {
+                let command = event_loop.run_shell("cat; echo two >&2; exit 3").input("one");
+                Ok(command.timeout(PATIENCE).await?)
+            })
+            .unwrap();
+        assert_eq!((&*output.stdout, &*output.stderr), (&b"one"[..], &b"two\n"[..]));
+        assert_eq!(output.status.code(), Some(3));
     }
 }
 
 #[test]
-fn output_and_status_arrive() {
-    on_both(async |event_loop| {
-        let output = event_loop
-            .run_shell("cat; echo two >&2; exit 3")
-            .input("one")
-            .timeout(Duration::from_secs(10))
-            .await?;
-        assert_eq!(output.stdout, b"one");
-        assert_eq!(output.stderr, b"two\n");
-        assert_eq!(output.status.code(), Some(3));
-        Ok(())
-    });
+fn a_loop_that_sleeps_is_woken_by_an_exit_either_way() {
+    for event_loop in both_loops() {
+        let process = start(&event_loop, "exec >&- 2>&- <&-; sleep 0.02; exit 9", true);
+        let status = event_loop.run_until_complete(process.wait()).unwrap().unwrap();
+        assert_eq!(status.code(), Some(9));
+        assert!(!is_there(process.handle().pid()));
+        assert!(process.handle().kill().is_err_and(|error| error.is_closed()));
+    }
+}
+
+#[test]
+fn signals_arrive_either_way() {
+    for event_loop in both_loops() {
+        for signal in [SIGTERM, SIGKILL] {
+            let process = start(&event_loop, "exec sleep 100", true);
+            process.handle().send_signal(signal).unwrap();
+            let status = event_loop.run_until_complete(process.wait()).unwrap().unwrap();
+            assert_eq!(status.signal(), Some(signal));
+        }
+    }
+}
+
+#[test]
+fn a_loop_that_closes_waits_for_those_it_kills_either_way() {
+    for event_loop in both_loops() {
+        let processes = [(); 10].map(|()| start(&event_loop, "exec sleep 100", true));
+        drop(event_loop);
+        for process in processes {
+            assert_eq!(process.handle().exit_status().and_then(|status| status.signal()), Some(9));
+            assert!(!is_there(process.handle().pid()));
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn those_that_a_closed_loop_leaves_are_waited_for_by_a_thread_either_way() {
+    for event_loop in both_loops() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let command =
+            event_loop.subprocess_exec(|| Idle, "cat").stdin(reader).kill_on_drop(false).start();
+        let process = event_loop.run_until_complete(command).unwrap().unwrap();
+        let pid = process.handle().pid();
+        drop((process, event_loop));
+        assert!(is_there(pid), "it runs on");
+        drop(writer);
+        let began = Instant::now();
+        while is_there(pid) {
+            assert!(began.elapsed() < PATIENCE, "nobody has waited for it");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_exit_that_a_closing_loop_has_not_heard_of_yet_leaves_no_zombie_either_way() {
+    for event_loop in both_loops() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let command =
+            event_loop.subprocess_exec(|| Idle, "cat").stdin(reader).kill_on_drop(false).start();
+        let process = event_loop.run_until_complete(command).unwrap().unwrap();
+        let pid = process.handle().pid();
+        let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        drop(writer);
+        let began = Instant::now();
+        while !state().contains(") Z ") {
+            assert!(began.elapsed() < PATIENCE, "it did not exit: {}", state());
+            std::thread::yield_now();
+        }
+        drop(event_loop);
+        let began = Instant::now();
+        while is_there(pid) {
+            assert!(began.elapsed() < PATIENCE, "nobody has waited for it");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn one_that_somebody_else_has_waited_for_counts_as_255_either_way() {
+    for event_loop in both_loops() {
+        let process = start(&event_loop, "read line; exit 1", true);
+        let pid = rustix::process::Pid::from_raw(process.handle().pid() as i32);
+        process.handle().write_eof();
+        event_loop.run_until_complete(event_loop.sleep(Duration::ZERO)).unwrap();
+        // Whoever comes first has the status; the loop does not run meanwhile.
+        let waited = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty());
+        let status = event_loop.run_until_complete(process.wait()).unwrap().unwrap();
+        assert_eq!(status.code(), Some(if waited.is_ok() { 255 } else { 1 }));
+    }
 }

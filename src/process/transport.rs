@@ -85,7 +85,7 @@ pub trait ProcessTransport: sealed::Sealed {
     /// child is gone.
     fn hold_reading(&self);
 
-    /// Sends a signal by its number (`SIGHUP` is 1). Real-time signals cannot be sent.
+    /// Sends a signal by its number (see [`signal`](crate::signal)). Real-time signals cannot be sent.
     ///
     /// The process cannot be mistaken for another with the same id: none is signalled that was
     /// waited for.

@@ -57,6 +57,14 @@ impl MemoryNetwork {
         self
     }
 
+    /// How much a datagram socket holds that was not received, each datagram counting 8 bytes more
+    /// than it has: what then comes is dropped and counted, or, on a Unix socket, has its sender
+    /// wait. 208 KiB unless set; it counts for sockets opened from then on.
+    pub fn datagram_capacity(self, bytes: usize) -> Self {
+        self.network.set_datagram_capacity(bytes);
+        self
+    }
+
     /// Has the name `host` resolve to `addresses`.
     pub fn host(self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.network.add_host(host, addresses.into_iter().collect());

@@ -1,6 +1,7 @@
 //! What protocols talk to.
 
 mod connection;
+mod datagram;
 mod handle;
 mod info;
 mod key;
@@ -25,6 +26,10 @@ use crate::event_loop::EventLoop;
 use crate::protocol::{Protocol, TimeoutKind};
 
 pub use self::connection::Connection;
+pub use self::datagram::{
+    Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams, DropPolicy, Ecn,
+    Endpoint, MulticastInterface, SendStatus,
+};
 pub use self::handle::TransportHandle;
 pub use self::info::{Info, PeerCredentials};
 pub use self::key::TransportId;
@@ -37,6 +42,10 @@ pub use self::send_file::SendFile;
 #[cfg(feature = "tls-core")]
 pub use self::tls::{TlsInfo, TlsUpgrade};
 
+pub(crate) use self::datagram::{
+    DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, OVERHEAD, Outbox,
+    Outgoing,
+};
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
 #[cfg(feature = "tls-core")]
@@ -45,7 +54,7 @@ pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::tls::{Setup, TlsWork};
 
-/// The write side and the controls of one connection: TCP, Unix socket or memory.
+/// The write side and the controls of one connection: TCP, Unix socket, pipe, terminal or memory.
 ///
 /// Lent to each callback as `&dyn Transport`, and kept for later as a [`TransportHandle`], which
 /// implements it too. Every method takes `&self`, returns at once, and never calls a protocol:
@@ -138,7 +147,9 @@ pub trait Transport: sealed::Sealed {
 
     /// Ends the write side once all that was written is sent; reading goes on.
     ///
-    /// Later writes are refused as [`WriteStatus::Closed`]. Repeated calls change nothing.
+    /// Later writes are refused as [`WriteStatus::Closed`]. Repeated calls change nothing. A pipe that
+    /// is only written to is closed by it, as by [`close`](Self::close); a terminal's other end
+    /// notices nothing.
     fn write_eof(&self);
 
     /// Whether [`write_eof`](Self::write_eof) can end just the write side: not under TLS 1.2, where it

@@ -133,6 +133,24 @@ pub(crate) const LINGER: Duration = Duration::from_secs(30);
 /// In force while reading is held or the connection is closing, unless set.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
 
+/// The water marks that are asked for, high first, as [`Transport::set_write_buffer_limits`] says.
+///
+/// [`Transport::set_write_buffer_limits`]: super::Transport::set_write_buffer_limits
+pub(crate) fn water_marks(
+    high: Option<usize>,
+    low: Option<usize>,
+) -> Result<(usize, usize), Error> {
+    match (high, low) {
+        (None, None) => Ok((HIGH_WATER, LOW_WATER)),
+        (Some(high), None) => Ok((high, high / 4)),
+        (None, Some(low)) => Ok((low.saturating_mul(4), low)),
+        (Some(high), Some(low)) if low > high => Err(Error::invalid(format!(
+            "high ({high}) must be at least low ({low}) for the write buffer limits"
+        ))),
+        (Some(high), Some(low)) => Ok((high, low)),
+    }
+}
+
 impl StreamOptions {
     pub(crate) fn for_client() -> Self {
         Self {

@@ -1,6 +1,12 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
+#[path = "../support/children.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod children;
+#[path = "../support/datagram_probe.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod datagram_probe;
 #[path = "../support/encryption.rs"]
 #[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 mod encryption;
@@ -19,6 +25,7 @@ mod broadcast;
 mod closing;
 mod create_connection;
 mod create_server;
+mod datagrams;
 mod deadlines;
 mod descriptors;
 mod drops;
@@ -33,6 +40,7 @@ mod loop_iteration;
 mod metrics;
 mod pipes;
 mod probes;
+mod processes;
 mod rate_limits;
 mod relay;
 mod send_file;

@@ -533,3 +533,46 @@ proptest! {
         }
     }
 }
+
+// XR9.
+#[test]
+fn a_limit_set_while_input_is_delivered_counts_from_the_next_read_on() {
+    struct Limits(Rc<Cell<u64>>);
+
+    impl Protocol for Limits {
+        fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+            if self.0.get() == 0 {
+                transport.set_read_limit(Some(limit(1000, 10)));
+            }
+            self.0.set(self.0.get() + data.len() as u64);
+            Ok(())
+        }
+    }
+
+    let event_loop = memory_loop();
+    let received = Rc::new(Cell::new(0));
+    // More than one read takes.
+    let (peer, _near) = pair(&event_loop, 1 << 20, Idle, Limits(Rc::clone(&received))).unwrap();
+    peer.handle().write(&vec![0; 1 << 20]);
+    settle(&event_loop).unwrap();
+    let first = received.get();
+    assert!(first < 1 << 20);
+    advance(&event_loop, SECOND).unwrap();
+    assert!((received.get() - first).abs_diff(1000) <= 10);
+}
+
+// XR9.
+#[test]
+fn a_member_that_waits_can_change_its_group() {
+    let event_loop = memory_loop();
+    let (slow, fast) = (RateGroup::new(&event_loop), RateGroup::new(&event_loop));
+    slow.set_read_limit(Some(limit(100, 100)));
+    fast.set_read_limit(Some(limit(10_000, 100)));
+    let flow = Flow::new(&event_loop, |_, sink| sink.set_rate_group(Some(&slow)).unwrap());
+    advance(&event_loop, SECOND).unwrap();
+    flow.sink.handle().set_rate_group(Some(&fast)).unwrap();
+    assert_eq!((slow.members(), fast.members()), (0, 1));
+    assert!(flow.in_time(&event_loop, 10 * SECOND).abs_diff(100_000) <= 200);
+    flow.sink.handle().set_rate_group(Some(&slow)).unwrap();
+    assert!(flow.in_time(&event_loop, 10 * SECOND).abs_diff(1000) <= 200);
+}

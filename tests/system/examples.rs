@@ -286,11 +286,20 @@ fn tour_runs_every_transport() {
     let ending = Program::example("tour", &["--messages", "500"]).end();
     assert_eq!((ending.code, &*ending.errors), (Some(0), ""), "{ending:?}");
     let rows = &ending.output[3..];
-    assert_eq!(rows.len(), 8);
+    assert_eq!(rows.len(), 16);
     for (row, transport) in rows.iter().zip(
-        ["TCP, loopback", "Unix socket", "memory pair", "memory network, virtual time"]
-            .iter()
-            .flat_map(|transport| [transport; 2]),
+        [
+            "TCP, loopback",
+            "Unix socket",
+            "UDP, loopback",
+            "pair of sockets",
+            "pipes",
+            "subprocess, through cat",
+            "memory pair",
+            "memory network, virtual time",
+        ]
+        .iter()
+        .flat_map(|transport| [transport; 2]),
     ) {
         assert!(row.starts_with(transport), "{row}");
         let columns: Vec<_> = row.split_whitespace().collect();
@@ -303,7 +312,16 @@ fn tour_runs_every_transport() {
 
 #[test]
 fn help_is_not_an_error() {
-    for name in ["echo", "chat", "tour"] {
+    for name in [
+        "echo",
+        "chat",
+        "multicast_discovery",
+        "stdio_chat",
+        "supervise",
+        "tee",
+        "tour",
+        "udp_echo",
+    ] {
         for option in ["--help", "-h"] {
             let ending = Program::example(name, &[option]).end();
             assert_eq!((ending.code, &*ending.errors), (Some(0), ""));

@@ -106,13 +106,13 @@ fn restarts_under_load_fail_no_connection() {
     let address = current.address();
     let load = Load::start(&address);
     load.more(50);
-    for _ in 0..5 {
+    for _ in 0..8 {
         let next = successor(&control, &address);
         let ending = std::mem::replace(&mut current, next).end();
         assert_eq!((ending.code, ending.errors), (Some(0), String::new()));
-        load.more(50);
+        load.more(100);
     }
-    assert!(load.finish() > 300);
+    assert!(load.finish() > 800);
     current.signal(Signal::TERM);
     assert_eq!(current.end().code, Some(0));
     assert!(!control.exists());

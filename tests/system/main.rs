@@ -1,10 +1,15 @@
 //! Whole programs, foreign peers, and the operating system's limits.
 #![forbid(unsafe_code)]
 
+#[path = "../support/children.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod observer;
 #[path = "../support/serving.rs"]
 mod serving;
 
 mod chat;
+mod children;
+mod datagrams;
 mod descriptor_passing;
 mod descriptors;
 mod examples;
@@ -13,12 +18,16 @@ mod idle;
 mod inherited;
 mod options;
 mod peers;
+mod pipes;
 mod process;
 mod program;
 mod proxy;
+mod relay;
 mod remote;
 mod resets;
 mod silent;
 mod stdio;
 mod stdio_chat;
+mod supervise;
 mod tls;
+mod unix;

@@ -20,6 +20,7 @@ mod latency;
 mod receive;
 #[cfg(test)]
 mod tests;
+mod udp;
 
 pub use churn::Churn;
 pub use connect::SourceAddresses;
@@ -27,6 +28,7 @@ pub use echo::Echo;
 pub use idle::Idle;
 pub use latency::Latency;
 pub use receive::Receive;
+pub use udp::Udp;
 
 /// A load that does nothing for so long has failed.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
@@ -37,7 +39,7 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 /// The command line is wrong, or the server does not echo as it should.
 pub fn run(mut arguments: Arguments) -> Result {
     let mode =
-        arguments.word().ok_or("a mode is missing: echo, churn, idle, latency or receive")?;
+        arguments.word().ok_or("a mode is missing: echo, churn, idle, latency, receive or udp")?;
     let mut control = Control { controlled: arguments.flag("--controlled") };
     raise_open_file_limit();
     let result = match mode.as_str() {
@@ -45,6 +47,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "churn" => Churn::from_arguments(arguments)?.run(&mut control),
         "idle" => Idle::from_arguments(arguments)?.run(&mut control),
         "receive" => Receive::from_arguments(arguments)?.run(&mut control),
+        "udp" => Udp::from_arguments(arguments)?.run(&mut control),
         "latency" => Latency::from_arguments(arguments)?.run(&mut control),
         other => return Err(format!("unknown mode: {other}").into()),
     };

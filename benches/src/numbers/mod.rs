@@ -19,6 +19,7 @@ mod memory;
 mod relay;
 mod send_file;
 mod syscalls;
+mod udp;
 
 /// Measures and prints what the command line asks for.
 ///
@@ -27,7 +28,7 @@ mod syscalls;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, relay, files or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, udp, relay, files or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -50,11 +51,13 @@ pub fn run(mut arguments: Arguments) -> Result {
         "latency" => latency::measure(&mut bench)?,
         "relay" => relay::measure(&mut bench)?,
         "files" => send_file::measure(&mut bench)?,
+        "udp" => udp::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
             memory::measure(&mut bench)?;
             latency::measure(&mut bench)?;
+            udp::measure(&mut bench)?;
             churn::measure(&mut bench)?;
             relay::measure(&mut bench)?;
             send_file::measure(&mut bench)?;

@@ -16,11 +16,11 @@ use crate::report::Table;
 use crate::scenario::EchoScenario;
 use crate::server_process::ServerProcess;
 
-const TOKIO_RELAY: &str = "copy_bidirectional";
-const TOKIO_LARGE: &str = "copy_bidirectional, 64 KiB";
-const COPYING: &str = "relay, never spliced";
-const SPLICING: &str = "relay, always spliced";
-const RELAY: &str = "relay";
+const TOKIO_RELAY: &str = "tokio";
+const TOKIO_LARGE: &str = "tokio-64-KiB";
+const COPYING: &str = "wharf-never-spliced";
+const SPLICING: &str = "wharf-always-spliced";
+const RELAY: &str = "wharf";
 
 /// What is paired with what.
 const RATIOS: [(&str, &str); 5] = [
@@ -33,14 +33,14 @@ const RATIOS: [(&str, &str); 5] = [
 
 /// Two MiB are relayed for each 64 KiB message of 16: there and back.
 const BULK: [EchoScenario; 3] = [
-    EchoScenario { connections: 4, size: 64 * 1024, in_flight: 16, messages: 12_000 },
-    EchoScenario { connections: 50, size: 64 * 1024, in_flight: 4, messages: 12_000 },
-    EchoScenario { connections: 4, size: 64 * 1024, in_flight: 1, messages: 8_000 },
+    EchoScenario { connections: 4, size: 64 * 1024, in_flight: 16, messages: 5_000 },
+    EchoScenario { connections: 50, size: 64 * 1024, in_flight: 4, messages: 5_000 },
+    EchoScenario { connections: 4, size: 64 * 1024, in_flight: 1, messages: 5_000 },
 ];
 
 const SMALL: [EchoScenario; 2] = [
-    EchoScenario { connections: 50, size: 64, in_flight: 1, messages: 40_000 },
-    EchoScenario { connections: 1, size: 64, in_flight: 1, messages: 8_000 },
+    EchoScenario { connections: 50, size: 64, in_flight: 1, messages: 30_000 },
+    EchoScenario { connections: 1, size: 64, in_flight: 1, messages: 5_000 },
 ];
 
 pub(super) fn measure(bench: &mut Bench) -> Result {

@@ -12,6 +12,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub mod files;
 pub mod raw_mio;
 pub mod tokio;
+pub mod udp_raw_mio;
+pub mod udp_tokio;
+pub mod udp_wharf;
 pub mod wharf;
 
 /// The size of the read buffer that every contender uses unless told otherwise, in bytes.

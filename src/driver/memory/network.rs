@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use super::datagram::{self, MemoryDatagramSocket};
 use super::pipe::{DEFAULT_CAPACITY, MemorySocket};
 use crate::driver::Signals;
-use crate::net::Address;
+use crate::net::{Address, UnixAddress};
 use crate::transport::{Key, Readiness};
 
 /// The first port given out for port 0 and to clients: the range of Linux.
@@ -19,6 +21,8 @@ const FIRST_PORT: u16 = 32_768;
 
 /// The beginning of 2025: equal programs see equal dates.
 const FIRST_DATE: Duration = Duration::from_secs(1_735_689_600);
+/// What a datagram socket holds that nobody has received: what Linux grants by default.
+const DEFAULT_DATAGRAM_CAPACITY: usize = 208 * 1024;
 
 /// Who listens where, and what names mean.
 #[derive(Clone, Default)]
@@ -34,6 +38,8 @@ struct State {
     capacity: Cell<usize>,
     /// What time it is since the Unix epoch when a loop begins.
     date: Cell<Duration>,
+    datagram_sockets: RefCell<BTreeMap<Place, Weak<datagram::Shared>>>,
+    datagram_capacity: Cell<usize>,
 }
 
 impl Default for State {
@@ -46,12 +52,14 @@ impl Default for State {
             next_port: Cell::new(FIRST_PORT),
             capacity: Cell::new(DEFAULT_CAPACITY),
             date: Cell::new(FIRST_DATE),
+            datagram_sockets: RefCell::default(),
+            datagram_capacity: Cell::new(DEFAULT_DATAGRAM_CAPACITY),
         }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+pub(super) enum Place {
     Ip(SocketAddr),
     Unix(PathBuf),
 }
@@ -209,6 +217,93 @@ impl Network {
         self.0.listeners.borrow().get(place)?.upgrade()
     }
 
+    /// What a datagram socket holds before what comes in is dropped, or its sender has to wait.
+    pub(crate) fn set_datagram_capacity(&self, capacity: usize) {
+        self.0.datagram_capacity.set(capacity.max(1));
+    }
+
+    /// A UDP socket, bound and connected as asked.
+    pub(crate) fn open_datagram(
+        &self,
+        local: Option<SocketAddr>,
+        remote: Option<SocketAddr>,
+    ) -> io::Result<MemoryDatagramSocket> {
+        let ip = match (local, remote) {
+            (Some(local), _) => local.ip(),
+            (None, Some(SocketAddr::V6(_))) => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+            (None, _) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let port = match local.map_or(0, |local| local.port()) {
+            0 => self.free_datagram_port(ip),
+            port => port,
+        };
+        self.open_datagram_at(Place::Ip(SocketAddr::new(ip, port)), remote.map(Place::Ip))
+    }
+
+    /// A Unix datagram socket; one without a name cannot be answered.
+    pub(crate) fn open_unix_datagram(
+        &self,
+        local: Option<&UnixAddress>,
+        remote: Option<&UnixAddress>,
+    ) -> io::Result<MemoryDatagramSocket> {
+        let place = |address: &UnixAddress| Place::of(&Address::Unix(address.clone()));
+        let local = local.map_or(Ok(Place::Unix(PathBuf::new())), place)?;
+        let remote = remote.map(place).transpose()?;
+        if let Some(remote) = &remote
+            && self.datagram_socket(remote).is_none()
+        {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.open_datagram_at(local, remote)
+    }
+
+    fn open_datagram_at(
+        &self,
+        place: Place,
+        peer: Option<Place>,
+    ) -> io::Result<MemoryDatagramSocket> {
+        if self.0.datagram_sockets.borrow().contains_key(&place) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let capacity = self.0.datagram_capacity.get();
+        let socket = MemoryDatagramSocket::new(self.clone(), place.clone(), peer, capacity);
+        if !place.is_unnamed() {
+            let shared = Rc::downgrade(socket.shared());
+            self.0.datagram_sockets.borrow_mut().insert(place, shared);
+        }
+        Ok(socket)
+    }
+
+    pub(super) fn remove_datagram_socket(&self, place: &Place) {
+        self.0.datagram_sockets.borrow_mut().remove(place);
+    }
+
+    /// Who receives what is sent to `place`: the socket bound there, or to any address.
+    pub(super) fn datagram_socket(&self, place: &Place) -> Option<Rc<datagram::Shared>> {
+        let sockets = self.0.datagram_sockets.borrow();
+        sockets.get(place).or_else(|| sockets.get(&place.at_any_address()?))?.upgrade()
+    }
+
+    /// Every datagram socket that has an address, in the order of the addresses.
+    pub(super) fn datagram_sockets(&self) -> Vec<Rc<datagram::Shared>> {
+        self.0.datagram_sockets.borrow().values().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn is_black_hole(&self, address: SocketAddr) -> bool {
+        self.0.black_holes.borrow().contains(&address)
+    }
+
+    fn free_datagram_port(&self, ip: IpAddr) -> u16 {
+        loop {
+            let port = self.0.next_port.get();
+            self.0.next_port.set(port.checked_add(1).unwrap_or(FIRST_PORT));
+            let place = Place::Ip(SocketAddr::new(ip, port));
+            if !self.0.datagram_sockets.borrow().contains_key(&place) {
+                return port;
+            }
+        }
+    }
+
     /// A port nobody listens on; they are given out in turn.
     fn free_port(&self, ip: IpAddr, place: impl Fn(u16) -> SocketAddr) -> SocketAddr {
         let _ = ip;
@@ -266,10 +361,59 @@ impl Shared {
 }
 
 impl Place {
-    fn address(&self) -> Address {
+    /// Where datagrams to `address` go.
+    pub(super) fn of(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Ip(address) => Ok(Self::Ip(*address)),
+            Address::Unix(address) => match (address.as_path(), address.as_abstract_name()) {
+                (Some(path), _) => Ok(Self::Unix(path.to_owned())),
+                (None, Some(name)) => {
+                    let name = [&[0], name].concat();
+                    Ok(Self::Unix(std::ffi::OsString::from_vec(name).into()))
+                }
+                (None, None) => Err(io::ErrorKind::InvalidInput.into()),
+            },
+        }
+    }
+
+    pub(super) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Ip(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    pub(super) fn is_ipv4(&self) -> bool {
+        matches!(self, Self::Ip(SocketAddr::V4(_)))
+    }
+
+    fn is_unnamed(&self) -> bool {
+        matches!(self, Self::Unix(path) if path.as_os_str().is_empty())
+    }
+
+    /// The same port on every address of the family.
+    fn at_any_address(&self) -> Option<Self> {
+        let any = match self {
+            Self::Ip(SocketAddr::V4(_)) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::Ip(SocketAddr::V6(_)) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+            Self::Unix(_) => return None,
+        };
+        Some(Self::Ip(SocketAddr::new(any, self.port()?)))
+    }
+
+    /// Whether what comes from `sender` is from this place: a socket at every address sends from
+    /// any of them.
+    pub(super) fn is_sender(&self, sender: &Self) -> bool {
+        self == sender || self.at_any_address().is_some_and(|any| any == *sender)
+    }
+
+    pub(super) fn address(&self) -> Address {
         match self {
             Self::Ip(address) => Address::Ip(*address),
-            Self::Unix(path) => Address::Unix(crate::net::UnixAddress::from_path(path)),
+            Self::Unix(path) => match path.as_os_str().as_bytes() {
+                [0, name @ ..] => Address::Unix(UnixAddress::from_abstract_name(name)),
+                _ => Address::Unix(UnixAddress::from_path(path)),
+            },
         }
     }
 }

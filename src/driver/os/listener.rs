@@ -136,7 +136,7 @@ fn finish_listening(
     Ok(OsListener::from_fd(socket.into(), domain))
 }
 
-fn set_reuse_port(socket: &socket2::Socket) -> io::Result<()> {
+pub(super) fn set_reuse_port(socket: &socket2::Socket) -> io::Result<()> {
     #[cfg(not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))]
     {
         socket.set_reuse_port(true)

@@ -1,6 +1,7 @@
 //! The operating system as the driver: mio for readiness, its sockets, its clock.
 
 mod connect;
+mod datagram;
 mod descriptors;
 mod listener;
 mod pipe;
@@ -11,6 +12,8 @@ mod splice;
 mod splice;
 mod stream;
 
+#[cfg(feature = "udp-batch")]
+use std::cell::OnceCell;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -24,6 +27,7 @@ use crate::event_loop::put_back;
 use crate::transport::{Key, Readiness};
 
 pub(crate) use self::connect::{connect, connect_unix};
+pub(crate) use self::datagram::OsDatagramSocket;
 pub(crate) use self::descriptors::MOST_PER_MESSAGE;
 pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
@@ -45,6 +49,9 @@ pub(crate) struct OsDriver {
     waker: Arc<mio::Waker>,
     /// How many times to poll without waiting before going to sleep.
     spin: u32,
+    /// Made with the first UDP socket; `None` in it where it cannot be.
+    #[cfg(feature = "udp-batch")]
+    batching: OnceCell<Option<datagram::Batching>>,
 }
 
 impl OsDriver {
@@ -56,6 +63,8 @@ impl OsDriver {
             events: Cell::new(Some(Box::new(Events::with_capacity(EVENTS)))),
             waker,
             spin,
+            #[cfg(feature = "udp-batch")]
+            batching: OnceCell::new(),
         })
     }
 
@@ -117,6 +126,33 @@ impl OsDriver {
             key.token(),
             interest,
         )
+    }
+
+    /// Registers for input alone: a datagram socket tells that it is writable with every datagram
+    /// that leaves, which is a wake-up each.
+    pub(crate) fn register_datagram(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+        self.poll.borrow().registry().register(
+            &mut SourceFd(&fd.as_raw_fd()),
+            key.token(),
+            Interest::READABLE,
+        )
+    }
+
+    /// Whether to be told when datagrams can be sent again, at once if they can.
+    pub(crate) fn watch_room(&self, fd: BorrowedFd<'_>, key: Key, on: bool) -> io::Result<()> {
+        let interest =
+            if on { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        self.poll.borrow().registry().reregister(
+            &mut SourceFd(&fd.as_raw_fd()),
+            key.token(),
+            interest,
+        )
+    }
+
+    /// What sending and receiving several datagrams at once takes.
+    #[cfg(feature = "udp-batch")]
+    fn batching(&self) -> Option<&datagram::Batching> {
+        self.batching.get_or_init(datagram::Batching::new).as_ref()
     }
 
     pub(crate) fn register_source(

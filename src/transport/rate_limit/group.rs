@@ -193,7 +193,7 @@ impl RateGroup {
             let Some(member) = way.waiting.borrow_mut().pop_front() else { break };
             // Gone in the meantime, it leaves its share to the others.
             if let Some(stream) = core.stream(member)
-                && stream.take_share(core, direction, share)
+                && stream.take_share(core, self, direction, share)
             {
                 self.take(direction, share);
             }

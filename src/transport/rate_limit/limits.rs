@@ -130,14 +130,15 @@ impl Limits {
         }
     }
 
-    /// Takes a share of the group, after having waited for it; whether it did.
-    pub(crate) fn take_share(&self, direction: Direction, share: u64) -> bool {
+    /// Takes a share of the group, if it is in it and waits for one; whether it does.
+    pub(crate) fn take_share(&self, group: &RateGroup, direction: Direction, share: u64) -> bool {
         let way = self.way(direction);
-        let waited = way.waits_in_group.replace(false);
-        if waited {
+        let takes = way.waits_in_group.get() && self.group.borrow().as_ref() == Some(group);
+        if takes {
+            way.waits_in_group.set(false);
             way.share.set(share);
         }
-        waited
+        takes
     }
 
     /// What was given and not used is for the others.

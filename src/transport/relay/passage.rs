@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::outcome::{RelayStatistics, Splicing};
 
 /// A read of so much, or more, counts for splicing.
-const MUCH: usize = 64 * 1024;
+const MUCH: usize = 32 * 1024;
 
 /// After so many of them in a row a direction is spliced.
 const OFTEN: u32 = 2;

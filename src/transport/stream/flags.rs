@@ -29,79 +29,90 @@ impl Readiness {
 }
 
 /// The state of a stream, one bit each.
-///
-/// What the way of every message looks at lies in the lower 31 bits, where a mask is a part of the
-/// instruction; what is rarely asked for lies above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u64);
 
-impl Flags {
+/// Gives every flag a bit of its own, in this order: those that every message is asked about come
+/// first, as low bits are the cheapest to ask for.
+macro_rules! flags {
+    ($($(#[$documentation:meta])* $name:ident,)+) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the flags' names")]
+        enum Bit {
+            $($name,)+
+        }
+
+        impl Flags {
+            $($(#[$documentation])* pub(super) const $name: Self = Self(1 << Bit::$name as u64);)+
+        }
+    };
+}
+
+flags! {
     // What the operating system said. Edge-triggered: it says it once.
-    pub(super) const READABLE: Self = Self(1);
-    pub(super) const WRITABLE: Self = Self(1 << 1);
-    pub(super) const READ_CLOSED: Self = Self(1 << 2);
-    pub(super) const WRITE_CLOSED: Self = Self(1 << 3);
-    pub(super) const ERROR: Self = Self(1 << 4);
+    READABLE,
+    WRITABLE,
+    READ_CLOSED,
+    WRITE_CLOSED,
+    ERROR,
 
     // Membership in the loop's lists.
-    pub(super) const QUEUED: Self = Self(1 << 5);
-    pub(super) const DIRTY: Self = Self(1 << 6);
+    QUEUED,
+    DIRTY,
 
     // Reading stops for independent reasons: the user's, the engine's, the end, and a limit (below).
-    pub(super) const PAUSED: Self = Self(1 << 7);
-    pub(super) const HELD: Self = Self(1 << 8);
-    pub(super) const EOF: Self = Self(1 << 9);
-
+    PAUSED,
+    HELD,
+    EOF,
     /// The protocol was told to pause writing.
-    pub(super) const WRITING_PAUSED: Self = Self(1 << 10);
-    /// A callback that delivers input has just returned.
-    pub(super) const IN_READ: Self = Self(1 << 32);
-    /// The buffer passed its high-water mark in a callback that delivers input.
-    pub(super) const OVERFLOWED_IN_READ: Self = Self(1 << 33);
+    WRITING_PAUSED,
+    /// Bytes become records on their way: see `tls.rs`.
+    TLS,
 
     // The end of the write side, and of the connection.
-    pub(super) const EOF_WANTED: Self = Self(1 << 13);
-    pub(super) const SHUT_DOWN: Self = Self(1 << 34);
-    pub(super) const CLOSING: Self = Self(1 << 15);
-    pub(super) const DISCARDING: Self = Self(1 << 16);
-    pub(super) const LOST: Self = Self(1 << 17);
-
+    EOF_WANTED,
+    CLOSING,
+    LOST,
     /// `connection_made` was called.
-    pub(super) const MADE: Self = Self(1 << 18);
-    pub(super) const BUFFERED: Self = Self(1 << 19);
+    MADE,
+    BUFFERED,
     /// There is a next protocol.
-    pub(super) const SWITCHING: Self = Self(1 << 20);
+    SWITCHING,
     /// There are bytes that were left over.
-    pub(super) const LEFTOVER: Self = Self(1 << 21);
+    LEFTOVER,
     /// The marks, or the end of something, have to be looked at again.
-    pub(super) const UNSETTLED: Self = Self(1 << 22);
+    UNSETTLED,
     /// A write failed: the rest of the input is delivered, then the connection is over.
-    pub(super) const WRITE_FAILED: Self = Self(1 << 23);
-
+    WRITE_FAILED,
     /// One of its callbacks runs, and is the one whose writes are gathered.
-    pub(super) const IN_CALLBACK: Self = Self(1 << 24);
+    IN_CALLBACK,
     /// The running `data_received` gives some of its input back.
-    pub(super) const UNREAD: Self = Self(1 << 26);
+    UNREAD,
     /// A write was answered with `AboveHighWater`: a pause, and later a resume, is owed.
-    pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
+    TOLD_ABOVE,
     /// There are limits on how fast it may read or write.
-    pub(super) const LIMITED: Self = Self(1 << 12);
+    LIMITED,
     /// Its input goes to another socket without being read.
-    pub(super) const SPLICED: Self = Self(1 << 29);
+    SPLICED,
     /// The read budget is used up: a reason of its own not to read.
-    pub(super) const THROTTLED: Self = Self(1 << 30);
+    THROTTLED,
     /// Something waits to be sent.
-    pub(super) const HAS_QUEUE: Self = Self(1 << 25);
-
-    /// Bytes become records on their way: see `tls.rs`.
-    pub(super) const TLS: Self = Self(1 << 11);
-
+    HAS_QUEUE,
     /// Descriptors are received with the bytes.
-    pub(super) const TAKES_DESCRIPTORS: Self = Self(1 << 28);
-
+    TAKES_DESCRIPTORS,
     /// Accepted, and nothing was received or written since: another process could begin with it.
-    pub(super) const UNTOUCHED: Self = Self(1 << 14);
+    UNTOUCHED,
 
+    // How far closing has come.
+    SHUT_DOWN,
+    DISCARDING,
+
+    /// A callback that delivers input has just returned.
+    IN_READ,
+    /// The buffer passed its high-water mark in a callback that delivers input.
+    OVERFLOWED_IN_READ,
+}
+
+impl Flags {
     /// Whether of all `mask` just `wanted` is set.
     #[inline]
     pub(super) const fn just(self, wanted: Self, mask: Self) -> bool {
@@ -127,6 +138,6 @@ impl Flags {
 impl From<Readiness> for Flags {
     #[inline]
     fn from(readiness: Readiness) -> Self {
-        Self(readiness.0.into())
+        Self(u64::from(readiness.0))
     }
 }

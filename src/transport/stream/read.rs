@@ -28,6 +28,9 @@ pub(super) const NOT_READING: Flags = Flags::PAUSED
 pub(super) const MAY_READ: Flags =
     NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
+/// As [`MAY_READ`], for as much as there is room for.
+const MAY_READ_FREELY: Flags = MAY_READ.and(Flags::LIMITED).and(Flags::SPLICED);
+
 /// With any of these set there is more to see to than input.
 const NOT_JUST_READING: Flags = NOT_READING
     .and(HANGING_UP)
@@ -96,7 +99,7 @@ impl Stream {
                 self.read_buffered(core);
             } else if self.has(Flags::SPLICED) && self.splice(core) {
                 // Without having been read.
-            } else if self.has(Flags::LIMITED) {
+            } else if self.has(Flags::LIMITED.and(Flags::SPLICED)) {
                 self.read_limited(core, buffer);
             } else {
                 self.read(core, buffer);
@@ -154,7 +157,7 @@ impl Stream {
 
     #[inline(always)]
     fn read(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
-        if !self.flags.get().just(Flags::READABLE, MAY_READ) {
+        if !self.flags.get().just(Flags::READABLE, MAY_READ_FREELY) {
             return self.enqueue_if_readable(core);
         }
         for _ in 0..READS_PER_TURN {
@@ -166,7 +169,7 @@ impl Stream {
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
                         return;
                     }
-                    if !flags.just(Flags::READABLE, MAY_READ) {
+                    if !flags.just(Flags::READABLE, MAY_READ_FREELY) {
                         break;
                     }
                 }

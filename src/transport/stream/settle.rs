@@ -115,17 +115,7 @@ impl Stream {
         high: Option<usize>,
         low: Option<usize>,
     ) -> Result<(), Error> {
-        let (low, high) = match (low, high) {
-            (None, None) => (options::LOW_WATER, options::HIGH_WATER),
-            (None, Some(high)) => (high / 4, high),
-            (Some(low), None) => (low, low.saturating_mul(4)),
-            (Some(low), Some(high)) if low > high => {
-                return Err(Error::invalid(format!(
-                    "high ({high}) must be at least low ({low}) for the write buffer limits"
-                )));
-            }
-            (Some(low), Some(high)) => (low, high),
-        };
+        let (high, low) = options::water_marks(high, low)?;
         self.set_marks(high, low);
         self.settle_soon(core);
         Ok(())

@@ -65,9 +65,10 @@ impl Stream {
         self.active_at.get()
     }
 
-    /// A hold that was granted to a former protocol is not the next one's.
-    pub(crate) fn end_hold(&self) {
-        self.clear(Flags::HELD);
+    /// A hold that was granted to a former protocol is not the relay's; and what is part of a relay
+    /// cannot be given to another process.
+    pub(crate) fn begin_relay(&self) {
+        self.clear(Flags::HELD.and(Flags::UNTOUCHED));
     }
 
     /// The descriptor that the kernel can splice, if there is one.

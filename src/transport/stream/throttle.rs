@@ -154,10 +154,11 @@ impl Stream {
     pub(crate) fn take_share(
         self: &Rc<Self>,
         core: &Core,
+        group: &RateGroup,
         direction: Direction,
         share: u64,
     ) -> bool {
-        let taken = self.limits().is_some_and(|limits| limits.take_share(direction, share));
+        let taken = self.limits().is_some_and(|limits| limits.take_share(group, direction, share));
         if taken {
             self.go_on(core, direction);
         }

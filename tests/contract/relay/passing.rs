@@ -65,7 +65,7 @@ fn a_side_is_not_read_while_the_other_takes_nothing() {
         let stage = Stage::new(link, splicing);
         stage.server.handle().pause_reading();
         stage.settle();
-        stage.client.handle().write(&pattern(40 * MUCH / 3));
+        stage.client.handle().write(&pattern(3 * MUCH));
         stage.until("the relay to stop reading", || !stage.a.is_reading());
         for _ in 0..20 {
             stage.settle();
@@ -76,8 +76,8 @@ fn a_side_is_not_read_while_the_other_takes_nothing() {
         stage.server.handle().write(b"I am here");
         stage.until("the other way", || stage.client.received() == b"I am here");
         stage.server.handle().resume_reading();
-        stage.until("all", || stage.server.received_len() == 40 * MUCH / 3);
-        assert!(stage.server.received() == pattern(40 * MUCH / 3));
+        stage.until("all", || stage.server.received_len() == 3 * MUCH);
+        assert!(stage.server.received() == pattern(3 * MUCH));
         stage.until("reading again", || stage.a.is_reading());
         stage.end();
     }
@@ -91,7 +91,7 @@ fn peers_that_both_write_everything_before_they_read_do_not_stop_a_relay() {
         // More than fits on the way, before either reads.
         stage.client.handle().pause_reading();
         stage.server.handle().pause_reading();
-        let data = Bytes::from(pattern(40 * MUCH / 3));
+        let data = Bytes::from(pattern(3 * MUCH));
         stage.client.handle().write_bytes(data.clone());
         stage.server.handle().write_bytes(data.clone());
         stage.until("both to stop", || !stage.a.is_reading() && !stage.b.is_reading());

@@ -152,9 +152,13 @@ pub(super) fn connected<P: Protocol>(
             (near.into(), listener.accept().unwrap().0.into())
         }
     };
-    let peer = event_loop.create_connection_on(|| peer, far).start();
+    // So that some megabytes are more than fits on the way.
+    const BUFFER: usize = 256 * 1024;
+    let peer = event_loop.create_connection_on(|| peer, far);
+    let peer = peer.send_buffer_size(BUFFER).receive_buffer_size(BUFFER).start();
     event_loop.run_until_complete(peer).unwrap().unwrap();
-    let near = event_loop.create_connection_on(|| Waiting, near).start();
+    let near = event_loop.create_connection_on(|| Waiting, near);
+    let near = near.send_buffer_size(BUFFER).receive_buffer_size(BUFFER).start();
     event_loop.run_until_complete(near).unwrap().unwrap().into()
 }
 

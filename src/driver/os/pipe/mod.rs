@@ -84,6 +84,17 @@ impl OsPipe {
         Ok(Self { direction, means: Means::File(file), other_end: None })
     }
 
+    /// Takes an end of a pipe that was just made, which nobody else has.
+    pub(crate) fn register_new(
+        driver: &OsDriver,
+        fd: OwnedFd,
+        direction: Direction,
+        key: Key,
+    ) -> io::Result<Self> {
+        let pipe = PolledPipe::register_new(driver, fd, direction, key)?;
+        Ok(Self { direction, means: Means::Polled(pipe), other_end: None })
+    }
+
     pub(crate) fn holding(self, other_end: Option<OwnedFd>) -> Self {
         Self { other_end, ..self }
     }
@@ -102,8 +113,10 @@ impl OsPipe {
 
     /// Closing does not deregister what others still have open, as a standard stream.
     pub(crate) fn deregister(&self, driver: &OsDriver) {
-        if let Means::Polled(pipe) = &self.means {
-            driver.deregister(pipe.fd());
+        match &self.means {
+            Means::Polled(pipe) if pipe.is_new() => driver.deregister_before_close(pipe.fd()),
+            Means::Polled(pipe) => driver.deregister(pipe.fd()),
+            Means::File(_) => {}
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct PolledPipe {
     kind: Kind,
     /// It did not block before it came here, so others may rely on that it does.
     was_blocking: bool,
+    /// Nobody else has what is open here: closing it ends it.
+    is_new: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +51,30 @@ impl PolledPipe {
         if kind == Kind::Socket {
             OsSocket::check_is_stream(&fd)?;
         }
-        let interest = match direction {
-            Direction::Read => Interest::READABLE,
-            Direction::Write => Interest::WRITABLE,
-            Direction::Both => Interest::READABLE | Interest::WRITABLE,
-        };
-        match driver.register_for(fd.as_fd(), key, interest) {
+        match driver.register_for(fd.as_fd(), key, interest(direction)) {
             Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
                 return Ok(Err(fd));
             }
             outcome => outcome?,
         }
         let was_blocking = kind != Kind::Socket && set_blocking(&fd, false)?;
-        Ok(Ok(Self { fd, kind, was_blocking }))
+        Ok(Ok(Self { fd, kind, was_blocking, is_new: false }))
+    }
+
+    /// Has the readiness of a pipe reported that was just made.
+    pub(super) fn register_new(
+        driver: &OsDriver,
+        fd: OwnedFd,
+        direction: Direction,
+        key: Key,
+    ) -> io::Result<Self> {
+        driver.register_for(fd.as_fd(), key, interest(direction))?;
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd, kind: Kind::Pipe, was_blocking: false, is_new: true })
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -130,7 +143,9 @@ impl PolledPipe {
     }
 
     pub(super) fn peer_credentials(&self) -> Option<PeerCredentials> {
-        (self.kind == Kind::Socket).then(|| OsSocket::peer_credentials_of(&self.fd))?
+        // Of a socket without a peer the system tells of nobody.
+        self.peer_address()?;
+        OsSocket::peer_credentials_of(&self.fd)
     }
 }
 
@@ -141,6 +156,14 @@ impl Drop for PolledPipe {
             // It fails only if the descriptor is not open, and then there is nothing to restore.
             let _ = set_blocking(&self.fd, true);
         }
+    }
+}
+
+fn interest(direction: Direction) -> Interest {
+    match direction {
+        Direction::Read => Interest::READABLE,
+        Direction::Write => Interest::WRITABLE,
+        Direction::Both => Interest::READABLE | Interest::WRITABLE,
     }
 }
 

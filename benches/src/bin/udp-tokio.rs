@@ -1,0 +1,17 @@
+//! Contender for datagrams: tokio.
+//!
+//! `udp-tokio --listen 127.0.0.1:0`
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use wharf_benches::arguments::Arguments;
+use wharf_benches::servers::udp_tokio;
+
+fn main() -> ExitCode {
+    wharf_benches::exit_code(
+        Arguments::from_environment()
+            .and_then(udp_tokio::Options::from_arguments)
+            .and_then(udp_tokio::run),
+    )
+}

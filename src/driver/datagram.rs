@@ -1,0 +1,225 @@
+//! One datagram socket, wherever it comes from.
+
+use std::io;
+use std::net::IpAddr;
+
+use super::{memory, os};
+use crate::net::Address;
+use crate::transport::{Ecn, MulticastInterface, Outbox};
+
+/// How many datagrams, or runs of them, one call receives at most.
+pub(crate) const RECEIVE_BATCH: usize = 32;
+
+/// The most that one receive puts into one place: more than any UDP datagram or run of them has.
+const IP_PLACE: usize = 64 * 1024;
+
+/// Places that began at the same distance from a page would fall on the same lines of a cache.
+const PLACE_OFFSET: usize = 64;
+
+/// asyncio's largest datagram; those of Unix sockets can be longer than UDP's.
+const UNIX_PLACE: usize = 256 * 1024;
+
+/// One datagram socket.
+#[derive(Debug)]
+pub(crate) enum DatagramSocket {
+    Os(os::OsDatagramSocket),
+    Memory(memory::MemoryDatagramSocket),
+    /// Nothing any more: what an endpoint that is over has.
+    Closed,
+}
+
+/// Where received datagrams are put: one for the whole loop.
+pub(crate) struct ReceiveBuffers {
+    pub(super) bytes: Box<[u8]>,
+    /// What the last receive brought.
+    pub(super) received: Vec<Received>,
+    #[cfg(feature = "udp-batch")]
+    pub(super) metadata: Box<[quinn_udp::RecvMeta; RECEIVE_BATCH]>,
+}
+
+/// One datagram, or several of one size from one sender that the kernel joined.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    /// Where it begins.
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    /// The size of each but the last.
+    pub(crate) stride: usize,
+    pub(crate) from: Address,
+    pub(crate) to: Option<IpAddr>,
+    pub(crate) interface: Option<u32>,
+    pub(crate) ecn: Option<Ecn>,
+    pub(crate) truncated: bool,
+}
+
+impl DatagramSocket {
+    /// Receives up to `wanted` datagrams; fewer means that there are no more just now, or that an
+    /// error comes next.
+    #[inline]
+    pub(crate) fn receive(&self, buffers: &mut ReceiveBuffers, wanted: usize) -> io::Result<usize> {
+        buffers.received.clear();
+        match self {
+            Self::Os(socket) => socket.receive(buffers, wanted),
+            Self::Memory(socket) => socket.receive(buffers, wanted),
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    /// Hands over datagrams from the front of `outbox`, at least one; how many were taken.
+    ///
+    /// An error is the first one's.
+    #[inline]
+    pub(crate) fn send(&self, outbox: &Outbox) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.send(outbox),
+            Self::Memory(socket) => socket.send(outbox),
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        match self {
+            Self::Os(socket) => socket.local_address(),
+            Self::Memory(socket) => Some(socket.local_address()),
+            Self::Closed => None,
+        }
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        match self {
+            Self::Os(socket) => socket.peer_address(),
+            Self::Memory(socket) => socket.peer_address(),
+            Self::Closed => None,
+        }
+    }
+
+    pub(crate) fn join_multicast(
+        &self,
+        group: IpAddr,
+        interface: MulticastInterface,
+    ) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.join_multicast(group, interface),
+            Self::Memory(socket) => socket.join_multicast(group),
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    pub(crate) fn leave_multicast(
+        &self,
+        group: IpAddr,
+        interface: MulticastInterface,
+    ) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.leave_multicast(group, interface),
+            Self::Memory(socket) => socket.leave_multicast(group),
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    /// How far packets to a group go. In memory there is nothing to cross.
+    pub(crate) fn set_multicast_ttl(&self, hops: u32) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.set_multicast_ttl(hops),
+            Self::Memory(_) => Ok(()),
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    pub(crate) fn set_multicast_loop(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.set_multicast_loop(on),
+            Self::Memory(socket) => {
+                socket.set_multicast_loop(on);
+                Ok(())
+            }
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    /// Where packets to a group leave. A network in memory is one interface.
+    pub(crate) fn set_multicast_interface(&self, interface: MulticastInterface) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.set_multicast_interface(interface),
+            Self::Memory(_) => Ok(()),
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    pub(crate) fn set_broadcast(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.set_broadcast(on),
+            Self::Memory(socket) => {
+                socket.set_broadcast(on);
+                Ok(())
+            }
+            Self::Closed => Err(super::closed()),
+        }
+    }
+
+    /// How many datagrams were dropped on the way in because nobody read; `None`: not known.
+    pub(crate) fn receive_drops(&self) -> Option<u64> {
+        match self {
+            Self::Os(socket) => socket.receive_drops(),
+            Self::Memory(socket) => Some(socket.receive_drops()),
+            Self::Closed => None,
+        }
+    }
+
+    /// Whether it has one peer, to which datagrams go without an address.
+    pub(crate) fn is_connected(&self) -> bool {
+        match self {
+            Self::Os(socket) => socket.is_connected(),
+            Self::Memory(socket) => socket.is_connected(),
+            Self::Closed => false,
+        }
+    }
+
+    /// Connects again to `peer`: a Unix socket loses its peer for good when that is closed, though
+    /// another may have taken its name. The others never do.
+    pub(crate) fn reconnect(&self, peer: &Address) -> io::Result<()> {
+        match self {
+            Self::Os(socket) => socket.reconnect(peer),
+            Self::Memory(_) | Self::Closed => Err(super::closed()),
+        }
+    }
+
+    /// Whether the driver tells when an unwilling socket takes datagrams again. It does not for a
+    /// Unix socket without a fixed peer: it is the receiver that is full, and it could be any.
+    pub(crate) fn tells_of_room(&self) -> bool {
+        match self {
+            Self::Os(socket) => socket.tells_of_room(),
+            Self::Memory(_) | Self::Closed => true,
+        }
+    }
+}
+
+impl ReceiveBuffers {
+    pub(crate) fn new() -> Self {
+        Self {
+            // Zeroed memory is the kernel's until it is written to: only what is used is there.
+            bytes: vec![0; RECEIVE_BATCH * (IP_PLACE + PLACE_OFFSET)].into_boxed_slice(),
+            received: Vec::with_capacity(RECEIVE_BATCH),
+            #[cfg(feature = "udp-batch")]
+            metadata: Box::new([quinn_udp::RecvMeta::default(); RECEIVE_BATCH]),
+        }
+    }
+
+    /// What the last receive brought, and the memory it is in.
+    pub(crate) fn parts(&self) -> (&[u8], &[Received]) {
+        (&self.bytes, &self.received)
+    }
+
+    /// Where the place of this number lies for IP datagrams.
+    pub(super) fn ip_place(position: usize) -> std::ops::Range<usize> {
+        let start = position * (IP_PLACE + PLACE_OFFSET);
+        start..start + IP_PLACE
+    }
+
+    /// Where the place of this number lies for datagrams of Unix sockets; there are fewer.
+    pub(super) fn unix_place(position: usize) -> Option<std::ops::Range<usize>> {
+        let start = position * UNIX_PLACE;
+        let fits = start + UNIX_PLACE <= RECEIVE_BATCH * (IP_PLACE + PLACE_OFFSET);
+        fits.then_some(start..start + UNIX_PLACE)
+    }
+}

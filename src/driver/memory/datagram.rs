@@ -1,0 +1,298 @@
+//! Datagram sockets in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::{Rc, Weak};
+
+use super::network::{Network, Place};
+use crate::driver::{ReceiveBuffers, Received, Signals};
+use crate::net::Address;
+use crate::transport::{Key, OVERHEAD, Outbox, Outgoing, Readiness};
+
+/// A datagram socket on a network in memory.
+///
+/// As a kernel's: what comes in waits in a bounded queue; what finds it full is dropped and counted
+/// (UDP), or has its sender wait (Unix). A datagram to a UDP address where nobody is comes back to a
+/// connected sender as "refused".
+pub(crate) struct MemoryDatagramSocket {
+    shared: Rc<Shared>,
+    network: Network,
+}
+
+pub(super) struct Shared {
+    place: Place,
+    /// The one peer of a connected socket.
+    peer: RefCell<Option<Place>>,
+    queue: RefCell<VecDeque<Waiting>>,
+    /// What the queue holds, and may hold.
+    size: Cell<usize>,
+    capacity: usize,
+    /// Who found the queue full, and is to be told of room.
+    senders: RefCell<Vec<Weak<Shared>>>,
+    /// Somebody was not there.
+    refused: Cell<bool>,
+    drops: Cell<u64>,
+    groups: RefCell<BTreeSet<IpAddr>>,
+    multicast_loop: Cell<bool>,
+    broadcast: Cell<bool>,
+    registration: RefCell<Option<(Key, Signals)>>,
+}
+
+struct Waiting {
+    data: Box<[u8]>,
+    from: Place,
+    to: Option<IpAddr>,
+}
+
+impl MemoryDatagramSocket {
+    pub(super) fn new(
+        network: Network,
+        place: Place,
+        peer: Option<Place>,
+        capacity: usize,
+    ) -> Self {
+        let shared = Rc::new(Shared {
+            place,
+            peer: RefCell::new(peer),
+            queue: RefCell::default(),
+            size: Cell::new(0),
+            capacity,
+            senders: RefCell::default(),
+            refused: Cell::new(false),
+            drops: Cell::new(0),
+            groups: RefCell::default(),
+            multicast_loop: Cell::new(true),
+            broadcast: Cell::new(false),
+            registration: RefCell::default(),
+        });
+        Self { shared, network }
+    }
+
+    pub(super) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn receive(&self, buffers: &mut ReceiveBuffers, wanted: usize) -> io::Result<usize> {
+        if self.shared.refused.take() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let mut queue = self.shared.queue.borrow_mut();
+        if queue.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut start = 0;
+        let mut count = 0;
+        while count < wanted
+            && let Some(waiting) = queue.front()
+            && start + waiting.data.len() <= buffers.bytes.len()
+        {
+            let len = waiting.data.len();
+            buffers.bytes[start..start + len].copy_from_slice(&waiting.data);
+            buffers.received.push(Received {
+                start,
+                len,
+                stride: len,
+                from: waiting.from.address(),
+                to: waiting.to,
+                interface: None,
+                ecn: None,
+                truncated: false,
+            });
+            self.shared.size.set(self.shared.size.get() - len - OVERHEAD);
+            queue.pop_front();
+            start += len;
+            count += 1;
+        }
+        let all = queue.is_empty();
+        drop(queue);
+        for sender in self.shared.senders.take() {
+            if let Some(sender) = sender.upgrade() {
+                sender.signal(Readiness::WRITE);
+            }
+        }
+        // Fewer than wanted would say that there are no more.
+        Ok(if all { count } else { wanted })
+    }
+
+    /// Hands over as many as find room.
+    pub(crate) fn send(&self, outbox: &Outbox) -> io::Result<usize> {
+        let mut count = 0;
+        for datagram in outbox.iter() {
+            match self.send_one(datagram) {
+                Ok(()) => count += 1,
+                Err(error) if count == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(count)
+    }
+
+    fn send_one(&self, datagram: Outgoing<'_>) -> io::Result<()> {
+        if self.shared.refused.take() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let to = match datagram.to {
+            Some(address) => Place::of(address)?,
+            None => match &*self.shared.peer.borrow() {
+                Some(peer) => peer.clone(),
+                None => return Err(io::ErrorKind::NotConnected.into()),
+            },
+        };
+        match &to {
+            Place::Ip(to) if to.ip().is_multicast() => {
+                self.send_to_group(*to, datagram.data);
+                Ok(())
+            }
+            Place::Ip(to) if to.ip() == Ipv4Addr::BROADCAST => {
+                if !self.shared.broadcast.get() {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+                for shared in self.network.datagram_sockets() {
+                    if shared.place.port() == Some(to.port()) && shared.place.is_ipv4() {
+                        shared.take_in(datagram.data, &self.shared.place, Some(to.ip()));
+                    }
+                }
+                Ok(())
+            }
+            Place::Ip(address) => {
+                match self.network.datagram_socket(&to) {
+                    Some(receiver) => {
+                        receiver.take_in(datagram.data, &self.shared.place, Some(address.ip()));
+                    }
+                    None if self.shared.peer.borrow().is_some()
+                        && !self.network.is_black_hole(*address) =>
+                    {
+                        self.shared.refused.set(true);
+                        self.shared.signal(Readiness::READ.and(Readiness::ERROR));
+                    }
+                    None => {}
+                }
+                Ok(())
+            }
+            Place::Unix(_) => {
+                let receiver = self
+                    .network
+                    .datagram_socket(&to)
+                    .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                if !receiver.has_room(datagram.data.len()) {
+                    receiver.senders.borrow_mut().push(Rc::downgrade(&self.shared));
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                receiver.take_in(datagram.data, &self.shared.place, None);
+                Ok(())
+            }
+        }
+    }
+
+    fn send_to_group(&self, to: SocketAddr, data: &[u8]) {
+        for shared in self.network.datagram_sockets() {
+            let own = Rc::ptr_eq(&shared, &self.shared);
+            let is_member = shared.groups.borrow().contains(&to.ip());
+            // Each socket is a machine of its own: the option is about what it sent itself.
+            if is_member
+                && shared.place.port() == Some(to.port())
+                && (!own || self.shared.multicast_loop.get())
+            {
+                shared.take_in(data, &self.shared.place, Some(to.ip()));
+            }
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Address {
+        self.shared.place.address()
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        self.shared.peer.borrow().as_ref().map(Place::address)
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.shared.peer.borrow().is_some()
+    }
+
+    pub(crate) fn join_multicast(&self, group: IpAddr) -> io::Result<()> {
+        if !self.shared.groups.borrow_mut().insert(group) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn leave_multicast(&self, group: IpAddr) -> io::Result<()> {
+        if !self.shared.groups.borrow_mut().remove(&group) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_multicast_loop(&self, on: bool) {
+        self.shared.multicast_loop.set(on);
+    }
+
+    pub(crate) fn set_broadcast(&self, on: bool) {
+        self.shared.broadcast.set(on);
+    }
+
+    pub(crate) fn receive_drops(&self) -> u64 {
+        self.shared.drops.get()
+    }
+
+    pub(crate) fn register(&self, key: Key, signals: Signals) {
+        *self.shared.registration.borrow_mut() = Some((key, signals));
+        if !self.shared.queue.borrow().is_empty() {
+            self.shared.signal(Readiness::READ);
+        }
+    }
+}
+
+impl Drop for MemoryDatagramSocket {
+    /// Whoever waits for room finds out that there is nobody.
+    fn drop(&mut self) {
+        self.network.remove_datagram_socket(&self.shared.place);
+        for sender in self.shared.senders.take() {
+            if let Some(sender) = sender.upgrade() {
+                sender.signal(Readiness::WRITE);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn has_room(&self, len: usize) -> bool {
+        let size = self.size.get();
+        size == 0 || size + len + OVERHEAD <= self.capacity
+    }
+
+    fn take_in(&self, data: &[u8], from: &Place, to: Option<IpAddr>) {
+        // A connected socket hears its peer alone.
+        if self.peer.borrow().as_ref().is_some_and(|peer| !peer.is_sender(from)) {
+            return;
+        }
+        if !self.has_room(data.len()) {
+            self.drops.set(self.drops.get() + 1);
+            return;
+        }
+        self.size.set(self.size.get() + data.len() + OVERHEAD);
+        let waiting = Waiting { data: data.into(), from: from.clone(), to };
+        let first = self.queue.borrow().is_empty();
+        self.queue.borrow_mut().push_back(waiting);
+        // Told once: who reads goes on until nothing is left.
+        if first {
+            self.signal(Readiness::READ);
+        }
+    }
+
+    fn signal(&self, readiness: Readiness) {
+        if let Some((key, signals)) = &*self.registration.borrow() {
+            signals.borrow_mut().push_back((*key, readiness));
+        }
+    }
+}
+
+impl fmt::Debug for MemoryDatagramSocket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("MemoryDatagramSocket").field(&self.shared.place).finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! Receiving: many datagrams with one call where the system has that.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix};
+
+use super::{Family, OsDatagramSocket};
+use crate::driver::{ReceiveBuffers, Received};
+use crate::net::{Address, UnixAddress};
+
+impl OsDatagramSocket {
+    #[inline]
+    pub(crate) fn receive(&self, buffers: &mut ReceiveBuffers, wanted: usize) -> io::Result<usize> {
+        #[cfg(feature = "udp-batch")]
+        if let Some(batch) = &self.batch {
+            return self.receive_batch(batch, buffers, wanted);
+        }
+        self.receive_each(buffers, wanted)
+    }
+
+    #[cfg(feature = "udp-batch")]
+    fn receive_batch(
+        &self,
+        batch: &quinn_udp::UdpSocketState,
+        buffers: &mut ReceiveBuffers,
+        wanted: usize,
+    ) -> io::Result<usize> {
+        use crate::driver::datagram::RECEIVE_BATCH;
+
+        let wanted = wanted.min(RECEIVE_BATCH);
+        let stride = ReceiveBuffers::ip_place(1).start;
+        let room = ReceiveBuffers::ip_place(0).len();
+        let mut places = buffers.bytes.chunks_exact_mut(stride);
+        let mut slices: [io::IoSliceMut<'_>; RECEIVE_BATCH] = std::array::from_fn(|_| {
+            io::IoSliceMut::new(places.next().map_or(&mut [], |place| &mut place[..room]))
+        });
+        let count = batch.recv(
+            (&self.fd).into(),
+            &mut slices[..wanted],
+            &mut buffers.metadata[..wanted],
+        )?;
+        let ReceiveBuffers { received, metadata, .. } = buffers;
+        received.extend(metadata[..count].iter().enumerate().map(|(position, meta)| Received {
+            start: position * stride,
+            len: meta.len,
+            stride: meta.stride,
+            from: Address::Ip(meta.addr),
+            to: meta.dst_ip,
+            interface: meta.interface_index,
+            ecn: meta.ecn.map(Into::into),
+            truncated: false,
+        }));
+        Ok(count)
+    }
+
+    /// One at a time.
+    fn receive_each(&self, buffers: &mut ReceiveBuffers, wanted: usize) -> io::Result<usize> {
+        for position in 0..wanted {
+            let place = match self.family {
+                Family::Unix => ReceiveBuffers::unix_place(position),
+                _ => Some(ReceiveBuffers::ip_place(position)),
+            };
+            let Some(place) = place else { return Ok(wanted) };
+            let start = place.start;
+            match self.receive_one(&mut buffers.bytes[place]) {
+                Ok((len, from, truncated)) => buffers.received.push(Received {
+                    start,
+                    len,
+                    stride: len,
+                    from,
+                    to: None,
+                    interface: None,
+                    ecn: None,
+                    truncated,
+                }),
+                Err(error) if position == 0 => return Err(error),
+                // It is an error of the socket's only if it comes again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(position),
+                Err(error) => {
+                    self.kept_error.set(Some(error));
+                    return Ok(wanted);
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn receive_one(&self, place: &mut [u8]) -> io::Result<(usize, Address, bool)> {
+        if let Some(error) = self.kept_error.take() {
+            return Err(error);
+        }
+        let message = loop {
+            let mut slices = [io::IoSliceMut::new(place)];
+            let mut control = RecvAncillaryBuffer::default();
+            match rustix::net::recvmsg(&self.fd, &mut slices, &mut control, RecvFlags::empty()) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => break result?,
+            }
+        };
+        let truncated = message.flags.contains(ReturnFlags::TRUNC);
+        Ok((message.bytes, self.sender(message.address), truncated))
+    }
+
+    fn sender(&self, address: Option<SocketAddrAny>) -> Address {
+        let unnamed = || Address::Unix(UnixAddress::unnamed());
+        let Some(address) = address else { return unnamed() };
+        if self.family != Family::Unix {
+            return SocketAddr::try_from(address).map_or_else(|_| unnamed(), Address::Ip);
+        }
+        match SocketAddrUnix::try_from(address) {
+            Ok(address) => Address::Unix(from_rustix(&address)),
+            Err(_) => unnamed(),
+        }
+    }
+
+    /// What the kernel dropped of what came in, as it tells in the table of its UDP sockets.
+    pub(crate) fn receive_drops(&self) -> Option<u64> {
+        let table = match self.family {
+            Family::Ipv4 => "/proc/self/net/udp",
+            Family::Ipv6 => "/proc/self/net/udp6",
+            // Their senders are made to wait: none is dropped.
+            Family::Unix => return Some(0),
+        };
+        let inode = rustix::fs::fstat(&self.fd).ok()?.st_ino.to_string();
+        fs::read_to_string(table).ok()?.lines().skip(1).find_map(|line| {
+            let mut fields = line.split_ascii_whitespace();
+            (fields.nth(9) == Some(inode.as_str())).then(|| fields.nth(2)?.parse().ok()).flatten()
+        })
+    }
+}
+
+fn from_rustix(address: &SocketAddrUnix) -> UnixAddress {
+    use std::os::unix::ffi::OsStrExt as _;
+    if let Some(path) = address.path() {
+        return UnixAddress::from_path(std::path::Path::new(std::ffi::OsStr::from_bytes(
+            path.to_bytes(),
+        )));
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = address.abstract_name() {
+        return UnixAddress::from_abstract_name(name);
+    }
+    UnixAddress::unnamed()
+}

@@ -1,0 +1,100 @@
+//! What users implement to send and receive datagrams.
+
+use std::any::Any;
+
+use crate::error::{Error, Result};
+use crate::net::Address;
+use crate::transport::{DatagramTransport, Datagrams};
+
+/// One datagram endpoint: the loop calls it, it answers through the transport it is lent.
+///
+/// Only [`datagram_received`](Self::datagram_received) must be written.
+///
+/// # Ordering
+/// `connection_made` first and `connection_lost` last, each exactly once; the others come anywhere
+/// between them. Datagrams are delivered in the order in which they came in.
+///
+/// # Re-entrancy
+/// No callback ever runs inside another. Every method of the transport only records what is asked
+/// for, or hands datagrams to the operating system; what follows from it is called after the running
+/// callback has returned.
+///
+/// # Errors
+/// An `Err` (or a panic, which is caught) from a callback goes to the loop's exception handler, and
+/// the endpoint goes on: one bad datagram must not stop a server. Only a `connection_made` that
+/// fails aborts the endpoint.
+pub trait DatagramProtocol: Any {
+    /// The endpoint is open. Always the first callback.
+    fn connection_made(&mut self, transport: &dyn DatagramTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// A datagram has arrived; it may be empty.
+    ///
+    /// `data` is lent: it lies in a buffer that all endpoints of the loop share. What is to be kept
+    /// must be copied.
+    fn datagram_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        data: &[u8],
+        from: &Address,
+    ) -> Result;
+
+    /// Datagrams have arrived, all that were received at once: at least one.
+    ///
+    /// For protocols that want them together, or want to know more of each than
+    /// [`datagram_received`](Self::datagram_received) is told, which the default calls with one
+    /// after the other. What is sent from here goes out together when all were delivered.
+    ///
+    /// After an `Err` or a panic it is called again with those that were not taken. What it does
+    /// not take before `Ok` is let go of, except that `batch` ends early when the transport is
+    /// paused: the rest is then delivered after the resume.
+    fn datagrams_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        batch: &mut Datagrams<'_>,
+    ) -> Result {
+        for datagram in batch {
+            self.datagram_received(transport, datagram.data, datagram.from)?;
+        }
+        Ok(())
+    }
+
+    /// A send or a receive failed; the endpoint goes on.
+    ///
+    /// Such as "connection refused" on an endpoint with a remote address, which is what a router or
+    /// the peer's host said to an earlier datagram, or "message too long". After a failed send its
+    /// datagram is gone; those behind it are sent. By default nothing is done: datagrams get lost.
+    fn error_received(&mut self, transport: &dyn DatagramTransport, error: &Error) -> Result {
+        let _ = (transport, error);
+        Ok(())
+    }
+
+    /// More than the high-water mark is waiting to be sent.
+    ///
+    /// Strictly alternates with [`resume_writing`](Self::resume_writing). What is sent nevertheless
+    /// is bounded by the queue limit; see [`DropPolicy`](crate::DropPolicy).
+    fn pause_writing(&mut self, transport: &dyn DatagramTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// What waits to be sent has shrunk to the low-water mark or below.
+    fn resume_writing(&mut self, transport: &dyn DatagramTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The endpoint is closed. Always the last callback; nothing can be sent any more.
+    ///
+    /// `error` is `None` after a `close` or an `abort`.
+    fn connection_lost(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        error: Option<&Error>,
+    ) -> Result {
+        let _ = (transport, error);
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The end of an endpoint.
+
+use std::rc::Rc;
+
+use super::DatagramEndpoint;
+use super::flags::Flags;
+use crate::error::Error;
+use crate::event_loop::{Callback, Core, nanoseconds};
+use crate::protocol::TimeoutKind;
+use crate::transport::options;
+
+impl DatagramEndpoint {
+    pub(super) fn close(self: &Rc<Self>, core: &Core) {
+        if !self.has(Flags::CLOSING.and(Flags::LOST)) {
+            self.set(Flags::CLOSING);
+            self.discard_kept();
+            self.settle_soon(core);
+        }
+    }
+
+    pub(crate) fn abort(self: &Rc<Self>, core: &Core) {
+        self.lose(core, None);
+    }
+
+    /// The endpoint is over: nothing more is sent or delivered but `connection_lost`.
+    pub(super) fn lose(self: &Rc<Self>, core: &Core, error: Option<Error>) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        self.set(Flags::LOST.and(Flags::CLOSING));
+        self.end.set(error);
+        if let Some(queue) = self.queue.take() {
+            self.count_discarded(queue.datagrams());
+        }
+        self.discard_kept();
+        self.cancel_timers(core);
+        core.datagrams.push_lost(core, Rc::clone(self));
+    }
+
+    /// What waits is not sent for ever.
+    pub(super) fn arm_linger(self: &Rc<Self>, core: &Rc<Core>) {
+        if let Some(timer) = self.linger.take() {
+            return self.linger.set(Some(timer));
+        }
+        let deadline = core.now().saturating_add(nanoseconds(options::LINGER));
+        let timer = core.add_timer(deadline, Box::new(Rc::new(Linger(Rc::clone(self)))));
+        self.linger.set(Some(timer));
+    }
+}
+
+/// The deadline of a close.
+struct Linger(Rc<DatagramEndpoint>);
+
+impl Callback for Linger {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.0.linger.set(None);
+        self.0.lose(core, Some(Error::timeout(TimeoutKind::Linger)));
+    }
+}

@@ -1,0 +1,109 @@
+//! Calling protocols: out of their place, gathering what they send, catching what they throw.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use super::DatagramEndpoint;
+use super::access::Lent;
+use super::flags::Flags;
+use super::transport::DatagramTransport;
+use crate::error::{Error, Result};
+use crate::event_loop::{Core, Exception, SlowWatch, put_back};
+use crate::protocol::DatagramProtocol;
+use crate::transport::TransportId;
+
+/// Why a callback gave nothing.
+pub(super) enum Failed {
+    /// The protocol is inside another of its callbacks, or gone.
+    Busy,
+    With(Error),
+}
+
+impl DatagramEndpoint {
+    /// Calls the protocol, and sends what it sent. Whether it succeeded: a failure is reported, and
+    /// the endpoint goes on.
+    #[inline]
+    pub(super) fn call(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn DatagramProtocol, &dyn DatagramTransport) -> Result,
+    ) -> std::result::Result<(), Failed> {
+        debug_assert!(!core.gathering.get(), "a callback would run inside another");
+        let outcome = self.run_callback(core, name, callback);
+        if let Err(Failed::With(error)) = &outcome {
+            let message = format!("protocol.{name}() failed");
+            core.report(&Exception::new(&message, Some(error), Some(TransportId(self.key))));
+        }
+        outcome
+    }
+
+    /// The call itself.
+    #[inline]
+    pub(super) fn run_callback<R>(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn DatagramProtocol, &dyn DatagramTransport) -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        let Some(mut protocol) = self.protocol.take() else { return Err(Failed::Busy) };
+        core.debug_assert_nothing_borrowed();
+        // Inside another's callback (`Endpoint::with`) datagrams are queued: one gathers at a time.
+        let gathers = !core.gathering.replace(true);
+        if gathers {
+            self.set(Flags::IN_CALLBACK);
+        }
+        core.counters.count_callback();
+        let watch = SlowWatch::start(core);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            callback(&mut *protocol, &Lent { core, endpoint: self })
+        }));
+        watch.stop(core, name, Some(TransportId(self.key)));
+        if gathers {
+            self.flush_gathered(core);
+            self.clear(Flags::IN_CALLBACK);
+            core.gathering.set(false);
+        }
+        put_back(&self.protocol, protocol);
+        match outcome {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(failure)) => Err(Failed::With(Error::from(failure))),
+            Err(panic) => Err(Failed::With(Error::caught(panic))),
+        }
+    }
+
+    /// The first callback.
+    pub(crate) fn begin(self: &Rc<Self>, core: &Rc<Core>) {
+        self.set(Flags::MADE);
+        core.counters.connection_opened();
+        let made = self.call(core, "connection_made", |protocol, transport| {
+            protocol.connection_made(transport)
+        });
+        if let Err(Failed::With(error)) = made {
+            self.lose(core, Some(error));
+        }
+        self.settle(core);
+        if self.has(Flags::READABLE) && self.is_reading() {
+            self.enqueue(core);
+        }
+    }
+
+    /// The last callback; then everything is let go of.
+    pub(crate) fn finish(self: &Rc<Self>, core: &Rc<Core>) {
+        let error = self.end.take();
+        if self.has(Flags::MADE) {
+            // A failure is reported; there is nothing left that could go on.
+            let _ = self.call(core, "connection_lost", |protocol, transport| {
+                protocol.connection_lost(transport, error.as_ref())
+            });
+            core.counters.connection_closed();
+        }
+        let socket = self.socket.replace(crate::driver::DatagramSocket::Closed);
+        core.driver.deregister_datagram(&socket);
+        drop(socket);
+        self.path.set(None);
+        core.free_slot(self.key);
+        core.drop_user(self.protocol.take(), "protocol");
+        core.drop_user(error, "user's error");
+    }
+}

@@ -1,0 +1,60 @@
+//! What is kept of an endpoint beyond a callback.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::DatagramEndpoint;
+use super::access::Access;
+use super::transport::DatagramTransport;
+use crate::event_loop::Core;
+use crate::transport::{Key, TransportId};
+
+/// A handle to one datagram endpoint, to keep and to use from anywhere on its loop.
+///
+/// It implements [`DatagramTransport`]. It is an index and a generation: cheap to clone, it keeps
+/// nothing open, and once the endpoint is gone every send says `Closed`. It cannot leave the loop's
+/// thread.
+#[derive(Clone)]
+pub struct DatagramHandle {
+    core: Rc<Core>,
+    key: Key,
+}
+
+impl DatagramHandle {
+    pub(crate) fn new(core: Rc<Core>, key: Key) -> Self {
+        Self { core, key }
+    }
+}
+
+impl Access for DatagramHandle {
+    fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    fn key(&self) -> Key {
+        self.key
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R> {
+        let endpoint = self.core.datagram_endpoint(self.key)?;
+        Some(act(&endpoint))
+    }
+}
+
+impl PartialEq for DatagramHandle {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && Rc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl Eq for DatagramHandle {}
+
+impl fmt::Debug for DatagramHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DatagramHandle")
+            .field("id", &TransportId(self.key))
+            .field("is_closing", &self.is_closing())
+            .finish()
+    }
+}

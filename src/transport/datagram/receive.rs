@@ -1,0 +1,186 @@
+//! The receiving side: what an event leads to.
+
+use std::io;
+use std::rc::Rc;
+
+use super::deliver::Failed;
+use super::flags::Flags;
+use super::{DatagramEndpoint, Datagrams};
+use crate::driver::{RECEIVE_BATCH, ReceiveBuffers, Received};
+use crate::error::Error;
+use crate::event_loop::Core;
+
+/// How many batches one endpoint receives before the others have their turn.
+const BATCHES_PER_TURN: u32 = 4;
+
+/// The least a receive asks for. Asking for more than there is costs little, but not nothing.
+pub(super) const LEAST_BATCH: usize = 4;
+
+/// What was received when reading was paused in the middle of a batch.
+#[derive(Default)]
+pub(super) struct Kept {
+    bytes: Vec<u8>,
+    received: Vec<Received>,
+}
+
+impl DatagramEndpoint {
+    /// Does what the endpoint is ready for. Sends first: so that there is room for answers.
+    pub(crate) fn dispatch(self: &Rc<Self>, core: &Rc<Core>) {
+        self.clear(Flags::QUEUED);
+        if self.has(Flags::LOST) {
+            return;
+        }
+        if self.is_unsettled() {
+            self.settle(core);
+        }
+        if self.has(Flags::HAS_KEPT) && self.is_reading() {
+            self.deliver_kept(core);
+        }
+        if self.has(Flags::READABLE) && self.is_reading() {
+            self.receive(core);
+        }
+        if self.has(Flags::READABLE.and(Flags::HAS_KEPT)) && self.is_reading() {
+            // The driver does not tell again.
+            self.enqueue(core);
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_reading(&self) -> bool {
+        !self.has(Flags::NOT_READING)
+    }
+
+    pub(super) fn pause_reading(&self) {
+        self.set(Flags::PAUSED);
+    }
+
+    pub(super) fn resume_reading(self: &Rc<Self>, core: &Core) {
+        if self.has(Flags::PAUSED) {
+            self.clear(Flags::PAUSED);
+            if self.has(Flags::READABLE.and(Flags::HAS_KEPT)) {
+                self.enqueue(core);
+            }
+        }
+    }
+
+    fn receive(self: &Rc<Self>, core: &Rc<Core>) {
+        let mut buffers = core.datagrams.take_buffers();
+        for _ in 0..BATCHES_PER_TURN {
+            if !self.receive_batch(core, &mut buffers) {
+                break;
+            }
+        }
+        core.datagrams.give_buffers_back(buffers);
+    }
+
+    /// Receives and delivers one batch; whether to go on.
+    #[inline]
+    fn receive_batch(self: &Rc<Self>, core: &Rc<Core>, buffers: &mut ReceiveBuffers) -> bool {
+        let wanted = self.receive_hint.get();
+        let result = self.socket.borrow().receive(buffers, wanted);
+        match result {
+            Ok(count) => {
+                if count < wanted && !self.has(Flags::ERROR) {
+                    self.clear(Flags::READABLE);
+                }
+                self.receive_hint.set((count * 2).clamp(LEAST_BATCH, RECEIVE_BATCH));
+                let (bytes, received) = buffers.parts();
+                self.deliver(core, Datagrams::new(bytes, received, &self.flags));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::READABLE.and(Flags::ERROR));
+            }
+            Err(error) => self.receive_failed(core, error),
+        }
+        if self.is_unsettled() {
+            self.settle(core);
+        }
+        self.has(Flags::READABLE) && self.is_reading()
+    }
+
+    /// What the network said to an earlier datagram, mostly: the endpoint goes on.
+    #[cold]
+    fn receive_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+        use rustix::io::Errno;
+        let code = Errno::from_io_error(&error);
+        let error = Error::io("a datagram could not be sent or received", error);
+        if code == Some(Errno::BADF) || code == Some(Errno::NOTSOCK) {
+            // Not of the network: it would never be otherwise.
+            return self.lose(core, Some(error));
+        }
+        self.counts.change(|counts| counts.errors_received += 1);
+        self.tell_error(error);
+    }
+
+    /// Delivers a batch: what a callback that failed, or was paused, has not taken is not lost.
+    #[inline]
+    fn deliver(self: &Rc<Self>, core: &Rc<Core>, mut batch: Datagrams<'_>) {
+        while !batch.is_empty() && self.is_reading() {
+            let before = batch.taken().0;
+            let outcome = self.call(core, "datagrams_received", |protocol, transport| {
+                protocol.datagrams_received(transport, &mut batch)
+            });
+            match outcome {
+                Ok(()) if self.is_reading() => {
+                    // What it did not take it does not want.
+                    while batch.next().is_some() {}
+                }
+                Ok(()) => {}
+                Err(Failed::Busy) => break,
+                Err(Failed::With(_)) if batch.taken().0 == before => {
+                    // It fails without taking any: the first is what it fails on.
+                    batch.next();
+                }
+                Err(Failed::With(_)) => {}
+            }
+        }
+        let (taken, bytes, truncated) = batch.taken();
+        self.counts.change(|counts| {
+            counts.received += taken as u64;
+            counts.truncated += truncated as u64;
+        });
+        core.counters.add_received(bytes);
+        if !batch.is_empty() {
+            self.keep_rest(batch);
+        }
+    }
+
+    /// Reading was paused, or the endpoint closed, in the middle of a batch.
+    #[cold]
+    fn keep_rest(&self, mut batch: Datagrams<'_>) {
+        if self.has(Flags::CLOSING.and(Flags::LOST)) {
+            let rest = batch.remaining() as u64;
+            return self.counts.change(|counts| counts.discarded_unread += rest);
+        }
+        let mut kept = self.kept.borrow_mut();
+        let kept = kept.get_or_insert_default();
+        while let Some((datagram, received)) = batch.pop() {
+            let len = datagram.data.len();
+            let start = kept.bytes.len();
+            kept.bytes.extend_from_slice(datagram.data);
+            kept.received.push(Received { start, len, stride: len, ..received.clone() });
+        }
+        self.set(Flags::HAS_KEPT);
+    }
+
+    #[cold]
+    fn deliver_kept(self: &Rc<Self>, core: &Rc<Core>) {
+        self.clear(Flags::HAS_KEPT);
+        let kept = self.kept.take();
+        if let Some(kept) = kept {
+            self.deliver(core, Datagrams::new(&kept.bytes, &kept.received, &self.flags));
+        }
+        if self.is_unsettled() {
+            self.settle(core);
+        }
+    }
+
+    /// The endpoint is over: what was kept is nobody's.
+    pub(super) fn discard_kept(&self) {
+        self.clear(Flags::HAS_KEPT);
+        if let Some(kept) = self.kept.take() {
+            let rest = kept.received.len() as u64;
+            self.counts.change(|counts| counts.discarded_unread += rest);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Bringing an endpoint up to date: after a callback, after an event, at the end of a round.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::DatagramEndpoint;
+use super::flags::Flags;
+use crate::error::Error;
+use crate::event_loop::{Callback, Core, nanoseconds};
+use crate::transport::options;
+
+/// How often a Unix receiver that is full is tried again, since nothing tells when it is not.
+const RETRY: Duration = Duration::from_millis(5);
+
+impl DatagramEndpoint {
+    /// Has [`settle`](Self::settle) called: after the running callback if it is this endpoint's own,
+    /// else at the end of the round.
+    pub(super) fn settle_soon(self: &Rc<Self>, core: &Core) {
+        self.set(Flags::UNSETTLED);
+        if !self.has(Flags::IN_CALLBACK.and(Flags::DIRTY)) {
+            self.set(Flags::DIRTY);
+            core.datagrams.push_dirty(core, Rc::clone(self));
+        }
+    }
+
+    pub(super) fn settle_dirty(self: &Rc<Self>, core: &Rc<Core>) {
+        self.clear(Flags::DIRTY);
+        self.settle(core);
+    }
+
+    /// Has an error told to the protocol.
+    pub(super) fn tell_error(&self, error: Error) {
+        self.errors.borrow_mut().push_back(error);
+        self.set(Flags::UNSETTLED);
+    }
+
+    /// Brings the endpoint up to date: the queue is flushed, errors are told, the water marks are
+    /// judged, closing goes on. What its callbacks ask for is done in the next round.
+    pub(super) fn settle(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        self.clear(Flags::UNSETTLED);
+        self.flush(core);
+        self.tell_errors(core);
+        self.judge_marks(core);
+        if self.has(Flags::LOST) {
+            return;
+        }
+        if self.has(Flags::CLOSING) {
+            if self.queue.borrow().is_some() {
+                self.arm_linger(core);
+            } else if self.errors.borrow().is_empty() {
+                return self.lose(core, None);
+            }
+        }
+        if self.is_unsettled() {
+            self.enqueue(core);
+        }
+    }
+
+    /// Whether [`settle`](Self::settle) would do anything.
+    #[inline]
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.has(Flags::UNSETTLED) || (self.has(Flags::WRITABLE) && self.queue.borrow().is_some())
+    }
+
+    /// What an `Endpoint::with` left is settled at the end of the round.
+    pub(super) fn settle_after_with(self: &Rc<Self>, core: &Core) {
+        if self.is_unsettled() {
+            self.settle_soon(core);
+        }
+    }
+
+    fn tell_errors(self: &Rc<Self>, core: &Rc<Core>) {
+        let count = self.errors.borrow().len();
+        for _ in 0..count {
+            let Some(error) = self.errors.borrow_mut().pop_front() else { return };
+            // A failure is reported, and the endpoint goes on.
+            let _ = self.call(core, "error_received", |protocol, transport| {
+                protocol.error_received(transport, &error)
+            });
+            if self.has(Flags::LOST) {
+                return;
+            }
+        }
+    }
+
+    /// Tells the protocol when the queue has passed a mark.
+    fn judge_marks(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::CLOSING.and(Flags::LOST)) || !self.has(Flags::MADE) {
+            return;
+        }
+        let size = self.queue_size();
+        if !self.has(Flags::WRITING_PAUSED) {
+            if size > self.high_water.get() || self.has(Flags::TOLD_ABOVE) {
+                self.set(Flags::WRITING_PAUSED);
+                if size <= self.low_water.get() {
+                    self.set(Flags::UNSETTLED);
+                }
+                let _ = self.call(core, "pause_writing", |protocol, transport| {
+                    protocol.pause_writing(transport)
+                });
+            }
+        } else if size <= self.low_water.get() {
+            self.clear(Flags::WRITING_PAUSED.and(Flags::TOLD_ABOVE));
+            let _ = self.call(core, "resume_writing", |protocol, transport| {
+                protocol.resume_writing(transport)
+            });
+        }
+    }
+
+    pub(super) fn set_write_buffer_limits(
+        self: &Rc<Self>,
+        core: &Core,
+        high: Option<usize>,
+        low: Option<usize>,
+    ) -> Result<(), Error> {
+        let (high, low) = options::water_marks(high, low)?;
+        self.high_water.set(high);
+        self.low_water.set(low);
+        self.settle_soon(core);
+        Ok(())
+    }
+
+    /// Whether the driver is to tell when datagrams can be sent again; where it cannot, time does.
+    pub(super) fn watch_room(self: &Rc<Self>, core: &Rc<Core>, on: bool) {
+        if !self.socket.borrow().tells_of_room() {
+            if on {
+                self.arm_retry(core);
+            }
+            return;
+        }
+        if self.has(Flags::WATCHES_ROOM) == on {
+            return;
+        }
+        let watched = core.driver.watch_room(&self.socket.borrow(), self.key, on);
+        match watched {
+            Ok(()) if on => self.set(Flags::WATCHES_ROOM),
+            Ok(()) => self.clear(Flags::WATCHES_ROOM),
+            Err(error) => self.lose(core, Some(error.into())),
+        }
+    }
+
+    fn arm_retry(self: &Rc<Self>, core: &Rc<Core>) {
+        if let Some(timer) = self.retry.take() {
+            return self.retry.set(Some(timer));
+        }
+        let deadline = core.now().saturating_add(nanoseconds(RETRY));
+        let timer = core.add_timer(deadline, Box::new(Rc::new(Retry(Rc::clone(self)))));
+        self.retry.set(Some(timer));
+    }
+
+    pub(super) fn cancel_timers(&self, core: &Core) {
+        for timer in [self.retry.take(), self.linger.take()].into_iter().flatten() {
+            core.cancel_timer(timer);
+        }
+    }
+}
+
+/// Tries again to send.
+struct Retry(Rc<DatagramEndpoint>);
+
+impl Callback for Retry {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.0.retry.set(None);
+        self.0.set(Flags::WRITABLE);
+        self.0.settle(core);
+    }
+}

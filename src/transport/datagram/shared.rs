@@ -1,0 +1,83 @@
+//! What the datagram endpoints of one loop share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::{DatagramEndpoint, Outbox};
+use crate::driver::ReceiveBuffers;
+use crate::event_loop::{Core, put_back};
+
+/// What the datagram endpoints of one loop share.
+#[derive(Default)]
+pub(crate) struct DatagramShared {
+    /// What the running callback sent from its own endpoint.
+    pub(super) gather: RefCell<Outbox>,
+    /// Where datagrams are received, made when the first one comes.
+    buffers: Cell<Option<Box<ReceiveBuffers>>>,
+    /// Sent from outside their own callbacks: flushed at the end of the round.
+    dirty: RefCell<Vec<Rc<DatagramEndpoint>>>,
+    /// Over: `connection_lost` is due.
+    lost: RefCell<VecDeque<Rc<DatagramEndpoint>>>,
+}
+
+impl DatagramShared {
+    pub(super) fn take_buffers(&self) -> Box<ReceiveBuffers> {
+        self.buffers.take().unwrap_or_else(|| Box::new(ReceiveBuffers::new()))
+    }
+
+    pub(super) fn give_buffers_back(&self, buffers: Box<ReceiveBuffers>) {
+        put_back(&self.buffers, buffers);
+    }
+
+    pub(super) fn push_dirty(&self, core: &Core, endpoint: Rc<DatagramEndpoint>) {
+        core.mark_pending();
+        self.dirty.borrow_mut().push(endpoint);
+    }
+
+    pub(super) fn push_lost(&self, core: &Core, endpoint: Rc<DatagramEndpoint>) {
+        core.mark_pending();
+        self.lost.borrow_mut().push_back(endpoint);
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.dirty.borrow().is_empty() || !self.lost.borrow().is_empty()
+    }
+
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lost.borrow().is_empty()
+    }
+
+    /// Whether nothing of it is borrowed.
+    pub(crate) fn is_free(&self) -> bool {
+        self.gather.try_borrow_mut().is_ok()
+            && self.dirty.try_borrow_mut().is_ok()
+            && self.lost.try_borrow_mut().is_ok()
+    }
+
+    /// The end of the round: flushes what was sent from elsewhere.
+    pub(crate) fn settle_dirty(&self, core: &Rc<Core>) {
+        let count = self.dirty.borrow().len();
+        for position in 0..count {
+            let endpoint = Rc::clone(&self.dirty.borrow()[position]);
+            endpoint.settle_dirty(core);
+        }
+        self.dirty.borrow_mut().drain(..count);
+    }
+
+    /// The end of the turn: delivers `connection_lost` to those that are over.
+    pub(crate) fn finish_lost(&self, core: &Rc<Core>) {
+        let count = self.lost.borrow().len();
+        for _ in 0..count {
+            let Some(endpoint) = self.lost.borrow_mut().pop_front() else { break };
+            endpoint.finish(core);
+        }
+    }
+
+    /// The loop is closed: lets go of everything.
+    pub(crate) fn clear(&self) {
+        let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        drop(dirty);
+        self.buffers.set(None);
+    }
+}

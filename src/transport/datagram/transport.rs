@@ -1,0 +1,227 @@
+//! What datagram protocols talk to.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use super::handle::DatagramHandle;
+use super::statistics::DatagramStatistics;
+use crate::error::Error;
+use crate::event_loop::EventLoop;
+use crate::net::Address;
+use crate::transport::{Info, TransportId};
+
+pub(crate) mod sealed {
+    /// Only wharf implements what requires this.
+    #[allow(unnameable_types, unreachable_pub)]
+    pub trait Sealed {}
+}
+
+/// The sending side and the controls of one datagram endpoint: UDP, Unix or memory.
+///
+/// Lent to each callback as `&dyn DatagramTransport`, and kept for later as a [`DatagramHandle`],
+/// which implements it too. Every method takes `&self`, returns at once, and never calls a protocol:
+/// what follows from it is delivered after the running callback has returned. On an endpoint that is
+/// gone nothing is sent, and every control is a harmless no-op.
+///
+/// The trait is sealed: wharf implements it.
+///
+/// # Accounting
+/// Every datagram that a send has [`Accepted`](SendStatus::Accepted) is handed to the operating
+/// system, or was refused by it (and reported to `error_received`), or counted as dropped:
+/// [`statistics`](Self::statistics) says how many of each.
+pub trait DatagramTransport: sealed::Sealed {
+    /// Sends one datagram, which may be empty, to the endpoint's remote address.
+    ///
+    /// What a callback sends is gathered and goes out when it returns, all at once where the system
+    /// can do that; what is sent from elsewhere goes out at the end of the loop's round. What the
+    /// operating system does not take then is queued. Its errors go to `error_received`.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when the endpoint has no remote address, and for a datagram
+    /// that is too large for any. Nothing was sent then, and the endpoint is unharmed.
+    fn send(&self, data: &[u8]) -> Result<SendStatus, Error>;
+
+    /// Sends one datagram, which may be empty, to `to`. See [`send`](Self::send).
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when the endpoint has a remote address and `to` is not it,
+    /// when `to` is of another family than the endpoint or has no name or port, and for a datagram
+    /// that is too large for any. Nothing was sent then, and the endpoint is unharmed.
+    fn send_to(&self, data: &[u8], to: &Address) -> Result<SendStatus, Error>;
+
+    /// Sends `data` cut into datagrams of `size` bytes, the last one shorter, to `to` (`None`: to the
+    /// endpoint's remote address).
+    ///
+    /// The cheap way to send much: with the feature `udp-batch`, Linux takes up to 64 datagrams at
+    /// once and cuts them itself (GSO). It gives the status of the last datagram; empty `data` is
+    /// nothing to send.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to); and [`is_invalid`](Error::is_invalid) for a `size` of 0.
+    fn send_segments(
+        &self,
+        data: &[u8],
+        size: usize,
+        to: Option<&Address>,
+    ) -> Result<SendStatus, Error>;
+
+    /// Sends each of the datagrams to its address, in order. How many were
+    /// [taken](SendStatus::is_taken).
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to), for any of them: then none is sent.
+    fn send_many_to(&self, datagrams: &[(&[u8], &Address)]) -> Result<usize, Error>;
+
+    /// What waits to be sent: the bytes, and 8 for each datagram.
+    fn write_buffer_size(&self) -> usize;
+
+    /// The water marks, low first (asyncio's order).
+    fn write_buffer_limits(&self) -> (usize, usize);
+
+    /// Sets the water marks, as [`Transport::set_write_buffer_limits`] does.
+    ///
+    /// # Errors
+    /// `low` above `high` is refused and changes nothing.
+    ///
+    /// [`Transport::set_write_buffer_limits`]: crate::Transport::set_write_buffer_limits
+    fn set_write_buffer_limits(&self, high: Option<usize>, low: Option<usize>)
+    -> Result<(), Error>;
+
+    /// The most that may wait to be sent (as [`write_buffer_size`](Self::write_buffer_size) counts),
+    /// and what becomes of a datagram that finds no room. 1 MiB and [`DropPolicy::Newest`] unless
+    /// set. What waits already stays.
+    fn set_queue_limit(&self, limit: usize, policy: DropPolicy);
+
+    /// Receives what is sent to `group` from now on, on that interface.
+    ///
+    /// # Errors
+    /// What the operating system says; [`is_closed`](Error::is_closed).
+    fn join_multicast(&self, group: IpAddr, interface: MulticastInterface) -> Result<(), Error>;
+
+    /// Undoes [`join_multicast`](Self::join_multicast).
+    ///
+    /// # Errors
+    /// As [`join_multicast`](Self::join_multicast).
+    fn leave_multicast(&self, group: IpAddr, interface: MulticastInterface) -> Result<(), Error>;
+
+    /// How many networks away a datagram to a group goes; 1 unless set, which is not beyond this one.
+    ///
+    /// # Errors
+    /// As [`join_multicast`](Self::join_multicast).
+    fn set_multicast_ttl(&self, hops: u32) -> Result<(), Error>;
+
+    /// Whether members on this machine receive what is sent to a group from here. They do unless set.
+    ///
+    /// # Errors
+    /// As [`join_multicast`](Self::join_multicast).
+    fn set_multicast_loop(&self, on: bool) -> Result<(), Error>;
+
+    /// Which interface datagrams to a group leave by.
+    ///
+    /// # Errors
+    /// As [`join_multicast`](Self::join_multicast).
+    fn set_multicast_interface(&self, interface: MulticastInterface) -> Result<(), Error>;
+
+    /// Whether datagrams to broadcast addresses may be sent.
+    ///
+    /// # Errors
+    /// As [`join_multicast`](Self::join_multicast).
+    fn set_broadcast(&self, on: bool) -> Result<(), Error>;
+
+    /// Stops receiving now, sends what is queued, then closes; `connection_lost` follows.
+    ///
+    /// Bounded by a deadline of 30 s. Repeated calls change nothing.
+    fn close(&self);
+
+    /// Closes without sending what is queued; `connection_lost(None)` follows soon.
+    fn abort(&self);
+
+    /// Whether the endpoint is closing or gone.
+    fn is_closing(&self) -> bool;
+
+    /// Stops delivering until [`resume_reading`](Self::resume_reading). Takes effect at once, also
+    /// for datagrams of a batch that is being delivered. What comes meanwhile waits in the operating
+    /// system, which drops what finds no room ([`receive_drops`](Self::receive_drops)).
+    fn pause_reading(&self);
+
+    /// Undoes [`pause_reading`](Self::pause_reading).
+    fn resume_reading(&self);
+
+    /// Whether datagrams are being delivered: not paused, not closing.
+    fn is_reading(&self) -> bool;
+
+    /// This endpoint's own address, with the port that port 0 became.
+    fn local_address(&self) -> Option<Address>;
+
+    /// The remote address: of a connected endpoint, or where [`send`](Self::send) goes.
+    fn peer_address(&self) -> Option<Address>;
+
+    /// What became of the datagrams so far. It stays readable while anything refers to the endpoint's
+    /// loop slot; on an endpoint that is gone all is zero.
+    fn statistics(&self) -> DatagramStatistics;
+
+    /// How many datagrams the operating system dropped on their way in because they were not received
+    /// in time; `None` where it does not tell. On Linux a file is read to find out. Datagrams that
+    /// the system has joined (`offload(true)`) count as one.
+    fn receive_drops(&self) -> Option<u64>;
+
+    /// What is known of the endpoint: its addresses.
+    fn info(&self) -> Rc<Info>;
+
+    /// The identity of the endpoint in its loop; never used again for another.
+    fn id(&self) -> TransportId;
+
+    /// A handle to keep: sends from, or closes, this endpoint from anywhere on the loop.
+    fn handle(&self) -> DatagramHandle;
+
+    /// The loop that drives this endpoint.
+    fn event_loop(&self) -> EventLoop;
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendStatus {
+    /// Taken: sent, or about to be.
+    Accepted,
+    /// Taken, and more than the high-water mark is now waiting to be sent.
+    AboveHighWater,
+    /// Dropped and counted: the queue is at its limit, and the policy is [`DropPolicy::Newest`].
+    Dropped,
+    /// Not taken: the queue is at its limit, and the policy is [`DropPolicy::Refuse`]. It can be sent
+    /// again after `resume_writing`.
+    Refused,
+    /// Not taken: the endpoint is closing or gone.
+    Closed,
+}
+
+impl SendStatus {
+    /// Whether the endpoint has taken the datagram.
+    pub fn is_taken(self) -> bool {
+        matches!(self, Self::Accepted | Self::AboveHighWater)
+    }
+}
+
+/// What becomes of a datagram that finds the send queue at its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DropPolicy {
+    /// It is dropped, and counted: what a router does.
+    #[default]
+    Newest,
+    /// The oldest in the queue are dropped, and counted, to make room: for what is soon out of date,
+    /// such as sound and positions.
+    Oldest,
+    /// It is not taken, and [`SendStatus::Refused`] says so: for those who send it again later.
+    Refuse,
+}
+
+/// Which interface a multicast group is joined on, or datagrams to groups leave by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MulticastInterface {
+    /// The one that the system's routes say.
+    #[default]
+    Any,
+    /// That with this IPv4 address; not for IPv6.
+    Address(Ipv4Addr),
+    /// That with this number (`ip link` shows it).
+    Index(u32),
+}

@@ -1,0 +1,108 @@
+//! Running programs to their end.
+
+use std::time::{Duration, Instant};
+
+use wharf::{Stdio, TimeoutKind};
+
+use crate::children::{code, is_running, killed_by};
+use crate::serving::{run, until};
+
+// 184.
+#[test]
+fn input_that_a_program_does_not_read_is_no_error() {
+    run(async |event_loop| {
+        for line in ["exec <&-; echo done", "true; echo done", "head -c 10 >/dev/null; echo done"] {
+            let output = event_loop.run_shell(line).input(vec![b'x'; 1_000_000]).await?;
+            assert_eq!((output.status, &*output.stdout), (code(0), &b"done\n"[..]), "{line}");
+        }
+        Ok(())
+    });
+}
+
+// 184.
+#[test]
+fn input_is_written_and_ended_while_output_is_read_to_its_end() {
+    run(async |event_loop| {
+        let input: Vec<u8> = (0..3_000_000u32).map(|number| number as u8).collect();
+        let output = event_loop.run_shell("tee /dev/stderr").input(input.clone()).await?;
+        assert!(output.status.success());
+        assert!(output.stdout == input && output.stderr == input);
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn a_program_without_input_reads_its_end_at_once() {
+    run(async |event_loop| {
+        assert_eq!(event_loop.run_process("cat").await?.stdout, b"");
+        assert_eq!(event_loop.run_process("cat").stdin(Stdio::piped()).await?.stdout, b"");
+        let output = event_loop.run_shell("echo a; echo b >&2").stderr_to_stdout().await?;
+        assert_eq!((&*output.stdout, &*output.stderr), (&b"a\nb\n"[..], &b""[..]));
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn a_program_that_takes_too_long_is_killed() {
+    run(async |event_loop| {
+        let began = Instant::now();
+        let (reader, writer) = std::io::pipe()?;
+        let failed = event_loop
+            .run_process("sleep")
+            .arg("100")
+            .stderr(writer)
+            .timeout(Duration::from_millis(20))
+            .await;
+        let error = failed.expect_err("it is killed");
+        assert_eq!(error.timeout_kind(), Some(TimeoutKind::Process));
+        assert!(began.elapsed() < Duration::from_secs(10));
+        // Who had that pipe is gone.
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(&mut &reader, &mut rest)?;
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn a_program_that_writes_too_much_is_killed() {
+    run(async |event_loop| {
+        let failed = event_loop.run_process("yes").output_limit(100_000).await;
+        assert!(failed.is_err_and(|error| error.is_output_limit()));
+        let failed = event_loop.run_shell("yes >&2").output_limit(100_000).await;
+        assert!(failed.is_err_and(|error| error.is_output_limit()));
+        let output = event_loop.run_shell("yes | head -c 1000").output_limit(1000).await?;
+        assert_eq!(output.stdout.len(), 1000);
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn dropping_a_run_kills_the_program() {
+    run(async |event_loop| {
+        let (reader, writer) = std::io::pipe()?;
+        let running = event_loop.run_shell("echo $$ >&2; exec sleep 100").stderr(writer).start();
+        let mut text = String::new();
+        let mut line = std::io::BufReader::new(reader);
+        until(&event_loop, "the start", || event_loop.metrics().connections_open == 1).await;
+        std::io::BufRead::read_line(&mut line, &mut text)?;
+        let pid: u32 = text.trim().parse()?;
+        assert!(is_running(pid));
+        drop(running);
+        until(&event_loop, "its end", || !is_running(pid)).await;
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn a_status_that_is_no_success_is_no_error() {
+    run(async |event_loop| {
+        assert_eq!(event_loop.run_process("false").await?.status, code(1));
+        assert_eq!(event_loop.run_shell("kill -9 $$").await?.status, killed_by(9));
+        Ok(())
+    });
+}
