@@ -193,6 +193,11 @@ impl Stream {
         self.has(Flags::MADE)
     }
 
+    #[cfg(not(feature = "tls-core"))]
+    fn is_shaking_hands(&self) -> bool {
+        false
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.has(Flags::LOST)
     }

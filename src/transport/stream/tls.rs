@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::Stream;
+use super::flags::Flags;
 use super::write_queue::WriteQueue;
 use crate::error::Error;
 use crate::event_loop::Core;
@@ -68,7 +69,7 @@ impl Stream {
     }
 
     pub(super) fn is_shaking_hands(&self) -> bool {
-        self.with_tls(|tls| tls.handshake.is_some()).unwrap_or(false)
+        self.has(Flags::TLS) && self.with_tls(|tls| tls.handshake.is_some()).unwrap_or(false)
     }
 
     /// The final bytes that wait, beside what is in the queue.
