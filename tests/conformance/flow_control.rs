@@ -302,8 +302,11 @@ pub(crate) fn hold_and_users_pause_are_independent<L: Link>(stage: &mut Stage<L>
 ///
 /// A kernel can take a little more some 40 ms later, when a delayed acknowledgement has come.
 fn fill<L: Link>(stage: &Stage<L>, near: &Log) {
+    // A kernel may take more when it next looks whether the peer has room, some 200 ms later; under
+    // TLS, where less is offered at once, it is then that it does.
+    let enough = if stage.can().plain { 20 } else { 120 };
     let mut refusals = 0;
-    while refusals < 20 {
+    while refusals < enough {
         let before = near.handle().write_buffer_size();
         near.handle().write(&[0; CAPACITY]);
         stage.rest();
