@@ -200,7 +200,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
                 self;
             #[cfg(feature = "tls-core")]
             if let Some(tls) = self.tls {
-                let setup = tls.setup(to.host().as_deref())?;
+                let setup = tls.setup(&core, to.host().as_deref())?;
                 let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
                 return connect::begin_tls(&core, opened, factory, &stream_options, setup).await;
             }

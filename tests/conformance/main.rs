@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 #[path = "../support/encryption.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
+#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 mod encryption;
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
@@ -171,6 +171,10 @@ links! {
     unix: crate::stage::Unix,
     pair: crate::stage::Pair,
     memory: crate::stage::Memory,
+}
+
+#[cfg(feature = "tls")]
+links! {
     tls12_tcp: crate::stage::Tls12<crate::stage::Tcp>,
     tls13_tcp: crate::stage::Tls13<crate::stage::Tcp>,
     tls12_unix: crate::stage::Tls12<crate::stage::Unix>,

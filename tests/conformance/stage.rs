@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(feature = "tls")]
+use wharf::TlsVersion;
 use wharf::testing::{MemoryNetwork, pair};
-use wharf::{
-    Connection, ConnectionBuilder, EventLoop, Protocol, ServerBuilder, TlsVersion, Transport,
-};
+use wharf::{Connection, EventLoop, Protocol, Transport};
 
-use crate::encryption::Tls;
+use crate::encryption::{Tls, connect, serve};
 use crate::probe::{Log, Probe, assert_rules_were_kept};
 use crate::running::{Reports, rest, run_until};
 
@@ -45,6 +45,7 @@ impl Capabilities {
     pub(crate) const ALL: Self =
         Self { half_close: true, reset: true, addresses: true, plain: true };
 
+    #[cfg(feature = "tls")]
     pub(crate) const TLS: Self = Self { plain: false, ..Self::ALL };
 }
 
@@ -151,8 +152,10 @@ impl<S: Socket> Link for S {
 }
 
 /// TLS 1.2 over a socket.
+#[cfg(feature = "tls")]
 pub(crate) struct Tls12<S>(S);
 
+#[cfg(feature = "tls")]
 impl<S: Socket> Link for Tls12<S> {
     const CAPABILITIES: Capabilities = Capabilities { half_close: false, ..Capabilities::TLS };
 
@@ -170,8 +173,10 @@ impl<S: Socket> Link for Tls12<S> {
 }
 
 /// TLS 1.3 over a socket.
+#[cfg(feature = "tls")]
 pub(crate) struct Tls13<S>(S);
 
+#[cfg(feature = "tls")]
 impl<S: Socket> Link for Tls13<S> {
     const CAPABILITIES: Capabilities = Capabilities::TLS;
 
@@ -185,23 +190,6 @@ impl<S: Socket> Link for Tls13<S> {
 
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
         self.0.join(Some(&Tls::new(TlsVersion::Tls13)), near, far)
-    }
-}
-
-fn serve(tls: Option<&Tls>, server: ServerBuilder) -> ServerBuilder {
-    match tls {
-        Some(tls) => server.tls(&tls.server),
-        None => server,
-    }
-}
-
-fn connect<P>(tls: Option<&Tls>, connection: ConnectionBuilder<P>) -> ConnectionBuilder<P>
-where
-    P: Protocol,
-{
-    match tls {
-        Some(tls) => connection.tls(&tls.client),
-        None => connection,
     }
 }
 

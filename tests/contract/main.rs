@@ -1,6 +1,9 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
+#[path = "../support/encryption.rs"]
+#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
+mod encryption;
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
@@ -30,5 +33,7 @@ mod signals;
 mod tasks;
 mod threads;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
 mod watchers;
 mod writing;

@@ -1,49 +1,81 @@
 //! Both sides of TLS, with certificates made on the spot.
 
-use std::sync::LazyLock;
+use wharf::{ConnectionBuilder, Protocol, ServerBuilder};
 
-use wharf::{TlsClient, TlsIdentity, TlsServer, TlsVersion};
+#[cfg(feature = "tls")]
+pub(crate) use self::with_tls::{CLIENT, Pem, SERVER, Tls, self_signed};
 
-/// A certificate and its key, as PEM.
-pub(crate) struct Pem {
-    pub(crate) chain: String,
-    pub(crate) key: String,
-}
+/// Nobody can have it.
+#[cfg(not(feature = "tls"))]
+pub(crate) enum Tls {}
 
-/// The server's, for `localhost` and `server.test`.
-pub(crate) static SERVER: LazyLock<Pem> =
-    LazyLock::new(|| self_signed(&["localhost", "server.test"]));
-
-/// The client's.
-pub(crate) static CLIENT: LazyLock<Pem> = LazyLock::new(|| self_signed(&["client.test"]));
-
-pub(crate) fn self_signed(names: &[&str]) -> Pem {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    Pem { chain: made.cert.pem(), key: made.signing_key.serialize_pem() }
-}
-
-impl Pem {
-    pub(crate) fn identity(&self) -> TlsIdentity {
-        TlsIdentity::from_pem(&self.chain, &self.key)
+pub(crate) fn serve(tls: Option<&Tls>, server: ServerBuilder) -> ServerBuilder {
+    match tls {
+        #[cfg(feature = "tls")]
+        Some(tls) => server.tls(&tls.server),
+        _ => server,
     }
 }
 
-/// A client that knows the server by its certificate, and the server.
-pub(crate) struct Tls {
-    pub(crate) client: TlsClient,
-    pub(crate) server: TlsServer,
+pub(crate) fn connect<P: Protocol>(
+    tls: Option<&Tls>,
+    connection: ConnectionBuilder<P>,
+) -> ConnectionBuilder<P> {
+    match tls {
+        #[cfg(feature = "tls")]
+        Some(tls) => connection.tls(&tls.client),
+        _ => connection,
+    }
 }
 
-impl Tls {
-    pub(crate) fn new(version: TlsVersion) -> Self {
-        let client = TlsClient::builder()
-            .pin_certificate_pem(&SERVER.chain)
-            .min_version(version)
-            .max_version(version)
-            .build()
-            .expect("a client");
-        let server = TlsServer::builder().identity(SERVER.identity()).build().expect("a server");
-        Self { client, server }
+#[cfg(feature = "tls")]
+mod with_tls {
+    use std::sync::LazyLock;
+
+    use wharf::{TlsClient, TlsIdentity, TlsServer, TlsVersion};
+
+    /// A certificate and its key, as PEM.
+    pub(crate) struct Pem {
+        pub(crate) chain: String,
+        pub(crate) key: String,
+    }
+
+    /// The server's, for `localhost` and `server.test`.
+    pub(crate) static SERVER: LazyLock<Pem> =
+        LazyLock::new(|| self_signed(&["localhost", "server.test"]));
+
+    /// The client's.
+    pub(crate) static CLIENT: LazyLock<Pem> = LazyLock::new(|| self_signed(&["client.test"]));
+
+    pub(crate) fn self_signed(names: &[&str]) -> Pem {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        Pem { chain: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    }
+
+    impl Pem {
+        pub(crate) fn identity(&self) -> TlsIdentity {
+            TlsIdentity::from_pem(&self.chain, &self.key)
+        }
+    }
+
+    /// A client that knows the server by its certificate, and the server.
+    pub(crate) struct Tls {
+        pub(crate) client: TlsClient,
+        pub(crate) server: TlsServer,
+    }
+
+    impl Tls {
+        pub(crate) fn new(version: TlsVersion) -> Self {
+            let client = TlsClient::builder()
+                .pin_certificate_pem(&SERVER.chain)
+                .min_version(version)
+                .max_version(version)
+                .build()
+                .expect("a client");
+            let server =
+                TlsServer::builder().identity(SERVER.identity()).build().expect("a server");
+            Self { client, server }
+        }
     }
 }

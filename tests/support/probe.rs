@@ -19,6 +19,7 @@ pub(crate) enum Call {
     Resume,
     TimedOut(TimeoutKind),
     ShuttingDown,
+    TlsEstablished,
     Lost,
 }
 
@@ -48,6 +49,8 @@ pub(crate) struct Cause {
     pub(crate) is_panic: bool,
     pub(crate) is_write_cap: bool,
     pub(crate) is_invalid: bool,
+    pub(crate) is_tls: bool,
+    pub(crate) is_truncated: bool,
 }
 
 impl Log {
@@ -197,6 +200,7 @@ pub(crate) struct Probe {
     pause: Hook,
     resume: Hook,
     timed_out: Hook,
+    tls_established: Hook,
     lost: LostHook,
     /// What a [`BufferedProtocol`] receives into.
     buffer: Vec<u8>,
@@ -214,6 +218,7 @@ impl Probe {
             pause: None,
             resume: None,
             timed_out: None,
+            tls_established: None,
             lost: None,
             buffer: vec![0; 4096],
             buffer_requests: Rc::default(),
@@ -263,6 +268,14 @@ impl Probe {
         hook: impl FnMut(&dyn Transport) -> Result + 'static,
     ) -> Self {
         self.timed_out = Some(Box::new(hook));
+        self
+    }
+
+    pub(crate) fn on_tls_established(
+        mut self,
+        hook: impl FnMut(&dyn Transport) -> Result + 'static,
+    ) -> Self {
+        self.tls_established = Some(Box::new(hook));
         self
     }
 
@@ -385,6 +398,14 @@ impl Protocol for Probe {
         Ok(())
     }
 
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        let _inside = Inside::enter("tls_established");
+        self.log.note(Call::TlsEstablished);
+        run(&mut self.tls_established, transport, |default, transport| {
+            default.tls_established(transport)
+        })
+    }
+
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         let _inside = Inside::enter("connection_lost");
         MADE.set(MADE.get() - 1);
@@ -431,6 +452,10 @@ impl BufferedProtocol for Probe {
         Protocol::timed_out(self, transport, kind)
     }
 
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::tls_established(self, transport)
+    }
+
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         Protocol::connection_lost(self, transport, error)
     }
@@ -456,6 +481,14 @@ impl Cause {
             is_panic: error.is_panic(),
             is_write_cap: error.is_write_cap(),
             is_invalid: error.is_invalid(),
+            #[cfg(feature = "tls")]
+            is_tls: error.is_tls(),
+            #[cfg(feature = "tls")]
+            is_truncated: error.is_truncated(),
+            #[cfg(not(feature = "tls"))]
+            is_tls: false,
+            #[cfg(not(feature = "tls"))]
+            is_truncated: false,
         }
     }
 }

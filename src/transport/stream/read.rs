@@ -294,6 +294,10 @@ impl Stream {
     /// Keeps what is to be delivered later.
     pub(super) fn keep_rest(self: &Rc<Self>, core: &Core, rest: Bytes) {
         if !rest.is_empty() && !self.has(Flags::CLOSING.and(Flags::LOST)) {
+            #[cfg(feature = "tls-core")]
+            if self.has(Flags::TLS) && !self.has(Flags::LEFTOVER) {
+                self.feed_handshake();
+            }
             self.keep_leftover(rest);
             self.enqueue_if_readable(core);
         }

@@ -1,7 +1,6 @@
 //! What a stream with TLS has, and where it is kept.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,7 +8,7 @@ use super::Stream;
 use super::write_queue::WriteQueue;
 use crate::error::Error;
 use crate::event_loop::Core;
-use crate::tls::{TlsVersion, clock};
+use crate::tls::TlsVersion;
 use crate::transport::tls::{Layer, Leftover, TlsInfo};
 
 /// The TLS of one stream. Plaintext that waits is in the stream's own queue.
@@ -98,16 +97,4 @@ impl Stream {
             core.with_spent(|spent: &mut Vec<Bytes>| tls.outgoing.advance(len, spent));
         });
     }
-}
-
-/// Runs `action` by the loop's clock, where that is not the system's.
-pub(super) fn by_the_clock<R>(core: &Core, action: impl FnOnce() -> R) -> R {
-    match core.driver.date() {
-        Some(since_epoch) => clock::at(unix_time(since_epoch), action),
-        None => action(),
-    }
-}
-
-fn unix_time(since_epoch: Duration) -> rustls::pki_types::UnixTime {
-    rustls::pki_types::UnixTime::since_unix_epoch(since_epoch)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Stream;
 use super::flags::Flags;
 use super::read::HANGING_UP;
-use super::tls::{Connecting, Handshake, Tls, Waiter, by_the_clock};
+use super::tls::{Connecting, Handshake, Tls, Waiter};
 use super::tls_read::READ_AT_ONCE;
 use super::write_queue::WriteQueue;
 use crate::error::{Error, Kind};
@@ -82,7 +82,7 @@ impl Stream {
         if !leftover.is_empty() {
             refuse_or_feed(upgrade.leftover())?;
         }
-        let setup = upgrade.setup(None)?;
+        let setup = upgrade.setup(core, None)?;
         let outgoing = self.written_before(core)?;
         let handshake = Handshake { waiter: Waiter::Upgrade, leftover: upgrade.leftover() };
         self.attach_tls(core, setup, outgoing, handshake);
@@ -128,7 +128,7 @@ impl Stream {
             end: None,
         });
         let begun = core.tls.with_records(|records| {
-            let begun = by_the_clock(core, || tls.layer.begin(records));
+            let begun = core.by_the_clock(|| tls.layer.begin(records));
             tls.outgoing.push_copy(records.bytes());
             begun
         });
@@ -160,19 +160,26 @@ impl Stream {
             return core.mark_pending();
         }
         let Some(mut tls) = self.take_tls() else { return };
-        let start = tls.layer.input_start();
+        // What was received before has come through the layers below already.
+        let is_leftover = self.has(Flags::LEFTOVER);
+        let start = if is_leftover { tls.layer.own_input_start() } else { tls.layer.input_start() };
         let room = (buffer.len() - start).min(READ_AT_ONCE);
         let space = &mut buffer[start..start + room];
         let leftover = self.take_leftover(&tls, space);
-        let is_leftover = leftover.is_some();
         match leftover.unwrap_or_else(|| self.socket.read(space).map_err(Ok)) {
             Ok(count) if count > 0 => {
                 if !is_leftover {
                     self.note_received(core, count, room);
                 }
                 let opened = core.tls.with_records(|answer| {
-                    let opened = by_the_clock(core, || tls.layer.open(buffer, count, answer));
-                    tls.outgoing.push_copy(answer.bytes());
+                    let opened = core.by_the_clock(|| {
+                        if is_leftover {
+                            tls.layer.open_own(buffer, count, answer)
+                        } else {
+                            tls.layer.open(buffer, count, answer)
+                        }
+                    });
+                    self.send_answer(core, &mut tls, answer);
                     opened
                 });
                 self.put_tls(tls);
@@ -219,15 +226,18 @@ impl Stream {
         Some(Ok(count))
     }
 
+    /// What is kept now was not seen by the protocol that began the handshake: it is as if it was
+    /// still with the system.
+    pub(super) fn feed_handshake(&self) {
+        self.with_tls(|tls| {
+            if let Some(handshake) = &mut tls.handshake {
+                handshake.leftover = Leftover::Feed;
+            }
+        });
+    }
+
     fn handshake_went_on(self: &Rc<Self>, core: &Rc<Core>, opened: Opened, buffer: &mut [u8]) {
-        let (is_done, has_outgoing) = self
-            .with_tls(|tls| (tls.layer.is_established(), !tls.outgoing.is_empty()))
-            .unwrap_or((false, false));
-        if has_outgoing && !self.has(Flags::WRITE_FAILED) {
-            self.set(Flags::HAS_QUEUE);
-            self.flush(core);
-        }
-        if is_done {
+        if self.with_tls(|tls| tls.layer.is_established()) == Some(true) {
             self.handshake_is_done(core);
             self.deliver_opened(core, &buffer[..opened.plaintext]);
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Stream;
 use super::flags::Flags;
 use super::read::{HANGING_UP, NOT_READING};
-use super::tls::{PeerEnd, by_the_clock};
+use super::tls::PeerEnd;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 use crate::protocol::Protocol;
@@ -79,16 +79,11 @@ impl Stream {
             Ok(count) if count > 0 => {
                 self.note_received(core, count, room);
                 let Opened { plaintext, end } = core.tls.with_records(|answer| {
-                    let opened = by_the_clock(core, || tls.layer.open(buffer, count, answer));
-                    tls.outgoing.push_copy(answer.bytes());
+                    let opened = core.by_the_clock(|| tls.layer.open(buffer, count, answer));
+                    self.send_answer(core, &mut tls, answer);
                     opened
                 });
-                let has_answer = !tls.outgoing.is_empty();
                 self.put_tls(tls);
-                if has_answer && !self.has(Flags::WRITE_FAILED) {
-                    self.set(Flags::HAS_QUEUE);
-                    self.flush(core);
-                }
                 self.deliver_opened(core, &buffer[..plaintext]);
                 self.note_end(core, end, tls_error);
                 self.enqueue_if_readable(core);
@@ -119,8 +114,8 @@ impl Stream {
         if data.is_empty() || self.has(Flags::CLOSING.and(Flags::LOST)) {
             return;
         }
-        if !self.is_reading() || self.has(Flags::LEFTOVER) {
-            return self.keep_leftover(Bytes::copy_from_slice(data));
+        if !self.is_reading() || self.has(Flags::LEFTOVER) || self.is_shaking_hands() {
+            return self.keep_rest(core, Bytes::copy_from_slice(data));
         }
         if self.has(Flags::BUFFERED) {
             let rest = self.fill_buffers(core, data);

@@ -117,6 +117,24 @@ impl Stream {
         Ok(())
     }
 
+    /// Sends what TLS itself has to say in return to input: tickets, new keys.
+    ///
+    /// That the peer does not take it is no error: it may have said what it wanted and gone. Writing
+    /// something of the user's, or reading, tells.
+    pub(super) fn send_answer(&self, core: &Core, tls: &mut Tls, answer: &Scratch) {
+        if answer.bytes().is_empty() || self.has(Flags::WRITE_FAILED.and(Flags::LOST)) {
+            return;
+        }
+        let goes_out = self.has(Flags::WRITABLE) && tls.outgoing.is_empty();
+        if !goes_out {
+            tls.outgoing.push_copy(answer.bytes());
+            self.set(Flags::HAS_QUEUE.and(Flags::UNSETTLED));
+        } else {
+            // Ignored as said.
+            let _ = self.send_records(core, tls, answer);
+        }
+    }
+
     /// Hands what waits to the socket until it takes no more, final bytes first.
     pub(super) fn flush_tls(self: &Rc<Self>, core: &Rc<Core>) {
         let Some(mut tls) = self.take_tls() else { return };

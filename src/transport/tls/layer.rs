@@ -62,6 +62,11 @@ impl Layer {
         HEADROOM + bottom.partial.len()
     }
 
+    /// As [`input_start`](Self::input_start) for [`open_own`](Self::open_own).
+    pub(crate) fn own_input_start(&self) -> usize {
+        HEADROOM + self.partial.len()
+    }
+
     /// Whether input is there that is not complete.
     pub(crate) fn has_partial(&self) -> bool {
         !self.bottom().partial.is_empty()
@@ -83,19 +88,33 @@ impl Layer {
             return self.open_input(buffer, count, output);
         };
         let carried = below.open(buffer, count, output);
-        let start = HEADROOM + self.partial.len();
+        let start = self.own_input_start();
         buffer.copy_within(..carried.plaintext, start);
-        let mut answer = Scratch::default();
-        let mut opened = self.open_input(buffer, carried.plaintext, &mut answer);
-        if let (End::No, Err(error)) = (&opened.end, self.carry(answer.bytes(), output)) {
-            opened.end = End::Failed(error);
-        }
+        let mut opened = self.open_own(buffer, carried.plaintext, output);
         if let (End::No, End::Failed(_)) = (&opened.end, &carried.end) {
             opened.end = carried.end;
         } else if let (End::No, End::Closed) = (&opened.end, &carried.end) {
             opened.end = End::Failed(Error::General(
                 "the layer below was closed, and this one was not".to_owned(),
             ));
+        }
+        opened
+    }
+
+    /// As [`open`](Self::open), for bytes that have come through the layers below already, and were
+    /// put where [`own_input_start`](Self::own_input_start) says.
+    pub(crate) fn open_own(
+        &mut self,
+        buffer: &mut [u8],
+        count: usize,
+        output: &mut Scratch,
+    ) -> Opened {
+        let mut answer = Scratch::default();
+        let mut opened = self.open_input(buffer, count, &mut answer);
+        if let Err(error) = self.carry(answer.bytes(), output)
+            && !matches!(opened.end, End::Failed(_))
+        {
+            opened.end = End::Failed(error);
         }
         opened
     }

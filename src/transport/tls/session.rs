@@ -147,6 +147,8 @@ impl Session {
 trait Side {
     type Data;
 
+    fn state(&self) -> &CommonState;
+
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
 
     /// Calls `take` with each record of early data.
@@ -155,6 +157,10 @@ trait Side {
 
 impl Side for UnbufferedClientConnection {
     type Data = ClientConnectionData;
+
+    fn state(&self) -> &CommonState {
+        self
+    }
 
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         UnbufferedConnectionCommon::<ClientConnectionData>::process_tls_records(self, input)
@@ -165,6 +171,10 @@ impl Side for UnbufferedClientConnection {
 
 impl Side for UnbufferedServerConnection {
     type Data = ServerConnectionData;
+
+    fn state(&self) -> &CommonState {
+        self
+    }
 
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         UnbufferedConnectionCommon::<ServerConnectionData>::process_tls_records(self, input)
@@ -233,7 +243,10 @@ fn receive<S: Side>(
 
 /// What rustls has to say to the peer about an error.
 fn collect_alert<S: Side>(side: &mut S, rest: &mut [u8], output: &mut Scratch) {
-    while let Ok(ConnectionState::EncodeTlsData(mut data)) = side.process(rest).state {
+    // Only while there is something: rustls would look at the input again.
+    while side.state().wants_write()
+        && let Ok(ConnectionState::EncodeTlsData(mut data)) = side.process(rest).state
+    {
         if output.append(|room| encoded(data.encode(room))).is_err() {
             return;
         }

@@ -3,6 +3,7 @@
 use super::layer::Layer;
 use super::session::Session;
 use crate::error::Error;
+use crate::event_loop::Core;
 use crate::tls::{TlsClient, TlsServer, TlsTimeouts, tls_error};
 
 /// How a connection is to become a TLS one: as client or as server, and what is to become of bytes
@@ -50,7 +51,12 @@ impl TlsUpgrade {
     }
 
     /// `host` is what the user asked to be connected to, where there is a name.
-    pub(crate) fn setup(&self, host: Option<&str>) -> Result<Setup, Error> {
+    pub(crate) fn setup(&self, core: &Core, host: Option<&str>) -> Result<Setup, Error> {
+        // Whether a session can be resumed is a question of time.
+        core.by_the_clock(|| self.prepare(host))
+    }
+
+    fn prepare(&self, host: Option<&str>) -> Result<Setup, Error> {
         match &self.role {
             Role::Client(client) => {
                 let setup = client.connect(host)?;

@@ -4,7 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use rustls::pki_types::UnixTime;
+
 use super::scratch::Scratch;
+use crate::event_loop::Core;
+use crate::tls::clock;
 use crate::transport::Stream;
 
 /// Buffers that are used one at a time, and the handshakes that wait for their turn.
@@ -67,5 +71,15 @@ impl TlsWork {
 
     pub(crate) fn forget_waiting(&self) -> VecDeque<Rc<Stream>> {
         self.waiting.take()
+    }
+}
+
+impl Core {
+    /// Runs `action` by the loop's clock, where that is not the system's.
+    pub(crate) fn by_the_clock<R>(&self, action: impl FnOnce() -> R) -> R {
+        match self.driver.date() {
+            Some(since_epoch) => clock::at(UnixTime::since_unix_epoch(since_epoch), action),
+            None => action(),
+        }
     }
 }

@@ -1,0 +1,178 @@
+//! The end of a connection with TLS.
+
+use std::time::Duration;
+
+use wharf::testing::{advance, settle};
+use wharf::{Transport, WriteStatus};
+
+use super::{Stage, VERSIONS, logs, trusting};
+use crate::probe::{Call, Log, Probe};
+
+// 245: differs.
+#[test]
+fn one_side_can_end_and_the_other_go_on() {
+    let stage = Stage::new();
+    let (near, far) = logs();
+    stage.join(Probe::new(&near), Probe::new(&far).half_open());
+    assert!(near.handle().can_write_eof());
+    near.handle().write(b"question");
+    near.handle().write_eof();
+    stage.run_until("the end of the question", || far.count(Call::Eof) == 1);
+    assert_eq!(far.received(), b"question");
+    far.handle().write(b"answer");
+    stage.run_until("the answer", || near.received() == b"answer");
+    far.handle().close();
+    stage.run_until("both ends", || near.is_lost() && far.is_lost());
+    assert_eq!((near.cause(), far.cause()), (None, None));
+}
+
+// 246: differs.
+#[test]
+fn an_end_without_close_notify_is_an_error_of_its_own_after_the_data() {
+    for version in VERSIONS {
+        let stage = Stage::with(version);
+        let (near, far) = logs();
+        let (client, _server) = super::sweep::join_by_wire(&stage, &near, &far, |_, _| {});
+        stage.run_until("both handshakes", || {
+            near.count(Call::TlsEstablished) == 1 && far.count(Call::TlsEstablished) == 1
+        });
+        far.handle().write(b"all of it?");
+        settle(&stage.event_loop).unwrap();
+        // The wire is cut behind the client's back.
+        client.handle().write_eof();
+        stage.run_until("the end", || near.is_lost());
+        assert_eq!(near.received(), b"all of it?");
+        assert_eq!(near.count(Call::Eof), 0);
+        let cause = near.cause().unwrap();
+        assert!(cause.is_truncated && cause.is_tls, "{cause:?}");
+        assert!(stage.reports.take().is_empty());
+    }
+}
+
+// 248, 249: differs.
+#[test]
+fn close_announces_the_end_and_does_not_wait_for_the_peers() {
+    for version in VERSIONS {
+        let stage = Stage::with(version);
+        let (near, far) = logs();
+        stage.join(Probe::new(&near), Probe::new(&far).half_open());
+        near.handle().write(b"last words");
+        near.handle().close();
+        let begun = stage.event_loop.time();
+        stage.run_until("the end of one side", || near.is_lost());
+        assert_eq!(stage.event_loop.time(), begun);
+        assert_eq!(near.cause(), None);
+        stage.run_until("the end at the other", || far.count(Call::Eof) == 1);
+        assert_eq!(far.received(), b"last words");
+        assert!(!far.is_lost());
+    }
+}
+
+// 248.
+#[test]
+fn close_in_the_handshake_ends_it() {
+    let stage = Stage::new();
+    let (server, errors) = stage.serve(|| Probe::new(&Log::new()));
+    let raw = Log::new();
+    stage.connect_plain(Probe::new(&raw));
+    settle(&stage.event_loop).unwrap();
+    assert_eq!(server.connections(), 1);
+    server.close_clients();
+    stage.run_until("the end", || raw.is_lost());
+    assert_eq!(server.connections(), 0);
+    assert!(errors.borrow().is_empty(), "{errors:?}");
+}
+
+// 251.
+#[test]
+fn what_was_written_before_close_arrives_at_a_slow_peer() {
+    let stage = Stage::new();
+    let (near, far) = logs();
+    stage.join(Probe::new(&near), Probe::new(&far).not_reading());
+    near.handle().write(&vec![9; 500_000]);
+    near.handle().close();
+    advance(&stage.event_loop, Duration::from_secs(20)).unwrap();
+    assert!(!near.is_lost());
+    far.handle().resume_reading();
+    stage.run_until("both ends", || near.is_lost() && far.is_lost());
+    assert_eq!(far.received_len(), 500_000);
+    assert_eq!((near.cause(), far.cause()), (None, None));
+}
+
+// 252.
+#[test]
+fn close_works_while_reading_is_paused() {
+    let stage = Stage::new();
+    let (near, far) = logs();
+    stage.join(Probe::new(&near).not_reading(), Probe::new(&far));
+    far.handle().write(b"unread");
+    settle(&stage.event_loop).unwrap();
+    near.handle().close();
+    stage.run_until("both ends", || near.is_lost() && far.is_lost());
+    assert_eq!((near.cause(), far.cause()), (None, None));
+}
+
+// 253.
+#[test]
+fn abort_says_nothing_and_the_peer_can_tell() {
+    let stage = Stage::new();
+    let (near, far) = logs();
+    stage.join(Probe::new(&near), Probe::new(&far));
+    near.handle().abort();
+    stage.run_until("both ends", || near.is_lost() && far.is_lost());
+    assert_eq!(near.cause(), None);
+    assert!(far.cause().unwrap().is_truncated);
+}
+
+// 254, 262.
+#[test]
+fn nothing_is_taken_after_close_and_a_second_close_changes_nothing() {
+    let stage = Stage::new();
+    let (near, far) = logs();
+    stage.join(Probe::new(&near), Probe::new(&far));
+    let handle = near.handle();
+    handle.close();
+    assert_eq!(handle.write(b"late"), WriteStatus::Closed);
+    handle.close();
+    stage.run_until("both ends", || near.is_lost() && far.is_lost());
+    handle.close();
+    assert_eq!(handle.write(b"later"), WriteStatus::Closed);
+    assert_eq!((handle.write_buffer_size(), near.count(Call::Lost)), (0, 1));
+    assert!(far.received().is_empty());
+}
+
+// 250, 260: differs.
+#[test]
+fn data_that_arrives_after_close_is_dropped_and_no_error() {
+    let stage = Stage::new();
+    let (near, far) = logs();
+    stage.join(Probe::new(&near).not_reading(), Probe::new(&far).half_open());
+    far.handle().write(&vec![1; 60_000]);
+    settle(&stage.event_loop).unwrap();
+    near.handle().close();
+    stage.run_until("the announcement", || far.count(Call::Eof) == 1);
+    far.handle().write(&vec![2; 600_000]);
+    far.handle().close();
+    stage.run_until("both ends", || near.is_lost() && far.is_lost());
+    assert_eq!((near.received_len(), near.cause(), far.cause()), (0, None, None));
+}
+
+#[test]
+fn alerts_say_what_the_peer_says() {
+    let stage = Stage::new();
+    // A server that wants a certificate, which TLS 1.3 says after the client is done.
+    let server = wharf::TlsServer::builder()
+        .identity(crate::encryption::SERVER.identity())
+        .client_ca_pem(&crate::encryption::CLIENT.chain)
+        .build()
+        .unwrap();
+    let serving =
+        stage.event_loop.create_server(|| Probe::new(&Log::new()), "10.0.0.1:443").tls(server);
+    let _server = stage.event_loop.run_until_complete(serving.start()).unwrap().unwrap();
+    let log = Log::new();
+    stage.connect_by(trusting(), Probe::new(&log)).expect("done for the client");
+    stage.run_until("the refusal", || log.is_lost());
+    let cause = log.cause().unwrap();
+    assert!(cause.is_tls && !cause.is_truncated);
+    assert!(cause.text.contains("certificate_required"), "{}", cause.text);
+}
