@@ -25,6 +25,9 @@ pub(super) struct Tls {
 pub(super) struct Handshake {
     pub(super) waiter: Waiter,
     pub(super) leftover: Leftover,
+    /// What a client sent with its first message (0-RTT), until there is a protocol to give it to.
+    /// At most what the server allows (`TlsServerBuilder::max_early_data`).
+    pub(super) early: Vec<u8>,
 }
 
 /// Who waits for the handshake.

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::process::Output;
 use std::rc::Rc;
+use std::time::Duration;
 
 use wharf::{Error, EventLoop, Protocol, Result, Server, TlsServer, TlsVersion, Transport};
 
 use super::authority::{Authority, text};
 use crate::peers::Peer;
-use crate::serving::{address, run, until};
+use crate::serving::{Directory, address, run, until};
 
 /// Says what it knows of the peer, and ends: at once, or when it is asked over HTTP.
 struct Describe {
@@ -204,4 +205,54 @@ fn openssl_is_told_that_no_version_is_in_common() {
         assert!(heard.ends_with("no TLS version in common with the peer"), "{heard}");
         Ok(())
     });
+}
+
+#[test]
+fn openssl_sends_early_data_only_where_it_is_taken() {
+    run(async |event_loop| {
+        let authority = Authority::new();
+        let directory = Directory::new();
+        let (session, early) = (directory.join("session"), directory.join("early"));
+        std::fs::write(&early, "early hello")?;
+        for (bytes, expected) in [(0, ""), (1000, "early hello")] {
+            let identity = authority.issue(&["a.example"]).identity();
+            let tls = TlsServer::builder().identity(identity).max_early_data(bytes).build()?;
+            let received = Rc::new(RefCell::new(Vec::new()));
+            let all = Rc::clone(&received);
+            let server = event_loop.create_server(move || OneWord(Rc::clone(&all)), "127.0.0.1:0");
+            let server = server.tls(&tls).await?;
+            let to = address(&server).to_string();
+            let ours = ["s_client", "-quiet", "-tls1_3", "-connect", &to];
+            let first = [&ours[..], &["-sess_out", text(&session)]].concat();
+            let second =
+                [&ours[..], &["-sess_in", text(&session), "-early_data", text(&early)]].concat();
+            for arguments in [first, second] {
+                let Some(output) = output(&event_loop, "openssl", &arguments).await else {
+                    return Ok(());
+                };
+                assert_eq!(printed(&output), "hello\n", "{output:?}");
+            }
+            until(&event_loop, "their end", || server.connections() == 0).await;
+            assert_eq!(String::from_utf8_lossy(&received.borrow()), expected);
+        }
+        Ok(())
+    });
+}
+
+/// Says hello, notes what it is told with the handshake, and ends a little later.
+struct OneWord(Rc<RefCell<Vec<u8>>>);
+
+impl Protocol for OneWord {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        transport.write(b"hello\n");
+        let handle = transport.handle();
+        let event_loop = transport.event_loop();
+        event_loop.call_later(Duration::from_millis(50), move || handle.close());
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+        self.0.borrow_mut().extend_from_slice(data);
+        Ok(())
+    }
 }
