@@ -66,6 +66,9 @@
 //! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
 //!   [`Targets`] and [`Address`].
+//! - **TLS:** `TlsClient` and `TlsServer`, for the `tls` method of both builders and for
+//!   `Transport::start_tls` on a connection that is there; `TlsInfo` is what was agreed on. With the
+//!   feature `tls` (on by default).
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback.
