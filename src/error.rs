@@ -46,6 +46,7 @@ pub(crate) enum Kind {
     Deadlock,
     Invalid,
     Io,
+    OutputLimit,
     Panic,
     Replaced,
     Timeout(TimeoutKind),
@@ -116,6 +117,20 @@ impl Error {
         Self::new(Kind::Panic, text)
     }
 
+    /// The same once more, for another who is to be told: the kind, the text, and the code of the
+    /// operating system. What else was inside is told as text.
+    pub(crate) fn duplicate(&self) -> Self {
+        let Some(error) = self.io_error() else {
+            return Self::new(self.kind(), self.to_string());
+        };
+        let source = match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        let (kind, context) = (self.kind(), self.inner.context.clone());
+        Self { inner: Box::new(Inner { kind, context, source: Some(source.into()) }) }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.inner.kind
     }
@@ -174,7 +189,7 @@ impl Error {
         matches!(self.kind(), Kind::Application | Kind::Panic)
     }
 
-    /// Whether a write exceeded the connection's write cap.
+    /// Whether a write exceeded the connection's write cap, or too many descriptors wait.
     pub fn is_write_cap(&self) -> bool {
         self.kind() == Kind::WriteCap
     }
@@ -191,6 +206,11 @@ impl Error {
     #[cfg(feature = "tls-core")]
     pub fn is_truncated(&self) -> bool {
         self.kind() == Kind::Truncated
+    }
+
+    /// Whether a program that was run wrote more than it may.
+    pub fn is_output_limit(&self) -> bool {
+        self.kind() == Kind::OutputLimit
     }
 
     /// Whether this platform, driver or transport cannot do it.
@@ -298,7 +318,10 @@ impl Kind {
         if matches!(self, Self::Tls | Self::Truncated) {
             return false;
         }
-        !matches!(self, Self::Io | Self::Timeout(_) | Self::WriteCap | Self::Closed)
+        !matches!(
+            self,
+            Self::Io | Self::OutputLimit | Self::Timeout(_) | Self::WriteCap | Self::Closed
+        )
     }
 
     fn text(self) -> &'static str {
@@ -311,6 +334,7 @@ impl Kind {
             Self::Deadlock => "nothing is ready and nothing can become ready",
             Self::Invalid => "invalid argument or state",
             Self::Io => "input/output error",
+            Self::OutputLimit => "the output exceeded its limit",
             Self::Panic => "a callback panicked",
             Self::Replaced => "another protocol was installed",
             Self::Timeout(kind) => kind.text(),

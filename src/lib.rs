@@ -69,6 +69,9 @@
 //! - **TLS:** `TlsClient` and `TlsServer`, for the `tls` method of both builders and for
 //!   `Transport::start_tls` on a connection that is there; `TlsInfo` is what was agreed on. With the
 //!   feature `tls` (on by default).
+//! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
+//!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
+//! - **Hot restart:** [`EventLoop::take_over`] and [`EventLoop::offer_handover`].
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback.
@@ -99,6 +102,8 @@ mod driver;
 mod error;
 mod event_loop;
 mod net;
+mod pipe;
+mod process;
 mod protocol;
 mod task;
 mod time;
@@ -124,8 +129,13 @@ pub use crate::event_loop::{
     EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
-    Address, ConnectionBuilder, Server, ServerBuilder, Target, Targets, UnixAddress,
-    inherited_listeners,
+    Address, ConnectionBuilder, Handover, Inherited, Server, ServerBuilder, Target, Targets,
+    UnixAddress, inherited_listeners,
+};
+pub use crate::pipe::PipeBuilder;
+pub use crate::process::{
+    ChildFd, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder, Stdio,
+    SubprocessBuilder,
 };
 pub use crate::protocol::{Buffered, BufferedProtocol, Eof, Protocol, TimeoutKind};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
@@ -135,11 +145,18 @@ pub use crate::tls::{
     TlsServerBuilder, TlsVersion,
 };
 pub use crate::transport::{
-    Connection, Info, Keepalive, PeerCredentials, Transport, TransportHandle, TransportId,
-    WriteStatus,
+    Connection, Info, Keepalive, PeerCredentials, RateGroup, RateLimit, RelayBuilder, RelayEnd,
+    RelayOutcome, RelaySide, RelayStatistics, SendFile, Splicing, Transport, TransportHandle,
+    TransportId, WriteStatus, relay,
 };
 #[cfg(feature = "tls-core")]
 pub use crate::transport::{TlsInfo, TlsUpgrade};
+
+/// Parsers that are no interface, for the fuzz targets.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::net::{Frame, FrameDecoder, FrameError};
+}
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Result};
 use crate::transport::Transport;
@@ -14,7 +15,8 @@ use crate::transport::Transport;
 /// # Ordering
 /// `connection_made`, then any number of `data_received`, then at most one `eof_received`, then
 /// `connection_lost`: the first and the last exactly once. `pause_writing`, `resume_writing`,
-/// `timed_out` and `shutting_down` come anywhere between the first and the last.
+/// `timed_out` and `shutting_down` come anywhere between the first and the last,
+/// `descriptors_received` before the end of the peer's side.
 ///
 /// # Re-entrancy
 /// No callback ever runs inside another. Every method of the transport only records what is asked
@@ -37,6 +39,22 @@ pub trait Protocol: Any {
     /// `data` is lent: it lies in a buffer that all connections of the loop share. What is to be
     /// kept must be copied.
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result;
+
+    /// The peer has passed descriptors, over a Unix socket whose builder was told to
+    /// [receive](crate::ConnectionBuilder::receive_descriptors) them. By default they are closed.
+    ///
+    /// Called before the `data_received` that brings the first byte they were sent with; in the
+    /// order in which they were sent. That `data_received` may begin with bytes that were sent
+    /// before them, as the operating system does not tell at which byte they came: let a message
+    /// say how many belong to it, and take them in turn. They are closed on exec.
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        let _ = (transport, descriptors);
+        Ok(())
+    }
 
     /// The peer has sent everything it will send. Called once, after all data.
     ///
@@ -127,6 +145,8 @@ pub enum TimeoutKind {
     Idle,
     /// What was written before `close` could not be sent in time.
     Linger,
+    /// A program that was run to its end took too long.
+    Process,
     /// Data waits to be sent, and the peer took none of it for too long.
     WriteStall,
     /// The TLS handshake took too long. Always ends the connection.
@@ -139,6 +159,7 @@ impl TimeoutKind {
             Self::Connect => "connecting timed out",
             Self::Idle => "the connection was idle for too long",
             Self::Linger => "closing timed out before everything written was sent",
+            Self::Process => "the program ran for too long",
             Self::WriteStall => "the peer took no data for too long",
             Self::TlsHandshake => "the TLS handshake took too long",
         }
@@ -172,6 +193,16 @@ pub trait BufferedProtocol: Any {
 
     /// The first `count` bytes of the slice (at least one) were filled.
     fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result;
+
+    /// See [`Protocol::descriptors_received`].
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        let _ = (transport, descriptors);
+        Ok(())
+    }
 
     /// See [`Protocol::eof_received`].
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
@@ -238,6 +269,14 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
             self.0.buffer_updated(transport, count)?;
         }
         Ok(())
+    }
+
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        self.0.descriptors_received(transport, descriptors)
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {

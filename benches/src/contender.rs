@@ -14,6 +14,15 @@ pub const TOKIO: &str = "tokio";
 /// The subject.
 pub const WHARF: &str = "wharf";
 
+/// A blocking loop of `sendfile`.
+pub const BLOCKING_FILE: &str = "blocking-sendfile";
+/// A blocking loop of reads and writes.
+pub const BLOCKING_READ: &str = "blocking-read";
+/// wharf's `send_file`.
+pub const WHARF_FILE: &str = "wharf-sendfile";
+/// The same where the system does not send files by itself.
+pub const WHARF_READ: &str = "wharf-read";
+
 const LIBUV: &str = "libuv";
 const LIBUV_PROGRAM: &str = "echo-libuv";
 const LIBUV_SOURCE: &str = include_str!("../libuv/echo.c");
@@ -25,19 +34,29 @@ pub struct Contender {
     pub name: &'static str,
     program: PathBuf,
     options: &'static [&'static str],
+    /// An option whose value is only known when it is started.
+    more: Vec<String>,
 }
 
 impl Contender {
     /// A contender whose program is at `program`.
     pub fn at(name: &'static str, program: PathBuf, options: &'static [&'static str]) -> Self {
-        Self { name, program, options }
+        Self { name, program, options, more: Vec::new() }
     }
 
     /// What to type to have it listen on a free port.
     pub fn command_line(&self) -> impl Iterator<Item = OsString> {
         let listen = ["--listen", "127.0.0.1:0"];
-        let options = self.options.iter().copied().chain(listen).map(OsString::from);
+        let options = self.options.iter().copied().chain(listen);
+        let options = options.chain(self.more.iter().map(String::as_str)).map(OsString::from);
         std::iter::once(self.program.clone().into_os_string()).chain(options)
+    }
+
+    /// The same with an option more.
+    #[must_use]
+    pub fn with_option(mut self, name: &str, value: impl ToString) -> Self {
+        self.more.extend([name.to_owned(), value.to_string()]);
+        self
     }
 
     fn new(
@@ -86,6 +105,35 @@ pub fn spinning() -> Result<Vec<Contender>> {
     Ok(vec![
         Contender::new("raw-mio-spin-200", "echo-raw-mio", spin)?,
         Contender::new("wharf-spin-200", "echo-wharf", &["--spin", "200"])?,
+    ])
+}
+
+/// The contenders of the relay table, under these names: tokio with its default buffers, tokio with
+/// large ones, and wharf that never, always, and by default splices.
+///
+/// # Errors
+/// A program is missing.
+pub fn relays(names: [&'static str; 5]) -> Result<Vec<Contender>> {
+    let [tokio, large, never, always, automatic] = names;
+    Ok(vec![
+        Contender::new(tokio, "relay-tokio", &[])?,
+        Contender::new(large, "relay-tokio", &["--buffer", "65536"])?,
+        Contender::new(never, "relay-wharf", &["--splicing", "never"])?,
+        Contender::new(always, "relay-wharf", &["--splicing", "always"])?,
+        Contender::new(automatic, "relay-wharf", &[])?,
+    ])
+}
+
+/// The contenders that send files.
+///
+/// # Errors
+/// A program is missing.
+pub fn file_servers() -> Result<Vec<Contender>> {
+    Ok(vec![
+        Contender::new(BLOCKING_FILE, "file-blocking", &[])?,
+        Contender::new(WHARF_FILE, "file-wharf", &[])?,
+        Contender::new(BLOCKING_READ, "file-blocking", &["--read"])?,
+        Contender::new(WHARF_READ, "file-wharf", &["--read"])?,
     ])
 }
 

@@ -4,6 +4,8 @@
 //!
 //! - **contenders** (`echo-raw-mio`, `echo-tokio`, …): the same echo server, once per library, from
 //!   [`servers`]; the libuv one is C and lives in `libuv/echo.c`;
+//! - **relays** (`relay-tokio`, `relay-wharf`), from [`relays`];
+//! - **`file-blocking`** and **`file-wharf`**: servers that send a file, from [`servers::files`];
 //! - **`load`**: the client that drives any of them, from [`load`];
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
 //!   [`numbers`];
@@ -23,6 +25,7 @@ pub mod counters;
 pub mod load;
 pub mod load_process;
 pub mod numbers;
+pub mod relays;
 pub mod report;
 pub mod scenario;
 pub mod server_process;

@@ -5,7 +5,7 @@
 
 use wharf_benches::contender::Contender;
 use wharf_benches::counters::{cpu, resident};
-use wharf_benches::load::{Churn, Control, Echo, Idle, Latency};
+use wharf_benches::load::{Churn, Control, Echo, Idle, Latency, Receive};
 use wharf_benches::server_process::ServerProcess;
 
 #[test]
@@ -51,4 +51,19 @@ fn serves(contender: Contender) {
     assert!(cpu::time(process.id()).unwrap().as_nanos() > 0);
     assert!(resident::bytes(process.id()).unwrap() > 100_000);
     process.stop().unwrap();
+}
+
+#[test]
+fn file_servers_serve() {
+    for program in [env!("CARGO_BIN_EXE_file-blocking"), env!("CARGO_BIN_EXE_file-wharf")] {
+        let options: [&'static [&'static str]; 2] =
+            [&["--file-mib", "3"], &["--file-mib", "3", "--read"]];
+        for options in options {
+            let contender = Contender::at("files", program.into(), options);
+            let process = ServerProcess::start(&contender, None).unwrap();
+            let control = &mut Control::uncontrolled();
+            Receive { server: process.address(), mib: 10 }.run(control).unwrap();
+            process.stop().unwrap();
+        }
+    }
 }

@@ -1,93 +1,172 @@
-//! The client for the terminal: what is typed goes to the server, what comes from there is shown.
+//! The client: standard input, the server and standard output are three transports, joined.
+//!
+//! ```text
+//! keyboard ──write──▶ server ──write──▶ screen
+//!     ◀───pause────┘     ◀───pause────┘
+//! ```
+//!
+//! Whoever is behind pauses the one before it, so that a whole book can be pasted, or everything
+//! that is said piped to a program that takes its time, and no more than a few buffers of it are in
+//! memory. It works the same on terminals, pipes and files, and without a thread for any of them.
 
-use std::io::{self, Read, Write};
+use std::cell::OnceCell;
+use std::io;
+use std::rc::Rc;
 
 use wharf::{
-    Connection, Error, EventLoop, LoopFuture, Promise, Protocol, Result, TlsClient, Transport,
+    Eof, Error, EventLoop, LoopFuture, Promise, Protocol, Result, TlsClient, Transport,
+    TransportHandle,
 };
 
 /// Connects, and stays until the server ends the connection.
 pub(crate) fn run(address: String, tls: Option<TlsClient>) -> Result {
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
-        let (ending, ended) = event_loop.create_future();
-        let client = Client { ending: Some(ending), resuming: None, resumed: None };
-        let mut connection = event_loop.create_connection(|| client, address);
+        let joined = Rc::new(Joined::default());
+        let (screen, screen_ended) = Screen::new(&event_loop, &joined);
+        let (server, server_ended) = Server::new(&event_loop, &joined);
+        let keyboard = Keyboard { joined: Rc::clone(&joined) };
+        event_loop.connect_stdout(|| screen).await?;
+        let mut connection = event_loop.create_connection(|| server, address);
         if let Some(tls) = tls {
             connection = connection.tls(tls);
         }
-        let connection = connection.await?;
-        let _sending = event_loop.create_task(async move {
-            if send_standard_input(&connection).await.is_err() {
-                connection.handle().close();
-            }
-        });
-        ended.await??;
-        Ok(())
+        connection.await?;
+        event_loop.connect_stdin(|| keyboard).await?;
+
+        let outcome = server_ended.await?;
+        with(&joined.keyboard, Transport::close);
+        // What came last is still shown.
+        with(&joined.screen, Transport::close);
+        screen_ended.await??;
+        Ok(outcome?)
     })
 }
 
-struct Client {
-    /// Told how the connection ended.
-    ending: Option<Promise<Result<(), String>>>,
-    /// While the server takes nothing more: the promise that it does again, and who may wait for it.
-    resuming: Option<Promise<()>>,
-    resumed: Option<LoopFuture<()>>,
+/// The three transports, each from its `connection_made` on.
+#[derive(Default)]
+struct Joined {
+    keyboard: OnceCell<TransportHandle>,
+    server: OnceCell<TransportHandle>,
+    screen: OnceCell<TransportHandle>,
 }
 
-impl Protocol for Client {
-    fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
-        let mut screen = io::stdout();
-        screen.write_all(data)?;
-        screen.flush()?;
+/// How a transport ended.
+type Outcome = Result<(), String>;
+
+struct Keyboard {
+    joined: Rc<Joined>,
+}
+
+impl Protocol for Keyboard {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let _ = self.joined.keyboard.set(transport.handle());
         Ok(())
     }
 
-    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
-        let (resuming, resumed) = transport.event_loop().create_future();
-        (self.resuming, self.resumed) = (Some(resuming), Some(resumed));
+    fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+        with(&self.joined.server, |server| server.write(data));
+        Ok(())
+    }
+
+    fn eof_received(&mut self, _: &dyn Transport) -> Result<Eof> {
+        // Nothing more is said from here; what the others say still comes.
+        with(&self.joined.server, Transport::write_eof);
+        Ok(Eof::Close)
+    }
+}
+
+struct Server {
+    joined: Rc<Joined>,
+    ending: Option<Promise<Outcome>>,
+}
+
+impl Server {
+    fn new(event_loop: &EventLoop, joined: &Rc<Joined>) -> (Self, LoopFuture<Outcome>) {
+        let (ending, ended) = event_loop.create_future();
+        (Self { joined: Rc::clone(joined), ending: Some(ending) }, ended)
+    }
+}
+
+impl Protocol for Server {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let _ = self.joined.server.set(transport.handle());
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+        with(&self.joined.screen, |screen| screen.write(data));
+        Ok(())
+    }
+
+    fn pause_writing(&mut self, _: &dyn Transport) -> Result {
+        with(&self.joined.keyboard, Transport::pause_reading);
         Ok(())
     }
 
     fn resume_writing(&mut self, _: &dyn Transport) -> Result {
-        if let Some(resuming) = self.resuming.take() {
-            // It says when nobody waits for it any more; that is fine here.
-            let _ = resuming.set_result(());
-        }
+        with(&self.joined.keyboard, Transport::resume_reading);
         Ok(())
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
-        let outcome = error.map_or(Ok(()), |error| Err(format!("the connection broke: {error}")));
-        if let Some(ending) = self.ending.take() {
-            let _ = ending.set_result(outcome);
-        }
+        end(&mut self.ending, error.map(|error| format!("the connection broke: {error}")));
         Ok(())
     }
 }
 
-/// Sends what is typed, until its end. Reading a terminal blocks, so a thread of the loop's pool
-/// does it, a piece at a time; and no more is read than the server takes, so that a whole book can
-/// be pasted.
-async fn send_standard_input(connection: &Connection<Client>) -> Result {
-    let transport = connection.handle();
-    let event_loop: EventLoop = transport.event_loop();
-    loop {
-        let input = event_loop.run_in_executor(read_standard_input).await??;
-        if input.is_empty() {
-            transport.write_eof();
-            return Ok(());
-        }
-        transport.write(&input);
-        if let Some(resumed) = connection.with(|client, _| client.resumed.take())? {
-            resumed.await?;
-        }
+struct Screen {
+    joined: Rc<Joined>,
+    ending: Option<Promise<Outcome>>,
+}
+
+impl Screen {
+    fn new(event_loop: &EventLoop, joined: &Rc<Joined>) -> (Self, LoopFuture<Outcome>) {
+        let (ending, ended) = event_loop.create_future();
+        (Self { joined: Rc::clone(joined), ending: Some(ending) }, ended)
     }
 }
 
-fn read_standard_input() -> io::Result<Vec<u8>> {
-    let mut input = vec![0; 4096];
-    let count = io::stdin().read(&mut input)?;
-    input.truncate(count);
-    Ok(input)
+impl Protocol for Screen {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let _ = self.joined.screen.set(transport.handle());
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Err("standard output is not read".into())
+    }
+
+    fn pause_writing(&mut self, _: &dyn Transport) -> Result {
+        with(&self.joined.server, Transport::pause_reading);
+        Ok(())
+    }
+
+    fn resume_writing(&mut self, _: &dyn Transport) -> Result {
+        with(&self.joined.server, Transport::resume_reading);
+        Ok(())
+    }
+
+    /// Also when nobody reads what is shown any more, as after `chat … | head -1`: that is no
+    /// failure, but a reason to leave.
+    fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        with(&self.joined.server, Transport::close);
+        let error = error.filter(|error| error.io_kind() != Some(io::ErrorKind::BrokenPipe));
+        end(&mut self.ending, error.map(|error| format!("standard output: {error}")));
+        Ok(())
+    }
+}
+
+/// Does something to one of the others, if it is there already.
+fn with<R>(place: &OnceCell<TransportHandle>, act: impl FnOnce(&TransportHandle) -> R) {
+    if let Some(transport) = place.get() {
+        act(transport);
+    }
+}
+
+fn end(ending: &mut Option<Promise<Outcome>>, error: Option<String>) {
+    if let Some(ending) = ending.take() {
+        // It says when nobody waits for it any more; that is fine here.
+        let _ = ending.set_result(error.map_or(Ok(()), Err));
+    }
 }

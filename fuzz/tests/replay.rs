@@ -2,6 +2,11 @@
 #![forbid(unsafe_code)]
 
 #[test]
+fn handover() {
+    wharf_fuzz::replay("handover", wharf_fuzz::handover::run);
+}
+
+#[test]
 fn line() {
     wharf_fuzz::replay("line", wharf_fuzz::line::run);
 }

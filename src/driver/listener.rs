@@ -32,6 +32,11 @@ impl Listener {
         }
     }
 
+    /// Whether descriptors can be passed over the sockets it accepts.
+    pub(crate) fn passes_descriptors(&self) -> bool {
+        matches!(self, Self::Os(os::OsListener::Unix(_)))
+    }
+
     /// Whether options set on the listener are those of the sockets it accepts.
     pub(crate) fn options_are_inherited(&self) -> bool {
         match self {

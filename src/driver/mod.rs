@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use self::socket::closed;
 use crate::transport::{Key, Readiness, SocketOptions};
 
 pub(crate) use self::listener::Listener;
+pub(crate) use self::os::Direction;
 pub(crate) use self::socket::Socket;
 
 /// The source of readiness and time of one loop.
@@ -104,6 +106,8 @@ impl Driver {
             }
             (Self::Os(driver), Socket::Os(socket)) => driver.register(socket.fd(), key),
             (Self::Memory(_), Socket::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
+            // A pipe is registered when it is made: that shows how it can be used.
+            (_, Socket::Pipe(_)) => Ok(()),
             (_, Socket::Closed) => Err(closed()),
         }
     }
@@ -126,8 +130,25 @@ impl Driver {
 
     /// To be called before a registered socket is closed.
     pub(crate) fn deregister(&self, socket: &Socket) {
-        if let (Self::Os(driver), Socket::Os(socket)) = (self, socket) {
-            driver.deregister_before_close(socket.fd());
+        match (self, socket) {
+            (Self::Os(driver), Socket::Os(socket)) => driver.deregister_before_close(socket.fd()),
+            (Self::Os(driver), Socket::Pipe(pipe)) => pipe.deregister(driver),
+            _ => {}
+        }
+    }
+
+    /// Another descriptor for the same socket, which this loop hears nothing of any more.
+    ///
+    /// Closing its own is not enough to be rid of the poll's registration, which is that of the
+    /// open socket.
+    pub(crate) fn give_away(&self, socket: &Socket) -> io::Result<OwnedFd> {
+        match (self, socket) {
+            (Self::Os(driver), Socket::Os(socket)) => {
+                let duplicate = socket.fd().try_clone_to_owned()?;
+                driver.deregister(socket.fd());
+                Ok(duplicate)
+            }
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -1,8 +1,10 @@
 //! One byte stream, wherever it comes from.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 
-use super::{memory, os};
+use super::{Direction, memory, os};
 use crate::net::Address;
 use crate::transport::{PeerCredentials, SocketOptions};
 
@@ -11,23 +13,47 @@ use crate::transport::{PeerCredentials, SocketOptions};
 pub(crate) enum Socket {
     Os(os::OsSocket),
     Memory(memory::MemorySocket),
+    /// In a box: such are few, and every connection has the size of the largest.
+    Pipe(Box<os::OsPipe>),
     /// Nothing any more: what a connection that is over has.
     Closed,
 }
 
 impl Socket {
+    #[inline]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Os(socket) => socket.read(buffer),
+            other => other.read_elsewhere(buffer),
+        }
+    }
+
+    /// Apart, so that a socket of the operating system costs one comparison.
+    #[inline(never)]
+    fn read_elsewhere(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.read(buffer),
             Self::Memory(socket) => socket.read(buffer),
+            Self::Pipe(pipe) => pipe.read(buffer),
             Self::Closed => Err(closed()),
         }
     }
 
+    #[inline]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Os(socket) => socket.write(data),
+            other => other.write_elsewhere(data),
+        }
+    }
+
+    /// Apart, so that a socket of the operating system costs one comparison.
+    #[inline(never)]
+    fn write_elsewhere(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write(data),
             Self::Memory(socket) => socket.write(data),
+            Self::Pipe(pipe) => pipe.write(data),
             Self::Closed => Err(closed()),
         }
     }
@@ -36,6 +62,59 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.write_vectored(slices),
             Self::Memory(socket) => socket.write_vectored(slices),
+            Self::Pipe(pipe) => pipe.write_vectored(slices),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// As [`write_vectored`](Self::write_vectored), when more follows at once.
+    pub(crate) fn write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write_before_more(slices),
+            Self::Memory(_) | Self::Pipe(_) | Self::Closed => self.write_vectored(slices),
+        }
+    }
+
+    /// Sends a part of `file` without copying it, 0 at the file's end; `Unsupported` where the
+    /// system does not do that.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.send_file(file, offset, count),
+            Self::Memory(_) | Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// Whether descriptors can be passed over it.
+    pub(crate) fn passes_descriptors(&self) -> bool {
+        match self {
+            Self::Os(socket) => socket.passes_descriptors(),
+            Self::Memory(_) | Self::Pipe(_) | Self::Closed => false,
+        }
+    }
+
+    /// Sends `data`, and the descriptors with its first byte: all of them, if any byte is taken.
+    pub(crate) fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: &[OwnedFd],
+    ) -> io::Result<usize> {
+        match self {
+            Self::Os(socket) => socket.write_with_descriptors(data, descriptors),
+            Self::Memory(_) | Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Closed => Err(closed()),
+        }
+    }
+
+    /// Reads, and takes at most `most` descriptors that come with the bytes.
+    pub(crate) fn read_with_descriptors(
+        &self,
+        buffer: &mut [u8],
+        most: usize,
+    ) -> io::Result<(usize, Vec<OwnedFd>)> {
+        match self {
+            Self::Os(socket) => socket.read_with_descriptors(buffer, most),
+            Self::Memory(_) | Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
             Self::Closed => Err(closed()),
         }
     }
@@ -48,7 +127,17 @@ impl Socket {
                 socket.shutdown();
                 Ok(())
             }
+            // The write side ends when the descriptor is closed, which is soon, if it is the only one.
+            Self::Pipe(_) => Ok(()),
             Self::Closed => Err(closed()),
+        }
+    }
+
+    /// Which way bytes go, of what is no socket and has no halves to be shut down apart.
+    pub(crate) fn pipe_direction(&self) -> Option<Direction> {
+        match self {
+            Self::Pipe(pipe) => Some(pipe.direction()),
+            Self::Os(_) | Self::Memory(_) | Self::Closed => None,
         }
     }
 
@@ -57,7 +146,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.take_error(),
             Self::Memory(socket) => socket.take_error(),
-            Self::Closed => None,
+            Self::Pipe(_) | Self::Closed => None,
         }
     }
 
@@ -65,6 +154,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.local_address(),
             Self::Memory(socket) => socket.local_address(),
+            Self::Pipe(pipe) => pipe.local_address(),
             Self::Closed => None,
         }
     }
@@ -73,6 +163,7 @@ impl Socket {
         match self {
             Self::Os(socket) => socket.peer_address(),
             Self::Memory(socket) => socket.peer_address(),
+            Self::Pipe(pipe) => pipe.peer_address(),
             Self::Closed => None,
         }
     }
@@ -80,6 +171,7 @@ impl Socket {
     pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
         match self {
             Self::Os(socket) => socket.peer_credentials(),
+            Self::Pipe(pipe) => pipe.peer_credentials(),
             Self::Memory(_) | Self::Closed => None,
         }
     }
@@ -87,7 +179,7 @@ impl Socket {
     pub(crate) fn apply(&self, options: &SocketOptions) -> io::Result<()> {
         match self {
             Self::Os(socket) => options.apply(socket),
-            Self::Memory(_) | Self::Closed => Ok(()),
+            Self::Memory(_) | Self::Pipe(_) | Self::Closed => Ok(()),
         }
     }
 }

@@ -31,6 +31,7 @@ impl Core {
         }
         self.state.set(State::Closing);
         self.tasks.cancel_all();
+        self.processes.kill_all();
         self.abort_all();
         self.run_closing_rounds();
         self.jobs.close(self);

@@ -15,8 +15,10 @@ use super::remote::RemoteQueue;
 use super::signals::SignalTable;
 use super::slots::{Slots, Tenant};
 use super::watch::WatchTable;
+use crate::driver::os::SplicePipes;
 use crate::driver::{Driver, Signals};
 use crate::error::Error;
+use crate::process::ProcessTable;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
 #[cfg(feature = "tls-core")]
@@ -52,6 +54,7 @@ pub(crate) struct Core {
     pub(crate) unread: Cell<usize>,
     read_buffer: Cell<Option<Box<[u8]>>>,
     pub(crate) stream_pool: StreamPool,
+    pub(crate) splice_pipes: SplicePipes,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
     pub(crate) spent: RefCell<Vec<Bytes>>,
 
@@ -61,6 +64,7 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
+    pub(crate) processes: ProcessTable,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
     /// How often it was set or reset: whether it was while it ran.
     pub(crate) exception_handler_changes: Cell<u64>,
@@ -107,6 +111,7 @@ impl Core {
             unread: Cell::new(0),
             read_buffer: Cell::new(None),
             stream_pool: StreamPool::default(),
+            splice_pipes: SplicePipes::default(),
             spent: RefCell::default(),
             #[cfg(feature = "tls-core")]
             tls: TlsWork::default(),
@@ -114,6 +119,7 @@ impl Core {
             jobs: Jobs::new(executor_limit),
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
+            processes: ProcessTable::default(),
             exception_handler: Cell::new(None),
             exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),

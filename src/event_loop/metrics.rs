@@ -109,6 +109,10 @@ impl Counters {
         add(&self.bytes_sent, count as u64);
     }
 
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.bytes_sent.get()
+    }
+
     pub(crate) fn note_lag(&self, lag: u64) {
         self.lag.set(lag);
         self.max_lag.set(self.max_lag.get().max(lag));

@@ -12,6 +12,7 @@ mod run;
 mod signals;
 mod slots;
 mod tick;
+mod wait;
 mod watch;
 
 use std::fmt;
@@ -30,7 +31,7 @@ pub use self::remote::{Remote, RemoteHandle};
 pub(crate) use self::callbacks::Cancellable;
 pub(crate) use self::core::{Core, State, closed, nanoseconds, put_back};
 pub(crate) use self::exceptions::SlowWatch;
-pub(crate) use self::ready::{Callback, Ready};
+pub(crate) use self::ready::{Callback, Ready, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue};
 pub(crate) use self::slots::{Source, Tenant};
 

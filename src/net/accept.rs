@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -70,6 +71,14 @@ impl Accepting {
         self.listener.borrow().as_ref()?.local_address()
     }
 
+    /// Another descriptor for the same listener.
+    pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
+        match &*self.listener.borrow() {
+            Some(Listener::Os(listener)) => listener.fd().try_clone_to_owned(),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     pub(super) fn enqueue_if_ready(self: &Rc<Self>, core: &Core) {
         if self.ready.get() && !self.queued.replace(true) {
             core.push_ready(Ready::Source(Rc::clone(self) as Rc<dyn Source>));
@@ -101,7 +110,7 @@ impl Accepting {
             match accepted {
                 Ok(((socket, peer), inherited)) => {
                     self.shortage_reported.set(false);
-                    if let Err(error) = self.begin(core, socket, peer, inherited) {
+                    if let Err(error) = self.server.begin(core, socket, peer, inherited) {
                         self.server.accept_failed(core, &error);
                     }
                 }
@@ -126,83 +135,6 @@ impl Accepting {
             }
         }
         self.enqueue_if_ready(core);
-    }
-
-    /// Makes the protocol and the stream of an accepted socket; `connection_made` is called.
-    ///
-    /// It counts as a connection from here on: a server that its factory closes is not over before
-    /// this connection is.
-    fn begin(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        socket: Socket,
-        peer: Option<Address>,
-        options_are_inherited: bool,
-    ) -> Result<(), Error> {
-        self.server.connections.set(self.server.connections.get() + 1);
-        let begun = self.open(core, socket, peer, options_are_inherited);
-        if begun.is_err() {
-            self.server.client_is_gone(core);
-        }
-        begun
-    }
-
-    fn open(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        socket: Socket,
-        peer: Option<Address>,
-        options_are_inherited: bool,
-    ) -> Result<(), Error> {
-        let server = &self.server;
-        let failed = |error: Error| match &peer {
-            Some(peer) => {
-                let kind = error.kind();
-                Error::with_source(kind, format!("connection from {peer}"), error)
-            }
-            None => error,
-        };
-        if !options_are_inherited {
-            let result = socket.apply(&server.socket_options);
-            result.map_err(|error| failed(error.into()))?;
-        }
-        #[cfg(feature = "tls-core")]
-        let setup = match &server.settings.tls {
-            Some(tls) => Some(Setup::accept(tls).map_err(failed)?),
-            None => None,
-        };
-        let info = || {
-            Rc::new(Info {
-                local_address: socket.local_address(),
-                peer_address: peer.clone(),
-                peer_credentials: socket.peer_credentials(),
-                ..Info::default()
-            })
-        };
-        #[cfg(feature = "tls-core")]
-        let protocol = match &setup {
-            // Made when the handshake is done: it is not yet known who this is.
-            Some(_) => Box::new(Nobody),
-            None => server.make_protocol(info).map_err(failed)?,
-        };
-        #[cfg(not(feature = "tls-core"))]
-        let protocol = server.make_protocol(info).map_err(failed)?;
-        let key = core.reserve_slot()?;
-        if let Err(error) = core.driver.register(&socket, key, &core.signals) {
-            core.free_slot(key);
-            return Err(failed(Error::io("the socket could not be registered", error)));
-        }
-        let options = &server.stream_options;
-        let own = Some(Rc::clone(server));
-        let stream = Stream::new(core, key, socket, protocol, options, own, peer);
-        core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
-        #[cfg(feature = "tls-core")]
-        if let Some(setup) = setup {
-            stream.begin_tls(core, setup, Waiter::Accept);
-            return Ok(());
-        }
-        stream.begin(core);
-        Ok(())
     }
 
     /// The system is out of something: turns away who waits, and rests.
@@ -237,6 +169,84 @@ impl Accepting {
             }
         }
         *self.reserve.borrow_mut() = reserve();
+    }
+}
+
+impl ServerCore {
+    /// Makes the protocol and the stream of an accepted socket; `connection_made` is called.
+    ///
+    /// It counts as a connection from here on: a server that its factory closes is not over before
+    /// this connection is.
+    pub(super) fn begin(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        socket: Socket,
+        peer: Option<Address>,
+        options_are_inherited: bool,
+    ) -> Result<(), Error> {
+        self.connections.set(self.connections.get() + 1);
+        let begun = self.open(core, socket, peer, options_are_inherited);
+        if begun.is_err() {
+            self.client_is_gone(core);
+        }
+        begun
+    }
+
+    fn open(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        socket: Socket,
+        peer: Option<Address>,
+        options_are_inherited: bool,
+    ) -> Result<(), Error> {
+        let failed = |error: Error| match &peer {
+            Some(peer) => {
+                let kind = error.kind();
+                Error::with_source(kind, format!("connection from {peer}"), error)
+            }
+            None => error,
+        };
+        if !options_are_inherited {
+            let result = socket.apply(&self.socket_options);
+            result.map_err(|error| failed(error.into()))?;
+        }
+        #[cfg(feature = "tls-core")]
+        let setup = match &self.settings.tls {
+            Some(tls) => Some(core.by_the_clock(|| Setup::accept(tls)).map_err(failed)?),
+            None => None,
+        };
+        let info = || {
+            Rc::new(Info {
+                local_address: socket.local_address(),
+                peer_address: peer.clone(),
+                peer_credentials: socket.peer_credentials(),
+                ..Info::default()
+            })
+        };
+        #[cfg(feature = "tls-core")]
+        let protocol = match &setup {
+            // Made when the handshake is done: it is not yet known who this is.
+            Some(_) => Box::new(Nobody),
+            None => self.make_protocol(info).map_err(failed)?,
+        };
+        #[cfg(not(feature = "tls-core"))]
+        let protocol = self.make_protocol(info).map_err(failed)?;
+        let key = core.reserve_slot()?;
+        if let Err(error) = core.driver.register(&socket, key, &core.signals) {
+            core.free_slot(key);
+            return Err(failed(Error::io("the socket could not be registered", error)));
+        }
+        let options = &self.stream_options;
+        let own = Some(Rc::clone(self));
+        let stream = Stream::new(core, key, socket, protocol, options, own, peer);
+        core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+        #[cfg(feature = "tls-core")]
+        if let Some(setup) = setup {
+            stream.begin_tls(core, setup, Waiter::Accept);
+            return Ok(());
+        }
+        stream.begin(core);
+        Ok(())
     }
 }
 

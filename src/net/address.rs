@@ -1,5 +1,6 @@
 //! The addresses of sockets, of every family that transports have.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -54,6 +55,25 @@ impl Address {
     /// The port of an IP address; `None` for a Unix socket.
     pub fn port(&self) -> Option<u16> {
         self.as_ip().map(|address| address.port())
+    }
+
+    /// Converts to what socket2 takes.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the path or the name is too long or the address is unnamed.
+    pub(crate) fn to_socket2(&self) -> io::Result<socket2::SockAddr> {
+        match self {
+            Self::Ip(address) => Ok((*address).into()),
+            Self::Unix(UnixAddress(Name::Path(path))) => socket2::SockAddr::unix(path),
+            Self::Unix(UnixAddress(Name::Abstract(name))) => {
+                let name = [b"\0", &**name].concat();
+                socket2::SockAddr::unix(OsStr::from_bytes(&name))
+            }
+            Self::Unix(UnixAddress(Name::Unnamed)) => {
+                let text = "an unnamed Unix socket cannot be reached";
+                Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+            }
+        }
     }
 
     /// Converts from what socket2 gives; `None` for another family.

@@ -154,6 +154,12 @@ fn with_local_address(
     Ok(addresses)
 }
 
+/// What `receive_descriptors` is answered with where none can come.
+pub(super) fn no_descriptors() -> Error {
+    let text = "descriptors can be received over Unix sockets of the operating system only";
+    Error::new(Kind::Unsupported, text)
+}
+
 /// Makes the protocol, and the stream in the socket's slot; `connection_made` is called.
 pub(super) fn begin<P: Protocol>(
     core: &Rc<Core>,
@@ -162,6 +168,9 @@ pub(super) fn begin<P: Protocol>(
     options: &StreamOptions,
 ) -> Result<Connection<P>, Error> {
     core.check_open()?;
+    if options.descriptors > 0 && !opened.socket.as_ref().is_some_and(Socket::passes_descriptors) {
+        return Err(no_descriptors());
+    }
     let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));

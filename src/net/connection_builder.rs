@@ -198,6 +198,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
         operation(&core, async move {
             let Self { core, factory, to, plan, timeout, socket_options, stream_options, .. } =
                 self;
+            stream_options.check(&core)?;
             #[cfg(feature = "tls-core")]
             if let Some(tls) = self.tls {
                 let setup = tls.setup(&core, to.host().as_deref())?;

@@ -4,6 +4,7 @@ mod accept;
 mod address;
 mod connect;
 mod connection_builder;
+mod handover;
 mod happy_eyeballs;
 mod inherited;
 mod listen;
@@ -11,15 +12,20 @@ mod race;
 mod resolve;
 mod server;
 mod server_builder;
+mod sock;
 mod stream_settings;
 mod targets;
 mod unix_path;
 
 pub use self::address::{Address, UnixAddress};
 pub use self::connection_builder::ConnectionBuilder;
+#[doc(hidden)]
+pub use self::handover::{Frame, FrameDecoder, FrameError};
+pub use self::handover::{Handover, Inherited};
 pub use self::inherited::inherited_listeners;
 pub use self::server::Server;
 pub use self::server_builder::ServerBuilder;
 pub use self::targets::{Target, Targets};
 
 pub(crate) use self::server::ServerCore;
+pub(crate) use self::stream_settings::connection_settings;

@@ -24,8 +24,8 @@ use crate::transport::{Info, SocketOptions, Stream, StreamOptions};
 /// Cheap to clone. Dropping it does not close the server: the loop keeps it.
 #[derive(Clone)]
 pub struct Server {
-    core: Rc<Core>,
-    shared: Rc<ServerCore>,
+    pub(super) core: Rc<Core>,
+    pub(super) shared: Rc<ServerCore>,
 }
 
 impl Server {
@@ -169,7 +169,7 @@ impl Server {
         Ok(())
     }
 
-    fn clients(&self) -> Vec<Rc<Stream>> {
+    pub(super) fn clients(&self) -> Vec<Rc<Stream>> {
         let slots = self.core.slots.borrow();
         slots
             .tenants()
@@ -213,8 +213,8 @@ pub(crate) struct ServerCore {
     pub(super) stream_options: StreamOptions,
     pub(super) serving: Cell<bool>,
     pub(super) connections: Cell<usize>,
-    listeners: RefCell<Vec<Rc<Accepting>>>,
-    path: Cell<Option<BoundPath>>,
+    pub(super) listeners: RefCell<Vec<Rc<Accepting>>>,
+    pub(super) path: Cell<Option<BoundPath>>,
     closed: Cell<bool>,
     forever: RefCell<Option<Promise<()>>>,
     waiting: RefCell<Vec<Promise<()>>>,

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::connect::no_descriptors;
 use super::listen::{self, On};
 use super::server::{AcceptErrorHandler, Factory, Server, ServerCore};
 use super::stream_settings::stream_settings;
 use super::targets::Targets;
+use crate::driver::Listener;
 use crate::driver::os::ListenOptions;
 use crate::error::{Error, Result};
 use crate::event_loop::{Core, EventLoop};
@@ -220,9 +222,14 @@ impl ServerBuilder {
     pub fn start(self) -> LoopFuture<Server> {
         let core = Rc::clone(&self.core);
         operation(&core, async move {
+            self.stream_options.check(&self.core)?;
             let Self { core, on, factory, listen, socket_options, cleanup_socket, .. } = self;
             let bound = listen::bind(&core, on, &listen, &socket_options, cleanup_socket).await?;
             core.check_open()?;
+            let pass = |listener: &Listener| listener.passes_descriptors();
+            if self.stream_options.descriptors > 0 && !bound.listeners.iter().all(pass) {
+                return Err(no_descriptors());
+            }
             let shared = ServerCore::new(
                 factory,
                 self.settings,

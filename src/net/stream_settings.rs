@@ -47,6 +47,25 @@ macro_rules! stream_settings {
             self
         }
 
+        /// Has descriptors received that the peer passes over a Unix socket, at most `most` with one
+        /// message (1 to 253); see
+        /// [`Protocol::descriptors_received`](crate::Protocol::descriptors_received).
+        ///
+        /// A message with more ends the connection. Without this the operating system closes what
+        /// is passed. On any other socket connecting or serving fails with
+        /// [`is_unsupported`](crate::Error::is_unsupported).
+        pub fn receive_descriptors(mut self, most: usize) -> Self {
+            self.stream_options.descriptors = most.clamp(1, crate::driver::os::MOST_PER_MESSAGE);
+            self
+        }
+
+        crate::net::connection_settings!();
+    };
+}
+
+/// Gives a builder with the field `stream_options` the methods for what is no socket's option.
+macro_rules! connection_settings {
+    () => {
         /// The water marks that connections start with, in bytes: writing pauses above `high` and
         /// resumes at or below `low`. 64 KiB and 16 KiB by default; a `low` above `high` is lowered
         /// to it.
@@ -63,6 +82,28 @@ macro_rules! stream_settings {
             self
         }
 
+        /// How fast a connection may read; see
+        /// [`Transport::set_read_limit`](crate::Transport::set_read_limit).
+        pub fn read_limit(mut self, limit: crate::RateLimit) -> Self {
+            self.stream_options.limits.get_or_insert_default().read = Some(limit);
+            self
+        }
+
+        /// How fast a connection may write; see
+        /// [`Transport::set_write_limit`](crate::Transport::set_write_limit).
+        pub fn write_limit(mut self, limit: crate::RateLimit) -> Self {
+            self.stream_options.limits.get_or_insert_default().write = Some(limit);
+            self
+        }
+
+        /// A group that shares its budgets: on a server, all connections it accepts join it. One of
+        /// another loop is refused with [`is_invalid`](crate::Error::is_invalid).
+        pub fn rate_group(mut self, group: &crate::RateGroup) -> Self {
+            let limits = self.stream_options.limits.get_or_insert_default();
+            limits.group = Some(group.clone());
+            self
+        }
+
         /// The deadline of the given kind that connections start with; see
         /// [`Transport::set_timeout`](crate::Transport::set_timeout).
         pub fn connection_timeout(mut self, kind: TimeoutKind, after: Option<Duration>) -> Self {
@@ -72,4 +113,5 @@ macro_rules! stream_settings {
     };
 }
 
+pub(crate) use connection_settings;
 pub(super) use stream_settings;

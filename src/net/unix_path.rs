@@ -13,6 +13,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 pub(super) struct BoundPath {
     path: PathBuf,
     identity: (u64, u64),
+    /// Another process removes it.
+    given_away: bool,
 }
 
 impl BoundPath {
@@ -22,13 +24,19 @@ impl BoundPath {
             return None;
         }
         let identity = identity(path).ok()?;
-        Some(Self { path: path.to_owned(), identity })
+        Some(Self { path: path.to_owned(), identity, given_away: false })
+    }
+
+    /// Leaves the path where it is: somebody else listens there.
+    pub(super) fn give_away(mut self) {
+        self.given_away = true;
     }
 }
 
 impl Drop for BoundPath {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if !self.given_away && identity(&self.path).is_ok_and(|identity| identity == self.identity)
+        {
             // Somebody else may have removed it just now, or it may not be ours to remove.
             let _ = fs::remove_file(&self.path);
         }

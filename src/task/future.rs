@@ -181,6 +181,12 @@ impl<T: 'static> Promise<T> {
         self.shared.state.get() != State::Pending
     }
 
+    /// Whether the future was detached, or dropped with a done callback: nobody is going to have the
+    /// result for good.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        Rc::strong_count(&self.shared) == 1 && !self.is_cancelled()
+    }
+
     /// Has `action` called once if the future is cancelled or dropped while it is pending: to end
     /// the operation. It replaces a former one.
     pub fn on_cancel(&self, action: impl FnOnce() + 'static) {

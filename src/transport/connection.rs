@@ -84,6 +84,18 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
+impl<P> From<Connection<P>> for TransportHandle {
+    fn from(connection: Connection<P>) -> Self {
+        connection.handle
+    }
+}
+
+impl<P> From<&Connection<P>> for TransportHandle {
+    fn from(connection: &Connection<P>) -> Self {
+        connection.handle.clone()
+    }
+}
+
 impl<P> Clone for Connection<P> {
     fn clone(&self) -> Self {
         Self { handle: self.handle.clone(), protocol: PhantomData }

@@ -40,6 +40,12 @@ impl Access for TransportHandle {
     }
 }
 
+impl From<&Self> for TransportHandle {
+    fn from(handle: &Self) -> Self {
+        handle.clone()
+    }
+}
+
 impl PartialEq for TransportHandle {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key && Rc::ptr_eq(&self.core, &other.core)

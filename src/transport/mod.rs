@@ -5,11 +5,16 @@ mod handle;
 mod info;
 mod key;
 mod options;
+mod rate_limit;
+mod relay;
+mod send_file;
 mod stream;
 #[cfg(feature = "tls-core")]
 mod tls;
 
+use std::fs::File;
 use std::io::IoSlice;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,6 +29,11 @@ pub use self::handle::TransportHandle;
 pub use self::info::{Info, PeerCredentials};
 pub use self::key::TransportId;
 pub use self::options::Keepalive;
+pub use self::rate_limit::{RateGroup, RateLimit};
+pub use self::relay::{
+    RelayBuilder, RelayEnd, RelayOutcome, RelaySide, RelayStatistics, Splicing, relay,
+};
+pub use self::send_file::SendFile;
 #[cfg(feature = "tls-core")]
 pub use self::tls::{TlsInfo, TlsUpgrade};
 
@@ -58,6 +68,73 @@ pub trait Transport: sealed::Sealed {
 
     /// Writes the slices one after the other, as if joined.
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> WriteStatus;
+
+    /// Sends `count` bytes of `file` from `offset` on, or with `None` all from there to its end,
+    /// behind what was written before; what is written afterwards follows it.
+    ///
+    /// On TCP and Unix sockets of Linux the operating system takes the bytes from its page cache
+    /// (`sendfile`); elsewhere they are read and written 128 KiB at a time. The file's own position
+    /// is neither used nor moved, so that one file can be sent to many connections at once. Up to
+    /// 1 MiB goes out before other connections have their turn. Reading from the peer goes on.
+    ///
+    /// The range is taken when this is called, the bytes when they go out: a file that is changed
+    /// meanwhile is sent in part as it was and in part as it is. A file that turns out to be shorter when it is sent
+    /// ends the connection, as an error in reading it does: the peer waits for bytes that are not
+    /// there. [`close`](Self::close) and [`write_eof`](Self::write_eof) send all of it first, and
+    /// the linger deadline counts from the last progress of a file. For the write buffer a file that
+    /// waits counts as 4 KiB, whatever its length; so `pause_writing` is called for what waits behind
+    /// it, and for very many files.
+    ///
+    /// What is not in the page cache is read from the disk in the loop's own thread, which waits
+    /// for it; the first MiB is read ahead. Where disks are slow, read with
+    /// [`EventLoop::run_in_executor`] instead.
+    ///
+    /// ```no_run
+    /// # use std::fs::File;
+    /// # use wharf::{Protocol, Result, Transport};
+    /// struct Download;
+    ///
+    /// impl Protocol for Download {
+    ///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+    ///         let file = File::open("image.iso")?;
+    ///         transport.write(format!("{}\n", file.metadata()?.len()).as_bytes());
+    ///         transport.send_file(file.into(), 0, None).detach();
+    ///         transport.close();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The future's; nothing is sent then: [`is_closed`](Error::is_closed) where
+    /// [`write`](Self::write) would say so, [`is_unsupported`](Error::is_unsupported) for what is no
+    /// regular file, [`is_invalid`](Error::is_invalid) for one that is not open for reading or does
+    /// not have `count` bytes there. Later ones are those of [`SendFile`].
+    fn send_file(&self, file: Rc<File>, offset: u64, count: Option<u64>) -> SendFile;
+
+    /// Sends `data` over a Unix socket, and `descriptors` with its first byte.
+    ///
+    /// The process at the other end gets descriptors of its own for the same open files; those given
+    /// here are closed once they are sent, and when they are refused. What was written before goes
+    /// out before. `data` must not be empty, as descriptors travel with bytes only.
+    ///
+    /// The peer has to receive them: with [`Protocol::descriptors_received`] when it is wharf's.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) on what is not a Unix socket of the operating
+    /// system; [`is_invalid`](Error::is_invalid) for empty `data`, or more than 253 descriptors;
+    /// [`is_write_cap`](Error::is_write_cap) when more than 1024 would wait to be sent (nothing is
+    /// taken then, and the connection goes on). A connection that is closing or gone is
+    /// [`WriteStatus::Closed`].
+    fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<WriteStatus, Error>;
 
     /// Ends the write side once all that was written is sent; reading goes on.
     ///
@@ -97,8 +174,8 @@ pub trait Transport: sealed::Sealed {
     /// for each other for ever. The hold ends by itself before `resume_writing`.
     fn hold_reading(&self);
 
-    /// Whether more is going to be delivered to this protocol: not paused, not held, not at the
-    /// end, not closing, and no other protocol set.
+    /// Whether more is going to be delivered to this protocol: not paused, not held, not waiting for
+    /// its read limit, not at the end, not closing, and no other protocol set.
     fn is_reading(&self) -> bool;
 
     /// Gives back the last `count` bytes of what the running `data_received` was given.
@@ -112,7 +189,8 @@ pub trait Transport: sealed::Sealed {
     /// `data_received`, and for a [`BufferedProtocol`](crate::BufferedProtocol), it does nothing.
     fn unread(&self, count: usize);
 
-    /// The bytes written but not yet handed to the operating system.
+    /// The bytes written but not yet handed to the operating system. A file that waits counts as
+    /// 4 KiB.
     fn write_buffer_size(&self) -> usize;
 
     /// The water marks, low first (asyncio's order).
@@ -141,6 +219,27 @@ pub trait Transport: sealed::Sealed {
     ///
     /// `Protocol::timed_out` is called when it passes. Re-arming on traffic costs nothing.
     fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>);
+
+    /// Limits how fast this connection reads, from now on; `None`: as fast as it can.
+    ///
+    /// While the budget is used up nothing is read, so that the peer's own flow control slows it
+    /// down. That is one more independent reason not to read, beside a pause and a hold: as with
+    /// those, a reset is told at once, and what was not read is lost.
+    fn set_read_limit(&self, limit: Option<RateLimit>);
+
+    /// Limits how fast this connection writes, from now on; `None`: as fast as it can.
+    ///
+    /// What is written beyond the budget is queued, and counts for the water marks and the write cap.
+    /// The time that the limit takes is no write stall. [`close`](Self::close) still sends what is
+    /// queued, no faster than the limit, within the linger deadline (30 s by default): with much
+    /// queued and a low limit, set that deadline as well, or remove the limit when closing.
+    fn set_write_limit(&self, limit: Option<RateLimit>);
+
+    /// Joins a group whose members share their budgets, leaving the one it is in; `None`: just leaves.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) for a group of another loop, which changes nothing.
+    fn set_rate_group(&self, group: Option<&RateGroup>) -> Result<(), Error>;
 
     /// Puts another protocol in this one's place.
     ///

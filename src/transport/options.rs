@@ -2,10 +2,14 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, TcpKeepalive};
 
+use super::rate_limit::LimitOptions;
+use crate::error::Error;
+use crate::event_loop::Core;
 use crate::protocol::TimeoutKind;
 
 /// When and how the operating system probes a silent TCP connection.
@@ -111,6 +115,10 @@ pub(crate) struct StreamOptions {
     pub(crate) idle: Option<Duration>,
     pub(crate) linger: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
+    /// How many descriptors one read may bring; 0: none are received.
+    pub(crate) descriptors: usize,
+    /// Most have none.
+    pub(crate) limits: Option<Box<LimitOptions>>,
 }
 
 /// asyncio's and most others' water marks.
@@ -134,6 +142,8 @@ impl StreamOptions {
             idle: None,
             linger: Some(LINGER),
             write_stall: None,
+            descriptors: 0,
+            limits: None,
         }
     }
 
@@ -141,12 +151,28 @@ impl StreamOptions {
         Self { write_cap: Some(SERVER_WRITE_CAP), ..Self::for_client() }
     }
 
+    /// A rate group has to be one of the loop's own.
+    pub(crate) fn check(&self, core: &Rc<Core>) -> Result<(), Error> {
+        match self.limits.as_ref().and_then(|limits| limits.group.as_ref()) {
+            Some(group) if !group.is_of(core) => {
+                Err(Error::invalid("the rate group is of another event loop"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The process at the other end of a pipe may be stopped, or a pager that somebody reads at
+    /// leisure: it is waited for as long as it takes, unless a deadline is set.
+    pub(crate) fn for_pipe() -> Self {
+        Self { linger: None, write_stall: Some(Duration::MAX), ..Self::for_client() }
+    }
+
     pub(crate) fn set_timeout(&mut self, kind: TimeoutKind, after: Option<Duration>) {
         match kind {
             TimeoutKind::Idle => self.idle = after,
             TimeoutKind::Linger => self.linger = after,
             TimeoutKind::WriteStall => self.write_stall = after,
-            TimeoutKind::Connect | TimeoutKind::TlsHandshake => {}
+            TimeoutKind::Connect | TimeoutKind::Process | TimeoutKind::TlsHandshake => {}
         }
     }
 }

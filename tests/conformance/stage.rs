@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +33,8 @@ pub(crate) trait Link: Sized {
 /// What not every transport can do. A check that needs one passes over those that lack it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Capabilities {
+    /// Which ways bytes go.
+    pub(crate) ways: Ways,
     /// One side can end while the other goes on.
     pub(crate) half_close: bool,
     /// Aborting with unread input resets the connection at the other end.
@@ -43,10 +47,41 @@ pub(crate) struct Capabilities {
 
 impl Capabilities {
     pub(crate) const ALL: Self =
-        Self { half_close: true, reset: true, addresses: true, plain: true };
+        Self { ways: Ways::both(), half_close: true, reset: true, addresses: true, plain: true };
 
     #[cfg(feature = "tls")]
     pub(crate) const TLS: Self = Self { plain: false, ..Self::ALL };
+}
+
+/// Ways between the two ends of a link: those it has, or those that a check needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ways {
+    /// From the near end to the far one.
+    forward: bool,
+    back: bool,
+}
+
+impl Ways {
+    /// The check gets along with whatever there is.
+    pub(crate) const fn any() -> Self {
+        Self { forward: false, back: false }
+    }
+
+    pub(crate) const fn forward() -> Self {
+        Self { forward: true, back: false }
+    }
+
+    pub(crate) const fn back() -> Self {
+        Self { forward: false, back: true }
+    }
+
+    pub(crate) const fn both() -> Self {
+        Self { forward: true, back: true }
+    }
+
+    const fn include(self, needed: Self) -> bool {
+        (self.forward || !needed.forward) && (self.back || !needed.back)
+    }
 }
 
 /// The bytes that one direction of a link holds, about; more than that waits in the write buffer.
@@ -63,7 +98,12 @@ pub(crate) struct Stage<L> {
 
 impl<L: Link> Stage<L> {
     /// Runs one check, closes the loop, and looks for what is left over.
-    pub(crate) fn run(check: fn(&mut Self)) {
+    ///
+    /// A link that does not have the ways that it needs is passed over.
+    pub(crate) fn run(needed: Ways, check: fn(&mut Self)) {
+        if !L::CAPABILITIES.ways.include(needed) {
+            return;
+        }
         let link = L::new();
         let reports = Reports::of(link.event_loop());
         let mut stage = Self { link, reports };
@@ -229,6 +269,39 @@ impl Socket for Tcp {
     }
 }
 
+/// TCP, where the operating system does not send files by itself: `sendfile` refuses descriptors that
+/// append, which means nothing else to a socket.
+pub(crate) struct TcpWithoutSendfile(EventLoop);
+
+impl Link for TcpWithoutSendfile {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+
+    fn new() -> Self {
+        Self(EventLoop::new().expect("a loop"))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let first = TcpStream::connect(listener.local_addr().expect("an address"));
+        let (first, second) = (first.expect("a client"), listener.accept().expect("a server").0);
+        for socket in [&first, &second] {
+            let flags = rustix::fs::fcntl_getfl(socket).expect("its flags");
+            let flags = flags | rustix::fs::OFlags::APPEND;
+            rustix::fs::fcntl_setfl(socket, flags).expect("to change them");
+        }
+        let far = self.0.connect_accepted_socket(|| far, second).send_buffer_size(CAPACITY);
+        let far = far.receive_buffer_size(CAPACITY).start();
+        self.0.run_until_complete(far).expect("it runs").expect("a connection");
+        let near = self.0.create_connection_on(|| near, first).send_buffer_size(CAPACITY);
+        let near = near.receive_buffer_size(CAPACITY).start();
+        self.0.run_until_complete(near).expect("it runs").expect("a connection")
+    }
+}
+
 /// Unix sockets.
 pub(crate) struct Unix {
     event_loop: EventLoop,
@@ -276,6 +349,32 @@ impl Drop for Unix {
     fn drop(&mut self) {
         // The server removes its path; this is for a check that failed before.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The two ends of a pair of Unix sockets, which are connected already.
+pub(crate) struct SocketPair(EventLoop);
+
+impl Link for SocketPair {
+    const CAPABILITIES: Capabilities = Capabilities::ALL;
+
+    fn new() -> Self {
+        Self(EventLoop::new().expect("a loop"))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        let (socket, other) = UnixStream::pair().expect("a pair of sockets");
+        let near = self.0.create_connection_on(move || near, socket);
+        let far = self.0.create_connection_on(move || far, other);
+        let (near, far) =
+            (near.send_buffer_size(CAPACITY).start(), far.send_buffer_size(CAPACITY).start());
+        let connection = self.0.run_until_complete(near).and_then(|near| near);
+        self.0.run_until_complete(far).and_then(|far| far).expect("the far end");
+        connection.expect("the near end")
     }
 }
 

@@ -4,6 +4,8 @@
 #[path = "../support/encryption.rs"]
 #[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 mod encryption;
+#[path = "../support/files.rs"]
+mod files;
 #[path = "../support/probe.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
@@ -18,18 +20,25 @@ mod closing;
 mod create_connection;
 mod create_server;
 mod deadlines;
+mod descriptors;
 mod drops;
 mod exceptions;
 mod executor;
 mod flow_control;
 mod futures;
 mod guarantees;
+mod handover;
 mod life_cycle;
 mod loop_iteration;
 mod metrics;
+mod pipes;
 mod probes;
+mod rate_limits;
+mod relay;
+mod send_file;
 mod servers;
 mod signals;
+mod sock;
 mod tasks;
 mod threads;
 mod timers;

@@ -341,6 +341,10 @@ fn misuse_gets_one_clear_line() {
     expect_failure("chat", &["--connect", &nobody], 1, "Connection refused");
     expect_failure("chat", &["--connect", "nonsense"], 1, "missing port in `nonsense`");
     expect_failure("chat", &["--connect", ":1"], 1, "");
+    expect_failure("stdio_chat", &["--connect", &nobody], 1, "Connection refused");
+    expect_failure("stdio_chat", &[], 2, "--connect is needed");
+    expect_failure("tee", &["/no/such/folder/file"], 1, "No such file or directory");
+    expect_failure("tee", &["--nonsense"], 2, "invalid option '--nonsense'");
     expect_failure("chat", &["--listen", ":0", "--connect", ":1"], 2, "one of --listen");
     expect_failure("chat", &["--listen", ":0", "--idle-timeout", "soon"], 2, "soon");
     expect_failure("tour", &["--messages", "many"], 2, "many");

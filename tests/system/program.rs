@@ -54,7 +54,8 @@ impl Program {
         }
     }
 
-    fn start(command: &mut Command) -> io::Result<Self> {
+    /// Starts what `command` says, with its standard streams in our hands.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let mut child = command
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::piped())
@@ -107,6 +108,12 @@ impl Program {
         kibibytes.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
+    /// How many descriptors it has open.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ending {
         let mut output = Vec::new();
@@ -129,7 +136,7 @@ impl Drop for Program {
 }
 
 /// Where cargo puts an example: `target/PROFILE/examples`, beside the `deps` this test runs from.
-fn built(name: &str) -> PathBuf {
+pub(crate) fn built(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     this.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name)
 }

@@ -5,6 +5,7 @@
 //! load churn   --connect ADDRESS [--concurrent 50] [--connections 10000] [--size 64] [--warm-up 500]
 //! load idle    --connect ADDRESS [--connections 10000] [--first 100] [--size 64]
 //! load latency --connect ADDRESS [--messages 50000] [--size 64] [--warm-up 2000]
+//! load receive --connect ADDRESS [--mib 1024]
 //! ```
 #![forbid(unsafe_code)]
 

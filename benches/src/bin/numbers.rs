@@ -5,7 +5,8 @@
 //!     [--rounds 15] [--only NAME,NAME] [--rows TEXT] [--control] [--check]
 //! ```
 //!
-//! `TABLE` is `echo`, `churn`, `instructions`, `syscalls`, `memory`, `latency` or `all`. `--rows
+//! `TABLE` is `echo`, `churn`, `instructions`, `syscalls`, `memory`, `latency`, `files` or
+//! `all`. `--rows
 //! '4 KiB, 1000'` measures only the rows of the echo table that are called so. `--control`
 //! measures raw mio twice, to show what the noise makes of a ratio of 1. With `--check` the exit
 //! code says whether wharf kept every limit.

@@ -17,6 +17,7 @@ mod connect;
 mod echo;
 mod idle;
 mod latency;
+mod receive;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use connect::SourceAddresses;
 pub use echo::Echo;
 pub use idle::Idle;
 pub use latency::Latency;
+pub use receive::Receive;
 
 /// A load that does nothing for so long has failed.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
@@ -34,13 +36,15 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// The command line is wrong, or the server does not echo as it should.
 pub fn run(mut arguments: Arguments) -> Result {
-    let mode = arguments.word().ok_or("a mode is missing: echo, churn, idle or latency")?;
+    let mode =
+        arguments.word().ok_or("a mode is missing: echo, churn, idle, latency or receive")?;
     let mut control = Control { controlled: arguments.flag("--controlled") };
     raise_open_file_limit();
     let result = match mode.as_str() {
         "echo" => Echo::from_arguments(arguments)?.run(&mut control),
         "churn" => Churn::from_arguments(arguments)?.run(&mut control),
         "idle" => Idle::from_arguments(arguments)?.run(&mut control),
+        "receive" => Receive::from_arguments(arguments)?.run(&mut control),
         "latency" => Latency::from_arguments(arguments)?.run(&mut control),
         other => return Err(format!("unknown mode: {other}").into()),
     };

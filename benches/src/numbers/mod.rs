@@ -16,6 +16,8 @@ mod echo;
 mod instructions;
 mod latency;
 mod memory;
+mod relay;
+mod send_file;
 mod syscalls;
 
 /// Measures and prints what the command line asks for.
@@ -24,9 +26,9 @@ mod syscalls;
 /// The command line is wrong, a contender or the load fails, or `--check` is given and a limit is
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
-    let table = arguments
-        .word()
-        .ok_or("a table is missing: echo, churn, instructions, syscalls, memory, latency or all")?;
+    let table = arguments.word().ok_or(
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, relay, files or all",
+    )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
     }
@@ -46,12 +48,16 @@ pub fn run(mut arguments: Arguments) -> Result {
         "syscalls" => syscalls::measure(&mut bench)?,
         "memory" => memory::measure(&mut bench)?,
         "latency" => latency::measure(&mut bench)?,
+        "relay" => relay::measure(&mut bench)?,
+        "files" => send_file::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
             memory::measure(&mut bench)?;
             latency::measure(&mut bench)?;
             churn::measure(&mut bench)?;
+            relay::measure(&mut bench)?;
+            send_file::measure(&mut bench)?;
             echo::measure(&mut bench)?;
         }
         other => return Err(format!("unknown table: {other}").into()),
@@ -154,12 +160,16 @@ impl Bench {
     fn ratio_limits(&mut self, what: &str, samples: &Samples) {
         for (baseline, limit) in [(RAW_MIO, 1.05), (TOKIO, 1.0)] {
             let Some(ratio) = samples.ratio(WHARF, baseline) else { continue };
-            let line = format!("{what}: CPU / {baseline} {ratio} for {limit}");
-            if ratio.quartiles.0 > limit {
-                self.exceeded.push(line);
-            } else if ratio.median > limit {
-                self.undecided.push(line);
-            }
+            self.limit_ratio(&format!("{what}: CPU / {baseline}"), ratio, limit);
+        }
+    }
+
+    fn limit_ratio(&mut self, what: &str, ratio: PairedRatio, limit: f64) {
+        let line = format!("{what} {ratio} for {limit}");
+        if ratio.quartiles.0 > limit {
+            self.exceeded.push(line);
+        } else if ratio.median > limit {
+            self.undecided.push(line);
         }
     }
 }

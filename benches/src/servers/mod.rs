@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+pub mod files;
 pub mod raw_mio;
 pub mod tokio;
 pub mod wharf;

@@ -1,7 +1,14 @@
 //! The operating system as the driver: mio for readiness, its sockets, its clock.
 
 mod connect;
+mod descriptors;
 mod listener;
+mod pipe;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod splice;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "no_splice.rs"]
+mod splice;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -17,9 +24,12 @@ use crate::event_loop::put_back;
 use crate::transport::{Key, Readiness};
 
 pub(crate) use self::connect::{connect, connect_unix};
+pub(crate) use self::descriptors::MOST_PER_MESSAGE;
 pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
 };
+pub(crate) use self::pipe::{Direction, OsPipe, open_other_end, own_description};
+pub(crate) use self::splice::{SplicePipe, SplicePipes, SpliceUser, cannot_splice};
 pub(crate) use self::stream::OsSocket;
 
 /// How many events one poll can report.
@@ -93,10 +103,19 @@ impl OsDriver {
 
     /// Registers for both directions, once and for all.
     pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+        self.register_for(fd, key, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    pub(crate) fn register_for(
+        &self,
+        fd: BorrowedFd<'_>,
+        key: Key,
+        interest: Interest,
+    ) -> io::Result<()> {
         self.poll.borrow().registry().register(
             &mut SourceFd(&fd.as_raw_fd()),
             key.token(),
-            Interest::READABLE | Interest::WRITABLE,
+            interest,
         )
     }
 

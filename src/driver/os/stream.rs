@@ -1,5 +1,6 @@
 //! Stream sockets of the operating system.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -18,16 +19,18 @@ pub(crate) struct OsSocket {
 impl OsSocket {
     /// Takes a connected socket from elsewhere, and makes it non-blocking.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
-        if SockRef::from(&fd).r#type()? != Type::STREAM {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a stream socket was expected",
-            ));
-        }
+        Self::check_is_stream(&fd)?;
         // It fails for one that is not connected.
         SockRef::from(&fd).peer_addr()?;
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self { fd })
+    }
+
+    pub(super) fn check_is_stream(fd: &OwnedFd) -> io::Result<()> {
+        if SockRef::from(fd).r#type()? == Type::STREAM {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "a stream socket was expected"))
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -64,6 +67,41 @@ impl OsSocket {
         }
     }
 
+    /// As [`write_vectored`](Self::write_vectored), when more follows at once: the system may wait
+    /// for it to fill a packet.
+    pub(crate) fn write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        const FLAGS: SendFlags = SendFlags::NOSIGNAL;
+        loop {
+            let mut control = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.fd, slices, &mut control, FLAGS) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Sends a part of `file` without copying it; 0 at the file's end.
+    ///
+    /// There is no way to keep it from raising `SIGPIPE`, which Rust's programs ignore.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        loop {
+            let mut offset = offset;
+            match rustix::fs::sendfile(&self.fd, file, Some(&mut offset), count) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = (file, offset, count);
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write)?)
     }
@@ -73,20 +111,32 @@ impl OsSocket {
     }
 
     pub(crate) fn local_address(&self) -> Option<Address> {
-        Address::from_socket2(&SockRef::from(&self.fd).local_addr().ok()?)
+        Self::local_address_of(&self.fd)
     }
 
     pub(crate) fn peer_address(&self) -> Option<Address> {
-        Address::from_socket2(&SockRef::from(&self.fd).peer_addr().ok()?)
+        Self::peer_address_of(&self.fd)
     }
 
     pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        Self::peer_credentials_of(&self.fd)
+    }
+
+    pub(super) fn local_address_of(fd: &OwnedFd) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(fd).local_addr().ok()?)
+    }
+
+    pub(super) fn peer_address_of(fd: &OwnedFd) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(fd).peer_addr().ok()?)
+    }
+
+    pub(super) fn peer_credentials_of(fd: &OwnedFd) -> Option<PeerCredentials> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
-            if SockRef::from(&self.fd).local_addr().ok()?.domain() != Domain::UNIX {
+            if SockRef::from(fd).local_addr().ok()?.domain() != Domain::UNIX {
                 return None;
             }
-            let credentials = rustix::net::sockopt::socket_peercred(&self.fd).ok()?;
+            let credentials = rustix::net::sockopt::socket_peercred(fd).ok()?;
             Some(PeerCredentials {
                 user: credentials.uid.as_raw(),
                 group: credentials.gid.as_raw(),
@@ -95,6 +145,7 @@ impl OsSocket {
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         {
+            let _ = fd;
             None
         }
     }

@@ -1,6 +1,8 @@
 //! One implementation of [`Transport`] for everything that leads to a stream.
 
+use std::fs::File;
 use std::io::IoSlice;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,12 +10,15 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::flags::Flags;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsUpgrade;
-use crate::transport::{Info, Key, Transport, TransportHandle, TransportId, WriteStatus};
+use crate::transport::rate_limit::Direction;
+use crate::transport::{
+    Info, Key, RateGroup, RateLimit, SendFile, Transport, TransportHandle, TransportId, WriteStatus,
+};
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
@@ -66,12 +71,26 @@ impl<A: Access> Transport for A {
             .unwrap_or(WriteStatus::Closed)
     }
 
+    fn send_file(&self, file: Rc<File>, offset: u64, count: Option<u64>) -> SendFile {
+        self.with(|stream| stream.send_file(self.core(), file, offset, count))
+            .unwrap_or_else(|| SendFile::refused(self.core(), Error::bare(Kind::Closed)))
+    }
+
+    fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<WriteStatus, Error> {
+        self.with(|stream| stream.write_with_descriptors(self.core(), data, descriptors))
+            .unwrap_or(Ok(WriteStatus::Closed))
+    }
+
     fn write_eof(&self) {
         self.with(|stream| stream.write_eof(self.core()));
     }
 
     fn can_write_eof(&self) -> bool {
-        self.with(|stream| stream.can_write_eof()).unwrap_or(true)
+        self.with(|stream| stream.can_write_eof()).unwrap_or(false)
     }
 
     fn close(&self) {
@@ -141,6 +160,18 @@ impl<A: Access> Transport for A {
     #[cfg(feature = "tls-core")]
     fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes) {
         self.with(|stream| stream.start_tls(self.core(), &upgrade, &leftover));
+    }
+
+    fn set_read_limit(&self, limit: Option<RateLimit>) {
+        self.with(|stream| stream.set_limit(self.core(), Direction::Read, limit));
+    }
+
+    fn set_write_limit(&self, limit: Option<RateLimit>) {
+        self.with(|stream| stream.set_limit(self.core(), Direction::Write, limit));
+    }
+
+    fn set_rate_group(&self, group: Option<&RateGroup>) -> Result<(), Error> {
+        self.with(|stream| stream.set_rate_group(self.core(), group)).unwrap_or(Ok(()))
     }
 
     fn info(&self) -> Rc<Info> {

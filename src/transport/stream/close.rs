@@ -37,12 +37,15 @@ impl Stream {
             return;
         }
         self.set(Flags::LOST.and(Flags::CLOSING));
+        self.discard_queue(core, error.as_ref());
         match error {
             Some(error) => self.with_extra(|extra| extra.error = Some(error)),
             None => self.with_existing_extra(|extra| extra.error = None),
         }
-        self.discard_queue(core);
         self.cancel_deadlines(core);
+        if self.has(Flags::LIMITED) {
+            self.forget_limits(core);
+        }
         core.push_lost(Rc::clone(self));
     }
 
@@ -81,6 +84,9 @@ impl Stream {
     /// Closing with unread input would make the system send a reset, which can destroy what was
     /// sent last. So input that is there is read and dropped, until the peer's end or a deadline.
     fn finish_or_discard(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.socket.pipe_direction().is_some() {
+            return self.lose(core, None);
+        }
         let mut scratch = [0; 2048];
         match self.socket.read(&mut scratch) {
             Ok(count) if count > 0 => self.discard_from_now(core),

@@ -64,6 +64,7 @@ impl Deadlines {
     /// The earliest deadline, and what it is.
     fn earliest(&self, core: &Core, stream: &Stream) -> Option<(u64, Passed)> {
         let after = |since: u64, limit: Option<Duration>, passed: Passed| {
+            let limit = limit.filter(|limit| *limit != Duration::MAX);
             limit.map(|limit| (since.saturating_add(nanoseconds(limit)), passed))
         };
         let closing = stream.has(Flags::CLOSING);
@@ -84,7 +85,7 @@ impl Deadlines {
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
         }
         consider(self.handshake_until.map(|at| (at, Passed::Kind(TimeoutKind::TlsHandshake))));
-        if stream.has(Flags::HAS_QUEUE) {
+        if stream.has(Flags::HAS_QUEUE) && !stream.is_write_throttled() {
             let default = (closing || stream.has(Flags::HELD)).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
             consider(after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall)));
@@ -128,7 +129,7 @@ impl Stream {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
             }
-            TimeoutKind::Connect | TimeoutKind::TlsHandshake => {}
+            TimeoutKind::Connect | TimeoutKind::Process | TimeoutKind::TlsHandshake => {}
         });
         self.arm_deadlines(core);
     }

@@ -115,7 +115,7 @@ impl Stream {
     fn end_callback(self: &Rc<Self>, core: &Rc<Core>, protocol: Box<dyn Protocol>, gathers: bool) {
         if gathers {
             self.flush_gathered(core);
-            self.clear(Flags::IN_CALLBACK);
+            self.clear(Flags::IN_CALLBACK.and(Flags::UNTOUCHED));
             core.gathering.set(false);
         }
         put_back(&self.protocol, protocol);
@@ -142,9 +142,16 @@ impl Stream {
         self.active_at.set(core.tick_instant());
         self.set(Flags::MADE);
         core.counters.connection_opened();
+        let sent = core.counters.bytes_sent();
         self.call(core, "connection_made", |protocol, transport| {
             protocol.connection_made(transport)
         });
+        if self.server.is_some()
+            && core.counters.bytes_sent() == sent
+            && !self.has(Flags::HAS_QUEUE)
+        {
+            self.set(Flags::UNTOUCHED);
+        }
         if self.is_unsettled() || self.has_deadlines() {
             self.settle(core);
         }
@@ -206,7 +213,7 @@ impl Stream {
         self.protocol.set(Some(installed));
         if let Some(former) = former {
             core.drop_user(former, "protocol");
-            if self.has(Flags::EOF) {
+            if self.has(Flags::EOF) && !self.is_write_only() {
                 // The new protocol has to be told, too: the socket says it again.
                 self.clear(Flags::EOF);
                 self.set(Flags::READABLE);

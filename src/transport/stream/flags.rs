@@ -6,11 +6,11 @@ pub(crate) struct Readiness(pub(super) u32);
 
 impl Readiness {
     pub(crate) const NONE: Self = Self(0);
-    pub(crate) const READ: Self = Self(Flags::READABLE.0);
-    pub(crate) const WRITE: Self = Self(Flags::WRITABLE.0);
-    pub(crate) const READ_CLOSED: Self = Self(Flags::READ_CLOSED.0);
-    pub(crate) const WRITE_CLOSED: Self = Self(Flags::WRITE_CLOSED.0);
-    pub(crate) const ERROR: Self = Self(Flags::ERROR.0);
+    pub(crate) const READ: Self = Self(Flags::READABLE.0 as u32);
+    pub(crate) const WRITE: Self = Self(Flags::WRITABLE.0 as u32);
+    pub(crate) const READ_CLOSED: Self = Self(Flags::READ_CLOSED.0 as u32);
+    pub(crate) const WRITE_CLOSED: Self = Self(Flags::WRITE_CLOSED.0 as u32);
+    pub(crate) const ERROR: Self = Self(Flags::ERROR.0 as u32);
 
     #[inline]
     pub(crate) fn set(&mut self, other: Self, on: bool) {
@@ -29,8 +29,11 @@ impl Readiness {
 }
 
 /// The state of a stream, one bit each.
+///
+/// What the way of every message looks at lies in the lower 31 bits, where a mask is a part of the
+/// instruction; what is rarely asked for lies above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flags(u32);
+pub(crate) struct Flags(u64);
 
 impl Flags {
     // What the operating system said. Edge-triggered: it says it once.
@@ -44,7 +47,7 @@ impl Flags {
     pub(super) const QUEUED: Self = Self(1 << 5);
     pub(super) const DIRTY: Self = Self(1 << 6);
 
-    // Reading stops for three independent reasons: the user's, the engine's, the end.
+    // Reading stops for independent reasons: the user's, the engine's, the end, and a limit (below).
     pub(super) const PAUSED: Self = Self(1 << 7);
     pub(super) const HELD: Self = Self(1 << 8);
     pub(super) const EOF: Self = Self(1 << 9);
@@ -52,13 +55,13 @@ impl Flags {
     /// The protocol was told to pause writing.
     pub(super) const WRITING_PAUSED: Self = Self(1 << 10);
     /// A callback that delivers input has just returned.
-    pub(super) const IN_READ: Self = Self(1 << 11);
+    pub(super) const IN_READ: Self = Self(1 << 32);
     /// The buffer passed its high-water mark in a callback that delivers input.
-    pub(super) const OVERFLOWED_IN_READ: Self = Self(1 << 12);
+    pub(super) const OVERFLOWED_IN_READ: Self = Self(1 << 33);
 
     // The end of the write side, and of the connection.
     pub(super) const EOF_WANTED: Self = Self(1 << 13);
-    pub(super) const SHUT_DOWN: Self = Self(1 << 14);
+    pub(super) const SHUT_DOWN: Self = Self(1 << 34);
     pub(super) const CLOSING: Self = Self(1 << 15);
     pub(super) const DISCARDING: Self = Self(1 << 16);
     pub(super) const LOST: Self = Self(1 << 17);
@@ -81,10 +84,23 @@ impl Flags {
     pub(super) const UNREAD: Self = Self(1 << 26);
     /// A write was answered with `AboveHighWater`: a pause, and later a resume, is owed.
     pub(super) const TOLD_ABOVE: Self = Self(1 << 27);
-    /// Bytes become records on their way: see `tls.rs`.
-    pub(super) const TLS: Self = Self(1 << 29);
+    /// There are limits on how fast it may read or write.
+    pub(super) const LIMITED: Self = Self(1 << 12);
+    /// Its input goes to another socket without being read.
+    pub(super) const SPLICED: Self = Self(1 << 29);
+    /// The read budget is used up: a reason of its own not to read.
+    pub(super) const THROTTLED: Self = Self(1 << 30);
     /// Something waits to be sent.
     pub(super) const HAS_QUEUE: Self = Self(1 << 25);
+
+    /// Bytes become records on their way: see `tls.rs`.
+    pub(super) const TLS: Self = Self(1 << 11);
+
+    /// Descriptors are received with the bytes.
+    pub(super) const TAKES_DESCRIPTORS: Self = Self(1 << 28);
+
+    /// Accepted, and nothing was received or written since: another process could begin with it.
+    pub(super) const UNTOUCHED: Self = Self(1 << 14);
 
     /// Whether of all `mask` just `wanted` is set.
     #[inline]
@@ -111,6 +127,6 @@ impl Flags {
 impl From<Readiness> for Flags {
     #[inline]
     fn from(readiness: Readiness) -> Self {
-        Self(readiness.0)
+        Self(readiness.0.into())
     }
 }

@@ -4,10 +4,17 @@ mod access;
 mod close;
 mod deadlines;
 mod deliver;
+mod descriptors;
 mod flags;
+mod flush_mixed;
+mod hand_over;
+mod one_way;
 mod pool;
 mod read;
+mod send_file;
 mod settle;
+mod splice;
+mod throttle;
 #[cfg(feature = "tls-core")]
 mod tls;
 #[cfg(feature = "tls-core")]
@@ -27,12 +34,14 @@ use bytes::Bytes;
 
 use self::deadlines::Deadlines;
 use self::flags::Flags;
+use self::splice::Splice;
 use self::write_queue::WriteQueue;
 use crate::driver::Socket;
 use crate::error::Error;
 use crate::event_loop::Core;
 use crate::net::{Address, ServerCore};
 use crate::protocol::Protocol;
+use crate::transport::rate_limit::Limits;
 use crate::transport::{Info, Key, StreamOptions, options};
 
 pub(crate) use self::access::Access;
@@ -81,8 +90,24 @@ struct Extra {
     leftover: Bytes,
     /// What `connection_lost` is to be told.
     error: Option<Error>,
+    /// How many descriptors one read may bring; 0: none are received.
+    descriptors: usize,
+    limits: Option<Rc<Limits>>,
+    splice: Option<Rc<Splice>>,
     #[cfg(feature = "tls-core")]
     tls: Option<Box<tls::Tls>>,
+}
+
+impl Extra {
+    /// What a connection has of it from its beginning, and the flag that says so.
+    #[inline]
+    fn from_options(options: &StreamOptions) -> (Flags, Option<Box<Self>>) {
+        if options.descriptors == 0 {
+            return (Flags::WRITABLE, None);
+        }
+        let extra = Self { descriptors: options.descriptors, ..Self::default() };
+        (Flags::TAKES_DESCRIPTORS, Some(Box::new(extra)))
+    }
 }
 
 impl Stream {
@@ -98,9 +123,10 @@ impl Stream {
     ) -> Rc<Self> {
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
-        core.stream_pool.place(Self {
+        let (descriptors, extra) = Extra::from_options(options);
+        let stream = core.stream_pool.place(Self {
             key,
-            flags: Cell::new(Flags::WRITABLE.and(buffered)),
+            flags: Cell::new(Flags::WRITABLE.and(buffered).and(descriptors)),
             socket,
             protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),
@@ -110,11 +136,15 @@ impl Stream {
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
             active_at: Cell::new(core.tick_instant()),
             deadlines: RefCell::new(Deadlines::from_options(options)),
-            extra: Cell::new(None),
+            extra: Cell::new(extra),
             server,
             peer,
             info: Cell::new(None),
-        })
+        });
+        if let Some(limits) = &options.limits {
+            stream.begin_limited(core, limits);
+        }
+        stream
     }
 
     /// Lets go of everything, the socket first: what is left is memory.
@@ -186,6 +216,9 @@ impl Stream {
         let is_needed = extra.next.is_some()
             || !extra.leftover.is_empty()
             || extra.error.is_some()
+            || extra.descriptors > 0
+            || extra.limits.is_some()
+            || extra.splice.is_some()
             || self.has(Flags::TLS);
         if is_needed {
             self.extra.set(Some(extra));

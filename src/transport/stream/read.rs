@@ -11,16 +11,22 @@ use crate::error::{Error, Result};
 use crate::event_loop::Core;
 use crate::protocol::{Eof, Protocol, empty_buffer};
 use crate::transport::Transport;
+use crate::transport::rate_limit::Direction;
 
 /// How often one stream is read before the others have their turn.
-const READS_PER_TURN: u32 = 4;
+pub(super) const READS_PER_TURN: u32 = 4;
 
 /// What stops reading.
-pub(super) const NOT_READING: Flags =
-    Flags::PAUSED.and(Flags::HELD).and(Flags::EOF).and(Flags::CLOSING).and(Flags::LOST);
+pub(super) const NOT_READING: Flags = Flags::PAUSED
+    .and(Flags::HELD)
+    .and(Flags::EOF)
+    .and(Flags::CLOSING)
+    .and(Flags::LOST)
+    .and(Flags::THROTTLED);
 
 /// Reading into the loop's buffer goes on while of these just `READABLE` is set.
-const MAY_READ: Flags = NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
+pub(super) const MAY_READ: Flags =
+    NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
 /// With any of these set there is more to see to than input.
 const NOT_JUST_READING: Flags = NOT_READING
@@ -30,6 +36,9 @@ const NOT_JUST_READING: Flags = NOT_READING
     .and(Flags::HAS_QUEUE)
     .and(Flags::BUFFERED)
     .and(Flags::LEFTOVER)
+    .and(Flags::TAKES_DESCRIPTORS)
+    .and(Flags::LIMITED)
+    .and(Flags::SPLICED)
     .and(Flags::TLS);
 
 /// With any of these set there is something to do before a connection closes.
@@ -81,8 +90,14 @@ impl Stream {
             if self.has(Flags::LEFTOVER) {
                 self.deliver_leftover(core);
             }
-            if self.has(Flags::BUFFERED) {
+            if self.has(Flags::TAKES_DESCRIPTORS) {
+                self.read_with_descriptors(core, buffer);
+            } else if self.has(Flags::BUFFERED) {
                 self.read_buffered(core);
+            } else if self.has(Flags::SPLICED) && self.splice(core) {
+                // Without having been read.
+            } else if self.has(Flags::LIMITED) {
+                self.read_limited(core, buffer);
             } else {
                 self.read(core, buffer);
             }
@@ -90,8 +105,11 @@ impl Stream {
             self.end_of_input(core, None);
         } else if self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF).and(Flags::LOST)) {
             self.discard_input(core, buffer);
-        } else if self.has(Flags::ERROR) {
-            self.note_error(core);
+        } else if self.has(Flags::ERROR.and(Flags::WRITE_CLOSED)) {
+            self.note_hang_up(core);
+        }
+        if self.has(Flags::LIMITED) {
+            self.give_shares_back();
         }
     }
 
@@ -123,6 +141,17 @@ impl Stream {
         }
     }
 
+    /// Stops reading until [`release_hold`](Self::release_hold): what this stream brings goes where
+    /// it is not taken fast enough.
+    pub(crate) fn hold(&self) {
+        self.set(Flags::HELD);
+    }
+
+    pub(crate) fn release_hold(self: &Rc<Self>, core: &Core) {
+        self.clear(Flags::HELD);
+        self.enqueue_if_readable(core);
+    }
+
     #[inline(always)]
     fn read(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         if !self.flags.get().just(Flags::READABLE, MAY_READ) {
@@ -132,13 +161,7 @@ impl Stream {
             match self.socket.read(buffer) {
                 Ok(count) if count > 0 => {
                     self.note_received(core, count, buffer.len());
-                    let data = &buffer[..count];
-                    let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
-                        protocol.data_received(transport, data)
-                    };
-                    let copy =
-                        |rest: usize| Bytes::copy_from_slice(&data[count - rest.min(count)..]);
-                    self.call_in_read(core, "data_received", callback, copy);
+                    self.deliver(core, &buffer[..count]);
                     let flags = self.flags.get();
                     if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
                         return;
@@ -175,6 +198,11 @@ impl Stream {
 
     /// Reads into the memory of a `BufferedProtocol`.
     fn read_into_protocol(self: &Rc<Self>, core: &Rc<Core>) {
+        let limit =
+            if self.has(Flags::LIMITED) { self.read_budget(core, usize::MAX) } else { usize::MAX };
+        if limit == 0 {
+            return;
+        }
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             let Some(protocol) = protocol.as_buffered() else {
                 return Err(Error::invalid("the protocol is no longer a buffered one").into());
@@ -183,10 +211,13 @@ impl Stream {
             if buffer.is_empty() {
                 return Err(empty_buffer().into());
             }
-            let room = buffer.len();
-            match self.socket.read(buffer) {
+            let room = buffer.len().min(limit);
+            match self.socket.read(&mut buffer[..room]) {
                 Ok(count) if count > 0 => {
                     self.note_received(core, count, room);
+                    if self.has(Flags::LIMITED) {
+                        self.spend(Direction::Read, count);
+                    }
                     protocol.buffer_updated(transport, count).map(|()| None)
                 }
                 result => Ok(Some(result)),
@@ -250,6 +281,16 @@ impl Stream {
         self.set(Flags::IN_READ);
         self.settle(core);
         self.clear(Flags::IN_READ);
+    }
+
+    /// Calls `data_received` with bytes that are read already.
+    #[inline(always)]
+    pub(super) fn deliver(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) {
+        let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
+            protocol.data_received(transport, data)
+        };
+        let copy = |rest: usize| Bytes::copy_from_slice(&data[data.len() - rest.min(data.len())..]);
+        self.call_in_read(core, "data_received", callback, copy);
     }
 
     /// What a former protocol left comes before what the socket has.
@@ -323,7 +364,10 @@ impl Stream {
         self.clear(Flags::READABLE);
         let answer =
             self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
-        if answer == Some(Eof::Close) {
+        // Of a transport that only reads nothing is left to keep open, unless a next protocol is to
+        // be told, too.
+        let is_over = || self.is_read_only() && !self.has(Flags::SWITCHING);
+        if answer == Some(Eof::Close) || (answer.is_some() && is_over()) {
             self.set(Flags::CLOSING);
             if !self.has(HOLDS_UP_CLOSE) {
                 return self.lose(core, None);

@@ -131,6 +131,10 @@ impl Stream {
         Ok(())
     }
 
+    pub(crate) fn is_above_high_water(&self) -> bool {
+        self.waiting() > self.high_water.get()
+    }
+
     pub(super) fn set_marks(&self, high: usize, low: usize) {
         self.low_water.set(low);
         self.high_water.set(high);

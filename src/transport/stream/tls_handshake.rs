@@ -9,7 +9,6 @@ use super::Stream;
 use super::flags::Flags;
 use super::read::HANGING_UP;
 use super::tls::{Connecting, Handshake, Tls, Waiter};
-use super::tls_read::READ_AT_ONCE;
 use super::write_queue::WriteQueue;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, nanoseconds};
@@ -76,6 +75,13 @@ impl Stream {
     ) -> Result<(), Error> {
         if self.has(Flags::EOF_WANTED) {
             return Err(Error::invalid("start_tls() after write_eof()"));
+        }
+        if self.has(Flags::SPLICED) {
+            return Err(Error::invalid("start_tls() on a connection that is relayed"));
+        }
+        if self.queue.borrow().is_mixed() {
+            let text = "start_tls() while a file or descriptors wait to be sent";
+            return Err(Error::invalid(text));
         }
         if self.is_shaking_hands() {
             return Err(Error::invalid("start_tls() while a handshake is going on"));
@@ -165,13 +171,16 @@ impl Stream {
         // What was received before has come through the layers below already.
         let is_leftover = self.has(Flags::LEFTOVER);
         let start = if is_leftover { tls.layer.own_input_start() } else { tls.layer.input_start() };
-        let room = (buffer.len() - start).min(READ_AT_ONCE);
+        let room = self.room(core, buffer.len() - start);
+        if room == 0 {
+            return self.put_tls(tls);
+        }
         let space = &mut buffer[start..start + room];
         let leftover = self.take_leftover(&tls, space);
         match leftover.unwrap_or_else(|| self.socket.read(space).map_err(Ok)) {
             Ok(count) if count > 0 => {
                 if !is_leftover {
-                    self.note_received(core, count, room);
+                    self.note_tls_received(core, count, room);
                 }
                 let opened = core.tls.with_records(|answer| {
                     let opened = core.by_the_clock(|| {

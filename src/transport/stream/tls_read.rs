@@ -14,10 +14,11 @@ use crate::event_loop::Core;
 use crate::protocol::Protocol;
 use crate::tls::tls_error;
 use crate::transport::Transport;
+use crate::transport::rate_limit::Direction;
 use crate::transport::tls::{End, Opened};
 
 /// The most that is read at once: what it becomes is delivered in one piece.
-pub(super) const READ_AT_ONCE: usize = 128 * 1024;
+const READ_AT_ONCE: usize = 128 * 1024;
 
 /// How much input is read and dropped when a connection fails, so that the system does not answer it
 /// with a reset, which could destroy the alert that says why.
@@ -57,6 +58,9 @@ impl Stream {
         } else if self.has(Flags::ERROR) {
             self.note_error(core);
         }
+        if self.has(Flags::LIMITED) {
+            self.give_shares_back();
+        }
     }
 
     fn read_tls(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
@@ -74,10 +78,13 @@ impl Stream {
             return self.end_of_tls(core, end);
         }
         let start = tls.layer.input_start();
-        let room = (buffer.len() - start).min(READ_AT_ONCE);
+        let room = self.room(core, buffer.len() - start);
+        if room == 0 {
+            return self.put_tls(tls);
+        }
         match self.socket.read(&mut buffer[start..start + room]) {
             Ok(count) if count > 0 => {
-                self.note_received(core, count, room);
+                self.note_tls_received(core, count, room);
                 let Opened { plaintext, end } = core.tls.with_records(|answer| {
                     let opened = core.by_the_clock(|| tls.layer.open(buffer, count, answer));
                     self.send_answer(core, &mut tls, answer);
@@ -96,6 +103,19 @@ impl Stream {
                 self.put_tls(tls);
                 self.nothing_read(core, result);
             }
+        }
+    }
+
+    /// How much may be read of what there is room for.
+    pub(super) fn room(self: &Rc<Self>, core: &Rc<Core>, room: usize) -> usize {
+        let room = room.min(READ_AT_ONCE);
+        if self.has(Flags::LIMITED) { self.read_budget(core, room) } else { room }
+    }
+
+    pub(super) fn note_tls_received(&self, core: &Core, count: usize, room: usize) {
+        self.note_received(core, count, room);
+        if self.has(Flags::LIMITED) {
+            self.spend(Direction::Read, count);
         }
     }
 
@@ -173,7 +193,7 @@ impl Stream {
         let is_out = self.with_tls(|tls| {
             while !tls.outgoing.is_empty() {
                 let mut slice = [IoSlice::new(&[])];
-                tls.outgoing.fill(&mut slice);
+                tls.outgoing.fill(&mut slice, usize::MAX);
                 match self.socket.write(&slice[0]) {
                     Ok(sent) if sent > 0 => {
                         core.with_spent(|spent| tls.outgoing.advance(sent, spent));

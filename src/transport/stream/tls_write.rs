@@ -13,16 +13,23 @@ use super::Stream;
 use super::flags::Flags;
 use super::tls::Tls;
 use super::write::SLICES;
+use super::write_queue::Front;
+use crate::error::Error;
 use crate::event_loop::Core;
 use crate::tls::tls_error;
+use crate::transport::rate_limit::Direction;
 use crate::transport::tls::{RECORD, Scratch};
 
 /// The most plaintext that one system call sends: a few full records.
 const SENT_AT_ONCE: usize = 4 * RECORD;
 
+/// What goes out of files before the other connections have their turn.
+const BYTES_PER_TURN: usize = 1024 * 1024;
+
 /// Why writing cannot go on.
 enum Broken {
     Socket(io::Error),
+    File(io::Error),
     Tls(rustls::Error),
 }
 
@@ -105,9 +112,7 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(Broken::Socket(error)),
         };
-        if sent > 0 {
-            self.note_sent(core, sent);
-        }
+        self.note_records_sent(core, sent);
         if sent < records.len() {
             self.clear(Flags::WRITABLE);
             tls.outgoing.push_copy(&records[sent..]);
@@ -139,20 +144,37 @@ impl Stream {
     pub(super) fn flush_tls(self: &Rc<Self>, core: &Rc<Core>) {
         let Some(mut tls) = self.take_tls() else { return };
         let mut broken = None;
+        let mut turn = BYTES_PER_TURN;
         while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
-            let outcome = if !tls.outgoing.is_empty() {
-                self.flush_outgoing(core, &mut tls)
-            } else if self.queue.borrow().is_empty() {
+            let (is_final, is_plain) = (!tls.outgoing.is_empty(), !self.queue.borrow().is_empty());
+            if !is_final && !is_plain {
                 self.clear(Flags::HAS_QUEUE);
                 break;
-            } else if tls.handshake.is_some() {
+            }
+            if !is_final && tls.handshake.is_some() {
                 break;
+            }
+            let mut limit = SENT_AT_ONCE;
+            if self.has(Flags::LIMITED) {
+                limit = self.write_budget(core, limit);
+            }
+            if turn == 0 && limit > 0 {
+                self.enqueue(core);
+            }
+            if turn.min(limit) == 0 {
+                break;
+            }
+            let outcome = if is_final {
+                self.flush_outgoing(core, &mut tls, limit)
             } else {
-                self.flush_plaintext(core, &mut tls)
+                self.flush_plaintext(core, &mut tls, limit)
             };
-            if let Err(error) = outcome {
-                broken = Some(error);
-                break;
+            match outcome {
+                Ok(count) => turn = turn.saturating_sub(count),
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
             }
         }
         self.put_tls(tls);
@@ -171,7 +193,7 @@ impl Stream {
                         return Ok(());
                     }
                     let mut slices = [IoSlice::new(&[]); SLICES];
-                    let count = queue.fill(&mut slices);
+                    let count = queue.fill(&mut slices, SENT_AT_ONCE);
                     seal_front(core, tls, &slices[..count], records)?
                 };
                 core.with_spent(|spent| self.queue.borrow_mut().advance(taken, spent));
@@ -181,9 +203,9 @@ impl Stream {
         })
     }
 
-    fn flush_outgoing(&self, core: &Core, tls: &mut Tls) -> Result<(), Broken> {
+    fn flush_outgoing(&self, core: &Core, tls: &mut Tls, limit: usize) -> Result<usize, Broken> {
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = tls.outgoing.fill(&mut slices);
+        let count = tls.outgoing.fill(&mut slices, limit);
         let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
         match self.socket.write_vectored(&slices[..count]) {
             Ok(sent) => {
@@ -191,38 +213,67 @@ impl Stream {
                 if sent < offered {
                     self.clear(Flags::WRITABLE);
                 }
-                if sent > 0 {
-                    self.note_sent(core, sent);
-                    self.note_write_progress(core);
-                }
-                Ok(())
+                self.note_records_sent(core, sent);
+                Ok(0)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.clear(Flags::WRITABLE);
-                Ok(())
+                Ok(0)
             }
             Err(error) => Err(Broken::Socket(error)),
         }
     }
 
-    /// Encrypts a piece from the front of the queue, and sends it.
-    fn flush_plaintext(&self, core: &Core, tls: &mut Tls) -> Result<(), Broken> {
+    /// Encrypts a piece from the front of the queue, and sends it; how much of a file it was.
+    fn flush_plaintext(&self, core: &Core, tls: &mut Tls, limit: usize) -> Result<usize, Broken> {
         core.tls.with_records(|records| {
-            let taken = {
-                let queue = self.queue.borrow();
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = queue.fill(&mut slices);
-                seal_front(core, tls, &slices[..count], records).map_err(Broken::Tls)?
-            };
-            core.with_spent(|spent| self.queue.borrow_mut().advance(taken, spent));
-            self.send_records(core, tls, records)
+            let mut queue = self.queue.borrow_mut();
+            if let Some(Front::File(file)) = queue.front() {
+                let piece = file.read(limit).map_err(Broken::File)?;
+                let count = piece.len();
+                tls.layer.seal(piece, records).map_err(Broken::Tls)?;
+                file.note_read(count);
+                let sent = if file.is_sent() { queue.take_file(|_| true) } else { None };
+                drop(queue);
+                if let Some(file) = sent {
+                    file.succeed(core);
+                }
+                if self.has(Flags::CLOSING) {
+                    // A long file may take longer than lingering: it is progress that counts.
+                    self.note_closing(core);
+                }
+                self.send_records(core, tls, records)?;
+                return Ok(count);
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = queue.fill(&mut slices, limit);
+            let taken = seal_front(core, tls, &slices[..count], records).map_err(Broken::Tls)?;
+            core.with_spent(|spent| queue.advance(taken, spent));
+            drop(queue);
+            self.send_records(core, tls, records)?;
+            Ok(0)
         })
+    }
+
+    fn note_records_sent(&self, core: &Core, sent: usize) {
+        if sent > 0 {
+            self.note_sent(core, sent);
+            self.note_write_progress(core);
+            if self.has(Flags::LIMITED) {
+                self.spend(Direction::Write, sent);
+            }
+        }
     }
 
     #[cold]
     fn tls_write_failed(self: &Rc<Self>, core: &Rc<Core>, broken: Broken) {
         match broken {
             Broken::Socket(error) => self.write_failed(core, error),
+            // The peer was promised bytes that are not there: nothing that could follow would be
+            // understood.
+            Broken::File(error) => {
+                self.lose(core, Some(Error::io("the file could not be sent", error)));
+            }
             Broken::Tls(error) => self.lose(core, Some(tls_error(error))),
         }
     }
@@ -250,7 +301,7 @@ impl Stream {
 }
 
 /// With any of these set what is written waits.
-const CANNOT_SEND: Flags = Flags::HAS_QUEUE.and(Flags::LOST);
+const CANNOT_SEND: Flags = Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::LIMITED);
 
 /// Appends the records of what is at the front to `records`; how much plaintext that is.
 fn seal_front(

@@ -7,9 +7,11 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::flags::Flags;
+use super::send_file::undelivered;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 use crate::transport::WriteStatus;
+use crate::transport::rate_limit::Direction;
 
 /// Writes from here on go straight to the socket: the system call is cheaper than the copy.
 const DIRECT_FROM: usize = 16 * 1024;
@@ -19,7 +21,7 @@ const CLOSED: Flags =
     Flags::CLOSING.and(Flags::EOF_WANTED).and(Flags::LOST).and(Flags::WRITE_FAILED);
 
 /// With any of these set a write of the running callback is not gathered.
-const NOT_GATHERED: Flags = CLOSED.and(Flags::HAS_QUEUE);
+pub(super) const NOT_GATHERED: Flags = CLOSED.and(Flags::HAS_QUEUE).and(Flags::LIMITED);
 
 /// With any of these set what was gathered does not go to the socket as it is.
 const NOT_DIRECT: Flags = Flags::LOST.and(Flags::TLS);
@@ -60,18 +62,12 @@ impl Stream {
     }
 
     pub(super) fn write_eof(self: &Rc<Self>, core: &Core) {
-        if self.can_write_eof() && !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
+        if self.is_write_only() {
+            self.close(core);
+        } else if self.can_write_eof() && !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
             self.set(Flags::EOF_WANTED);
             self.settle_soon(core);
         }
-    }
-
-    pub(super) fn can_write_eof(&self) -> bool {
-        #[cfg(feature = "tls-core")]
-        if self.has(Flags::TLS) {
-            return self.tls_can_write_eof();
-        }
-        true
     }
 
     pub(super) fn write_buffer_size(&self, core: &Core) -> usize {
@@ -89,11 +85,11 @@ impl Stream {
         waiting
     }
 
-    fn write_is_closed(&self) -> bool {
+    pub(super) fn write_is_closed(&self) -> bool {
         self.has(CLOSED)
     }
 
-    fn write_status(&self) -> WriteStatus {
+    pub(super) fn write_status(&self) -> WriteStatus {
         if self.has(Flags::LOST.and(Flags::WRITE_FAILED)) {
             WriteStatus::Closed
         } else if self.waiting() > self.high_water.get() {
@@ -174,6 +170,13 @@ impl Stream {
         self.flushed_in_part(core, result);
     }
 
+    /// Sends what the running callback has written so far: what it writes from now on is queued.
+    pub(super) fn flush_gathered_now(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::IN_CALLBACK) && !core.gather.borrow().is_empty() {
+            self.gather_no_more(core, &[], None);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn flushed_in_part(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
@@ -197,7 +200,7 @@ impl Stream {
     }
 
     /// Queues what `result` says was not taken.
-    fn sent_in_part(
+    pub(super) fn sent_in_part(
         self: &Rc<Self>,
         core: &Rc<Core>,
         result: io::Result<usize>,
@@ -229,7 +232,7 @@ impl Stream {
         self.set(Flags::UNSETTLED.and(Flags::HAS_QUEUE));
     }
 
-    fn enqueue_write(
+    pub(super) fn enqueue_write(
         self: &Rc<Self>,
         core: &Rc<Core>,
         data: &[u8],
@@ -241,10 +244,7 @@ impl Stream {
         if data.is_empty() {
             return self.write_status();
         }
-        let (waiting, cap) = (self.waiting(), self.write_cap.get());
-        if waiting > cap {
-            let text = format!("{waiting} bytes wait to be sent, more than the write cap of {cap}");
-            self.lose(core, Some(Error::new(Kind::WriteCap, text)));
+        if self.exceeds_write_cap(core) {
             return WriteStatus::Closed;
         }
         let mut queue = self.queue.borrow_mut();
@@ -255,6 +255,7 @@ impl Stream {
         }
         let above = queue.len() > self.high_water.get();
         drop(queue);
+        self.clear(Flags::UNTOUCHED);
         self.set(Flags::HAS_QUEUE);
         if was_empty {
             self.note_write_progress(core);
@@ -277,31 +278,85 @@ impl Stream {
             if queue.is_empty() {
                 return self.clear(Flags::HAS_QUEUE);
             }
+            if queue.is_mixed() {
+                drop(queue);
+                return self.flush_mixed(core);
+            }
+            let mut limit = queue.len();
+            if self.has(Flags::LIMITED) {
+                limit = self.write_budget(core, limit);
+                if limit == 0 {
+                    return;
+                }
+            }
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = queue.fill(&mut slices);
+            let count = queue.fill(&mut slices, limit);
             let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             let result = match &slices[..count] {
                 [only] => self.socket.write(only),
                 several => self.socket.write_vectored(several),
             };
             drop(queue);
-            match result {
-                Ok(sent) => {
-                    core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
-                    if sent < offered {
-                        self.clear(Flags::WRITABLE);
-                    }
-                    if sent > 0 {
-                        self.note_sent(core, sent);
-                        self.note_write_progress(core);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            self.flushed(core, result, offered);
+        }
+    }
+
+    /// Takes over what became of the bytes at the front of the queue.
+    #[inline]
+    pub(super) fn flushed(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        result: io::Result<usize>,
+        offered: usize,
+    ) {
+        match result {
+            Ok(sent) => {
+                core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
+                if sent < offered {
                     self.clear(Flags::WRITABLE);
                 }
-                Err(error) => self.write_failed(core, error),
+                if sent > 0 {
+                    self.note_sent(core, sent);
+                    self.note_write_progress(core);
+                }
+                if self.has(Flags::LIMITED) {
+                    self.spend(Direction::Write, sent);
+                }
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::WRITABLE);
+            }
+            Err(error) => self.write_failed(core, error),
         }
+    }
+
+    /// Has what the running callback wrote so far wait in the queue, for what is to come after it.
+    pub(super) fn queue_gathered(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::IN_CALLBACK) {
+            let gathered = core.gather.take();
+            self.queue.borrow_mut().push_copy(&gathered);
+            restore(core, gathered);
+        }
+    }
+
+    /// Something was put in the queue, which `was_empty` before.
+    pub(super) fn note_queued(self: &Rc<Self>, core: &Core, was_empty: bool) {
+        self.clear(Flags::UNTOUCHED);
+        self.set(Flags::HAS_QUEUE);
+        if was_empty {
+            self.note_write_progress(core);
+        }
+        self.settle_soon(core);
+    }
+
+    /// Ends the connection if more waits than its cap allows; whether it did.
+    pub(super) fn exceeds_write_cap(self: &Rc<Self>, core: &Core) -> bool {
+        let (waiting, cap) = (self.waiting(), self.write_cap.get());
+        if waiting > cap {
+            let text = format!("{waiting} bytes wait to be sent, more than the write cap of {cap}");
+            self.lose(core, Some(Error::new(Kind::WriteCap, text)));
+        }
+        waiting > cap
     }
 
     /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
@@ -310,24 +365,32 @@ impl Stream {
         if !self.is_reading() {
             return self.lose(core, Some(error));
         }
-        self.discard_queue(core);
+        self.discard_queue(core, Some(&error));
         self.with_extra(|extra| extra.error = Some(error));
         self.set(Flags::WRITE_FAILED.and(Flags::READABLE).and(Flags::READ_CLOSED));
         self.enqueue(core);
     }
 
     /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
-    pub(super) fn discard_queue(&self, core: &Core) {
-        if !self.has(Flags::HAS_QUEUE) {
-            return;
+    #[inline]
+    pub(super) fn discard_queue(&self, core: &Core, cause: Option<&Error>) {
+        if self.has(Flags::HAS_QUEUE) {
+            self.discard_what_is_queued(core, cause);
         }
-        let mut queue = self.queue.borrow_mut();
-        let len = queue.len();
-        core.with_spent(|spent| queue.advance(len, spent));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn discard_what_is_queued(&self, core: &Core, cause: Option<&Error>) {
+        let mut files = Vec::new();
+        core.with_spent(|spent| files = self.queue.borrow_mut().clear(spent));
         self.clear(Flags::HAS_QUEUE);
         #[cfg(feature = "tls-core")]
         if self.has(Flags::TLS) {
             self.discard_tls_queue(core);
+        }
+        for file in files {
+            file.fail(core, undelivered(cause));
         }
     }
 }

@@ -1,0 +1,169 @@
+//! Descriptors that are not sockets of ours: pipes, FIFOs, terminals, files.
+//!
+//! What the poll can watch is read and written as a socket is ([`PolledPipe`]). Files and some
+//! devices are always ready as far as the poll is concerned, and are read and written on the loop's
+//! threads ([`FilePipe`]).
+
+mod description;
+mod file;
+mod polled;
+
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use rustix::fs::{FileType, OFlags};
+
+use super::OsDriver;
+use crate::driver::Signals;
+use crate::event_loop::Core;
+use crate::net::Address;
+use crate::transport::{Key, PeerCredentials};
+
+use self::file::FilePipe;
+use self::polled::PolledPipe;
+
+pub(crate) use self::description::{open_other_end, own_description};
+
+/// Which way bytes go through a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+    /// A terminal, a serial line: both ways, and no way to end just one.
+    Both,
+}
+
+/// A descriptor that is read, written, or both.
+#[derive(Debug)]
+pub(crate) struct OsPipe {
+    direction: Direction,
+    means: Means,
+    /// The other end of the pipe, held open so that it never comes to its end.
+    #[expect(dead_code, reason = "it is only held")]
+    other_end: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+enum Means {
+    Polled(PolledPipe),
+    File(FilePipe),
+}
+
+impl OsPipe {
+    /// Takes a descriptor from elsewhere and has its readiness reported under `key`.
+    pub(crate) fn register(
+        core: &Rc<Core>,
+        driver: &OsDriver,
+        fd: OwnedFd,
+        direction: Direction,
+        key: Key,
+        signals: &Signals,
+    ) -> io::Result<Self> {
+        check_access(&fd, direction)?;
+        let fd = match FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) {
+            kind if direction == Direction::Both && kind != FileType::CharacterDevice => {
+                let text = "it is no device, which one transport could read and write";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            FileType::Directory => return Err(io::ErrorKind::IsADirectory.into()),
+            FileType::RegularFile | FileType::BlockDevice => fd,
+            kind => match PolledPipe::register(driver, fd, kind, direction, key)? {
+                Ok(pipe) => {
+                    return Ok(Self { direction, means: Means::Polled(pipe), other_end: None });
+                }
+                // A device that is always ready, such as `/dev/null`.
+                Err(fd) => fd,
+            },
+        };
+        if direction == Direction::Both {
+            let text = "the poll cannot watch it, so one transport cannot read and write it";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let file = FilePipe::new(core, fd, key, signals, direction);
+        Ok(Self { direction, means: Means::File(file), other_end: None })
+    }
+
+    pub(crate) fn holding(self, other_end: Option<OwnedFd>) -> Self {
+        Self { other_end, ..self }
+    }
+
+    pub(crate) fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Whether a read that brings less than there was room for shows that nothing more is there.
+    pub(crate) fn short_reads_drain(&self) -> bool {
+        match &self.means {
+            Means::Polled(pipe) => pipe.short_reads_drain(),
+            Means::File(_) => true,
+        }
+    }
+
+    /// Closing does not deregister what others still have open, as a standard stream.
+    pub(crate) fn deregister(&self, driver: &OsDriver) {
+        if let Means::Polled(pipe) = &self.means {
+            driver.deregister(pipe.fd());
+        }
+    }
+
+    // Out of line, as the other two: the way of sockets leads past them.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.means {
+            Means::Polled(pipe) => pipe.read(buffer),
+            Means::File(file) => file.read(buffer),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        match &self.means {
+            Means::Polled(pipe) => pipe.write(data),
+            Means::File(file) => file.write_vectored(&[IoSlice::new(data)]),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.means {
+            Means::Polled(pipe) => pipe.write_vectored(slices),
+            Means::File(file) => file.write_vectored(slices),
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        match &self.means {
+            Means::Polled(pipe) => pipe.local_address(),
+            Means::File(_) => None,
+        }
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<Address> {
+        match &self.means {
+            Means::Polled(pipe) => pipe.peer_address(),
+            Means::File(_) => None,
+        }
+    }
+
+    pub(crate) fn peer_credentials(&self) -> Option<PeerCredentials> {
+        match &self.means {
+            Means::Polled(pipe) => pipe.peer_credentials(),
+            Means::File(_) => None,
+        }
+    }
+}
+
+/// Whether the descriptor was opened for what is asked of it.
+fn check_access(fd: &OwnedFd, direction: Direction) -> io::Result<()> {
+    let mode = rustix::fs::fcntl_getfl(fd)? & OFlags::ACCMODE;
+    let text = match (direction, mode) {
+        (Direction::Read | Direction::Both, OFlags::WRONLY) => "it is not open for reading",
+        (Direction::Write | Direction::Both, OFlags::RDONLY) => "it is not open for writing",
+        _ => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}

@@ -1,0 +1,41 @@
+//! Hot restart: a server's successor takes its place without a client noticing.
+//!
+//! Over a Unix socket of theirs, the *control* socket, the running process passes the successor
+//! descriptors of its listeners: the same listeners, so that whoever waits to be accepted goes on
+//! waiting. Only when the successor says that it serves does the predecessor stop accepting; until
+//! then it can die and nothing has changed.
+//!
+//! ```text
+//!  predecessor: offer.rs                     successor: take_over.rs
+//!      │ ◀───────────── Request ──────────────── │   take_over()
+//!      │ ── Hello, Listener*, Control, End ────▶ │   makes its servers
+//!      │ ◀───────────── Serving ──────────────── │   serving()
+//!      │   stops accepting                       │
+//!      │ ── Connection*, Released ─────────────▶ │   serves them, and offers in its turn
+//! ```
+//!
+//! `wire.rs` is the format, `servers.rs` what both do to servers.
+
+mod offer;
+mod servers;
+mod take_over;
+mod wire;
+
+use crate::transport::Info;
+
+pub use self::offer::Handover;
+pub use self::take_over::Inherited;
+#[doc(hidden)]
+pub use self::wire::{Frame, FrameDecoder, FrameError};
+
+/// How long either side may keep the other waiting.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Whether the process at the other end runs as the same user, as far as the system tells.
+fn is_own_user(info: &Info) -> bool {
+    match info.peer_credentials() {
+        Some(credentials) => credentials.user == rustix::process::geteuid().as_raw(),
+        // Elsewhere the permissions of the path decide.
+        None => !cfg!(any(target_os = "linux", target_os = "android")),
+    }
+}

@@ -1,0 +1,156 @@
+//! What a handover does to servers.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::wire::MOST_NAME;
+use crate::driver::{Driver, Socket, os};
+use crate::error::{Error, Kind};
+use crate::event_loop::{Core, EventLoop};
+use crate::net::Server;
+use crate::net::unix_path::BoundPath;
+
+/// The most listeners that one handover passes.
+const MOST_LISTENERS: usize = 512;
+
+/// Servers under the names that predecessor and successor know them by.
+#[derive(Clone, Default)]
+pub(super) struct Servers(Vec<(String, Server)>);
+
+impl Servers {
+    /// # Errors
+    /// A name that is empty, too long or given twice; servers of another loop; a loop in memory.
+    pub(super) fn checked<'a>(
+        core: &Rc<Core>,
+        servers: impl IntoIterator<Item = (&'a str, &'a Server)>,
+    ) -> Result<Self, Error> {
+        if let Driver::Memory(_) = core.driver {
+            let text = "a loop in memory has nothing that could be handed over";
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+        let servers: Vec<_> =
+            servers.into_iter().map(|(name, server)| (name.to_owned(), server.clone())).collect();
+        let mut names = BTreeSet::new();
+        for (name, server) in &servers {
+            if name.is_empty() || name.len() > MOST_NAME {
+                let text = format!("the name of a server has 1 to {MOST_NAME} bytes: `{name}`");
+                return Err(Error::invalid(text));
+            }
+            if !names.insert(name) {
+                return Err(Error::invalid(format!("two servers have the name `{name}`")));
+            }
+            if !Rc::ptr_eq(&server.core, core) {
+                return Err(Error::invalid(format!("`{name}` is a server of another loop")));
+            }
+        }
+        let listeners: usize = servers.iter().map(|(_, server)| server.addresses().len()).sum();
+        if listeners > MOST_LISTENERS {
+            let text = format!("{listeners} listeners are more than {MOST_LISTENERS}");
+            return Err(Error::invalid(text));
+        }
+        Ok(Self(servers))
+    }
+
+    pub(super) fn are_open(&self) -> bool {
+        self.0.iter().all(|(_, server)| !server.is_closed())
+    }
+
+    /// A descriptor of every listener, the server's name, and whether its path is to be removed.
+    pub(super) fn listeners(&self) -> Result<Vec<(String, bool, OwnedFd)>, Error> {
+        let mut all = Vec::new();
+        for (name, server) in &self.0 {
+            for (descriptor, removes_path) in server.duplicates()? {
+                all.push((name.clone(), removes_path, descriptor));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Stops listening, without a trace: somebody else goes on. The connections on which nothing
+    /// has happened yet are given away; the others stay.
+    pub(super) fn release(&self) -> Vec<(String, OwnedFd)> {
+        let mut connections = Vec::new();
+        for (name, server) in &self.0 {
+            for stream in server.clients() {
+                match stream.hand_over(&server.core) {
+                    Some(Ok(socket)) => connections.push((name.clone(), socket)),
+                    // Out of descriptors: it stays, and so do the rest.
+                    Some(Err(_)) => break,
+                    None => {}
+                }
+            }
+        }
+        for (_, server) in &self.0 {
+            server.release();
+        }
+        connections
+    }
+
+    /// Serves a connection that the predecessor accepted. If the server is gone, so is its chance.
+    pub(super) fn adopt(&self, name: &str, socket: OwnedFd) {
+        let Some((_, server)) = self.0.iter().find(|(own, _)| own == name) else { return };
+        let server = server.clone();
+        let event_loop = EventLoop::from_core(Rc::clone(&server.core));
+        // Later, since this is called inside a callback, and makes another protocol.
+        event_loop.call_soon(move || server.adopt(socket));
+    }
+
+    /// Has those that listen at paths remove them at their end.
+    pub(super) fn own_paths(&self, names: &BTreeSet<String>) {
+        for (_, server) in self.0.iter().filter(|(name, _)| names.contains(name)) {
+            server.own_path();
+        }
+    }
+}
+
+impl Server {
+    fn duplicates(&self) -> Result<Vec<(OwnedFd, bool)>, Error> {
+        let path = self.shared.path.take();
+        let removes_path = path.is_some();
+        self.shared.path.set(path);
+        let listeners = self.shared.listeners.borrow();
+        let failed = |error| Error::io("a listener could not be duplicated", error);
+        listeners
+            .iter()
+            .map(|listener| Ok((listener.duplicate().map_err(failed)?, removes_path)))
+            .collect()
+    }
+
+    /// Another descriptor of its listener.
+    pub(super) fn only_listener(&self) -> Result<OwnedFd, Error> {
+        let mut all = self.duplicates()?;
+        let closed = || Error::new(Kind::Closed, "the control socket is closed");
+        all.pop().map(|(descriptor, _)| descriptor).ok_or_else(closed)
+    }
+
+    /// As [`close`](Self::close), but the path of a Unix server stays.
+    pub(super) fn release(&self) {
+        if let Some(path) = self.shared.path.take() {
+            path.give_away();
+        }
+        self.close();
+    }
+
+    pub(super) fn own_path(&self) {
+        let addresses = self.addresses();
+        let path = addresses.iter().find_map(|address| address.as_unix_path());
+        if let Some(path) = path {
+            drop(self.shared.path.replace(BoundPath::note(path)));
+        }
+    }
+
+    fn adopt(&self, socket: OwnedFd) {
+        if self.is_closed() {
+            return;
+        }
+        let adopted = os::OsSocket::adopt(socket).map_err(Error::from).and_then(|socket| {
+            let socket = Socket::Os(socket);
+            let peer = socket.peer_address();
+            self.shared.begin(&self.core, socket, peer, false)
+        });
+        if let Err(error) = adopted {
+            self.shared.accept_failed(&self.core, &error);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Pipes, FIFOs, terminals, files and the standard streams as transports.
+
+mod builder;
+mod fifo;
+mod open;
+
+pub use self::builder::PipeBuilder;
+
+pub(crate) use self::open::open;

@@ -1,0 +1,109 @@
+//! Calling the protocol of a process: out of its place, catching what it throws.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitStatus;
+use std::rc::Rc;
+
+use super::ProcessHandle;
+use super::protocol::ProcessProtocol;
+use super::state::{Phase, ProcessState};
+use super::transport::ProcessTransport;
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::{Core, Exception, SlowWatch, put_back};
+use crate::transport::TransportId;
+
+impl ProcessState {
+    /// Calls the protocol. Once a callback has failed nothing but `connection_lost` is called.
+    pub(super) fn call(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn ProcessProtocol, &dyn ProcessTransport) -> Result,
+    ) {
+        if self.phase.get() >= Phase::Failed {
+            return;
+        }
+        if let Err(error) = self.run_callback(core, name, callback) {
+            if error.kind().is_reported() {
+                self.report(core, name, &error);
+            }
+            self.fail(core, error);
+        }
+    }
+
+    fn run_callback(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn ProcessProtocol, &dyn ProcessTransport) -> Result,
+    ) -> Result<(), Error> {
+        let watch = SlowWatch::start(core);
+        core.counters.count_callback();
+        let outcome = self.lend(core, |protocol, process| {
+            catch_unwind(AssertUnwindSafe(|| callback(protocol, process)))
+        });
+        watch.stop(core, name, Some(TransportId(self.key())));
+        match outcome {
+            // Nothing the loop calls finds a protocol busy.
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(failure))) => Err(Error::from(failure)),
+            Some(Err(panic)) => Err(Error::caught(panic)),
+        }
+    }
+
+    /// Takes the protocol out of its place and calls `action`, which must not panic; `None` if it
+    /// is not there.
+    pub(super) fn lend<R>(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        action: impl FnOnce(&mut dyn ProcessProtocol, &dyn ProcessTransport) -> R,
+    ) -> Option<R> {
+        let mut protocol = self.protocol.take()?;
+        core.debug_assert_nothing_borrowed();
+        // What it writes is queued and goes out at the end of the round.
+        let inside = core.gathering.replace(true);
+        let handle = ProcessHandle::new(Rc::clone(core), Rc::clone(self));
+        let result = action(&mut *protocol, &handle);
+        core.gathering.set(inside);
+        put_back(&self.protocol, protocol);
+        Some(result)
+    }
+
+    /// Why [`lend`](Self::lend) gave nothing.
+    pub(super) fn why_not_lent(&self) -> Error {
+        let kind = if self.phase.get() == Phase::Lost { Kind::Closed } else { Kind::Busy };
+        Error::bare(kind)
+    }
+
+    pub(super) fn tell_exit(self: &Rc<Self>, core: &Rc<Core>, status: ExitStatus) {
+        self.call(core, "process_exited", |protocol, process| {
+            protocol.process_exited(process, status)
+        });
+    }
+
+    /// The last callback, when nothing else is to come; then everything is let go of.
+    pub(super) fn finish_if_over(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.phase.get() == Phase::Lost || !self.is_over() {
+            return;
+        }
+        self.phase.set(Phase::Lost);
+        let error = self.error.take();
+        let name = "connection_lost";
+        let outcome = self.run_callback(core, name, |protocol, process| {
+            protocol.connection_lost(process, error.as_ref())
+        });
+        if let Err(error) = outcome {
+            self.report(core, name, &error);
+        }
+        core.processes.remove(self.key());
+        core.free_slot(self.key());
+        core.drop_user(self.protocol.take(), "protocol");
+        core.drop_user(error, "user's error");
+    }
+
+    #[cold]
+    fn report(&self, core: &Rc<Core>, name: &str, error: &Error) {
+        let message = format!("the process protocol's {name}() failed");
+        core.report(&Exception::new(&message, Some(error), Some(TransportId(self.key()))));
+    }
+}

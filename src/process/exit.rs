@@ -1,0 +1,126 @@
+//! Learning of a child's exit, and signalling it until then.
+//!
+//! On Linux the child is a descriptor (a pidfd) in the loop's poll: no handler of `SIGCHLD`, which
+//! is the whole process's, and no thread. Where there is none, a thread waits for the child.
+
+#[cfg(target_os = "linux")]
+mod pidfd;
+mod thread;
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::rc::Rc;
+
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, waitpid,
+};
+
+use self::thread::WaitingThread;
+use crate::event_loop::Core;
+use crate::transport::Key;
+
+#[cfg(target_os = "linux")]
+use self::pidfd::PidFd;
+
+/// A child that was not waited for yet: its id is still its own.
+///
+/// It has to be waited for in one of three ways: [`try_wait`](Self::try_wait) until it gives a
+/// status, [`part`](Self::part), or, when something failed, [`destroy`].
+pub(super) enum ExitWatch {
+    #[cfg(target_os = "linux")]
+    PidFd(PidFd),
+    Thread(WaitingThread),
+}
+
+impl ExitWatch {
+    /// From now on the slot `key` is told when the child has exited.
+    ///
+    /// After an error the child is not watched, and lives.
+    pub(super) fn begin(core: &Rc<Core>, key: Key, pid: Pid) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        if !core.processes.waits_with_threads() {
+            match PidFd::begin(core, key, pid) {
+                Ok(watch) => return Ok(Self::PidFd(watch)),
+                // Kernels before 5.3 have none, and some sandboxes let none through.
+                Err(error) if is_lacking(&error) => core.processes.wait_with_threads(),
+                Err(error) => return Err(error),
+            }
+        }
+        WaitingThread::begin(core, key, pid).map(Self::Thread)
+    }
+
+    /// Waits for the child if it has exited; its id may then be another's at once.
+    pub(super) fn try_wait(&self) -> Option<ExitStatus> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::PidFd(watch) => watch.try_wait(),
+            Self::Thread(watch) => watch.try_wait(),
+        }
+    }
+
+    /// That it has just exited is no error.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        ignore_gone(match self {
+            #[cfg(target_os = "linux")]
+            Self::PidFd(watch) => watch.signal(signal),
+            Self::Thread(watch) => watch.signal(signal, kill_process),
+        })
+    }
+
+    /// Signals the group that the child leads. The id is the group's as long as the child was not
+    /// waited for.
+    pub(super) fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        ignore_gone(match self {
+            #[cfg(target_os = "linux")]
+            Self::PidFd(watch) => kill_process_group(watch.pid, signal),
+            Self::Thread(watch) => watch.signal(signal, kill_process_group),
+        })
+    }
+
+    /// The loop closes: waits for a child that was `killed`, for a moment; a thread waits for one
+    /// that runs on.
+    pub(super) fn part(self, killed: bool) -> Option<ExitStatus> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::PidFd(watch) => watch.part(killed),
+            Self::Thread(watch) => watch.part(killed),
+        }
+    }
+}
+
+/// Kills a child that nothing watches, and waits for it: its creation failed.
+pub(super) fn destroy(pid: Pid) {
+    // It is a child that was not waited for, so that it is there.
+    let _ = kill_process(pid, Signal::KILL);
+    while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+}
+
+#[cfg(target_os = "linux")]
+fn is_lacking(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOSYS | Errno::PERM | Errno::INVAL))
+}
+
+fn ignore_gone(result: rustix::io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(Errno::SRCH) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// What a wait for a child without waiting gives; `None`: it still runs.
+fn status_of(result: rustix::io::Result<Option<(Pid, WaitStatus)>>) -> Option<ExitStatus> {
+    match result {
+        Ok(Some((_, status))) => Some(ExitStatus::from_raw(status.as_raw())),
+        Ok(None) | Err(Errno::INTR) => None,
+        Err(_) => Some(lost_status()),
+    }
+}
+
+/// Somebody else has waited for the child (or the process ignores `SIGCHLD`): nobody knows how it
+/// ended. 255, as in asyncio.
+fn lost_status() -> ExitStatus {
+    ExitStatus::from_raw(255 << 8)
+}

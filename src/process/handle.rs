@@ -1,0 +1,115 @@
+//! What is kept of a process beyond a callback.
+
+use std::fmt;
+use std::process::ExitStatus;
+use std::rc::Rc;
+
+use super::protocol::ChildFd;
+use super::signals;
+use super::state::ProcessState;
+use super::transport::{ProcessTransport, sealed};
+use crate::error::Error;
+use crate::event_loop::{Core, EventLoop};
+use crate::task::LoopFuture;
+use crate::transport::{TransportHandle, TransportId};
+
+/// A handle to one child process, to keep and to use from anywhere on its loop.
+///
+/// It implements [`ProcessTransport`]. Cheap to clone; it neither keeps the child alive nor ends it
+/// when it is dropped (a [`Process`](crate::Process) does). It cannot leave the loop's thread.
+#[derive(Clone)]
+pub struct ProcessHandle {
+    core: Rc<Core>,
+    state: Rc<ProcessState>,
+}
+
+impl ProcessHandle {
+    pub(super) fn new(core: Rc<Core>, state: Rc<ProcessState>) -> Self {
+        Self { core, state }
+    }
+
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(super) fn state(&self) -> &Rc<ProcessState> {
+        &self.state
+    }
+
+    /// Waits for the child's exit, and for nothing else: neither for its pipes, which others may
+    /// have inherited, nor for callbacks.
+    ///
+    /// Any number can wait, before and after the exit, and stop waiting.
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed) when the loop closes and the child runs on.
+    pub fn wait(&self) -> LoopFuture<ExitStatus> {
+        self.state.wait(&self.core)
+    }
+}
+
+impl sealed::Sealed for ProcessHandle {}
+
+impl ProcessTransport for ProcessHandle {
+    fn pid(&self) -> u32 {
+        self.state.pid()
+    }
+
+    fn exit_status(&self) -> Option<ExitStatus> {
+        self.state.exit_status()
+    }
+
+    fn pipe_transport(&self, fd: ChildFd) -> Option<TransportHandle> {
+        self.state.pipe_transport(&self.core, fd)
+    }
+
+    fn hold_reading(&self) {
+        self.state.hold_reading(&self.core);
+    }
+
+    fn send_signal(&self, signal: i32) -> Result<(), Error> {
+        self.state.send_signal(signals::from_number(signal)?)
+    }
+
+    fn send_signal_to_group(&self, signal: i32) -> Result<(), Error> {
+        self.state.send_signal_to_group(signals::from_number(signal)?)
+    }
+
+    fn close(&self) {
+        self.state.close(&self.core);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.state.is_closing()
+    }
+
+    fn id(&self) -> TransportId {
+        TransportId(self.state.key())
+    }
+
+    fn handle(&self) -> ProcessHandle {
+        self.clone()
+    }
+
+    fn event_loop(&self) -> EventLoop {
+        EventLoop::from_core(Rc::clone(&self.core))
+    }
+}
+
+impl PartialEq for ProcessHandle {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.state, &other.state)
+    }
+}
+
+impl Eq for ProcessHandle {}
+
+impl fmt::Debug for ProcessHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ProcessHandle")
+            .field("pid", &self.pid())
+            .field("exit_status", &self.exit_status())
+            .finish()
+    }
+}

@@ -1,0 +1,134 @@
+//! What `subprocess_exec` gives: a child that lives as long as somebody wants it.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::ExitStatus;
+use std::rc::Rc;
+
+use super::ProcessHandle;
+use super::protocol::ProcessProtocol;
+use super::transport::ProcessTransport;
+use crate::error::{Error, Kind};
+use crate::task::LoopFuture;
+
+/// A child process whose protocol is a `P`: who holds it, wants the child to run.
+///
+/// A clone is another reference to the same child. When the last is dropped, the process is closed:
+/// its pipes are closed, it is killed if it still runs, and its protocol is told as ever. Whoever
+/// wants it to go on [detaches](Self::detach) it, or starts it with
+/// [`kill_on_drop(false)`](crate::SubprocessBuilder::kill_on_drop).
+pub struct Process<P> {
+    handle: ProcessHandle,
+    ownership: Rc<Ownership>,
+    protocol: PhantomData<fn() -> P>,
+}
+
+impl<P: ProcessProtocol> Process<P> {
+    pub(super) fn new(handle: ProcessHandle, kill_on_drop: bool) -> Self {
+        let ownership =
+            Rc::new(Ownership { handle: handle.clone(), kill_on_drop: Cell::new(kill_on_drop) });
+        Self { handle, ownership, protocol: PhantomData }
+    }
+
+    /// Calls `action` with the protocol and its transport, now, and gives back what it returns.
+    ///
+    /// # Errors
+    /// [`is_busy`](Error::is_busy) inside one of this protocol's own callbacks (use
+    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once `connection_lost` was called.
+    ///
+    /// # Panics
+    /// A panic in `action` closes the process and goes on in the caller.
+    pub fn with<R>(
+        &self,
+        action: impl FnOnce(&mut P, &dyn ProcessTransport) -> R,
+    ) -> Result<R, Error> {
+        let core = self.handle.core();
+        let state = self.handle.state();
+        let outcome = state.lend(core, |protocol, transport| {
+            let protocol: &mut dyn Any = protocol;
+            let protocol = protocol.downcast_mut::<P>()?;
+            Some(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
+        });
+        let result = match outcome {
+            None => Err(state.why_not_lent()),
+            // Nothing puts another protocol in its place.
+            Some(None) => Err(Error::bare(Kind::Replaced)),
+            Some(Some(Err(panic))) => {
+                state.fail(core, Error::from_panic(&*panic));
+                Ok(Err(panic))
+            }
+            Some(Some(Ok(result))) => Ok(Ok(result)),
+        };
+        core.close_if_wanted();
+        result.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    /// Calls `action` with the protocol and its transport in the loop's next round.
+    ///
+    /// From anywhere on the loop, this protocol's own callbacks included. If the process is gone by
+    /// then, `action` is dropped. Until then it keeps the child wanted, as a clone does.
+    pub fn post(&self, action: impl FnOnce(&mut P, &dyn ProcessTransport) + 'static) {
+        let process = self.clone();
+        self.handle.event_loop().call_soon(move || {
+            // Gone: there is nobody to tell.
+            let _ = process.with(action);
+        });
+    }
+
+    /// Waits for the child's exit; see [`ProcessHandle::wait`].
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed) when the loop closes and the child runs on.
+    pub fn wait(&self) -> LoopFuture<ExitStatus> {
+        self.handle.wait()
+    }
+
+    /// The process's handle: its pipes, signals and status. It does not keep the child wanted.
+    pub fn handle(&self) -> &ProcessHandle {
+        &self.handle
+    }
+
+    /// Leaves the child to the loop: it runs until it exits, or until the loop closes, which kills
+    /// it unless it was started with
+    /// [`kill_on_drop(false)`](crate::SubprocessBuilder::kill_on_drop).
+    pub fn detach(self) {
+        self.disown();
+    }
+
+    pub(super) fn disown(&self) {
+        self.ownership.kill_on_drop.set(false);
+    }
+}
+
+/// What all clones share.
+struct Ownership {
+    handle: ProcessHandle,
+    kill_on_drop: Cell<bool>,
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        if self.kill_on_drop.get() {
+            self.handle.close();
+        }
+    }
+}
+
+impl<P> Clone for Process<P> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            ownership: Rc::clone(&self.ownership),
+            protocol: PhantomData,
+        }
+    }
+}
+
+impl<P> fmt::Debug for Process<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Process").field(&self.handle).finish()
+    }
+}

@@ -1,0 +1,228 @@
+//! Running a program to its end, for what it writes.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::future::{IntoFuture, poll_fn};
+use std::pin::pin;
+use std::process::{Command, Output};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::protocol::{ChildFd, ProcessProtocol};
+use super::settings::{ProcessSettings, command_settings};
+use super::spawn;
+use super::stdio::Stdio;
+use super::transport::ProcessTransport;
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::{Core, EventLoop};
+use crate::protocol::TimeoutKind;
+use crate::task::{LoopFuture, Promise, future, operation};
+
+/// How much output is collected, unless set.
+const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
+
+/// A program to be run to its end: what [`EventLoop::run_process`] and
+/// [`run_shell`](EventLoop::run_shell) return.
+///
+/// Await it, or [`start`](Self::start) it. Nothing happens before.
+#[must_use = "nothing is run before it is awaited or started"]
+pub struct RunBuilder {
+    core: Rc<Core>,
+    settings: ProcessSettings,
+    input: Option<Bytes>,
+    timeout: Option<Duration>,
+    output_limit: usize,
+}
+
+impl EventLoop {
+    /// Runs a program to its end and collects what it writes: asyncio's `communicate`.
+    ///
+    /// Gives the exit status, which is not looked at (see [`success`](std::process::ExitStatus::success)), and what came
+    /// from standard output and standard error. It is done when the program has exited and both
+    /// have ended; if the program leaves another behind that keeps them open, that one is waited
+    /// for as well, unless there is a [`timeout`](RunBuilder::timeout). Dropping the future kills
+    /// the program.
+    ///
+    /// ```
+    /// # fn main() -> wharf::Result {
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = wharf::EventLoop::new()?;
+    /// event_loop.run(async |event_loop| {
+    ///     let sorted = event_loop
+    ///         .run_process("sort")
+    ///         .arg("-r")
+    ///         .input("a\nc\nb\n")
+    ///         .timeout(Duration::from_secs(10))
+    ///         .await?;
+    ///     assert!(sorted.status.success());
+    ///     assert_eq!(sorted.stdout, b"c\nb\na\n");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`subprocess_exec`](Self::subprocess_exec); [`is_timeout`](Error::is_timeout);
+    /// [`is_output_limit`](Error::is_output_limit) when it wrote more than it may (see
+    /// [`RunBuilder::output_limit`]). The program was killed then.
+    pub fn run_process(&self, program: impl AsRef<OsStr>) -> RunBuilder {
+        self.run_settings(ProcessSettings::new(Command::new(program)))
+    }
+
+    /// Runs a line of shell to its end, by `/bin/sh -c`; see [`run_process`](Self::run_process) and,
+    /// for what must not be in `line`, [`subprocess_shell`](Self::subprocess_shell).
+    ///
+    /// ```
+    /// # fn main() -> wharf::Result {
+    /// let event_loop = wharf::EventLoop::new()?;
+    /// event_loop.run(async |event_loop| {
+    ///     let output = event_loop.run_shell("echo one; echo two >&2; exit 3").await?;
+    ///     assert_eq!(output.status.code(), Some(3));
+    ///     assert_eq!((&*output.stdout, &*output.stderr), (&b"one\n"[..], &b"two\n"[..]));
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run_process`](Self::run_process).
+    pub fn run_shell(&self, line: impl AsRef<OsStr>) -> RunBuilder {
+        self.run_settings(ProcessSettings::shell(line.as_ref()))
+    }
+
+    fn run_settings(&self, settings: ProcessSettings) -> RunBuilder {
+        RunBuilder {
+            core: Rc::clone(self.core()),
+            settings: ProcessSettings { stdin: Stdio::null(), ..settings },
+            input: None,
+            timeout: None,
+            output_limit: OUTPUT_LIMIT,
+        }
+    }
+}
+
+impl RunBuilder {
+    command_settings!();
+
+    /// What is written to the program's standard input, which then ends. A program that does not
+    /// read it all, or none of it, is no error.
+    pub fn input(mut self, input: impl Into<Bytes>) -> Self {
+        self.input = Some(input.into());
+        self.settings.stdin = Stdio::piped();
+        self
+    }
+
+    /// What the program's standard input is connected to. `/dev/null` by default; a pipe without
+    /// [`input`](Self::input) is one that has ended.
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.settings.stdin = stdin.into();
+        self
+    }
+
+    /// The longest it may take, until the program is killed. No limit by default.
+    pub fn timeout(mut self, after: Duration) -> Self {
+        self.timeout = Some(after);
+        self
+    }
+
+    /// The most that may come from standard output and standard error together, in bytes, before
+    /// the program is killed. 16 MiB by default.
+    pub fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// Starts the program, in the loop's next round.
+    pub fn start(self) -> LoopFuture<Output> {
+        let core = Rc::clone(&self.core);
+        operation(&core, self.run())
+    }
+
+    async fn run(self) -> Result<Output, Error> {
+        let Self { core, settings, input, timeout, output_limit } = self;
+        let deadline = timeout.map(|timeout| EventLoop::from_core(Rc::clone(&core)).sleep(timeout));
+        let (promise, output) = future(&core);
+        let collector = Collector {
+            input: input.unwrap_or_default(),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            limit: output_limit,
+            promise: Some(promise),
+        };
+        // Dropped at the end, and with this future: that kills what still runs.
+        let _process = spawn::spawn(&core, Box::new(|| collector), settings)?;
+        let mut output = pin!(output);
+        let mut deadline = pin!(deadline);
+        poll_fn(|context| {
+            if let Poll::Ready(output) = output.as_mut().poll(context) {
+                return Poll::Ready(output);
+            }
+            match deadline.as_mut().as_pin_mut().map(|deadline| deadline.poll(context)) {
+                Some(Poll::Ready(())) => Poll::Ready(Err(Error::timeout(TimeoutKind::Process))),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl IntoFuture for RunBuilder {
+    type Output = Result<Output, Error>;
+    type IntoFuture = LoopFuture<Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.start()
+    }
+}
+
+impl fmt::Debug for RunBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RunBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Feeds a program, and keeps what it writes.
+struct Collector {
+    input: Bytes,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    limit: usize,
+    promise: Option<Promise<Output>>,
+}
+
+impl ProcessProtocol for Collector {
+    fn connection_made(&mut self, process: &dyn ProcessTransport) -> Result {
+        process.write_bytes(std::mem::take(&mut self.input));
+        process.write_eof();
+        Ok(())
+    }
+
+    fn pipe_data_received(&mut self, _: &dyn ProcessTransport, fd: ChildFd, data: &[u8]) -> Result {
+        if self.stdout.len() + self.stderr.len() + data.len() > self.limit {
+            let text = format!("the program wrote more than {} bytes", self.limit);
+            return Err(Error::new(Kind::OutputLimit, text).into());
+        }
+        let output = if fd == ChildFd::STDERR { &mut self.stderr } else { &mut self.stdout };
+        output.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, process: &dyn ProcessTransport, error: Option<&Error>) -> Result {
+        let Some(promise) = self.promise.take() else { return Ok(()) };
+        let stdout = std::mem::take(&mut self.stdout);
+        let stderr = std::mem::take(&mut self.stderr);
+        promise.set(match (error, process.exit_status()) {
+            (Some(error), _) => Err(Error::new(error.kind(), error.to_string())),
+            (None, Some(status)) => Ok(Output { status, stdout, stderr }),
+            (None, None) => Err(crate::event_loop::closed()),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! The child processes of a loop.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::ProcessHandle;
+use super::state::ProcessState;
+use crate::event_loop::{Core, EventLoop};
+use crate::transport::{Key, TransportId};
+
+/// The child processes of a loop whose `connection_lost` was not called yet.
+#[derive(Default)]
+pub(crate) struct ProcessTable {
+    processes: RefCell<BTreeMap<Key, Rc<ProcessState>>>,
+    /// There are no pidfds here.
+    with_threads: Cell<bool>,
+}
+
+impl ProcessTable {
+    pub(super) fn insert(&self, process: &Rc<ProcessState>) {
+        self.processes.borrow_mut().insert(process.key(), Rc::clone(process));
+    }
+
+    pub(super) fn remove(&self, key: Key) {
+        let removed = self.processes.borrow_mut().remove(&key);
+        drop(removed);
+    }
+
+    fn find(&self, key: Key) -> Option<Rc<ProcessState>> {
+        self.processes.borrow().get(&key).map(Rc::clone)
+    }
+
+    /// A thread has seen a child exit.
+    pub(super) fn look(&self, core: &Core, key: Key) {
+        if let Some(process) = self.find(key) {
+            process.enqueue(core);
+        }
+    }
+
+    /// The loop is about to close: all children that have to die do so at the same time.
+    pub(crate) fn kill_all(&self) {
+        for process in self.processes.borrow().values() {
+            process.kill_on_close();
+        }
+    }
+
+    pub(super) fn waits_with_threads(&self) -> bool {
+        self.with_threads.get()
+    }
+
+    pub(super) fn wait_with_threads(&self) {
+        self.with_threads.set(true);
+    }
+}
+
+impl EventLoop {
+    /// The handle of a child process by its identity; `None` when it is gone.
+    ///
+    /// The way to a child for other threads: they keep the id, and ask inside
+    /// [`Remote::call_soon_threadsafe`](crate::Remote::call_soon_threadsafe).
+    pub fn process(&self, id: TransportId) -> Option<ProcessHandle> {
+        let process = self.core().processes.find(id.0)?;
+        Some(ProcessHandle::new(Rc::clone(self.core()), process))
+    }
+}

@@ -1,0 +1,178 @@
+//! Two connections joined: what comes in on one goes out on the other.
+
+mod joint;
+mod outcome;
+mod passage;
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::joint::Joint;
+use super::TransportHandle;
+use super::stream::Access;
+use crate::error::{Error, Kind};
+use crate::task::{LoopFuture, Promise, future};
+use crate::transport::Transport;
+
+pub use self::outcome::{RelayEnd, RelayOutcome, RelaySide, RelayStatistics, Splicing};
+
+pub(crate) use self::passage::Passage;
+
+/// Joins two connections: what comes in on one goes out on the other.
+///
+/// Both get a new protocol, the relay's own; the former ones are dropped without a further callback
+/// (as by [`Transport::set_protocol`]). It works for any two stream transports of one loop, and from
+/// anywhere on it: a proxy's protocol connects upstream, then joins the two from inside a callback, and
+/// hands over as [`leftovers`](RelayBuilder::leftovers) what it received and did not consume.
+///
+/// - **Back-pressure**: while more than the high-water mark waits to be sent on one side, the other
+///   one is not read. A relay needs no more memory than that, and one read.
+/// - **Ends**: when a peer ends its side, the other connection's write side is ended after all bytes;
+///   when both have, the relay is over. (A transport that cannot end just its write side is closed.)
+/// - **Failures**: when one connection is reset, closed, or passes one of its deadlines, the other is
+///   sent what was received before, and closed. TCP cannot send bytes and then a reset, so that its
+///   peer sees an orderly end.
+/// - **Limits** of either connection hold: its read limit for what comes from it, its write limit for
+///   what goes to it.
+/// - **Speed**: bytes go from the loop's buffer to the other socket, and are copied only when that
+///   does not take them. Where there is much to move between plain sockets on Linux they do not pass
+///   through this program at all; see [`Splicing`].
+///
+/// While it goes on the relay pauses and resumes reading; a server's shutdown does not end it before
+/// the grace is over, since it cannot know where a message ends.
+///
+/// ```
+/// use wharf::{Connection, EventLoop, Protocol, Result, Transport, relay};
+///
+/// /// The server's and the client's protocol until they are joined.
+/// struct Unused;
+///
+/// impl Protocol for Unused {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         transport.pause_reading();
+///         Ok(())
+///     }
+///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+///
+/// async fn join(client: Connection<Unused>, upstream: Connection<Unused>) -> Result {
+///     let outcome = relay(&client, &upstream).await?;
+///     println!("{} bytes up, {} down: {:?}", outcome.a_to_b, outcome.b_to_a, outcome.end);
+///     Ok(())
+/// }
+/// ```
+pub fn relay(a: impl Into<TransportHandle>, b: impl Into<TransportHandle>) -> RelayBuilder {
+    RelayBuilder {
+        ends: [a.into(), b.into()],
+        leftovers: Default::default(),
+        idle: None,
+        splicing: Splicing::default(),
+        statistics: RelayStatistics::default(),
+    }
+}
+
+/// A relay to be made: what [`relay`] returns.
+///
+/// Await it, or [`start`](Self::start) it. Nothing happens before.
+#[must_use = "nothing is joined before it is awaited or started"]
+pub struct RelayBuilder {
+    ends: [TransportHandle; 2],
+    leftovers: [Bytes; 2],
+    idle: Option<Duration>,
+    splicing: Splicing,
+    statistics: RelayStatistics,
+}
+
+impl RelayBuilder {
+    /// What was received from the first and from the second connection, and is to be passed on
+    /// before anything else.
+    pub fn leftovers(mut self, from_a: Bytes, from_b: Bytes) -> Self {
+        self.leftovers = [from_a, from_b];
+        self
+    }
+
+    /// Ends the relay, and aborts both connections, when nothing was received or sent on either for so
+    /// long. Off by default. The deadlines of the two connections are in force beside it.
+    pub fn idle_timeout(mut self, after: Option<Duration>) -> Self {
+        self.idle = after;
+        self
+    }
+
+    /// Whether the kernel moves the bytes where it can. By default where it pays.
+    pub fn splicing(mut self, splicing: Splicing) -> Self {
+        self.splicing = splicing;
+        self
+    }
+
+    /// The relay's running counts, to be looked at while it goes on.
+    pub fn statistics(&self) -> RelayStatistics {
+        self.statistics.clone()
+    }
+
+    /// Joins the two. Cancelling or dropping the future aborts both (see [`LoopFuture`]).
+    ///
+    /// # Errors
+    /// The future fails with [`is_invalid`](Error::is_invalid) for one connection twice, or for those
+    /// of two loops, which are left as they are; with [`is_closed`](Error::is_closed) when one is
+    /// closing or gone already, and the other one is closed then. That a connection fails later is no
+    /// error but an [`outcome`](RelayOutcome::end).
+    pub fn start(self) -> LoopFuture<RelayOutcome> {
+        let [a, b] = &self.ends;
+        let (promise, outcome) = future(a.core());
+        if !Rc::ptr_eq(a.core(), b.core()) {
+            promise.set(Err(Error::invalid("a relay joins connections of one event loop")));
+        } else if a == b {
+            promise.set(Err(Error::invalid("a relay joins two connections, not one with itself")));
+        } else if a.is_closing() || b.is_closing() {
+            a.close();
+            b.close();
+            let text = "a connection of the relay is closing or gone";
+            promise.set(Err(Error::new(Kind::Closed, text)));
+        } else {
+            self.join(promise);
+        }
+        outcome
+    }
+
+    fn join(self, promise: Promise<RelayOutcome>) {
+        let Self { ends, leftovers, idle, splicing, statistics } = self;
+        let aborted = ends.clone();
+        promise.on_cancel(move || aborted.iter().for_each(Transport::abort));
+        let passages = [0, 1].map(|side| Rc::new(Passage::new(statistics.clone(), side, splicing)));
+        let joint = Joint::new(ends.clone(), passages, statistics, idle, promise);
+        for (side, (end, leftover)) in ends.iter().zip(leftovers).enumerate() {
+            end.with(|stream| stream.end_hold());
+            end.set_protocol(joint.half(side), leftover);
+            // Its former protocol may have waited for the other connection.
+            end.resume_reading();
+        }
+        joint.start();
+    }
+}
+
+impl IntoFuture for RelayBuilder {
+    type Output = Result<RelayOutcome, Error>;
+    type IntoFuture = LoopFuture<RelayOutcome>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.start()
+    }
+}
+
+impl fmt::Debug for RelayBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RelayBuilder")
+            .field("a", &self.ends[0])
+            .field("b", &self.ends[1])
+            .field("idle", &self.idle)
+            .field("splicing", &self.splicing)
+            .finish_non_exhaustive()
+    }
+}

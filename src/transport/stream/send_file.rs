@@ -1,0 +1,305 @@
+//! Files on their way out: ranges of files in the write queue.
+
+use std::cell::Cell;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::Errno;
+
+use super::Stream;
+use super::flags::Flags;
+use crate::driver::Socket;
+use crate::error::{Error, Kind};
+use crate::event_loop::{Callback, Core, Ready};
+use crate::task::{Promise, future};
+use crate::transport::SendFile;
+
+/// What is read of a file at a time where the system cannot send it by itself.
+const BLOCK: usize = 128 * 1024;
+
+/// What the system is asked to read ahead as soon as a file is queued.
+const READ_AHEAD: u64 = 1024 * 1024;
+
+impl Stream {
+    pub(super) fn send_file(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        file: Rc<File>,
+        offset: u64,
+        count: Option<u64>,
+    ) -> SendFile {
+        if self.write_is_closed() || self.exceeds_write_cap(core) {
+            return SendFile::refused(core, Error::bare(Kind::Closed));
+        }
+        let count = match checked_range(&file, offset, count) {
+            Ok(count) => count,
+            Err(error) => return SendFile::refused(core, error),
+        };
+        let (promise, future) = future(core);
+        let sent = Rc::new(Cell::new(0));
+        let sending = SendFile::new(core, future, Rc::clone(&sent), count);
+        if count == 0 {
+            promise.set(Ok(0));
+            return sending;
+        }
+        read_ahead(&file, offset, count.min(READ_AHEAD));
+        let (key, own, mark) = (self.key, Rc::clone(core), Rc::clone(&sent));
+        promise.on_cancel(move || {
+            if let Some(stream) = own.stream(key) {
+                stream.cancel_file(&own, &mark);
+            }
+        });
+        self.queue_gathered(core);
+        let mut queue = self.queue.borrow_mut();
+        let was_empty = queue.is_empty();
+        let zero_copy = true;
+        let block = Block::default();
+        queue.push_file(QueuedFile { file, offset, left: count, sent, promise, zero_copy, block });
+        drop(queue);
+        self.note_queued(core, was_empty);
+        sending
+    }
+
+    /// Takes the file with this progress out of the queue; what comes after it takes its place.
+    fn cancel_file(self: &Rc<Self>, core: &Rc<Core>, sent: &Rc<Cell<u64>>) {
+        let file = self.queue.borrow_mut().take_file(|file| Rc::ptr_eq(&file.sent, sent));
+        if file.is_some() {
+            if self.queue.borrow().is_empty() {
+                self.clear(Flags::HAS_QUEUE);
+            }
+            self.settle_soon(core);
+        }
+        drop(file);
+    }
+}
+
+/// A range of a file in the write queue.
+pub(super) struct QueuedFile {
+    file: Rc<File>,
+    /// Where the next byte to send is.
+    offset: u64,
+    left: u64,
+    /// Shared with whoever asked for it.
+    sent: Rc<Cell<u64>>,
+    promise: Promise<u64>,
+    /// Whether the system sends it by itself, as far as is known.
+    zero_copy: bool,
+    /// Where it does not: what was read of it and not yet sent.
+    block: Block,
+}
+
+#[derive(Default)]
+struct Block {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// What one step brought.
+pub(super) enum Step {
+    Sent(usize),
+    /// The socket takes nothing now.
+    Full,
+    FileFailed(io::Error),
+    SocketFailed(io::Error),
+}
+
+impl QueuedFile {
+    /// Sends up to `most` bytes.
+    pub(super) fn step(&mut self, socket: &Socket, most: usize) -> Step {
+        let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
+        if self.zero_copy {
+            match socket.send_file(&self.file, self.offset, most) {
+                Ok(0) => return Step::FileFailed(truncated()),
+                Ok(sent) => return self.advance(sent),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Full,
+                Err(error) if cannot(&error) => self.zero_copy = false,
+                Err(error) if is_of_file(&error) => return Step::FileFailed(error),
+                Err(error) => return Step::SocketFailed(error),
+            }
+        }
+        if let Err(error) = self.fill_block(most) {
+            return Step::FileFailed(error);
+        }
+        let rest = &self.block.bytes[self.block.sent..];
+        match socket.write(&rest[..rest.len().min(most)]) {
+            Ok(sent) => {
+                self.block.sent += sent;
+                self.advance(sent)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Full,
+            Err(error) => Step::SocketFailed(error),
+        }
+    }
+
+    fn fill_block(&mut self, most: usize) -> io::Result<()> {
+        if !self.block.is_empty() {
+            return Ok(());
+        }
+        let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
+        self.block.read(&self.file, self.offset, most.min(BLOCK))
+    }
+
+    /// Reads up to `most` bytes, to be sent by somebody else.
+    #[cfg(feature = "tls-core")]
+    pub(super) fn read(&mut self, most: usize) -> io::Result<&[u8]> {
+        self.fill_block(most)?;
+        let rest = &self.block.bytes[self.block.sent..];
+        Ok(&rest[..rest.len().min(most)])
+    }
+
+    /// The first `count` of the bytes that were [read](Self::read) are on their way.
+    #[cfg(feature = "tls-core")]
+    pub(super) fn note_read(&mut self, count: usize) {
+        self.block.sent += count;
+        self.advance(count);
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Tells whoever waits that all of it was sent.
+    pub(super) fn succeed(self, core: &Core) {
+        let sent = self.sent.get();
+        tell(core, self.promise, Ok(sent));
+    }
+
+    /// Tells whoever waits why it was not sent.
+    pub(super) fn fail(self, core: &Core, error: Error) {
+        tell(core, self.promise, Err(error));
+    }
+
+    fn advance(&mut self, sent: usize) -> Step {
+        self.offset += sent as u64;
+        self.left -= sent as u64;
+        self.sent.set(self.sent.get() + sent as u64);
+        Step::Sent(sent)
+    }
+}
+
+impl fmt::Debug for QueuedFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("QueuedFile")
+            .field("offset", &self.offset)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Block {
+    fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    fn read(&mut self, file: &File, offset: u64, most: usize) -> io::Result<()> {
+        self.bytes.resize(most, 0);
+        self.sent = 0;
+        let result = loop {
+            match file.read_at(&mut self.bytes, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) => break Err(truncated()),
+                result => break result,
+            }
+        };
+        self.bytes.truncate(*result.as_ref().unwrap_or(&0));
+        result.map(drop)
+    }
+}
+
+/// Why a file that waits is not going to be sent, when the connection ends for `cause`.
+#[cold]
+pub(super) fn undelivered(cause: Option<&Error>) -> Error {
+    let text = "the connection ended before the whole file was sent";
+    let Some(cause) = cause else { return Error::new(Kind::Closed, text) };
+    let text = format!("{text}: {cause}");
+    match cause.io_kind() {
+        Some(kind) => Error::io(text, kind.into()),
+        None => Error::new(cause.kind(), text),
+    }
+}
+
+/// How many bytes are to be sent; an error if the file does not have them.
+fn checked_range(file: &File, offset: u64, count: Option<u64>) -> Result<u64, Error> {
+    let failed = |error| Error::io("the file to send cannot be looked at", error);
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        let text = "only regular files can be sent with send_file";
+        return Err(Error::new(Kind::Unsupported, text));
+    }
+    let flags = fcntl_getfl(file).map_err(|error| failed(error.into()))?;
+    if flags & OFlags::RWMODE == OFlags::WRONLY {
+        return Err(Error::invalid("the file to send is not open for reading"));
+    }
+    let there = metadata.len().saturating_sub(offset);
+    match count {
+        Some(count) if count > there => Err(Error::invalid(format!(
+            "{count} bytes from {offset} on are to be sent of a file that has only {there} there"
+        ))),
+        Some(count) => Ok(count),
+        None => Ok(there),
+    }
+}
+
+/// Has the system begin to fetch what is not in its page cache, and does not wait for it.
+fn read_ahead(file: &File, offset: u64, count: u64) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if let Some(count) = std::num::NonZero::new(count) {
+        // Only a hint: where it is not taken the file is read all the same.
+        let _ = rustix::fs::fadvise(file, offset, Some(count), rustix::fs::Advice::WillNeed);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let _ = (file, offset, count);
+}
+
+fn truncated() -> io::Error {
+    let text = "the file became shorter while it was sent";
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
+}
+
+/// Whether the system does not send such a file to such a socket by itself.
+fn cannot(error: &io::Error) -> bool {
+    let cannot = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSOCK];
+    error.kind() == io::ErrorKind::Unsupported || is_one_of(error, &cannot)
+}
+
+/// What only reading fails with.
+fn is_of_file(error: &io::Error) -> bool {
+    is_one_of(error, &[Errno::IO, Errno::STALE, Errno::BADF, Errno::ACCESS, Errno::PERM])
+}
+
+fn is_one_of(error: &io::Error, several: &[Errno]) -> bool {
+    several.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Completes the future in the next round: whoever waits for it is the user's code.
+fn tell(core: &Core, promise: Promise<u64>, result: Result<u64, Error>) {
+    let outcome = Outcome(Cell::new(Some((promise, result))));
+    core.push_ready(Ready::Callback(Rc::new(outcome)));
+}
+
+struct Outcome(Cell<Option<Told>>);
+
+type Told = (Promise<u64>, Result<u64, Error>);
+
+impl Outcome {
+    fn tell(&self) {
+        if let Some((promise, result)) = self.0.take() {
+            promise.set(result);
+        }
+    }
+}
+
+impl Callback for Outcome {
+    fn run(self: Rc<Self>, _: &Rc<Core>) {
+        self.tell();
+    }
+
+    fn discard(self: Rc<Self>) {
+        self.tell();
+    }
+}

@@ -1,0 +1,210 @@
+//! The short ways of a relay: writing at once from the loop's buffer, and moving bytes from socket to
+//! socket without one.
+//!
+//! Bytes that were spliced from one socket wait for the other in its write queue like all others: as a
+//! pipe among the chunks. So the water marks, the deadlines, half-close and the end of a connection
+//! need to know nothing of them.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::Stream;
+use super::flags::Flags;
+use super::read::{MAY_READ, READS_PER_TURN};
+use super::write::NOT_GATHERED;
+use crate::driver::Socket;
+use crate::driver::os::{SplicePipe, SplicePipes, SpliceUser, cannot_splice};
+use crate::event_loop::Core;
+use crate::transport::rate_limit::Direction;
+use crate::transport::relay::Passage;
+use crate::transport::{Key, WriteStatus};
+
+/// Where the input of a stream is spliced to.
+pub(crate) struct Splice {
+    to: Key,
+    passage: Rc<Passage>,
+    _user: SpliceUser,
+}
+
+/// With any of these set bytes do not go to the socket at once, as they are.
+const NOT_DIRECT: Flags = NOT_GATHERED.and(Flags::TLS);
+
+/// With any of these set nothing can be written, and copying finds out why.
+const TAKES_NOTHING: Flags =
+    Flags::CLOSING.and(Flags::EOF_WANTED).and(Flags::LOST).and(Flags::WRITE_FAILED);
+
+impl Stream {
+    /// As `write`, for a caller outside this stream's callbacks whose data is worth a system call:
+    /// what the system takes at once is not copied.
+    pub(crate) fn write_now(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) -> WriteStatus {
+        if !self.flags.get().just(Flags::WRITABLE, NOT_DIRECT.and(Flags::WRITABLE)) {
+            return self.enqueue_write(core, data, None);
+        }
+        let result = self.socket.write(data);
+        if let Ok(sent) = result
+            && sent == data.len()
+        {
+            self.note_sent(core, sent);
+            return WriteStatus::Accepted;
+        }
+        self.sent_in_part(core, result, data, &[], None);
+        self.settle_soon(core);
+        self.write_status()
+    }
+
+    /// Whether its write side was ended while the rest of it goes on.
+    pub(crate) fn has_only_ended_writing(&self) -> bool {
+        self.has(Flags::EOF_WANTED)
+            && !self.has(Flags::CLOSING.and(Flags::LOST).and(Flags::WRITE_FAILED))
+    }
+
+    /// When bytes last went in or out.
+    pub(crate) fn active_at(&self) -> Instant {
+        self.active_at.get()
+    }
+
+    /// A hold that was granted to a former protocol is not the next one's.
+    pub(crate) fn end_hold(&self) {
+        self.clear(Flags::HELD);
+    }
+
+    /// The descriptor that the kernel can splice, if there is one.
+    fn plain(&self) -> Option<BorrowedFd<'_>> {
+        match &self.socket {
+            // What is on the way are records.
+            _ if self.has(Flags::TLS) => None,
+            Socket::Os(socket) => Some(socket.fd()),
+            _ => None,
+        }
+    }
+
+    /// Has the input of this stream spliced to another from now on, if both are plain sockets; whether
+    /// they are.
+    pub(crate) fn start_splicing(&self, core: &Core, to: &Rc<Self>, passage: &Rc<Passage>) -> bool {
+        if !SplicePipes::SUPPORTED
+            || self.plain().is_none()
+            || to.plain().is_none()
+            || self.has(Flags::LOST)
+        {
+            return false;
+        }
+        let splice =
+            Splice { to: to.key, passage: Rc::clone(passage), _user: core.splice_pipes.user() };
+        self.with_extra(|extra| extra.splice = Some(Rc::new(splice)));
+        self.set(Flags::SPLICED);
+        true
+    }
+
+    pub(crate) fn stop_splicing(&self) {
+        if self.has(Flags::SPLICED) {
+            self.clear(Flags::SPLICED);
+            let splice = self.with_existing_extra(|extra| extra.splice.take());
+            drop(splice);
+        }
+    }
+
+    /// Moves what there is to the other stream. `false`: it has to be read and copied this time.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn splice(self: &Rc<Self>, core: &Rc<Core>) -> bool {
+        for _ in 0..READS_PER_TURN {
+            if !self.flags.get().just(Flags::READABLE, MAY_READ) || !self.has(Flags::SPLICED) {
+                break;
+            }
+            let splice = self.with_existing_extra(|extra| extra.splice.clone());
+            let Some(splice) = splice else { return false };
+            let Some(to) = core.stream(splice.to) else { return false };
+            if to.has(TAKES_NOTHING) {
+                return false;
+            }
+            let Some(mut pipe) = core.splice_pipes.take() else { return false };
+            let mut room = SplicePipe::CAPACITY;
+            if self.has(Flags::LIMITED) {
+                room = self.read_budget(core, room);
+                if room == 0 {
+                    break;
+                }
+            }
+            let result = match self.plain() {
+                Some(from) => pipe.fill(from, room),
+                None => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match result {
+                Ok(count) if count > 0 => {
+                    core.counters.add_received(count);
+                    self.active_at.set(core.tick_instant());
+                    if self.has(Flags::LIMITED) {
+                        self.spend(Direction::Read, count);
+                    }
+                    if splice.passage.spliced(count) {
+                        self.stop_splicing();
+                    }
+                    self.pass_pipe(core, &to, pipe);
+                }
+                Err(error) if cannot_splice(&error) => {
+                    splice.passage.never_splice();
+                    self.stop_splicing();
+                    return false;
+                }
+                result => {
+                    self.nothing_read(core, result);
+                    return true;
+                }
+            }
+        }
+        self.enqueue_if_readable(core);
+        true
+    }
+
+    /// Sends what is in the pipe; what the other end does not take stops reading until it does.
+    fn pass_pipe(&self, core: &Rc<Core>, to: &Rc<Self>, pipe: SplicePipe) {
+        let was_empty = {
+            let mut queue = to.queue.borrow_mut();
+            let was_empty = queue.is_empty();
+            queue.push_pipe(pipe);
+            was_empty
+        };
+        to.set(Flags::HAS_QUEUE);
+        if was_empty {
+            to.note_write_progress(core);
+        }
+        to.flush(core);
+        if to.has(Flags::HAS_QUEUE) {
+            self.set(Flags::PAUSED);
+            to.set(Flags::TOLD_ABOVE);
+            to.settle_soon(core);
+        }
+        if to.has(Flags::LIMITED) {
+            to.give_shares_back();
+        }
+    }
+
+    /// Sends what is in the pipe at the front of the queue.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn flush_pipe(self: &Rc<Self>, core: &Rc<Core>, limit: usize) {
+        let result = match self.plain() {
+            Some(to) => self.queue.borrow_mut().drain_pipe(to, limit),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        match result {
+            Ok(sent) if sent > 0 => {
+                self.note_sent(core, sent);
+                self.note_write_progress(core);
+                if self.has(Flags::LIMITED) {
+                    self.spend(Direction::Write, sent);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear(Flags::WRITABLE),
+            Err(error) if !cannot_splice(&error) => self.write_failed(core, error),
+            _ => {
+                let outcome = self.queue.borrow_mut().copy_pipe();
+                if let Err(error) = outcome {
+                    self.write_failed(core, error);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Section X: two connections joined by a relay.
+
+mod ends;
+mod passing;
+mod random;
+mod splicing;
+mod stage;
+mod starting;

@@ -1,0 +1,208 @@
+//! Hot restarts of the example, under load and with deaths at the worst moments.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::process::{Guard, command, role};
+use crate::program::{PATIENCE, Program};
+use crate::serving::{Directory, run};
+
+const LOADERS: usize = 4;
+
+/// Threads that connect, have bytes echoed, check them and close, one connection after the other.
+struct Load {
+    stop: Arc<AtomicBool>,
+    connections: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<Result<(), String>>>,
+}
+
+impl Load {
+    fn start(address: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let connections = Arc::new(AtomicU64::new(0));
+        let thread = |seed: usize| {
+            let (address, stop) = (address.to_owned(), Arc::clone(&stop));
+            let connections = Arc::clone(&connections);
+            thread::spawn(move || {
+                let mut number = seed;
+                while !stop.load(Ordering::Relaxed) {
+                    number += LOADERS;
+                    use_once(&address, number).map_err(|error| format!("{number}: {error}"))?;
+                    connections.fetch_add(1, Ordering::Relaxed);
+                    // Not to use up the ports of this machine.
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Ok(())
+            })
+        };
+        let threads = (0..LOADERS).map(thread).collect();
+        Self { stop, connections, threads }
+    }
+
+    /// Waits until so many more connections were made.
+    #[track_caller]
+    fn more(&self, count: u64) {
+        let until = self.connections.load(Ordering::Relaxed) + count;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.connections.load(Ordering::Relaxed) < until {
+            assert!(std::time::Instant::now() < deadline, "nobody is served any more");
+            assert!(!self.threads.iter().all(JoinHandle::is_finished), "all have failed");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn finish(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().unwrap().expect("no connection failed");
+        }
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// Some connections say nothing for a while, some say several things.
+fn use_once(address: &str, number: usize) -> std::io::Result<()> {
+    let mut client = TcpStream::connect(address)?;
+    client.set_read_timeout(Some(PATIENCE))?;
+    if number.is_multiple_of(3) {
+        thread::sleep(Duration::from_millis(3));
+    }
+    for part in 0..1 + number % 4 {
+        let message = [(number + part) as u8; 64];
+        client.write_all(&message)?;
+        let mut echoed = [0; 64];
+        client.read_exact(&mut echoed)?;
+        assert_eq!(echoed, message);
+    }
+    Ok(())
+}
+
+fn server(control: &Path) -> Program {
+    let control = control.to_str().unwrap();
+    Program::example("hot_restart", &["--listen", "127.0.0.1:0", "--control", control])
+}
+
+/// One that has taken over; it says so before where it listens.
+fn successor(control: &Path, address: &str) -> Program {
+    let successor = server(control);
+    assert_eq!(successor.line(), "taken over");
+    assert_eq!(successor.address(), address);
+    successor
+}
+
+#[test]
+fn restarts_under_load_fail_no_connection() {
+    let directory = Directory::new();
+    let control = directory.join("control");
+    let mut current = server(&control);
+    let address = current.address();
+    let load = Load::start(&address);
+    load.more(50);
+    for _ in 0..5 {
+        let next = successor(&control, &address);
+        let ending = std::mem::replace(&mut current, next).end();
+        assert_eq!((ending.code, ending.errors), (Some(0), String::new()));
+        load.more(50);
+    }
+    assert!(load.finish() > 300);
+    current.signal(Signal::TERM);
+    assert_eq!(current.end().code, Some(0));
+    assert!(!control.exists());
+}
+
+const KILLED: &str = "hot_restart::successor_killed_midway_changes_nothing";
+
+/// A successor that says when it has everything, and then does nothing.
+fn take_over_and_hang(serves: bool) {
+    let control = PathBuf::from(std::env::var_os("CONTROL").expect("a path"));
+    run(async |event_loop| {
+        let mut inherited = event_loop.take_over(&control).await?.ok_or("a predecessor")?;
+        let listeners = inherited.take_listeners("echo");
+        assert_eq!(listeners.len(), 1);
+        let mut output = std::io::stdout();
+        if serves {
+            // It has said that it serves only when it is dead.
+            let server = event_loop.create_server_on(|| crate::serving::Echo, listeners);
+            let server = server.start_serving(false).await?;
+            output.write_all(b"ready\n")?;
+            output.flush()?;
+            event_loop.sleep(Duration::from_secs(60)).await;
+            drop(server);
+        } else {
+            output.write_all(b"ready\n")?;
+            output.flush()?;
+            event_loop.sleep(Duration::from_secs(60)).await;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn successor_killed_midway_changes_nothing() {
+    match role().as_deref() {
+        Some("hangs") => return take_over_and_hang(false),
+        Some("hangs with a server") => return take_over_and_hang(true),
+        _ => {}
+    }
+    let directory = Directory::new();
+    let control = directory.join("control");
+    let first = server(&control);
+    let address = first.address();
+    let load = Load::start(&address);
+    for role in ["hangs", "hangs with a server", "hangs"] {
+        let child = command(KILLED, role)
+            .env("CONTROL", &control)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut child = Guard(child);
+        wait_for_ready(&mut child);
+        load.more(20);
+        // SIGKILL.
+        child.0.kill().unwrap();
+        child.wait();
+        load.more(20);
+    }
+    // The first still serves, and can still hand over.
+    let second = successor(&control, &address);
+    assert_eq!(first.end().code, Some(0));
+    load.more(20);
+    load.finish();
+    second.signal(Signal::TERM);
+    assert_eq!(second.end().code, Some(0));
+}
+
+fn wait_for_ready(child: &mut Guard) {
+    let mut output = child.0.stdout.take().expect("a pipe");
+    let mut text = Vec::new();
+    while !text.ends_with(b"ready\n") {
+        let mut byte = [0];
+        assert_eq!(output.read(&mut byte).unwrap(), 1, "it ended: {}", text.escape_ascii());
+        text.extend(byte);
+    }
+}
+
+#[test]
+fn killed_server_leaves_nothing_that_keeps_the_next_from_starting() {
+    let directory = Directory::new();
+    let control = directory.join("control");
+    let first = server(&control);
+    let address = first.address();
+    use_once(&address, 1).unwrap();
+    drop(first);
+    // Nobody is there any more, but the path is: the next one is the first again.
+    let second = server(&control);
+    let address = second.address();
+    use_once(&address, 2).unwrap();
+    second.signal(Signal::TERM);
+    assert_eq!(second.end().code, Some(0));
+}
