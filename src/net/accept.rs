@@ -220,7 +220,8 @@ impl ServerCore {
                 local_address: socket.local_address(),
                 peer_address: peer.clone(),
                 peer_credentials: socket.peer_credentials(),
-                ..Info::default()
+                #[cfg(feature = "tls-core")]
+                tls: None,
             })
         };
         #[cfg(feature = "tls-core")]
