@@ -71,10 +71,13 @@ fn serve(listen: Listen, tls: Option<TlsServer>) -> Result {
             Listen::Address(address) => event_loop.create_server(|| Echo, address),
             Listen::Unix(path) => event_loop.create_unix_server(|| Echo, path),
         };
-        let fingerprint = tls.as_ref().and_then(tls::fingerprint_line);
-        if let Some(tls) = tls {
+        if let Some(tls) = &tls {
             server = server.tls(tls);
         }
-        serve_until_signal(server.await?, fingerprint).await
+        let server = server.await?;
+        if let Some(tls) = &tls {
+            tls::print_fingerprint(&event_loop, tls);
+        }
+        serve_until_signal(server).await
     })
 }

@@ -69,13 +69,14 @@ fn main() -> ExitCode {
 fn serve(listen: Listen, tls: TlsServer) -> Result {
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
-        let fingerprint = tls::fingerprint_line(&tls);
-        let clerk = move || Lines::new(Clerk { tls: tls.clone() });
+        let own = tls.clone();
+        let clerk = move || Lines::new(Clerk { tls: own.clone() });
         let server = match listen {
             Listen::Address(address) => event_loop.create_server(clerk, address).await?,
             Listen::Unix(path) => event_loop.create_unix_server(clerk, path).await?,
         };
-        serve_until_signal(server, fingerprint).await
+        tls::print_fingerprint(&event_loop, &tls);
+        serve_until_signal(server).await
     })
 }
 

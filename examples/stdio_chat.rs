@@ -38,6 +38,6 @@ fn main() -> ExitCode {
                 other => return Err(other.unexpected().into()),
             }
         }
-        client::run(address.ok_or_else(|| lexopt::Error::from("--connect is needed"))?)
+        client::run(address.ok_or_else(|| lexopt::Error::from("--connect is needed"))?, None)
     })
 }

@@ -70,6 +70,9 @@
 //!   [`Targets`] and [`Address`].
 //! - **Pipes and standard streams:** [`EventLoop::connect_stdin`], [`EventLoop::connect_read_pipe`]
 //!   and their kin, for pipes, FIFOs, terminals and files, with the options of [`PipeBuilder`].
+//! - **TLS:** `TlsClient` and `TlsServer`, for the `tls` method of both builders and for
+//!   `Transport::start_tls` on a connection that is there; `TlsInfo` is what was agreed on. With the
+//!   feature `tls` (on by default).
 //! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
 //!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
 //! - **Hot restart:** [`EventLoop::take_over`] and [`EventLoop::offer_handover`].

@@ -88,11 +88,14 @@ fn serve(listen: Listen, idle: Option<Duration>, tls: Option<TlsServer>) -> Resu
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
         let mut server = chat_server(&event_loop, listen, idle);
-        let fingerprint = tls.as_ref().and_then(tls::fingerprint_line);
-        if let Some(tls) = tls {
+        if let Some(tls) = &tls {
             server = server.tls(tls);
         }
-        serve_until_signal(server.await?, fingerprint).await
+        let server = server.await?;
+        if let Some(tls) = &tls {
+            tls::print_fingerprint(&event_loop, tls);
+        }
+        serve_until_signal(server).await
     })
 }
 

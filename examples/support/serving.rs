@@ -19,9 +19,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
-/// Says where the server listens, and `also`; serves until SIGINT or SIGTERM, then drains: nobody new is
+/// Says where the server listens, serves until SIGINT or SIGTERM, then drains: nobody new is
 /// accepted, what is written is sent, and what is still open after [`GRACE`] is aborted.
-pub(crate) async fn serve_until_signal(server: Server, also: Option<String>) -> Result {
+pub(crate) async fn serve_until_signal(server: Server) -> Result {
     let event_loop = server.event_loop();
     for signal in SIGNALS {
         let (server, event_loop) = (server.clone(), event_loop.clone());
@@ -36,9 +36,6 @@ pub(crate) async fn serve_until_signal(server: Server, also: Option<String>) -> 
     // Now that everything is set up: whoever waits for this line may connect, or send a signal.
     for address in server.addresses() {
         writeln!(io::stdout(), "listening on {address}")?;
-    }
-    if let Some(line) = also {
-        writeln!(io::stdout(), "{line}")?;
     }
     server.serve_forever().await?;
     server.shutdown(GRACE).await?;

@@ -1,8 +1,9 @@
 //! What the servers among the examples show under TLS.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use wharf::{Result, TlsIdentity, TlsServer};
+use wharf::{EventLoop, Result, TlsIdentity, TlsServer};
 
 /// A server's certificate: two PEM files, or else one that signs itself, made on the spot and
 /// forgotten at the end.
@@ -19,7 +20,15 @@ pub(crate) fn server(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<TlsS
     Ok(TlsServer::builder().identity(identity).build()?)
 }
 
-/// What a server prints, so that a client can be told whom to trust.
-pub(crate) fn fingerprint_line(tls: &TlsServer) -> Option<String> {
-    Some(format!("SHA-256 fingerprint of the certificate: {}", tls.fingerprint()?))
+/// Prints the certificate's fingerprint, so that a client can be told whom to trust: in the loop's
+/// next round, after the line that says where the server listens.
+pub(crate) fn print_fingerprint(event_loop: &EventLoop, tls: &TlsServer) {
+    let fingerprint = tls.fingerprint();
+    event_loop.call_soon(move || {
+        if let Some(fingerprint) = fingerprint {
+            // Nobody may be reading: that is no failure.
+            let line = format!("SHA-256 fingerprint of the certificate: {fingerprint}");
+            let _ = writeln!(io::stdout(), "{line}");
+        }
+    });
 }

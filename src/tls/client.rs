@@ -52,6 +52,9 @@ impl TlsClient {
     /// Trusts what the operating system trusts (feature `tls-platform-roots`), or else Mozilla's
     /// list (feature `tls-webpki-roots`); all else as [`builder`](Self::builder) has it.
     ///
+    /// It reads the operating system's certificates: make one and clone it, rather than one for each
+    /// connection.
+    ///
     /// # Errors
     /// As [`TlsClientBuilder::build`].
     pub fn new() -> Result<Self, Error> {

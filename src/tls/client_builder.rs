@@ -42,7 +42,6 @@ pub struct TlsClientBuilder {
     versions: Versions,
     sends_name: bool,
     session_cache: usize,
-    early_data: bool,
     key_log: bool,
     checks_dates: bool,
     provider: Option<TlsProvider>,
@@ -151,13 +150,6 @@ impl TlsClientBuilder {
         self
     }
 
-    /// Whether data may be sent before the handshake is over, when a session is resumed (0-RTT). False
-    /// by default: an attacker can send it to the server again (RFC 8446, section 8).
-    pub fn early_data(mut self, enable: bool) -> Self {
-        self.early_data = enable;
-        self
-    }
-
     /// Whether the secrets of all connections are written to the file that the environment variable
     /// `SSLKEYLOGFILE` names, for Wireshark and the like. False by default.
     ///
@@ -215,7 +207,6 @@ impl TlsClientBuilder {
         };
         config.alpn_protocols = alpn;
         config.enable_sni = self.sends_name;
-        config.enable_early_data = self.early_data;
         config.resumption = match self.session_cache {
             0 => Resumption::disabled(),
             servers => Resumption::in_memory_sessions(servers),
@@ -264,7 +255,6 @@ impl Default for TlsClientBuilder {
             versions: Versions::default(),
             sends_name: true,
             session_cache: SESSION_CACHE,
-            early_data: false,
             key_log: false,
             checks_dates: true,
             provider: None,

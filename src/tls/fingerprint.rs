@@ -6,6 +6,7 @@ use std::str::FromStr;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::hash::{Hash, HashAlgorithm};
 
+use super::provider::TlsProvider;
 use crate::error::Error;
 
 /// A SHA-256 fingerprint: of a whole certificate, or of its public key.
@@ -19,6 +20,16 @@ impl TlsFingerprint {
     /// From the digest itself.
     pub const fn from_bytes(digest: [u8; 32]) -> Self {
         Self(digest)
+    }
+
+    /// Of a certificate in DER, as [`TlsInfo::peer_certificates`](crate::TlsInfo::peer_certificates)
+    /// gives it: to remember who a peer is, or to show it to a person.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) where no provider is a feature (`tls-core` alone).
+    pub fn of_certificate(der: &[u8]) -> Result<Self, Error> {
+        let provider = TlsProvider::preferred()?.crypto();
+        Ok(Sha256::of(&provider)?.fingerprint(der))
     }
 
     /// The digest itself.

@@ -18,6 +18,25 @@ use crate::error::Error;
 ///
 /// Cheap to clone. Clones share the configuration, also after a [`reload`](Self::reload), and the
 /// keys of the tickets that clients resume with.
+///
+/// ```no_run
+/// use wharf::{EventLoop, Protocol, Result, Server, TlsServer, Transport, signal};
+/// # struct Echo;
+/// # impl Protocol for Echo {
+/// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result { Ok(()) }
+/// # }
+///
+/// async fn serve(event_loop: &EventLoop) -> Result<Server> {
+///     let tls = TlsServer::from_files("/etc/echo/chain.pem", "/etc/echo/key.pem")?;
+///     let server = event_loop.create_server(|| Echo, ":7000").tls(&tls).await?;
+///     // After a renewal: new connections get the new certificate, if it is good.
+///     event_loop.add_signal_handler(signal::SIGHUP, move || match tls.reload() {
+///         Ok(()) => println!("new certificate: {:?}", tls.fingerprint()),
+///         Err(error) => eprintln!("the certificate was not renewed: {error}"),
+///     })?;
+///     Ok(server)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct TlsServer {
     shared: Arc<Shared>,

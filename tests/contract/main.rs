@@ -52,5 +52,7 @@ mod threads;
 mod timers;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_lines;
 mod watchers;
 mod writing;

@@ -31,14 +31,14 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 /// A peer's process, fed and read by threads; `None` when the program is not installed.
-struct Peer {
+pub(crate) struct Peer {
     process: Guard,
     output: thread::JoinHandle<Vec<u8>>,
     errors: thread::JoinHandle<Vec<u8>>,
 }
 
 impl Peer {
-    fn start<A: AsRef<OsStr>>(
+    pub(crate) fn start<A: AsRef<OsStr>>(
         program: &str,
         arguments: impl IntoIterator<Item = A>,
         input: Vec<u8>,
@@ -53,7 +53,7 @@ impl Peer {
     }
 
     /// Waits for its end, on the loop.
-    async fn end(mut self, event_loop: &EventLoop) -> Output {
+    pub(crate) async fn end(mut self, event_loop: &EventLoop) -> Output {
         let process = RefCell::new(&mut self.process);
         until(event_loop, "the peer's end", || process.borrow_mut().is_over()).await;
         Output {
@@ -64,7 +64,10 @@ impl Peer {
     }
 }
 
-fn start<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Option<Guard> {
+pub(crate) fn start<A: AsRef<OsStr>>(
+    program: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Option<Guard> {
     let spawned = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())

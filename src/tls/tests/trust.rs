@@ -280,7 +280,8 @@ fn what_is_no_name_is_an_error() {
 
 #[test]
 fn a_fingerprint_is_read_as_it_is_printed() {
-    let fingerprint = fingerprint(b"abc");
+    let fingerprint = TlsFingerprint::of_certificate(b"abc").unwrap();
+    assert_eq!(TlsFingerprint::from_bytes(*fingerprint.as_bytes()), fingerprint);
     let text = "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:\
                 B0:03:61:A3:96:17:7A:9C:B4:10:FF:61:F2:00:15:AD";
     assert_eq!(fingerprint.to_string(), text);

@@ -119,7 +119,11 @@ impl<A: Access> Transport for A {
 
     fn is_reading(&self) -> bool {
         self.with(|stream| {
-            stream.is_reading() && !stream.has(Flags::SWITCHING) && !stream.is_shaking_hands()
+            #[cfg(feature = "tls-core")]
+            if stream.is_shaking_hands() {
+                return false;
+            }
+            stream.is_reading() && !stream.has(Flags::SWITCHING)
         })
         .unwrap_or(false)
     }

@@ -21,13 +21,14 @@ pub(super) struct Tls {
     pub(super) handshake: Option<Handshake>,
     /// What the peer said last, until what it sent before is delivered.
     pub(super) end: Option<PeerEnd>,
-    /// What came before the handshake was done (0-RTT), until it is.
-    pub(super) early: Vec<u8>,
 }
 
 pub(super) struct Handshake {
     pub(super) waiter: Waiter,
     pub(super) leftover: Leftover,
+    /// What a client sent with its first message (0-RTT), until there is a protocol to give it to.
+    /// At most what the server allows (`TlsServerBuilder::max_early_data`).
+    pub(super) early: Vec<u8>,
 }
 
 /// Who waits for the handshake.

@@ -38,6 +38,7 @@ impl Stream {
                 waiter,
                 // There is nothing before the handshake.
                 leftover: Leftover::Feed,
+                early: Vec::new(),
             },
         );
         self.flush(core);
@@ -90,7 +91,8 @@ impl Stream {
         }
         let setup = upgrade.setup(core, None)?;
         let outgoing = self.written_before(core)?;
-        let handshake = Handshake { waiter: Waiter::Upgrade, leftover: upgrade.leftover() };
+        let handshake =
+            Handshake { waiter: Waiter::Upgrade, leftover: upgrade.leftover(), early: Vec::new() };
         self.attach_tls(core, setup, outgoing, handshake);
         // Delivered to nobody but TLS, once the running callback has returned.
         self.keep_leftover(leftover.clone());
@@ -132,7 +134,6 @@ impl Stream {
             outgoing,
             handshake: Some(handshake),
             end: None,
-            early: Vec::new(),
         });
         let begun = core.tls.with_records(|records| {
             let begun = core.by_the_clock(|| tls.layer.begin(records));
@@ -247,14 +248,23 @@ impl Stream {
     }
 
     fn handshake_went_on(self: &Rc<Self>, core: &Rc<Core>, opened: Opened, buffer: &mut [u8]) {
-        if self.with_tls(|tls| tls.layer.is_established()) == Some(true) {
-            let early = self.with_tls(|tls| std::mem::take(&mut tls.early)).unwrap_or_default();
+        let plaintext = &buffer[..opened.plaintext];
+        let early = self.with_tls(|tls| match &mut tls.handshake {
+            Some(handshake) if !tls.layer.is_established() => {
+                handshake.early.extend_from_slice(plaintext);
+                None
+            }
+            Some(handshake) => Some(std::mem::take(&mut handshake.early)),
+            None => Some(Vec::new()),
+        });
+        if let Some(mut early) = early.flatten() {
             self.handshake_is_done(core);
-            self.deliver_opened(core, &early);
-            self.deliver_opened(core, &buffer[..opened.plaintext]);
-        } else if opened.plaintext > 0 {
-            // Early data, no more than the server's configuration allows.
-            self.with_tls(|tls| tls.early.extend_from_slice(&buffer[..opened.plaintext]));
+            if early.is_empty() {
+                self.deliver_opened(core, plaintext);
+            } else {
+                early.extend_from_slice(plaintext);
+                self.deliver_opened(core, &early);
+            }
         }
         self.note_end(core, opened.end, handshake_error);
         if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && !self.has(Flags::LOST) {

@@ -64,10 +64,19 @@ impl Stream {
     pub(super) fn write_eof(self: &Rc<Self>, core: &Core) {
         if self.is_write_only() {
             self.close(core);
-        } else if self.can_write_eof() && !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) {
+        } else if !self.has(Flags::EOF_WANTED.and(Flags::CLOSING)) && self.may_end_writing() {
             self.set(Flags::EOF_WANTED);
             self.settle_soon(core);
         }
+    }
+
+    /// Not under TLS 1.2, which has no such thing as one side that is ended.
+    fn may_end_writing(&self) -> bool {
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            return self.tls_can_write_eof();
+        }
+        true
     }
 
     pub(super) fn write_buffer_size(&self, core: &Core) -> usize {

@@ -34,7 +34,7 @@ fn a_protocol_upgrades_in_place_and_keeps_its_handle() {
                         transport.start_tls((&tls).into(), Bytes::new());
                         assert!(transport.info().tls().is_none());
                         transport.write(b"under TLS");
-                        assert_eq!(transport.write_buffer_size() >= 9, true);
+                        assert!(transport.write_buffer_size() >= 9);
                     }
                     Ok(())
                 }),

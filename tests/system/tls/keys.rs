@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use wharf::{Connection, EventLoop, Result, TlsClient, TlsServer, TlsVersion, Transport};
+use wharf::{
+    Connection, EventLoop, Result, TlsClient, TlsFingerprint, TlsServer, TlsVersion, Transport,
+};
 
 use super::authority::text;
 use crate::process::lacking;
@@ -146,5 +148,5 @@ fn a_fingerprint_is_the_one_that_openssl_prints() {
     let printed = String::from_utf8(output.stdout).unwrap();
     let fingerprint = TlsServer::from_files(&certificate, &key).unwrap().fingerprint().unwrap();
     assert!(printed.trim_end().ends_with(&fingerprint.to_string()), "{printed}");
-    assert_eq!(printed.parse::<wharf::TlsFingerprint>().unwrap(), fingerprint);
+    assert_eq!(printed.parse::<TlsFingerprint>().unwrap(), fingerprint);
 }
