@@ -1,6 +1,6 @@
 //! asyncio's Transport/Protocol model for Rust.
 //!
-//! You implement [`Protocol`]. The [`EventLoop`] opens transports (TCP, Unix sockets, memory), waits
+//! You implement [`Protocol`]. The [`EventLoop`] opens transports (TCP, Unix sockets, pipes, terminals, memory), waits
 //! for them with mio, and calls the protocol, which answers through the [`Transport`] it is lent.
 //! Futures, tasks and `async` run on the same loop and the same thread.
 //!
@@ -66,6 +66,8 @@
 //! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
 //!   [`Targets`] and [`Address`].
+//! - **Pipes and standard streams:** [`EventLoop::connect_stdin`], [`EventLoop::connect_read_pipe`]
+//!   and their kin, for pipes, FIFOs, terminals and files, with the options of [`PipeBuilder`].
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback.

@@ -8,6 +8,7 @@
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
 //!   [`numbers`];
 //! - **`timers`**: measures timers within one process, from [`timers`];
+//! - **`pipes`**: measures pipes within one process, from [`pipes`];
 //! - **`children`**: measures child processes, from [`children`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
@@ -25,6 +26,7 @@ pub mod counters;
 pub mod load;
 pub mod load_process;
 pub mod numbers;
+pub mod pipes;
 pub mod report;
 pub mod scenario;
 pub mod server_process;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use wharf::{Error, EventLoop, Promise, Protocol, Result, Transport};
+use wharf::{Error, EventLoop, Promise, Protocol, Result, Transport, TransportHandle};
 
 /// How many clients there are at a time.
 pub(crate) const CONNECTIONS: usize = 10;
@@ -57,7 +57,8 @@ impl Workload {
         for _ in 0..CONNECTIONS {
             let (ending, end) = event_loop.create_future();
             let workload = self.clone();
-            let client = Client { workload, sent: 0, received: 0, ending: Some(ending) };
+            let client =
+                Client { workload, output: None, sent: 0, received: 0, ending: Some(ending) };
             ends.push((connect(client).await?, end));
         }
         let mut messages = 0;
@@ -87,6 +88,8 @@ impl Workload {
 
 pub(crate) struct Client {
     workload: Workload,
+    /// Where to write, if not to the transport that is read: a pipe goes one way.
+    output: Option<TransportHandle>,
     /// Messages.
     sent: u64,
     /// Bytes.
@@ -113,6 +116,9 @@ impl Protocol for Client {
             None if self.received < self.bytes_sent() => Err("not everything came back".to_owned()),
             None => Ok(self.sent),
         };
+        if let Some(output) = &self.output {
+            output.close();
+        }
         if let Some(ending) = self.ending.take() {
             // It says when nobody waits for it any more; that is fine here.
             let _ = ending.set_result(outcome);
@@ -122,12 +128,18 @@ impl Protocol for Client {
 }
 
 impl Client {
+    pub(crate) fn writing_to(self, output: TransportHandle) -> Self {
+        Self { output: Some(output), ..self }
+    }
+
     /// Sends as many messages as may be on their way; closes when all are sent and came back.
     fn send(&mut self, transport: &dyn Transport) {
         let size = self.workload.size;
+        let output = self.output.clone();
+        let output: &dyn Transport = output.as_ref().map_or(transport, |output| output);
         let returned = self.received / size as u64;
         while self.sent < returned + self.workload.in_flight && self.workload.take_one() {
-            transport.write(self.workload.pattern_at(self.bytes_sent(), size));
+            output.write(self.workload.pattern_at(self.bytes_sent(), size));
             self.sent += 1;
         }
         if self.received == self.bytes_sent() {

@@ -34,9 +34,11 @@ usage: tour [--messages N]    N messages on each row, instead of half a second o
 type Run = fn(Workload) -> Result<Outcome>;
 
 /// Every transport there is.
-const TRANSPORTS: [(&str, Run); 5] = [
+const TRANSPORTS: [(&str, Run); 7] = [
     ("TCP, loopback", transports::tcp),
     ("Unix socket", transports::unix),
+    ("pair of sockets", transports::socket_pair),
+    ("pipes", transports::pipes),
     ("subprocess, through cat", subprocess::through_cat),
     ("memory pair", transports::memory_pair),
     ("memory network, virtual time", transports::memory_network),

@@ -1,12 +1,14 @@
 //! How each transport is set up: only this differs from one to the next.
 
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, pair};
-use wharf::{EventLoop, Result};
+use wharf::{Error, EventLoop, Protocol, Result, Transport, TransportHandle};
 
 use super::Echo;
-use super::client::{Outcome, Workload};
+use super::client::{Client, Outcome, Workload};
 
 /// How long the server's ends of the connections have to close; they do so at once.
 const GRACE: Duration = Duration::from_secs(5);
@@ -25,6 +27,35 @@ pub(crate) fn unix(workload: Workload) -> Result<Outcome> {
         let outcome = workload.run(&event_loop, connect).await?;
         server.shutdown(GRACE).await?;
         Ok(outcome)
+    })
+}
+
+/// Sockets that are connected from the beginning.
+pub(crate) fn socket_pair(workload: Workload) -> Result<Outcome> {
+    EventLoop::new()?.run(async |event_loop| {
+        let connect = async |client| {
+            let (near, far) = UnixStream::pair()?;
+            event_loop.connect_accepted_socket(|| Echo, far).await?;
+            Ok(event_loop.create_connection_on(|| client, near).await?)
+        };
+        workload.run(&event_loop, connect).await
+    })
+}
+
+/// Two pipes for each client, as a pipe goes one way: the echo reads the one and writes the other.
+pub(crate) fn pipes(workload: Workload) -> Result<Outcome> {
+    EventLoop::new()?.run(async |event_loop| {
+        let connect = async |client: Client| {
+            let (requests, to_echo) = io::pipe()?;
+            let (answers, to_client) = io::pipe()?;
+            let output = event_loop.connect_write_pipe(|| Output, to_client).await?;
+            let echo = PipeEcho { output: output.handle().clone() };
+            event_loop.connect_read_pipe(|| echo, requests).await?;
+            let output = event_loop.connect_write_pipe(|| Output, to_echo).await?;
+            let client = client.writing_to(output.handle().clone());
+            Ok(event_loop.connect_read_pipe(|| client, answers).await?)
+        };
+        workload.run(&event_loop, connect).await
     })
 }
 
@@ -54,4 +85,30 @@ async fn over_address(event_loop: EventLoop, address: &str, workload: Workload) 
     let outcome = workload.run(&event_loop, connect).await?;
     server.shutdown(GRACE).await?;
     Ok(outcome)
+}
+
+/// The echo over two pipes.
+struct PipeEcho {
+    output: TransportHandle,
+}
+
+impl Protocol for PipeEcho {
+    fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+        self.output.write(data);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
+        self.output.close();
+        Ok(())
+    }
+}
+
+/// What is only written to. (The clients keep few messages on their way: nobody has to be paused.)
+struct Output;
+
+impl Protocol for Output {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Err("a write pipe is not read".into())
+    }
 }

@@ -1,5 +1,6 @@
 //! The addresses of sockets, of every family that transports have.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -7,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::android::net::SocketAddrExt as _;
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::SocketAddr as StdUnixAddress;
 use std::path::{Path, PathBuf};
 
@@ -128,13 +129,17 @@ impl From<StdUnixAddress> for Address {
 pub struct UnixAddress(Name);
 
 impl UnixAddress {
-    /// The address of the socket at this path; unnamed if the path is empty.
+    /// The address of the socket at this path; unnamed if the path is empty, and a name in the
+    /// abstract namespace if it begins with a zero byte.
     ///
     /// Whether the path is short enough for a socket (107 bytes on Linux) is found when it is used.
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         if path.as_os_str().is_empty() {
             return Self::unnamed();
+        }
+        if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"\0") {
+            return Self::from_abstract_name(name);
         }
         Self(Name::Path(path.into_boxed_path()))
     }
@@ -170,6 +175,15 @@ impl UnixAddress {
     /// Whether the socket has no address.
     pub fn is_unnamed(&self) -> bool {
         self.0 == Name::Unnamed
+    }
+
+    /// As a path, in which a zero byte comes before an abstract name.
+    pub(crate) fn to_path(&self) -> PathBuf {
+        match &self.0 {
+            Name::Unnamed => PathBuf::new(),
+            Name::Path(path) => path.to_path_buf(),
+            Name::Abstract(name) => PathBuf::from(OsString::from_vec([b"\0", &**name].concat())),
+        }
     }
 
     /// Converts to the standard library's type, which is what sockets are bound and connected with.
@@ -220,6 +234,25 @@ impl From<StdUnixAddress> for UnixAddress {
         Self::from(&address)
     }
 }
+
+impl From<&UnixAddress> for UnixAddress {
+    fn from(address: &UnixAddress) -> Self {
+        address.clone()
+    }
+}
+
+/// As [`UnixAddress::from_path`].
+macro_rules! from_paths {
+    ($($path:ty),+) => {
+        $(impl From<$path> for UnixAddress {
+            fn from(path: $path) -> Self {
+                Self::from_path(path)
+            }
+        })+
+    };
+}
+
+from_paths!(&str, &String, String, &Path, &PathBuf, PathBuf, &OsStr, &OsString, OsString);
 
 impl From<&StdUnixAddress> for UnixAddress {
     fn from(address: &StdUnixAddress) -> Self {

@@ -98,10 +98,9 @@ async fn connect(
             let addresses = interleave(&addresses, plan.first_family_count);
             RaceFuture::new(core, addresses, &plan, options, attempts).await
         }
-        To::Unix(path) => {
-            let shown = path.display().to_string();
-            let failed =
-                |error| Error::io(format!("could not connect to the Unix socket {shown}"), error);
+        To::Unix(address) => {
+            let path = address.to_path();
+            let failed = |error| Error::io(format!("could not connect to {address}"), error);
             let socket = loop {
                 match core.driver.connect_unix(&path, options) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::address::UnixAddress;
 use super::connect::{self, Plan};
 use super::happy_eyeballs::DEFAULT_ATTEMPT_DELAY;
 use super::stream_settings::stream_settings;
@@ -37,7 +37,7 @@ pub struct ConnectionBuilder<P> {
 /// What to connect to.
 pub(super) enum To {
     Targets(Targets),
-    Unix(PathBuf),
+    Unix(UnixAddress),
     /// A socket from elsewhere, connected already.
     Socket(OwnedFd),
 }
@@ -75,15 +75,18 @@ impl EventLoop {
         self.connection(factory, To::Targets(to.into()), StreamOptions::for_client())
     }
 
-    /// Connects to a Unix socket; on Linux a path that begins with a zero byte is an abstract name.
+    /// Connects to a Unix socket, at a path or at any [`UnixAddress`].
+    ///
+    /// On Linux a path that begins with a zero byte is an abstract name. Who the server is, as far
+    /// as the system knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
     ///
     /// See [`create_connection`](Self::create_connection).
     pub fn create_unix_connection<P: Protocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
-        path: impl AsRef<Path>,
+        path: impl Into<UnixAddress>,
     ) -> ConnectionBuilder<P> {
-        let to = To::Unix(path.as_ref().to_owned());
+        let to = To::Unix(path.into());
         self.connection(factory, to, StreamOptions::for_client())
     }
 

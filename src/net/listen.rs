@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::address::UnixAddress;
 use super::targets::Targets;
 use super::unix_path::{BoundPath, remove_stale};
 use crate::driver::{Driver, Listener, os};
@@ -50,7 +51,7 @@ pub(super) async fn bind(
                 remove_stale(&path);
             }
             let listener = bind_unix(core, &path, listen, options)
-                .map_err(|error| bind_failed(&path.display().to_string(), error))?;
+                .map_err(|error| bind_failed(&UnixAddress::from_path(&path).to_string(), error))?;
             let bound = if is_file && cleanup_socket { BoundPath::note(&path) } else { None };
             Ok(Bound { listeners: vec![listener], path: bound })
         }

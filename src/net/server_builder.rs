@@ -3,10 +3,10 @@
 use std::fmt;
 use std::future::IntoFuture;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::address::UnixAddress;
 use super::listen::{self, On};
 use super::server::{AcceptErrorHandler, Factory, Server, ServerCore};
 use super::stream_settings::stream_settings;
@@ -94,18 +94,32 @@ impl EventLoop {
         self.server(factory, On::Targets(to.into()))
     }
 
-    /// Listens on a Unix socket.
+    /// Listens on a Unix socket, at a path or at any [`UnixAddress`].
     ///
     /// A socket at `path` that nobody listens on any more is removed first; anything else there is
     /// an error. The path is removed when the server closes, if it still is this server's. On Linux
-    /// a path that begins with a zero byte is an abstract name.
+    /// a path that begins with a zero byte is an abstract name. Who a client is, as far as the system
+    /// knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
     pub fn create_unix_server<P: Protocol>(
         &self,
         mut factory: impl FnMut() -> P + 'static,
-        path: impl AsRef<Path>,
+        path: impl Into<UnixAddress>,
     ) -> ServerBuilder {
         let factory = Factory::Plain(Box::new(move || Box::new(factory())));
-        self.server(factory, On::Unix(path.as_ref().to_owned()))
+        self.server(factory, On::Unix(path.into().to_path()))
+    }
+
+    /// As [`create_unix_server`](Self::create_unix_server), with a factory that is told who connects
+    /// (on Linux which user and process it is), and refuses the connection with an `Err` (which
+    /// goes to the accept error handler).
+    pub fn create_unix_server_with<P: Protocol>(
+        &self,
+        mut factory: impl FnMut(&Info) -> Result<P> + 'static,
+        path: impl Into<UnixAddress>,
+    ) -> ServerBuilder {
+        let factory =
+            Factory::WithInfo(Box::new(move |info| factory(info).map(|made| Box::new(made) as _)));
+        self.server(factory, On::Unix(path.into().to_path()))
     }
 
     /// Serves on sockets that listen already: a `TcpListener`, or those of

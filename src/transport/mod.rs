@@ -27,7 +27,7 @@ pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
 pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};
 
-/// The write side and the controls of one connection: TCP, Unix socket or memory.
+/// The write side and the controls of one connection: TCP, Unix socket, pipe, terminal or memory.
 ///
 /// Lent to each callback as `&dyn Transport`, and kept for later as a [`TransportHandle`], which
 /// implements it too. Every method takes `&self`, returns at once, and never calls a protocol:
@@ -53,7 +53,9 @@ pub trait Transport: sealed::Sealed {
 
     /// Ends the write side once all that was written is sent; reading goes on.
     ///
-    /// Later writes are refused as [`WriteStatus::Closed`]. Repeated calls change nothing.
+    /// Later writes are refused as [`WriteStatus::Closed`]. Repeated calls change nothing. A pipe that
+    /// is only written to is closed by it, as by [`close`](Self::close); a terminal's other end
+    /// notices nothing.
     fn write_eof(&self);
 
     /// Whether [`write_eof`](Self::write_eof) can end just the write side.

@@ -286,11 +286,13 @@ fn tour_runs_every_transport() {
     let ending = Program::example("tour", &["--messages", "500"]).end();
     assert_eq!((ending.code, &*ending.errors), (Some(0), ""), "{ending:?}");
     let rows = &ending.output[3..];
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 14);
     for (row, transport) in rows.iter().zip(
         [
             "TCP, loopback",
             "Unix socket",
+            "pair of sockets",
+            "pipes",
             "subprocess, through cat",
             "memory pair",
             "memory network, virtual time",
@@ -309,7 +311,7 @@ fn tour_runs_every_transport() {
 
 #[test]
 fn help_is_not_an_error() {
-    for name in ["echo", "chat", "supervise", "tour"] {
+    for name in ["echo", "chat", "stdio_chat", "supervise", "tee", "tour"] {
         for option in ["--help", "-h"] {
             let ending = Program::example(name, &[option]).end();
             assert_eq!((ending.code, &*ending.errors), (Some(0), ""));

@@ -22,6 +22,7 @@ fn addresses_are_shown_on_one_line() {
         (abstract_name(b""), "unix:@"),
         (Address::Unix(UnixAddress::unnamed()), "unix:(unnamed)"),
         (path(""), "unix:(unnamed)"),
+        (path("\0name"), "unix:@name"),
     ] {
         assert_eq!(address.to_string(), text);
         assert_eq!(format!("{address:?}"), text);

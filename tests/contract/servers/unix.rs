@@ -142,6 +142,14 @@ fn an_abstract_unix_name_is_no_file() {
         check_echo(&event_loop, Path::new(&name)).await?;
         let taken = event_loop.create_unix_server(|| Echo, &name).await.unwrap_err();
         assert_eq!(taken.io_kind(), Some(ErrorKind::AddrInUse));
+        assert!(taken.to_string().contains("unix:@wharf-contract-"), "{taken}");
+        // The address that the server tells is one to connect to, and to listen on.
+        let address = server.addresses()[0].as_unix().expect("a Unix address").clone();
+        let client = event_loop.create_unix_connection(|| Echo, &address).await?;
+        let info = wharf::Transport::info(client.handle());
+        assert_eq!(info.peer_address(), Some(&address.clone().into()));
+        let taken = event_loop.create_unix_server(|| Echo, address).await.unwrap_err();
+        assert_eq!(taken.io_kind(), Some(ErrorKind::AddrInUse));
         server.close();
         event_loop.create_unix_server(|| Echo, &name).await?;
         Ok(())

@@ -143,7 +143,9 @@ impl PolledPipe {
     }
 
     pub(super) fn peer_credentials(&self) -> Option<PeerCredentials> {
-        (self.kind == Kind::Socket).then(|| OsSocket::peer_credentials_of(&self.fd))?
+        // Of a socket without a peer the system tells of nobody.
+        self.peer_address()?;
+        OsSocket::peer_credentials_of(&self.fd)
     }
 }
 

@@ -1,0 +1,112 @@
+//! Unix sockets between processes: who is at the other end.
+
+#![cfg(target_os = "linux")]
+
+use std::cell::RefCell;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+
+use wharf::{Info, PeerCredentials, Protocol, Result, Transport, UnixAddress};
+
+use super::process::{Guard, lacking};
+use crate::serving::{Echo, run, until, within};
+
+/// Notes who is at the other end, when the first bytes come.
+struct Asking(Rc<RefCell<Option<PeerCredentials>>>);
+
+impl Protocol for Asking {
+    fn data_received(&mut self, transport: &dyn Transport, _: &[u8]) -> Result {
+        *self.0.borrow_mut() = transport.info().peer_credentials();
+        transport.write(b"answer");
+        Ok(())
+    }
+}
+
+/// A name in the abstract namespace that no other test has.
+fn name(what: &str) -> UnixAddress {
+    UnixAddress::from_abstract_name(format!("wharf-system-{what}-{}", std::process::id()))
+}
+
+fn python(script: &str, name: &UnixAddress) -> Option<Guard> {
+    let name = String::from_utf8_lossy(name.as_abstract_name().expect("a name")).into_owned();
+    let mut command = Command::new("python3");
+    command.args(["-c", script, &name]).stdin(Stdio::null()).stdout(Stdio::piped());
+    match command.spawn() {
+        Ok(child) => Some(Guard(child)),
+        Err(_) => {
+            lacking("python3");
+            None
+        }
+    }
+}
+
+fn assert_is(credentials: PeerCredentials, process: u32) {
+    assert_eq!(credentials.process.map(i32::cast_unsigned), Some(process));
+    assert_eq!(credentials.user, rustix::process::getuid().as_raw());
+    assert_eq!(credentials.group, rustix::process::getgid().as_raw());
+}
+
+#[test]
+fn a_server_knows_which_process_connected() {
+    const CLIENT: &str = r#"
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect("\0" + sys.argv[1])
+server.sendall(b"question")
+assert server.recv(100) == b"answer"
+assert server.recv(100) == b""
+"#;
+    run(async |event_loop| {
+        let name = name("server");
+        let seen = Rc::new(RefCell::new(None));
+        let told = Rc::new(RefCell::new(None));
+        let (asked, noted) = (Rc::clone(&seen), Rc::clone(&told));
+        // The factory is told as well: it is where a stranger would be refused.
+        let factory = move |info: &Info| {
+            *noted.borrow_mut() = info.peer_credentials();
+            Ok(Asking(Rc::clone(&asked)))
+        };
+        let server = event_loop.create_unix_server_with(factory, &name).await?;
+        let Some(mut client) = python(CLIENT, &name) else { return Ok(()) };
+        until(&event_loop, "the question", || seen.borrow().is_some()).await;
+        for credentials in [seen.take(), told.take()] {
+            assert_is(credentials.expect("credentials"), client.0.id());
+        }
+        server.shutdown(std::time::Duration::from_secs(5)).await?;
+        assert!(client.wait().success());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_knows_which_process_serves() {
+    const SERVER: &str = r#"
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("\0" + sys.argv[1])
+listener.listen()
+print("listening", flush=True)
+client, _ = listener.accept()
+assert client.recv(100) == b""
+"#;
+    run(async |event_loop| {
+        let name = name("client");
+        let Some(mut server) = python(SERVER, &name) else { return Ok(()) };
+        let mut output = server.0.stdout.take().expect("a pipe");
+        let listening = event_loop.run_in_executor(move || {
+            let mut text = [0; 10];
+            std::io::Read::read_exact(&mut output, &mut text).map(|()| text)
+        });
+        assert_eq!(&within(&event_loop, listening).await??, b"listening\n");
+        let client = event_loop.create_unix_connection(|| Echo, &name).await?;
+        let info = client.handle().info();
+        assert_is(info.peer_credentials().expect("credentials"), server.0.id());
+        assert_eq!(info.peer_address(), Some(&name.into()));
+        client.handle().close();
+        let process = RefCell::new(&mut server);
+        until(&event_loop, "the server's end", || process.borrow_mut().is_over()).await;
+        assert!(server.wait().success());
+        assert_eq!(info.peer_credentials().map(|known| known.process.is_some()), Some(true));
+        Ok(())
+    });
+}
