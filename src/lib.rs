@@ -68,6 +68,10 @@
 //!   [`Targets`] and [`Address`].
 //! - **Pipes and standard streams:** [`EventLoop::connect_stdin`], [`EventLoop::connect_read_pipe`]
 //!   and their kin, for pipes, FIFOs, terminals and files, with the options of [`PipeBuilder`].
+//! - **Child processes:** [`EventLoop::subprocess_exec`] and [`EventLoop::subprocess_shell`] run a
+//!   [`ProcessProtocol`] on a child's pipes and its exit, with the options of [`SubprocessBuilder`];
+//!   a [`Process`] is who wants the child to run. [`EventLoop::run_process`] and
+//!   [`EventLoop::run_shell`] run a program to its end for what it writes.
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback.

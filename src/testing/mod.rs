@@ -25,7 +25,8 @@
 //! ```
 //!
 //! Not to be had in memory, each with a clear [`is_unsupported`](crate::Error::is_unsupported)
-//! error: sockets and descriptors of the operating system, and signals.
+//! error: sockets and descriptors of the operating system, child processes, and
+//! signals.
 
 mod network;
 mod pair;
