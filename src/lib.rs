@@ -76,6 +76,10 @@
 //! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
 //!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
 //! - **Hot restart:** [`EventLoop::take_over`] and [`EventLoop::offer_handover`].
+//! - **Child processes:** [`EventLoop::subprocess_exec`] and [`EventLoop::subprocess_shell`] run a
+//!   [`ProcessProtocol`] on a child's pipes and its exit, with the options of [`SubprocessBuilder`];
+//!   a [`Process`] is who wants the child to run. [`EventLoop::run_process`] and
+//!   [`EventLoop::run_shell`] run a program to its end for what it writes.
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback.

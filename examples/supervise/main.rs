@@ -42,6 +42,7 @@ exit code: 0 if all ended well or after a signal within the grace, 1 if not
 ";
 
 fn main() -> ExitCode {
+    // Not an error, which would be a line of its own: each failure was told when it came.
     let mut all_well = true;
     let code = command_line::run(USAGE, |mut arguments| {
         let mut plan = Plan::default();

@@ -32,6 +32,10 @@ pub(super) enum ExitWatch {
     #[cfg(target_os = "linux")]
     PidFd(PidFd),
     Thread(WaitingThread),
+    /// It has exited, and nobody can wait for it: the process ignores `SIGCHLD`, or somebody else
+    /// was faster.
+    #[cfg(target_os = "linux")]
+    Gone,
 }
 
 impl ExitWatch {
@@ -43,6 +47,7 @@ impl ExitWatch {
         if !core.processes.waits_with_threads() {
             match PidFd::begin(core, key, pid) {
                 Ok(watch) => return Ok(Self::PidFd(watch)),
+                Err(error) if is(&error, Errno::SRCH) => return Ok(Self::Gone),
                 // Kernels before 5.3 have none, and some sandboxes let none through.
                 Err(error) if is_lacking(&error) => core.processes.wait_with_threads(),
                 Err(error) => return Err(error),
@@ -51,11 +56,22 @@ impl ExitWatch {
         WaitingThread::begin(core, key, pid).map(Self::Thread)
     }
 
+    /// Whether it has to be looked at though nothing tells.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Gone => true,
+            _ => false,
+        }
+    }
+
     /// Waits for the child if it has exited; its id may then be another's at once.
     pub(super) fn try_wait(&self) -> Option<ExitStatus> {
         match self {
             #[cfg(target_os = "linux")]
             Self::PidFd(watch) => watch.try_wait(),
+            #[cfg(target_os = "linux")]
+            Self::Gone => Some(lost_status()),
             Self::Thread(watch) => watch.try_wait(),
         }
     }
@@ -65,6 +81,8 @@ impl ExitWatch {
         ignore_gone(match self {
             #[cfg(target_os = "linux")]
             Self::PidFd(watch) => watch.signal(signal),
+            #[cfg(target_os = "linux")]
+            Self::Gone => Err(Errno::SRCH),
             Self::Thread(watch) => watch.signal(signal, kill_process),
         })
     }
@@ -75,6 +93,8 @@ impl ExitWatch {
         ignore_gone(match self {
             #[cfg(target_os = "linux")]
             Self::PidFd(watch) => kill_process_group(watch.pid, signal),
+            #[cfg(target_os = "linux")]
+            Self::Gone => Err(Errno::SRCH),
             Self::Thread(watch) => watch.signal(signal, kill_process_group),
         })
     }
@@ -85,6 +105,8 @@ impl ExitWatch {
         match self {
             #[cfg(target_os = "linux")]
             Self::PidFd(watch) => watch.part(killed),
+            #[cfg(target_os = "linux")]
+            Self::Gone => Some(lost_status()),
             Self::Thread(watch) => watch.part(killed),
         }
     }
@@ -92,15 +114,21 @@ impl ExitWatch {
 
 /// Kills a child that nothing watches, and waits for it: its creation failed.
 pub(super) fn destroy(pid: Pid) {
-    // It is a child that was not waited for, so that it is there.
-    let _ = kill_process(pid, Signal::KILL);
-    while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+    // Without it there is nothing to kill: the id may be another's.
+    if let Ok(None) = waitpid(Some(pid), WaitOptions::NOHANG) {
+        let _ = kill_process(pid, Signal::KILL);
+        while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+    }
 }
 
 #[cfg(target_os = "linux")]
 fn is_lacking(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::NOSYS | Errno::PERM | Errno::INVAL))
+    [Errno::NOSYS, Errno::PERM, Errno::INVAL].into_iter().any(|errno| is(error, errno))
+}
+
+#[cfg(target_os = "linux")]
+fn is(error: &io::Error, errno: Errno) -> bool {
+    Errno::from_io_error(error) == Some(errno)
 }
 
 fn ignore_gone(result: rustix::io::Result<()>) -> io::Result<()> {

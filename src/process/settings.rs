@@ -2,11 +2,9 @@
 
 use std::os::fd::OwnedFd;
 use std::process::Command;
-use std::time::Duration;
 
 use super::protocol::ChildFd;
 use super::stdio::Stdio;
-use crate::protocol::TimeoutKind;
 use crate::transport::StreamOptions;
 
 /// A child process to be started.
@@ -44,10 +42,6 @@ pub(super) enum Extra {
 
 impl ProcessSettings {
     pub(super) fn new(command: Command) -> Self {
-        let mut stream_options = StreamOptions::for_client();
-        // A child may think for long before it reads on: it is no peer that has gone missing.
-        stream_options.set_timeout(TimeoutKind::Linger, None);
-        stream_options.set_timeout(TimeoutKind::WriteStall, Some(Duration::MAX));
         Self {
             command,
             stdin: Stdio::piped(),
@@ -56,7 +50,7 @@ impl ProcessSettings {
             extra: Vec::new(),
             process_group: None,
             kill_on_drop: true,
-            stream_options,
+            stream_options: StreamOptions::for_pipe(),
         }
     }
 

@@ -73,6 +73,7 @@ pub(super) fn spawn<P: ProcessProtocol>(
             return Err(Error::io(text, error));
         }
     };
+    let is_gone = watch.is_gone();
     let state = ProcessState::new(
         core,
         NewProcess {
@@ -101,6 +102,9 @@ pub(super) fn spawn<P: ProcessProtocol>(
         }
     }
     child.keep();
+    if is_gone {
+        state.enqueue(core);
+    }
     slot.fill(&state);
     core.processes.insert(&state);
     for stream in streams {

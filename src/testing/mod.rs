@@ -25,8 +25,8 @@
 //! ```
 //!
 //! Not to be had in memory, each with a clear [`is_unsupported`](crate::Error::is_unsupported)
-//! error: sockets and descriptors of the operating system, passing them and handing them over, and
-//! signals.
+//! error: sockets and descriptors of the operating system, passing them and handing them over, child
+//! processes, and signals.
 
 mod network;
 mod pair;
