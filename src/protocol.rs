@@ -155,6 +155,8 @@ pub enum TimeoutKind {
     WriteStall,
     /// The TLS handshake took too long. Always ends the connection.
     TlsHandshake,
+    /// The peer did not answer our end of the TLS connection, which was to be waited for.
+    TlsShutdown,
 }
 
 impl TimeoutKind {
@@ -166,6 +168,7 @@ impl TimeoutKind {
             Self::Process => "the program ran for too long",
             Self::WriteStall => "the peer took no data for too long",
             Self::TlsHandshake => "the TLS handshake took too long",
+            Self::TlsShutdown => "the peer did not answer the end of the TLS connection",
         }
     }
 }

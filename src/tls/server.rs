@@ -100,11 +100,12 @@ impl TlsServer {
         self
     }
 
-    /// How long the peer's `close_notify` is waited for, where it is waited for at all. 3 s by
-    /// default; zero is an error when it is used.
+    /// Has `close` wait for the peer to end its side, too, at most so long; then it fails with a
+    /// timeout. What comes in meanwhile is dropped. Without it `close` says that it ends and does not
+    /// wait, as some peers never answer. Zero is an error when it is used.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.shutdown = timeout;
+        self.timeouts.shutdown = Some(timeout);
         self
     }
 

@@ -9,16 +9,16 @@ use crate::error::Error;
 pub(crate) struct TlsTimeouts {
     /// From the first byte, or the call of `start_tls`, to the end of the handshake.
     pub(crate) handshake: Duration,
-    /// From our `close_notify` to the peer's, where it is waited for.
-    pub(crate) shutdown: Duration,
+    /// From our `close_notify` to the peer's; `None`: it is not waited for.
+    pub(crate) shutdown: Option<Duration>,
 }
 
 impl TlsTimeouts {
     /// Refuses a deadline of zero, which no handshake meets.
     pub(super) fn checked(self) -> Result<Self, Error> {
-        let named = [("handshake", self.handshake), ("shutdown", self.shutdown)];
+        let named = [("handshake", Some(self.handshake)), ("shutdown", self.shutdown)];
         for (name, timeout) in named {
-            if timeout.is_zero() {
+            if timeout.is_some_and(|timeout| timeout.is_zero()) {
                 return Err(Error::invalid(format!("the TLS {name} timeout is zero")));
             }
         }
@@ -28,6 +28,6 @@ impl TlsTimeouts {
 
 impl Default for TlsTimeouts {
     fn default() -> Self {
-        Self { handshake: Duration::from_secs(10), shutdown: Duration::from_secs(3) }
+        Self { handshake: Duration::from_secs(10), shutdown: None }
     }
 }

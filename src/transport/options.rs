@@ -190,7 +190,10 @@ impl StreamOptions {
             TimeoutKind::Idle => self.idle = after,
             TimeoutKind::Linger => self.linger = after,
             TimeoutKind::WriteStall => self.write_stall = after,
-            TimeoutKind::Connect | TimeoutKind::Process | TimeoutKind::TlsHandshake => {}
+            TimeoutKind::Connect
+            | TimeoutKind::Process
+            | TimeoutKind::TlsHandshake
+            | TimeoutKind::TlsShutdown => {}
         }
     }
 }

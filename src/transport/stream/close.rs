@@ -84,6 +84,9 @@ impl Stream {
     /// Closing with unread input would make the system send a reset, which can destroy what was
     /// sent last. So input that is there is read and dropped, until the peer's end or a deadline.
     fn finish_or_discard(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.shutdown_timeout().is_some() {
+            return self.discard_from_now(core);
+        }
         if self.socket.pipe_direction().is_some() {
             return self.lose(core, None);
         }

@@ -77,7 +77,11 @@ impl Deadlines {
             }
         };
         if stream.has(Flags::DISCARDING) {
-            consider(after(self.closing_at, Some(DISCARD), Passed::Discard));
+            let passed = match stream.shutdown_timeout() {
+                Some(limit) => (Some(limit), Passed::Kind(TimeoutKind::TlsShutdown)),
+                None => (Some(DISCARD), Passed::Discard),
+            };
+            consider(after(self.closing_at, passed.0, passed.1));
         } else if closing {
             consider(after(self.closing_at, self.linger, Passed::Kind(TimeoutKind::Linger)));
         } else {
@@ -129,7 +133,10 @@ impl Stream {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
             }
-            TimeoutKind::Connect | TimeoutKind::Process | TimeoutKind::TlsHandshake => {}
+            TimeoutKind::Connect
+            | TimeoutKind::Process
+            | TimeoutKind::TlsHandshake
+            | TimeoutKind::TlsShutdown => {}
         });
         self.arm_deadlines(core);
     }

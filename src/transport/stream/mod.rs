@@ -194,8 +194,8 @@ impl Stream {
     }
 
     #[cfg(not(feature = "tls-core"))]
-    fn is_shaking_hands(&self) -> bool {
-        false
+    fn shutdown_timeout(&self) -> Option<std::time::Duration> {
+        None
     }
 
     pub(crate) fn is_lost(&self) -> bool {

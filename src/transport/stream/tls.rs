@@ -1,6 +1,7 @@
 //! What a stream with TLS has, and where it is kept.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -21,6 +22,8 @@ pub(super) struct Tls {
     pub(super) handshake: Option<Handshake>,
     /// What the peer said last, until what it sent before is delivered.
     pub(super) end: Option<PeerEnd>,
+    /// How long the peer's `close_notify` is waited for after ours; `None`: not at all.
+    pub(super) shutdown: Option<Duration>,
 }
 
 pub(super) struct Handshake {
@@ -71,6 +74,11 @@ impl Stream {
 
     pub(super) fn is_shaking_hands(&self) -> bool {
         self.has(Flags::TLS) && self.with_tls(|tls| tls.handshake.is_some()).unwrap_or(false)
+    }
+
+    /// How long the peer's end is waited for, if it is.
+    pub(super) fn shutdown_timeout(&self) -> Option<Duration> {
+        if self.has(Flags::TLS) { self.with_tls(|tls| tls.shutdown).flatten() } else { None }
     }
 
     /// The final bytes that wait, beside what is in the queue.

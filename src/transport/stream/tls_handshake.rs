@@ -134,6 +134,7 @@ impl Stream {
             outgoing,
             handshake: Some(handshake),
             end: None,
+            shutdown: setup.timeouts.shutdown,
         });
         let begun = core.tls.with_records(|records| {
             let begun = core.by_the_clock(|| tls.layer.begin(records));

@@ -1,6 +1,6 @@
 //! The read side of TLS: records become what the protocol receives.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -54,7 +54,11 @@ impl Stream {
         } else if self.has(Flags::CLOSING)
             && self.flags.get().just(Flags::READABLE, Flags::READABLE.and(Flags::EOF))
         {
-            self.discard_input(core, buffer);
+            if self.shutdown_timeout().is_some() {
+                self.await_end(core, buffer);
+            } else {
+                self.discard_input(core, buffer);
+            }
         } else if self.has(Flags::ERROR) {
             self.note_error(core);
         }
@@ -103,6 +107,40 @@ impl Stream {
                 self.put_tls(tls);
                 self.nothing_read(core, result);
             }
+        }
+    }
+
+    /// Drops what comes in until the peer says that it has ended, too.
+    fn await_end(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        let Some(mut tls) = self.take_tls() else { return };
+        let start = tls.layer.input_start();
+        let room = (buffer.len() - start).min(READ_AT_ONCE);
+        let result = self.socket.read(&mut buffer[start..start + room]);
+        let has_ended = match result {
+            Ok(count) if count > 0 => {
+                let opened = core.tls.with_records(|answer| {
+                    core.by_the_clock(|| tls.layer.open(buffer, count, answer))
+                });
+                !matches!(opened.end, End::No)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.has(Flags::ERROR) => {
+                self.clear(Flags::READABLE);
+                false
+            }
+            // Whoever is gone has nothing to say any more.
+            _ => true,
+        };
+        self.put_tls(tls);
+        if !has_ended {
+            if self.has(Flags::READABLE) {
+                self.enqueue(core);
+            }
+        } else if self.has(Flags::DISCARDING) {
+            self.lose(core, None);
+        } else {
+            // What was written is still being sent.
+            self.set(Flags::EOF);
+            self.clear(Flags::READABLE);
         }
     }
 

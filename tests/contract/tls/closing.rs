@@ -176,3 +176,34 @@ fn alerts_say_what_the_peer_says() {
     assert!(cause.is_tls && !cause.is_truncated);
     assert!(cause.text.contains("certificate_required"), "{}", cause.text);
 }
+
+// 248, 249: differs.
+#[test]
+fn close_waits_for_the_peers_end_if_it_is_asked_to_and_not_for_ever() {
+    for answers in [true, false] {
+        let stage = Stage::new();
+        let (near, far) = logs();
+        let log = far.clone();
+        let mut probe = Some(Probe::new(&far));
+        let (_server, _) = stage.serve(move || {
+            let probe = probe.take().expect("one connection");
+            if answers { probe } else { probe.half_open() }
+        });
+        let client = trusting().shutdown_timeout(Duration::from_secs(3));
+        stage.connect_by(client, Probe::new(&near)).unwrap();
+        stage.run_until("the other end", || log.is_made());
+        far.handle().write(b"on its way");
+        near.handle().close();
+        let begun = stage.event_loop.time();
+        advance(&stage.event_loop, Duration::from_millis(2_900)).unwrap();
+        assert_eq!(near.is_lost(), answers);
+        if !answers {
+            far.handle().write(b"ignored");
+        }
+        advance(&stage.event_loop, Duration::from_millis(200)).unwrap();
+        assert!(near.is_lost() && stage.event_loop.time() - begun < Duration::from_secs(4));
+        let timeout = near.cause().and_then(|cause| cause.timeout);
+        assert_eq!(timeout, (!answers).then_some(wharf::TimeoutKind::TlsShutdown));
+        assert_eq!(near.received_len(), 0);
+    }
+}
