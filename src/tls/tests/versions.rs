@@ -183,13 +183,13 @@ fn a_ready_configuration_is_used_as_it_is() {
 }
 
 #[test]
-fn deadlines_are_ten_and_three_seconds_and_never_zero() {
+fn deadlines_are_ten_seconds_and_none_and_never_zero() {
     let known = self_signed(&["a.example"], |_| {});
     let client = TlsClient::builder().pin_certificate_pem(&known.chain).build().unwrap();
     let server = known.server();
     for timeouts in [client.connect(None).unwrap().timeouts, server.accept().unwrap().timeouts] {
         assert_eq!(timeouts.handshake, Duration::from_secs(10));
-        assert_eq!(timeouts.shutdown, Duration::from_secs(3));
+        assert_eq!(timeouts.shutdown, None);
     }
     let zero = Duration::ZERO;
     let errors = [

@@ -21,8 +21,8 @@ impl Pair {
         pair.client.begin(&mut to_server).unwrap();
         let mut input = to_server.bytes().to_vec();
         for _ in 0..4 {
-            let answer = pair.to_server(&input).1;
-            input = pair.to_client(&answer).1;
+            let answer = pair.give_server(&input).1;
+            input = pair.give_client(&answer).1;
         }
         assert!(pair.client.is_established() && pair.server.is_established());
         pair
@@ -46,11 +46,11 @@ impl Pair {
         }
     }
 
-    fn to_server(&mut self, input: &[u8]) -> (Opened, Vec<u8>) {
+    fn give_server(&mut self, input: &[u8]) -> (Opened, Vec<u8>) {
         open(&mut self.server, &mut self.buffer, input)
     }
 
-    fn to_client(&mut self, input: &[u8]) -> (Opened, Vec<u8>) {
+    fn give_client(&mut self, input: &[u8]) -> (Opened, Vec<u8>) {
         open(&mut self.client, &mut self.buffer, input)
     }
 }
@@ -76,16 +76,16 @@ fn keys_are_changed_when_the_peer_asks_for_it() {
     for _ in 0..10 {
         let mut update = Scratch::default();
         pair.client.update_keys(&mut update).unwrap();
-        let (opened, _) = pair.to_server(update.bytes());
+        let (opened, _) = pair.give_server(update.bytes());
         assert!(matches!(opened.end, End::No));
         // The answer goes out with what is written next.
         let mut records = Scratch::default();
         pair.server.seal(b"under new keys", &mut records).unwrap();
-        let (opened, _) = pair.to_client(records.bytes());
+        let (opened, _) = pair.give_client(records.bytes());
         assert_eq!(&pair.buffer[..opened.plaintext], b"under new keys");
         let mut records = Scratch::default();
         pair.client.seal(b"indeed", &mut records).unwrap();
-        let (opened, _) = pair.to_server(records.bytes());
+        let (opened, _) = pair.give_server(records.bytes());
         assert_eq!(&pair.buffer[..opened.plaintext], b"indeed");
     }
 }
@@ -96,7 +96,7 @@ fn a_flood_of_key_updates_is_an_error() {
     for count in 0.. {
         let mut update = Scratch::default();
         pair.client.update_keys(&mut update).unwrap();
-        let (opened, _) = pair.to_server(update.bytes());
+        let (opened, _) = pair.give_server(update.bytes());
         if let End::Failed(error) = opened.end {
             assert_eq!(error, PeerMisbehaved::TooManyKeyUpdateRequests.into());
             assert!(count >= 32);
@@ -111,7 +111,7 @@ fn a_flood_of_empty_records_is_an_error() {
     // Outside of encryption they are handshake records without a byte.
     let mut pair = Pair::begun(TlsVersion::Tls13);
     let empty: Vec<u8> = [22, 3, 3, 0, 0].repeat(100);
-    let (opened, _) = pair.to_server(&empty);
+    let (opened, _) = pair.give_server(&empty);
     assert!(matches!(error(opened), Error::InvalidMessage(_) | Error::PeerMisbehaved(_)));
 }
 
@@ -119,7 +119,7 @@ fn a_flood_of_empty_records_is_an_error() {
 fn a_handshake_message_that_is_too_large_is_an_error_at_its_beginning() {
     let mut pair = Pair::begun(TlsVersion::Tls13);
     // A hello of 16 MiB.
-    let (opened, alert) = pair.to_server(&[22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff]);
+    let (opened, alert) = pair.give_server(&[22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff]);
     let expected = Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge);
     assert_eq!(error(opened), expected);
     assert!(alert.is_empty() || alert[0] == 21);
@@ -128,11 +128,11 @@ fn a_handshake_message_that_is_too_large_is_an_error_at_its_beginning() {
 #[test]
 fn a_handshake_message_in_ever_so_small_records_is_bounded() {
     let mut pair = Pair::begun(TlsVersion::Tls13);
-    let (opened, _) = pair.to_server(&[22, 3, 1, 0, 4, 1, 0, 0xff, 0xf0]);
+    let (opened, _) = pair.give_server(&[22, 3, 1, 0, 4, 1, 0, 0xff, 0xf0]);
     assert!(matches!(opened.end, End::No));
     let records = [22, 3, 1, 0, 1, 7].repeat(1000);
     for fed in 0.. {
-        let (opened, _) = pair.to_server(&records);
+        let (opened, _) = pair.give_server(&records);
         if let End::Failed(error) = opened.end {
             let expected = Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge);
             assert_eq!(error, expected);
@@ -148,7 +148,7 @@ fn a_handshake_message_in_ever_so_small_records_is_bounded() {
 #[test]
 fn a_request_for_renegotiation_that_is_not_encrypted_is_an_error() {
     let mut pair = Pair::new(TlsVersion::Tls12);
-    let (opened, alert) = pair.to_client(&[22, 3, 3, 0, 4, 0, 0, 0, 0]);
+    let (opened, alert) = pair.give_client(&[22, 3, 3, 0, 4, 0, 0, 0, 0]);
     assert!(matches!(error(opened), Error::DecryptError | Error::InvalidMessage(_)));
     assert_eq!(alert[0], 21);
 }
@@ -159,7 +159,7 @@ fn a_record_that_is_too_large_is_an_error() {
         let mut pair = Pair::new(version);
         let mut record = vec![23, 3, 3, 0xff, 0xff];
         record.resize(70_000, 7);
-        let (opened, alert) = pair.to_server(&record);
+        let (opened, alert) = pair.give_server(&record);
         error(opened);
         assert!(!alert.is_empty());
     }
@@ -174,7 +174,7 @@ fn nothing_is_kept_of_complete_records_and_no_more_than_a_part_of_others() {
     let records = records.bytes().to_vec();
     let mut received = Vec::new();
     for piece in records.chunks(1000) {
-        let (opened, _) = pair.to_server(piece);
+        let (opened, _) = pair.give_server(piece);
         received.extend_from_slice(&pair.buffer[..opened.plaintext]);
         assert!(pair.server.input_start() - HEADROOM <= 17_000);
     }
@@ -190,9 +190,9 @@ fn bad_input_after_close_notify_is_an_error_and_no_panic() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let (opened, _) =
-        pair.to_server(&[23, 3, 3, 0, 30].into_iter().chain([1; 30]).collect::<Vec<_>>());
+        pair.give_server(&[23, 3, 3, 0, 30].into_iter().chain([1; 30]).collect::<Vec<_>>());
     std::panic::set_hook(hook);
     error(opened);
-    let (opened, _) = pair.to_client(farewell.bytes());
+    let (opened, _) = pair.give_client(farewell.bytes());
     assert!(matches!(opened.end, End::Closed));
 }

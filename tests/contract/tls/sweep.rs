@@ -11,11 +11,14 @@ use wharf::{Connection, Eof, Protocol, Result, TlsVersion, Transport, TransportH
 use super::Stage;
 use crate::probe::{Log, Probe, assert_rules_were_kept};
 
+/// What is done to bytes on their way, and whether they come from the client.
+type Change = dyn FnMut(bool, &mut Vec<u8>);
+
 /// One end of the wire between two protocols: hands on what it receives.
 pub(super) struct Wire {
     from_client: bool,
     other: Rc<RefCell<Option<TransportHandle>>>,
-    change: Rc<RefCell<dyn FnMut(bool, &mut Vec<u8>)>>,
+    change: Rc<RefCell<Change>>,
 }
 
 impl Protocol for Wire {
@@ -70,7 +73,7 @@ fn join_protocols(
     far: Probe,
     change: impl FnMut(bool, &mut Vec<u8>) + 'static,
 ) -> (Connection<Wire>, Connection<Wire>) {
-    let change: Rc<RefCell<dyn FnMut(bool, &mut Vec<u8>)>> = Rc::new(RefCell::new(change));
+    let change: Rc<RefCell<Change>> = Rc::new(RefCell::new(change));
     let ends = [Rc::new(RefCell::new(None)), Rc::new(RefCell::new(None))];
     let wire = |from_client: bool| Wire {
         from_client,
@@ -108,7 +111,7 @@ struct Outcome {
 }
 
 /// A whole life of a connection, with `harm` done to the byte at `at` that comes from one side.
-fn live(version: TlsVersion, from_client: bool, at: usize, harm: Harm, fragment: usize) -> Outcome {
+fn live(version: TlsVersion, from_client: bool, at: usize, harm: Harm) -> Outcome {
     let stage = Stage::with(version);
     let (client, server) = (Log::new(), Log::new());
     let lens = Rc::new(Cell::new([0, 0]));
@@ -169,7 +172,6 @@ fn live(version: TlsVersion, from_client: bool, at: usize, harm: Harm, fragment:
             }
         }
     });
-    let _ = fragment;
     settle(&stage.event_loop).unwrap();
     if cut.get() {
         if from_client { server_end.handle() } else { client_end.handle() }.close();
@@ -197,13 +199,13 @@ fn live(version: TlsVersion, from_client: bool, at: usize, harm: Harm, fragment:
 }
 
 fn sweep(version: TlsVersion, step: usize) {
-    let unharmed = live(version, true, 0, Harm::None, 0);
+    let unharmed = live(version, true, 0, Harm::None);
     assert!(unharmed.is_complete);
     for (side, from_client) in [(0, true), (1, false)] {
         for harm in [Harm::Flip, Harm::Drop, Harm::Repeat, Harm::Silence, Harm::Cut] {
             let mut completed = 0;
             for at in (0..unharmed.lens[side]).step_by(step) {
-                completed += usize::from(live(version, from_client, at, harm, 0).is_complete);
+                completed += usize::from(live(version, from_client, at, harm).is_complete);
             }
             // Only what comes after the reply was there can be harmed and do no harm, and few bytes
             // that mean nothing.
