@@ -13,6 +13,9 @@ use super::server::ServerCore;
 use crate::driver::{Listener, Socket};
 use crate::error::{Error, Result};
 use crate::event_loop::{Callback, Core, Ready, Source, Tenant};
+use crate::protocol::Protocol;
+#[cfg(feature = "tls-core")]
+use crate::tls::TlsServer;
 use crate::transport::{Info, Key, Readiness, Stream};
 #[cfg(feature = "tls-core")]
 use crate::transport::{Nobody, Setup, Waiter};
@@ -192,6 +195,7 @@ impl ServerCore {
         begun
     }
 
+    #[inline]
     fn open(
         self: &Rc<Self>,
         core: &Rc<Core>,
@@ -199,56 +203,72 @@ impl ServerCore {
         peer: Option<Address>,
         options_are_inherited: bool,
     ) -> Result<(), Error> {
-        let failed = |error: Error| match &peer {
-            Some(peer) => {
-                let kind = error.kind();
-                Error::with_source(kind, format!("connection from {peer}"), error)
-            }
-            None => error,
-        };
-        if !options_are_inherited {
-            let result = socket.apply(&self.socket_options);
-            result.map_err(|error| failed(error.into()))?;
+        if !options_are_inherited && let Err(error) = socket.apply(&self.socket_options) {
+            return Err(of_peer(peer.as_ref(), error.into()));
         }
         #[cfg(feature = "tls-core")]
-        let setup = match &self.settings.tls {
-            Some(tls) => Some(core.by_the_clock(|| Setup::accept(tls)).map_err(failed)?),
-            None => None,
-        };
-        let info = || {
-            Rc::new(Info {
-                local_address: socket.local_address(),
-                peer_address: peer.clone(),
-                peer_credentials: socket.peer_credentials(),
-                #[cfg(feature = "tls-core")]
-                tls: None,
-            })
-        };
-        #[cfg(feature = "tls-core")]
-        let protocol = match &setup {
+        let made = match &self.settings.tls {
             // Made when the handshake is done: it is not yet known who this is.
-            Some(_) => Box::new(Nobody),
-            None => self.make_protocol(info).map_err(failed)?,
+            Some(_) => Ok(Box::new(Nobody) as Box<dyn Protocol>),
+            None => self.make_protocol(|| info(&socket, peer.as_ref())),
         };
         #[cfg(not(feature = "tls-core"))]
-        let protocol = self.make_protocol(info).map_err(failed)?;
+        let made = self.make_protocol(|| info(&socket, peer.as_ref()));
+        let protocol = match made {
+            Ok(protocol) => protocol,
+            Err(error) => return Err(of_peer(peer.as_ref(), error)),
+        };
         let key = core.reserve_slot()?;
         if let Err(error) = core.driver.register(&socket, key, &core.signals) {
             core.free_slot(key);
-            return Err(failed(Error::io("the socket could not be registered", error)));
+            let error = Error::io("the socket could not be registered", error);
+            return Err(of_peer(peer.as_ref(), error));
         }
         let options = &self.stream_options;
         let own = Some(Rc::clone(self));
         let stream = Stream::new(core, key, socket, protocol, options, own, peer);
         core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
         #[cfg(feature = "tls-core")]
-        if let Some(setup) = setup {
-            stream.begin_tls(core, setup, Waiter::Accept);
+        if let Some(tls) = &self.settings.tls {
+            self.begin_under_tls(core, &stream, tls);
             return Ok(());
         }
         stream.begin(core);
         Ok(())
     }
+
+    #[cfg(feature = "tls-core")]
+    #[cold]
+    #[inline(never)]
+    fn begin_under_tls(self: &Rc<Self>, core: &Rc<Core>, stream: &Rc<Stream>, tls: &TlsServer) {
+        match core.by_the_clock(|| Setup::accept(tls)) {
+            Ok(setup) => stream.begin_tls(core, setup, Waiter::Accept),
+            Err(error) => {
+                stream.abort(core);
+                self.accept_failed(core, &of_peer(stream.info().peer_address(), error));
+            }
+        }
+    }
+}
+
+/// Tells which peer it was.
+#[cold]
+fn of_peer(peer: Option<&Address>, error: Error) -> Error {
+    match peer {
+        Some(peer) => Error::with_source(error.kind(), format!("connection from {peer}"), error),
+        None => error,
+    }
+}
+
+/// What a factory is told of a connection.
+fn info(socket: &Socket, peer: Option<&Address>) -> Rc<Info> {
+    Rc::new(Info {
+        local_address: socket.local_address(),
+        peer_address: peer.cloned(),
+        peer_credentials: socket.peer_credentials(),
+        #[cfg(feature = "tls-core")]
+        tls: None,
+    })
 }
 
 impl Source for Accepting {

@@ -44,7 +44,6 @@ pub(crate) struct Outgoing<'a> {
 }
 
 /// The first run.
-#[cfg_attr(not(feature = "udp-batch"), expect(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrontRun<'a> {
     pub(crate) data: &'a [u8],

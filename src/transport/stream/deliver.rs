@@ -257,7 +257,9 @@ impl Stream {
             core.drop_user(extra.next, "protocol");
             core.drop_user(extra.leftover, "buffer");
         }
-        core.drop_user(error, "user's error");
+        if let Some(error) = error {
+            core.drop_user(error, "user's error");
+        }
         if let Some(server) = &self.server {
             server.client_is_gone(core);
         }

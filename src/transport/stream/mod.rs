@@ -147,12 +147,17 @@ impl Stream {
         stream
     }
 
-    /// Lets go of everything, the socket first: what is left is memory.
+    /// Lets go of everything, the socket first: what is left is memory, and needs no drop.
+    #[inline]
     fn vacate(&mut self) {
         self.socket = Socket::Closed;
+        self.protocol = Cell::new(None);
+        self.queue = RefCell::default();
+        self.deadlines = RefCell::new(None);
+        self.extra = Cell::new(None);
         self.server = None;
         self.peer = None;
-        self.info.take();
+        self.info = Cell::new(None);
     }
 
     /// Notes whether the protocol receives into memory of its own.

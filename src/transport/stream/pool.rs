@@ -20,7 +20,8 @@ impl StreamPool {
         if let Some(mut vacant) = vacant
             && let Some(place) = Rc::get_mut(&mut vacant)
         {
-            *place = stream;
+            // There is nothing in it any more that would have to be dropped: asking costs.
+            std::mem::forget(std::mem::replace(place, stream));
             return vacant;
         }
         Rc::new(stream)
