@@ -1,6 +1,5 @@
 //! Datagrams that wait to be handed to the operating system.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::net::Address;
@@ -14,6 +13,7 @@ const RUN_BYTES: usize = 65_000;
 
 /// From here on the memory of what is gone is made room of.
 const COMPACT_FROM: usize = 64 * 1024;
+const COMPACT_RUNS_FROM: usize = 1024;
 
 /// Datagrams in the order in which they were sent; those of one size to one destination that
 /// follow each other are one run, which a kernel may take as one.
@@ -22,7 +22,9 @@ pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// Where the first run begins.
     start: usize,
-    runs: VecDeque<Run>,
+    /// Those before `first` are gone.
+    runs: Vec<Run>,
+    first: usize,
     datagrams: usize,
 }
 
@@ -73,25 +75,38 @@ impl Outbox {
 
     #[inline]
     pub(crate) fn push(&mut self, data: &[u8], to: Option<&Address>) {
-        self.bytes.extend_from_slice(data);
-        self.datagrams += 1;
-        if let Some(last) = self.runs.back_mut()
-            && last.takes(data.len())
-            && is_same(last.to.as_ref(), to)
-        {
-            last.count += 1;
-            last.len += data.len();
+        if self.push_alike(data, to) {
             return;
         }
-        let run = Run { to: to.cloned(), count: 1, segment: data.len(), len: data.len() };
-        self.runs.push_back(run);
+        self.bytes.extend_from_slice(data);
+        self.datagrams += 1;
+        self.runs.push(Run {
+            to: to.cloned(),
+            count: 1,
+            segment: data.len(),
+            len: data.len(),
+        });
+    }
+
+    /// Takes the datagram if it goes where the last one went and is as long: whether it did.
+    #[inline]
+    pub(crate) fn push_alike(&mut self, data: &[u8], to: Option<&Address>) -> bool {
+        let Some(last) = self.runs.last_mut() else { return false };
+        if !last.takes(data.len()) || !is_same(last.to.as_ref(), to) {
+            return false;
+        }
+        last.count += 1;
+        last.len += data.len();
+        self.datagrams += 1;
+        self.bytes.extend_from_slice(data);
+        true
     }
 
     /// The first run, whole or what is left of it.
     #[cfg_attr(not(feature = "udp-batch"), expect(dead_code))]
     #[inline]
     pub(crate) fn front(&self) -> Option<FrontRun<'_>> {
-        let run = self.runs.front()?;
+        let run = self.runs.get(self.first)?;
         Some(FrontRun {
             data: &self.bytes[self.start..self.start + run.len],
             to: run.to.as_ref(),
@@ -103,7 +118,7 @@ impl Outbox {
     /// Every datagram, from the front.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
         let mut rest = &self.bytes[self.start..];
-        self.runs.iter().flat_map(move |run| {
+        self.runs[self.first..].iter().flat_map(move |run| {
             let data;
             (data, rest) = rest.split_at(run.len);
             (0..run.count).map(move |position| {
@@ -121,7 +136,7 @@ impl Outbox {
         self.datagrams -= count;
         let before = self.start;
         while count > 0 {
-            let Some(run) = self.runs.front_mut() else { break };
+            let Some(run) = self.runs.get_mut(self.first) else { break };
             if count < run.count {
                 let bytes = count * run.segment;
                 run.count -= count;
@@ -131,15 +146,13 @@ impl Outbox {
             }
             count -= run.count;
             self.start += run.len;
-            self.runs.pop_front();
+            self.first += 1;
         }
         let advanced = self.start - before;
-        if self.runs.is_empty() {
-            self.bytes.clear();
-            self.start = 0;
-        } else if self.start >= COMPACT_FROM && self.start > self.bytes.len() / 2 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        if self.first == self.runs.len() {
+            self.clear();
+        } else {
+            self.compact();
         }
         advanced
     }
@@ -152,13 +165,26 @@ impl Outbox {
         }
         other.bytes.extend_from_slice(&self.bytes[self.start..]);
         other.datagrams += self.datagrams;
-        other.runs.append(&mut self.runs);
+        other.runs.extend(self.runs.drain(self.first..));
         self.clear();
+    }
+
+    /// Makes room of the memory of what is gone once it is more than what is left.
+    fn compact(&mut self) {
+        if self.start >= COMPACT_FROM && self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        if self.first >= COMPACT_RUNS_FROM && self.first > self.runs.len() / 2 {
+            self.runs.drain(..self.first);
+            self.first = 0;
+        }
     }
 
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.runs.clear();
+        self.first = 0;
         self.start = 0;
         self.datagrams = 0;
     }
@@ -176,7 +202,7 @@ impl Run {
 fn is_same(one: Option<&Address>, other: Option<&Address>) -> bool {
     match (one, other) {
         (Some(Address::Ip(SocketAddr::V4(one))), Some(Address::Ip(SocketAddr::V4(other)))) => {
-            one == other
+            one.ip() == other.ip() && one.port() == other.port()
         }
         (one, other) => one == other,
     }
@@ -184,6 +210,8 @@ fn is_same(one: Option<&Address>, other: Option<&Address>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use proptest::prelude::*;
 

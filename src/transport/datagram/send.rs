@@ -20,6 +20,23 @@ impl DatagramEndpoint {
         data: &[u8],
         to: Option<&Address>,
     ) -> Result<SendStatus, Error> {
+        // An answer as long as the last one, to the same peer: what was checked then holds now. What
+        // is gathered is this endpoint's while one of its callbacks runs.
+        if self.flags.get().gathers()
+            && core.datagrams.gather.borrow_mut().push_alike(data, to)
+        {
+            return Ok(SendStatus::Accepted);
+        }
+        self.send_checked(core, data, to)
+    }
+
+    #[inline(never)]
+    fn send_checked(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        data: &[u8],
+        to: Option<&Address>,
+    ) -> Result<SendStatus, Error> {
         if self.has(Flags::CLOSING.and(Flags::LOST)) {
             return Ok(SendStatus::Closed);
         }
