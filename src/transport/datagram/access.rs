@@ -21,6 +21,13 @@ pub(crate) trait Access {
     fn key(&self) -> Key;
     /// What `act` makes of the endpoint; `None` when it is gone.
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R>;
+
+    /// A short way to send: whether it was one.
+    #[inline(always)]
+    fn send_alike(&self, data: &[u8], to: Option<&Address>) -> bool {
+        let _ = (data, to);
+        false
+    }
 }
 
 /// The transport that is lent to a callback.
@@ -42,6 +49,23 @@ impl Access for Lent<'_> {
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R> {
         Some(act(self.endpoint))
     }
+
+    #[inline(always)]
+    fn send_alike(&self, data: &[u8], to: Option<&Address>) -> bool {
+        self.endpoint.send_alike(self.core, data, to)
+    }
+}
+
+/// Sends one datagram that the short way is not for.
+#[inline(never)]
+fn send_one(
+    access: &impl Access,
+    data: &[u8],
+    to: Option<&Address>,
+) -> Result<SendStatus, Error> {
+    access
+        .with(|endpoint| endpoint.send(access.core(), data, to))
+        .unwrap_or(Ok(SendStatus::Closed))
 }
 
 /// Does something to the socket of an endpoint that is open.
@@ -69,13 +93,17 @@ impl<A: Access> sealed::Sealed for A {}
 
 impl<A: Access> DatagramTransport for A {
     fn send(&self, data: &[u8]) -> Result<SendStatus, Error> {
-        self.with(|endpoint| endpoint.send(self.core(), data, None))
-            .unwrap_or(Ok(SendStatus::Closed))
+        if self.send_alike(data, None) {
+            return Ok(SendStatus::Accepted);
+        }
+        send_one(self, data, None)
     }
 
     fn send_to(&self, data: &[u8], to: &Address) -> Result<SendStatus, Error> {
-        self.with(|endpoint| endpoint.send(self.core(), data, Some(to)))
-            .unwrap_or(Ok(SendStatus::Closed))
+        if self.send_alike(data, Some(to)) {
+            return Ok(SendStatus::Accepted);
+        }
+        send_one(self, data, Some(to))
     }
 
     fn send_segments(

@@ -31,10 +31,11 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 struct Run {
     to: Option<Address>,
-    /// How many datagrams, and the size of each but the last.
+    /// How many datagrams, and the size of each.
     count: usize,
     segment: usize,
-    len: usize,
+    /// How many more it can take.
+    room: usize,
 }
 
 /// One datagram to be sent.
@@ -80,23 +81,18 @@ impl Outbox {
         }
         self.bytes.extend_from_slice(data);
         self.datagrams += 1;
-        self.runs.push(Run {
-            to: to.cloned(),
-            count: 1,
-            segment: data.len(),
-            len: data.len(),
-        });
+        self.runs.push(Run::new(data.len(), to.cloned()));
     }
 
     /// Takes the datagram if it goes where the last one went and is as long: whether it did.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_alike(&mut self, data: &[u8], to: Option<&Address>) -> bool {
         let Some(last) = self.runs.last_mut() else { return false };
-        if !last.takes(data.len()) || !is_same(last.to.as_ref(), to) {
+        if last.segment != data.len() || last.room == 0 || !is_same(last.to.as_ref(), to) {
             return false;
         }
+        last.room -= 1;
         last.count += 1;
-        last.len += data.len();
         self.datagrams += 1;
         self.bytes.extend_from_slice(data);
         true
@@ -108,7 +104,7 @@ impl Outbox {
     pub(crate) fn front(&self) -> Option<FrontRun<'_>> {
         let run = self.runs.get(self.first)?;
         Some(FrontRun {
-            data: &self.bytes[self.start..self.start + run.len],
+            data: &self.bytes[self.start..self.start + run.len()],
             to: run.to.as_ref(),
             count: run.count,
             segment: run.segment,
@@ -120,11 +116,10 @@ impl Outbox {
         let mut rest = &self.bytes[self.start..];
         self.runs[self.first..].iter().flat_map(move |run| {
             let data;
-            (data, rest) = rest.split_at(run.len);
+            (data, rest) = rest.split_at(run.len());
             (0..run.count).map(move |position| {
                 let begin = position * run.segment;
-                let end = (begin + run.segment).min(run.len);
-                Outgoing { data: &data[begin..end], to: run.to.as_ref() }
+                Outgoing { data: &data[begin..begin + run.segment], to: run.to.as_ref() }
             })
         })
     }
@@ -138,14 +133,12 @@ impl Outbox {
         while count > 0 {
             let Some(run) = self.runs.get_mut(self.first) else { break };
             if count < run.count {
-                let bytes = count * run.segment;
                 run.count -= count;
-                run.len -= bytes;
-                self.start += bytes;
+                self.start += count * run.segment;
                 break;
             }
             count -= run.count;
-            self.start += run.len;
+            self.start += run.len();
             self.first += 1;
         }
         let advanced = self.start - before;
@@ -191,21 +184,31 @@ impl Outbox {
 }
 
 impl Run {
-    #[inline]
-    fn takes(&self, len: usize) -> bool {
-        len == self.segment && len > 0 && self.count < RUN_DATAGRAMS && self.len + len <= RUN_BYTES
+    /// A run of one datagram so far. Empty ones are none: a kernel could not cut it.
+    fn new(len: usize, to: Option<Address>) -> Self {
+        let most = RUN_BYTES.checked_div(len).map_or(1, |most| most.clamp(1, RUN_DATAGRAMS));
+        Self { to, count: 1, segment: len, room: most - 1 }
+    }
+
+    fn len(&self) -> usize {
+        self.count * self.segment
     }
 }
 
 /// The comparison without a call in the case that counts: an answer to the same client.
-#[inline]
+#[inline(always)]
 fn is_same(one: Option<&Address>, other: Option<&Address>) -> bool {
     match (one, other) {
         (Some(Address::Ip(SocketAddr::V4(one))), Some(Address::Ip(SocketAddr::V4(other)))) => {
             one.ip() == other.ip() && one.port() == other.port()
         }
-        (one, other) => one == other,
+        (one, other) => is_same_otherwise(one, other),
     }
+}
+
+#[inline(never)]
+fn is_same_otherwise(one: Option<&Address>, other: Option<&Address>) -> bool {
+    one == other
 }
 
 #[cfg(test)]

@@ -13,25 +13,17 @@ use crate::net::Address;
 const GATHER_LIMIT: usize = 256 * 1024;
 
 impl DatagramEndpoint {
-    #[inline]
-    pub(super) fn send(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        data: &[u8],
-        to: Option<&Address>,
-    ) -> Result<SendStatus, Error> {
-        // An answer as long as the last one, to the same peer: what was checked then holds now. What
-        // is gathered is this endpoint's while one of its callbacks runs.
-        if self.flags.get().gathers()
-            && core.datagrams.gather.borrow_mut().push_alike(data, to)
-        {
-            return Ok(SendStatus::Accepted);
-        }
-        self.send_checked(core, data, to)
+    /// Takes the datagram if it is as long as the last one and goes to the same peer, as most
+    /// answers do: what was checked then holds now. Whether it did.
+    ///
+    /// What is gathered is this endpoint's while one of its callbacks runs. A run has an end, so
+    /// that the limit of what is gathered is looked at by [`send`](Self::send) soon enough.
+    #[inline(always)]
+    pub(super) fn send_alike(&self, core: &Core, data: &[u8], to: Option<&Address>) -> bool {
+        self.flags.get().gathers() && core.datagrams.gather.borrow_mut().push_alike(data, to)
     }
 
-    #[inline(never)]
-    fn send_checked(
+    pub(super) fn send(
         self: &Rc<Self>,
         core: &Rc<Core>,
         data: &[u8],
