@@ -147,6 +147,7 @@ pub fn udp() -> Result<Vec<Contender>> {
         Contender::new("raw-mio-gso", "udp-raw-mio", &["--segments"])?,
         Contender::new(TOKIO, "udp-tokio", &[])?,
         Contender::new(WHARF, "udp-wharf", &[])?,
+        Contender::new("wharf-offload", "udp-wharf", &["--offload"])?,
     ])
 }
 

@@ -14,6 +14,8 @@ use crate::arguments::Arguments;
 pub struct Options {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Whether the kernel may join datagrams (GRO).
+    pub offload: bool,
 }
 
 impl Options {
@@ -22,7 +24,8 @@ impl Options {
     /// # Errors
     /// It is wrong.
     pub fn from_arguments(mut arguments: Arguments) -> Result<Self> {
-        let options = Self { listen: arguments.required("--listen")? };
+        let options =
+            Self { offload: arguments.flag("--offload"), listen: arguments.required("--listen")? };
         arguments.finish()?;
         Ok(options)
     }
@@ -36,7 +39,11 @@ pub fn run(options: Options) -> Result {
     prepare()?;
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
-        let endpoint = event_loop.create_datagram_endpoint(|| Echo).local(options.listen).await?;
+        let endpoint = event_loop
+            .create_datagram_endpoint(|| Echo)
+            .local(options.listen)
+            .offload(options.offload)
+            .await?;
         let stopping = event_loop.clone();
         event_loop.add_signal_handler(SIGTERM, move || stopping.stop())?;
         announce(endpoint.handle().local_address().ok_or("no address")?)?;

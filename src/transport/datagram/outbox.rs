@@ -34,8 +34,8 @@ struct Run {
     /// How many datagrams, and the size of each.
     count: usize,
     segment: usize,
-    /// How many more it can take.
-    room: usize,
+    /// How many it can take.
+    most: usize,
 }
 
 /// One datagram to be sent.
@@ -88,10 +88,9 @@ impl Outbox {
     #[inline(always)]
     pub(crate) fn push_alike(&mut self, data: &[u8], to: Option<&Address>) -> bool {
         let Some(last) = self.runs.last_mut() else { return false };
-        if last.segment != data.len() || last.room == 0 || !is_same(last.to.as_ref(), to) {
+        if last.segment != data.len() || last.count >= last.most || !is_same(last.to.as_ref(), to) {
             return false;
         }
-        last.room -= 1;
         last.count += 1;
         self.datagrams += 1;
         self.bytes.extend_from_slice(data);
@@ -187,7 +186,7 @@ impl Run {
     /// A run of one datagram so far. Empty ones are none: a kernel could not cut it.
     fn new(len: usize, to: Option<Address>) -> Self {
         let most = RUN_BYTES.checked_div(len).map_or(1, |most| most.clamp(1, RUN_DATAGRAMS));
-        Self { to, count: 1, segment: len, room: most - 1 }
+        Self { to, count: 1, segment: len, most }
     }
 
     fn len(&self) -> usize {
