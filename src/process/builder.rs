@@ -29,7 +29,7 @@ use crate::task::LoopFuture;
 pub struct SubprocessBuilder<P> {
     core: Rc<Core>,
     factory: Box<dyn FnOnce() -> P>,
-    settings: ProcessSettings,
+    settings: Box<ProcessSettings>,
 }
 
 impl EventLoop {
@@ -124,7 +124,7 @@ impl EventLoop {
     fn subprocess<P: ProcessProtocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
-        settings: ProcessSettings,
+        settings: Box<ProcessSettings>,
     ) -> SubprocessBuilder<P> {
         SubprocessBuilder { core: Rc::clone(self.core()), factory: Box::new(factory), settings }
     }

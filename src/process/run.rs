@@ -1,25 +1,24 @@
 //! Running a program to its end, for what it writes.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt;
-use std::future::{IntoFuture, poll_fn};
-use std::pin::pin;
+use std::future::IntoFuture;
 use std::process::{Command, Output};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::protocol::{ChildFd, ProcessProtocol};
 use super::settings::{ProcessSettings, command_settings};
-use super::spawn;
 use super::stdio::Stdio;
 use super::transport::ProcessTransport;
+use super::{ProcessHandle, spawn};
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, EventLoop};
+use crate::event_loop::{Core, EventLoop, TimerHandle, closed};
 use crate::protocol::TimeoutKind;
-use crate::task::{LoopFuture, Promise, future, operation};
+use crate::task::{LoopFuture, Promise, future};
 
 /// How much output is collected, unless set.
 const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
@@ -31,7 +30,7 @@ const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
 #[must_use = "nothing is run before it is awaited or started"]
 pub struct RunBuilder {
     core: Rc<Core>,
-    settings: ProcessSettings,
+    settings: Box<ProcessSettings>,
     input: Option<Bytes>,
     timeout: Option<Duration>,
     output_limit: usize,
@@ -94,10 +93,11 @@ impl EventLoop {
         self.run_settings(ProcessSettings::shell(line.as_ref()))
     }
 
-    fn run_settings(&self, settings: ProcessSettings) -> RunBuilder {
+    fn run_settings(&self, mut settings: Box<ProcessSettings>) -> RunBuilder {
+        settings.stdin = Stdio::null();
         RunBuilder {
             core: Rc::clone(self.core()),
-            settings: ProcessSettings { stdin: Stdio::null(), ..settings },
+            settings,
             input: None,
             timeout: None,
             output_limit: OUTPUT_LIMIT,
@@ -138,35 +138,43 @@ impl RunBuilder {
 
     /// Starts the program, in the loop's next round.
     pub fn start(self) -> LoopFuture<Output> {
-        let core = Rc::clone(&self.core);
-        operation(&core, self.run())
+        let (promise, output) = future(&self.core);
+        if self.core.is_closed() {
+            promise.set(Err(closed()));
+            return output;
+        }
+        let event_loop = EventLoop::from_core(Rc::clone(&self.core));
+        event_loop.call_soon(move || self.run(promise));
+        output
     }
 
-    async fn run(self) -> Result<Output, Error> {
+    /// The protocol completes the future: no task stands between the two.
+    fn run(self, promise: Promise<Output>) {
+        if promise.is_cancelled() {
+            return;
+        }
         let Self { core, settings, input, timeout, output_limit } = self;
-        let deadline = timeout.map(|timeout| EventLoop::from_core(Rc::clone(&core)).sleep(timeout));
-        let (promise, output) = future(&core);
+        let promise = Rc::new(Cell::new(Some(promise)));
         let collector = Collector {
             input: input.unwrap_or_default(),
             stdout: Vec::new(),
             stderr: Vec::new(),
             limit: output_limit,
-            promise: Some(promise),
+            promise: Rc::clone(&promise),
         };
-        // Dropped at the end, and with this future: that kills what still runs.
-        let _process = spawn::spawn(&core, Box::new(|| collector), settings)?;
-        let mut output = pin!(output);
-        let mut deadline = pin!(deadline);
-        poll_fn(|context| {
-            if let Poll::Ready(output) = output.as_mut().poll(context) {
-                return Poll::Ready(output);
-            }
-            match deadline.as_mut().as_pin_mut().map(|deadline| deadline.poll(context)) {
-                Some(Poll::Ready(())) => Poll::Ready(Err(Error::timeout(TimeoutKind::Process))),
-                _ => Poll::Pending,
-            }
-        })
-        .await
+        let process = match spawn::spawn(&core, || collector, settings) {
+            Ok(state) => ProcessHandle::new(core, state),
+            Err(error) => return complete(&promise, Err(error)),
+        };
+        let deadline = timeout.map(|timeout| Deadline::new(&process, &promise, timeout));
+        if let Some(pending) = promise.take() {
+            // Dropped when the future is completed, and with it the deadline.
+            pending.on_cancel(move || {
+                drop(deadline);
+                process.close();
+            });
+            promise.set(Some(pending));
+        }
     }
 }
 
@@ -188,13 +196,41 @@ impl fmt::Debug for RunBuilder {
     }
 }
 
+/// When the program is killed; dropping it takes it back.
+struct Deadline(TimerHandle);
+
+impl Deadline {
+    fn new(process: &ProcessHandle, promise: &SharedPromise, timeout: Duration) -> Self {
+        let (killed, promise) = (process.clone(), Rc::clone(promise));
+        Self(process.event_loop().call_later(timeout, move || {
+            complete(&promise, Err(Error::timeout(TimeoutKind::Process)));
+            killed.close();
+        }))
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Whoever ends the run first takes it out.
+type SharedPromise = Rc<Cell<Option<Promise<Output>>>>;
+
+fn complete(promise: &SharedPromise, result: Result<Output, Error>) {
+    if let Some(promise) = promise.take() {
+        promise.set(result);
+    }
+}
+
 /// Feeds a program, and keeps what it writes.
 struct Collector {
     input: Bytes,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     limit: usize,
-    promise: Option<Promise<Output>>,
+    promise: SharedPromise,
 }
 
 impl ProcessProtocol for Collector {
@@ -215,14 +251,19 @@ impl ProcessProtocol for Collector {
     }
 
     fn connection_lost(&mut self, process: &dyn ProcessTransport, error: Option<&Error>) -> Result {
-        let Some(promise) = self.promise.take() else { return Ok(()) };
+        if process.event_loop().core().is_closed() {
+            // It was not the program's own end: the future is cancelled, as that of a task is.
+            drop(self.promise.take());
+            return Ok(());
+        }
         let stdout = std::mem::take(&mut self.stdout);
         let stderr = std::mem::take(&mut self.stderr);
-        promise.set(match (error, process.exit_status()) {
+        let result = match (error, process.exit_status()) {
             (Some(error), _) => Err(Error::new(error.kind(), error.to_string())),
             (None, Some(status)) => Ok(Output { status, stdout, stderr }),
-            (None, None) => Err(crate::event_loop::closed()),
-        });
+            (None, None) => Err(closed()),
+        };
+        complete(&self.promise, result);
         Ok(())
     }
 }

@@ -41,8 +41,9 @@ pub(super) enum Extra {
 }
 
 impl ProcessSettings {
-    pub(super) fn new(command: Command) -> Self {
-        Self {
+    /// In a box: builders hand themselves on with each option.
+    pub(super) fn new(command: Command) -> Box<Self> {
+        Box::new(Self {
             command,
             stdin: Stdio::piped(),
             stdout: Stdio::piped(),
@@ -51,11 +52,11 @@ impl ProcessSettings {
             process_group: None,
             kill_on_drop: true,
             stream_options: StreamOptions::for_pipe(),
-        }
+        })
     }
 
     /// `/bin/sh` with a line to run.
-    pub(super) fn shell(line: &std::ffi::OsStr) -> Self {
+    pub(super) fn shell(line: &std::ffi::OsStr) -> Box<Self> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(line);
         Self::new(command)

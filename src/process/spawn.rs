@@ -26,7 +26,7 @@ use crate::transport::{Key, Stream};
 pub(super) fn start<P: ProcessProtocol>(
     core: &Rc<Core>,
     factory: Box<dyn FnOnce() -> P>,
-    settings: ProcessSettings,
+    settings: Box<ProcessSettings>,
 ) -> LoopFuture<Process<P>> {
     let (promise, result) = future(core);
     if core.is_closed() {
@@ -38,7 +38,9 @@ pub(super) fn start<P: ProcessProtocol>(
         if promise.is_cancelled() {
             return;
         }
-        let process = spawn(&own, factory, settings);
+        let kill_on_drop = settings.kill_on_drop;
+        let process = spawn(&own, factory, settings)
+            .map(|state| Process::new(ProcessHandle::new(own, state), kill_on_drop));
         if let Ok(process) = &process
             && promise.is_left_alone()
         {
@@ -52,9 +54,9 @@ pub(super) fn start<P: ProcessProtocol>(
 /// Starts a child; `connection_made` is called.
 pub(super) fn spawn<P: ProcessProtocol>(
     core: &Rc<Core>,
-    factory: Box<dyn FnOnce() -> P>,
-    settings: ProcessSettings,
-) -> Result<Process<P>, Error> {
+    factory: impl FnOnce() -> P,
+    settings: Box<ProcessSettings>,
+) -> Result<Rc<ProcessState>, Error> {
     core.check_open()?;
     if let Driver::Memory(_) = core.driver {
         return Err(Error::new(Kind::Unsupported, "a loop in memory cannot start processes"));
@@ -86,6 +88,7 @@ pub(super) fn spawn<P: ProcessProtocol>(
         },
     );
     let mut streams: Vec<Rc<Stream>> = Vec::with_capacity(ours.len());
+    state.pipes.borrow_mut().reserve_exact(ours.len());
     for end in ours {
         let pipe = Box::new(PipeProtocol::new(Rc::clone(&state), end.fd));
         let pipe_end = crate::pipe::Pipe::new(end.pipe);
@@ -111,7 +114,7 @@ pub(super) fn spawn<P: ProcessProtocol>(
         stream.begin(core);
     }
     state.call(core, "connection_made", |protocol, process| protocol.connection_made(process));
-    Ok(Process::new(ProcessHandle::new(Rc::clone(core), state), kill_on_drop))
+    Ok(state)
 }
 
 /// All that has to be there before the child is.
@@ -130,14 +133,14 @@ struct OurEnd {
 }
 
 impl Prepared {
-    fn new(settings: ProcessSettings) -> Result<Self, Error> {
-        let ProcessSettings { command, stdin, stdout, stderr, extra, .. } = settings;
-        let program = shown(&command);
+    fn new(settings: Box<ProcessSettings>) -> Result<Self, Error> {
+        let ProcessSettings { command, stdin, stdout, stderr, extra, .. } = *settings;
         let mut prepared = Self { command, ours: Vec::new(), extra: Vec::new() };
-        prepared.connect(stdin, stdout, stderr, extra).map_err(|error| {
+        if let Err(error) = prepared.connect(stdin, stdout, stderr, extra) {
+            let program = shown(&prepared.command);
             let text = format!("the descriptors for {program} could not be made");
-            Error::io(text, error)
-        })?;
+            return Err(Error::io(text, error));
+        }
         extra::check(&prepared.extra)?;
         Ok(prepared)
     }

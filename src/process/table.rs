@@ -1,7 +1,6 @@
 //! The child processes of a loop.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::ProcessHandle;
@@ -12,23 +11,30 @@ use crate::transport::{Key, TransportId};
 /// The child processes of a loop whose `connection_lost` was not called yet.
 #[derive(Default)]
 pub(crate) struct ProcessTable {
-    processes: RefCell<BTreeMap<Key, Rc<ProcessState>>>,
+    /// In the order of the keys. The memory stays for the next child.
+    processes: RefCell<Vec<Rc<ProcessState>>>,
     /// There are no pidfds here.
     with_threads: Cell<bool>,
 }
 
 impl ProcessTable {
     pub(super) fn insert(&self, process: &Rc<ProcessState>) {
-        self.processes.borrow_mut().insert(process.key(), Rc::clone(process));
+        let mut processes = self.processes.borrow_mut();
+        if let Err(place) = search(&processes, process.key()) {
+            processes.insert(place, Rc::clone(process));
+        }
     }
 
     pub(super) fn remove(&self, key: Key) {
-        let removed = self.processes.borrow_mut().remove(&key);
+        let mut processes = self.processes.borrow_mut();
+        let removed = search(&processes, key).ok().map(|place| processes.remove(place));
+        drop(processes);
         drop(removed);
     }
 
     fn find(&self, key: Key) -> Option<Rc<ProcessState>> {
-        self.processes.borrow().get(&key).map(Rc::clone)
+        let processes = self.processes.borrow();
+        search(&processes, key).ok().map(|place| Rc::clone(&processes[place]))
     }
 
     /// A thread has seen a child exit.
@@ -40,7 +46,7 @@ impl ProcessTable {
 
     /// The loop is about to close: all children that have to die do so at the same time.
     pub(crate) fn kill_all(&self) {
-        for process in self.processes.borrow().values() {
+        for process in &*self.processes.borrow() {
             process.kill_on_close();
         }
     }
@@ -63,4 +69,9 @@ impl EventLoop {
         let process = self.core().processes.find(id.0)?;
         Some(ProcessHandle::new(Rc::clone(self.core()), process))
     }
+}
+
+/// Where the process is, or would be.
+fn search(processes: &[Rc<ProcessState>], key: Key) -> Result<usize, usize> {
+    processes.binary_search_by_key(&key, |process| process.key())
 }

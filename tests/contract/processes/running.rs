@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use wharf::{Stdio, TimeoutKind};
+use wharf::{EventLoop, Stdio, TimeoutKind};
 
 use crate::children::{code, is_running, killed_by};
 use crate::serving::{run, until};
@@ -95,6 +95,28 @@ fn dropping_a_run_kills_the_program() {
         until(&event_loop, "its end", || !is_running(pid)).await;
         Ok(())
     });
+}
+
+// XS.
+#[test]
+fn a_run_on_a_loop_that_closes_is_cancelled_and_its_program_killed() {
+    let event_loop = EventLoop::new().unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let running = event_loop.run_shell("exec sleep 100").stderr(writer).start();
+    event_loop
+        .run_until_complete({
+            let event_loop = event_loop.clone();
+            async move {
+                let started = || event_loop.metrics().connections_open == 1;
+                until(&event_loop, "the start", started).await;
+            }
+        })
+        .unwrap();
+    assert!(!running.done());
+    drop(event_loop);
+    assert!(running.take_result().is_some_and(|result| result.is_err_and(|e| e.is_cancelled())));
+    // Nobody has the other end any more.
+    assert_eq!(std::io::Read::read(&mut reader, &mut [0]).unwrap(), 0);
 }
 
 // XS.
