@@ -58,14 +58,8 @@ impl Access for Lent<'_> {
 
 /// Sends one datagram that the short way is not for.
 #[inline(never)]
-fn send_one(
-    access: &impl Access,
-    data: &[u8],
-    to: Option<&Address>,
-) -> Result<SendStatus, Error> {
-    access
-        .with(|endpoint| endpoint.send(access.core(), data, to))
-        .unwrap_or(Ok(SendStatus::Closed))
+fn send_one(access: &impl Access, data: &[u8], to: Option<&Address>) -> Result<SendStatus, Error> {
+    access.with(|endpoint| endpoint.send(access.core(), data, to)).unwrap_or(Ok(SendStatus::Closed))
 }
 
 /// Does something to the socket of an endpoint that is open.

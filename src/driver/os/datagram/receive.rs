@@ -124,11 +124,19 @@ impl OsDatagramSocket {
             Family::Unix => return Some(0),
         };
         let inode = rustix::fs::fstat(&self.fd).ok()?.st_ino.to_string();
-        fs::read_to_string(table).ok()?.lines().skip(1).find_map(|line| {
-            let mut fields = line.split_ascii_whitespace();
-            (fields.nth(9) == Some(inode.as_str())).then(|| fields.nth(2)?.parse().ok()).flatten()
-        })
+        // A row can be passed over while other sockets come and go: the table is read in pieces.
+        (0..TABLE_READS).find_map(|_| drops_of(&inode, &fs::read_to_string(table).ok()?))
     }
+}
+
+/// How often a table without the socket's row is read.
+const TABLE_READS: usize = 8;
+
+fn drops_of(inode: &str, table: &str) -> Option<u64> {
+    table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        (fields.nth(9) == Some(inode)).then(|| fields.nth(2)?.parse().ok()).flatten()
+    })
 }
 
 fn from_rustix(address: &SocketAddrUnix) -> UnixAddress {
