@@ -35,9 +35,11 @@ usage: tour [--messages N]    N messages on each row, instead of half a second o
 type Run = fn(Workload) -> Result<Outcome>;
 
 /// Every transport there is.
-const TRANSPORTS: [(&str, Run); 8] = [
+const TRANSPORTS: [(&str, Run); 10] = [
     ("TCP, loopback", transports::tcp),
+    ("TLS 1.3 over TCP", transports::tls_over_tcp),
     ("Unix socket", transports::unix),
+    ("TLS 1.3 over a Unix socket", transports::tls_over_unix),
     ("UDP, loopback", datagrams::udp),
     ("pair of sockets", transports::socket_pair),
     ("pipes", transports::pipes),

@@ -5,7 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, pair};
-use wharf::{Error, EventLoop, Protocol, Result, Transport, TransportHandle};
+use wharf::{
+    Error, EventLoop, Protocol, Result, TlsClient, TlsIdentity, TlsServer, TlsVersion, Transport,
+    TransportHandle,
+};
 
 use super::Echo;
 use super::client::{Client, Outcome, Workload};
@@ -28,6 +31,46 @@ pub(crate) fn unix(workload: Workload) -> Result<Outcome> {
         server.shutdown(GRACE).await?;
         Ok(outcome)
     })
+}
+
+/// TLS 1.3 between the bytes and the socket: what is written and received stays the same.
+pub(crate) fn tls_over_tcp(workload: Workload) -> Result<Outcome> {
+    let (client, server) = tls_1_3()?;
+    EventLoop::new()?.run(async |event_loop| {
+        let server = event_loop.create_server(|| Echo, "127.0.0.1:0").tls(server).await?;
+        let address = server.addresses()[0].as_ip().ok_or("the server has no IP address")?;
+        let connect = async |echoed| {
+            Ok(event_loop.create_connection(|| echoed, address).tls(&client).await?)
+        };
+        let outcome = workload.run(&event_loop, connect).await?;
+        server.shutdown(GRACE).await?;
+        Ok(outcome)
+    })
+}
+
+/// The same over a Unix socket: TLS does not mind what carries it.
+pub(crate) fn tls_over_unix(workload: Workload) -> Result<Outcome> {
+    let path = std::env::temp_dir().join(format!("wharf-tour-tls-{}", std::process::id()));
+    let (client, server) = tls_1_3()?;
+    EventLoop::new()?.run(async |event_loop| {
+        let server = event_loop.create_unix_server(|| Echo, &path).tls(server).await?;
+        let connect = async |echoed| {
+            Ok(event_loop.create_unix_connection(|| echoed, &path).tls(&client).await?)
+        };
+        let outcome = workload.run(&event_loop, connect).await?;
+        server.shutdown(GRACE).await?;
+        Ok(outcome)
+    })
+}
+
+/// A server with a certificate made on the spot, and a client that knows it by that.
+fn tls_1_3() -> Result<(TlsClient, TlsServer)> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let chain = made.cert.pem();
+    let client = TlsClient::builder().pin_certificate_pem(&chain).min_version(TlsVersion::Tls13);
+    let identity = TlsIdentity::from_pem(chain, made.signing_key.serialize_pem());
+    let server = TlsServer::builder().identity(identity).build()?;
+    Ok((client.build()?.server_name("localhost"), server))
 }
 
 /// Sockets that are connected from the beginning.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub mod handover;
 pub mod line;
 pub mod stream;
+pub mod tls;
 
 /// Runs a target over its seeds and the inputs that once failed, and returns how many there were.
 ///

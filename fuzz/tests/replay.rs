@@ -15,3 +15,8 @@ fn line() {
 fn stream() {
     wharf_fuzz::replay("stream", wharf_fuzz::stream::run);
 }
+
+#[test]
+fn tls() {
+    wharf_fuzz::replay("tls", wharf_fuzz::tls::run);
+}

@@ -286,11 +286,13 @@ fn tour_runs_every_transport() {
     let ending = Program::example("tour", &["--messages", "500"]).end();
     assert_eq!((ending.code, &*ending.errors), (Some(0), ""), "{ending:?}");
     let rows = &ending.output[3..];
-    assert_eq!(rows.len(), 16);
+    assert_eq!(rows.len(), 20);
     for (row, transport) in rows.iter().zip(
         [
             "TCP, loopback",
+            "TLS 1.3 over TCP",
             "Unix socket",
+            "TLS 1.3 over a Unix socket",
             "UDP, loopback",
             "pair of sockets",
             "pipes",

@@ -1,5 +1,6 @@
 //! Programs under test, as processes that never outlive their test.
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -9,7 +10,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use wharf::EventLoop;
+
 use super::process::lacking;
+use crate::serving::until;
 
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,6 +83,24 @@ impl Program {
     /// The next line on standard output.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line on standard output")
+    }
+
+    /// The next line on standard output with `part` in it, waited for on the loop: for a peer that
+    /// has to be served before it says something.
+    pub(crate) async fn line_with(&self, event_loop: &EventLoop, part: &str) -> String {
+        let found = RefCell::new(None);
+        until(event_loop, part, || {
+            let line = self.lines.try_iter().find(|line| line.contains(part));
+            let is_found = line.is_some();
+            *found.borrow_mut() = line;
+            is_found
+        })
+        .await;
+        found.into_inner().expect("a line")
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where a server says it listens.

@@ -4,6 +4,7 @@ mod closing;
 mod data;
 mod handshake;
 mod sweep;
+mod tunnel;
 mod upgrade;
 
 use std::cell::RefCell;

@@ -135,6 +135,91 @@ fn starttls_upgrades_our_client_and_openssls() {
     ends_well(server);
 }
 
+/// Upgrades as mail programs do, over Python's own client.
+const MAILER: &str = r#"
+import smtplib, ssl, sys
+
+host, port, ca = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+context = ssl.create_default_context(cafile=ca)
+with smtplib.SMTP(host, port, timeout=10) as mailer:
+    mailer.ehlo("visitor")
+    print(mailer.has_extn("starttls"), *mailer.docmd("SECRET"), flush=True)
+    print(mailer.starttls(context=context)[0], flush=True)
+    print(*mailer.docmd("SECRET"), flush=True)
+"#;
+
+#[test]
+fn starttls_upgrades_pythons_client_and_gnutls() {
+    let authority = Authority::new();
+    let (files, ca) = (authority.issue(&["127.0.0.1", "localhost"]), authority.file());
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--cert", text(&files.chain), "--key", text(&files.key)];
+    let server = Program::example("starttls", &arguments);
+    let address = server.address();
+    let (host, port) = address.rsplit_once(':').unwrap();
+    if let Some(mailer) = Program::foreign("python3", &["-c", MAILER, host, port, text(&ca)]) {
+        let ending = mailer.end();
+        assert_eq!(ending.output[..2], ["True 530 b'STARTTLS comes first'", "220"], "{ending:?}");
+        assert!(ending.output[2].starts_with("250 b'safe with TLS 1.3"), "{ending:?}");
+    }
+    let ours = ["--starttls-proto=smtp", "--x509cafile", text(&ca), "--logfile=/dev/null"];
+    let named = ["--verify-hostname=localhost", "--sni-hostname=localhost", "-p", port, host];
+    if let Some(mut peer) = Program::foreign("gnutls-cli", &[&ours[..], &named].concat()) {
+        peer.types("SECRET\r\nQUIT\r\n");
+        while !peer.line().starts_with("250 safe with TLS 1.3") {}
+        while peer.line() != "221 good-bye" {}
+        peer.types_no_more();
+    }
+    ends_well(server);
+}
+
+/// A mail server's words, and Python's ssl from STARTTLS on.
+const MAIL_SERVER: &str = r#"
+import socket, ssl, sys
+
+chain, key = sys.argv[1:]
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(chain, key)
+listener = socket.create_server(("127.0.0.1", 0))
+listener.settimeout(10)
+print("listening on 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+stream, _ = listener.accept()
+stream.settimeout(10)
+stream.sendall(b"220 ready\r\n")
+waiting = b""
+while True:
+    while b"\r\n" not in waiting:
+        waiting += stream.recv(1000)
+    line, waiting = waiting.split(b"\r\n", 1)
+    if line.startswith(b"EHLO"):
+        stream.sendall(b"250-hello\r\n250 STARTTLS\r\n")
+    elif line == b"STARTTLS":
+        assert not waiting
+        stream.sendall(b"220 go ahead\r\n")
+        stream = context.wrap_socket(stream, server_side=True)
+    elif line == b"SECRET":
+        stream.sendall(b"250 safe with %s\r\n" % stream.version().encode())
+    elif line == b"QUIT":
+        stream.sendall(b"221 good-bye\r\n")
+        stream.unwrap()
+        break
+"#;
+
+#[test]
+fn our_client_upgrades_with_pythons_server() {
+    let authority = Authority::new();
+    let (files, ca) = (authority.issue(&["127.0.0.1"]), authority.file());
+    let arguments = ["-c", MAIL_SERVER, text(&files.chain), text(&files.key)];
+    let Some(server) = Program::foreign("python3", &arguments) else { return };
+    let address = server.address();
+    let arguments = ["--connect", &address, "--ca", text(&ca)];
+    let client = Program::example("starttls", &arguments).end();
+    assert_eq!(client.code, Some(0), "{}", client.errors);
+    assert_eq!(client.output, ["250 safe with TLSv1.3", "221 good-bye"]);
+    let ending = server.end();
+    assert_eq!(ending.code, Some(0), "{}", ending.errors);
+}
+
 /// CVE-2011-0411: somebody on the way adds commands to the one that is still readable.
 #[test]
 fn starttls_obeys_nothing_that_was_said_in_the_same_breath() {
