@@ -11,6 +11,9 @@ use super::{Control, STALL_LIMIT, SourceAddresses, Wire, latency::at_quantile, p
 use crate::Result;
 use crate::arguments::Arguments;
 
+/// How many first messages are sent between two rounds of echoes.
+const BEGUN_AT_ONCE: usize = 20;
+
 /// Many handshakes at once, while established connections send a message each and wait for its echo,
 /// over and over.
 ///
@@ -65,10 +68,12 @@ impl Storm {
         while echoes.times.len() < self.connections * 20 {
             echoes.serve(&message, Some(STALL_LIMIT))?;
         }
+        let mut storm = Handshakes::prepare(self.handshakes, &mut sources, &config)?;
+        echoes.serve(&message, Some(STALL_LIMIT))?;
         control.ready()?;
+        echoes.serve(&message, Some(STALL_LIMIT))?;
         echoes.times.clear();
         let start = Instant::now();
-        let mut storm = Handshakes::begin(self.handshakes, &mut sources, &config)?;
         while storm.left > 0 {
             echoes.serve(&message, Some(Duration::ZERO))?;
             storm.step()?;
@@ -175,11 +180,14 @@ struct Handshakes {
     streams: Vec<Option<Wire>>,
     /// Whom the last poll told of.
     ready: Vec<usize>,
+    /// How many have sent their first message.
+    begun: usize,
     left: usize,
 }
 
 impl Handshakes {
-    fn begin(
+    /// Connects, and makes what each says first, so that all can begin at once.
+    fn prepare(
         count: usize,
         sources: &mut SourceAddresses,
         config: &Arc<ClientConfig>,
@@ -187,14 +195,23 @@ impl Handshakes {
         let poll = Poll::new()?;
         let mut streams = Vec::with_capacity(count);
         for place in 0..count {
-            let stream = sources.start_connect()?;
+            let stream = sources.connect()?;
+            stream.set_nonblocking(true)?;
             streams.push(Some(registered(stream, &poll, place, config)?));
         }
-        Ok(Self { poll, streams, ready: Vec::new(), left: count })
+        Ok(Self { poll, streams, ready: Vec::new(), begun: 0, left: count })
     }
 
-    /// One step of one handshake, if any can go on.
+    /// Begins some handshakes; then one step of one, if any can go on.
     fn step(&mut self) -> Result {
+        if self.begun < self.streams.len() {
+            let end = (self.begun + BEGUN_AT_ONCE).min(self.streams.len());
+            for stream in self.streams[self.begun..end].iter_mut().flatten() {
+                stream.flush()?;
+            }
+            self.begun = end;
+            return Ok(());
+        }
         if self.ready.is_empty() {
             let mut events = Events::with_capacity(1024);
             match self.poll.poll(&mut events, Some(Duration::ZERO)) {
