@@ -151,6 +151,18 @@ pub fn udp() -> Result<Vec<Contender>> {
     ])
 }
 
+/// The contenders under TLS, under these names: rustls on mio by hand, reading as rustls does and
+/// into a large buffer, tokio-rustls, and wharf.
+///
+/// # Errors
+/// The program is missing.
+pub fn tls(names: [&'static str; 4]) -> Result<Vec<Contender>> {
+    let options: [&'static [&'static str]; 4] =
+        [&["--by", "raw"], &["--by", "raw-shared"], &["--by", "tokio"], &["--by", "wharf"]];
+    let named = names.into_iter().zip(options);
+    named.map(|(name, options)| Contender::new(name, "echo-tls", options)).collect()
+}
+
 /// The path of one of this package's programs: all are built into one directory.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 
 use wharf_benches::contender::Contender;
 use wharf_benches::counters::{cpu, resident};
-use wharf_benches::load::{Churn, Control, Echo, Idle, Latency, Receive};
+use wharf_benches::load::{Churn, Control, Echo, Idle, Latency, Receive, Storm};
 use wharf_benches::server_process::ServerProcess;
 
 #[test]
@@ -37,16 +37,54 @@ fn a_contender_that_cannot_start_is_an_error() {
     assert!(error.ends_with("echo-tokio ended too early"), "{error}");
 }
 
+#[test]
+fn everybody_serves_under_tls() {
+    let options: [(&'static str, &'static [&'static str]); 4] = [
+        ("tls-raw", &["--by", "raw"]),
+        ("tls-raw-shared", &["--by", "raw-shared"]),
+        ("tls-tokio", &["--by", "tokio"]),
+        ("tls-wharf", &["--by", "wharf"]),
+    ];
+    for (name, options) in options {
+        let contender = Contender::at(name, env!("CARGO_BIN_EXE_echo-tls").into(), options);
+        let process = ServerProcess::start(&contender, None).unwrap();
+        let (server, tls) = (process.address(), true);
+        let control = &mut Control::uncontrolled();
+        let churn = Churn {
+            server,
+            concurrent: 5,
+            connections: 50,
+            size: 64,
+            warm_up: 5,
+            tls,
+            resume: true,
+        };
+        assert!(churn.run(control).unwrap().contains("resumed=50 "));
+        let churn = Churn { resume: false, ..churn };
+        assert!(churn.run(control).unwrap().contains("resumed=0 "));
+        let echo =
+            Echo { server, connections: 3, size: 64, in_flight: 4, messages: 99, warm_up: 9, tls };
+        echo.run(control).unwrap();
+        Echo { size: 3_000_000, messages: 4, warm_up: 8, ..echo }.run(control).unwrap();
+        Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
+        Storm { server, connections: 5, handshakes: 50, size: 64 }.run(control).unwrap();
+        process.stop().unwrap();
+    }
+}
+
 fn serves(contender: Contender) {
+    let tls = false;
     let process = ServerProcess::start(&contender, None).unwrap();
     let server = process.address();
     let control = &mut Control::uncontrolled();
     let echo =
-        Echo { server, connections: 20, size: 64, in_flight: 4, messages: 500, warm_up: 500 };
+        Echo { server, connections: 20, size: 64, in_flight: 4, messages: 500, warm_up: 500, tls };
     echo.run(control).unwrap();
     Echo { connections: 2, size: 3_000_000, messages: 4, warm_up: 8, ..echo }.run(control).unwrap();
-    Churn { server, concurrent: 5, connections: 50, size: 64, warm_up: 5 }.run(control).unwrap();
-    Idle { server, connections: 20, first: 1, size: 64 }.run(control).unwrap();
+    Churn { server, concurrent: 5, connections: 50, size: 64, warm_up: 5, tls, resume: false }
+        .run(control)
+        .unwrap();
+    Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
     Latency { server, messages: 50, size: 64, warm_up: 5 }.run(control).unwrap();
     assert!(cpu::time(process.id()).unwrap().as_nanos() > 0);
     assert!(resident::bytes(process.id()).unwrap() > 100_000);

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `TABLE` is `echo`, `churn`, `instructions`, `syscalls`, `memory`, `latency`, `udp`, `relay`,
-//! `files` or `all`. `--rows
-//! '4 KiB, 1000'` measures only the rows of the echo table that are called so. `--control`
+//! `files`, `tls` or `all`. `--rows
+//! '4 KiB, 1000'` measures only the rows of the echo and TLS tables that are called so. `--control`
 //! measures raw mio twice, to show what the noise makes of a ratio of 1. With `--check` the exit
 //! code says whether wharf kept every limit.
 #![forbid(unsafe_code)]

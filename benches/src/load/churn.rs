@@ -1,11 +1,13 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConfig;
 
-use super::{Control, STALL_LIMIT, SourceAddresses, pattern};
+use super::{Control, STALL_LIMIT, SourceAddresses, Wire, pattern, tls};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::counters::cpu;
@@ -23,6 +25,10 @@ pub struct Churn {
     pub size: usize,
     /// How many connections are made before.
     pub warm_up: u64,
+    /// Whether it is under TLS.
+    pub tls: bool,
+    /// Whether sessions are resumed.
+    pub resume: bool,
 }
 
 impl Churn {
@@ -37,6 +43,8 @@ impl Churn {
             connections: arguments.option_or("--connections", 10_000)?,
             size: arguments.option_or("--size", 64)?,
             warm_up: arguments.option_or("--warm-up", 500)?,
+            tls: arguments.flag("--tls"),
+            resume: arguments.flag("--resume"),
         };
         arguments.finish()?;
         Ok(load)
@@ -52,17 +60,23 @@ impl Churn {
             sources: SourceAddresses::new(self.server),
             pattern: pattern(self.size),
             read_buffer: vec![0; self.size + 1],
+            config: self.tls.then(|| tls::client_config(self.resume)).transpose()?,
+            resumed: 0,
             visits: (0..self.concurrent).map(|_| None).collect(),
         };
         client.visit(self.warm_up)?;
         control.ready()?;
+        client.resumed = 0;
         let cpu_before = cpu::own_time()?;
         let start = Instant::now();
         client.visit(self.connections)?;
         let seconds = start.elapsed().as_secs_f64();
         let cpu_seconds = (cpu::own_time()? - cpu_before).as_secs_f64();
-        let connections = self.connections;
-        Ok(format!("connections={connections} seconds={seconds} load_cpu_seconds={cpu_seconds}"))
+        let (connections, resumed) = (self.connections, client.resumed);
+        Ok(format!(
+            "connections={connections} resumed={resumed} seconds={seconds} \
+             load_cpu_seconds={cpu_seconds}"
+        ))
     }
 }
 
@@ -71,6 +85,8 @@ struct Client {
     sources: SourceAddresses,
     pattern: Vec<u8>,
     read_buffer: Vec<u8>,
+    config: Option<Arc<ClientConfig>>,
+    resumed: u64,
     visits: Vec<Option<Visit>>,
 }
 
@@ -94,6 +110,8 @@ impl Client {
                 let place = event.token().0;
                 let Some(visit) = &mut self.visits[place] else { continue };
                 if visit.advance(&self.pattern, &mut self.read_buffer)? {
+                    visit.stream.close()?;
+                    self.resumed += u64::from(visit.stream.is_resumed());
                     self.visits[place] = None;
                     finished += 1;
                     self.start(place, &mut to_start)?;
@@ -111,13 +129,14 @@ impl Client {
         let mut stream = TcpStream::from_std(self.sources.start_connect()?);
         let interests = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(place), interests)?;
+        let stream = Wire::new(stream, self.config.as_ref(), place)?;
         self.visits[place] = Some(Visit { stream, sent: 0, received: 0 });
         Ok(())
     }
 }
 
 struct Visit {
-    stream: TcpStream,
+    stream: Wire,
     sent: usize,
     received: usize,
 }
@@ -131,6 +150,10 @@ impl Visit {
                 Err(error) if not_yet(&error) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
+        }
+        match self.stream.flush() {
+            Err(error) if not_yet(&error) => return Ok(false),
+            outcome => outcome?,
         }
         match self.stream.read(buffer) {
             Ok(0) => Err("the server closed a connection".into()),
@@ -148,6 +171,6 @@ impl Visit {
     }
 }
 
-fn not_yet(error: &std::io::Error) -> bool {
+pub(super) fn not_yet(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }

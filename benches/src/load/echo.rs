@@ -6,7 +6,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::{Control, STALL_LIMIT, SourceAddresses, pattern};
+use super::{Control, STALL_LIMIT, SourceAddresses, Wire, pattern, tls};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::counters::cpu;
@@ -26,6 +26,8 @@ pub struct Echo {
     pub messages: u64,
     /// How many are sent before, and have their content compared.
     pub warm_up: u64,
+    /// Whether it is under TLS.
+    pub tls: bool,
 }
 
 impl Echo {
@@ -41,6 +43,7 @@ impl Echo {
             in_flight: arguments.option_or("--in-flight", 1)?,
             messages: arguments.option_or("--messages", 100_000)?,
             warm_up: arguments.option_or("--warm-up", 5_000)?,
+            tls: arguments.flag("--tls"),
         };
         arguments.finish()?;
         if load.size == 0 || load.in_flight == 0 || load.connections == 0 {
@@ -97,6 +100,7 @@ impl Client {
     fn connect(load: &Echo) -> Result<Self> {
         let poll = Poll::new()?;
         let mut sources = SourceAddresses::new(load.server);
+        let config = load.tls.then(|| tls::client_config(false)).transpose()?;
         let mut peers = Vec::with_capacity(load.connections);
         for index in 0..load.connections {
             let stream = sources.connect()?;
@@ -104,6 +108,7 @@ impl Client {
             let mut stream = TcpStream::from_std(stream);
             let interests = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut stream, Token(index), interests)?;
+            let stream = Wire::new(stream, config.as_ref(), index)?;
             peers.push(Peer { stream, unsent: 0, awaited: 0, send_offset: 0, receive_offset: 0 });
         }
         let shared = Shared {
@@ -144,7 +149,7 @@ impl Client {
 
 #[derive(Debug)]
 struct Peer {
-    stream: TcpStream,
+    stream: Wire,
     /// Bytes of started messages that are not written yet.
     unsent: usize,
     /// Bytes of started messages that have not come back yet; at least `unsent`.
@@ -205,6 +210,7 @@ impl Peer {
         let bytes = started as usize * shared.size;
         self.unsent += bytes;
         self.awaited += bytes;
+        self.stream.flush()?;
         while self.unsent > 0 {
             match self.stream.write(&shared.pattern[self.send_offset..][..self.unsent]) {
                 Ok(count) => {

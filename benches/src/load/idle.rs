@@ -1,7 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use super::{Control, STALL_LIMIT, SourceAddresses, pattern};
+use super::{Control, STALL_LIMIT, SourceAddresses, Wire, pattern, tls};
 use crate::Result;
 use crate::arguments::Arguments;
 
@@ -19,6 +19,8 @@ pub struct Idle {
     pub first: usize,
     /// The size of the message that each connection sends, in bytes.
     pub size: usize,
+    /// Whether it is under TLS.
+    pub tls: bool,
 }
 
 impl Idle {
@@ -32,6 +34,7 @@ impl Idle {
             connections: arguments.option_or("--connections", 10_000)?,
             first: arguments.option_or("--first", 100)?,
             size: arguments.option_or("--size", 64)?,
+            tls: arguments.flag("--tls"),
         };
         arguments.finish()?;
         Ok(load)
@@ -43,12 +46,15 @@ impl Idle {
     /// The server refuses, closes, stalls, or sends back something else.
     pub fn run(&self, control: &mut Control) -> Result<String> {
         let mut sources = SourceAddresses::new(self.server);
+        let config = self.tls.then(|| tls::client_config(false)).transpose()?;
         let mut held = Vec::with_capacity(self.connections);
         while held.len() < self.connections {
             if held.len() == self.first {
                 control.ready()?;
             }
-            let mut stream = sources.connect()?;
+            let stream = sources.connect()?;
+            stream.set_read_timeout(Some(STALL_LIMIT))?;
+            let mut stream = Wire::new(stream, config.as_ref(), 0)?;
             use_once(&mut stream, self.size)?;
             held.push(stream);
         }
@@ -57,8 +63,7 @@ impl Idle {
     }
 }
 
-fn use_once(stream: &mut TcpStream, size: usize) -> Result {
-    stream.set_read_timeout(Some(STALL_LIMIT))?;
+fn use_once(stream: &mut Wire<TcpStream>, size: usize) -> Result {
     let message = pattern(size);
     stream.write_all(&message)?;
     let mut echoed = vec![0; size];

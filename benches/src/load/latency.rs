@@ -77,7 +77,7 @@ fn round_trip(stream: &mut TcpStream, message: &[u8], echoed: &mut [u8]) -> Resu
 }
 
 /// The smallest time that the given share of all does not exceed; zero when there is none.
-fn at_quantile(sorted: &[Duration], quantile: f64) -> Duration {
+pub(super) fn at_quantile(sorted: &[Duration], quantile: f64) -> Duration {
     let rank = (sorted.len() as f64 * quantile).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

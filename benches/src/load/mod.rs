@@ -18,8 +18,10 @@ mod echo;
 mod idle;
 mod latency;
 mod receive;
+mod storm;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod udp;
 
 pub use churn::Churn;
@@ -28,6 +30,8 @@ pub use echo::Echo;
 pub use idle::Idle;
 pub use latency::Latency;
 pub use receive::Receive;
+pub use storm::Storm;
+pub use tls::Wire;
 pub use udp::Udp;
 
 /// A load that does nothing for so long has failed.
@@ -38,8 +42,9 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// The command line is wrong, or the server does not echo as it should.
 pub fn run(mut arguments: Arguments) -> Result {
-    let mode =
-        arguments.word().ok_or("a mode is missing: echo, churn, idle, latency, receive or udp")?;
+    let mode = arguments
+        .word()
+        .ok_or("a mode is missing: echo, churn, idle, latency, receive, storm or udp")?;
     let mut control = Control { controlled: arguments.flag("--controlled") };
     raise_open_file_limit();
     let result = match mode.as_str() {
@@ -47,6 +52,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "churn" => Churn::from_arguments(arguments)?.run(&mut control),
         "idle" => Idle::from_arguments(arguments)?.run(&mut control),
         "receive" => Receive::from_arguments(arguments)?.run(&mut control),
+        "storm" => Storm::from_arguments(arguments)?.run(&mut control),
         "udp" => Udp::from_arguments(arguments)?.run(&mut control),
         "latency" => Latency::from_arguments(arguments)?.run(&mut control),
         other => return Err(format!("unknown mode: {other}").into()),

@@ -32,7 +32,7 @@ fn discard(mut stream: TcpStream) {
 }
 
 fn load(server: SocketAddr) -> Echo {
-    Echo { server, connections: 3, size: 700, in_flight: 4, messages: 100, warm_up: 10 }
+    Echo { server, connections: 3, size: 700, in_flight: 4, messages: 100, warm_up: 10, tls: false }
 }
 
 #[test]
@@ -84,14 +84,15 @@ fn echo_load_notices_a_server_that_closes() {
 #[test]
 fn churn_load_visits_as_often_as_asked() {
     let server = server(25, echo);
-    let load = Churn { server, concurrent: 4, connections: 20, size: 64, warm_up: 5 };
+    let (tls, resume) = (false, false);
+    let load = Churn { server, concurrent: 4, connections: 20, size: 64, warm_up: 5, tls, resume };
     let result = load.run(&mut Control::uncontrolled()).unwrap();
     assert!(result.starts_with("connections=20 seconds="), "{result}");
 }
 
 #[test]
 fn idle_and_latency_loads_use_their_connections() {
-    let idle = Idle { server: server(5, echo), connections: 5, first: 2, size: 64 };
+    let idle = Idle { server: server(5, echo), connections: 5, first: 2, size: 64, tls: false };
     assert_eq!(idle.run(&mut Control::uncontrolled()).unwrap(), "connections=5");
     let latency = Latency { server: server(1, echo), messages: 50, size: 64, warm_up: 5 };
     let result = latency.run(&mut Control::uncontrolled()).unwrap();

@@ -19,6 +19,7 @@ mod memory;
 mod relay;
 mod send_file;
 mod syscalls;
+mod tls;
 mod udp;
 
 /// Measures and prints what the command line asks for.
@@ -28,7 +29,7 @@ mod udp;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, udp, relay, files or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, udp, relay, files, tls or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -51,6 +52,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "latency" => latency::measure(&mut bench)?,
         "relay" => relay::measure(&mut bench)?,
         "files" => send_file::measure(&mut bench)?,
+        "tls" => tls::measure(&mut bench)?,
         "udp" => udp::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
@@ -58,6 +60,7 @@ pub fn run(mut arguments: Arguments) -> Result {
             memory::measure(&mut bench)?;
             latency::measure(&mut bench)?;
             udp::measure(&mut bench)?;
+            tls::measure(&mut bench)?;
             churn::measure(&mut bench)?;
             relay::measure(&mut bench)?;
             send_file::measure(&mut bench)?;

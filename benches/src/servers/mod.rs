@@ -11,6 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 pub mod files;
 pub mod raw_mio;
+pub mod tls;
 pub mod tokio;
 pub mod udp_raw_mio;
 pub mod udp_tokio;
