@@ -87,7 +87,7 @@ fn churn_load_visits_as_often_as_asked() {
     let (tls, resume) = (false, false);
     let load = Churn { server, concurrent: 4, connections: 20, size: 64, warm_up: 5, tls, resume };
     let result = load.run(&mut Control::uncontrolled()).unwrap();
-    assert!(result.starts_with("connections=20 seconds="), "{result}");
+    assert!(result.starts_with("connections=20 resumed=0 seconds="), "{result}");
 }
 
 #[test]
