@@ -13,6 +13,7 @@ use super::server::ServerCore;
 use crate::driver::{Listener, Socket};
 use crate::error::{Error, Result};
 use crate::event_loop::{Callback, Core, Ready, Source, Tenant};
+#[cfg(feature = "tls-core")]
 use crate::protocol::Protocol;
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
