@@ -186,7 +186,6 @@ pub(crate) fn peer_that_goes_midway_is_told_to_the_future_and_to_the_protocol<L:
     assert!(stage.reports.take().is_empty());
 }
 
-// XD1.
 pub(crate) fn abort_ends_the_sending_with_closed<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = join(stage);
     let sending = near.handle().send_file(file_with(&pattern(MUCH)), 0, None);
@@ -202,7 +201,6 @@ pub(crate) fn abort_ends_the_sending_with_closed<L: Link>(stage: &mut Stage<L>) 
     far.handle().abort();
 }
 
-// XD1.
 pub(crate) fn close_and_write_eof_send_the_whole_file_first<L: Link>(stage: &mut Stage<L>) {
     for half in [false, true] {
         if half && !stage.can().half_close {
@@ -229,7 +227,6 @@ pub(crate) fn close_and_write_eof_send_the_whole_file_first<L: Link>(stage: &mut
     }
 }
 
-// XD2.
 pub(crate) fn cancelled_file_stops_and_what_is_behind_it_follows<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = join(stage);
     let sending = near.handle().send_file(file_with(&pattern(MUCH)), 0, None);
@@ -251,7 +248,6 @@ pub(crate) fn cancelled_file_stops_and_what_is_behind_it_follows<L: Link>(stage:
     assert_eq!(sending.progress(), sent as u64);
 }
 
-// XD2.
 pub(crate) fn cancelling_the_only_file_lets_a_close_go_on<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = join(stage);
     let sending = near.handle().send_file(file_with(&pattern(MUCH)), 0, None);
@@ -271,7 +267,6 @@ pub(crate) fn cancelling_the_only_file_lets_a_close_go_on<L: Link>(stage: &mut S
     assert_eq!(far.received_len() as u64, sending.progress());
 }
 
-// XD2.
 pub(crate) fn dropping_a_sending_cancels_it_unless_it_is_detached_or_listened_to<L: Link>(
     stage: &mut Stage<L>,
 ) {
@@ -292,7 +287,6 @@ pub(crate) fn dropping_a_sending_cancels_it_unless_it_is_detached_or_listened_to
     assert_eq!(stage.reports.take().len(), 1, "a refusal that nobody would hear of is reported");
 }
 
-// XD3.
 pub(crate) fn file_that_became_shorter_ends_the_connection<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = join(stage);
     let file = file_with(&pattern(MUCH));
@@ -313,7 +307,6 @@ pub(crate) fn file_that_became_shorter_ends_the_connection<L: Link>(stage: &mut 
     assert!(stage.reports.take().is_empty());
 }
 
-// XD3.
 pub(crate) fn bytes_are_those_that_the_file_has_when_they_are_sent<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = join(stage);
     let file = file_with(&vec![b'a'; 2 * MUCH]);
@@ -326,7 +319,7 @@ pub(crate) fn bytes_are_those_that_the_file_has_when_they_are_sent<L: Link>(stag
     assert!(far.received().ends_with(b"aaachanged"));
 }
 
-// 274: differs; XD4.
+// 274: differs.
 pub(crate) fn waiting_file_counts_little_and_what_is_behind_it_in_full<L: Link>(
     stage: &mut Stage<L>,
 ) {
@@ -348,7 +341,6 @@ pub(crate) fn waiting_file_counts_little_and_what_is_behind_it_in_full<L: Link>(
     assert_eq!(run_until_done(stage, &sending).unwrap(), MUCH as u64);
 }
 
-// XD4.
 pub(crate) fn answering_with_files_is_bounded_by_the_default_hold<L: Link>(stage: &mut Stage<L>) {
     const REQUESTS: usize = 2000;
     let near = Log::new();
@@ -373,7 +365,6 @@ pub(crate) fn answering_with_files_is_bounded_by_the_default_hold<L: Link>(stage
     assert!(far.received().chunks(1000).all(|chunk| chunk == pattern(1000)), "the bytes differ");
 }
 
-// XD5.
 pub(crate) fn long_file_leaves_others_their_turn<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far));

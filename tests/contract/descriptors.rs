@@ -106,7 +106,6 @@ fn joined(
     (sender, log)
 }
 
-// XD6.
 #[test]
 fn descriptors_come_before_the_bytes_that_carry_them() {
     let event_loop = EventLoop::new().unwrap();
@@ -124,7 +123,6 @@ fn descriptors_come_before_the_bytes_that_carry_them() {
     assert_eq!(*record.borrow(), [Came::Bytes(b"none".to_vec())]);
 }
 
-// XD6.
 #[test]
 fn received_descriptors_are_open_and_close_on_exec() {
     let event_loop = EventLoop::new().unwrap();
@@ -153,7 +151,6 @@ fn is_closed(mut reader: &PipeReader) -> bool {
     matches!(reader.read(&mut [0]), Ok(0))
 }
 
-// XD7.
 #[test]
 fn descriptors_that_nobody_takes_are_closed() {
     let event_loop = EventLoop::new().unwrap();
@@ -193,7 +190,6 @@ fn descriptors_that_nobody_takes_are_closed() {
     assert!(is_closed(&reader));
 }
 
-// XD8.
 #[test]
 fn more_descriptors_than_allowed_end_the_connection_and_are_closed() {
     let event_loop = EventLoop::new().unwrap();
@@ -208,7 +204,6 @@ fn more_descriptors_than_allowed_end_the_connection_and_are_closed() {
     assert!(is_closed(&reader));
 }
 
-// XD8.
 #[test]
 fn descriptors_that_cannot_be_sent_are_refused() {
     let event_loop = EventLoop::new().unwrap();
@@ -236,7 +231,6 @@ fn descriptors_that_cannot_be_sent_are_refused() {
     assert!(error.is_unsupported(), "{error}");
 }
 
-// XD8.
 #[test]
 fn waiting_descriptors_have_a_limit() {
     let event_loop = EventLoop::new().unwrap();
@@ -257,7 +251,6 @@ fn waiting_descriptors_have_a_limit() {
     run_until(&event_loop, "all of it", || log.received_len() == (1 << 20) + 8 + 10);
 }
 
-// XD8.
 #[test]
 fn receiving_descriptors_is_refused_where_none_can_come() {
     run(async |event_loop| {
@@ -275,7 +268,6 @@ fn receiving_descriptors_is_refused_where_none_can_come() {
     assert!(server.unwrap_err().is_unsupported());
 }
 
-// XD6.
 #[test]
 fn servers_and_clients_of_a_path_receive_descriptors() {
     let directory = Directory::new();
@@ -298,7 +290,6 @@ fn servers_and_clients_of_a_path_receive_descriptors() {
     });
 }
 
-// XD9.
 #[test]
 fn bytes_wait_when_the_callback_for_their_descriptors_pauses() {
     let event_loop = EventLoop::new().unwrap();
@@ -327,7 +318,6 @@ fn bytes_wait_when_the_callback_for_their_descriptors_pauses() {
     assert_eq!(bytes, b"firstsecond");
 }
 
-// XD9.
 #[test]
 fn bytes_go_to_the_protocol_that_the_callback_for_their_descriptors_sets() {
     let event_loop = EventLoop::new().unwrap();
@@ -344,7 +334,6 @@ fn bytes_go_to_the_protocol_that_the_callback_for_their_descriptors_sets() {
     assert_eq!(*next.borrow(), [Came::Bytes(b"bytes".to_vec())]);
 }
 
-// XD9.
 #[test]
 fn no_bytes_come_after_the_callback_for_their_descriptors_closed_or_failed() {
     for fails in [false, true] {
@@ -385,7 +374,6 @@ impl BufferedProtocol for Own {
     }
 }
 
-// XD6.
 #[test]
 fn buffered_protocols_receive_descriptors_too() {
     let event_loop = EventLoop::new().unwrap();
@@ -404,7 +392,6 @@ fn buffered_protocols_receive_descriptors_too() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    // XD6.
     #[test]
     fn descriptors_keep_their_order_among_the_bytes_for_any_writes(
         writes in prop::collection::vec(

@@ -59,7 +59,6 @@ async fn succeed(event_loop: &EventLoop, control: &Path) -> Result<(Server, Hand
     Ok((server, handover))
 }
 
-// XD10.
 #[test]
 fn nobody_to_take_over_from_is_none() {
     let directory = Directory::new();
@@ -72,7 +71,6 @@ fn nobody_to_take_over_from_is_none() {
     });
 }
 
-// XD10, XD11.
 #[test]
 fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
     let directory = Directory::new();
@@ -113,7 +111,6 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
     });
 }
 
-// XD11.
 #[test]
 fn input_that_waits_unread_goes_with_its_connection() {
     let directory = Directory::new();
@@ -156,7 +153,6 @@ fn input_that_waits_unread_goes_with_its_connection() {
     });
 }
 
-// XD11.
 #[test]
 fn many_silent_connections_are_passed() {
     const CLIENTS: usize = 300;
@@ -196,7 +192,6 @@ impl Protocol for Greets {
     }
 }
 
-// XD11.
 #[test]
 fn connections_that_were_written_to_stay() {
     let directory = Directory::new();
@@ -223,7 +218,6 @@ fn connections_that_were_written_to_stay() {
     }
 }
 
-// XD12.
 #[test]
 fn predecessor_goes_on_when_the_successor_goes_away() {
     let directory = Directory::new();
@@ -274,7 +268,6 @@ fn predecessor(control: PathBuf) -> (SocketAddr, impl Drop) {
     (address, End(Some(thread), remote))
 }
 
-// XD12.
 #[test]
 fn successor_goes_on_when_the_predecessor_is_gone() {
     let directory = Directory::new();
@@ -292,7 +285,6 @@ fn successor_goes_on_when_the_predecessor_is_gone() {
     });
 }
 
-// XD12.
 #[test]
 fn offer_that_is_taken_back_is_told_to_the_successor() {
     let directory = Directory::new();
@@ -314,7 +306,6 @@ fn offer_that_is_taken_back_is_told_to_the_successor() {
     });
 }
 
-// XD10.
 #[test]
 fn paths_of_unix_servers_change_their_owner() {
     let directory = Directory::new();
@@ -340,7 +331,6 @@ fn paths_of_unix_servers_change_their_owner() {
     });
 }
 
-// XD13.
 #[test]
 fn what_cannot_be_offered_is_refused() {
     let directory = Directory::new();
@@ -370,7 +360,6 @@ fn what_cannot_be_offered_is_refused() {
     assert!(memory.run_until_complete(asking).unwrap().unwrap_err().is_unsupported());
 }
 
-// XD13.
 #[test]
 fn strangers_on_the_control_socket_are_sent_away() {
     let directory = Directory::new();

@@ -87,7 +87,6 @@ fn limit(bytes_per_second: u64, burst: u64) -> RateLimit {
     RateLimit::bytes_per_second(bytes_per_second).burst(burst)
 }
 
-// XR1.
 #[test]
 fn a_read_limit_holds_over_any_time_within_one_burst() {
     for (rate, burst) in [(10_000, 1000), (10_000, 100), (64, 1), (1_000_000, 250_000), (7, 3)] {
@@ -102,7 +101,6 @@ fn a_read_limit_holds_over_any_time_within_one_burst() {
     }
 }
 
-// XR1.
 #[test]
 fn a_write_limit_holds_over_any_time_within_one_burst() {
     for (rate, burst) in [(10_000, 1000), (64, 1), (1_000_000, 250_000), (7, 3)] {
@@ -122,7 +120,6 @@ fn a_write_limit_holds_over_any_time_within_one_burst() {
     }
 }
 
-// XR2.
 #[test]
 fn a_limited_connection_has_a_timer_only_while_it_waits_for_its_budget() {
     let event_loop = memory_loop();
@@ -146,7 +143,6 @@ impl Protocol for Idle {
     }
 }
 
-// XR2.
 #[test]
 fn a_group_has_one_timer_however_many_members_wait() {
     let event_loop = memory_loop();
@@ -160,7 +156,6 @@ fn a_group_has_one_timer_however_many_members_wait() {
     assert!(flows.iter().all(|flow| flow.received.get() > 0));
 }
 
-// XR3.
 #[test]
 fn while_the_budget_is_used_up_nothing_is_read_and_the_peer_has_to_wait() {
     let event_loop = memory_loop();
@@ -174,7 +169,6 @@ fn while_the_budget_is_used_up_nothing_is_read_and_the_peer_has_to_wait() {
     assert!(flow.sink.handle().is_reading());
 }
 
-// XR3.
 #[test]
 fn a_limit_a_pause_and_a_hold_are_independent_reasons_not_to_read() {
     let event_loop = memory_loop();
@@ -191,7 +185,6 @@ fn a_limit_a_pause_and_a_hold_are_independent_reasons_not_to_read() {
     assert_eq!(flow.received.get(), 200, "resuming does not end the throttle");
 }
 
-// XR4.
 #[test]
 fn what_is_written_beyond_the_budget_is_queued_and_pauses_writing() {
     let event_loop = memory_loop();
@@ -213,7 +206,6 @@ fn what_is_written_beyond_the_budget_is_queued_and_pauses_writing() {
     assert_rules_were_kept();
 }
 
-// XR4.
 #[test]
 fn small_writes_keep_their_order_when_a_limit_comes_and_goes_between_them() {
     let event_loop = memory_loop();
@@ -238,7 +230,6 @@ fn small_writes_keep_their_order_when_a_limit_comes_and_goes_between_them() {
     drop((event_loop, pair));
 }
 
-// XR5.
 #[test]
 fn the_time_that_a_write_limit_takes_is_no_write_stall() {
     let event_loop = memory_loop();
@@ -262,7 +253,6 @@ fn the_time_that_a_write_limit_takes_is_no_write_stall() {
     drop((event_loop, pair));
 }
 
-// XR6.
 #[test]
 fn close_sends_what_is_queued_no_faster_than_the_limit_and_within_the_linger_deadline() {
     let event_loop = memory_loop();
@@ -282,7 +272,6 @@ fn close_sends_what_is_queued_no_faster_than_the_limit_and_within_the_linger_dea
     }
 }
 
-// XR7.
 #[test]
 fn members_of_a_group_share_its_budget_equally_and_none_starves() {
     let event_loop = memory_loop();
@@ -310,7 +299,6 @@ fn members_of_a_group_share_its_budget_equally_and_none_starves() {
     assert!(alone.abs_diff(90_000) <= 9000, "{alone}");
 }
 
-// XR7.
 #[test]
 fn a_member_that_wants_little_leaves_its_part_to_the_others() {
     let event_loop = memory_loop();
@@ -331,7 +319,6 @@ fn a_member_that_wants_little_leaves_its_part_to_the_others() {
     assert!(busy.abs_diff(1_000_000) <= 11_000, "{busy}");
 }
 
-// XR8.
 #[test]
 fn a_connection_in_a_group_keeps_its_own_limit_too() {
     let event_loop = memory_loop();
@@ -348,7 +335,6 @@ fn a_connection_in_a_group_keeps_its_own_limit_too() {
     assert!((slow + fast).abs_diff(500_000) <= 5000, "{slow} + {fast}");
 }
 
-// XR9.
 #[test]
 fn limits_of_connections_and_groups_can_be_changed_at_any_time() {
     let event_loop = memory_loop();
@@ -377,7 +363,6 @@ fn limits_of_connections_and_groups_can_be_changed_at_any_time() {
     assert!((flow.received.get() - before).abs_diff(5000) <= 200);
 }
 
-// XR10.
 #[test]
 fn limits_are_options_of_clients_and_servers() -> Result {
     let event_loop = memory_loop();
@@ -419,7 +404,6 @@ fn limits_are_options_of_clients_and_servers() -> Result {
     })
 }
 
-// XR11.
 #[test]
 fn a_group_of_another_loop_is_refused() -> Result {
     let (event_loop, other) = (memory_loop(), memory_loop());
@@ -439,7 +423,6 @@ fn a_group_of_another_loop_is_refused() -> Result {
     Ok(())
 }
 
-// XR12.
 #[test]
 fn limits_hold_for_sockets_of_the_operating_system() {
     let event_loop = EventLoop::new().unwrap();
@@ -463,7 +446,6 @@ fn limits_hold_for_sockets_of_the_operating_system() {
         .unwrap();
 }
 
-// XR13.
 #[test]
 fn limited_connections_leave_nothing_behind() {
     let event_loop = memory_loop();
@@ -489,7 +471,7 @@ fn limited_connections_leave_nothing_behind() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// XR1, XR7: whoever pauses, closes or changes limits meanwhile, no more passes than may.
+    /// Whoever pauses, closes or changes limits meanwhile, no more passes than may.
     #[test]
     fn whatever_happens_no_more_passes_than_the_limits_allow(
         rates in prop::collection::vec((1u64..100_000, 1u64..20_000), 1..6),
@@ -534,7 +516,6 @@ proptest! {
     }
 }
 
-// XR9.
 #[test]
 fn a_limit_set_while_input_is_delivered_counts_from_the_next_read_on() {
     struct Limits(Rc<Cell<u64>>);
@@ -561,7 +542,6 @@ fn a_limit_set_while_input_is_delivered_counts_from_the_next_read_on() {
     assert!((received.get() - first).abs_diff(1000) <= 10);
 }
 
-// XR9.
 #[test]
 fn a_member_that_waits_can_change_its_group() {
     let event_loop = memory_loop();

@@ -66,7 +66,6 @@ async fn move_much(event_loop: &EventLoop) -> Result<(RelayOutcome, u64)> {
     Ok((outcome, statistics.spliced()))
 }
 
-// XR35.
 #[test]
 fn a_relay_without_a_descriptor_for_a_pipe_copies() {
     alone("relay::a_relay_without_a_descriptor_for_a_pipe_copies", || {
@@ -83,7 +82,6 @@ fn a_relay_without_a_descriptor_for_a_pipe_copies() {
     });
 }
 
-// XR36.
 #[test]
 fn relays_that_end_in_any_way_leave_no_descriptor() {
     alone("relay::relays_that_end_in_any_way_leave_no_descriptor", || {

@@ -102,7 +102,6 @@ fn a_terminal_is_written_and_its_hang_up_ends_the_transport() {
     run_until(&event_loop, "connection_lost", || log.is_lost());
 }
 
-// XP7.
 #[test]
 fn a_device_is_read_and_written_by_one_transport() {
     let event_loop = EventLoop::new().unwrap();
@@ -129,7 +128,6 @@ fn a_device_is_read_and_written_by_one_transport() {
     assert_eq!(near.count(Call::Eof), 1);
 }
 
-// XP7.
 #[test]
 fn a_device_that_is_closed_with_input_waiting_closes_at_once() {
     let event_loop = EventLoop::new().unwrap();

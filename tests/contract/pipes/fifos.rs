@@ -22,7 +22,6 @@ fn open_for_writing(path: &Path) -> io::Result<File> {
     Ok(rustix::fs::open(path, flags, Mode::empty()).map(File::from)?)
 }
 
-// XP5.
 #[test]
 fn a_fifo_is_read_until_its_last_writer_closes() {
     let directory = Directory::new();
@@ -46,7 +45,6 @@ fn a_fifo_is_read_until_its_last_writer_closes() {
     assert_eq!((log.received(), log.cause()), (b"one, two".to_vec(), None));
 }
 
-// XP5.
 #[test]
 fn a_fifo_that_is_kept_open_is_read_from_one_writer_after_the_other() {
     let directory = Directory::new();
@@ -70,7 +68,6 @@ fn a_fifo_that_is_kept_open_is_read_from_one_writer_after_the_other() {
     assert_eq!(open_for_writing(&path).unwrap_err().raw_os_error(), Some(6), "nobody reads");
 }
 
-// XP6.
 #[test]
 fn a_fifo_without_a_reader_is_waited_for_and_does_not_block_the_loop() {
     let directory = Directory::new();
@@ -95,7 +92,6 @@ fn a_fifo_without_a_reader_is_waited_for_and_does_not_block_the_loop() {
     assert_eq!(log.cause(), None);
 }
 
-// XP6.
 #[test]
 fn a_fifo_that_gets_no_reader_in_time_is_an_error_that_says_so() {
     let directory = Directory::new();
@@ -117,7 +113,6 @@ fn a_fifo_that_gets_no_reader_in_time_is_an_error_that_says_so() {
     assert_eq!((event_loop.metrics().timers, event_loop.metrics().tasks), (0, 0));
 }
 
-// XP6.
 #[test]
 fn a_fifo_that_is_kept_open_is_written_for_one_reader_after_the_other() {
     let directory = Directory::new();

@@ -56,7 +56,6 @@ fn a_file_is_written_as_a_pipe_is() {
     assert_eq!(log.order(), [Call::Made, Call::Lost], "a stream that closes is not paused");
 }
 
-// XP3.
 #[test]
 fn a_file_is_not_read_on_while_reading_is_paused() {
     let directory = Directory::new();
@@ -84,7 +83,6 @@ fn a_file_is_not_read_on_while_reading_is_paused() {
     assert!(log.received() == bytes(MUCH));
 }
 
-// XP3.
 #[test]
 fn writing_to_a_file_pauses_and_resumes() {
     let directory = Directory::new();
@@ -99,7 +97,6 @@ fn writing_to_a_file_pauses_and_resumes() {
     assert_eq!(fs::metadata(directory.join("file")).unwrap().len(), MUCH as u64);
 }
 
-// XP3.
 #[test]
 fn a_file_that_others_share_is_read_and_written_at_their_common_position() {
     let directory = Directory::new();

@@ -85,7 +85,6 @@ fn a_shared_pipe_is_found_as_it_was_when_the_transport_is_gone() {
     assert!(blocks(&shared_reader) && !blocks(&shared_writer));
 }
 
-// XP4.
 #[test]
 fn a_shared_descriptor_can_be_a_transport_again_and_again() {
     let event_loop = EventLoop::new().unwrap();

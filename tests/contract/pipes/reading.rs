@@ -113,7 +113,6 @@ fn pausing_resuming_and_closing_a_read_pipe_are_idempotent() {
     assert_eq!(log.cause(), None);
 }
 
-// XP1.
 #[test]
 fn a_read_pipe_refuses_writes() {
     let (event_loop, log, _writer) = reader();

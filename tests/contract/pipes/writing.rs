@@ -194,7 +194,6 @@ fn aborting_a_write_pipe_drops_its_queue() {
     assert_eq!((metrics.sources, metrics.connections_open), (0, 0));
 }
 
-// XP2.
 #[test]
 fn a_write_pipe_never_reads() {
     let (event_loop, log, _reader) = writer();
@@ -232,7 +231,6 @@ fn a_reader_that_is_slow_pauses_and_resumes_its_writer_in_turn() {
     assert_eq!(log.count(Call::Pause), 40);
 }
 
-// XP8.
 #[test]
 fn a_pipe_waits_for_a_slow_reader_without_a_deadline_unless_one_is_set() {
     let (event_loop, log, _reader) = writer();

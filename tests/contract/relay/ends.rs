@@ -12,7 +12,6 @@ use wharf::{
 use super::stage::{ALL, Link, SECOND, Stage, connected, pattern, shared};
 use crate::probe::{Call, Log, Probe};
 
-// XR24.
 #[test]
 fn the_end_of_one_side_is_passed_on_and_the_other_way_stays_open() {
     for (link, splicing) in ALL {
@@ -32,7 +31,6 @@ fn the_end_of_one_side_is_passed_on_and_the_other_way_stays_open() {
     }
 }
 
-// XR24.
 #[test]
 fn an_end_that_came_before_the_relay_is_passed_on() {
     for (link, splicing) in ALL {
@@ -54,7 +52,6 @@ fn an_end_that_came_before_the_relay_is_passed_on() {
     }
 }
 
-// XR25.
 #[test]
 fn what_came_before_a_reset_is_delivered_and_then_the_other_side_ends() {
     for (link, splicing) in ALL {
@@ -87,7 +84,6 @@ fn what_came_before_a_reset_is_delivered_and_then_the_other_side_ends() {
     }
 }
 
-// XR26.
 #[test]
 fn closing_or_aborting_a_connection_of_a_relay_ends_it() {
     for (link, splicing) in ALL {
@@ -110,7 +106,6 @@ fn closing_or_aborting_a_connection_of_a_relay_ends_it() {
     }
 }
 
-// XR26.
 #[test]
 fn a_deadline_of_one_side_ends_the_relay() {
     let stage = Stage::new(Link::Memory, Splicing::Automatic);
@@ -128,7 +123,6 @@ fn a_deadline_of_one_side_ends_the_relay() {
     stage.end();
 }
 
-// XR27.
 #[test]
 fn a_relay_is_idle_when_nothing_came_from_either_side() {
     let idle = |relay: wharf::RelayBuilder| relay.idle_timeout(Some(10 * SECOND));
@@ -148,7 +142,6 @@ fn a_relay_is_idle_when_nothing_came_from_either_side() {
     stage.end();
 }
 
-// XR28.
 #[test]
 fn cancelling_or_dropping_the_outcome_aborts_both_sides() {
     for drops in [false, true] {
@@ -169,7 +162,6 @@ fn cancelling_or_dropping_the_outcome_aborts_both_sides() {
     }
 }
 
-// XR29.
 #[test]
 fn a_connection_that_gets_another_protocol_leaves_the_relay() {
     for (link, splicing) in ALL {
@@ -201,7 +193,6 @@ impl Protocol for Collector {
     }
 }
 
-// XR30.
 #[test]
 fn a_shutdown_leaves_a_relay_its_time_and_then_aborts_it() -> Result {
     let event_loop = wharf::testing::MemoryNetwork::new().event_loop();
@@ -245,7 +236,6 @@ impl Protocol for Joins {
     }
 }
 
-// XR31.
 #[test]
 fn closing_the_loop_ends_its_relays() {
     let stage = Stage::new(Link::Memory, Splicing::Automatic);

@@ -9,7 +9,6 @@ use super::stage::{ALL, Link, SECOND, Stage, pattern};
 
 const MUCH: usize = 3_000_000;
 
-// XR20.
 #[test]
 fn a_relay_passes_on_every_byte_both_ways_and_counts_them() {
     for (link, splicing) in ALL {
@@ -36,7 +35,6 @@ fn a_relay_passes_on_every_byte_both_ways_and_counts_them() {
     }
 }
 
-// XR21.
 #[test]
 fn what_was_left_over_goes_first() {
     for (link, splicing) in ALL {
@@ -58,7 +56,6 @@ fn what_was_left_over_goes_first() {
     }
 }
 
-// XR22.
 #[test]
 fn a_side_is_not_read_while_the_other_takes_nothing() {
     for (link, splicing) in ALL {
@@ -83,7 +80,6 @@ fn a_side_is_not_read_while_the_other_takes_nothing() {
     }
 }
 
-// XR22.
 #[test]
 fn peers_that_both_write_everything_before_they_read_do_not_stop_a_relay() {
     for (link, splicing) in ALL {
@@ -103,7 +99,6 @@ fn peers_that_both_write_everything_before_they_read_do_not_stop_a_relay() {
     }
 }
 
-// XR23.
 #[test]
 fn the_limits_of_both_sides_hold_in_a_relay() {
     let limit = |rate: u64| Some(RateLimit::bytes_per_second(rate).burst(rate / 10));
@@ -121,7 +116,6 @@ fn the_limits_of_both_sides_hold_in_a_relay() {
     stage.end();
 }
 
-// XR23.
 #[test]
 fn limits_hold_for_what_is_spliced() {
     let rate = 2_000_000;

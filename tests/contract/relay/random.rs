@@ -122,7 +122,6 @@ fn run(link: Link, splicing: Splicing, seed: u64, all: &[u8]) {
     stage.end();
 }
 
-// XR37.
 #[test]
 fn whatever_peers_do_a_relay_delivers_exact_bytes_and_never_hangs() {
     let all = pattern(4_000_000);

@@ -7,7 +7,6 @@ use super::stage::{Link, Stage, pattern};
 
 const MUCH: usize = 8_000_000;
 
-// XR34.
 #[test]
 fn by_default_much_is_spliced_and_little_is_copied() {
     let stage = Stage::new(Link::Tcp, Splicing::Automatic);
@@ -29,7 +28,6 @@ fn by_default_much_is_spliced_and_little_is_copied() {
     stage.end();
 }
 
-// XR34.
 #[test]
 fn always_and_never_are_kept() {
     for (splicing, expected) in [(Splicing::Always, MUCH as u64), (Splicing::Never, 0)] {
@@ -41,7 +39,6 @@ fn always_and_never_are_kept() {
     }
 }
 
-// XR35.
 #[test]
 fn sockets_in_memory_are_copied_whatever_is_asked_for() {
     let stage = Stage::new(Link::Memory, Splicing::Always);
@@ -52,7 +49,6 @@ fn sockets_in_memory_are_copied_whatever_is_asked_for() {
     stage.end();
 }
 
-// XR36.
 #[test]
 fn what_is_in_a_pipe_at_the_end_is_delivered() {
     let stage = Stage::new(Link::Tcp, Splicing::Always);

@@ -57,7 +57,6 @@ impl Protocol for Greeted {
     }
 }
 
-// XR21.
 #[test]
 fn a_proxys_protocol_joins_its_connection_with_one_it_makes() -> Result {
     let event_loop = MemoryNetwork::new().event_loop();
@@ -101,7 +100,6 @@ fn a_proxys_protocol_joins_its_connection_with_one_it_makes() -> Result {
     Ok(())
 }
 
-// XR32.
 #[test]
 fn a_connection_cannot_be_joined_with_itself_or_with_one_of_another_loop() {
     let memory = || MemoryNetwork::new().event_loop();
@@ -118,7 +116,6 @@ fn a_connection_cannot_be_joined_with_itself_or_with_one_of_another_loop() {
     assert!(!here.is_closing() && !there.is_closing());
 }
 
-// XR32.
 #[test]
 fn a_relay_with_a_connection_that_is_gone_fails_and_closes_the_other() {
     let event_loop = MemoryNetwork::new().event_loop();
@@ -133,7 +130,6 @@ fn a_relay_with_a_connection_that_is_gone_fails_and_closes_the_other() {
     assert!(peer.is_lost());
 }
 
-// XR32.
 #[test]
 fn a_side_whose_write_end_was_ended_before_fails_the_relay_when_there_is_something_for_it() {
     let stage = Stage::with(Link::Memory, |relay| relay, |probe| probe, |probe| probe);
@@ -147,7 +143,6 @@ fn a_side_whose_write_end_was_ended_before_fails_the_relay_when_there_is_somethi
     stage.end();
 }
 
-// XR33.
 #[test]
 fn relays_join_connections_of_different_kinds() {
     let event_loop = EventLoop::new().unwrap();
