@@ -65,7 +65,7 @@ fn everybody_serves_under_tls() {
         let echo =
             Echo { server, connections: 3, size: 64, in_flight: 4, messages: 99, warm_up: 9, tls };
         echo.run(control).unwrap();
-        Echo { size: 3_000_000, messages: 4, warm_up: 8, ..echo }.run(control).unwrap();
+        Echo { size: 64 * 1024, messages: 24, warm_up: 12, ..echo }.run(control).unwrap();
         Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
         Storm { server, connections: 5, handshakes: 50, size: 64 }.run(control).unwrap();
         process.stop().unwrap();
