@@ -147,6 +147,11 @@ impl<S: Read + Write> TlsWire<S> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.send()?;
         let count = self.session.writer().write(data)?;
+        if count == 0 && !data.is_empty() {
+            // Before the handshake is done there is room for so much only.
+            self.send()?;
+            return Err(ErrorKind::WouldBlock.into());
+        }
         match self.send() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ => Ok(count),
