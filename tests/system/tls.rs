@@ -7,5 +7,6 @@ mod key_updates;
 mod keys;
 mod peers;
 mod python;
+mod renegotiation;
 mod resumption;
 mod servers;
