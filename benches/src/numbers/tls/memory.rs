@@ -66,8 +66,9 @@ fn row(
     let mut cells = vec![name.to_owned()];
     let mut state = None;
     for contender in contenders {
-        eprintln!("TLS, {name}: {}", contender.name);
         let bytes = measure(bench, contender)?;
+        let cell = bytes.map_or_else(|| "not seen".to_owned(), |bytes| format!("{bytes:.0}"));
+        eprintln!("TLS, {name}: {}: {cell}", contender.name);
         if contender.name == STATE {
             state = bytes;
         }
@@ -76,7 +77,7 @@ fn row(
         {
             bench.limit(&format!("TLS, {name}: more than rustls's own"), bytes - state, LIMIT);
         }
-        cells.push(bytes.map_or_else(String::new, |bytes| format!("{bytes:.0}")));
+        cells.push(cell);
     }
     Ok(cells)
 }
