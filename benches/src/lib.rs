@@ -3,7 +3,8 @@
 //! These programs live under `src/bin`:
 //!
 //! - **contenders** (`echo-raw-mio`, `echo-tokio`, …): the same echo server, once per library, from
-//!   [`servers`]; the libuv one is C and lives in `libuv/echo.c`;
+//!   [`servers`]; the libuv one is C and lives in `libuv/echo.c`, those of asyncio and uvloop are
+//!   Python and live in `python/echo_tls.py`;
 //! - **relays** (`relay-tokio`, `relay-wharf`), from [`relays`];
 //! - **`file-blocking`** and **`file-wharf`**: servers that send a file, from [`servers::files`];
 //! - **`load`**: the client that drives any of them, from [`load`];
