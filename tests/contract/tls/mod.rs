@@ -6,6 +6,7 @@ mod handshake;
 mod sweep;
 mod tunnel;
 mod upgrade;
+mod wire;
 
 use std::cell::RefCell;
 use std::rc::Rc;
