@@ -3,6 +3,7 @@
 mod authority;
 mod ends;
 mod examples;
+mod exporting;
 mod key_updates;
 mod keys;
 mod peers;

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use rustls::Error;
 
-use super::client_hello::{Asked, ClientHelloReader};
+use super::hello::{self, Hello, HelloReader, ServerHello};
 use super::scratch::Scratch;
 use super::session::{End, HEADROOM, MOST_PARTIAL, Received, Session};
-use crate::tls::{ExporterSecret, export_unsupported};
+use crate::tls::{ExporterSecret, MasterSecret, Secret, export_unsupported};
 
 /// A session, what it waits for the rest of, and the layer that carries its records (TLS in TLS).
 pub(crate) struct Layer {
@@ -15,8 +15,10 @@ pub(crate) struct Layer {
     /// Input that is not complete; no memory without.
     partial: Vec<u8>,
     below: Option<Box<Layer>>,
-    /// On a server, until the client's first message is there.
-    hello: Option<Box<ClientHelloReader>>,
+    /// Until the peer's first message is there.
+    peer_hello: Option<Box<HelloReader>>,
+    /// What the server's first message said, until the handshake is done.
+    server_hello: Option<Box<ServerHello>>,
     server_name: Option<String>,
     /// What keying material is exported from, once it is known.
     exporter: Option<Box<ExporterSecret>>,
@@ -32,12 +34,12 @@ pub(crate) struct Opened {
 
 impl Layer {
     pub(crate) fn new(session: Session, server_name: Option<String>) -> Self {
-        let hello = (!session.is_client()).then(Box::default);
         Self {
             session,
             partial: Vec::new(),
             below: None,
-            hello,
+            peer_hello: Some(Box::default()),
+            server_hello: None,
             server_name,
             exporter: None,
             close_sent: false,
@@ -132,12 +134,7 @@ impl Layer {
 
     fn open_input(&mut self, buffer: &mut [u8], count: usize, output: &mut Scratch) -> Opened {
         let start = HEADROOM + self.partial.len();
-        if let Some(hello) = &mut self.hello
-            && let Asked::Name(name) = hello.feed(&buffer[start..start + count])
-        {
-            self.server_name = name;
-            self.hello = None;
-        }
+        self.note_peer_hello(&buffer[start..start + count]);
         buffer[HEADROOM..start].copy_from_slice(&self.partial);
         let input = HEADROOM..start + count;
         let Received { plaintext, rest, end } = if self.close_sent {
@@ -145,15 +142,59 @@ impl Layer {
         } else if self.is_established() {
             self.session.receive(buffer, input, output)
         } else {
+            let before = output.bytes().len();
             let receive = || self.session.receive(buffer, input, output);
-            let (received, secret) = ExporterSecret::catch(receive);
-            if let Some(secret) = secret {
-                self.exporter = Some(Box::new(secret));
-            }
+            let (received, secret) = Secret::catch(receive);
+            self.note_own_hello(&output.bytes()[before..]);
+            self.note_secret(secret);
             received
         };
         let end = self.keep(buffer, rest, end);
         Opened { plaintext, end }
+    }
+
+    fn note_peer_hello(&mut self, input: &[u8]) {
+        let Some(reader) = &mut self.peer_hello else { return };
+        let message = match reader.feed(input) {
+            Hello::Partial => return,
+            Hello::Whole(message) => message,
+            Hello::None => &[],
+        };
+        if self.session.is_client() {
+            self.server_hello = hello::server_hello(message).map(Box::new);
+        } else {
+            self.server_name = hello::server_name(message);
+        }
+        self.peer_hello = None;
+    }
+
+    /// A server's first output begins with its hello.
+    fn note_own_hello(&mut self, output: &[u8]) {
+        if !self.session.is_client()
+            && self.server_hello.is_none()
+            && let Hello::Whole(message) = HelloReader::default().feed(output)
+        {
+            self.server_hello = hello::server_hello(message).map(Box::new);
+        }
+    }
+
+    fn note_secret(&mut self, secret: Option<Secret>) {
+        match secret {
+            Some(Secret::Exporter(secret)) => self.exporter = Some(Box::new(secret)),
+            Some(Secret::Master(MasterSecret { secret, client_random })) => {
+                // Without the extension others can have the same secret (RFC 7627, 5.4).
+                if let Some(hello) = &self.server_hello
+                    && hello.extends_master_secret
+                {
+                    let exporter = ExporterSecret::of_tls12(secret, client_random, hello.random);
+                    self.exporter = Some(Box::new(exporter));
+                }
+            }
+            None => {}
+        }
+        if self.is_established() {
+            self.server_hello = None;
+        }
     }
 
     fn keep(&mut self, buffer: &[u8], rest: Range<usize>, end: End) -> End {

@@ -4,7 +4,7 @@
 //! other, `work` what the loop has for all of them. The stream's part, where bytes meet the socket,
 //! is in `stream/tls*.rs`; what users configure is in `crate::tls`.
 
-mod client_hello;
+mod hello;
 mod info;
 mod layer;
 mod scratch;

@@ -2,6 +2,7 @@
 
 mod closing;
 mod data;
+mod exporting;
 mod handshake;
 mod sweep;
 mod tunnel;
