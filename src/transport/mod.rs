@@ -40,7 +40,7 @@ pub use self::relay::{
 };
 pub use self::send_file::SendFile;
 #[cfg(feature = "tls-core")]
-pub use self::tls::{TlsInfo, TlsUpgrade};
+pub use self::tls::{TlsEarlyData, TlsInfo, TlsUpgrade};
 
 pub(crate) use self::datagram::{
     DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, OVERHEAD, Outbox,

@@ -1,6 +1,7 @@
 //! TLS with foreign programs.
 
 mod authority;
+mod early_data;
 mod ends;
 mod examples;
 mod exporting;

@@ -274,6 +274,12 @@ impl Stream {
     }
 
     fn handshake_is_done(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.with_tls(|tls| tls.layer.has_early_rest()).unwrap_or(false) {
+            self.send_early_rest(core);
+            if self.has(Flags::LOST) {
+                return;
+            }
+        }
         let handshake = self.with_tls(|tls| tls.handshake.take()).flatten();
         self.set_handshake_deadline(core, None);
         self.info.set(None);

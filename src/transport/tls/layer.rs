@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rustls::Error;
 
+use super::early_data::{EarlyData, TlsEarlyData};
 use super::hello::{self, Hello, HelloReader, ServerHello};
 use super::scratch::Scratch;
 use super::session::{End, HEADROOM, MOST_PARTIAL, Received, Session};
@@ -22,6 +23,9 @@ pub(crate) struct Layer {
     server_name: Option<String>,
     /// What keying material is exported from, once it is known.
     exporter: Option<Box<ExporterSecret>>,
+    /// What a client sends before the handshake is done.
+    sends_early: Option<Box<EarlyData>>,
+    early_data: TlsEarlyData,
     close_sent: bool,
 }
 
@@ -42,8 +46,30 @@ impl Layer {
             server_hello: None,
             server_name,
             exporter: None,
+            sends_early: None,
+            early_data: TlsEarlyData::NotOffered,
             close_sent: false,
         }
+    }
+
+    /// To be sent with the first message, or right after the handshake.
+    pub(crate) fn with_early_data(mut self, data: Vec<u8>) -> Self {
+        self.sends_early = (!data.is_empty()).then(|| Box::new(EarlyData::new(data)));
+        self
+    }
+
+    /// What became of early data, once the handshake is done.
+    pub(crate) fn early_data(&self) -> TlsEarlyData {
+        self.early_data
+    }
+
+    pub(crate) fn has_early_rest(&self) -> bool {
+        self.sends_early.is_some()
+    }
+
+    /// What of the early data the peer has not got; to be asked for once, when the handshake is done.
+    pub(crate) fn take_early_rest(&mut self) -> Vec<u8> {
+        self.sends_early.take().map(|early| early.rest()).unwrap_or_default()
     }
 
     /// This layer's records become the data of `below`.
@@ -137,7 +163,7 @@ impl Layer {
         self.note_peer_hello(&buffer[start..start + count]);
         buffer[HEADROOM..start].copy_from_slice(&self.partial);
         let input = HEADROOM..start + count;
-        let Received { plaintext, rest, end } = if self.close_sent {
+        let Received { plaintext, is_early, rest, end } = if self.close_sent {
             self.session.receive_caught(buffer, input, output)
         } else if self.is_established() {
             self.session.receive(buffer, input, output)
@@ -145,10 +171,18 @@ impl Layer {
             let before = output.bytes().len();
             let receive = || self.session.receive(buffer, input, output);
             let (received, secret) = Secret::catch(receive);
-            self.note_own_hello(&output.bytes()[before..]);
+            let answer = &output.bytes()[before..];
+            self.note_own_hello(answer);
+            if let Some(early) = &mut self.sends_early {
+                early.note_answer(answer);
+                self.early_data = early.outcome;
+            }
             self.note_secret(secret);
             received
         };
+        if is_early {
+            self.early_data = TlsEarlyData::Accepted;
+        }
         let end = self.keep(buffer, rest, end);
         Opened { plaintext, end }
     }
@@ -257,10 +291,13 @@ impl Layer {
     /// Begins: what a client sends first is appended to `output`.
     pub(crate) fn begin(&mut self, output: &mut Scratch) -> Result<(), Error> {
         let mut records = Scratch::default();
-        match self.session.receive(&mut [], 0..0, &mut records).end {
-            End::Failed(error) => Err(error),
-            End::No | End::Closed => self.carry(records.bytes(), output),
+        let early = self.sends_early.as_ref().map_or(&[][..], |early| early.data());
+        let sent = self.session.begin(early, &mut records)?;
+        if let Some(early) = &mut self.sends_early {
+            early.note_sent(sent);
+            self.early_data = early.outcome;
         }
+        self.carry(records.bytes(), output)
     }
 
     /// Sends records of this layer by the one below, or as they are.

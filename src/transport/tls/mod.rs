@@ -4,6 +4,7 @@
 //! other, `work` what the loop has for all of them. The stream's part, where bytes meet the socket,
 //! is in `stream/tls*.rs`; what users configure is in `crate::tls`.
 
+mod early_data;
 mod hello;
 mod info;
 mod layer;
@@ -15,6 +16,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use self::early_data::TlsEarlyData;
 pub use self::info::TlsInfo;
 pub use self::upgrade::TlsUpgrade;
 

@@ -2,6 +2,7 @@
 
 mod closing;
 mod data;
+mod early_data;
 mod exporting;
 mod handshake;
 mod sweep;
