@@ -279,7 +279,9 @@ pub trait Transport: sealed::Sealed {
     /// handshake and for a leftover that is refused; [`is_timeout`](Error::is_timeout) when the
     /// handshake takes too long; [`is_truncated`](Error::is_truncated) when the peer ends the
     /// connection meanwhile; [`is_invalid`](Error::is_invalid) for a client without a server's name,
-    /// after [`write_eof`](Self::write_eof), and while a handshake is going on.
+    /// after [`write_eof`](Self::write_eof), and while a handshake is going on;
+    /// [`is_unsupported`](Error::is_unsupported) on a pipe that goes one way
+    /// ([`connect_pipes`](crate::EventLoop::connect_pipes) makes one transport of two).
     #[cfg(feature = "tls-core")]
     fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes);
 

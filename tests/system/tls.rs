@@ -8,6 +8,7 @@ mod exporting;
 mod key_updates;
 mod keys;
 mod peers;
+mod pipes;
 mod python;
 mod resumption;
 mod servers;

@@ -73,6 +73,11 @@ impl Stream {
         upgrade: &TlsUpgrade,
         leftover: &Bytes,
     ) -> Result<(), Error> {
+        if self.is_read_only() || self.is_write_only() {
+            let text = "TLS needs both directions, and this pipe goes one way: connect_pipes makes one \
+                        transport of two";
+            return Err(Error::new(Kind::Unsupported, text));
+        }
         if self.has(Flags::EOF_WANTED) {
             return Err(Error::invalid("start_tls() after write_eof()"));
         }

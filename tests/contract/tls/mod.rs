@@ -5,6 +5,7 @@ mod data;
 mod early_data;
 mod exporting;
 mod handshake;
+mod pipes;
 mod sweep;
 mod tunnel;
 mod upgrade;
