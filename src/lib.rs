@@ -162,7 +162,7 @@ pub use crate::transport::{
     SendStatus, Splicing, Transport, TransportHandle, TransportId, WriteStatus, relay,
 };
 #[cfg(feature = "tls-core")]
-pub use crate::transport::{TlsInfo, TlsUpgrade};
+pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};
 
 /// Parsers that are no interface, for the fuzz targets.
 #[doc(hidden)]

@@ -5,7 +5,7 @@
 //!
 //! | bytes | meaning |
 //! |---|---|
-//! | 1 | what is played, modulo 4: TLS 1.3, TLS 1.2, any bytes to a server, any bytes to a client |
+//! | 1 | what is played, modulo 4: TLS 1.3, TLS 1.2, any bytes to a server, any bytes to a client; with 4 added to the first two, a second session after an unharmed one, with early data |
 //! | 1 | capacity of the pipes, times 64, and 64; for any bytes: the length of a piece, and 1 |
 //! | 1 | how much the client sends, times 256, and 1 |
 //! | 2 each | what is done with the next chunk on its way: a [`Deed`], counted round, and where |
@@ -41,8 +41,14 @@ pub fn run(data: &[u8]) {
     let event_loop = MemoryNetwork::new().event_loop();
     event_loop.set_exception_handler(|_, exception| panic!("it was reported: {exception}"));
     match mode % 4 {
-        0 => Session::new(TlsVersion::Tls13, rest).play(&event_loop, first, second),
-        1 => Session::new(TlsVersion::Tls12, rest).play(&event_loop, first, second),
+        version @ (0 | 1) => {
+            let version = [TlsVersion::Tls13, TlsVersion::Tls12][usize::from(version)];
+            let early = (mode & 4 != 0).then_some(EARLY);
+            if early.is_some() {
+                Session::new(version, &[]).play(&event_loop, 255, 0, Some(0));
+            }
+            Session::new(version, rest).play(&event_loop, first, second, early);
+        }
         2 => hear_anything((&SIDES[0].1).into(), &event_loop, first, &data[2..]),
         _ => hear_anything((&SIDES[0].0).into(), &event_loop, first, &data[2..]),
     }
@@ -53,14 +59,26 @@ pub fn run(data: &[u8]) {
 /// Longer than any deadline.
 const LONG: Duration = Duration::from_secs(200);
 
-/// A client and its server under TLS 1.3, and under 1.2.
-static SIDES: LazyLock<[(TlsClient, TlsServer); 2]> = LazyLock::new(|| {
+/// How much early data is sent at most: more than the server takes.
+const EARLY: usize = 500;
+const TAKEN_EARLY: u32 = 300;
+
+/// A client and its server under TLS 1.3, and under 1.2; then those with early data.
+static SIDES: LazyLock<[(TlsClient, TlsServer); 4]> = LazyLock::new(|| {
     let made = rcgen::generate_simple_self_signed(["server.test".to_owned()]).expect("a key");
-    [TlsVersion::Tls13, TlsVersion::Tls12].map(|version| {
+    let versions = [TlsVersion::Tls13, TlsVersion::Tls12];
+    let all = [
+        (versions[0], 0),
+        (versions[1], 0),
+        (versions[0], TAKEN_EARLY),
+        (versions[1], TAKEN_EARLY),
+    ];
+    all.map(|(version, max_early_data)| {
         let client = TlsClient::builder().pin_certificate_pem(made.cert.pem());
         let client = client.min_version(version).max_version(version);
         let identity = TlsIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
-        let server = TlsServer::builder().identity(identity).build().expect("a server");
+        let server = TlsServer::builder().identity(identity).max_early_data(max_early_data);
+        let server = server.build().expect("a server");
         (client.build().expect("a client").server_name("server.test"), server)
     })
 });
@@ -85,13 +103,16 @@ struct Side {
     notes: Rc<Notes>,
     /// `None` on the server.
     sends: Option<usize>,
+    /// How much of it is early data.
+    early: usize,
 }
 
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        transport.start_tls(self.upgrade.clone(), Bytes::new());
         let data: Vec<u8> = (0..self.sends.unwrap_or_default()).map(byte_at).collect();
-        transport.write(&data);
+        let (early, rest) = data.split_at(self.early);
+        transport.start_tls(self.upgrade.clone().early_data(early), Bytes::new());
+        transport.write(rest);
         Ok(())
     }
 
@@ -233,8 +254,9 @@ impl Session {
         Self { version, script, is_harmed: Rc::default() }
     }
 
-    fn play(self, event_loop: &EventLoop, capacity: u8, amount: u8) {
-        let (client, server) = &SIDES[usize::from(self.version == TlsVersion::Tls12)];
+    fn play(self, event_loop: &EventLoop, capacity: u8, amount: u8, early: Option<usize>) {
+        let sides = usize::from(self.version == TlsVersion::Tls12);
+        let (client, server) = &SIDES[sides + 2 * usize::from(early.is_some())];
         let capacity = 64 + usize::from(capacity) * 64;
         let sent = 1 + usize::from(amount) * 256;
         let [near, far] = [Rc::new(Notes::default()), Rc::new(Notes::default())];
@@ -244,10 +266,12 @@ impl Session {
             is_harmed: Rc::clone(&self.is_harmed),
             lanes: lanes.map(Rc::clone),
         };
-        let side = Side { upgrade: client.into(), notes: Rc::clone(&near), sends: Some(sent) };
+        let early = early.unwrap_or_default().min(sent);
+        let side =
+            Side { upgrade: client.into(), notes: Rc::clone(&near), sends: Some(sent), early };
         let near_end = end([&lanes[0], &lanes[1]]);
         let (client, near_end) = pair(event_loop, capacity, side, near_end).expect("a pair");
-        let side = Side { upgrade: server.into(), notes: Rc::clone(&far), sends: None };
+        let side = Side { upgrade: server.into(), notes: Rc::clone(&far), sends: None, early: 0 };
         let far_end = end([&lanes[1], &lanes[0]]);
         let (server, far_end) = pair(event_loop, capacity, side, far_end).expect("a pair");
         *lanes[0].to.borrow_mut() = Some(far_end.handle().clone());
@@ -339,7 +363,7 @@ impl Protocol for End {
 /// Has a peer that knows no secret say `data`, piece by piece, and end, or say nothing more.
 fn hear_anything(upgrade: TlsUpgrade, event_loop: &EventLoop, length: u8, data: &[u8]) {
     let notes = Rc::new(Notes::default());
-    let side = Side { upgrade, notes: Rc::clone(&notes), sends: None };
+    let side = Side { upgrade, notes: Rc::clone(&notes), sends: None, early: 0 };
     let (_, peer) = pair(event_loop, 4096, side, Deaf).expect("a pair");
     let lane = Rc::new(Lane::default());
     *lane.to.borrow_mut() = Some(peer.handle().clone());

@@ -127,8 +127,11 @@ impl Socket {
                 socket.shutdown();
                 Ok(())
             }
-            // The write side ends when the descriptor is closed, which is soon, if it is the only one.
-            Self::Pipe(_) => Ok(()),
+            // With one descriptor the write side ends when that is closed, which is soon.
+            Self::Pipe(pipe) => {
+                pipe.shutdown();
+                Ok(())
+            }
             Self::Closed => Err(closed()),
         }
     }

@@ -36,6 +36,8 @@ pub struct ConnectionBuilder<P> {
     stream_options: StreamOptions,
     #[cfg(feature = "tls-core")]
     tls: Option<TlsUpgrade>,
+    #[cfg(feature = "tls-core")]
+    early_data: Vec<u8>,
 }
 
 /// What to connect to.
@@ -148,6 +150,8 @@ impl EventLoop {
             stream_options,
             #[cfg(feature = "tls-core")]
             tls: None,
+            #[cfg(feature = "tls-core")]
+            early_data: Vec::new(),
         }
     }
 }
@@ -193,6 +197,40 @@ impl<P: Protocol> ConnectionBuilder<P> {
         self
     }
 
+    /// Sends `data` with the first message under TLS, before the handshake is done (0-RTT), if the
+    /// session that is resumed allows that; else right after it. **It can be replayed:** see
+    /// [`TlsUpgrade::early_data`](crate::TlsUpgrade::early_data).
+    ///
+    /// Off unless asked for: the server has to allow it
+    /// ([`max_early_data`](crate::TlsServerBuilder::max_early_data)), and the
+    /// [`TlsClient`](crate::TlsClient) to have been connected to it before. Without
+    /// [`tls`](Self::tls) it is an error.
+    ///
+    /// ```no_run
+    /// # use wharf::{EventLoop, Protocol, Result, TlsClient, TlsEarlyData, Transport};
+    /// # struct Client;
+    /// # impl Protocol for Client {
+    /// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result { Ok(()) }
+    /// # }
+    /// async fn ask(event_loop: &EventLoop, tls: &TlsClient) -> Result {
+    ///     let connection = event_loop
+    ///         .create_connection(|| Client, "example.org:443")
+    ///         .tls(tls)
+    ///         .early_data("GET / HTTP/1.0\r\n\r\n")
+    ///         .await?;
+    ///     let info = connection.handle().info();
+    ///     if info.tls().is_some_and(|tls| tls.early_data() == TlsEarlyData::Accepted) {
+    ///         println!("the answer is on its way already");
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[cfg(feature = "tls-core")]
+    pub fn early_data(mut self, data: impl AsRef<[u8]>) -> Self {
+        self.early_data.extend_from_slice(data.as_ref());
+        self
+    }
+
     stream_settings!();
 
     /// Begins to connect. Dropping the future that is returned gives up (see [`LoopFuture`]).
@@ -203,8 +241,12 @@ impl<P: Protocol> ConnectionBuilder<P> {
                 self;
             stream_options.check(&core)?;
             #[cfg(feature = "tls-core")]
+            if self.tls.is_none() && !self.early_data.is_empty() {
+                return Err(crate::Error::invalid("early data is sent under TLS only"));
+            }
+            #[cfg(feature = "tls-core")]
             if let Some(tls) = self.tls {
-                let setup = tls.setup(&core, to.host().as_deref())?;
+                let setup = tls.early_data(self.early_data).setup(&core, to.host().as_deref())?;
                 let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
                 return connect::begin_tls(&core, opened, factory, &stream_options, setup).await;
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::fifo::open_fifo;
 use super::open;
-use super::open::Pipe;
+use super::open::{Pipe, open_joined};
 use crate::driver::os::{open_other_end, own_description};
 use crate::driver::{Direction, Driver};
 use crate::error::{Error, Kind};
@@ -39,8 +39,18 @@ pub struct PipeBuilder<P> {
 
 enum Source {
     Descriptor(OwnedFd),
+    /// One that is read, and one that is written.
+    Joined(OwnedFd, OwnedFd),
+    /// Standard input and output.
+    Standards,
     Standard(Standard),
     Fifo(PathBuf),
+}
+
+/// What a transport is made of.
+enum Ends {
+    One(Pipe),
+    Two(Pipe, Pipe),
 }
 
 #[derive(Clone, Copy)]
@@ -142,6 +152,76 @@ impl EventLoop {
         device: impl Into<OwnedFd>,
     ) -> PipeBuilder<P> {
         self.pipe(factory, Source::Descriptor(device.into()), Direction::Both)
+    }
+
+    /// Runs the protocol that `factory` makes on two pipes at once: what comes from `reader` is its
+    /// input, and what it writes goes to `writer`.
+    ///
+    /// For what speaks over a pair of pipes: a child's standard output and input, a `ProxyCommand`.
+    /// Each can be anything that [`connect_read_pipe`](Self::connect_read_pipe) and
+    /// [`connect_write_pipe`](Self::connect_write_pipe) take. The transport is as one on a socket:
+    /// the end of `reader` is `eof_received`, `write_eof` closes `writer`, and TLS can be started on
+    /// it. When nobody reads from `writer` any more, the next write fails. As a pipe it has no linger
+    /// and no write-stall deadline unless one is set.
+    ///
+    /// ```
+    /// use std::process::{Command, Stdio};
+    ///
+    /// # use wharf::{EventLoop, Protocol, Result, Transport};
+    /// struct Ask;
+    ///
+    /// impl Protocol for Ask {
+    ///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+    ///         transport.write(b"hello");
+    ///         transport.write_eof();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+    ///         assert_eq!(data, b"hello");
+    ///         transport.event_loop().stop();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result {
+    /// let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    /// let (output, input) = (child.stdout.take().ok_or("")?, child.stdin.take().ok_or("")?);
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.run(async |event_loop| {
+    ///     event_loop.connect_pipes(|| Ask, output, input).await?;
+    ///     Ok(())
+    /// })?;
+    /// event_loop.run_forever()?;
+    /// child.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`connect_read_pipe`](Self::connect_read_pipe).
+    pub fn connect_pipes<P: Protocol>(
+        &self,
+        factory: impl FnOnce() -> P + 'static,
+        reader: impl Into<OwnedFd>,
+        writer: impl Into<OwnedFd>,
+    ) -> PipeBuilder<P> {
+        let source = Source::Joined(reader.into(), writer.into());
+        self.pipe(factory, source, Direction::Joined)
+    }
+
+    /// Runs the protocol that `factory` makes on standard input and output at once, as
+    /// [`connect_pipes`](Self::connect_pipes): for a program that another one speaks to.
+    ///
+    /// See [`connect_stdin`](Self::connect_stdin) for what stays as it is.
+    ///
+    /// # Errors
+    /// As [`connect_read_pipe`](Self::connect_read_pipe).
+    pub fn connect_stdio<P: Protocol>(
+        &self,
+        factory: impl FnOnce() -> P + 'static,
+    ) -> PipeBuilder<P> {
+        self.pipe(factory, Source::Standards, Direction::Joined)
     }
 
     /// Runs the protocol that `factory` makes on standard input: a pipe, a terminal, a file, a
@@ -274,18 +354,32 @@ impl<P: Protocol> PipeBuilder<P> {
             let text = "a loop in memory cannot drive the operating system's descriptors";
             return Err(Error::new(Kind::Unsupported, text));
         }
-        let pipe = match source {
-            Source::Descriptor(fd) => with_other_end(fd, direction, keep_open),
-            Source::Standard(standard) => {
-                let fd = standard.open(direction);
-                fd.and_then(|fd| with_other_end(fd, direction, keep_open))
-            }
-            Source::Fifo(path) => Ok(open_fifo(&core, &path, direction, keep_open, timeout).await?),
+        let unusable = |error| Error::io("the descriptor cannot be used as a transport", error);
+        let one = |fd: io::Result<OwnedFd>| {
+            fd.and_then(|fd| with_other_end(fd, direction, keep_open)).map_err(unusable)
         };
-        let pipe =
-            pipe.map_err(|error| Error::io("the descriptor cannot be used as a transport", error))?;
+        let ends = match source {
+            Source::Descriptor(fd) => Ends::One(one(Ok(fd))?),
+            Source::Standard(standard) => Ends::One(one(standard.open(direction))?),
+            Source::Fifo(path) => {
+                let fifo = open_fifo(&core, &path, direction, keep_open, timeout).await;
+                Ends::One(fifo?)
+            }
+            Source::Joined(reader, writer) => Ends::Two(one(Ok(reader))?, writer.into()),
+            Source::Standards => {
+                let reader = one(Standard::Input.open(Direction::Read))?;
+                let writer = Standard::Output.open(Direction::Write).map_err(unusable)?;
+                Ends::Two(reader, writer.into())
+            }
+        };
         let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
-        let stream = open(&core, pipe, direction, Box::new(protocol), &stream_options)?;
+        let protocol = Box::new(protocol);
+        let stream = match ends {
+            Ends::One(pipe) => open(&core, pipe, direction, protocol, &stream_options)?,
+            Ends::Two(reader, writer) => {
+                open_joined(&core, reader, writer, protocol, &stream_options)?
+            }
+        };
         stream.begin(&core);
         Ok(Connection::new(TransportHandle::new(Rc::clone(&core), stream.key)))
     }

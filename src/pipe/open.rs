@@ -1,14 +1,15 @@
 //! From a descriptor to a stream.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use crate::driver::os::OsPipe;
+use crate::driver::os::{OsDriver, OsPipe};
 use crate::driver::{Direction, Driver, Socket};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, Tenant};
 use crate::protocol::Protocol;
-use crate::transport::{Stream, StreamOptions};
+use crate::transport::{Key, Stream, StreamOptions};
 
 /// A stream on `pipe` (an `OwnedFd` will do), in a slot of its own.
 ///
@@ -22,25 +23,52 @@ pub(crate) fn open(
     protocol: Box<dyn Protocol>,
     options: &StreamOptions,
 ) -> Result<Rc<Stream>, Error> {
+    register(core, protocol, options, |driver, key| {
+        pipe.into().register(core, driver, direction, key)
+    })
+}
+
+/// A stream that reads one descriptor and writes another; as [`open`].
+pub(crate) fn open_joined(
+    core: &Rc<Core>,
+    reader: impl Into<Pipe>,
+    writer: impl Into<Pipe>,
+    protocol: Box<dyn Protocol>,
+    options: &StreamOptions,
+) -> Result<Rc<Stream>, Error> {
+    register(core, protocol, options, |driver, key| {
+        let reader = reader.into().register(core, driver, Direction::Read, key)?;
+        match writer.into().register(core, driver, Direction::Write, key) {
+            Ok(writer) => Ok(reader.joined_with(core, writer)),
+            Err(error) => {
+                reader.deregister(driver);
+                Err(error)
+            }
+        }
+    })
+}
+
+/// A stream on what `register` makes, in a slot of its own.
+fn register(
+    core: &Rc<Core>,
+    protocol: Box<dyn Protocol>,
+    options: &StreamOptions,
+    register: impl FnOnce(&OsDriver, Key) -> io::Result<OsPipe>,
+) -> Result<Rc<Stream>, Error> {
     core.check_open()?;
     let Driver::Os(driver) = &core.driver else {
         let text = "a loop in memory cannot drive the operating system's descriptors";
         return Err(Error::new(Kind::Unsupported, text));
     };
     let key = core.reserve_slot()?;
-    let Pipe { fd, other_end, is_new } = pipe.into();
-    let registered = match is_new {
-        true => OsPipe::register_new(driver, fd, direction, key),
-        false => OsPipe::register(core, driver, fd, direction, key, &core.signals),
-    };
-    let pipe = match registered {
-        Ok(pipe) => pipe.holding(other_end),
+    let pipe = match register(driver, key) {
+        Ok(pipe) => pipe,
         Err(error) => {
             core.free_slot(key);
             return Err(Error::io("the descriptor cannot be used as a transport", error));
         }
     };
-    let short_reads_drain = pipe.short_reads_drain();
+    let (direction, short_reads_drain) = (pipe.direction(), pipe.short_reads_drain());
     let socket = Socket::Pipe(Box::new(pipe));
     let stream = Stream::new(core, key, socket, protocol, options, None, None);
     stream.become_pipe(direction, short_reads_drain);
@@ -66,6 +94,23 @@ impl Pipe {
     /// An end of a pipe whose other end is held open.
     pub(super) fn holding(fd: OwnedFd, other_end: Option<OwnedFd>) -> Self {
         Self { fd, other_end, is_new: false }
+    }
+}
+
+impl Pipe {
+    fn register(
+        self,
+        core: &Rc<Core>,
+        driver: &OsDriver,
+        direction: Direction,
+        key: Key,
+    ) -> io::Result<OsPipe> {
+        let Self { fd, other_end, is_new } = self;
+        let pipe = match is_new {
+            true => OsPipe::register_new(driver, fd, direction, key),
+            false => OsPipe::register(core, driver, fd, direction, key, &core.signals),
+        };
+        Ok(pipe?.holding(other_end))
     }
 }
 

@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 
 use super::client_builder::TlsClientBuilder;
 use super::names::server_name;
+use super::secrets::SecretCatcher;
 use super::timeouts::TlsTimeouts;
 use crate::error::Error;
 
@@ -66,11 +67,14 @@ impl TlsClient {
         TlsClientBuilder::default()
     }
 
-    /// The door for experts: a ready configuration of [rustls](crate::rustls), used as it is.
+    /// The door for experts: a ready configuration of [rustls](crate::rustls), used as it is, but for
+    /// a key log around its own, which keying material is exported by.
     ///
     /// Its time is that of its own `time_provider`: the system's, also on a loop in virtual time.
     pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
-        Self::from_parts(config.into(), true)
+        let mut config = Arc::unwrap_or_clone(config.into());
+        config.key_log = Arc::new(SecretCatcher(config.key_log));
+        Self::from_parts(Arc::new(config), true)
     }
 
     pub(super) fn from_parts(config: Arc<ClientConfig>, needs_name: bool) -> Self {

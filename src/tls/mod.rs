@@ -39,7 +39,9 @@ pub(crate) use self::error::{handshake_error, tls_error};
 pub use self::fingerprint::TlsFingerprint;
 pub use self::identity::TlsIdentity;
 pub use self::provider::TlsProvider;
-pub(crate) use self::secrets::{ExporterSecret, unsupported as export_unsupported};
+pub(crate) use self::secrets::{
+    ExporterSecret, MasterSecret, Secret, unsupported as export_unsupported,
+};
 pub(crate) use self::server::ServerSetup;
 pub use self::server::TlsServer;
 pub use self::server_builder::TlsServerBuilder;

@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::fingerprint::TlsFingerprint;
 use super::identity::TlsIdentity;
+use super::secrets::SecretCatcher;
 use super::server_builder::{Recipe, TlsServerBuilder};
 use super::timeouts::TlsTimeouts;
 use crate::error::Error;
@@ -80,11 +81,15 @@ impl TlsServer {
         TlsServerBuilder::default()
     }
 
-    /// The door for experts: a ready configuration of [rustls](crate::rustls), used as it is.
+    /// The door for experts: a ready configuration of [rustls](crate::rustls), used as it is, but for
+    /// a key log around its own, which keying material is exported by.
     ///
     /// Its time is that of its own `time_provider`: the system's, also on a loop in virtual time.
     pub fn from_rustls(config: impl Into<Arc<ServerConfig>>) -> Self {
-        let current = Current { config: config.into(), fingerprint: None, admission: Vec::new() };
+        let mut config = Arc::unwrap_or_clone(config.into());
+        config.key_log = Arc::new(SecretCatcher(config.key_log));
+        let current =
+            Current { config: Arc::new(config), fingerprint: None, admission: Vec::new() };
         Self::from_parts(None, current)
     }
 

@@ -40,7 +40,7 @@ pub use self::relay::{
 };
 pub use self::send_file::SendFile;
 #[cfg(feature = "tls-core")]
-pub use self::tls::{TlsInfo, TlsUpgrade};
+pub use self::tls::{TlsEarlyData, TlsInfo, TlsUpgrade};
 
 pub(crate) use self::datagram::{
     DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, OVERHEAD, Outbox,
@@ -279,18 +279,25 @@ pub trait Transport: sealed::Sealed {
     /// handshake and for a leftover that is refused; [`is_timeout`](Error::is_timeout) when the
     /// handshake takes too long; [`is_truncated`](Error::is_truncated) when the peer ends the
     /// connection meanwhile; [`is_invalid`](Error::is_invalid) for a client without a server's name,
-    /// after [`write_eof`](Self::write_eof), and while a handshake is going on.
+    /// after [`write_eof`](Self::write_eof), and while a handshake is going on;
+    /// [`is_unsupported`](Error::is_unsupported) on a pipe that goes one way
+    /// ([`connect_pipes`](crate::EventLoop::connect_pipes) makes one transport of two).
     #[cfg(feature = "tls-core")]
     fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes);
 
     /// Fills `output` with bytes that only the two ends of this TLS connection know, different for
-    /// every `label` and `context` (RFC 8446, 7.5): to bind a login to the connection, or as a key.
+    /// every `label` and `context` (RFC 8446, 7.5; RFC 5705): to bind a login to the connection, or
+    /// as a key.
+    ///
+    /// Under TLS 1.2 an empty context is another than none.
     ///
     /// # Errors
-    /// [`is_unsupported`](Error::is_unsupported) under TLS 1.2, and with a ready configuration of
-    /// rustls; [`is_invalid`](Error::is_invalid) before the handshake is done, without TLS, and for
-    /// more bytes than can be exported (255 times the length of the suite's hash);
-    /// [`is_closed`](Error::is_closed) when the connection is gone.
+    /// [`is_unsupported`](Error::is_unsupported) under TLS 1.2 if the peer does not know the extended
+    /// master secret, without which somebody between two connections could give both the same (RFC
+    /// 7627, 5.4); [`is_invalid`](Error::is_invalid) before the handshake is done, without TLS, for no
+    /// bytes or, under TLS 1.3, more than 255 times the length of the suite's hash, for labels of more
+    /// than 249 bytes, or that TLS itself uses; [`is_closed`](Error::is_closed) when the connection is
+    /// gone.
     #[cfg(feature = "tls-core")]
     fn export_keying_material(
         &self,

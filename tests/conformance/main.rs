@@ -236,6 +236,7 @@ links! {
     pipe_back: crate::one_way::Back<crate::one_way::Pipe>,
     socket_forward: crate::one_way::Forward<crate::one_way::Socket>,
     socket_back: crate::one_way::Back<crate::one_way::Socket>,
+    pipes: crate::stage::Pipes,
     pair: crate::stage::Pair,
     memory: crate::stage::Memory,
 }

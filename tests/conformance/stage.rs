@@ -378,6 +378,31 @@ impl Link for SocketPair {
     }
 }
 
+/// Two pipes, one for each way.
+pub(crate) struct Pipes(EventLoop);
+
+impl Link for Pipes {
+    const CAPABILITIES: Capabilities =
+        Capabilities { reset: false, addresses: false, ..Capabilities::ALL };
+
+    fn new() -> Self {
+        Self(EventLoop::new().expect("a loop"))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
+        let (forward, back) = (std::io::pipe().expect("a pipe"), std::io::pipe().expect("a pipe"));
+        let near = self.0.connect_pipes(move || near, back.0, forward.1).start();
+        let far = self.0.connect_pipes(move || far, forward.0, back.1).start();
+        let connection = self.0.run_until_complete(near).and_then(|near| near);
+        self.0.run_until_complete(far).and_then(|far| far).expect("the far end");
+        connection.expect("the near end")
+    }
+}
+
 /// A pair in memory, on a loop of the operating system.
 pub(crate) struct Pair(EventLoop);
 

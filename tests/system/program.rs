@@ -99,6 +99,19 @@ impl Program {
         found.into_inner().expect("a line")
     }
 
+    /// The next lines on standard output until each of `parts` was in one, as
+    /// [`line_with`](Self::line_with): for a peer that says them in no certain order.
+    pub(crate) async fn lines_with(&self, event_loop: &EventLoop, parts: &[&str]) -> Vec<String> {
+        let lines = RefCell::new(Vec::<String>::new());
+        until(event_loop, &parts.join(", "), || {
+            let mut lines = lines.borrow_mut();
+            lines.extend(self.lines.try_iter());
+            parts.iter().all(|part| lines.iter().any(|line| line.contains(part)))
+        })
+        .await;
+        lines.into_inner()
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -1,12 +1,14 @@
 //! Standard streams in pipelines, with files, terminals and nothing: `tee` among real programs.
 
-use std::process::Command;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
+use wharf::Transport;
 
-use super::process::lacking;
+use super::process::{Guard, PASSED, command, lacking, role};
 use super::program::{Ending, Program, built};
-use crate::serving::Directory;
+use crate::serving::{Directory, Echo, run, until};
 
 /// Runs a shell's script in which `$TEE` is the example, in a directory of its own.
 fn shell(script: &str) -> (Ending, Directory) {
@@ -214,4 +216,27 @@ fn a_signal_ends_it_while_it_waits() {
     assert_eq!(program.line(), "kept");
     program.signal(Signal::TERM);
     assert_eq!(program.end().code, None);
+}
+
+#[test]
+fn standard_input_and_output_are_one_transport() {
+    let name = "stdio::standard_input_and_output_are_one_transport";
+    if role().is_some() {
+        run(async |event_loop| {
+            let connection = event_loop.connect_stdio(|| Echo).await?;
+            until(&event_loop, "its end", || connection.handle().is_closing()).await;
+            Ok(())
+        });
+        std::process::exit(PASSED);
+    }
+    let mut command = command(name, "echo");
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a process");
+    let mut child = Guard(child);
+    let mut input = child.0.stdin.take().unwrap();
+    input.write_all(b"over both").unwrap();
+    drop(input);
+    let mut output = String::new();
+    child.0.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    assert!(output.ends_with("over both"), "{output}");
+    assert_eq!(child.wait().code(), Some(PASSED));
 }

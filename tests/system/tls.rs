@@ -1,11 +1,14 @@
 //! TLS with foreign programs.
 
 mod authority;
+mod early_data;
 mod ends;
 mod examples;
+mod exporting;
 mod key_updates;
 mod keys;
 mod peers;
+mod pipes;
 mod python;
 mod renegotiation;
 mod resumption;

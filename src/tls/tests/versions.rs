@@ -165,15 +165,16 @@ fn a_ready_configuration_is_used_as_it_is() {
         roots.add(certificate).unwrap();
     }
     let provider = TlsProvider::preferred().unwrap().crypto();
-    let config = Arc::new(
-        ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth(),
-    );
-    let client = TlsClient::from_rustls(Arc::clone(&config));
-    assert!(Arc::ptr_eq(&client.connect(Some("a.example")).unwrap().config, &config));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"imap".to_vec()];
+    let client = TlsClient::from_rustls(config.clone());
+    let used = client.connect(Some("a.example")).unwrap().config;
+    assert!(Arc::ptr_eq(used.crypto_provider(), config.crypto_provider()));
+    assert_eq!(used.alpn_protocols, config.alpn_protocols);
     assert!(client.connect(None).unwrap_err().is_invalid());
 
     let server = TlsServer::from_rustls(issued.server().accept().unwrap().config);

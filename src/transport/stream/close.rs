@@ -87,7 +87,7 @@ impl Stream {
         if self.shutdown_timeout().is_some() {
             return self.discard_from_now(core);
         }
-        if self.socket.pipe_direction().is_some() {
+        if self.is_one_descriptor() {
             return self.lose(core, None);
         }
         let mut scratch = [0; 2048];

@@ -18,7 +18,7 @@ impl Stream {
         match direction {
             Direction::Read => self.set(Flags::EOF_WANTED.and(Flags::SHUT_DOWN)),
             Direction::Write => self.set(Flags::EOF),
-            Direction::Both => {}
+            Direction::Both | Direction::Joined => {}
         }
         if !short_reads_drain {
             // As after a hang-up: only the system's word shows that all input was read.
@@ -34,12 +34,25 @@ impl Stream {
         self.socket.pipe_direction() == Some(Direction::Write)
     }
 
+    /// What is written ends only when the descriptor that is read is closed, too.
+    pub(super) fn is_one_descriptor(&self) -> bool {
+        self.socket.pipe_direction().is_some_and(|direction| direction != Direction::Joined)
+    }
+
     pub(super) fn can_write_eof(&self) -> bool {
         #[cfg(feature = "tls-core")]
         if self.has(Flags::TLS) && !self.tls_can_write_eof() {
             return false;
         }
         !matches!(self.socket.pipe_direction(), Some(Direction::Read | Direction::Both))
+    }
+
+    /// Who read what a joined pipe writes is gone. The poll does not call a pipe writable that is full,
+    /// but only writing says that it is over.
+    pub(super) fn note_gone_reader(&self) {
+        if self.has(Flags::HAS_QUEUE) && self.socket.pipe_direction() == Some(Direction::Joined) {
+            self.set(Flags::WRITABLE);
+        }
     }
 
     /// An end was said while nothing is read.

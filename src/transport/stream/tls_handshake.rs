@@ -73,6 +73,11 @@ impl Stream {
         upgrade: &TlsUpgrade,
         leftover: &Bytes,
     ) -> Result<(), Error> {
+        if self.is_read_only() || self.is_write_only() {
+            let text = "TLS needs both directions, and this pipe goes one way: connect_pipes makes one \
+                        transport of two";
+            return Err(Error::new(Kind::Unsupported, text));
+        }
         if self.has(Flags::EOF_WANTED) {
             return Err(Error::invalid("start_tls() after write_eof()"));
         }
@@ -279,6 +284,12 @@ impl Stream {
     }
 
     fn handshake_is_done(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.with_tls(|tls| tls.layer.has_early_rest()).unwrap_or(false) {
+            self.send_early_rest(core);
+            if self.has(Flags::LOST) {
+                return;
+            }
+        }
         let handshake = self.with_tls(|tls| tls.handshake.take()).flatten();
         self.set_handshake_deadline(core, None);
         self.info.set(None);

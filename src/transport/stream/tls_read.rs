@@ -32,6 +32,9 @@ impl Stream {
         if self.has(Flags::LOST) {
             return;
         }
+        if self.has(Flags::ERROR) {
+            self.note_gone_reader();
+        }
         if self.is_unsettled() || (self.has(Flags::WRITABLE) && self.has(Flags::HAS_QUEUE)) {
             self.settle(core);
         }

@@ -171,6 +171,30 @@ impl Stream {
         });
     }
 
+    /// Sends what the server did not take with the first message, before anything else.
+    #[cold]
+    pub(super) fn send_early_rest(self: &Rc<Self>, core: &Rc<Core>) {
+        let sealed = self.with_tls(|tls| {
+            let rest = tls.layer.take_early_rest();
+            core.tls.with_records(|records| {
+                for piece in rest.chunks(SENT_AT_ONCE) {
+                    records.clear();
+                    tls.layer.seal(piece, records)?;
+                    tls.outgoing.push_copy(records.bytes());
+                }
+                Ok(!tls.outgoing.is_empty())
+            })
+        });
+        match sealed {
+            Some(Ok(true)) => {
+                self.set(Flags::HAS_QUEUE.and(Flags::UNSETTLED));
+                self.flush(core);
+            }
+            Some(Err(error)) => self.lose(core, Some(tls_error(error))),
+            Some(Ok(false)) | None => {}
+        }
+    }
+
     /// Hands what waits to the socket until it takes no more, final bytes first.
     pub(super) fn flush_tls(self: &Rc<Self>, core: &Rc<Core>) {
         let Some(mut tls) = self.take_tls() else { return };

@@ -2,6 +2,7 @@
 
 use rustls::HandshakeKind;
 
+use super::early_data::TlsEarlyData;
 use super::layer::Layer;
 use crate::tls::TlsVersion;
 
@@ -15,6 +16,7 @@ pub struct TlsInfo {
     alpn_protocol: Option<Vec<u8>>,
     server_name: Option<String>,
     is_resumed: bool,
+    early_data: TlsEarlyData,
     peer_certificates: Vec<Vec<u8>>,
 }
 
@@ -30,6 +32,7 @@ impl TlsInfo {
             alpn_protocol: state.alpn_protocol().map(<[u8]>::to_vec),
             server_name: layer.server_name().map(str::to_owned),
             is_resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+            early_data: layer.early_data(),
             peer_certificates: state
                 .peer_certificates()
                 .unwrap_or_default()
@@ -68,6 +71,15 @@ impl TlsInfo {
     /// Whether an earlier session was resumed: no certificate was checked again.
     pub fn is_resumed(&self) -> bool {
         self.is_resumed
+    }
+
+    /// What became of data that the client sent before the handshake was done (0-RTT).
+    ///
+    /// A server that takes such data
+    /// ([`max_early_data`](crate::TlsServerBuilder::max_early_data)) sees here that a request may be
+    /// one that somebody has sent again.
+    pub fn early_data(&self) -> TlsEarlyData {
+        self.early_data
     }
 
     /// The certificates that the peer presented, each as DER, its own first. Empty when it has

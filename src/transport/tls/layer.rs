@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use rustls::Error;
 
-use super::client_hello::{Asked, ClientHelloReader};
+use super::early_data::{EarlyData, TlsEarlyData};
+use super::hello::{self, Hello, HelloReader, ServerHello};
 use super::scratch::Scratch;
 use super::session::{End, HEADROOM, MOST_PARTIAL, Received, Session};
-use crate::tls::{ExporterSecret, export_unsupported};
+use crate::tls::{ExporterSecret, MasterSecret, Secret, export_unsupported};
 
 /// A session, what it waits for the rest of, and the layer that carries its records (TLS in TLS).
 pub(crate) struct Layer {
@@ -15,11 +16,16 @@ pub(crate) struct Layer {
     /// Input that is not complete; no memory without.
     partial: Vec<u8>,
     below: Option<Box<Layer>>,
-    /// On a server, until the client's first message is there.
-    hello: Option<Box<ClientHelloReader>>,
+    /// Until the peer's first message is there.
+    peer_hello: Option<Box<HelloReader>>,
+    /// What the server's first message said, until the handshake is done.
+    server_hello: Option<Box<ServerHello>>,
     server_name: Option<String>,
     /// What keying material is exported from, once it is known.
     exporter: Option<Box<ExporterSecret>>,
+    /// What a client sends before the handshake is done.
+    sends_early: Option<Box<EarlyData>>,
+    early_data: TlsEarlyData,
     close_sent: bool,
 }
 
@@ -32,16 +38,38 @@ pub(crate) struct Opened {
 
 impl Layer {
     pub(crate) fn new(session: Session, server_name: Option<String>) -> Self {
-        let hello = (!session.is_client()).then(Box::default);
         Self {
             session,
             partial: Vec::new(),
             below: None,
-            hello,
+            peer_hello: Some(Box::default()),
+            server_hello: None,
             server_name,
             exporter: None,
+            sends_early: None,
+            early_data: TlsEarlyData::NotOffered,
             close_sent: false,
         }
+    }
+
+    /// To be sent with the first message, or right after the handshake.
+    pub(crate) fn with_early_data(mut self, data: Vec<u8>) -> Self {
+        self.sends_early = (!data.is_empty()).then(|| Box::new(EarlyData::new(data)));
+        self
+    }
+
+    /// What became of early data, once the handshake is done.
+    pub(crate) fn early_data(&self) -> TlsEarlyData {
+        self.early_data
+    }
+
+    pub(crate) fn has_early_rest(&self) -> bool {
+        self.sends_early.is_some()
+    }
+
+    /// What of the early data the peer has not got; to be asked for once, when the handshake is done.
+    pub(crate) fn take_early_rest(&mut self) -> Vec<u8> {
+        self.sends_early.take().map(|early| early.rest()).unwrap_or_default()
     }
 
     /// This layer's records become the data of `below`.
@@ -132,28 +160,75 @@ impl Layer {
 
     fn open_input(&mut self, buffer: &mut [u8], count: usize, output: &mut Scratch) -> Opened {
         let start = HEADROOM + self.partial.len();
-        if let Some(hello) = &mut self.hello
-            && let Asked::Name(name) = hello.feed(&buffer[start..start + count])
-        {
-            self.server_name = name;
-            self.hello = None;
-        }
+        self.note_peer_hello(&buffer[start..start + count]);
         buffer[HEADROOM..start].copy_from_slice(&self.partial);
         let input = HEADROOM..start + count;
-        let Received { plaintext, rest, end } = if self.close_sent {
+        let Received { plaintext, is_early, rest, end } = if self.close_sent {
             self.session.receive_caught(buffer, input, output)
         } else if self.is_established() {
             self.session.receive(buffer, input, output)
         } else {
+            let before = output.bytes().len();
             let receive = || self.session.receive(buffer, input, output);
-            let (received, secret) = ExporterSecret::catch(receive);
-            if let Some(secret) = secret {
-                self.exporter = Some(Box::new(secret));
+            let (received, secret) = Secret::catch(receive);
+            let answer = &output.bytes()[before..];
+            self.note_own_hello(answer);
+            if let Some(early) = &mut self.sends_early {
+                early.note_answer(answer);
+                self.early_data = early.outcome;
             }
+            self.note_secret(secret);
             received
         };
+        if is_early {
+            self.early_data = TlsEarlyData::Accepted;
+        }
         let end = self.keep(buffer, rest, end);
         Opened { plaintext, end }
+    }
+
+    fn note_peer_hello(&mut self, input: &[u8]) {
+        let Some(reader) = &mut self.peer_hello else { return };
+        let message = match reader.feed(input) {
+            Hello::Partial => return,
+            Hello::Whole(message) => message,
+            Hello::None => &[],
+        };
+        if self.session.is_client() {
+            self.server_hello = hello::server_hello(message).map(Box::new);
+        } else {
+            self.server_name = hello::server_name(message);
+        }
+        self.peer_hello = None;
+    }
+
+    /// A server's first output begins with its hello.
+    fn note_own_hello(&mut self, output: &[u8]) {
+        if !self.session.is_client()
+            && self.server_hello.is_none()
+            && let Hello::Whole(message) = HelloReader::default().feed(output)
+        {
+            self.server_hello = hello::server_hello(message).map(Box::new);
+        }
+    }
+
+    fn note_secret(&mut self, secret: Option<Secret>) {
+        match secret {
+            Some(Secret::Exporter(secret)) => self.exporter = Some(Box::new(secret)),
+            Some(Secret::Master(MasterSecret { secret, client_random })) => {
+                // Without the extension others can have the same secret (RFC 7627, 5.4).
+                if let Some(hello) = &self.server_hello
+                    && hello.extends_master_secret
+                {
+                    let exporter = ExporterSecret::of_tls12(secret, client_random, hello.random);
+                    self.exporter = Some(Box::new(exporter));
+                }
+            }
+            None => {}
+        }
+        if self.is_established() {
+            self.server_hello = None;
+        }
     }
 
     fn keep(&mut self, buffer: &[u8], rest: Range<usize>, end: End) -> End {
@@ -216,10 +291,13 @@ impl Layer {
     /// Begins: what a client sends first is appended to `output`.
     pub(crate) fn begin(&mut self, output: &mut Scratch) -> Result<(), Error> {
         let mut records = Scratch::default();
-        match self.session.receive(&mut [], 0..0, &mut records).end {
-            End::Failed(error) => Err(error),
-            End::No | End::Closed => self.carry(records.bytes(), output),
+        let early = self.sends_early.as_ref().map_or(&[][..], |early| early.data());
+        let sent = self.session.begin(early, &mut records)?;
+        if let Some(early) = &mut self.sends_early {
+            early.note_sent(sent);
+            self.early_data = early.outcome;
         }
+        self.carry(records.bytes(), output)
     }
 
     /// Sends records of this layer by the one below, or as they are.

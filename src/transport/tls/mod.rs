@@ -4,7 +4,8 @@
 //! other, `work` what the loop has for all of them. The stream's part, where bytes meet the socket,
 //! is in `stream/tls*.rs`; what users configure is in `crate::tls`.
 
-mod client_hello;
+mod early_data;
+mod hello;
 mod info;
 mod layer;
 mod scratch;
@@ -15,6 +16,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use self::early_data::TlsEarlyData;
 pub use self::info::TlsInfo;
 pub use self::upgrade::TlsUpgrade;
 

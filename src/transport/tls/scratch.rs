@@ -46,10 +46,15 @@ impl Scratch {
         }
     }
 
-    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) {
-        if self.memory.len() - self.len < bytes.len() {
-            self.make_room(bytes.len());
+    /// Has room for so much without being asked again.
+    pub(crate) fn reserve(&mut self, len: usize) {
+        if self.memory.len() - self.len < len {
+            self.make_room(len);
         }
+    }
+
+    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
         self.memory[self.len..][..bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
     }

@@ -15,6 +15,7 @@ use rustls::unbuffered::{
 };
 use rustls::{CommonState, Error};
 
+use super::early_data;
 use super::scratch::Scratch;
 use crate::tls::{ClientSetup, ServerSetup};
 
@@ -39,6 +40,8 @@ pub(crate) enum Session {
 pub(crate) struct Received {
     /// How much plaintext lies at the front of the buffer.
     pub(crate) plaintext: usize,
+    /// Whether some of it came before the handshake was done.
+    pub(crate) is_early: bool,
     /// Where in the buffer the input lies that has to be presented again, with more after it.
     pub(crate) rest: Range<usize>,
     pub(crate) end: End,
@@ -74,6 +77,34 @@ impl Session {
         matches!(self, Self::Client(_))
     }
 
+    /// Begins: what a client sends first is appended to `output`, with as much of `early` as may be;
+    /// how much that is, `None` where none may be.
+    pub(crate) fn begin(
+        &mut self,
+        early: &[u8],
+        output: &mut Scratch,
+    ) -> Result<Option<usize>, Error> {
+        let Self::Client(connection) = self else { return Ok(None) };
+        let mut sent = None;
+        loop {
+            match Side::process(connection, &mut []).state? {
+                ConnectionState::EncodeTlsData(mut data) => {
+                    output.append(|room| encoded(data.encode(room)))?;
+                }
+                ConnectionState::TransmitTlsData(mut transmit) => {
+                    if !early.is_empty()
+                        && let Some(mut may) = transmit.may_encrypt_early_data()
+                    {
+                        let encrypt = |data: &[u8], room: &mut [u8]| may.encrypt(data, room);
+                        sent = Some(early_data::encrypt(early, output, encrypt)?);
+                    }
+                    transmit.done();
+                }
+                _ => return Ok(sent),
+            }
+        }
+    }
+
     /// Takes the records in `buffer[input]`, of which at least [`HEADROOM`] bytes lie before; what
     /// has to be sent in return is appended to `output`.
     pub(crate) fn receive(
@@ -102,7 +133,8 @@ impl Session {
         catch_unwind(AssertUnwindSafe(|| self.receive(buffer, input, output))).unwrap_or_else(
             |_| {
                 let error = Error::General("bad input after close_notify".to_owned());
-                Received { plaintext: 0, rest: end..end, end: End::Failed(error) }
+                let end_of_it = End::Failed(error);
+                Received { plaintext: 0, is_early: false, rest: end..end, end: end_of_it }
             },
         )
     }
@@ -194,6 +226,7 @@ fn receive<S: Side>(
     output: &mut Scratch,
 ) -> Received {
     let mut plaintext = 0;
+    let mut is_early = false;
     let mut position = input.start;
     let end = loop {
         let (front, rest) = buffer[..input.end].split_at_mut(position);
@@ -211,7 +244,10 @@ fn receive<S: Side>(
                     take(record.payload);
                 }
             }
-            Ok(ConnectionState::ReadEarlyData(early)) => S::early_data(early, take),
+            Ok(ConnectionState::ReadEarlyData(early)) => {
+                is_early = true;
+                S::early_data(early, take);
+            }
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 if let Err(error) = output.append(|room| encoded(data.encode(room))) {
                     stop = Some(End::Failed(error));
@@ -238,7 +274,7 @@ fn receive<S: Side>(
             input.end..input.end
         }
     };
-    Received { plaintext, rest, end }
+    Received { plaintext, is_early, rest, end }
 }
 
 /// What rustls has to say to the peer about an error.

@@ -3,6 +3,7 @@
 mod devices;
 mod fifos;
 mod files;
+mod joined;
 mod opening;
 mod reading;
 mod writing;

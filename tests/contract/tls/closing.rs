@@ -32,7 +32,7 @@ fn an_end_without_close_notify_is_an_error_of_its_own_after_the_data() {
     for version in VERSIONS {
         let stage = Stage::with(version);
         let (near, far) = logs();
-        let (client, _server) = super::sweep::join_by_wire(&stage, &near, &far, |_, _| {});
+        let (client, _server) = super::wire::join_by_wire(&stage, &near, &far, |_, _| {});
         stage.run_until("both handshakes", || {
             near.count(Call::TlsEstablished) == 1 && far.count(Call::TlsEstablished) == 1
         });

@@ -63,7 +63,7 @@ fn a_corrupt_record_is_connection_losts_error() {
         let stage = Stage::with(version);
         let (near, far) = logs();
         let tampered = Rc::new(RefCell::new(false));
-        let (client, server) = super::sweep::join_by_wire(&stage, &near, &far, {
+        let (client, server) = super::wire::join_by_wire(&stage, &near, &far, {
             let tampered = Rc::clone(&tampered);
             move |from_client, data| {
                 if from_client && *tampered.borrow() {

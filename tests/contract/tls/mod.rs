@@ -2,10 +2,14 @@
 
 mod closing;
 mod data;
+mod early_data;
+mod exporting;
 mod handshake;
+mod pipes;
 mod sweep;
 mod tunnel;
 mod upgrade;
+mod wire;
 
 use std::cell::RefCell;
 use std::rc::Rc;

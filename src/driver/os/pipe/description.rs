@@ -44,7 +44,7 @@ fn open_again(fd: BorrowedFd<'_>, direction: Direction) -> Option<OwnedFd> {
     let access = match direction {
         Direction::Read => OFlags::RDONLY,
         Direction::Write => OFlags::WRONLY,
-        Direction::Both => OFlags::RDWR,
+        Direction::Both | Direction::Joined => OFlags::RDWR,
     };
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let again = rustix::fs::open(path_of(fd)?, flags, Mode::empty()).ok()?;

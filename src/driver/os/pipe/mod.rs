@@ -6,6 +6,7 @@
 
 mod description;
 mod file;
+mod joined;
 mod polled;
 
 use std::io::{self, IoSlice};
@@ -23,6 +24,7 @@ use crate::net::Address;
 use crate::transport::{Key, PeerCredentials};
 
 use self::file::FilePipe;
+use self::joined::Writer;
 use self::polled::PolledPipe;
 
 pub(crate) use self::description::{open_other_end, own_description};
@@ -34,6 +36,8 @@ pub(crate) enum Direction {
     Write,
     /// A terminal, a serial line: both ways, and no way to end just one.
     Both,
+    /// A descriptor for each way, which ends when it is closed.
+    Joined,
 }
 
 /// A descriptor that is read, written, or both.
@@ -41,6 +45,8 @@ pub(crate) enum Direction {
 pub(crate) struct OsPipe {
     direction: Direction,
     means: Means,
+    /// Where is written to, if that is another descriptor.
+    writer: Option<Writer>,
     /// The other end of the pipe, held open so that it never comes to its end.
     #[expect(dead_code, reason = "it is only held")]
     other_end: Option<OwnedFd>,
@@ -72,7 +78,7 @@ impl OsPipe {
             FileType::RegularFile | FileType::BlockDevice => fd,
             kind => match PolledPipe::register(driver, fd, kind, direction, key)? {
                 Ok(pipe) => {
-                    return Ok(Self { direction, means: Means::Polled(pipe), other_end: None });
+                    return Ok(Self::new(direction, Means::Polled(pipe)));
                 }
                 // A device that is always ready, such as `/dev/null`.
                 Err(fd) => fd,
@@ -83,7 +89,7 @@ impl OsPipe {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let file = FilePipe::new(core, fd, key, signals, direction);
-        Ok(Self { direction, means: Means::File(file), other_end: None })
+        Ok(Self::new(direction, Means::File(file)))
     }
 
     /// Takes an end of a pipe that was just made, which nobody else has.
@@ -94,7 +100,11 @@ impl OsPipe {
         key: Key,
     ) -> io::Result<Self> {
         let pipe = PolledPipe::register_new(driver, fd, direction, key)?;
-        Ok(Self { direction, means: Means::Polled(pipe), other_end: None })
+        Ok(Self::new(direction, Means::Polled(pipe)))
+    }
+
+    fn new(direction: Direction, means: Means) -> Self {
+        Self { direction, means, writer: None, other_end: None }
     }
 
     pub(crate) fn holding(self, other_end: Option<OwnedFd>) -> Self {
@@ -124,6 +134,9 @@ impl OsPipe {
 
     /// Closing does not deregister what others still have open, as a standard stream.
     pub(crate) fn deregister(&self, driver: &OsDriver) {
+        if let Some(writer) = &self.writer {
+            writer.deregister(driver);
+        }
         match &self.means {
             Means::Polled(pipe) if pipe.is_new() => driver.deregister_before_close(pipe.fd()),
             Means::Polled(pipe) => driver.deregister(pipe.fd()),
@@ -144,6 +157,9 @@ impl OsPipe {
     #[cold]
     #[inline(never)]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        if let Some(writer) = &self.writer {
+            return writer.with(|pipe| pipe.write(data));
+        }
         match &self.means {
             Means::Polled(pipe) => pipe.write(data),
             Means::File(file) => file.write_vectored(&[IoSlice::new(data)]),
@@ -153,9 +169,19 @@ impl OsPipe {
     #[cold]
     #[inline(never)]
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(writer) = &self.writer {
+            return writer.with(|pipe| pipe.write_vectored(slices));
+        }
         match &self.means {
             Means::Polled(pipe) => pipe.write_vectored(slices),
             Means::File(file) => file.write_vectored(slices),
+        }
+    }
+
+    /// Ends the write side, if that can end apart; else it ends when the descriptor is closed.
+    pub(crate) fn shutdown(&self) {
+        if let Some(writer) = &self.writer {
+            writer.end();
         }
     }
 

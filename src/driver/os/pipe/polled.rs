@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use mio::Interest;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::{Direction, OsDriver};
 use crate::driver::os::OsSocket;
@@ -140,6 +140,14 @@ impl PolledPipe {
         }
     }
 
+    /// The descriptor is about to be closed, which ends all but a socket that others have open.
+    pub(super) fn end(&self) {
+        if self.kind == Kind::Socket {
+            // It fails only if the peer is gone.
+            let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+        }
+    }
+
     pub(super) fn local_address(&self) -> Option<Address> {
         (self.kind == Kind::Socket).then(|| OsSocket::local_address_of(&self.fd))?
     }
@@ -169,7 +177,7 @@ fn interest(direction: Direction) -> Interest {
     match direction {
         Direction::Read => Interest::READABLE,
         Direction::Write => Interest::WRITABLE,
-        Direction::Both => Interest::READABLE | Interest::WRITABLE,
+        Direction::Both | Direction::Joined => Interest::READABLE | Interest::WRITABLE,
     }
 }
 
