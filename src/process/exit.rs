@@ -112,6 +112,11 @@ impl ExitWatch {
     }
 }
 
+/// Looks at a child that nothing watches, and waits for it if it has exited.
+pub(super) fn look(pid: Pid) -> Option<ExitStatus> {
+    status_of(waitpid(Some(pid), WaitOptions::NOHANG))
+}
+
 /// Kills a child that nothing watches, and waits for it: its creation failed.
 pub(super) fn destroy(pid: Pid) {
     // Without it there is nothing to kill: the id may be another's.

@@ -5,12 +5,15 @@
 //! the process's (`deliver`); `state` is what all of them work on.
 
 mod builder;
+mod collect;
 mod deliver;
 mod exit;
 mod extra;
 mod handle;
 mod owned;
+mod partial_output;
 mod pipes;
+mod prepare;
 mod protocol;
 mod run;
 mod settings;
@@ -24,6 +27,7 @@ mod transport;
 pub use self::builder::SubprocessBuilder;
 pub use self::handle::ProcessHandle;
 pub use self::owned::Process;
+pub use self::partial_output::PartialOutput;
 pub use self::protocol::{ChildFd, ProcessProtocol};
 pub use self::run::RunBuilder;
 pub use self::stdio::Stdio;

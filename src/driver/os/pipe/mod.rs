@@ -21,9 +21,9 @@ use crate::net::Address;
 use crate::transport::{Key, PeerCredentials};
 
 use self::file::FilePipe;
-use self::polled::PolledPipe;
 
 pub(crate) use self::description::{open_other_end, own_description};
+pub(crate) use self::polled::PolledPipe;
 
 /// Which way bytes go through a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
