@@ -15,7 +15,7 @@ use crate::driver::{Direction, Driver};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop, Source, Tenant, closed};
 use crate::task::{LoopFuture, future};
-use crate::transport::{Key, Stream};
+use crate::transport::Key;
 
 /// Starts a child in the loop's next round.
 pub(super) fn start<P: ProcessProtocol>(
@@ -81,7 +81,6 @@ fn spawn<P: ProcessProtocol>(
             protocol: Box::new(protocol),
         },
     );
-    let mut streams: Vec<Rc<Stream>> = Vec::with_capacity(ours.len());
     state.pipes.borrow_mut().reserve_exact(ours.len());
     for end in ours {
         let pipe = Box::new(PipeProtocol::new(Rc::clone(&state), end.fd));
@@ -90,7 +89,6 @@ fn spawn<P: ProcessProtocol>(
             Ok(stream) => {
                 let is_input = end.direction == Direction::Write;
                 state.pipes.borrow_mut().push(Pipe { fd: end.fd, stream: stream.key, is_input });
-                streams.push(stream);
             }
             Err(error) => {
                 state.abandon(core);
@@ -104,8 +102,12 @@ fn spawn<P: ProcessProtocol>(
     }
     slot.fill(Rc::clone(&state) as Rc<dyn Source>);
     core.processes.insert(&state);
-    for stream in streams {
-        stream.begin(core);
+    // Nothing of the user's runs in between: they stay as they are.
+    for place in 0..state.pipes.borrow().len() {
+        let key = state.pipes.borrow()[place].stream;
+        if let Some(stream) = core.stream(key) {
+            stream.begin(core);
+        }
     }
     state.call(core, "connection_made", |protocol, process| protocol.connection_made(process));
     Ok(state)

@@ -170,15 +170,15 @@ impl Collecting {
 
     /// Looks whether the child has exited; if not, that is told of from now on.
     fn look(self: &Rc<Self>, core: &Rc<Core>) {
-        let (unwatched, status) = match &*self.exit.borrow() {
-            Exit::Unwatched(pid) => (Some(*pid), exit::look(*pid)),
-            Exit::Watched(watch) => (None, watch.try_wait()),
+        let status = match &*self.exit.borrow() {
+            Exit::Unwatched(pid) => exit::look(*pid),
+            Exit::Watched(watch) => watch.try_wait(),
             Exit::Known => return,
         };
-        match (status, unwatched) {
-            (Some(status), _) => self.exited(core, status),
-            (None, Some(pid)) => self.watch(core, pid),
-            (None, None) => {}
+        if let Some(status) = status {
+            self.exited(core, status);
+        } else if let Some(pid) = self.unwatched() {
+            self.watch(core, pid);
         }
     }
 
@@ -241,11 +241,22 @@ impl Collecting {
         drop(self.promise.take());
         self.cancel_deadline();
         self.close_pipes(core);
-        self.look(core);
+        match self.unwatched() {
+            // It may have exited and left others: they are its group until it is waited for.
+            Some(pid) if self.leads_group && exit::is_child(pid) => self.watch(core, pid),
+            _ => self.look(core),
+        }
         if let Exit::Watched(watch) = &*self.exit.borrow() {
             let kill = if self.leads_group { ExitWatch::signal_group } else { ExitWatch::signal };
             // What cannot be killed (it runs as another user) is waited for all the same.
             let _ = kill(watch, Signal::KILL);
+        }
+    }
+
+    fn unwatched(&self) -> Option<Pid> {
+        match &*self.exit.borrow() {
+            Exit::Unwatched(pid) => Some(*pid),
+            Exit::Watched(_) | Exit::Known => None,
         }
     }
 

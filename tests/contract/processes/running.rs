@@ -130,6 +130,45 @@ fn a_program_that_has_ended_when_its_time_is_up_was_in_time() {
 
 // XS.
 #[test]
+fn a_program_that_is_killed_takes_its_process_group_along() {
+    run(async |event_loop| {
+        // Also when it has exited itself, and only what it has left behind still writes.
+        for end in ["wait", "exit 1"] {
+            let (mut reader, writer) = std::io::pipe()?;
+            let running = event_loop
+                .run_shell(format!("sleep 100 <&2 & echo $!; exec 0<&-; {end}"))
+                .stdin(writer)
+                .process_group(0)
+                .timeout(Duration::ZERO)
+                .start();
+            assert_eq!(std::io::Read::read(&mut reader, &mut [0])?, 0);
+            let error = running.await.expect_err("it is killed");
+            let output = error.partial_output().expect("it had written something");
+            let pid: u32 = std::str::from_utf8(&output.stdout)?.trim().parse()?;
+            until(&event_loop, "its end", || !is_running(pid)).await;
+        }
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn what_a_program_leaves_behind_is_waited_for_as_long_as_it_writes() {
+    run(async |event_loop| {
+        let (reader, mut writer) = std::io::pipe()?;
+        let line = "exec 3<&0; echo one; (read line <&3; echo two) & exit 4";
+        let running = event_loop.run_shell(line).stdin(reader).start();
+        event_loop.sleep(Duration::from_millis(20)).await;
+        assert!(!running.done());
+        std::io::Write::write_all(&mut writer, b"go\n")?;
+        let output = running.await?;
+        assert_eq!((output.status, &*output.stdout), (code(4), &b"one\ntwo\n"[..]));
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
 fn dropping_a_run_kills_the_program() {
     run(async |event_loop| {
         let (reader, writer) = std::io::pipe()?;
