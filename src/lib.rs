@@ -143,8 +143,8 @@ pub use crate::net::{
 };
 pub use crate::pipe::PipeBuilder;
 pub use crate::process::{
-    ChildFd, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder, Stdio,
-    SubprocessBuilder,
+    ChildFd, PartialOutput, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder,
+    Stdio, SubprocessBuilder,
 };
 pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, Protocol, TimeoutKind,

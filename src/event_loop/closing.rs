@@ -31,7 +31,7 @@ impl Core {
         }
         self.state.set(State::Closing);
         self.tasks.cancel_all();
-        self.processes.kill_all();
+        self.prepare_all();
         self.abort_all();
         self.run_closing_rounds();
         self.jobs.close(self);
@@ -43,9 +43,22 @@ impl Core {
         self.drop_all();
     }
 
+    /// What takes its time to end does so at the same time as all else that does: children that
+    /// are killed.
+    fn prepare_all(self: &Rc<Self>) {
+        for tenant in self.tenants() {
+            if let Tenant::Source(source) = tenant {
+                source.prepare_close(self);
+            }
+        }
+    }
+
+    fn tenants(&self) -> Vec<Tenant> {
+        self.slots.borrow().tenants().cloned().collect()
+    }
+
     fn abort_all(self: &Rc<Self>) {
-        let tenants: Vec<Tenant> = self.slots.borrow().tenants().cloned().collect();
-        for tenant in tenants {
+        for tenant in self.tenants() {
             match tenant {
                 Tenant::Stream(stream) => stream.abort(self),
                 Tenant::Datagram(endpoint) => endpoint.abort(self),

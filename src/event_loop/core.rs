@@ -23,7 +23,7 @@ use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel};
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsWork;
-use crate::transport::{DatagramEndpoint, DatagramShared, Key, Stream, StreamPool};
+use crate::transport::{DatagramEndpoint, DatagramShared, Key, Readiness, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -222,6 +222,15 @@ impl Core {
         if !spent.is_empty() {
             self.pending.set(true);
         }
+    }
+
+    /// Has the source in the slot `key`, if there still is one, run in the next round.
+    pub(crate) fn note_ready(&self, key: Key, readiness: Readiness) {
+        let source = match self.slots.borrow().tenant(key) {
+            Some(Tenant::Source(source)) if source.note(key, readiness) => Rc::clone(source),
+            _ => return,
+        };
+        self.push_ready(Ready::Source(source));
     }
 
     pub(crate) fn mark_pending(&self) {

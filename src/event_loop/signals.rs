@@ -140,7 +140,7 @@ impl SignalTable {
 }
 
 impl Source for SignalSource {
-    fn note(&self, _: Readiness) -> bool {
+    fn note(&self, _: Key, _: Readiness) -> bool {
         !self.queued.replace(true)
     }
 

@@ -7,11 +7,17 @@ use crate::transport::{DatagramEndpoint, Key, Readiness, Stream};
 
 /// Something other than a transport that readiness is reported for: a listener, a connect, a watcher.
 pub(crate) trait Source {
-    /// Notes what it is ready for; whether it has to be put in the ready list for that.
-    fn note(&self, readiness: Readiness) -> bool;
+    /// Notes what it is ready for in the slot `key`, of which it may have several; whether it has to
+    /// be put in the ready list for that.
+    fn note(&self, key: Key, readiness: Readiness) -> bool;
 
     /// Does what it is ready for. Called from the ready list.
     fn run(self: Rc<Self>, core: &Rc<Core>);
+
+    /// The loop is about to close: what takes its time to end begins to.
+    fn prepare_close(self: Rc<Self>, core: &Rc<Core>) {
+        let _ = core;
+    }
 
     /// The loop closes: let go of everything.
     fn close(self: Rc<Self>, core: &Rc<Core>);
@@ -139,7 +145,7 @@ mod tests {
     struct Nothing;
 
     impl Source for Nothing {
-        fn note(&self, _: Readiness) -> bool {
+        fn note(&self, _: Key, _: Readiness) -> bool {
             false
         }
         fn run(self: Rc<Self>, _: &Rc<Core>) {}

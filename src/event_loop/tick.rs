@@ -149,7 +149,7 @@ impl Core {
                 drop(slots);
                 endpoint.dispatch(self);
             }
-            Some(Tenant::Source(source)) if source.note(readiness) => {
+            Some(Tenant::Source(source)) if source.note(key, readiness) => {
                 let source = Rc::clone(source);
                 drop(slots);
                 source.run(self);

@@ -201,7 +201,7 @@ impl Watch {
 }
 
 impl Source for Watch {
-    fn note(&self, readiness: Readiness) -> bool {
+    fn note(&self, _: Key, readiness: Readiness) -> bool {
         self.ready.set(self.ready.get().and(readiness));
         !self.queued.replace(true)
     }

@@ -273,7 +273,7 @@ fn info(socket: &Socket, peer: Option<&Address>) -> Rc<Info> {
 }
 
 impl Source for Accepting {
-    fn note(&self, readiness: Readiness) -> bool {
+    fn note(&self, _: Key, readiness: Readiness) -> bool {
         // A listener that somebody has shut down says no more than that; `accept` tells the rest.
         let broken = Readiness::READ_CLOSED.and(Readiness::ERROR);
         if readiness.has(Readiness::READ.and(broken)) {

@@ -15,7 +15,7 @@ use crate::driver::Socket;
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
 use crate::event_loop::{Core, EventLoop, Source, Tenant};
 use crate::task::Sleep;
-use crate::transport::{Readiness, SocketOptions};
+use crate::transport::{Key, Readiness, SocketOptions};
 
 /// One socket that is connecting. Dropping it gives up.
 pub(super) struct Connecting {
@@ -88,7 +88,7 @@ impl Default for Watch {
 }
 
 impl Source for Watch {
-    fn note(&self, readiness: Readiness) -> bool {
+    fn note(&self, _: Key, readiness: Readiness) -> bool {
         self.readiness.set(self.readiness.get().and(readiness));
         !self.queued.replace(true)
     }

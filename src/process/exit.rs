@@ -112,6 +112,27 @@ impl ExitWatch {
     }
 }
 
+/// Looks at a child that nothing watches, and waits for it if it has exited.
+pub(super) fn look(pid: Pid) -> Option<ExitStatus> {
+    status_of(waitpid(Some(pid), WaitOptions::NOHANG))
+}
+
+/// Whether the id is that of a child which was not waited for, be it by somebody else.
+pub(super) fn is_child(pid: Pid) -> bool {
+    #[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
+    {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(pid), options), Err(Errno::CHILD))
+    }
+    // There is no looking here without waiting.
+    #[cfg(any(target_os = "openbsd", target_os = "redox"))]
+    {
+        let _ = pid;
+        true
+    }
+}
+
 /// Kills a child that nothing watches, and waits for it: its creation failed.
 pub(super) fn destroy(pid: Pid) {
     // Without it there is nothing to kill: the id may be another's.

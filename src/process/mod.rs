@@ -1,16 +1,21 @@
 //! Child processes.
 //!
-//! `builder` and `run` are what users call; `spawn` starts the child from its `settings`; `exit`
-//! learns of its end; `pipes` are streams like any other, whose protocol hands what they bring to
-//! the process's (`deliver`); `state` is what all of them work on.
+//! `builder` and `run` are what users call; `prepare` gets all that a child needs from its `settings`
+//! and starts it; `exit` learns of its end. For a protocol, `spawn` makes of it a process, whose
+//! `pipes` are streams like any other, and hand what they bring to the process's protocol
+//! (`deliver`); `state` is what all of them work on. For what a program writes until its end,
+//! `collect` reads the pipes as they are.
 
 mod builder;
+mod collect;
 mod deliver;
 mod exit;
 mod extra;
 mod handle;
 mod owned;
+mod partial_output;
 mod pipes;
+mod prepare;
 mod protocol;
 mod run;
 mod settings;
@@ -24,6 +29,7 @@ mod transport;
 pub use self::builder::SubprocessBuilder;
 pub use self::handle::ProcessHandle;
 pub use self::owned::Process;
+pub use self::partial_output::PartialOutput;
 pub use self::protocol::{ChildFd, ProcessProtocol};
 pub use self::run::RunBuilder;
 pub use self::stdio::Stdio;

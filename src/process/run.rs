@@ -1,6 +1,5 @@
 //! Running a program to its end, for what it writes.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt;
 use std::future::IntoFuture;
@@ -10,15 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::protocol::{ChildFd, ProcessProtocol};
+use super::collect;
 use super::settings::{ProcessSettings, command_settings};
 use super::stdio::Stdio;
-use super::transport::ProcessTransport;
-use super::{ProcessHandle, spawn};
-use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, EventLoop, TimerHandle, closed};
-use crate::protocol::TimeoutKind;
-use crate::task::{LoopFuture, Promise, future};
+use crate::error::Error;
+use crate::event_loop::{Core, EventLoop};
+use crate::task::{LoopFuture, future};
 
 /// How much output is collected, unless set.
 const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
@@ -31,7 +27,7 @@ const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
 pub struct RunBuilder {
     core: Rc<Core>,
     settings: Box<ProcessSettings>,
-    input: Option<Bytes>,
+    input: Bytes,
     timeout: Option<Duration>,
     output_limit: usize,
 }
@@ -67,7 +63,8 @@ impl EventLoop {
     /// # Errors
     /// As [`subprocess_exec`](Self::subprocess_exec); [`is_timeout`](Error::is_timeout);
     /// [`is_output_limit`](Error::is_output_limit) when it wrote more than it may (see
-    /// [`RunBuilder::output_limit`]). The program was killed then.
+    /// [`RunBuilder::output_limit`]). The program was killed then, and what it had written is the
+    /// error's [`partial_output`](Error::partial_output).
     pub fn run_process(&self, program: impl AsRef<OsStr>) -> RunBuilder {
         self.run_settings(ProcessSettings::new(Command::new(program)))
     }
@@ -98,7 +95,7 @@ impl EventLoop {
         RunBuilder {
             core: Rc::clone(self.core()),
             settings,
-            input: None,
+            input: Bytes::new(),
             timeout: None,
             output_limit: OUTPUT_LIMIT,
         }
@@ -111,7 +108,7 @@ impl RunBuilder {
     /// What is written to the program's standard input, which then ends. A program that does not
     /// read it all, or none of it, is no error.
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
-        self.input = Some(input.into());
+        self.input = input.into();
         self.settings.stdin = Stdio::piped();
         self
     }
@@ -124,6 +121,8 @@ impl RunBuilder {
     }
 
     /// The longest it may take, until the program is killed. No limit by default.
+    ///
+    /// What it had written by then is the error's [`partial_output`](Error::partial_output).
     pub fn timeout(mut self, after: Duration) -> Self {
         self.timeout = Some(after);
         self
@@ -131,50 +130,22 @@ impl RunBuilder {
 
     /// The most that may come from standard output and standard error together, in bytes, before
     /// the program is killed. 16 MiB by default.
+    ///
+    /// The first so many bytes are the error's [`partial_output`](Error::partial_output).
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
         self
     }
 
-    /// Starts the program, in the loop's next round.
+    /// Starts the program, at once: what can fail has failed when the future is there.
     pub fn start(self) -> LoopFuture<Output> {
-        let (promise, output) = future(&self.core);
-        if self.core.is_closed() {
-            promise.set(Err(closed()));
-            return output;
-        }
-        let event_loop = EventLoop::from_core(Rc::clone(&self.core));
-        event_loop.call_soon(move || self.run(promise));
-        output
-    }
-
-    /// The protocol completes the future: no task stands between the two.
-    fn run(self, promise: Promise<Output>) {
-        if promise.is_cancelled() {
-            return;
-        }
         let Self { core, settings, input, timeout, output_limit } = self;
-        let promise = Rc::new(Cell::new(Some(promise)));
-        let collector = Collector {
-            input: input.unwrap_or_default(),
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            limit: output_limit,
-            promise: Rc::clone(&promise),
-        };
-        let process = match spawn::spawn(&core, || collector, settings) {
-            Ok(state) => ProcessHandle::new(core, state),
-            Err(error) => return complete(&promise, Err(error)),
-        };
-        let deadline = timeout.map(|timeout| Deadline::new(&process, &promise, timeout));
-        if let Some(pending) = promise.take() {
-            // Dropped when the future is completed, and with it the deadline.
-            pending.on_cancel(move || {
-                drop(deadline);
-                process.close();
-            });
-            promise.set(Some(pending));
+        let (promise, output) = future(&core);
+        match collect::start(&core, settings, input, output_limit) {
+            Ok(run) => run.begin(&core, promise, timeout),
+            Err(error) => promise.set(Err(error)),
         }
+        output
     }
 }
 
@@ -193,77 +164,5 @@ impl fmt::Debug for RunBuilder {
             .debug_struct("RunBuilder")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
-    }
-}
-
-/// When the program is killed; dropping it takes it back.
-struct Deadline(TimerHandle);
-
-impl Deadline {
-    fn new(process: &ProcessHandle, promise: &SharedPromise, timeout: Duration) -> Self {
-        let (killed, promise) = (process.clone(), Rc::clone(promise));
-        Self(process.event_loop().call_later(timeout, move || {
-            complete(&promise, Err(Error::timeout(TimeoutKind::Process)));
-            killed.close();
-        }))
-    }
-}
-
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
-/// Whoever ends the run first takes it out.
-type SharedPromise = Rc<Cell<Option<Promise<Output>>>>;
-
-fn complete(promise: &SharedPromise, result: Result<Output, Error>) {
-    if let Some(promise) = promise.take() {
-        promise.set(result);
-    }
-}
-
-/// Feeds a program, and keeps what it writes.
-struct Collector {
-    input: Bytes,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    limit: usize,
-    promise: SharedPromise,
-}
-
-impl ProcessProtocol for Collector {
-    fn connection_made(&mut self, process: &dyn ProcessTransport) -> Result {
-        process.write_bytes(std::mem::take(&mut self.input));
-        process.write_eof();
-        Ok(())
-    }
-
-    fn pipe_data_received(&mut self, _: &dyn ProcessTransport, fd: ChildFd, data: &[u8]) -> Result {
-        if self.stdout.len() + self.stderr.len() + data.len() > self.limit {
-            let text = format!("the program wrote more than {} bytes", self.limit);
-            return Err(Error::new(Kind::OutputLimit, text).into());
-        }
-        let output = if fd == ChildFd::STDERR { &mut self.stderr } else { &mut self.stdout };
-        output.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn connection_lost(&mut self, process: &dyn ProcessTransport, error: Option<&Error>) -> Result {
-        if process.event_loop().core().is_closed() {
-            // It was not the program's own end: the future is cancelled, as that of a task is.
-            drop(self.promise.take());
-            return Ok(());
-        }
-        let stdout = std::mem::take(&mut self.stdout);
-        let stderr = std::mem::take(&mut self.stderr);
-        let result = match (error, process.exit_status()) {
-            (Some(error), _) => Err(Error::new(error.kind(), error.to_string())),
-            (None, Some(status)) => Ok(Output { status, stdout, stderr }),
-            (None, None) => Err(closed()),
-        };
-        complete(&self.promise, result);
-        Ok(())
     }
 }

@@ -169,13 +169,6 @@ impl ProcessState {
         let _ = kill(self, Signal::KILL);
     }
 
-    /// The loop is about to close: all that have to die do so at the same time.
-    pub(super) fn kill_on_close(&self) {
-        if self.kill_on_close {
-            self.kill();
-        }
-    }
-
     /// Has [`run`](Source::run) called in the next round.
     pub(super) fn enqueue(self: &Rc<Self>, core: &Core) {
         if self.phase.get() != Phase::Lost && !self.queued.replace(true) {
@@ -242,7 +235,7 @@ impl ProcessState {
 }
 
 impl Source for ProcessState {
-    fn note(&self, _: Readiness) -> bool {
+    fn note(&self, _: Key, _: Readiness) -> bool {
         !self.queued.replace(true)
     }
 
@@ -250,6 +243,12 @@ impl Source for ProcessState {
         self.queued.set(false);
         self.reap(core);
         self.finish_if_over(core);
+    }
+
+    fn prepare_close(self: Rc<Self>, _: &Rc<Core>) {
+        if self.kill_on_close {
+            self.kill();
+        }
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>) {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::ProcessHandle;
 use super::state::ProcessState;
-use crate::event_loop::{Core, EventLoop};
+use crate::event_loop::EventLoop;
 use crate::transport::{Key, TransportId};
 
 /// The child processes of a loop whose `connection_lost` was not called yet.
@@ -35,20 +35,6 @@ impl ProcessTable {
     fn find(&self, key: Key) -> Option<Rc<ProcessState>> {
         let processes = self.processes.borrow();
         search(&processes, key).ok().map(|place| Rc::clone(&processes[place]))
-    }
-
-    /// A thread has seen a child exit.
-    pub(super) fn look(&self, core: &Core, key: Key) {
-        if let Some(process) = self.find(key) {
-            process.enqueue(core);
-        }
-    }
-
-    /// The loop is about to close: all children that have to die do so at the same time.
-    pub(crate) fn kill_all(&self) {
-        for process in &*self.processes.borrow() {
-            process.kill_on_close();
-        }
     }
 
     pub(super) fn waits_with_threads(&self) -> bool {

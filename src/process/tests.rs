@@ -46,6 +46,19 @@ fn output_and_status_arrive_either_way() {
 }
 
 #[test]
+fn a_program_that_is_run_and_closes_its_output_first_is_waited_for_either_way() {
+    for event_loop in both_loops() {
+        let line = "exec >&- 2>&-; sleep 0.02; exit 9";
+        let running = event_loop.run_shell(line).timeout(PATIENCE).start();
+        let output = event_loop.run_until_complete(running).unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(9));
+        let killed = event_loop.run_shell("exec >&- 2>&-; sleep 100").timeout(Duration::ZERO);
+        let error = event_loop.run_until_complete(killed.start()).unwrap().unwrap_err();
+        assert!(error.is_timeout());
+    }
+}
+
+#[test]
 fn a_loop_that_sleeps_is_woken_by_an_exit_either_way() {
     for event_loop in both_loops() {
         let process = start(&event_loop, "exec >&- 2>&- <&-; sleep 0.02; exit 9", true);

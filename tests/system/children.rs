@@ -233,6 +233,33 @@ fn without_descriptors_a_start_fails_clearly_and_leaves_nothing() {
             assert_eq!(code, Some(TOO_MANY_OPEN_FILES), "{error}");
             assert_eq!(children(), []);
             assert_eq!(open_descriptors(), before);
+
+            // A program that is run has both pipes closed before its exit needs a descriptor.
+            for count in 0.. {
+                limit_descriptors_to(count);
+                let outcome = event_loop.run_process("/bin/echo").arg("ran").await;
+                raise_descriptor_limit();
+                assert_eq!((children(), open_descriptors()), (vec![], before), "{count}");
+                match outcome {
+                    Ok(output) => {
+                        assert_eq!(output.stdout, b"ran\n");
+                        break;
+                    }
+                    Err(error) => {
+                        let code = error.io_error().and_then(std::io::Error::raw_os_error);
+                        assert_eq!(code, Some(TOO_MANY_OPEN_FILES), "{count}: {error}");
+                    }
+                }
+            }
+            let kept = event_loop.run_shell("exec sleep 100").stdout(Stdio::inherit());
+            let kept = kept.stderr(Stdio::inherit()).stdin(Stdio::inherit());
+            limit_descriptors_to(0);
+            let outcome = kept.start().await;
+            raise_descriptor_limit();
+            let error = outcome.expect_err("there is no descriptor for it");
+            let code = error.io_error().and_then(std::io::Error::raw_os_error);
+            assert_eq!(code, Some(TOO_MANY_OPEN_FILES), "{error}");
+            assert_eq!((children(), open_descriptors()), (vec![], before));
             Ok(())
         });
     });

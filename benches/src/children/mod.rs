@@ -16,10 +16,13 @@ use crate::report::{PairedRatio, Table, median};
 
 use contenders::CONTENDERS;
 
+const STD: usize = 0;
 /// What a limit is to.
 const TOKIO: usize = 1;
 /// The subject.
 const WHARF: usize = 2;
+/// The same with a protocol that is told of everything, which no limit is about.
+const PROTOCOL: usize = 3;
 
 /// Measures and prints what the command line asks for.
 ///
@@ -73,15 +76,17 @@ fn compare(count: usize, rounds: usize, check: bool) -> Result {
     }
     println!("## Children: `/bin/echo hello` to its end with its output, µs for each\n");
     println!("{count} one after the other, medians of {rounds} rounds.\n");
-    let headings = ["", CONTENDERS[0].0, CONTENDERS[1].0, CONTENDERS[2].0];
-    let mut table = Table::new(headings.into_iter().chain(["wharf / std", "wharf / tokio"]));
+    let names = CONTENDERS.iter().map(|(name, _)| *name);
+    let ratios = ["wharf / std", "wharf / tokio", "protocol / tokio"];
+    let mut table = Table::new(std::iter::once("").chain(names).chain(ratios));
     let mut exceeded = false;
     for (what, values) in [("CPU of the parent", &cpu), ("on the clock", &wall)] {
-        let ratio = |to: usize| PairedRatio::new(&values[WHARF], &values[to]);
+        let ratio = |of: usize, to: usize| PairedRatio::new(&values[of], &values[to]);
         // Times are noisy: three quarters of the rounds above it are an excess.
-        exceeded |= ratio(TOKIO).quartiles.0 > 1.0;
+        exceeded |= ratio(WHARF, TOKIO).quartiles.0 > 1.0;
         let medians = values.iter().map(|values| format!("{:.1}", median(values)));
-        let ratios = [0, TOKIO].map(|to| ratio(to).to_string());
+        let ratios = [(WHARF, STD), (WHARF, TOKIO), (PROTOCOL, TOKIO)];
+        let ratios = ratios.map(|(of, to)| ratio(of, to).to_string());
         table.row(std::iter::once(what.to_owned()).chain(medians).chain(ratios));
     }
     println!("{table}");

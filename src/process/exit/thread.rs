@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
 use super::status_of;
 use crate::event_loop::Core;
-use crate::transport::Key;
+use crate::transport::{Key, Readiness};
 
 /// How long a loop that closes waits for a child that it has killed.
 const DYING: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ impl WaitingThread {
             last.0.look_until_exit();
             // A loop that is closed drops `last`, now or with its queue.
             let _ = remote.call_soon_threadsafe(move |event_loop| {
-                event_loop.core().processes.look(event_loop.core(), key);
+                event_loop.core().note_ready(key, Readiness::READ);
                 drop(last);
             });
         })?;

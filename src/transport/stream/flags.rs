@@ -23,7 +23,7 @@ impl Readiness {
         self.0 & other.0 != 0
     }
 
-    pub(crate) fn and(self, other: Self) -> Self {
+    pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }

@@ -70,11 +70,99 @@ fn a_program_that_takes_too_long_is_killed() {
 fn a_program_that_writes_too_much_is_killed() {
     run(async |event_loop| {
         let failed = event_loop.run_process("yes").output_limit(100_000).await;
-        assert!(failed.is_err_and(|error| error.is_output_limit()));
+        let error = failed.expect_err("it is killed");
+        assert!(error.is_output_limit());
+        let output = error.partial_output().expect("the first so many bytes");
+        assert_eq!(output.stdout, b"y\n".repeat(50_000));
         let failed = event_loop.run_shell("yes >&2").output_limit(100_000).await;
         assert!(failed.is_err_and(|error| error.is_output_limit()));
         let output = event_loop.run_shell("yes | head -c 1000").output_limit(1000).await?;
         assert_eq!(output.stdout.len(), 1000);
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn what_a_program_had_written_when_its_time_was_up_comes_with_the_error() {
+    run(async |event_loop| {
+        let (mut reader, writer) = std::io::pipe()?;
+        let running = event_loop
+            .run_shell("echo what; echo why >&2; exec 0<&-; exec sleep 100")
+            .stdin(writer)
+            .timeout(Duration::ZERO)
+            .start();
+        // Closed when all is written. The loop has seen nothing of it, and its time is up.
+        assert_eq!(std::io::Read::read(&mut reader, &mut [0])?, 0);
+        let error = running.await.expect_err("it is killed");
+        assert_eq!(error.timeout_kind(), Some(TimeoutKind::Process));
+        let output = error.partial_output().expect("it had written something");
+        assert_eq!((&*output.stdout, &*output.stderr), (&b"what\n"[..], &b"why\n"[..]));
+        let other = event_loop.run_process("/no/such").await.expect_err("it is not there");
+        assert!(other.partial_output().is_none());
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn a_program_that_has_ended_when_its_time_is_up_was_in_time() {
+    run(async |event_loop| {
+        let (mut reader, writer) = std::io::pipe()?;
+        let running = event_loop
+            .run_shell("echo in time; echo $$ >&0; exit 3")
+            .stdin(writer)
+            .timeout(Duration::ZERO)
+            .start();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut text)?;
+        let (pid, began) = (text.trim().parse()?, Instant::now());
+        // It closes its descriptors a moment before it can be waited for.
+        while is_running(pid) {
+            assert!(began.elapsed() < Duration::from_secs(10), "it did not end");
+            std::thread::yield_now();
+        }
+        let output = running.await?;
+        assert_eq!((output.status, &*output.stdout), (code(3), &b"in time\n"[..]));
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn a_program_that_is_killed_takes_its_process_group_along() {
+    run(async |event_loop| {
+        // Also when it has exited itself, and only what it has left behind still writes.
+        for end in ["wait", "exit 1"] {
+            let (mut reader, writer) = std::io::pipe()?;
+            let running = event_loop
+                .run_shell(format!("sleep 100 <&2 & echo $!; exec 0<&-; {end}"))
+                .stdin(writer)
+                .process_group(0)
+                .timeout(Duration::ZERO)
+                .start();
+            assert_eq!(std::io::Read::read(&mut reader, &mut [0])?, 0);
+            let error = running.await.expect_err("it is killed");
+            let output = error.partial_output().expect("it had written something");
+            let pid: u32 = std::str::from_utf8(&output.stdout)?.trim().parse()?;
+            until(&event_loop, "its end", || !is_running(pid)).await;
+        }
+        Ok(())
+    });
+}
+
+// XS.
+#[test]
+fn what_a_program_leaves_behind_is_waited_for_as_long_as_it_writes() {
+    run(async |event_loop| {
+        let (reader, mut writer) = std::io::pipe()?;
+        let line = "exec 3<&0; echo one; (read line <&3; echo two) & exit 4";
+        let running = event_loop.run_shell(line).stdin(reader).start();
+        event_loop.sleep(Duration::from_millis(20)).await;
+        assert!(!running.done());
+        std::io::Write::write_all(&mut writer, b"go\n")?;
+        let output = running.await?;
+        assert_eq!((output.status, &*output.stdout), (code(4), &b"one\ntwo\n"[..]));
         Ok(())
     });
 }
@@ -87,7 +175,6 @@ fn dropping_a_run_kills_the_program() {
         let running = event_loop.run_shell("echo $$ >&2; exec sleep 100").stderr(writer).start();
         let mut text = String::new();
         let mut line = std::io::BufReader::new(reader);
-        until(&event_loop, "the start", || event_loop.metrics().connections_open == 1).await;
         std::io::BufRead::read_line(&mut line, &mut text)?;
         let pid: u32 = text.trim().parse()?;
         assert!(is_running(pid));
@@ -103,15 +190,6 @@ fn a_run_on_a_loop_that_closes_is_cancelled_and_its_program_killed() {
     let event_loop = EventLoop::new().unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let running = event_loop.run_shell("exec sleep 100").stderr(writer).start();
-    event_loop
-        .run_until_complete({
-            let event_loop = event_loop.clone();
-            async move {
-                let started = || event_loop.metrics().connections_open == 1;
-                until(&event_loop, "the start", started).await;
-            }
-        })
-        .unwrap();
     assert!(!running.done());
     drop(event_loop);
     assert!(running.take_result().is_some_and(|result| result.is_err_and(|e| e.is_cancelled())));

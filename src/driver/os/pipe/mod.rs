@@ -25,9 +25,9 @@ use crate::transport::{Key, PeerCredentials};
 
 use self::file::FilePipe;
 use self::joined::Writer;
-use self::polled::PolledPipe;
 
 pub(crate) use self::description::{open_other_end, own_description};
+pub(crate) use self::polled::PolledPipe;
 
 /// Which way bytes go through a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

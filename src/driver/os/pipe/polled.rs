@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mio::Interest;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
@@ -15,7 +16,7 @@ use crate::transport::{Key, PeerCredentials};
 
 /// A descriptor that the poll can watch, used without ever waiting.
 #[derive(Debug)]
-pub(super) struct PolledPipe {
+pub(crate) struct PolledPipe {
     fd: OwnedFd,
     kind: Kind,
     /// It did not block before it came here, so others may rely on that it does.
@@ -62,7 +63,7 @@ impl PolledPipe {
     }
 
     /// Has the readiness of a pipe reported that was just made.
-    pub(super) fn register_new(
+    pub(crate) fn register_new(
         driver: &OsDriver,
         fd: OwnedFd,
         direction: Direction,
@@ -77,7 +78,7 @@ impl PolledPipe {
         self.is_new
     }
 
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
@@ -108,7 +109,17 @@ impl PolledPipe {
         }
     }
 
-    pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
+    /// Reads into the room that `buffer` has, which must be some, and makes none: of a pipe.
+    pub(crate) fn read_into_room(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        loop {
+            match rustix::io::read(&self.fd, spare_capacity(buffer)) {
+                Err(Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         loop {
             let result = match self.kind {
                 Kind::Socket => {
