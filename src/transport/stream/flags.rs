@@ -102,6 +102,9 @@ flags! {
     /// Accepted, and nothing was received or written since: another process could begin with it.
     UNTOUCHED,
 
+    /// A TLS handshake goes on.
+    SHAKING_HANDS,
+
     // How far closing has come.
     SHUT_DOWN,
     DISCARDING,

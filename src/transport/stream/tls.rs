@@ -20,7 +20,7 @@ pub(super) struct Tls {
     /// Final bytes that the socket has not taken. Without [`Flags::HAS_QUEUE`] they are *held*: the
     /// running callback's first write takes them along.
     pub(super) outgoing: WriteQueue,
-    /// `None` once the handshake is done.
+    /// `None` once the handshake is done, with [`Flags::SHAKING_HANDS`] cleared.
     pub(super) handshake: Option<Handshake>,
     /// What the peer said last, until what it sent before is delivered.
     pub(super) end: Option<PeerEnd>,
@@ -91,7 +91,13 @@ impl Stream {
     }
 
     pub(super) fn is_shaking_hands(&self) -> bool {
-        self.has(Flags::TLS) && self.with_tls(|tls| tls.handshake.is_some()).unwrap_or(false)
+        self.has(Flags::SHAKING_HANDS)
+    }
+
+    /// Ends the handshake.
+    pub(super) fn take_handshake(&self) -> Option<Handshake> {
+        self.clear(Flags::SHAKING_HANDS);
+        self.with_tls(|tls| tls.handshake.take()).flatten()
     }
 
     /// How long the peer's end is waited for, if it is.

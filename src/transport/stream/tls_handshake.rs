@@ -147,7 +147,7 @@ impl Stream {
             begun
         });
         let has_outgoing = !tls.outgoing.is_empty();
-        self.set(Flags::TLS);
+        self.set(Flags::TLS.and(Flags::SHAKING_HANDS));
         self.put_tls(tls);
         if has_outgoing {
             self.set(Flags::HAS_QUEUE);
@@ -290,7 +290,7 @@ impl Stream {
                 return;
             }
         }
-        let handshake = self.with_tls(|tls| tls.handshake.take()).flatten();
+        let handshake = self.take_handshake();
         self.set_handshake_deadline(core, None);
         self.info.set(None);
         match handshake.map(|handshake| handshake.waiter) {
@@ -328,7 +328,7 @@ impl Stream {
 
     /// The connection is over, and its protocol was never told of it.
     pub(super) fn handshake_failed(self: &Rc<Self>, core: &Rc<Core>, error: Option<Error>) {
-        let handshake = self.with_tls(|tls| tls.handshake.take()).flatten();
+        let handshake = self.take_handshake();
         match handshake.map(|handshake| handshake.waiter) {
             Some(Waiter::Connect(done)) => {
                 let error = error.unwrap_or_else(|| Error::bare(Kind::Cancelled));

@@ -49,7 +49,7 @@ impl Stream {
         let goes_out = self.flags.get().just(Flags::WRITABLE, CANNOT_SEND.and(Flags::WRITABLE));
         let mut broken = None;
         if goes_out && let Some(mut tls) = self.take_tls() {
-            if tls.handshake.is_none() {
+            if !self.is_shaking_hands() {
                 match self.send_parts(core, &mut tls, first, second) {
                     Ok(count) => sent = count,
                     Err(error) => broken = Some(error),
@@ -206,7 +206,7 @@ impl Stream {
                 self.clear(Flags::HAS_QUEUE);
                 break;
             }
-            if !is_final && tls.handshake.is_some() {
+            if !is_final && self.is_shaking_hands() {
                 break;
             }
             let mut limit = SENT_AT_ONCE;
@@ -337,7 +337,7 @@ impl Stream {
     /// may be ended now.
     pub(super) fn close_tls(self: &Rc<Self>, core: &Rc<Core>) -> bool {
         let Some(mut tls) = self.take_tls() else { return true };
-        if tls.handshake.is_some() {
+        if self.is_shaking_hands() {
             self.put_tls(tls);
             // There is nothing to say good-bye to yet.
             return self.has(Flags::CLOSING);
