@@ -51,7 +51,7 @@ impl Error {
     /// let event_loop = wharf::EventLoop::new()?;
     /// event_loop.run(async |event_loop| {
     ///     let slow = event_loop.run_shell("echo so far; exec sleep 100");
-    ///     let error = slow.timeout(Duration::from_millis(200)).await.unwrap_err();
+    ///     let error = slow.timeout(Duration::from_secs(1)).await.unwrap_err();
     ///     assert!(error.is_timeout());
     ///     assert_eq!(error.partial_output().unwrap().stdout, b"so far\n");
     ///     Ok(())

@@ -47,11 +47,14 @@ impl Stream {
         !matches!(self.socket.pipe_direction(), Some(Direction::Read | Direction::Both))
     }
 
-    /// Who read what a joined pipe writes is gone. The poll does not call a pipe writable that is full,
-    /// but only writing says that it is over.
-    pub(super) fn note_gone_reader(&self) {
-        if self.has(Flags::HAS_QUEUE) && self.socket.pipe_direction() == Some(Direction::Joined) {
-            self.set(Flags::WRITABLE);
+    /// Of a pipe that hangs up the poll says neither that it can be read nor, if it is full, that it
+    /// can be written, as it does of sockets; but only reading and writing say that it is over.
+    pub(super) fn note_joined_hang_up(&self) {
+        if self.socket.pipe_direction() == Some(Direction::Joined) {
+            self.set(Flags::READABLE);
+            if self.has(Flags::ERROR) && self.has(Flags::HAS_QUEUE) {
+                self.set(Flags::WRITABLE);
+            }
         }
     }
 

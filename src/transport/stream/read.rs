@@ -86,8 +86,8 @@ impl Stream {
         if self.has(Flags::LOST) {
             return;
         }
-        if self.has(Flags::ERROR) {
-            self.note_gone_reader();
+        if self.has(HANGING_UP) {
+            self.note_joined_hang_up();
         }
         if self.is_unsettled() || (self.has(Flags::WRITABLE) && self.has(Flags::HAS_QUEUE)) {
             self.settle(core);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use wharf::{EventLoop, Protocol, Transport, WriteStatus};
 
@@ -85,6 +86,22 @@ fn a_write_that_nobody_reads_is_an_error_after_the_rest_of_the_input() {
         assert_eq!(log.received(), if is_full { &b""[..] } else { b"the rest" });
         assert!(reports.take().is_empty());
     }
+}
+
+#[test]
+fn a_close_with_input_pending_ends_with_the_peer() {
+    let (event_loop, log, mut input, _output) = joined(Probe::not_reading);
+    input.write_all(b"never read").unwrap();
+    rest(&event_loop);
+    let began = event_loop.time();
+    log.handle().close();
+    rest(&event_loop);
+    assert!(!log.is_lost(), "the peer may still be sending");
+    drop(input);
+    run_until(&event_loop, "connection_lost", || log.is_lost());
+    // It would be given up after 5 s.
+    assert!(event_loop.time() - began < Duration::from_secs(4));
+    assert_eq!((log.cause(), log.received_len()), (None, 0));
 }
 
 #[test]

@@ -35,9 +35,10 @@ fn openssl_exports_the_same_keying_material() {
         let server = event_loop.create_server(|| Export, "127.0.0.1:0").tls(tls.build()?).await?;
         let to = address(&server).to_string();
         for version in ["-tls1_2", "-tls1_3"] {
-            let ours = ["s_client", version, "-connect", &to];
+            // It would not wait for the answer, otherwise.
+            let ours = ["s_client", "-ign_eof", version, "-connect", &to];
             let export = ["-keymatexport", "EXPORTER-test", "-keymatexportlen", "32"];
-            let arguments = [ours, export].concat();
+            let arguments = [&ours[..], &export].concat();
             let Some(peer) = Peer::start("openssl", arguments, b"enough\n".to_vec()) else {
                 return Ok(());
             };
