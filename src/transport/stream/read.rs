@@ -27,7 +27,8 @@ pub(super) const NOT_READING: Flags = Flags::PAUSED
 /// With any of these set nothing will be read any more.
 const OVER: Flags = Flags::EOF.and(Flags::CLOSING).and(Flags::LOST);
 
-/// Reading into the loop's buffer goes on while of these just `READABLE` is set.
+/// Reading into the loop's buffer goes on while of these just `READABLE` is set, and into that of a
+/// `BufferedProtocol` while `BUFFERED` is, too.
 pub(super) const MAY_READ: Flags =
     NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
@@ -185,9 +186,8 @@ impl Stream {
 
     fn read_buffered(self: &Rc<Self>, core: &Rc<Core>) {
         for _ in 0..READS_PER_TURN {
-            if !self.has(Flags::BUFFERED)
-                || !self.flags.get().just(Flags::READABLE, NOT_READING.and(Flags::READABLE))
-            {
+            let wanted = Flags::READABLE.and(Flags::BUFFERED);
+            if !self.flags.get().just(wanted, MAY_READ) {
                 break;
             }
             self.read_into_protocol(core);
