@@ -12,6 +12,7 @@ use wharf::{
 };
 
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
+use crate::running::run_until;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -555,4 +556,40 @@ fn a_member_that_waits_can_change_its_group() {
     assert!(flow.in_time(&event_loop, 10 * SECOND).abs_diff(100_000) <= 200);
     flow.sink.handle().set_rate_group(Some(&slow)).unwrap();
     assert!(flow.in_time(&event_loop, 10 * SECOND).abs_diff(1000) <= 200);
+}
+
+#[test]
+fn a_limited_connection_that_closes_after_its_peers_end_does_not_keep_the_loop_busy() {
+    let memory = memory_loop();
+    let (near, far) = (Log::new(), Log::new());
+    let probes = (Probe::new(&near).half_open(), Probe::new(&far).half_open());
+    let _pair = pair(&memory, 1 << 20, probes.0, probes.1).unwrap();
+    closes_at_ease(&memory, &near, &far);
+
+    let system = EventLoop::new().unwrap();
+    let (near, far) = (Log::new(), Log::new());
+    let probes = (Probe::new(&near).half_open(), Probe::new(&far).half_open());
+    let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+    let one = system.create_connection_on(|| probes.0, one).start();
+    system.run_until_complete(one).unwrap().unwrap();
+    let other = system.create_connection_on(|| probes.1, other).start();
+    system.run_until_complete(other).unwrap().unwrap();
+    closes_at_ease(&system, &near, &far);
+}
+
+fn closes_at_ease(event_loop: &EventLoop, near: &Log, far: &Log) {
+    // Nothing passes after the burst.
+    near.handle().set_write_limit(Some(limit(0, 1000)));
+    far.handle().write_eof();
+    run_until(event_loop, "the end", || near.calls().contains(&Call::Eof));
+    near.handle().write(&[0; 1400]);
+    near.handle().close();
+    let mut turns = 0;
+    while far.received_len() < 1000 || turns < 50 {
+        step(event_loop).unwrap();
+        turns += 1;
+    }
+    assert_eq!(event_loop.metrics().ready, 0, "there is nothing to do");
+    near.handle().set_write_limit(None);
+    run_until(event_loop, "the rest", || far.received_len() == 1400 && near.is_lost());
 }

@@ -53,7 +53,7 @@ const HOLDS_UP_CLOSE: Flags =
     Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING).and(Flags::TLS);
 
 /// What comes in is dropped: the connection is closing.
-const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
+pub(super) const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
 
 /// With any of these said, only an error or the end shows that all input was read.
 pub(super) const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
