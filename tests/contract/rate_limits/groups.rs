@@ -139,3 +139,28 @@ fn a_member_that_waits_can_change_its_group() {
     flow.sink.handle().set_rate_group(Some(&slow)).unwrap();
     assert!(flow.in_time(&event_loop, 10 * SECOND).abs_diff(1000) <= 200);
 }
+
+#[test]
+fn a_connection_that_fails_while_it_joins_a_group_is_not_in_it() {
+    let event_loop = memory_loop();
+    let group = RateGroup::new(&event_loop);
+    let (near, far) = (Log::new(), Log::new());
+    let joins = group.clone();
+    let probe = Probe::new(&near).not_reading().on_data(move |transport, _| {
+        transport.pause_reading();
+        // What was written before has to go first, and nobody takes it any more.
+        transport.write(b"for nobody");
+        transport.set_rate_group(Some(&joins)).map_err(Into::into)
+    });
+    let _pair = pair(&event_loop, 4096, probe, Probe::new(&far)).unwrap();
+    far.handle().write(b"the last words");
+    settle(&event_loop).unwrap();
+    far.handle().abort();
+    settle(&event_loop).unwrap();
+    assert!(!near.is_lost(), "an end, and no reset");
+    near.handle().resume_reading();
+    settle(&event_loop).unwrap();
+    assert!(near.is_lost());
+    assert_eq!(near.received(), b"the last words");
+    assert_eq!((group.members(), event_loop.metrics().timers), (0, 0));
+}
