@@ -5,32 +5,38 @@
 //! one is the next choice of whoever has one to make: what happens from outside the loop, what a
 //! callback does and how it ends, with which amounts. Past the end every choice is 0, which ends it.
 //!
+//! Some connections go through a proxy that joins them with others by a relay; what comes through is
+//! checked as if it was not there.
+//!
 //! `tests/random` at the root plays scripts of its own making.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use wharf::bytes::Bytes;
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
 use wharf::{
-    Buffered, Connection, Error, EventLoop, TimeoutKind, Transport, TransportHandle, TransportId,
+    Buffered, Connection, Error, EventLoop, RateGroup, Transport, TransportHandle, TransportId,
 };
 
 mod actor;
+mod acts;
+mod relays;
 
-use actor::{Actor, Inside, Owner};
+use actor::{Actor, Inside};
+use acts::{LATER, Sending};
+use relays::Relay;
 
 /// Plays the script.
 ///
 /// Checked: `connection_made` first and once, `connection_lost` last and once, nothing after it;
 /// no callback inside another; what is received is what was written, in order, with nothing missing
-/// or repeated up to where it ends; `pause_writing` and `resume_writing` alternate; every protocol is
-/// dropped, once; at the end no connection, timer, source, task or entry is left.
+/// or repeated up to where it ends, whether written or sent from files, also through relays and under
+/// rate limits; `pause_writing` and `resume_writing` alternate; every protocol is dropped, once; at the
+/// end no connection, timer, source, task, file, relay, member of a group or entry is left.
 ///
 /// # Panics
 /// If a promise is broken.
@@ -43,7 +49,8 @@ pub fn run(bytes: &[u8]) {
     event_loop.set_exception_handler(move |_, exception| {
         let _inside = Inside::enter(&reported, "the exception handler");
         if let Some(error) = exception.error {
-            let expected = !error.is_panic() || error.to_string() == ON_PURPOSE;
+            // What a connection ended with is also what its files did.
+            let expected = !error.is_panic() || error.to_string().ends_with(ON_PURPOSE);
             reported.check(expected, format_args!("a panic of the engine's: {exception}"));
         }
         reported.act_on_any();
@@ -68,10 +75,19 @@ const ON_PURPOSE: &str = "on purpose";
 /// What new protocols are handed as left over; it is never written.
 const LEFTOVER: u8 = 255;
 
+/// What every connection writes repeats itself after so many bytes.
+const PERIOD: usize = 251;
+
 /// What stands at `position` of everything that a connection writes.
 fn byte_at(position: usize) -> u8 {
-    (position % 251) as u8
+    (position % PERIOD) as u8
 }
+
+/// Whoever connects here has a protocol of its own at the other end.
+const SERVER: &str = "10.0.0.1:7";
+
+/// And here too, by way of a relay.
+const PROXY: &str = "10.0.0.2:7";
 
 /// The most connections at a time, and in all: what a script can set off is bounded.
 const MOST_OPEN: usize = 12;
@@ -89,8 +105,15 @@ struct World {
     lives: RefCell<BTreeMap<TransportId, Rc<Life>>>,
     depth: Cell<u32>,
     actions: Cell<u32>,
+    /// Files that are being sent, and relays.
+    files: RefCell<Vec<Sending>>,
+    relays: RefCell<Vec<Relay>>,
+    /// A group of rate limits that any connection may be in.
+    group: RefCell<Option<RateGroup>>,
     made: Cell<u64>,
     lost: Cell<u64>,
+    /// Connections of the proxy's, which are not among those made.
+    made_by_proxy: Cell<u64>,
     live_actors: Cell<i64>,
     broken: RefCell<Vec<String>>,
     event_loop: RefCell<Option<EventLoop>>,
@@ -137,7 +160,11 @@ impl World {
             lives: RefCell::default(),
             depth: Cell::new(0),
             actions: Cell::new(0),
+            files: RefCell::default(),
+            relays: RefCell::default(),
+            group: RefCell::default(),
             made: Cell::new(0),
+            made_by_proxy: Cell::new(0),
             lost: Cell::new(0),
             live_actors: Cell::new(0),
             broken: RefCell::default(),
@@ -163,23 +190,31 @@ impl World {
     fn begin(self: &Rc<Self>, event_loop: &EventLoop) {
         *self.event_loop.borrow_mut() = Some(event_loop.clone());
         let world = Rc::clone(self);
-        let server = event_loop.create_server(move || Actor::new(&world), "10.0.0.1:7");
+        let server = event_loop.create_server(move || Actor::new(&world), SERVER);
         event_loop.run_until_complete(server.start()).and_then(|server| server).expect("a server");
+        self.serve_as_proxy(event_loop);
+        *self.group.borrow_mut() = Some(RateGroup::new(event_loop));
         self.connect(event_loop);
+    }
+
+    fn may_connect(&self) -> bool {
+        let open = (self.made.get() - self.lost.get()) as usize;
+        open < MOST_OPEN && (self.made.get() as usize) < MOST_MADE
     }
 
     /// Another connection, unless there are enough.
     fn connect(self: &Rc<Self>, event_loop: &EventLoop) {
-        let open = (self.made.get() - self.lost.get()) as usize;
-        if open >= MOST_OPEN || self.made.get() as usize >= MOST_MADE {
+        if !self.may_connect() {
             return;
         }
         let world = Rc::clone(self);
-        match self.byte() % 4 {
+        let choice = self.byte();
+        let to = if choice < LATER { SERVER } else { PROXY };
+        match choice % 4 {
             0 => {
                 let made = Rc::clone(self);
                 let connecting =
-                    event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start();
+                    event_loop.create_connection(move || Actor::new(&world), to).start();
                 connecting.add_done_callback(move |connection| {
                     if let Ok(connection) = connection {
                         let connection = AnyConnection::Plain(connection.clone());
@@ -189,9 +224,8 @@ impl World {
             }
             1 => {
                 let made = Rc::clone(self);
-                let connecting = event_loop
-                    .create_connection(move || Buffered(Actor::new(&world)), "10.0.0.1:7")
-                    .start();
+                let connecting =
+                    event_loop.create_connection(move || Buffered(Actor::new(&world)), to).start();
                 connecting.add_done_callback(move |connection| {
                     if let Ok(connection) = connection {
                         let connection = AnyConnection::Buffered(connection.clone());
@@ -201,9 +235,7 @@ impl World {
             }
             // Given up at once.
             2 => {
-                drop(
-                    event_loop.create_connection(move || Actor::new(&world), "10.0.0.1:7").start(),
-                );
+                drop(event_loop.create_connection(move || Actor::new(&world), to).start());
             }
             _ if self.depth.get() == 0 => {
                 let (near, far) = (Actor::new(self), Buffered(Actor::new(self)));
@@ -248,14 +280,21 @@ impl World {
         let clone = event_loop.clone();
         drop(event_loop);
         let metrics = clone.metrics();
+        let members = self.group.take().map_or(0, |group| group.members());
+        self.check(members == 0, "connections that are gone are in a group");
         self.handles.take();
         self.connections.take();
+        let undone = self.files.take().iter().filter(|sending| !sending.is_over()).count();
+        self.check(undone == 0, "files are being sent on a closed loop");
+        let undone = self.relays.take().iter().filter(|relay| !relay.is_over()).count();
+        self.check(undone == 0, "a relay on a closed loop");
         self.event_loop.take();
         drop(clone);
         self.check(metrics.connections_open == 0, "connections are open on a closed loop");
         let left = (metrics.sources, metrics.timers, metrics.tasks, metrics.ready);
         self.check(left == (0, 0, 0, 0), format_args!("left on a closed loop: {metrics:?}"));
-        self.check(metrics.connections_total == self.made.get(), "a wrong count of connections");
+        let made = self.made.get() + self.made_by_proxy.get();
+        self.check(metrics.connections_total == made, "a wrong count of connections");
         self.check(self.made.get() == self.lost.get(), "connection_made without connection_lost");
         self.check(self.live_actors.get() == 0, "protocols were not dropped");
         let unended = self.lives.borrow().values().filter(|life| !life.lost.get()).count();
@@ -316,93 +355,6 @@ impl World {
                 let expected = panic.downcast_ref() == Some(&ON_PURPOSE);
                 self.check(expected, "a panic of the engine's went through `with`");
             }
-        }
-    }
-
-    /// Does what the script says to one transport.
-    fn act(self: &Rc<Self>, transport: &dyn Transport) {
-        if self.actions.replace(self.actions.get() + 1) >= MOST_ACTIONS {
-            return;
-        }
-        let amount = || usize::from(self.byte()) * 40;
-        match self.byte() % 24 {
-            0 | 1 => drop(transport.write(&self.written(transport, amount()))),
-            2 => {
-                transport
-                    .write_bytes(Bytes::from_owner(Owner::new(self.written(transport, amount()))));
-            }
-            3 => {
-                let (data, tail) = (self.written(transport, amount()), self.written(transport, 4));
-                let slices = [IoSlice::new(&data), IoSlice::new(b""), IoSlice::new(&tail)];
-                transport.write_vectored(&slices);
-            }
-            4 => transport.write_eof(),
-            5 => transport.close(),
-            6 => transport.abort(),
-            7 => transport.pause_reading(),
-            8 | 9 => transport.resume_reading(),
-            10 => transport.hold_reading(),
-            11 => {
-                let (high, low) = (amount(), amount());
-                let refused = transport.set_write_buffer_limits(Some(high), Some(low)).is_err();
-                self.check(!refused || low > high, "limits refused that are in order");
-            }
-            12 => transport.set_write_buffer_cap(Some(amount() * 4)),
-            13 => {
-                let kinds = [TimeoutKind::Idle, TimeoutKind::Linger, TimeoutKind::WriteStall];
-                let kind = kinds[usize::from(self.byte() % 3)];
-                let after = Duration::from_millis(u64::from(self.byte()) * 50);
-                transport.set_timeout(kind, (!after.is_zero()).then_some(after));
-            }
-            14 | 15 => self.switch(transport),
-            16 => {
-                let (world, handle) = (Rc::clone(self), transport.handle());
-                transport.event_loop().call_soon(move || {
-                    let _inside = Inside::enter(&world, "call_soon");
-                    world.act(&handle);
-                });
-            }
-            17 => {
-                let (world, handle) = (Rc::clone(self), transport.handle());
-                let after = Duration::from_millis(u64::from(self.byte()));
-                transport.event_loop().call_later(after, move || {
-                    let _inside = Inside::enter(&world, "call_later");
-                    world.act(&handle);
-                });
-            }
-            18 => self.use_connection(),
-            19 => self.connect(&transport.event_loop()),
-            20 => transport.event_loop().stop(),
-            21 => self.act_on_any(),
-            22 => drop(self.handles.borrow_mut().pop()),
-            _ => {
-                transport.info();
-                let (low, high) = transport.write_buffer_limits();
-                self.check(low <= high, "low above high");
-                let closed = transport.is_closing() && transport.is_reading();
-                self.check(!closed, "a closing connection is reading");
-            }
-        }
-    }
-
-    /// The next bytes of what the connection writes.
-    fn written(&self, transport: &dyn Transport, amount: usize) -> Vec<u8> {
-        let lives = self.lives.borrow();
-        let from = lives.get(&transport.id()).map_or(0, |life| {
-            // What is refused counts, too: nothing comes after it.
-            life.written.replace(life.written.get() + amount)
-        });
-        (from..from + amount).map(byte_at).collect()
-    }
-
-    fn switch(self: &Rc<Self>, transport: &dyn Transport) {
-        let mut next = Actor::new(self);
-        next.own = Some(transport.handle());
-        let leftover = Bytes::from_owner(Owner::new(vec![LEFTOVER; usize::from(self.byte() % 8)]));
-        if self.byte().is_multiple_of(2) {
-            transport.set_protocol(Box::new(next), leftover);
-        } else {
-            transport.set_protocol(Box::new(Buffered(next)), leftover);
         }
     }
 

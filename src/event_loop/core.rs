@@ -150,6 +150,11 @@ impl Core {
         self.gathering.get()
     }
 
+    /// Whether the user's code that calls now can be one of the loop's callbacks.
+    pub(crate) fn may_be_in_callback(&self) -> bool {
+        self.is_in_protocol() || matches!(self.state.get(), State::Running | State::Closing)
+    }
+
     /// Whether closing is over, so that nothing is called any more.
     pub(crate) fn is_finished(&self) -> bool {
         self.state.get() == State::Closed

@@ -295,12 +295,34 @@ impl<T: 'static> Drop for Shared<T> {
         if self.told.get() {
             return;
         }
-        if let Some(Err(error)) = self.result.get_mut()
+        if let Some(Err(error)) = self.result.get_mut().take()
             && !error.is_cancelled()
         {
-            let message = "an error of a future was never retrieved";
-            self.core.report(&Exception::new(message, Some(error), None));
+            let report = Rc::new(Unretrieved { core: Rc::clone(&self.core), error });
+            if self.core.may_be_in_callback() {
+                // The exception handler is a callback, too: not inside the one that drops this.
+                self.core.push_ready(Ready::Callback(report));
+            } else {
+                report.discard();
+            }
         }
+    }
+}
+
+/// An error that nobody has asked for.
+struct Unretrieved {
+    core: Rc<Core>,
+    error: Error,
+}
+
+impl Callback for Unretrieved {
+    fn run(self: Rc<Self>, _: &Rc<Core>) {
+        self.discard();
+    }
+
+    fn discard(self: Rc<Self>) {
+        let message = "an error of a future was never retrieved";
+        self.core.report(&Exception::new(message, Some(&self.error), None));
     }
 }
 

@@ -95,9 +95,10 @@ impl SendFile {
     /// exception handler.
     pub fn detach(self) {
         let core = Rc::clone(&self.core);
+        let was_refused = self.count == 0;
         self.future.add_done_callback(move |result| {
             if let Err(error) = result
-                && !error.is_cancelled()
+                && was_refused
                 && error.kind().is_reported()
             {
                 core.report(&Exception::new("a file could not be sent", Some(error), None));

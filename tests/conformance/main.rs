@@ -6,7 +6,7 @@
 mod encryption;
 #[path = "../support/files.rs"]
 mod files;
-#[path = "../support/probe.rs"]
+#[path = "../support/probe/mod.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
 #[path = "../support/running.rs"]
@@ -151,6 +151,7 @@ macro_rules! links {
                         set_protocol_from_elsewhere_applies_in_the_next_round,
                         switching_to_a_buffered_protocol_and_back_is_immediate,
                         leftover_comes_first_and_fills_buffered_protocols,
+                        long_leftover_comes_before_what_the_socket_has,
                         leftover_waits_while_reading_is_paused,
                         last_of_several_protocols_gets_all_that_was_left,
                         replaced_protocol_is_dropped_without_connection_lost;

@@ -118,6 +118,29 @@ pub(crate) fn leftover_comes_first_and_fills_buffered_protocols<L: Link>(stage: 
     stage.run_until_lost(&second);
 }
 
+// 99.
+pub(crate) fn long_leftover_comes_before_what_the_socket_has<L: Link>(stage: &mut Stage<L>) {
+    let (first, second) = (Log::new(), Log::successor());
+    let next = second.clone();
+    let far = stage.join_to_probe(Probe::new(&first).on_data(move |transport, data| {
+        transport.pause_reading();
+        // More than it takes in one turn.
+        let next = Buffered(Probe::new(&next).buffer_of(4));
+        transport.set_protocol(Box::new(next), Bytes::copy_from_slice(data));
+        Ok(())
+    }));
+    let all: Vec<u8> = (0..200).collect();
+    far.handle().write(&all[..100]);
+    stage.run_until("the first one's end", || first.drops() == 1);
+    far.handle().write(&all[100..]);
+    stage.rest();
+    first.handle().resume_reading();
+    stage.run_until_received(&second, all.len());
+    assert_eq!(second.received(), all);
+    far.handle().close();
+    stage.run_until_lost(&second);
+}
+
 // 96.
 pub(crate) fn leftover_waits_while_reading_is_paused<L: Link>(stage: &mut Stage<L>) {
     let (first, second) = (Log::new(), Log::successor());

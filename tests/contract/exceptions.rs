@@ -95,6 +95,38 @@ fn a_panic_in_a_task_is_its_result_and_reported_only_if_nobody_takes_it() {
 
 // 27.
 #[test]
+fn an_error_that_a_callback_drops_is_reported_after_it() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let told = log.clone();
+    event_loop.set_exception_handler(move |_, exception| told.add(exception.to_string()));
+    let failed = |text: &'static str| {
+        let (promise, future) = event_loop.create_future::<()>();
+        promise.set_error(wharf::Error::from(std::io::Error::other(text))).unwrap();
+        future
+    };
+    let (first, ends) = (failed("first"), log.adds("the end of the callback"));
+    event_loop.call_soon(move || {
+        drop(first);
+        ends();
+    });
+    settle(&event_loop).unwrap();
+    let report = |text| format!("an error of a future was never retrieved: {text}");
+    assert_eq!(log.take(), ["the end of the callback".to_owned(), report("first")]);
+
+    // And when the loop closes before it comes to that.
+    let (last, stopper) = (failed("last"), event_loop.clone());
+    event_loop.call_soon(move || {
+        drop(last);
+        stopper.stop();
+    });
+    event_loop.run_forever().unwrap();
+    drop(event_loop);
+    assert_eq!(log.take(), [report("last")]);
+}
+
+// 27.
+#[test]
 fn a_panic_in_drop_is_reported_and_the_loop_goes_on() {
     let event_loop = memory_loop();
     let reports = reports(&event_loop);

@@ -50,11 +50,26 @@ async fn who_answers(event_loop: &EventLoop, mut client: TcpStream) -> Result<u8
     Ok(within(event_loop, asked).await??)
 }
 
+/// Runs `main` with a path for a control socket.
+fn with_control(main: impl AsyncFnOnce(EventLoop, &Path) -> Result) {
+    let directory = Directory::new();
+    let control = directory.join("control");
+    run(async |event_loop| main(event_loop, &control).await);
+}
+
 /// A second generation in the place of the first.
 async fn succeed(event_loop: &EventLoop, control: &Path) -> Result<(Server, Handover)> {
+    succeed_as(2, event_loop, control).await
+}
+
+async fn succeed_as(
+    number: u8,
+    event_loop: &EventLoop,
+    control: &Path,
+) -> Result<(Server, Handover)> {
     let mut inherited = event_loop.take_over(control).await?.ok_or("a predecessor")?;
     let listeners = inherited.take_listeners("echo");
-    let server = event_loop.create_server_on(generation(2), listeners).await?;
+    let server = event_loop.create_server_on(generation(number), listeners).await?;
     let handover = inherited.serving([("echo", &server)]).await?;
     Ok((server, handover))
 }
@@ -73,9 +88,7 @@ fn nobody_to_take_over_from_is_none() {
 
 #[test]
 fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
-    let directory = Directory::new();
-    let control = directory.join("control");
-    run(async |event_loop| {
+    with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         let to = address(&server);
         let handover = event_loop.offer_handover(&control, [("echo", &server)]).await?;
@@ -113,9 +126,7 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
 
 #[test]
 fn input_that_waits_unread_goes_with_its_connection() {
-    let directory = Directory::new();
-    let control = directory.join("control");
-    run(async |event_loop| {
+    with_control(async |event_loop, control| {
         struct Paused(Rc<Seen>);
         impl Protocol for Paused {
             fn connection_made(&mut self, transport: &dyn Transport) -> Result {
@@ -156,9 +167,7 @@ fn input_that_waits_unread_goes_with_its_connection() {
 #[test]
 fn many_silent_connections_are_passed() {
     const CLIENTS: usize = 300;
-    let directory = Directory::new();
-    let control = directory.join("control");
-    run(async |event_loop| {
+    with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         let to = address(&server);
         let clients: Vec<TcpStream> =
@@ -220,9 +229,7 @@ fn connections_that_were_written_to_stay() {
 
 #[test]
 fn predecessor_goes_on_when_the_successor_goes_away() {
-    let directory = Directory::new();
-    let control = directory.join("control");
-    run(async |event_loop| {
+    with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         let to = address(&server);
         let handover = event_loop.offer_handover(&control, [("echo", &server)]).await?;
@@ -287,9 +294,7 @@ fn successor_goes_on_when_the_predecessor_is_gone() {
 
 #[test]
 fn offer_that_is_taken_back_is_told_to_the_successor() {
-    let directory = Directory::new();
-    let control = directory.join("control");
-    run(async |event_loop| {
+    with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         let handover = event_loop.offer_handover(&control, [("echo", &server)]).await?;
         let taken = handover.taken();
@@ -316,13 +321,7 @@ fn paths_of_unix_servers_change_their_owner() {
         let (successor, handover) = succeed(&event_loop, &control).await?;
         assert!(server.is_closed() && path.exists() && control.exists());
         drop(UnixStream::connect(&path)?);
-        let (third, _) = {
-            let mut inherited = event_loop.take_over(&control).await?.ok_or("a predecessor")?;
-            let listeners = inherited.take_listeners("echo");
-            let server = event_loop.create_server_on(generation(3), listeners).await?;
-            let next = inherited.serving([("echo", &server)]).await?;
-            (server, next)
-        };
+        let (third, _) = succeed_as(3, &event_loop, &control).await?;
         assert!(successor.is_closed() && within(&event_loop, handover.taken()).await.is_ok());
         assert!(path.exists() && control.exists());
         third.close();
@@ -333,9 +332,7 @@ fn paths_of_unix_servers_change_their_owner() {
 
 #[test]
 fn what_cannot_be_offered_is_refused() {
-    let directory = Directory::new();
-    let control = directory.join("control");
-    run(async |event_loop| {
+    with_control(async |event_loop, control| {
         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
         let long = "x".repeat(256);
         let wrong: [&[(&str, &Server)]; 3] =
@@ -351,7 +348,7 @@ fn what_cannot_be_offered_is_refused() {
     let (own, other) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
     let server = own.create_server(|| Echo, "127.0.0.1:0").start();
     let server = own.run_until_complete(server).unwrap().unwrap();
-    let offer = other.offer_handover(&control, [("echo", &server)]);
+    let offer = other.offer_handover("name", [("echo", &server)]);
     assert!(other.run_until_complete(offer).unwrap().unwrap_err().is_invalid());
     let memory = MemoryNetwork::new().event_loop();
     let offer = memory.offer_handover("name", []);
@@ -362,9 +359,7 @@ fn what_cannot_be_offered_is_refused() {
 
 #[test]
 fn strangers_on_the_control_socket_are_sent_away() {
-    let directory = Directory::new();
-    let control = directory.join("control");
-    run(async |event_loop| {
+    with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         event_loop.set_exception_handler(|_, _| {});
         event_loop.offer_handover(&control, [("echo", &server)]).await?;

@@ -12,7 +12,7 @@ mod datagram_probe;
 mod encryption;
 #[path = "../support/files.rs"]
 mod files;
-#[path = "../support/probe.rs"]
+#[path = "../support/probe/mod.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod probe;
 #[path = "../support/running.rs"]

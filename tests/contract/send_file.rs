@@ -12,7 +12,7 @@ use wharf::{EventLoop, Protocol, Result, SendFile, TimeoutKind, Transport};
 
 use crate::files::file_with;
 use crate::probe::{Log, Probe};
-use crate::running::run_until;
+use crate::running::{Reports, run_until};
 use crate::serving::{address, run, until};
 
 /// What one direction of the pairs here holds.
@@ -146,6 +146,22 @@ fn closing_the_loop_ends_the_sending() {
     assert!(sending.take_result().unwrap().unwrap_err().is_closed());
     let late = near.handle().send_file(file_with(b"late"), 0, None);
     assert!(late.take_result().unwrap().unwrap_err().is_closed());
+}
+
+#[test]
+fn failure_that_ends_the_connection_is_not_reported_again_for_its_files() {
+    let event_loop = MemoryNetwork::new().event_loop();
+    let reports = Reports::of(&event_loop);
+    let (near, far) = (Log::new(), Log::new());
+    let fails = Probe::new(&near).on_made(|transport| {
+        transport.send_file(file_with(b"not sent"), 0, None).detach();
+        Err("on purpose".into())
+    });
+    pair(&event_loop, CAPACITY, fails, Probe::new(&far)).unwrap();
+    run_until(&event_loop, "the end", || near.is_lost() && far.is_lost());
+    let reports = reports.take();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].contains("connection_made"), "{reports:?}");
 }
 
 #[test]

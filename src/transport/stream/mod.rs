@@ -6,6 +6,7 @@ mod deadlines;
 mod deliver;
 mod descriptors;
 mod flags;
+mod flush;
 mod flush_mixed;
 mod hand_over;
 mod one_way;

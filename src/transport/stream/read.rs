@@ -27,7 +27,8 @@ pub(super) const NOT_READING: Flags = Flags::PAUSED
 /// With any of these set nothing will be read any more.
 const OVER: Flags = Flags::EOF.and(Flags::CLOSING).and(Flags::LOST);
 
-/// Reading into the loop's buffer goes on while of these just `READABLE` is set.
+/// Reading into the loop's buffer goes on while of these just `READABLE` is set, and into that of a
+/// `BufferedProtocol` while `BUFFERED` is, too.
 pub(super) const MAY_READ: Flags =
     NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
@@ -52,7 +53,7 @@ const HOLDS_UP_CLOSE: Flags =
     Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING).and(Flags::TLS);
 
 /// What comes in is dropped: the connection is closing.
-const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
+pub(super) const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
 
 /// With any of these said, only an error or the end shows that all input was read.
 pub(super) const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
@@ -188,9 +189,8 @@ impl Stream {
 
     fn read_buffered(self: &Rc<Self>, core: &Rc<Core>) {
         for _ in 0..READS_PER_TURN {
-            if !self.has(Flags::BUFFERED)
-                || !self.flags.get().just(Flags::READABLE, NOT_READING.and(Flags::READABLE))
-            {
+            let wanted = Flags::READABLE.and(Flags::BUFFERED);
+            if !self.flags.get().just(wanted, MAY_READ) {
                 break;
             }
             self.read_into_protocol(core);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Stream;
 use super::flags::Flags;
+use super::read::DISCARDS;
 use crate::error::Error;
 use crate::event_loop::Core;
 use crate::transport::options;
@@ -66,7 +67,8 @@ impl Stream {
             return;
         }
         self.arm_deadlines(core);
-        let discards = self.has(Flags::CLOSING) && self.has(Flags::READABLE);
+        // After the end nothing is there, whatever the poll says.
+        let discards = self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF));
         if self.is_unsettled() || discards {
             self.enqueue(core);
         }

@@ -54,6 +54,10 @@ impl Stream {
         }
         // What is gathered was written under the former limits, and comes before what is queued.
         self.flush_gathered_now(core);
+        if self.has(Flags::LOST) {
+            // That failed: it is over, and has left its group.
+            return;
+        }
         let limits = self.limits().unwrap_or_default();
         change(&limits, core.tick_time());
         if limits.is_none() {

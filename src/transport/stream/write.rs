@@ -1,4 +1,4 @@
-//! The write side: gathering, queueing, flushing, and the water marks.
+//! The write side: what is written is gathered, sent at once, or queued.
 
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -7,11 +7,9 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::flags::Flags;
-use super::send_file::undelivered;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 use crate::transport::WriteStatus;
-use crate::transport::rate_limit::Direction;
 
 /// Writes from here on go straight to the socket: the system call is cheaper than the copy.
 const DIRECT_FROM: usize = 16 * 1024;
@@ -23,11 +21,11 @@ const CLOSED: Flags =
 /// With any of these set a write of the running callback is not gathered.
 pub(super) const NOT_GATHERED: Flags = CLOSED.and(Flags::HAS_QUEUE).and(Flags::LIMITED);
 
-/// With any of these set what was gathered does not go to the socket as it is.
-const NOT_DIRECT: Flags = Flags::LOST.and(Flags::TLS);
-
 /// How many chunks one system call can take.
 pub(super) const SLICES: usize = 64;
+
+/// With any of these set what was gathered does not go to the socket as it is.
+const NOT_DIRECT: Flags = Flags::LOST.and(Flags::TLS);
 
 impl Stream {
     #[inline]
@@ -276,69 +274,6 @@ impl Stream {
         self.write_status()
     }
 
-    /// Hands the queue to the operating system until it takes no more.
-    pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>) {
-        #[cfg(feature = "tls-core")]
-        if self.has(Flags::TLS) {
-            return self.flush_tls(core);
-        }
-        while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
-            let queue = self.queue.borrow();
-            if queue.is_empty() {
-                return self.clear(Flags::HAS_QUEUE);
-            }
-            if queue.is_mixed() {
-                drop(queue);
-                return self.flush_mixed(core);
-            }
-            let mut limit = queue.len();
-            if self.has(Flags::LIMITED) {
-                limit = self.write_budget(core, limit);
-                if limit == 0 {
-                    return;
-                }
-            }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = queue.fill(&mut slices, limit);
-            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-            let result = match &slices[..count] {
-                [only] => self.socket.write(only),
-                several => self.socket.write_vectored(several),
-            };
-            drop(queue);
-            self.flushed(core, result, offered);
-        }
-    }
-
-    /// Takes over what became of the bytes at the front of the queue.
-    #[inline]
-    pub(super) fn flushed(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        result: io::Result<usize>,
-        offered: usize,
-    ) {
-        match result {
-            Ok(sent) => {
-                core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
-                if sent < offered {
-                    self.clear(Flags::WRITABLE);
-                }
-                if sent > 0 {
-                    self.note_sent(core, sent);
-                    self.note_write_progress(core);
-                }
-                if self.has(Flags::LIMITED) {
-                    self.spend(Direction::Write, sent);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear(Flags::WRITABLE);
-            }
-            Err(error) => self.write_failed(core, error),
-        }
-    }
-
     /// Has what the running callback wrote so far wait in the queue, for what is to come after it.
     pub(super) fn queue_gathered(self: &Rc<Self>, core: &Rc<Core>) {
         if self.has(Flags::IN_CALLBACK) {
@@ -366,41 +301,6 @@ impl Stream {
             self.lose(core, Some(Error::new(Kind::WriteCap, text)));
         }
         waiting > cap
-    }
-
-    /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
-    pub(super) fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
-        let error = Error::from(error);
-        if !self.is_reading() {
-            return self.lose(core, Some(error));
-        }
-        self.discard_queue(core, Some(&error));
-        self.with_extra(|extra| extra.error = Some(error));
-        self.set(Flags::WRITE_FAILED.and(Flags::READABLE).and(Flags::READ_CLOSED));
-        self.enqueue(core);
-    }
-
-    /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
-    #[inline]
-    pub(super) fn discard_queue(&self, core: &Core, cause: Option<&Error>) {
-        if self.has(Flags::HAS_QUEUE) {
-            self.discard_what_is_queued(core, cause);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn discard_what_is_queued(&self, core: &Core, cause: Option<&Error>) {
-        let mut files = Vec::new();
-        core.with_spent(|spent| files = self.queue.borrow_mut().clear(spent));
-        self.clear(Flags::HAS_QUEUE);
-        #[cfg(feature = "tls-core")]
-        if self.has(Flags::TLS) {
-            self.discard_tls_queue(core);
-        }
-        for file in files {
-            file.fail(core, undelivered(cause));
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -13,8 +13,12 @@ use crate::probe::{Call, Log, Probe};
 use crate::running::{rest, run_until};
 use crate::serving::Directory;
 
-fn make_fifo(path: &Path) {
-    rustix::fs::mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+/// A directory, the path of a FIFO in it, and a loop.
+fn fifo() -> (Directory, PathBuf, EventLoop) {
+    let directory = Directory::new();
+    let path = directory.join("fifo");
+    rustix::fs::mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    (directory, path, EventLoop::new().expect("a loop"))
 }
 
 fn open_for_writing(path: &Path) -> io::Result<File> {
@@ -22,12 +26,14 @@ fn open_for_writing(path: &Path) -> io::Result<File> {
     Ok(rustix::fs::open(path, flags, Mode::empty()).map(File::from)?)
 }
 
+fn open_for_reading(path: &Path) -> File {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    rustix::fs::open(path, flags, Mode::empty()).expect("the FIFO").into()
+}
+
 #[test]
 fn a_fifo_is_read_until_its_last_writer_closes() {
-    let directory = Directory::new();
-    let path = directory.join("fifo");
-    make_fifo(&path);
-    let event_loop = EventLoop::new().unwrap();
+    let (_directory, path, event_loop) = fifo();
     let log = Log::new();
     let probe = Probe::new(&log);
     done(&event_loop, event_loop.connect_read_fifo(|| probe, &path).start()).unwrap();
@@ -47,10 +53,7 @@ fn a_fifo_is_read_until_its_last_writer_closes() {
 
 #[test]
 fn a_fifo_that_is_kept_open_is_read_from_one_writer_after_the_other() {
-    let directory = Directory::new();
-    let path = directory.join("fifo");
-    make_fifo(&path);
-    let event_loop = EventLoop::new().unwrap();
+    let (_directory, path, event_loop) = fifo();
     let log = Log::new();
     let probe = Probe::new(&log);
     let connecting = event_loop.connect_read_fifo(|| probe, &path).keep_open(true).start();
@@ -70,17 +73,13 @@ fn a_fifo_that_is_kept_open_is_read_from_one_writer_after_the_other() {
 
 #[test]
 fn a_fifo_without_a_reader_is_waited_for_and_does_not_block_the_loop() {
-    let directory = Directory::new();
-    let path = directory.join("fifo");
-    make_fifo(&path);
-    let event_loop = EventLoop::new().unwrap();
+    let (_directory, path, event_loop) = fifo();
     let log = Log::new();
     let probe = Probe::new(&log);
     let connecting = event_loop.connect_write_fifo(|| probe, &path).start();
     rest(&event_loop);
     assert!(!connecting.done());
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-    let mut reader = File::from(rustix::fs::open(&path, flags, Mode::empty()).unwrap());
+    let mut reader = open_for_reading(&path);
     done(&event_loop, connecting).unwrap();
     log.handle().write(b"at last");
     rest(&event_loop);
@@ -94,10 +93,7 @@ fn a_fifo_without_a_reader_is_waited_for_and_does_not_block_the_loop() {
 
 #[test]
 fn a_fifo_that_gets_no_reader_in_time_is_an_error_that_says_so() {
-    let directory = Directory::new();
-    let path = directory.join("fifo");
-    make_fifo(&path);
-    let event_loop = EventLoop::new().unwrap();
+    let (_directory, path, event_loop) = fifo();
     for timeout in [Duration::ZERO, Duration::from_millis(30)] {
         let began = event_loop.time();
         let probe = Probe::new(&Log::new());
@@ -115,10 +111,7 @@ fn a_fifo_that_gets_no_reader_in_time_is_an_error_that_says_so() {
 
 #[test]
 fn a_fifo_that_is_kept_open_is_written_for_one_reader_after_the_other() {
-    let directory = Directory::new();
-    let path = directory.join("fifo");
-    make_fifo(&path);
-    let event_loop = EventLoop::new().unwrap();
+    let (_directory, path, event_loop) = fifo();
     let log = Log::new();
     let probe = Probe::new(&log);
     let connecting = event_loop.connect_write_fifo(|| probe, &path).keep_open(true).start();
@@ -126,8 +119,7 @@ fn a_fifo_that_is_kept_open_is_written_for_one_reader_after_the_other() {
     for text in ["first", "other"] {
         log.handle().write(text.as_bytes());
         rest(&event_loop);
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        let mut reader = File::from(rustix::fs::open(&path, flags, Mode::empty()).unwrap());
+        let mut reader = open_for_reading(&path);
         let mut received = [0; 5];
         reader.read_exact(&mut received).unwrap();
         assert_eq!(received, text.as_bytes());

@@ -1,191 +1,18 @@
 //! A protocol that records what is called, and watches that the rules of every protocol are kept.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::fmt;
-use std::io;
+mod log;
+mod rules;
+
+use std::cell::Cell;
 use std::rc::Rc;
 
-use wharf::{
-    BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport, TransportHandle,
-};
+use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport};
 
-/// A callback that was called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    Made,
-    Data,
-    Eof,
-    Pause,
-    Resume,
-    TimedOut(TimeoutKind),
-    ShuttingDown,
-    TlsEstablished,
-    Lost,
-}
+use self::rules::{DEPTH, LIVE, MADE, violate};
 
-/// What a [`Probe`] saw; clones share it.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Rc<State>);
-
-#[derive(Default)]
-struct State {
-    calls: RefCell<Vec<Call>>,
-    received: RefCell<Vec<u8>>,
-    chunks: RefCell<Vec<usize>>,
-    handle: OnceCell<TransportHandle>,
-    lost: RefCell<Option<Option<Cause>>>,
-    /// Where a probe took over from another, which got `connection_made` in its stead.
-    successor: Cell<bool>,
-    drops: Cell<u32>,
-}
-
-/// What `connection_lost` was told, as far as tests ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cause {
-    pub(crate) text: String,
-    pub(crate) io_kind: Option<io::ErrorKind>,
-    pub(crate) timeout: Option<TimeoutKind>,
-    pub(crate) is_application: bool,
-    pub(crate) is_panic: bool,
-    pub(crate) is_write_cap: bool,
-    pub(crate) is_invalid: bool,
-    pub(crate) is_tls: bool,
-    pub(crate) is_truncated: bool,
-}
-
-impl Log {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// The log of a probe that `set_protocol` installs: no `connection_made` comes.
-    pub(crate) fn successor() -> Self {
-        let log = Self::default();
-        log.0.successor.set(true);
-        log
-    }
-
-    pub(crate) fn calls(&self) -> Vec<Call> {
-        self.0.calls.borrow().clone()
-    }
-
-    /// The calls, with neighbouring `Data` as one.
-    pub(crate) fn order(&self) -> Vec<Call> {
-        let mut calls = self.calls();
-        calls.dedup_by(|second, first| *first == Call::Data && *second == Call::Data);
-        calls
-    }
-
-    pub(crate) fn count(&self, call: Call) -> usize {
-        self.0.calls.borrow().iter().filter(|other| **other == call).count()
-    }
-
-    pub(crate) fn received(&self) -> Vec<u8> {
-        self.0.received.borrow().clone()
-    }
-
-    pub(crate) fn received_len(&self) -> usize {
-        self.0.received.borrow().len()
-    }
-
-    /// The lengths of what `data_received` was given.
-    pub(crate) fn chunks(&self) -> Vec<usize> {
-        self.0.chunks.borrow().clone()
-    }
-
-    pub(crate) fn handle(&self) -> TransportHandle {
-        self.0.handle.get().expect("connection_made was called").clone()
-    }
-
-    pub(crate) fn is_made(&self) -> bool {
-        self.0.handle.get().is_some()
-    }
-
-    pub(crate) fn is_lost(&self) -> bool {
-        self.0.lost.borrow().is_some()
-    }
-
-    /// What `connection_lost` was told.
-    #[track_caller]
-    pub(crate) fn cause(&self) -> Option<Cause> {
-        self.0.lost.borrow().clone().expect("connection_lost was called")
-    }
-
-    /// How often a probe with this log was dropped.
-    pub(crate) fn drops(&self) -> u32 {
-        self.0.drops.get()
-    }
-
-    fn note(&self, call: Call) {
-        let mut calls = self.0.calls.borrow_mut();
-        let first = calls.is_empty() && !self.0.successor.get();
-        if first != (call == Call::Made) {
-            violate(format!("{call:?} after {calls:?}"));
-        }
-        if calls.last() == Some(&Call::Lost) {
-            violate(format!("{call:?} after connection_lost"));
-        }
-        if matches!(call, Call::Data | Call::Eof) && calls.contains(&Call::Eof) {
-            violate(format!("{call:?} after eof_received"));
-        }
-        let flow = |call: &&Call| matches!(call, Call::Pause | Call::Resume);
-        match call {
-            Call::Pause if calls.iter().rev().find(flow) == Some(&Call::Pause) => {
-                violate("pause_writing twice".into());
-            }
-            Call::Resume if calls.iter().rev().find(flow) != Some(&Call::Pause) => {
-                violate("resume_writing without pause_writing".into());
-            }
-            _ => {}
-        }
-        calls.push(call);
-    }
-}
-
-thread_local! {
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static MADE: Cell<i64> = const { Cell::new(0) };
-    static LIVE: Cell<i64> = const { Cell::new(0) };
-    static VIOLATIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-fn violate(what: String) {
-    VIOLATIONS.with_borrow_mut(|violations| violations.push(what));
-}
-
-/// How many callbacks are running on this thread.
-pub(crate) fn depth() -> u32 {
-    DEPTH.get()
-}
-
-/// Fails if a rule was broken on this thread: a callback inside another, a connection without its
-/// `connection_lost`, a protocol that was not dropped.
-#[track_caller]
-pub(crate) fn assert_rules_were_kept() {
-    let violations = VIOLATIONS.take();
-    assert!(violations.is_empty(), "{violations:#?}");
-    assert_eq!(MADE.replace(0), 0, "connections without connection_lost");
-    assert_eq!(LIVE.get(), 0, "protocols that were not dropped");
-}
-
-/// Counts a running callback.
-pub(crate) struct Inside;
-
-impl Inside {
-    pub(crate) fn enter(what: &str) -> Self {
-        if DEPTH.get() != 0 {
-            violate(format!("{what} inside another callback"));
-        }
-        DEPTH.set(DEPTH.get() + 1);
-        Self
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() - 1);
-    }
-}
+pub(crate) use self::log::{Call, Cause, Log};
+#[allow(unused_imports, reason = "every test binary uses a part of it")]
+pub(crate) use self::rules::{Inside, assert_rules_were_kept, depth};
 
 type Hook<R = ()> = Option<Box<dyn FnMut(&dyn Transport) -> Result<R>>>;
 type DataHook = Option<Box<dyn FnMut(&dyn Transport, &[u8]) -> Result>>;
@@ -468,38 +295,5 @@ impl Drop for Probe {
         if DEPTH.get() != 0 && self.log.is_made() && !self.log.is_lost() {
             violate("a protocol was dropped inside a callback, before connection_lost".into());
         }
-    }
-}
-
-impl Cause {
-    fn of(error: &Error) -> Self {
-        Self {
-            text: error.to_string(),
-            io_kind: error.io_kind(),
-            timeout: error.timeout_kind(),
-            is_application: error.is_application(),
-            is_panic: error.is_panic(),
-            is_write_cap: error.is_write_cap(),
-            is_invalid: error.is_invalid(),
-            #[cfg(feature = "tls")]
-            is_tls: error.is_tls(),
-            #[cfg(feature = "tls")]
-            is_truncated: error.is_truncated(),
-            #[cfg(not(feature = "tls"))]
-            is_tls: false,
-            #[cfg(not(feature = "tls"))]
-            is_truncated: false,
-        }
-    }
-}
-
-impl fmt::Debug for Log {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Log")
-            .field("order", &self.order())
-            .field("received", &self.received_len())
-            .field("lost", &self.0.lost.borrow())
-            .finish()
     }
 }

@@ -1,0 +1,112 @@
+//! Sending what is queued, and what becomes of the queue when that fails.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use super::Stream;
+use super::flags::Flags;
+use super::send_file::undelivered;
+use super::write::SLICES;
+use crate::error::Error;
+use crate::event_loop::Core;
+use crate::transport::rate_limit::Direction;
+
+impl Stream {
+    /// Hands the queue to the operating system until it takes no more.
+    pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>) {
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            return self.flush_tls(core);
+        }
+        while self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
+            let queue = self.queue.borrow();
+            if queue.is_empty() {
+                return self.clear(Flags::HAS_QUEUE);
+            }
+            if queue.is_mixed() {
+                drop(queue);
+                return self.flush_mixed(core);
+            }
+            let mut limit = queue.len();
+            if self.has(Flags::LIMITED) {
+                limit = self.write_budget(core, limit);
+                if limit == 0 {
+                    return;
+                }
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = queue.fill(&mut slices, limit);
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let result = match &slices[..count] {
+                [only] => self.socket.write(only),
+                several => self.socket.write_vectored(several),
+            };
+            drop(queue);
+            self.flushed(core, result, offered);
+        }
+    }
+
+    /// Takes over what became of the bytes at the front of the queue.
+    #[inline]
+    pub(super) fn flushed(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        result: io::Result<usize>,
+        offered: usize,
+    ) {
+        match result {
+            Ok(sent) => {
+                core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
+                if sent < offered {
+                    self.clear(Flags::WRITABLE);
+                }
+                if sent > 0 {
+                    self.note_sent(core, sent);
+                    self.note_write_progress(core);
+                }
+                if self.has(Flags::LIMITED) {
+                    self.spend(Direction::Write, sent);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::WRITABLE);
+            }
+            Err(error) => self.write_failed(core, error),
+        }
+    }
+
+    /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
+    pub(super) fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+        let error = Error::from(error);
+        if !self.is_reading() {
+            return self.lose(core, Some(error));
+        }
+        self.discard_queue(core, Some(&error));
+        self.with_extra(|extra| extra.error = Some(error));
+        self.set(Flags::WRITE_FAILED.and(Flags::READABLE).and(Flags::READ_CLOSED));
+        self.enqueue(core);
+    }
+
+    /// Forgets what is queued; the user's `Bytes` in it are dropped when nothing is borrowed.
+    #[inline]
+    pub(super) fn discard_queue(&self, core: &Core, cause: Option<&Error>) {
+        if self.has(Flags::HAS_QUEUE) {
+            self.discard_what_is_queued(core, cause);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn discard_what_is_queued(&self, core: &Core, cause: Option<&Error>) {
+        let mut files = Vec::new();
+        core.with_spent(|spent| files = self.queue.borrow_mut().clear(spent));
+        self.clear(Flags::HAS_QUEUE);
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            self.discard_tls_queue(core);
+        }
+        for file in files {
+            file.fail(core, undelivered(cause));
+        }
+    }
+}

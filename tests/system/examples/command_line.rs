@@ -1,0 +1,109 @@
+//! What all examples have in common: their command lines, and the tour of everything.
+
+use std::net::TcpListener;
+
+use super::temporary;
+use crate::program::Program;
+
+#[test]
+fn tour_runs_every_transport() {
+    let ending = Program::example("tour", &["--messages", "500"]).end();
+    assert_eq!((ending.code, &*ending.errors), (Some(0), ""), "{ending:?}");
+    let rows = &ending.output[3..];
+    assert_eq!(rows.len(), 20);
+    for (row, transport) in rows.iter().zip(
+        [
+            "TCP, loopback",
+            "TLS 1.3 over TCP",
+            "Unix socket",
+            "TLS 1.3 over a Unix socket",
+            "UDP, loopback",
+            "pair of sockets",
+            "pipes",
+            "subprocess, through cat",
+            "memory pair",
+            "memory network, virtual time",
+        ]
+        .iter()
+        .flat_map(|transport| [transport; 2]),
+    ) {
+        assert!(row.starts_with(transport), "{row}");
+        let columns: Vec<_> = row.split_whitespace().collect();
+        let [messages, rate, megabytes] = columns[columns.len() - 3..] else { panic!("{row}") };
+        assert_eq!(messages, "500", "{row}");
+        assert!(rate.parse::<f64>().unwrap() > 0.0, "{row}");
+        assert!(megabytes.parse::<f64>().unwrap() > 0.0, "{row}");
+    }
+}
+
+#[test]
+fn help_is_not_an_error() {
+    for name in [
+        "echo",
+        "chat",
+        "multicast_discovery",
+        "stdio_chat",
+        "supervise",
+        "tee",
+        "tour",
+        "udp_echo",
+    ] {
+        for option in ["--help", "-h"] {
+            let ending = Program::example(name, &[option]).end();
+            assert_eq!((ending.code, &*ending.errors), (Some(0), ""));
+            assert!(ending.output.iter().any(|line| line.starts_with("usage: ")), "{ending:?}");
+        }
+    }
+}
+
+#[test]
+fn misuse_gets_one_clear_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let nobody = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let file = temporary("a-file");
+    std::fs::write(&file, "").unwrap();
+    let file_path = file.to_str().unwrap();
+
+    for name in ["echo", "chat"] {
+        let text = format!("could not listen on {taken}: Address already in use");
+        expect_failure(name, &["--listen", &taken], 1, &text);
+        expect_failure(name, &["--listen", "nonsense"], 1, "missing port in `nonsense`");
+        expect_failure(name, &["--listen", "127.0.0.1:70000"], 1, "invalid port `70000`");
+        expect_failure(name, &["--listen", ""], 1, "");
+        expect_failure(name, &["--unix", "/no/such/folder/s"], 1, "No such file or directory");
+        expect_failure(name, &["--unix", file_path], 1, "Address already in use");
+        expect_failure(name, &["--unix", &"x".repeat(200)], 1, "xxx");
+        expect_failure(name, &["--listen"], 2, "missing argument for option '--listen'");
+        expect_failure(name, &["--nonsense"], 2, "invalid option '--nonsense'");
+        expect_failure(name, &["nonsense"], 2, "unexpected argument \"nonsense\"");
+        expect_failure(name, &[], 2, "--listen");
+    }
+    expect_failure("chat", &["--connect", &nobody], 1, "Connection refused");
+    expect_failure("chat", &["--connect", "nonsense"], 1, "missing port in `nonsense`");
+    expect_failure("chat", &["--connect", ":1"], 1, "");
+    expect_failure("stdio_chat", &["--connect", &nobody], 1, "Connection refused");
+    expect_failure("stdio_chat", &[], 2, "--connect is needed");
+    expect_failure("tee", &["/no/such/folder/file"], 1, "No such file or directory");
+    expect_failure("tee", &["--nonsense"], 2, "invalid option '--nonsense'");
+    expect_failure("chat", &["--listen", ":0", "--connect", ":1"], 2, "one of --listen");
+    expect_failure("chat", &["--listen", ":0", "--idle-timeout", "soon"], 2, "soon");
+    expect_failure("tour", &["--messages", "many"], 2, "many");
+    expect_failure("tour", &["nonsense"], 2, "unexpected argument \"nonsense\"");
+    assert!(file.exists());
+    std::fs::remove_file(file).unwrap();
+}
+
+fn expect_failure(name: &str, arguments: &[&str], code: i32, text: &str) {
+    let ending = Program::example(name, arguments).end();
+    assert_eq!(ending.code, Some(code), "{name} {arguments:?}: {ending:?}");
+    assert_eq!(ending.output, [""; 0]);
+    let errors = &ending.errors;
+    assert!(errors.starts_with(&format!("{name}: ")), "{errors}");
+    assert!(errors.ends_with('\n') && errors.lines().count() == 1, "{errors}");
+    assert!(errors.contains(text), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
