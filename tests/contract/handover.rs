@@ -91,8 +91,8 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
     with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         let to = address(&server);
-        let handover = event_loop.offer_handover(&control, [("echo", &server)]).await?;
-        assert_eq!(handover.address().unwrap().as_unix_path(), Some(&*control));
+        let handover = event_loop.offer_handover(control, [("echo", &server)]).await?;
+        assert_eq!(handover.address().unwrap().as_unix_path(), Some(control));
         let taken = handover.taken();
 
         let established = TcpStream::connect(to)?;
@@ -100,7 +100,7 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
         let silent = TcpStream::connect(to)?;
         until(&event_loop, "both", || server.connections() == 2).await;
 
-        let mut inherited = event_loop.take_over(&control).await?.ok_or("a predecessor")?;
+        let mut inherited = event_loop.take_over(control).await?.ok_or("a predecessor")?;
         assert_eq!(inherited.names(), ["echo"]);
         let listeners = inherited.take_listeners("echo");
         assert!(inherited.take_listeners("echo").is_empty(), "once");
@@ -117,7 +117,7 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
         assert_eq!(who_answers(&event_loop, established).await?, 1);
         assert_eq!(who_answers(&event_loop, silent).await?, 2);
         assert_eq!(who_answers(&event_loop, TcpStream::connect(to)?).await?, 2);
-        assert_eq!(next.address().unwrap().as_unix_path(), Some(&*control));
+        assert_eq!(next.address().unwrap().as_unix_path(), Some(control));
         next.close();
         assert!(!control.exists(), "its own now");
         Ok(())
@@ -148,8 +148,8 @@ fn input_that_waits_unread_goes_with_its_connection() {
         let client = TcpStream::connect(address(&server))?;
         (&client).write_all(b"!")?;
         until(&event_loop, "it", || server.connections() == 1).await;
-        event_loop.offer_handover(&control, [("echo", &server)]).await?;
-        let (successor, _) = succeed(&event_loop, &control).await?;
+        event_loop.offer_handover(control, [("echo", &server)]).await?;
+        let (successor, _) = succeed(&event_loop, control).await?;
         assert_eq!((server.connections(), successor.connections()), (0, 1));
         assert_eq!(*seen.lost.borrow(), [None]);
         let mut answer = [0];
@@ -173,8 +173,8 @@ fn many_silent_connections_are_passed() {
         let clients: Vec<TcpStream> =
             (0..CLIENTS).map(|_| TcpStream::connect(to)).collect::<Result<_, _>>()?;
         until(&event_loop, "all", || server.connections() == CLIENTS).await;
-        let handover = event_loop.offer_handover(&control, [("echo", &server)]).await?;
-        let (successor, _) = succeed(&event_loop, &control).await?;
+        let handover = event_loop.offer_handover(control, [("echo", &server)]).await?;
+        let (successor, _) = succeed(&event_loop, control).await?;
         assert_eq!(within(&event_loop, handover.taken()).await?, CLIENTS);
         assert_eq!((server.connections(), successor.connections()), (0, CLIENTS));
         for client in clients {
@@ -232,20 +232,20 @@ fn predecessor_goes_on_when_the_successor_goes_away() {
     with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         let to = address(&server);
-        let handover = event_loop.offer_handover(&control, [("echo", &server)]).await?;
+        let handover = event_loop.offer_handover(control, [("echo", &server)]).await?;
         for takes in [false, true, true] {
-            let mut inherited = event_loop.take_over(&control).await?.ok_or("a predecessor")?;
+            let mut inherited = event_loop.take_over(control).await?.ok_or("a predecessor")?;
             if takes {
                 drop(inherited.take_listeners("echo"));
             }
-            let refused = event_loop.take_over(&control).await.unwrap_err();
+            let refused = event_loop.take_over(control).await.unwrap_err();
             assert!(refused.is_closed(), "one at a time: {refused}");
             drop(inherited);
             event_loop.sleep(Duration::from_millis(20)).await;
             assert!(server.is_serving() && !handover.taken().done());
             assert_eq!(who_answers(&event_loop, TcpStream::connect(to)?).await?, 1);
         }
-        let (successor, _) = succeed(&event_loop, &control).await?;
+        let (successor, _) = succeed(&event_loop, control).await?;
         assert!(successor.is_serving() && server.is_closed());
         Ok(())
     });
@@ -296,16 +296,16 @@ fn successor_goes_on_when_the_predecessor_is_gone() {
 fn offer_that_is_taken_back_is_told_to_the_successor() {
     with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
-        let handover = event_loop.offer_handover(&control, [("echo", &server)]).await?;
+        let handover = event_loop.offer_handover(control, [("echo", &server)]).await?;
         let taken = handover.taken();
-        let inherited = event_loop.take_over(&control).await?.ok_or("a predecessor")?;
+        let inherited = event_loop.take_over(control).await?.ok_or("a predecessor")?;
         handover.close();
         assert!(taken.await.unwrap_err().is_closed());
         assert!(handover.taken().await.unwrap_err().is_closed());
         let error = inherited.serving([]).await.unwrap_err();
         assert!(error.is_closed(), "{error}");
         assert!(server.is_serving());
-        assert!(event_loop.take_over(&control).await?.is_none());
+        assert!(event_loop.take_over(control).await?.is_none());
         assert!(!control.exists());
         Ok(())
     });
@@ -339,7 +339,7 @@ fn what_cannot_be_offered_is_refused() {
             [&[("", &server)], &[(&long, &server)], &[("a", &server), ("a", &server)]];
         for servers in wrong {
             let error =
-                event_loop.offer_handover(&control, servers.iter().copied()).await.unwrap_err();
+                event_loop.offer_handover(control, servers.iter().copied()).await.unwrap_err();
             assert!(error.is_invalid(), "{error}");
         }
         assert!(!control.exists());
@@ -362,12 +362,12 @@ fn strangers_on_the_control_socket_are_sent_away() {
     with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         event_loop.set_exception_handler(|_, _| {});
-        event_loop.offer_handover(&control, [("echo", &server)]).await?;
+        event_loop.offer_handover(control, [("echo", &server)]).await?;
         let mode = std::os::unix::fs::PermissionsExt::mode(&control.metadata()?.permissions());
         assert_eq!(mode & 0o777, 0o600);
         let words: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n\r\n", b"\x06\0\0", b"\x04\0\0", b"\x01\0\0"];
         for words in words {
-            let mut stranger = UnixStream::connect(&control)?;
+            let mut stranger = UnixStream::connect(control)?;
             stranger.write_all(words)?;
             stranger.set_nonblocking(true)?;
             let ended = || match (&stranger).read(&mut [0; 100]) {
@@ -376,7 +376,7 @@ fn strangers_on_the_control_socket_are_sent_away() {
             };
             until(&event_loop, "its end", ended).await;
         }
-        let mut older = UnixStream::connect(&control)?;
+        let mut older = UnixStream::connect(control)?;
         let mut request = b"\x01\0\x13wharf handover\0".to_vec();
         request.extend_from_slice(&[0, 7, 0, 9]);
         older.write_all(&request)?;
@@ -391,7 +391,7 @@ fn strangers_on_the_control_socket_are_sent_away() {
         })
         .await;
         assert!(answer.starts_with(b"\x09") && answer.ends_with(b"no version that both can speak"));
-        let (successor, _) = succeed(&event_loop, &control).await?;
+        let (successor, _) = succeed(&event_loop, control).await?;
         assert!(successor.is_serving(), "none of them has changed anything");
         Ok(())
     });
