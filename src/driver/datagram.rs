@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use super::{memory, os};
-use crate::net::Address;
+use crate::net::{Address, UnixAddress};
 use crate::transport::{Ecn, MulticastInterface, Outbox};
 
 /// How many datagrams, or runs of them, one call receives at most.
@@ -31,10 +31,16 @@ pub(crate) enum DatagramSocket {
 /// Where received datagrams are put: one for the whole loop.
 pub(crate) struct ReceiveBuffers {
     pub(super) bytes: Box<[u8]>,
-    /// What the last receive brought.
-    pub(super) received: Vec<Received>,
+    /// What the last receive brought comes first; behind that is what earlier ones did.
+    pub(super) received: Box<[Received; RECEIVE_BATCH]>,
+    /// How many the last receive brought.
+    pub(super) count: usize,
+    /// What else is known of each of them: of none, or of all.
+    pub(super) details: Vec<Details>,
     #[cfg(feature = "udp-batch")]
-    pub(super) metadata: Box<[quinn_udp::RecvMeta; RECEIVE_BATCH]>,
+    pub(super) metadata: Box<[quinn_udp::RecvMeta; quinn_udp::BATCH_SIZE]>,
+    #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+    pub(super) headers: os::ReceiveHeaders,
 }
 
 /// One datagram, or several of one size from one sender that the kernel joined.
@@ -43,9 +49,15 @@ pub(crate) struct Received {
     /// Where it begins.
     pub(crate) start: usize,
     pub(crate) len: usize,
-    /// The size of each but the last.
-    pub(crate) stride: usize,
     pub(crate) from: Address,
+}
+
+/// What is known of some datagrams beside their senders; where there is none of it, there is nothing
+/// to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Details {
+    /// The size of each of several that were joined, but the last.
+    pub(crate) stride: usize,
     pub(crate) to: Option<IpAddr>,
     pub(crate) interface: Option<u32>,
     pub(crate) ecn: Option<Ecn>,
@@ -57,7 +69,8 @@ impl DatagramSocket {
     /// error comes next.
     #[inline]
     pub(crate) fn receive(&self, buffers: &mut ReceiveBuffers, wanted: usize) -> io::Result<usize> {
-        buffers.received.clear();
+        buffers.count = 0;
+        buffers.details.clear();
         match self {
             Self::Os(socket) => socket.receive(buffers, wanted),
             Self::Memory(socket) => socket.receive(buffers, wanted),
@@ -194,24 +207,46 @@ impl DatagramSocket {
     }
 }
 
+impl Details {
+    /// Of one datagram.
+    pub(crate) fn new(len: usize, truncated: bool) -> Self {
+        Self { stride: len, to: None, interface: None, ecn: None, truncated }
+    }
+}
+
 impl ReceiveBuffers {
     pub(crate) fn new() -> Self {
         Self {
             // Zeroed memory is the kernel's until it is written to: only what is used is there.
             bytes: vec![0; RECEIVE_BATCH * (IP_PLACE + PLACE_OFFSET)].into_boxed_slice(),
-            received: Vec::with_capacity(RECEIVE_BATCH),
+            received: Box::new(std::array::from_fn(|_| Received {
+                start: 0,
+                len: 0,
+                from: Address::Unix(UnixAddress::unnamed()),
+            })),
+            count: 0,
+            details: Vec::new(),
             #[cfg(feature = "udp-batch")]
-            metadata: Box::new([quinn_udp::RecvMeta::default(); RECEIVE_BATCH]),
+            metadata: Box::new([quinn_udp::RecvMeta::default(); quinn_udp::BATCH_SIZE]),
+            #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+            headers: os::ReceiveHeaders::default(),
         }
     }
 
     /// What the last receive brought, and the memory it is in.
-    pub(crate) fn parts(&self) -> (&[u8], &[Received]) {
-        (&self.bytes, &self.received)
+    pub(crate) fn parts(&self) -> (&[u8], &[Received], &[Details]) {
+        (&self.bytes, &self.received[..self.count], &self.details)
+    }
+
+    /// Adds what was received, of which there are at most [`RECEIVE_BATCH`].
+    pub(super) fn push(&mut self, received: Received, details: Details) {
+        self.received[self.count] = received;
+        self.count += 1;
+        self.details.push(details);
     }
 
     /// Where the place of this number lies for IP datagrams.
-    pub(super) fn ip_place(position: usize) -> std::ops::Range<usize> {
+    pub(super) const fn ip_place(position: usize) -> std::ops::Range<usize> {
         let start = position * (IP_PLACE + PLACE_OFFSET);
         start..start + IP_PLACE
     }

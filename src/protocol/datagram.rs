@@ -55,10 +55,7 @@ pub trait DatagramProtocol: Any {
         transport: &dyn DatagramTransport,
         batch: &mut Datagrams<'_>,
     ) -> Result {
-        for datagram in batch {
-            self.datagram_received(transport, datagram.data, datagram.from)?;
-        }
-        Ok(())
+        batch.try_each(|data, from| self.datagram_received(transport, data, from))
     }
 
     /// A send or a receive failed; the endpoint goes on.

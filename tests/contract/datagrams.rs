@@ -69,6 +69,33 @@ fn adopted_pair_of_unix_sockets_needs_no_names() {
     assert_eq!(log.senders()[0].to_string(), "unix:(unnamed)");
 }
 
+#[test]
+fn endpoints_of_both_families_on_one_loop_tell_who_sent() {
+    let event_loop = EventLoop::new().unwrap();
+    let endpoints = ["127.0.0.1:0", "[::1]:0"].map(|local| {
+        let log = Log::default();
+        let endpoint = open(&event_loop, builder(&event_loop, &log).local(local)).unwrap();
+        let to = endpoint.handle().local_address().and_then(|to| to.as_ip()).unwrap();
+        (UdpSocket::bind(local).unwrap(), to, log, endpoint)
+    });
+    // From one to more than are received at once, in turn.
+    for (round, count) in [1, 100, 3, 20, 9].into_iter().enumerate() {
+        for (socket, to, log, _) in &endpoints {
+            let before = log.received().len();
+            for _ in 0..count {
+                socket.send_to(&[round as u8], to).unwrap();
+            }
+            run_until(&event_loop, "the datagrams", || log.received().len() == before + count);
+        }
+    }
+    for (socket, _, log, _) in &endpoints {
+        let from = Address::Ip(socket.local_addr().unwrap());
+        assert!(log.senders().iter().all(|sender| *sender == from), "{:?}", log.senders());
+        let rounds: Vec<u8> = log.received().iter().map(|data| data[0]).collect();
+        assert!(rounds.is_sorted() && rounds.len() == 133);
+    }
+}
+
 // 151.
 #[test]
 fn datagram_that_cannot_be_sent_is_dropped_and_the_rest_is_sent() {

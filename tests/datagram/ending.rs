@@ -85,6 +85,38 @@ pub(crate) fn sends_after_the_end_say_closed(stage: &Stage) {
     assert!(stage.reports.take().is_empty());
 }
 
+// 153.
+pub(crate) fn more_of_the_same_after_the_end_says_closed(stage: &Stage) {
+    for abort in [false, true] {
+        let log = Log::default();
+        let receiver = stage.bound(Probe::new(&log));
+        let to = address(&receiver);
+        let sender = stage.bound(Probe::new(&Log::default()));
+        sender
+            .with(|_, transport| {
+                for _ in 0..3 {
+                    assert_eq!(transport.send_to(b"same", &to).unwrap(), SendStatus::Accepted);
+                }
+                if abort {
+                    transport.abort();
+                } else {
+                    transport.close();
+                }
+                assert_eq!(transport.send_to(b"same", &to).unwrap(), SendStatus::Closed);
+                assert_eq!(
+                    transport.send_segments(b"same", 4, Some(&to)).unwrap(),
+                    SendStatus::Closed
+                );
+            })
+            .unwrap();
+        if !abort {
+            stage.run_until_received(&log, 3);
+        }
+        stage.rest();
+        assert_eq!(log.received().len(), if abort { 0 } else { 3 });
+    }
+}
+
 pub(crate) fn close_and_abort_never_call_back_from_inside(stage: &Stage) {
     for abort in [false, true] {
         let log = Log::default();

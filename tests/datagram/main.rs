@@ -76,6 +76,7 @@ macro_rules! links {
                     abort_discards_what_is_queued,
                     closing_and_aborting_are_idempotent,
                     sends_after_the_end_say_closed,
+                    more_of_the_same_after_the_end_says_closed,
                     close_and_abort_never_call_back_from_inside,
                     dropping_the_loop_delivers_connection_lost,
                     dropping_handles_closes_nothing,

@@ -1,6 +1,6 @@
 //! Contender for datagrams: wharf.
 //!
-//! `udp-wharf --listen 127.0.0.1:0 [--offload]`
+//! `udp-wharf --listen 127.0.0.1:0 [--offload] [--batches]`
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

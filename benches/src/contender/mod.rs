@@ -151,7 +151,9 @@ pub fn udp() -> Result<Vec<Contender>> {
         Contender::new("raw-mio-gso", "udp-raw-mio", &["--segments"])?,
         Contender::new(TOKIO, "udp-tokio", &[])?,
         Contender::new(WHARF, "udp-wharf", &[])?,
+        Contender::new("wharf-batches", "udp-wharf", &["--batches"])?,
         Contender::new("wharf-offload", "udp-wharf", &["--offload"])?,
+        Contender::new("wharf-offload-batches", "udp-wharf", &["--offload", "--batches"])?,
     ])
 }
 

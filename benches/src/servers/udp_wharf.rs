@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use signal_hook::consts::SIGTERM;
-use wharf::{Address, DatagramProtocol, DatagramTransport, EventLoop};
+use wharf::{Address, Datagram, DatagramProtocol, DatagramTransport, Datagrams, EventLoop};
 
 use super::{announce, prepare};
 use crate::Result;
@@ -16,6 +16,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Whether the kernel may join datagrams (GRO).
     pub offload: bool,
+    /// Whether the protocol takes them in batches, and answers in runs.
+    pub batches: bool,
 }
 
 impl Options {
@@ -24,8 +26,11 @@ impl Options {
     /// # Errors
     /// It is wrong.
     pub fn from_arguments(mut arguments: Arguments) -> Result<Self> {
-        let options =
-            Self { offload: arguments.flag("--offload"), listen: arguments.required("--listen")? };
+        let options = Self {
+            offload: arguments.flag("--offload"),
+            batches: arguments.flag("--batches"),
+            listen: arguments.required("--listen")?,
+        };
         arguments.finish()?;
         Ok(options)
     }
@@ -38,9 +43,17 @@ impl Options {
 pub fn run(options: Options) -> Result {
     prepare()?;
     let event_loop = EventLoop::new()?;
+    match options.batches {
+        false => open(&event_loop, options, Echo)?,
+        true => open(&event_loop, options, BatchEcho::default())?,
+    }
+    Ok(event_loop.run_forever()?)
+}
+
+fn open(event_loop: &EventLoop, options: Options, echo: impl DatagramProtocol) -> Result {
     event_loop.run(async |event_loop| {
         let endpoint = event_loop
-            .create_datagram_endpoint(|| Echo)
+            .create_datagram_endpoint(|| echo)
             .local(options.listen)
             .offload(options.offload)
             .await?;
@@ -49,7 +62,7 @@ pub fn run(options: Options) -> Result {
         announce(endpoint.handle().local_address().ok_or("no address")?)?;
         Ok(())
     })?;
-    Ok(event_loop.run_forever()?)
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -63,6 +76,47 @@ impl DatagramProtocol for Echo {
         from: &Address,
     ) -> wharf::Result {
         transport.send_to(data, from)?;
+        Ok(())
+    }
+}
+
+/// Sends what came from one client in datagrams of one size back as one run.
+#[derive(Debug, Default)]
+struct BatchEcho {
+    run: Vec<u8>,
+}
+
+impl DatagramProtocol for BatchEcho {
+    fn datagram_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        data: &[u8],
+        from: &Address,
+    ) -> wharf::Result {
+        transport.send_to(data, from)?;
+        Ok(())
+    }
+
+    fn datagrams_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        batch: &mut Datagrams<'_>,
+    ) -> wharf::Result {
+        let mut last = None;
+        for Datagram { data, from, .. } in batch {
+            if let Some((size, to)) = last
+                && (size != data.len() || to != from)
+            {
+                transport.send_segments(&self.run, size, Some(to))?;
+                self.run.clear();
+            }
+            self.run.extend_from_slice(data);
+            last = Some((data.len(), from));
+        }
+        if let Some((size, to)) = last {
+            transport.send_segments(&self.run, size, Some(to))?;
+            self.run.clear();
+        }
         Ok(())
     }
 }

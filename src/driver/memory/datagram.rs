@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use super::network::{Network, Place};
-use crate::driver::{ReceiveBuffers, Received, Signals};
+use crate::driver::{Details, ReceiveBuffers, Received, Signals};
 use crate::net::Address;
 use crate::transport::{Key, OVERHEAD, Outbox, Outgoing, Readiness};
 
@@ -91,16 +91,10 @@ impl MemoryDatagramSocket {
         {
             let len = waiting.data.len();
             buffers.bytes[start..start + len].copy_from_slice(&waiting.data);
-            buffers.received.push(Received {
-                start,
-                len,
-                stride: len,
-                from: waiting.from.address(),
-                to: waiting.to,
-                interface: None,
-                ecn: None,
-                truncated: false,
-            });
+            buffers.push(
+                Received { start, len, from: waiting.from.address() },
+                Details { to: waiting.to, ..Details::new(len, false) },
+            );
             self.shared.size.set(self.shared.size.get() - len - OVERHEAD);
             queue.pop_front();
             start += len;

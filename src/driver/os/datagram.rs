@@ -1,6 +1,8 @@
 //! Datagram sockets of the operating system: opening them and their options.
 
 mod receive;
+#[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+mod receive_plain;
 mod send;
 
 use std::cell::Cell;
@@ -16,6 +18,9 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use crate::net::{Address, UnixAddress};
 use crate::transport::{DatagramSocketOptions, MulticastInterface};
 
+#[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+pub(crate) use self::receive_plain::ReceiveHeaders;
+
 /// A UDP or Unix datagram socket, non-blocking.
 pub(crate) struct OsDatagramSocket {
     fd: OwnedFd,
@@ -27,6 +32,9 @@ pub(crate) struct OsDatagramSocket {
     /// The state behind receiving and sending several datagrams at once.
     #[cfg(feature = "udp-batch")]
     batch: Option<Rc<quinn_udp::UdpSocketState>>,
+    /// Whether it is a UDP socket made here of which no more than data and senders is asked for.
+    #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+    plain: bool,
     /// Whether the kernel may be given runs of datagrams to cut up. Off once it refused one.
     #[cfg_attr(not(feature = "udp-batch"), expect(dead_code))]
     segments: Cell<bool>,
@@ -89,7 +97,10 @@ impl OsDatagramSocket {
         if let Some(remote) = remote {
             socket.connect(&remote.into())?;
         }
-        Self::finish(driver, socket, remote.is_some(), options)
+        let made = Self::finish(driver, socket, remote.is_some(), options)?;
+        #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+        let made = Self { plain: !options.offload, ..made };
+        Ok(made)
     }
 
     /// A Unix datagram socket, bound and connected as asked.
@@ -162,6 +173,8 @@ impl OsDatagramSocket {
                 connected,
                 shared: false,
                 batch,
+                #[cfg(any(target_os = "linux", target_os = "android"))]
+                plain: false,
                 segments: Cell::new(segments),
                 kept_error: Cell::new(None),
             })

@@ -28,6 +28,8 @@ use crate::transport::{Key, Readiness};
 
 pub(crate) use self::connect::{connect, connect_unix};
 pub(crate) use self::datagram::OsDatagramSocket;
+#[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+pub(crate) use self::datagram::ReceiveHeaders;
 pub(crate) use self::descriptors::MOST_PER_MESSAGE;
 pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,

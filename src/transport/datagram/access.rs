@@ -1,14 +1,15 @@
 //! One implementation of [`DatagramTransport`] for everything that leads to an endpoint.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::DatagramEndpoint;
 use super::flags::Flags;
 use super::handle::DatagramHandle;
 use super::statistics::DatagramStatistics;
 use super::transport::{DatagramTransport, DropPolicy, MulticastInterface, SendStatus, sealed};
+use super::{DatagramEndpoint, Outbox};
 use crate::driver::DatagramSocket;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
@@ -22,7 +23,8 @@ pub(crate) trait Access {
     /// What `act` makes of the endpoint; `None` when it is gone.
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R>;
 
-    /// A short way to send: whether it was one.
+    /// Sends the datagram if it is as long as the last one and goes to the same peer, as most answers
+    /// do: what was checked then holds now. Whether it did.
     #[inline(always)]
     fn send_alike(&self, data: &[u8], to: Option<&Address>) -> bool {
         let _ = (data, to);
@@ -34,6 +36,8 @@ pub(crate) trait Access {
 pub(super) struct Lent<'a> {
     pub(super) core: &'a Rc<Core>,
     pub(super) endpoint: &'a Rc<DatagramEndpoint>,
+    /// Where what it sends is gathered, or a place where nothing ever is.
+    pub(super) gather: &'a RefCell<Outbox>,
 }
 
 impl Access for Lent<'_> {
@@ -52,11 +56,12 @@ impl Access for Lent<'_> {
 
     #[inline(always)]
     fn send_alike(&self, data: &[u8], to: Option<&Address>) -> bool {
-        self.endpoint.send_alike(self.core, data, to)
+        self.gather.try_borrow_mut().is_ok_and(|mut gather| gather.push_alike(data, to))
     }
 }
 
 /// Sends one datagram that the short way is not for.
+#[cold]
 #[inline(never)]
 fn send_one(access: &impl Access, data: &[u8], to: Option<&Address>) -> Result<SendStatus, Error> {
     access.with(|endpoint| endpoint.send(access.core(), data, to)).unwrap_or(Ok(SendStatus::Closed))

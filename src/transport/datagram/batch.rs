@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::slice::Iter;
 
 use super::flags::Flags;
-use crate::driver::Received;
+use crate::driver::{Details, Received};
+use crate::error::Result;
 use crate::net::Address;
 
 /// One datagram as it was received.
@@ -43,60 +45,129 @@ pub enum Ecn {
 /// It ends early when the transport is paused or closing.
 pub struct Datagrams<'a> {
     bytes: &'a [u8],
-    received: &'a [Received],
-    /// How much of the first of them was taken.
+    /// Those not taken, or not to their end.
+    rest: Iter<'a, Received>,
+    /// As many as `rest`; or none, and there are only whole ones.
+    details: &'a [Details],
+    /// How much of the first of several that were joined was taken.
     offset: usize,
     flags: &'a Cell<Flags>,
-    taken: usize,
-    taken_bytes: usize,
-    truncated: usize,
+    /// How many there were, several that were joined as one.
+    count: usize,
+    taken: Taken,
+}
+
+/// What was taken of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// How many datagrams of several that were joined, but the last.
+    parts: usize,
+    pub(super) bytes: usize,
+    /// How many were cut.
+    pub(super) truncated: usize,
 }
 
 impl<'a> Datagrams<'a> {
-    pub(super) fn new(bytes: &'a [u8], received: &'a [Received], flags: &'a Cell<Flags>) -> Self {
-        Self { bytes, received, offset: 0, flags, taken: 0, taken_bytes: 0, truncated: 0 }
+    pub(super) fn new(
+        bytes: &'a [u8],
+        received: &'a [Received],
+        details: &'a [Details],
+        flags: &'a Cell<Flags>,
+    ) -> Self {
+        let (rest, count) = (received.iter(), received.len());
+        Self { bytes, rest, details, offset: 0, flags, count, taken: Taken::default() }
     }
 
     /// How many have not been taken.
     pub fn remaining(&self) -> usize {
-        let all: usize = self.received.iter().map(datagrams_in).sum();
-        match self.received.first() {
+        if self.details.is_empty() {
+            return self.rest.len();
+        }
+        let joined = self.rest.as_slice().iter().zip(self.details);
+        let all: usize = joined.map(|(received, details)| datagrams_in(received, details)).sum();
+        match self.details.first() {
             Some(first) if self.offset > 0 => all - self.offset / first.stride.max(1),
             _ => all,
         }
     }
 
-    /// How many, of how many bytes, were taken, and how many of them were cut.
-    pub(super) fn taken(&self) -> (usize, usize, usize) {
-        (self.taken, self.taken_bytes, self.truncated)
+    pub(super) fn taken(&self) -> Taken {
+        self.taken
+    }
+
+    /// How many were taken. What is known anyway is not counted with each.
+    pub(super) fn taken_datagrams(&self) -> usize {
+        self.count - self.rest.len() + self.taken.parts
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.received.is_empty()
+        self.rest.as_slice().is_empty()
     }
 
-    /// Goes on whatever the transport's state: to keep or count what is left.
+    /// Calls `take` with the datagrams one after the other until it fails.
+    ///
+    /// What the iterator does, without asking each time whether there are details.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<(Datagram<'a>, &'a Received)> {
-        let first = self.received.first()?;
-        let rest = first.len - self.offset;
-        let start = first.start + self.offset;
-        let len = rest.min(first.stride);
-        if rest <= first.stride {
-            self.received = &self.received[1..];
+    pub(crate) fn try_each(&mut self, mut take: impl FnMut(&[u8], &Address) -> Result) -> Result {
+        if self.details.is_empty() {
+            while self.goes_on()
+                && let Some((data, from)) = self.next_plain()
+            {
+                take(data, from)?;
+            }
+        } else {
+            while self.goes_on()
+                && let Some((data, from, _)) = self.next_detailed()
+            {
+                take(data, from)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn goes_on(&self) -> bool {
+        !self.flags.get().any(Flags::NOT_READING)
+    }
+
+    /// Goes on whatever the transport's state: to keep what is left.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Datagram<'a>> {
+        if self.details.is_empty() {
+            let (data, from) = self.next_plain()?;
+            Some(Datagram { data, from, to: None, interface: None, ecn: None, truncated: false })
+        } else {
+            let (data, from, details) = self.next_detailed()?;
+            let Details { to, interface, ecn, truncated, .. } = *details;
+            Some(Datagram { data, from, to, interface, ecn, truncated })
+        }
+    }
+
+    #[inline]
+    fn next_plain(&mut self) -> Option<(&'a [u8], &'a Address)> {
+        let Received { start, len, from } = self.rest.next()?;
+        self.taken.bytes += *len;
+        Some((&self.bytes[*start..*start + *len], from))
+    }
+
+    #[inline]
+    fn next_detailed(&mut self) -> Option<(&'a [u8], &'a Address, &'a Details)> {
+        let received = self.rest.as_slice().first()?;
+        let details = self.details.first()?;
+        let left = received.len - self.offset;
+        let len = left.min(details.stride);
+        let start = received.start + self.offset;
+        if len == left {
+            self.rest.next();
+            self.details = &self.details[1..];
             self.offset = 0;
         } else {
             self.offset += len;
+            self.taken.parts += 1;
         }
-        let datagram = Datagram {
-            data: &self.bytes[start..start + len],
-            from: &first.from,
-            to: first.to,
-            interface: first.interface,
-            ecn: first.ecn,
-            truncated: first.truncated,
-        };
-        Some((datagram, first))
+        self.taken.bytes += len;
+        self.taken.truncated += usize::from(details.truncated);
+        Some((&self.bytes[start..start + len], &received.from, details))
     }
 }
 
@@ -105,14 +176,7 @@ impl<'a> Iterator for Datagrams<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.flags.get().any(Flags::NOT_READING) {
-            return None;
-        }
-        let (datagram, _) = self.pop()?;
-        self.taken += 1;
-        self.taken_bytes += datagram.data.len();
-        self.truncated += usize::from(datagram.truncated);
-        Some(datagram)
+        if self.goes_on() { self.pop() } else { None }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -127,8 +191,8 @@ impl std::fmt::Debug for Datagrams<'_> {
 }
 
 /// How many datagrams the kernel has joined in one.
-fn datagrams_in(received: &Received) -> usize {
-    received.len.div_ceil(received.stride.max(1)).max(1)
+fn datagrams_in(received: &Received, details: &Details) -> usize {
+    received.len.div_ceil(details.stride.max(1)).max(1)
 }
 
 #[cfg(feature = "udp-batch")]

@@ -13,6 +13,7 @@ impl DatagramEndpoint {
     pub(super) fn close(self: &Rc<Self>, core: &Core) {
         if !self.has(Flags::CLOSING.and(Flags::LOST)) {
             self.set(Flags::CLOSING);
+            self.end_run(core);
             self.discard_kept();
             self.settle_soon(core);
         }
@@ -28,6 +29,7 @@ impl DatagramEndpoint {
             return;
         }
         self.set(Flags::LOST.and(Flags::CLOSING));
+        self.end_run(core);
         self.end.set(error);
         if let Some(queue) = self.queue.take() {
             self.count_discarded(queue.datagrams());
@@ -35,6 +37,16 @@ impl DatagramEndpoint {
         self.discard_kept();
         self.cancel_timers(core);
         core.datagrams.push_lost(core, Rc::clone(self));
+    }
+
+    /// The running callback may send no more: not even what is like the last it sent.
+    fn end_run(&self, core: &Core) {
+        // It is borrowed while it is handed over: what is left then goes to the queue, or nowhere.
+        if self.has(Flags::IN_CALLBACK)
+            && let Ok(mut gather) = core.datagrams.gather.try_borrow_mut()
+        {
+            gather.seal();
+        }
     }
 
     /// What waits is not sent for ever.

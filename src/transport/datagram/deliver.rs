@@ -53,10 +53,12 @@ impl DatagramEndpoint {
         if gathers {
             self.set(Flags::IN_CALLBACK);
         }
+        let shared = &core.datagrams;
+        let gather = if gathers { &shared.gather } else { &shared.never };
         core.counters.count_callback();
         let watch = SlowWatch::start(core);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            callback(&mut *protocol, &Lent { core, endpoint: self })
+            callback(&mut *protocol, &Lent { core, endpoint: self, gather })
         }));
         watch.stop(core, name, Some(TransportId(self.key)));
         if gathers {

@@ -50,13 +50,6 @@ impl Flags {
         Self(self.0 & !other.0)
     }
 
-    /// Whether a callback runs whose datagrams are gathered, and they are still taken.
-    #[inline]
-    pub(super) const fn gathers(self) -> bool {
-        // An endpoint that is lost is closing, too.
-        self.0 & (Self::IN_CALLBACK.0 | Self::CLOSING.0) == Self::IN_CALLBACK.0
-    }
-
     #[inline]
     pub(super) const fn any(self, other: Self) -> bool {
         self.0 & other.0 != 0

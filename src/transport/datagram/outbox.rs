@@ -1,6 +1,7 @@
 //! Datagrams that wait to be handed to the operating system.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use crate::net::Address;
 
@@ -22,20 +23,25 @@ pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// Where the first run begins.
     start: usize,
-    /// Those before `first` are gone.
+    /// All runs but the last; those before `first` are gone.
     runs: Vec<Run>,
     first: usize,
+    /// How many datagrams are in `runs`.
     datagrams: usize,
+    /// What the next datagram may be added to. At hand: most answers are.
+    last: Run,
 }
 
 #[derive(Debug)]
 struct Run {
     to: Option<Address>,
-    /// How many datagrams, and the size of each.
-    count: usize,
+    /// The size of each datagram.
     segment: usize,
-    /// How many it can take.
+    /// The same where there can be more than one. Known not to be 0, a copy needs no test of it.
+    alike: NonZeroUsize,
+    /// How many datagrams it could be of, and of how many more.
     most: usize,
+    room: usize,
 }
 
 /// One datagram to be sent.
@@ -57,11 +63,12 @@ pub(crate) struct FrontRun<'a> {
 
 impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
-        self.datagrams == 0
+        self.datagrams() == 0
     }
 
+    #[inline]
     pub(crate) fn datagrams(&self) -> usize {
-        self.datagrams
+        self.datagrams + self.last.count()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -71,41 +78,87 @@ impl Outbox {
     /// What flow control counts.
     #[inline]
     pub(crate) fn size(&self) -> usize {
-        self.bytes() + self.datagrams * OVERHEAD
+        self.bytes() + self.datagrams() * OVERHEAD
     }
 
     #[inline]
     pub(crate) fn push(&mut self, data: &[u8], to: Option<&Address>) {
-        if self.push_alike(data, to) {
-            return;
-        }
         self.bytes.extend_from_slice(data);
-        self.datagrams += 1;
-        self.runs.push(Run::new(data.len(), to.cloned()));
+        if self.last.room > 0 && self.last.segment == data.len() && self.last.to.as_ref() == to {
+            self.last.room -= 1;
+        } else {
+            let last = std::mem::replace(&mut self.last, Run::new(data.len(), to.cloned()));
+            self.close(last);
+        }
     }
 
-    /// Takes the datagram if it goes where the last one went and is as long: whether it did.
+    /// Takes `data` as datagrams of `size` bytes, the last one shorter. Not more than one run.
+    pub(crate) fn push_run(&mut self, data: &[u8], size: usize, to: Option<&Address>) {
+        let count = data.len() / size;
+        let (whole, rest) = data.split_at(count * size);
+        if count > 0 {
+            self.bytes.extend_from_slice(whole);
+            let mut run = Run::new(size, to.cloned());
+            run.room -= count - 1;
+            let last = std::mem::replace(&mut self.last, run);
+            self.close(last);
+        }
+        if !rest.is_empty() {
+            self.push(rest, to);
+        }
+    }
+
+    /// How many datagrams of `size` bytes can be one run.
+    pub(crate) fn run_of(size: usize) -> usize {
+        RUN_BYTES.checked_div(size).map_or(1, |most| most.clamp(1, RUN_DATAGRAMS))
+    }
+
+    fn close(&mut self, run: Run) {
+        if run.count() > 0 {
+            self.datagrams += run.count();
+            self.runs.push(run);
+        }
+    }
+
+    /// Takes the datagram if it goes where the last one went and is as long: whether it did. Nothing
+    /// else needs to be looked at then; [`seal`](Self::seal) ends that.
+    ///
+    /// It has no call but the copy, and nothing that could fail: that is most of what it costs.
     #[inline(always)]
     pub(crate) fn push_alike(&mut self, data: &[u8], to: Option<&Address>) -> bool {
-        let Some(last) = self.runs.last_mut() else { return false };
-        if last.segment != data.len() || last.count >= last.most || !is_same(last.to.as_ref(), to) {
+        let last = &mut self.last;
+        if last.alike.get() != data.len()
+            || last.room == 0
+            || !is_alike(&last.to, to)
+            || self.bytes.capacity() - self.bytes.len() < data.len()
+        {
             return false;
         }
-        last.count += 1;
-        self.datagrams += 1;
+        last.room -= 1;
         self.bytes.extend_from_slice(data);
         true
+    }
+
+    /// Ends the last run: what comes next is none of it.
+    pub(crate) fn seal(&mut self) {
+        self.last.most -= self.last.room;
+        self.last.room = 0;
+    }
+
+    /// What is left of the runs, from the front.
+    fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs[self.first..].iter().chain((self.last.count() > 0).then_some(&self.last))
     }
 
     /// The first run, whole or what is left of it.
     #[cfg_attr(not(feature = "udp-batch"), expect(dead_code))]
     #[inline]
     pub(crate) fn front(&self) -> Option<FrontRun<'_>> {
-        let run = self.runs.get(self.first)?;
+        let run = self.runs().next()?;
         Some(FrontRun {
             data: &self.bytes[self.start..self.start + run.len()],
             to: run.to.as_ref(),
-            count: run.count,
+            count: run.count(),
             segment: run.segment,
         })
     }
@@ -113,10 +166,10 @@ impl Outbox {
     /// Every datagram, from the front.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
         let mut rest = &self.bytes[self.start..];
-        self.runs[self.first..].iter().flat_map(move |run| {
+        self.runs().flat_map(move |run| {
             let data;
             (data, rest) = rest.split_at(run.len());
-            (0..run.count).map(move |position| {
+            (0..run.count()).map(move |position| {
                 let begin = position * run.segment;
                 Outgoing { data: &data[begin..begin + run.segment], to: run.to.as_ref() }
             })
@@ -126,26 +179,28 @@ impl Outbox {
     /// Lets go of `count` datagrams at the front; how many bytes they were.
     #[inline]
     pub(crate) fn advance(&mut self, mut count: usize) -> usize {
-        debug_assert!(count <= self.datagrams);
-        self.datagrams -= count;
+        debug_assert!(count <= self.datagrams());
+        if count == self.datagrams() {
+            let bytes = self.bytes();
+            self.clear();
+            return bytes;
+        }
         let before = self.start;
-        while count > 0 {
-            let Some(run) = self.runs.get_mut(self.first) else { break };
-            if count < run.count {
-                run.count -= count;
-                self.start += count * run.segment;
+        while let Some(run) = self.runs.get_mut(self.first) {
+            let gone = count.min(run.count());
+            run.most -= gone;
+            self.start += gone * run.segment;
+            self.datagrams -= gone;
+            count -= gone;
+            if run.count() > 0 {
                 break;
             }
-            count -= run.count;
-            self.start += run.len();
             self.first += 1;
         }
+        self.last.most -= count;
+        self.start += count * self.last.segment;
         let advanced = self.start - before;
-        if self.first == self.runs.len() {
-            self.clear();
-        } else {
-            self.compact();
-        }
+        self.compact();
         advanced
     }
 
@@ -156,8 +211,11 @@ impl Outbox {
             return;
         }
         other.bytes.extend_from_slice(&self.bytes[self.start..]);
+        let last = std::mem::take(&mut other.last);
+        other.close(last);
         other.datagrams += self.datagrams;
         other.runs.extend(self.runs.drain(self.first..));
+        other.last = std::mem::take(&mut self.last);
         self.clear();
     }
 
@@ -179,35 +237,50 @@ impl Outbox {
         self.first = 0;
         self.start = 0;
         self.datagrams = 0;
+        // Its destination stays: it is not looked at, and to let go of it costs.
+        self.last.most = 0;
+        self.last.room = 0;
     }
 }
 
 impl Run {
     /// A run of one datagram so far. Empty ones are none: a kernel could not cut it.
     fn new(len: usize, to: Option<Address>) -> Self {
-        let most = RUN_BYTES.checked_div(len).map_or(1, |most| most.clamp(1, RUN_DATAGRAMS));
-        Self { to, count: 1, segment: len, most }
+        let most = Outbox::run_of(len);
+        let alike = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MAX);
+        Self { to, segment: len, alike, most, room: most - 1 }
+    }
+
+    #[inline]
+    fn count(&self) -> usize {
+        self.most - self.room
     }
 
     fn len(&self) -> usize {
-        self.count * self.segment
+        self.count() * self.segment
     }
 }
 
-/// The comparison without a call in the case that counts: an answer to the same client.
+/// Whether two destinations are known to be the same without a call. Unix addresses are not.
 #[inline(always)]
-fn is_same(one: Option<&Address>, other: Option<&Address>) -> bool {
-    match (one, other) {
-        (Some(Address::Ip(SocketAddr::V4(one))), Some(Address::Ip(SocketAddr::V4(other)))) => {
-            one.ip() == other.ip() && one.port() == other.port()
+fn is_alike(one: &Option<Address>, other: Option<&Address>) -> bool {
+    match other {
+        None => one.is_none(),
+        Some(Address::Ip(SocketAddr::V4(other))) => {
+            matches!(one, Some(Address::Ip(SocketAddr::V4(one))) if one == other)
         }
-        (one, other) => is_same_otherwise(one, other),
+        Some(Address::Ip(SocketAddr::V6(other))) => {
+            matches!(one, Some(Address::Ip(SocketAddr::V6(one))) if one == other)
+        }
+        Some(Address::Unix(_)) => false,
     }
 }
 
-#[inline(never)]
-fn is_same_otherwise(one: Option<&Address>, other: Option<&Address>) -> bool {
-    one == other
+impl Default for Run {
+    /// None.
+    fn default() -> Self {
+        Self { to: None, segment: 0, alike: NonZeroUsize::MAX, most: 0, room: 0 }
+    }
 }
 
 #[cfg(test)]
@@ -231,7 +304,11 @@ mod tests {
         outbox.push(b"", None);
         outbox.push(b"", None);
         assert_eq!(outbox.front().map(|run| (run.count, run.segment)), Some((3, 4)));
-        assert_eq!(outbox.runs.len(), 4, "empty datagrams are no run: a kernel could not cut it");
+        assert_eq!(
+            outbox.runs().count(),
+            4,
+            "empty datagrams are no run: a kernel could not cut it"
+        );
         assert_eq!(outbox.size(), 16 + 6 * OVERHEAD);
     }
 
@@ -259,8 +336,23 @@ mod tests {
             for (position, (kind, port, take)) in sent.into_iter().enumerate() {
                 let data = vec![position as u8; [0, 1, 7, 1400, 9000][kind]];
                 let to = (port > 0).then(|| address(port));
-                outbox.push(&data, to.as_ref());
-                model.push_back((data, to));
+                match position % 5 {
+                    0 if !data.is_empty() => {
+                        let size = data.len().div_ceil(3);
+                        outbox.push_run(&data, size, to.as_ref());
+                        model.extend(data.chunks(size).map(|part| (part.to_vec(), to.clone())));
+                    }
+                    // What it does not take is no harm.
+                    1 if outbox.push_alike(&data, to.as_ref()) => model.push_back((data, to)),
+                    2 => {
+                        outbox.seal();
+                        prop_assert!(!outbox.push_alike(&data, to.as_ref()));
+                    }
+                    _ => {
+                        outbox.push(&data, to.as_ref());
+                        model.push_back((data, to));
+                    }
+                }
                 if take {
                     let count = steps.next().unwrap_or(1).min(model.len());
                     let bytes: usize = model.drain(..count).map(|(data, _)| data.len()).sum();

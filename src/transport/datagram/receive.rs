@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::deliver::Failed;
 use super::flags::Flags;
-use super::{DatagramEndpoint, Datagrams};
-use crate::driver::{RECEIVE_BATCH, ReceiveBuffers, Received};
+use super::{Datagram, DatagramEndpoint, Datagrams};
+use crate::driver::{Details, RECEIVE_BATCH, ReceiveBuffers, Received};
 use crate::error::Error;
 use crate::event_loop::Core;
 
@@ -21,6 +21,7 @@ pub(super) const LEAST_BATCH: usize = 4;
 pub(super) struct Kept {
     bytes: Vec<u8>,
     received: Vec<Received>,
+    details: Vec<Details>,
 }
 
 impl DatagramEndpoint {
@@ -84,8 +85,8 @@ impl DatagramEndpoint {
                     self.clear(Flags::READABLE);
                 }
                 self.receive_hint.set((count * 2).clamp(LEAST_BATCH, RECEIVE_BATCH));
-                let (bytes, received) = buffers.parts();
-                self.deliver(core, Datagrams::new(bytes, received, &self.flags));
+                let (bytes, received, details) = buffers.parts();
+                self.deliver(core, Datagrams::new(bytes, received, details, &self.flags));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.clear(Flags::READABLE.and(Flags::ERROR));
@@ -116,7 +117,7 @@ impl DatagramEndpoint {
     #[inline]
     fn deliver(self: &Rc<Self>, core: &Rc<Core>, mut batch: Datagrams<'_>) {
         while !batch.is_empty() && self.is_reading() {
-            let before = batch.taken().0;
+            let before = batch.taken_datagrams();
             let outcome = self.call(core, "datagrams_received", |protocol, transport| {
                 protocol.datagrams_received(transport, &mut batch)
             });
@@ -127,19 +128,19 @@ impl DatagramEndpoint {
                 }
                 Ok(()) => {}
                 Err(Failed::Busy) => break,
-                Err(Failed::With(_)) if batch.taken().0 == before => {
+                Err(Failed::With(_)) if batch.taken_datagrams() == before => {
                     // It fails without taking any: the first is what it fails on.
                     batch.next();
                 }
                 Err(Failed::With(_)) => {}
             }
         }
-        let (taken, bytes, truncated) = batch.taken();
+        let taken = batch.taken();
         self.counts.change(|counts| {
-            counts.received += taken as u64;
-            counts.truncated += truncated as u64;
+            counts.received += batch.taken_datagrams() as u64;
+            counts.truncated += taken.truncated as u64;
         });
-        core.counters.add_received(bytes);
+        core.counters.add_received(taken.bytes);
         if !batch.is_empty() {
             self.keep_rest(batch);
         }
@@ -154,11 +155,11 @@ impl DatagramEndpoint {
         }
         let mut kept = self.kept.borrow_mut();
         let kept = kept.get_or_insert_default();
-        while let Some((datagram, received)) = batch.pop() {
-            let len = datagram.data.len();
-            let start = kept.bytes.len();
-            kept.bytes.extend_from_slice(datagram.data);
-            kept.received.push(Received { start, len, stride: len, ..received.clone() });
+        while let Some(Datagram { data, from, to, interface, ecn, truncated }) = batch.pop() {
+            let (start, len) = (kept.bytes.len(), data.len());
+            kept.bytes.extend_from_slice(data);
+            kept.received.push(Received { start, len, from: from.clone() });
+            kept.details.push(Details { stride: len, to, interface, ecn, truncated });
         }
         self.set(Flags::HAS_KEPT);
     }
@@ -168,7 +169,8 @@ impl DatagramEndpoint {
         self.clear(Flags::HAS_KEPT);
         let kept = self.kept.take();
         if let Some(kept) = kept {
-            self.deliver(core, Datagrams::new(&kept.bytes, &kept.received, &self.flags));
+            let Kept { bytes, received, details } = &*kept;
+            self.deliver(core, Datagrams::new(bytes, received, details, &self.flags));
         }
         if self.is_unsettled() {
             self.settle(core);

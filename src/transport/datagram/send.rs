@@ -13,16 +13,6 @@ use crate::net::Address;
 const GATHER_LIMIT: usize = 256 * 1024;
 
 impl DatagramEndpoint {
-    /// Takes the datagram if it is as long as the last one and goes to the same peer, as most
-    /// answers do: what was checked then holds now. Whether it did.
-    ///
-    /// What is gathered is this endpoint's while one of its callbacks runs. A run has an end, so
-    /// that the limit of what is gathered is looked at by [`send`](Self::send) soon enough.
-    #[inline(always)]
-    pub(super) fn send_alike(&self, core: &Core, data: &[u8], to: Option<&Address>) -> bool {
-        self.flags.get().gathers() && core.datagrams.gather.borrow_mut().push_alike(data, to)
-    }
-
     pub(super) fn send(
         self: &Rc<Self>,
         core: &Rc<Core>,
@@ -59,10 +49,27 @@ impl DatagramEndpoint {
         };
         self.check_size(size.min(data.len()))?;
         let mut status = SendStatus::Accepted;
-        for segment in data.chunks(size) {
-            status = self.push(core, segment, to);
+        for run in data.chunks(size.saturating_mul(Outbox::run_of(size))) {
+            status = self.push_run(core, run, size, to);
         }
         Ok(status)
+    }
+
+    fn push_run(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        run: &[u8],
+        size: usize,
+        to: Option<&Address>,
+    ) -> SendStatus {
+        if self.has(Flags::IN_CALLBACK) && self.queue.borrow().is_none() {
+            return self.gather(core, |gather| gather.push_run(run, size, to));
+        }
+        let mut status = SendStatus::Accepted;
+        for segment in run.chunks(size) {
+            status = self.push(core, segment, to);
+        }
+        status
     }
 
     pub(super) fn send_many_to(
@@ -93,16 +100,21 @@ impl DatagramEndpoint {
     #[inline]
     fn push(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], to: Option<&Address>) -> SendStatus {
         if self.has(Flags::IN_CALLBACK) && self.queue.borrow().is_none() {
-            let mut gather = core.datagrams.gather.borrow_mut();
-            gather.push(data, to);
-            if gather.size() < GATHER_LIMIT {
-                return SendStatus::Accepted;
-            }
-            drop(gather);
-            self.flush_gathered(core);
-            return self.send_status();
+            return self.gather(core, |gather| gather.push(data, to));
         }
         self.queue(core, data, to)
+    }
+
+    #[inline]
+    fn gather(self: &Rc<Self>, core: &Rc<Core>, push: impl FnOnce(&mut Outbox)) -> SendStatus {
+        let mut gather = core.datagrams.gather.borrow_mut();
+        push(&mut gather);
+        if gather.size() < GATHER_LIMIT {
+            return SendStatus::Accepted;
+        }
+        drop(gather);
+        self.flush_gathered(core);
+        self.send_status()
     }
 
     fn send_status(&self) -> SendStatus {
@@ -180,10 +192,10 @@ impl DatagramEndpoint {
     /// Sends what the callback that has just returned sent from its own endpoint.
     #[inline]
     pub(super) fn flush_gathered(self: &Rc<Self>, core: &Rc<Core>) {
-        if core.datagrams.gather.borrow().is_empty() {
+        let mut gathered = core.datagrams.gather.borrow_mut();
+        if gathered.is_empty() {
             return;
         }
-        let mut gathered = core.datagrams.gather.take();
         self.hand_over(core, &mut gathered);
         if !gathered.is_empty() {
             if self.has(Flags::LOST) {
@@ -195,8 +207,6 @@ impl DatagramEndpoint {
                 self.enforce_limit();
             }
         }
-        // Its memory is for the next callback.
-        *core.datagrams.gather.borrow_mut() = gathered;
     }
 
     /// What one callback sent can be more than may wait.

@@ -13,6 +13,8 @@ use crate::event_loop::{Core, put_back};
 pub(crate) struct DatagramShared {
     /// What the running callback sent from its own endpoint.
     pub(super) gather: RefCell<Outbox>,
+    /// Always empty: for callbacks whose datagrams are not gathered.
+    pub(super) never: RefCell<Outbox>,
     /// Where datagrams are received, made when the first one comes.
     buffers: Cell<Option<Box<ReceiveBuffers>>>,
     /// Sent from outside their own callbacks: flushed at the end of the round.

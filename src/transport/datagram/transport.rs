@@ -179,7 +179,9 @@ pub trait DatagramTransport: sealed::Sealed {
 }
 
 /// What became of a datagram.
+// As wide as an error, the result of a send is returned in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub enum SendStatus {
     /// Taken: sent, or about to be.
     Accepted,

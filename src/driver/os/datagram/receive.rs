@@ -7,12 +7,16 @@ use std::net::SocketAddr;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix};
 
 use super::{Family, OsDatagramSocket};
-use crate::driver::{ReceiveBuffers, Received};
+use crate::driver::{Details, ReceiveBuffers, Received};
 use crate::net::{Address, UnixAddress};
 
 impl OsDatagramSocket {
     #[inline]
     pub(crate) fn receive(&self, buffers: &mut ReceiveBuffers, wanted: usize) -> io::Result<usize> {
+        #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+        if self.plain {
+            return super::receive_plain::receive(&self.fd, self.family, buffers, wanted);
+        }
         #[cfg(feature = "udp-batch")]
         if let Some(batch) = &self.batch {
             return self.receive_batch(batch, buffers, wanted);
@@ -20,6 +24,7 @@ impl OsDatagramSocket {
         self.receive_each(buffers, wanted)
     }
 
+    /// Several with one call, with all that the kernel tells of them.
     #[cfg(feature = "udp-batch")]
     fn receive_batch(
         &self,
@@ -27,32 +32,34 @@ impl OsDatagramSocket {
         buffers: &mut ReceiveBuffers,
         wanted: usize,
     ) -> io::Result<usize> {
-        use crate::driver::datagram::RECEIVE_BATCH;
+        use quinn_udp::BATCH_SIZE;
 
-        let wanted = wanted.min(RECEIVE_BATCH);
+        let most = wanted.min(BATCH_SIZE);
         let stride = ReceiveBuffers::ip_place(1).start;
         let room = ReceiveBuffers::ip_place(0).len();
         let mut places = buffers.bytes.chunks_exact_mut(stride);
-        let mut slices: [io::IoSliceMut<'_>; RECEIVE_BATCH] = std::array::from_fn(|_| {
+        let mut slices: [io::IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
             io::IoSliceMut::new(places.next().map_or(&mut [], |place| &mut place[..room]))
         });
-        let count = batch.recv(
-            (&self.fd).into(),
-            &mut slices[..wanted],
-            &mut buffers.metadata[..wanted],
-        )?;
-        let ReceiveBuffers { received, metadata, .. } = buffers;
-        received.extend(metadata[..count].iter().enumerate().map(|(position, meta)| Received {
-            start: position * stride,
-            len: meta.len,
+        let count =
+            batch.recv((&self.fd).into(), &mut slices[..most], &mut buffers.metadata[..most])?;
+        let metadata = &buffers.metadata[..count];
+        for (position, (meta, received)) in metadata.iter().zip(&mut *buffers.received).enumerate()
+        {
+            received.start = position * stride;
+            received.len = meta.len;
+            received.from = Address::Ip(meta.addr);
+        }
+        buffers.count = count;
+        buffers.details.extend(metadata.iter().map(|meta| Details {
             stride: meta.stride,
-            from: Address::Ip(meta.addr),
             to: meta.dst_ip,
             interface: meta.interface_index,
             ecn: meta.ecn.map(Into::into),
             truncated: false,
         }));
-        Ok(count)
+        // As many as could be: there may be more.
+        Ok(if count == most { wanted } else { count })
     }
 
     /// One at a time.
@@ -65,16 +72,9 @@ impl OsDatagramSocket {
             let Some(place) = place else { return Ok(wanted) };
             let start = place.start;
             match self.receive_one(&mut buffers.bytes[place]) {
-                Ok((len, from, truncated)) => buffers.received.push(Received {
-                    start,
-                    len,
-                    stride: len,
-                    from,
-                    to: None,
-                    interface: None,
-                    ecn: None,
-                    truncated,
-                }),
+                Ok((len, from, truncated)) => {
+                    buffers.push(Received { start, len, from }, Details::new(len, truncated));
+                }
                 Err(error) if position == 0 => return Err(error),
                 // It is an error of the socket's only if it comes again.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(position),
