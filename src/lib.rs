@@ -137,8 +137,9 @@ pub use crate::event_loop::{
     EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
-    Address, ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, Server,
-    ServerBuilder, Target, Targets, UnixAddress, inherited_listeners,
+    Address, ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,
+    InheritedSocket, InheritedSockets, Server, ServerBuilder, Target, Targets, UnixAddress,
+    inherited_listeners, inherited_sockets,
 };
 pub use crate::pipe::PipeBuilder;
 pub use crate::process::{

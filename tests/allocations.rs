@@ -55,6 +55,54 @@ fn a_message_under_tls_allocates_only_what_rustls_does() {
     }
 }
 
+/// The server's side; the clients have a thread of their own.
+#[cfg(feature = "tls")]
+#[test]
+fn an_idle_connection_under_tls_holds_at_most_1536_bytes_more_than_rustls_does() {
+    /// What rustls holds for a connection with TLS 1.3 after one message (`tls-state` in
+    /// docs/numbers.md).
+    const RUSTLS: i64 = 3_292;
+    const WARM_UP: u32 = 20;
+    const COUNTED: u32 = 200;
+    let event_loop = a_loop();
+    let tls = || encryption::Tls::new(wharf::TlsVersion::Tls13);
+    let left = Rc::new(Cell::new(0));
+    let (protocol, when_echoed) = (Rc::clone(&left), event_loop.clone());
+    let server = move || Last { left: Rc::clone(&protocol), event_loop: when_echoed.clone() };
+    let server = encryption::serve(Some(&tls()), event_loop.create_server(server, "127.0.0.1:0"));
+    let server = event_loop.run_until_complete(server.start()).and_then(|server| server);
+    let address = address_of(&server.expect("a server"));
+    let in_step = Arc::new(Barrier::new(2));
+    let other = Arc::clone(&in_step);
+    let clients = std::thread::spawn(move || {
+        let (event_loop, tls) = (a_loop(), tls());
+        let messages = Rc::new(Messages::default());
+        let mut held = Vec::new();
+        for count in [WARM_UP, COUNTED] {
+            other.wait();
+            for _ in 0..count {
+                held.push(connected(&event_loop, address, 64, &messages, Some(&tls)));
+                exchange_messages(&event_loop, &held[held.len() - 1..], &messages, 1);
+            }
+        }
+        other.wait();
+        messages.echoed.get()
+    });
+
+    let serve = |count| {
+        left.set(count);
+        in_step.wait();
+        event_loop.run_forever().expect("connections are made and used");
+    };
+    serve(WARM_UP);
+    let info = measure(|| serve(COUNTED));
+    in_step.wait();
+
+    assert_eq!(clients.join().expect("clients"), WARM_UP + COUNTED);
+    let held = info.bytes_current / i64::from(COUNTED);
+    assert!(held > 0 && held <= RUSTLS + 1_536, "{held} bytes for each: {info:?}");
+}
+
 #[test]
 fn an_accepted_used_and_closed_connection_allocates_at_most_six_times() {
     const WARM_UP: u32 = 50;
@@ -131,29 +179,40 @@ fn exchange<P: Protocol + 'static>(
     let server = event_loop.run_until_complete(server.start());
     let server = server.and_then(|server| server).expect("a server");
     let messages = Rc::new(Messages::default());
-    let clients: Vec<Connection<Client>> = (0..connections)
-        .map(|_| {
-            let messages = Rc::clone(&messages);
-            let client = Client { message: vec![7; size], echoed: 0, messages };
-            let connecting = event_loop.create_connection(move || client, address_of(&server));
-            let connecting = encryption::connect(tls, connecting);
-            event_loop
-                .run_until_complete(connecting.start())
-                .and_then(|made| made)
-                .expect("connected")
-        })
-        .collect();
-    let exchange = |count: u32| {
-        messages.left.set(count);
-        for client in &clients {
-            client.with(|client, transport| client.send(transport)).expect("an open connection");
-        }
-        event_loop.run_forever().expect("messages go to and fro");
-    };
-    exchange(WARM_UP);
-    let info = measure(|| exchange(COUNTED));
+    let connect = || connected(&event_loop, address_of(&server), size, &messages, tls);
+    let clients: Vec<_> = (0..connections).map(|_| connect()).collect();
+    exchange_messages(&event_loop, &clients, &messages, WARM_UP);
+    let info = measure(|| exchange_messages(&event_loop, &clients, &messages, COUNTED));
     assert_eq!(messages.echoed.get(), WARM_UP + COUNTED, "the loop was stopped too early");
     (COUNTED, info)
+}
+
+/// A client that sends messages of `size` bytes.
+fn connected(
+    event_loop: &EventLoop,
+    address: SocketAddr,
+    size: usize,
+    messages: &Rc<Messages>,
+    tls: Option<&encryption::Tls>,
+) -> Connection<Client> {
+    let client = Client { message: vec![7; size], echoed: 0, messages: Rc::clone(messages) };
+    let connecting = event_loop.create_connection(move || client, address);
+    let connecting = encryption::connect(tls, connecting);
+    event_loop.run_until_complete(connecting.start()).and_then(|made| made).expect("connected")
+}
+
+/// Runs the loop until so many messages have gone to and fro.
+fn exchange_messages(
+    event_loop: &EventLoop,
+    clients: &[Connection<Client>],
+    messages: &Messages,
+    count: u32,
+) {
+    messages.left.set(count);
+    for client in clients {
+        client.with(|client, transport| client.send(transport)).expect("an open connection");
+    }
+    event_loop.run_forever().expect("messages go to and fro");
 }
 
 fn a_loop() -> EventLoop {
@@ -237,6 +296,25 @@ struct Echo;
 impl Protocol for Echo {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         transport.write(data);
+        Ok(())
+    }
+}
+
+/// Stops the loop after the last echo.
+#[cfg(feature = "tls")]
+struct Last {
+    left: Rc<Cell<u32>>,
+    event_loop: EventLoop,
+}
+
+#[cfg(feature = "tls")]
+impl Protocol for Last {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        self.left.set(self.left.get() - 1);
+        if self.left.get() == 0 {
+            self.event_loop.stop();
+        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
 
-use wharf_benches::contender::Contender;
+use wharf_benches::contender::{CertificateFiles, Contender, tls_in_python};
 use wharf_benches::counters::{cpu, resident};
 use wharf_benches::load::{Churn, Control, Echo, Idle, Latency, Receive, Storm};
 use wharf_benches::server_process::ServerProcess;
@@ -89,6 +89,30 @@ fn serves(contender: Contender) {
     assert!(cpu::time(process.id()).unwrap().as_nanos() > 0);
     assert!(resident::bytes(process.id()).unwrap() > 100_000);
     process.stop().unwrap();
+}
+
+#[test]
+fn what_rustls_keeps_is_kept_of_each_connection() {
+    let program = env!("CARGO_BIN_EXE_echo-tls");
+    let contender = Contender::at("tls-state", program.into(), &["--by", "state"]);
+    let process = ServerProcess::start(&contender, None).unwrap();
+    let idle = Idle { server: process.address(), connections: 20, first: 1, size: 64, tls: true };
+    idle.run(&mut Control::uncontrolled()).unwrap();
+    process.stop().unwrap();
+}
+
+#[test]
+fn asyncio_and_uvloop_serve_under_tls_where_they_are_installed() {
+    let certified = CertificateFiles::new().unwrap();
+    for contender in tls_in_python(["tls-asyncio", "tls-uvloop"], "python3", &certified) {
+        let process = ServerProcess::start(&contender, None).unwrap();
+        let (server, tls) = (process.address(), true);
+        let control = &mut Control::uncontrolled();
+        Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
+        process.stop().unwrap();
+    }
+    let nobody = tls_in_python(["tls-asyncio", "tls-uvloop"], "no-such-interpreter", &certified);
+    assert!(nobody.is_empty());
 }
 
 #[test]

@@ -163,7 +163,11 @@ impl Driver {
 
     pub(crate) fn deregister_datagram(&self, socket: &DatagramSocket) {
         if let (Self::Os(driver), DatagramSocket::Os(socket)) = (self, socket) {
-            driver.deregister_before_close(socket.fd());
+            if socket.is_shared() {
+                driver.deregister(socket.fd());
+            } else {
+                driver.deregister_before_close(socket.fd());
+            }
         }
     }
 
@@ -217,6 +221,9 @@ impl Driver {
     /// To be called before a registered socket is closed.
     pub(crate) fn deregister(&self, socket: &Socket) {
         match (self, socket) {
+            (Self::Os(driver), Socket::Os(socket)) if socket.is_shared() => {
+                driver.deregister(socket.fd());
+            }
             (Self::Os(driver), Socket::Os(socket)) => driver.deregister_before_close(socket.fd()),
             (Self::Os(driver), Socket::Pipe(pipe)) => pipe.deregister(driver),
             _ => {}

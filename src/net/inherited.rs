@@ -1,31 +1,265 @@
-//! Listeners that the process was started with.
+//! Sockets that the process was started with.
 
-use std::os::fd::OwnedFd;
+use std::fmt;
+use std::os::fd::{OwnedFd, RawFd};
 
 use listenfd::ListenFd;
+use socket2::SockRef;
 
+use super::Address;
 use crate::error::Error;
 
-/// The listening sockets that the process was given by its service manager, in order.
+/// What a socket is called when the service manager gives no names, as by `sd_listen_fds_with_names`.
+const UNNAMED: &str = "unknown";
+
+/// The sockets that the process was given by its service manager: systemd's socket activation.
 ///
-/// systemd's socket activation: `LISTEN_FDS` and `LISTEN_PID`. To be passed to
-/// [`EventLoop::create_server_on`](crate::EventLoop::create_server_on). Empty when there are none;
-/// a second call gives none, since each socket has one owner. It takes the two variables out of the
-/// environment, so it belongs at the beginning of a program, before other threads are started.
+/// They are told by the environment: `LISTEN_FDS` (how many), `LISTEN_PID` (whose they are) and
+/// `LISTEN_FDNAMES` (what they are called: `FileDescriptorName=` of the socket unit, or its own name).
+/// Empty when there are none, or they are another process's. Each has one owner, so a second call gives
+/// none. Children of this process do not get them.
+///
+/// **It changes the environment**, taking `LISTEN_FDS` and `LISTEN_PID` out of it, since the process's
+/// children would take the sockets for theirs. (`LISTEN_FDNAMES` stays, and means nothing without
+/// them.) No other thread may look at the environment meanwhile, so it belongs at the beginning of
+/// `main`, before anything else is started.
+///
+/// ```
+/// use wharf::{EventLoop, Protocol, Result, Transport, inherited_sockets};
+/// # struct Echo;
+/// # impl Protocol for Echo {
+/// #     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+/// #         transport.write(data);
+/// #         Ok(())
+/// #     }
+/// # }
+///
+/// fn main() -> Result {
+///     let mut sockets = inherited_sockets()?;
+///     let event_loop = EventLoop::new()?;
+///     event_loop.run(async |event_loop| {
+///         // `FileDescriptorName=web`; without a service manager, an address of its own.
+///         let listeners = sockets.take_listeners("web");
+///         let server = if listeners.is_empty() {
+///             event_loop.create_server(|| Echo, "127.0.0.1:0").await?
+///         } else {
+///             event_loop.create_server_on(|| Echo, listeners).await?
+///         };
+///         println!("serving on {:?}", server.addresses());
+///         Ok(())
+///     })
+/// }
+/// ```
 ///
 /// # Errors
-/// A descriptor that is no listening stream socket.
-pub fn inherited_listeners() -> Result<Vec<OwnedFd>, Error> {
-    let mut inherited = ListenFd::from_env();
-    let failed = |error| Error::io("an inherited descriptor is no listening stream socket", error);
-    let mut listeners = Vec::with_capacity(inherited.len());
-    for position in 0..inherited.len() {
-        // Each call looks at the descriptor first, and leaves one of another family alone.
-        if let Ok(Some(listener)) = inherited.take_tcp_listener(position) {
-            listeners.push(listener.into());
-        } else if let Some(listener) = inherited.take_unix_listener(position).map_err(failed)? {
-            listeners.push(listener.into());
+/// [`is_invalid`](Error::is_invalid) when there are more names than descriptors, or fewer; the
+/// descriptors stay open then, as nobody's.
+pub fn inherited_sockets() -> Result<InheritedSockets, Error> {
+    let names = std::env::var_os("LISTEN_FDNAMES");
+    let mut passed = ListenFd::from_env();
+    let names = names_of(names.as_ref().map(|names| names.to_string_lossy()), passed.len())?;
+    let mut inherited = InheritedSockets::default();
+    for (position, name) in names.into_iter().enumerate() {
+        if let Some(descriptor) = take(&mut passed, position) {
+            inherited.sockets.push(InheritedSocket::new(name, descriptor));
+        } else if let Ok(Some(number)) = passed.take_raw_fd(position) {
+            inherited.others.push((name, number));
         }
     }
-    Ok(listeners)
+    Ok(inherited)
+}
+
+/// The listening sockets that the process was given by its service manager, in order, for a program
+/// that takes nothing else.
+///
+/// As [`inherited_sockets`], which is for several kinds and names. To be passed to
+/// [`EventLoop::create_server_on`](crate::EventLoop::create_server_on).
+///
+/// # Errors
+/// As [`inherited_sockets`]; [`is_invalid`](Error::is_invalid) when there is anything but listening
+/// stream sockets, all of which are closed then.
+pub fn inherited_listeners() -> Result<Vec<OwnedFd>, Error> {
+    let inherited = inherited_sockets()?;
+    let other = inherited.others.first().map(|(name, _)| name);
+    let unexpected = |socket: &&InheritedSocket| socket.kind != InheritedKind::Listener;
+    let other = other.or(inherited.sockets.iter().find(unexpected).map(|socket| &socket.name));
+    if let Some(name) = other {
+        let text = format!("the inherited descriptor `{name}` is no listening stream socket");
+        return Err(Error::invalid(text));
+    }
+    Ok(inherited.sockets.into_iter().map(OwnedFd::from).collect())
+}
+
+/// What a service manager has passed: what [`inherited_sockets`] gives.
+///
+/// Each socket is taken out by its name and kind. Sockets that are left are closed with this.
+#[derive(Default)]
+pub struct InheritedSockets {
+    sockets: Vec<InheritedSocket>,
+    others: Vec<(String, RawFd)>,
+}
+
+impl InheritedSockets {
+    /// The sockets that were not taken yet, in the service manager's order.
+    pub fn sockets(&self) -> &[InheritedSocket] {
+        &self.sockets
+    }
+
+    /// The descriptors that are no TCP, UDP or Unix sockets, with their names: FIFOs, files, sockets of
+    /// other families. They are left alone: they stay open under these numbers, in children too, and
+    /// are there to be opened (`/proc/self/fd/5`) or to be taken by other means.
+    pub fn others(&self) -> &[(String, RawFd)] {
+        &self.others
+    }
+
+    /// Takes the listening stream sockets of this name, TCP and Unix, for
+    /// [`create_server_on`](crate::EventLoop::create_server_on): there are several where a unit
+    /// listens on several addresses, and none for a name that is not there.
+    pub fn take_listeners(&mut self, name: &str) -> Vec<OwnedFd> {
+        self.take(name, InheritedKind::Listener)
+    }
+
+    /// Takes the datagram sockets of this name, UDP and Unix, for
+    /// [`DatagramEndpointBuilder::socket`](crate::DatagramEndpointBuilder::socket).
+    pub fn take_datagram_sockets(&mut self, name: &str) -> Vec<OwnedFd> {
+        self.take(name, InheritedKind::Datagram)
+    }
+
+    /// Takes the connected stream sockets of this name, for
+    /// [`connect_accepted_socket`](crate::EventLoop::connect_accepted_socket). systemd passes one, called
+    /// `connection`, to a service of a unit with `Accept=yes`.
+    pub fn take_connections(&mut self, name: &str) -> Vec<OwnedFd> {
+        self.take(name, InheritedKind::Connection)
+    }
+
+    fn take(&mut self, name: &str, kind: InheritedKind) -> Vec<OwnedFd> {
+        let wanted = |socket: &mut InheritedSocket| socket.name == name && socket.kind == kind;
+        self.sockets.extract_if(.., wanted).map(OwnedFd::from).collect()
+    }
+}
+
+impl IntoIterator for InheritedSockets {
+    type Item = InheritedSocket;
+    type IntoIter = std::vec::IntoIter<InheritedSocket>;
+
+    /// All sockets that were not taken yet, in order.
+    fn into_iter(self) -> Self::IntoIter {
+        self.sockets.into_iter()
+    }
+}
+
+impl fmt::Debug for InheritedSockets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("InheritedSockets")
+            .field("sockets", &self.sockets)
+            .field("others", &self.others)
+            .finish()
+    }
+}
+
+/// A socket that a service manager has passed.
+#[derive(Debug)]
+pub struct InheritedSocket {
+    name: String,
+    kind: InheritedKind,
+    descriptor: OwnedFd,
+}
+
+/// What an [`InheritedSocket`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InheritedKind {
+    /// A TCP or Unix stream socket that is not connected: it listens.
+    Listener,
+    /// A UDP or Unix datagram socket.
+    Datagram,
+    /// A TCP or Unix stream socket that is connected.
+    Connection,
+}
+
+impl InheritedSocket {
+    fn new(name: String, descriptor: OwnedFd) -> Self {
+        let socket = SockRef::from(&descriptor);
+        let kind = if socket.r#type().is_ok_and(|kind| kind == socket2::Type::DGRAM) {
+            InheritedKind::Datagram
+        } else if socket.peer_addr().is_ok() {
+            InheritedKind::Connection
+        } else {
+            InheritedKind::Listener
+        };
+        Self { name, kind, descriptor }
+    }
+
+    /// Its name, which several can share: `FileDescriptorName=`, by default that of the socket unit;
+    /// `unknown` where the service manager gives none.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> InheritedKind {
+        self.kind
+    }
+
+    /// The address that it is bound to.
+    pub fn local_address(&self) -> Option<Address> {
+        Address::from_socket2(&SockRef::from(&self.descriptor).local_addr().ok()?)
+    }
+}
+
+impl From<InheritedSocket> for OwnedFd {
+    fn from(socket: InheritedSocket) -> Self {
+        socket.descriptor
+    }
+}
+
+/// The names of `count` descriptors, as `LISTEN_FDNAMES` has them.
+fn names_of(text: Option<impl AsRef<str>>, count: usize) -> Result<Vec<String>, Error> {
+    let Some(text) = text.filter(|_| count > 0) else {
+        return Ok(vec![UNNAMED.to_owned(); count]);
+    };
+    let names: Vec<String> = text.as_ref().split(':').map(str::to_owned).collect();
+    if names.len() != count {
+        let text = format!("LISTEN_FDNAMES has {} names for {count} descriptors", names.len());
+        return Err(Error::invalid(text));
+    }
+    Ok(names)
+}
+
+/// The socket at this position; `None`: it is something else, and stays where it is.
+fn take(passed: &mut ListenFd, position: usize) -> Option<OwnedFd> {
+    // Each looks at the descriptor first, and leaves what it is not for alone. Whether a stream socket
+    // listens they do not ask.
+    if let Ok(Some(socket)) = passed.take_tcp_listener(position) {
+        return Some(socket.into());
+    }
+    if let Ok(Some(socket)) = passed.take_unix_listener(position) {
+        return Some(socket.into());
+    }
+    if let Ok(Some(socket)) = passed.take_udp_socket(position) {
+        return Some(socket.into());
+    }
+    passed.take_unix_datagram(position).ok().flatten().map(OwnedFd::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_environment_or_unknown() {
+        assert_eq!(names_of(Some("web:dns"), 2).unwrap(), ["web", "dns"]);
+        assert_eq!(names_of(Some("web"), 1).unwrap(), ["web"]);
+        assert_eq!(names_of(Some("a::"), 3).unwrap(), ["a", "", ""]);
+        assert_eq!(names_of(None::<&str>, 2).unwrap(), ["unknown", "unknown"]);
+    }
+
+    #[test]
+    fn names_without_descriptors_mean_nothing_and_too_many_or_few_are_an_error() {
+        assert!(names_of(Some("web:dns"), 0).unwrap().is_empty());
+        for (names, count) in [("web", 2), ("web:dns", 1), ("", 2)] {
+            assert!(names_of(Some(names), count).unwrap_err().is_invalid());
+        }
+    }
 }

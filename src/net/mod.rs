@@ -25,7 +25,9 @@ pub use self::datagram_builder::DatagramEndpointBuilder;
 #[doc(hidden)]
 pub use self::handover::{Frame, FrameDecoder, FrameError};
 pub use self::handover::{Handover, Inherited};
-pub use self::inherited::inherited_listeners;
+pub use self::inherited::{
+    InheritedKind, InheritedSocket, InheritedSockets, inherited_listeners, inherited_sockets,
+};
 pub use self::server::Server;
 pub use self::server_builder::ServerBuilder;
 pub use self::targets::{Target, Targets};

@@ -129,7 +129,7 @@ impl EventLoop {
     }
 
     /// Serves on sockets that listen already: a `TcpListener`, or those of
-    /// [`inherited_listeners`](crate::inherited_listeners). They are owned from here on.
+    /// [`inherited_sockets`](crate::inherited_sockets). They are owned from here on.
     pub fn create_server_on<P: Protocol, L: Into<OwnedFd>>(
         &self,
         mut factory: impl FnMut() -> P + 'static,

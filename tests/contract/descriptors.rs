@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use wharf::bytes::Bytes;
 use wharf::testing::{MemoryNetwork, pair};
 use wharf::{
-    Buffered, BufferedProtocol, Connection, Error, EventLoop, Protocol, Result, Transport,
-    WriteStatus,
+    Buffered, BufferedProtocol, Connection, Error, EventLoop, Protocol, RateLimit, Result,
+    Transport, WriteStatus,
 };
 
 use crate::files::file_with;
@@ -249,6 +249,33 @@ fn waiting_descriptors_have_a_limit() {
     handle.write(b"it goes on");
     log.handle().resume_reading();
     run_until(&event_loop, "all of it", || log.received_len() == (1 << 20) + 8 + 10);
+}
+
+#[test]
+fn a_write_limit_holds_for_bytes_that_carry_descriptors() {
+    let event_loop = EventLoop::new().unwrap();
+    let record = Record::default();
+    let (sender, _) = joined(&event_loop, 1, Receiver::new(&record));
+    let handle = sender.handle();
+    let began = event_loop.time();
+    handle.set_write_limit(Some(RateLimit::bytes_per_second(100).burst(1000)));
+    for mark in [1, 2] {
+        handle.write_with_descriptors(&[mark; 700], vec![marked(mark)]).unwrap();
+    }
+    let received = || -> usize {
+        let bytes = |came: &Came| if let Came::Bytes(bytes) = came { bytes.len() } else { 0 };
+        record.borrow().iter().map(bytes).sum()
+    };
+    run_until(&event_loop, "the burst", || received() >= 1000);
+    rest(&event_loop);
+    let most = (event_loop.time() - began).as_secs_f64() * 100.0 + 1000.0;
+    assert!(received() as f64 <= most, "{} of {most}", received());
+    let second = Came::Descriptors(vec![OwnedFdMark(2)]);
+    assert!(record.borrow().contains(&second), "they go with the first of their bytes");
+    handle.set_write_limit(None);
+    run_until(&event_loop, "the rest", || received() == 1400);
+    let descriptors = |came: &&Came| matches!(came, Came::Descriptors(_));
+    assert_eq!(record.borrow().iter().filter(descriptors).count(), 2);
 }
 
 #[test]

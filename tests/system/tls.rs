@@ -10,5 +10,6 @@ mod keys;
 mod peers;
 mod pipes;
 mod python;
+mod renegotiation;
 mod resumption;
 mod servers;

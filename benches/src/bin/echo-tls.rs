@@ -1,6 +1,6 @@
 //! Contenders under TLS.
 //!
-//! `echo-tls --listen 127.0.0.1:0 --by raw|raw-shared|tokio|wharf`
+//! `echo-tls --listen 127.0.0.1:0 --by raw|raw-shared|state|tokio|wharf`
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -3,11 +3,13 @@
 //! ```text
 //! cargo run --profile release-lto -p wharf-benches --bin numbers -- TABLE
 //!     [--rounds 15] [--only NAME,NAME] [--rows TEXT] [--control] [--check]
+//!     [--python python3]
 //! ```
 //!
 //! `TABLE` is `echo`, `churn`, `instructions`, `syscalls`, `memory`, `latency`, `udp`, `relay`,
 //! `files`, `tls` or `all`. `--rows
-//! '4 KiB, 1000'` measures only the rows of the echo and TLS tables that are called so. `--control`
+//! '4 KiB, 1000'` measures only the rows of the echo, relay and TLS tables that are called so. `--python` says which
+//! interpreter runs the contenders in Python. `--control`
 //! measures raw mio twice, to show what the noise makes of a ratio of 1. With `--check` the exit
 //! code says whether wharf kept every limit.
 #![forbid(unsafe_code)]

@@ -1,9 +1,11 @@
 //! CPU time, user and system together.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::Result;
 
@@ -19,11 +21,16 @@ pub fn time(process: u32) -> Result<Duration> {
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
         match fs::read_to_string(task?.path().join("schedstat")) {
             Ok(schedstat) => total += parse(&schedstat)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if has_ended(&error) => {}
             Err(error) => return Err(error.into()),
         }
     }
     Ok(total)
+}
+
+/// Whether the thread was gone before its file was opened, or between that and its reading.
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// The CPU time that the calling thread has used so far; zero where it cannot be read.
@@ -49,6 +56,20 @@ mod tests {
     fn reads_the_first_number() {
         assert_eq!(parse("1451818 54029 4\n").unwrap(), Duration::from_nanos(1_451_818));
         assert!(parse("").is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn threads_that_end_meanwhile_are_no_error() {
+        let coming_and_going = std::thread::spawn(|| {
+            for _ in 0..1_000 {
+                std::thread::spawn(|| ()).join().unwrap();
+            }
+        });
+        while !coming_and_going.is_finished() {
+            time(std::process::id()).unwrap();
+        }
+        coming_and_going.join().unwrap();
     }
 
     #[test]

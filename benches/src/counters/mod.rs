@@ -2,5 +2,6 @@
 
 pub mod callgrind;
 pub mod cpu;
+pub mod dhat;
 pub mod resident;
 pub mod strace;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::Result;
 
@@ -19,7 +19,7 @@ pub fn wrapper(output: &Path) -> Vec<OsString> {
 ///
 /// # Errors
 /// The file is missing or is not strace's.
-pub fn calls(output: &PathBuf) -> Result<Calls> {
+pub fn calls(output: &Path) -> Result<Calls> {
     parse(&fs::read_to_string(output)?)
 }
 

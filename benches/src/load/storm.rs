@@ -81,10 +81,10 @@ impl Storm {
                 return Err(format!("stalled with {} handshakes left", storm.left).into());
             }
         }
+        let (echoes_in_storm, storm_seconds) = (echoes.times.len(), start.elapsed().as_secs_f64());
         while echoes.times.len() < self.connections * 20 {
             echoes.serve(&message, Some(STALL_LIMIT))?;
         }
-        let seconds = start.elapsed().as_secs_f64();
         // Those that are still under way have waited so long, at least.
         let waiting: Vec<_> = echoes.peers.iter().map(|peer| peer.since.elapsed()).collect();
         let mut times = echoes.times;
@@ -92,7 +92,9 @@ impl Storm {
         times.sort_unstable();
         let microseconds = |quantile| at_quantile(&times, quantile).as_nanos() as f64 / 1000.0;
         let (p50, p99, most) = (microseconds(0.5), microseconds(0.99), microseconds(1.0));
-        Ok(format!("messages={} seconds={seconds} p50={p50} p99={p99} max={most}", times.len()))
+        Ok(format!(
+            "echoes={echoes_in_storm} storm_seconds={storm_seconds} p50={p50} p99={p99} max={most}"
+        ))
     }
 }
 

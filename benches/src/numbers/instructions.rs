@@ -1,12 +1,9 @@
 //! User-space instructions per message and per connection.
 
-use std::fs;
-
-use super::counting::{Unit, counted_run};
-use super::{Bench, installed, scratch_file};
+use super::counting::Unit;
+use super::{Bench, installed};
 use crate::Result;
-use crate::contender::{Contender, WHARF};
-use crate::counters::callgrind;
+use crate::contender::WHARF;
 use crate::report::Table;
 
 const LIMITS: [(Unit, f64); 3] =
@@ -24,7 +21,7 @@ pub(super) fn measure(bench: &mut Bench) -> Result {
         let mut row = vec![unit.to_string()];
         for contender in bench.contenders.clone() {
             eprintln!("instructions per {unit}: {}", contender.name);
-            let count = instructions(bench, &contender, unit)?;
+            let count = unit.lengths().executed(bench, &contender)?.instructions;
             row.push(format!("{count:.0}"));
             if contender.name == WHARF {
                 bench.limit(&format!("instructions per {unit}"), count, limit);
@@ -35,16 +32,4 @@ pub(super) fn measure(bench: &mut Bench) -> Result {
     }
     println!("{table}");
     Ok(())
-}
-
-fn instructions(bench: &Bench, contender: &Contender, unit: Unit) -> Result<f64> {
-    let count = |length| {
-        let output = scratch_file("callgrind");
-        counted_run(bench, &callgrind::wrapper(&output), contender, unit, length)?;
-        let count = callgrind::instructions(&output)?;
-        fs::remove_file(&output)?;
-        Ok::<_, crate::Failure>(count as f64)
-    };
-    let (short, long) = unit.lengths();
-    Ok((count(long)? - count(short)?) / (long - short) as f64)
 }

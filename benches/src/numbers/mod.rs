@@ -39,9 +39,10 @@ pub fn run(mut arguments: Arguments) -> Result {
     let only = arguments.option::<String>("--only")?;
     let rows = arguments.option_or("--rows", String::new())?;
     let control = arguments.flag("--control");
+    let python = arguments.option_or("--python", "python3".to_owned())?;
     arguments.finish()?;
     contender::build_programs()?;
-    let mut bench = Bench::new(rounds, only, rows, control)?;
+    let mut bench = Bench::new(rounds, only, rows, python, control)?;
     println!("{}", machine());
     match table.as_str() {
         "echo" => echo::measure(&mut bench)?,
@@ -85,8 +86,10 @@ pub fn run(mut arguments: Arguments) -> Result {
 struct Bench {
     contenders: Vec<Contender>,
     only: Option<String>,
-    /// Part of the names of the echo table's rows to measure.
+    /// Part of the names of the rows to measure, where rows can be chosen.
     rows: String,
+    /// The interpreter of the contenders in Python.
+    python: String,
     server_core: Option<usize>,
     load_core: Option<usize>,
     rounds: usize,
@@ -95,7 +98,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(rounds: usize, only: Option<String>, rows: String, control: bool) -> Result<Self> {
+    fn new(
+        rounds: usize,
+        only: Option<String>,
+        rows: String,
+        python: String,
+        control: bool,
+    ) -> Result<Self> {
         let (server_core, load_core) = match allowed_cores()[..] {
             [server, load, ..] => (Some(server), Some(load)),
             _ => {
@@ -107,6 +116,7 @@ impl Bench {
             contenders: Vec::new(),
             only,
             rows,
+            python,
             server_core,
             load_core,
             rounds,
@@ -126,6 +136,11 @@ impl Bench {
             contenders.retain(|contender| only.split(',').any(|name| name == contender.name));
         }
         contenders
+    }
+
+    /// Whether `--rows` leaves the row of this name.
+    fn wants(&self, row: &str) -> bool {
+        row.contains(&self.rows)
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use tokio::io::copy_bidirectional_with_sizes;
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::servers::{announce, prepare, termination};
+use crate::servers::on_tokio;
 
 /// What `copy_bidirectional` uses unless told otherwise, in bytes.
 const BUFFER: usize = 8 * 1024;
@@ -44,18 +44,7 @@ impl Options {
 /// # Errors
 /// Listening or accepting fails.
 pub fn run(options: Options) -> Result {
-    prepare()?;
-    let termination = termination()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen).await?;
-        announce(listener.local_addr()?)?;
-        tokio::spawn(exit_when_told(UnixStream::from_std(termination)?));
-        loop {
-            let (client, _) = listener.accept().await?;
-            tokio::spawn(relay(client, options));
-        }
-    })
+    on_tokio::serve(options.listen, move |client| relay(client, options))
 }
 
 async fn relay(mut client: TcpStream, options: Options) -> std::io::Result<()> {
@@ -65,10 +54,4 @@ async fn relay(mut client: TcpStream, options: Options) -> std::io::Result<()> {
     let size = options.buffer;
     copy_bidirectional_with_sizes(&mut client, &mut upstream, size, size).await?;
     Ok(())
-}
-
-async fn exit_when_told(termination: UnixStream) {
-    if termination.readable().await.is_ok() {
-        std::process::exit(0);
-    }
 }

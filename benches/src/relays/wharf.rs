@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use signal_hook::consts::SIGTERM;
 use wharf::{EventLoop, Protocol, Splicing, Transport, relay};
 
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::servers::{announce, prepare};
+use crate::servers::prepare;
+use crate::servers::wharf::serve_until_told;
 
 /// What the relay can be told.
 #[derive(Debug, Clone, Copy)]
@@ -50,13 +50,7 @@ pub fn run(options: Options) -> Result {
     prepare()?;
     EventLoop::new()?.run(async |event_loop| {
         let server = event_loop.create_server(move || Joining(options), options.listen).await?;
-        for address in server.addresses() {
-            announce(address)?;
-        }
-        let closing = server.clone();
-        event_loop.add_signal_handler(SIGTERM, move || closing.close())?;
-        server.serve_forever().await?;
-        Ok(())
+        serve_until_told(&event_loop, &server).await
     })
 }
 

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
-use super::{READ_BUFFER_SIZE, announce, prepare, termination};
+use super::{READ_BUFFER_SIZE, on_tokio};
 use crate::Result;
 use crate::arguments::Arguments;
 
@@ -38,18 +38,7 @@ impl Options {
 /// # Errors
 /// Listening or accepting fails.
 pub fn run(options: Options) -> Result {
-    prepare()?;
-    let termination = termination()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen).await?;
-        announce(listener.local_addr()?)?;
-        tokio::spawn(exit_when_told(UnixStream::from_std(termination)?));
-        loop {
-            let (stream, _) = listener.accept().await?;
-            tokio::spawn(echo(stream, options.buffer));
-        }
-    })
+    on_tokio::serve(options.listen, move |stream| echo(stream, options.buffer))
 }
 
 async fn echo(mut stream: TcpStream, buffer: usize) -> std::io::Result<()> {
@@ -61,11 +50,5 @@ async fn echo(mut stream: TcpStream, buffer: usize) -> std::io::Result<()> {
             return Ok(());
         }
         stream.write_all(&buffer[..received]).await?;
-    }
-}
-
-async fn exit_when_told(termination: UnixStream) {
-    if termination.readable().await.is_ok() {
-        std::process::exit(0);
     }
 }

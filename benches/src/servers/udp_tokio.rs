@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::{UdpSocket, UnixStream};
+use tokio::net::UdpSocket;
 
-use super::{announce, prepare, termination};
+use super::{announce, on_tokio};
 use crate::Result;
 use crate::arguments::Arguments;
 
@@ -32,18 +32,9 @@ impl Options {
 /// # Errors
 /// Binding or receiving fails.
 pub fn run(options: Options) -> Result {
-    prepare()?;
-    let termination = termination()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
+    on_tokio::run(async {
         let socket = UdpSocket::bind(options.listen).await?;
         announce(socket.local_addr()?)?;
-        let termination = UnixStream::from_std(termination)?;
-        tokio::spawn(async move {
-            if termination.readable().await.is_ok() {
-                std::process::exit(0);
-            }
-        });
         let mut buffer = vec![0; 65_536];
         loop {
             let (received, from) = socket.recv_from(&mut buffer).await?;

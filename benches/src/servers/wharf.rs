@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use signal_hook::consts::SIGTERM;
-use wharf::{EventLoop, Protocol, Transport};
+use wharf::{EventLoop, Protocol, Server, Transport};
 
 use super::{announce, prepare};
 use crate::Result;
@@ -41,18 +41,24 @@ pub fn run(options: Options) -> Result {
     prepare()?;
     EventLoop::builder().spin(options.spin).build()?.run(async |event_loop| {
         let server = event_loop.create_server(|| Echo, options.listen).await?;
-        for address in server.addresses() {
-            announce(address)?;
-        }
-        let closing = server.clone();
-        event_loop.add_signal_handler(SIGTERM, move || closing.close())?;
-        server.serve_forever().await?;
-        Ok(())
+        serve_until_told(&event_loop, &server).await
     })
 }
 
+/// Says where a server listens, and serves until SIGTERM.
+pub(crate) async fn serve_until_told(event_loop: &EventLoop, server: &Server) -> Result {
+    for address in server.addresses() {
+        announce(address)?;
+    }
+    let closing = server.clone();
+    event_loop.add_signal_handler(SIGTERM, move || closing.close())?;
+    server.serve_forever().await?;
+    Ok(())
+}
+
+/// The ten lines.
 #[derive(Debug)]
-struct Echo;
+pub(super) struct Echo;
 
 impl Protocol for Echo {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> wharf::Result {

@@ -16,7 +16,7 @@ pub(crate) fn connect(
     options: &SocketOptions,
 ) -> io::Result<OsSocket> {
     let socket = open(Domain::for_address(remote), Some(Protocol::TCP))?;
-    let socket = OsSocket { fd: socket.into() };
+    let socket = OsSocket::new(socket.into());
     options.apply(&socket)?;
     let reference = SockRef::from(&socket.fd);
     if let Some(local) = local {
@@ -30,7 +30,7 @@ pub(crate) fn connect(
 /// Begins to connect to the Unix socket at `path`; a path that begins with a zero byte is abstract.
 pub(crate) fn connect_unix(path: &Path, options: &SocketOptions) -> io::Result<OsSocket> {
     let address = SockAddr::unix(path)?;
-    let socket = OsSocket { fd: open(Domain::UNIX, None)?.into() };
+    let socket = OsSocket::new(open(Domain::UNIX, None)?.into());
     options.apply(&socket)?;
     begin(&SockRef::from(&socket.fd), &address)?;
     Ok(socket)

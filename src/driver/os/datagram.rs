@@ -22,6 +22,8 @@ pub(crate) struct OsDatagramSocket {
     family: Family,
     /// Whether it is connected: it has one peer, and takes datagrams without an address.
     connected: bool,
+    /// It came from elsewhere: somebody else may have a descriptor of it.
+    shared: bool,
     /// The state behind receiving and sending several datagrams at once.
     #[cfg(feature = "udp-batch")]
     batch: Option<Rc<quinn_udp::UdpSocketState>>,
@@ -123,7 +125,7 @@ impl OsDatagramSocket {
         let connected = socket.peer_addr().is_ok();
         let ipv6 = socket.local_addr()?.is_ipv6();
         options.apply(&socket, ipv6)?;
-        Self::finish(driver, socket, connected, options)
+        Ok(Self { shared: true, ..Self::finish(driver, socket, connected, options)? })
     }
 
     fn finish(
@@ -158,6 +160,7 @@ impl OsDatagramSocket {
                 fd: socket.into(),
                 family,
                 connected,
+                shared: false,
                 batch,
                 segments: Cell::new(segments),
                 kept_error: Cell::new(None),
@@ -174,6 +177,7 @@ impl OsDatagramSocket {
                 fd: socket.into(),
                 family,
                 connected,
+                shared: false,
                 segments: Cell::new(false),
                 kept_error: Cell::new(None),
             })
@@ -182,6 +186,10 @@ impl OsDatagramSocket {
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     pub(crate) fn local_address(&self) -> Option<Address> {

@@ -60,12 +60,12 @@ impl OsListener {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
                 let fd = std::net::TcpStream::from(stream).into();
-                Ok((OsSocket { fd }, Some(Address::Ip(peer))))
+                Ok((OsSocket::new(fd), Some(Address::Ip(peer))))
             }
             Self::Unix(listener) => {
                 let (stream, peer) = listener.accept()?;
                 let fd = std::os::unix::net::UnixStream::from(stream).into();
-                Ok((OsSocket { fd }, Some(Address::from(peer))))
+                Ok((OsSocket::new(fd), Some(Address::from(peer))))
             }
         }
     }

@@ -33,7 +33,9 @@ pub(crate) use self::listener::{
     ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
 };
 pub(crate) use self::pipe::{Direction, OsPipe, open_other_end, own_description};
-pub(crate) use self::splice::{SplicePipe, SplicePipes, SpliceUser, cannot_splice};
+pub(crate) use self::splice::{
+    SplicePipe, SplicePipes, SpliceUser, cannot_splice, splice_directly,
+};
 pub(crate) use self::stream::OsSocket;
 
 /// How many events one poll can report.

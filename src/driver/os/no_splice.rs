@@ -44,6 +44,10 @@ impl SplicePipe {
     }
 }
 
+pub(crate) fn splice_directly(_: BorrowedFd<'_>, _: BorrowedFd<'_>, _: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn cannot_splice(_: &io::Error) -> bool {
     true
 }

@@ -154,6 +154,16 @@ impl std::fmt::Debug for SplicePipe {
     }
 }
 
+/// Moves at most `limit` bytes between two descriptors one of which is a pipe. When it says that it
+/// would block, that may be either of them.
+pub(crate) fn splice_directly(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    limit: usize,
+) -> io::Result<usize> {
+    splice(from, to, limit)
+}
+
 /// Whether an error says that a descriptor cannot be spliced, rather than that it is broken.
 pub(crate) fn cannot_splice(error: &io::Error) -> bool {
     let errors = [rustix::io::Errno::INVAL, rustix::io::Errno::NOSYS, rustix::io::Errno::OPNOTSUPP];

@@ -14,16 +14,24 @@ use crate::transport::PeerCredentials;
 #[derive(Debug)]
 pub(crate) struct OsSocket {
     pub(super) fd: OwnedFd,
+    /// Somebody else may have a descriptor of it.
+    shared: bool,
 }
 
 impl OsSocket {
+    /// A socket that was made here, and that nobody else has.
+    #[inline]
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self { fd, shared: false }
+    }
+
     /// Takes a connected socket from elsewhere, and makes it non-blocking.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
         Self::check_is_stream(&fd)?;
         // It fails for one that is not connected.
         SockRef::from(&fd).peer_addr()?;
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd })
+        Ok(Self { fd, shared: true })
     }
 
     pub(super) fn check_is_stream(fd: &OwnedFd) -> io::Result<()> {
@@ -35,6 +43,13 @@ impl OsSocket {
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Whether it came from elsewhere, so that there may be more descriptors of it: closing this one
+    /// leaves it registered with the poll then.
+    #[inline]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     #[inline]

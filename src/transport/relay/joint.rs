@@ -29,7 +29,10 @@ struct End {
     handle: TransportHandle,
     /// What comes from this end.
     passage: Rc<Passage>,
-    /// Its peer has ended its side.
+    /// Whether what comes from it can go anywhere: not from what is only written, nor to what is only
+    /// read.
+    gives: bool,
+    /// Nothing more comes from it: its peer has ended its side, or it never gives anything.
     ended: Cell<bool>,
     lost: Cell<bool>,
 }
@@ -44,20 +47,23 @@ impl Joint {
     pub(super) fn new(
         handles: [TransportHandle; 2],
         passages: [Rc<Passage>; 2],
+        gives: [bool; 2],
         statistics: RelayStatistics,
         idle: Option<Duration>,
         promise: Promise<RelayOutcome>,
     ) -> Rc<Self> {
         let [a, b] = handles;
         let [from_a, from_b] = passages;
-        let end = |handle, passage| End {
+        let [a_gives, b_gives] = gives;
+        let end = |handle, passage, gives: bool| End {
             handle,
             passage,
-            ended: Cell::new(false),
+            gives,
+            ended: Cell::new(!gives),
             lost: Cell::new(false),
         };
         Rc::new(Self {
-            ends: [end(a, from_a), end(b, from_b)],
+            ends: [end(a, from_a, a_gives), end(b, from_b, b_gives)],
             statistics,
             idle,
             timer: Cell::new(None),
@@ -71,8 +77,10 @@ impl Joint {
     }
 
     pub(super) fn start(self: &Rc<Self>) {
-        for side in 0..2 {
-            if self.ends[side].passage.splices_from_the_start() {
+        for (side, end) in self.ends.iter().enumerate() {
+            if !end.gives {
+                end.handle.pause_reading();
+            } else if end.passage.splices_from_the_start() {
                 self.start_splicing(side);
             }
         }

@@ -33,14 +33,18 @@ pub(crate) use self::passage::Passage;
 ///   one is not read. A relay needs no more memory than that, and one read.
 /// - **Ends**: when a peer ends its side, the other connection's write side is ended after all bytes;
 ///   when both have, the relay is over. (A transport that cannot end just its write side is closed.)
+/// - **One way**: what is only read (a read pipe, a child's output) or only written has one way, and
+///   the relay is over when that has ended and all is sent. Two that only read, or only write, are
+///   refused. What a connection sends that is joined with a read pipe has nowhere to go: it is not
+///   read, so that its peer has to wait, and is dropped when the relay closes it.
 /// - **Failures**: when one connection is reset, closed, or passes one of its deadlines, the other is
 ///   sent what was received before, and closed. TCP cannot send bytes and then a reset, so that its
 ///   peer sees an orderly end.
 /// - **Limits** of either connection hold: its read limit for what comes from it, its write limit for
 ///   what goes to it.
 /// - **Speed**: bytes go from the loop's buffer to the other socket, and are copied only when that
-///   does not take them. Where there is much to move between plain sockets on Linux they do not pass
-///   through this program at all; see [`Splicing`].
+///   does not take them. Where there is much to move between plain sockets and pipes on Linux they do
+///   not pass through this program at all; see [`Splicing`].
 ///
 /// While it goes on the relay pauses and resumes reading; a server's shutdown does not end it before
 /// the grace is over, since it cannot know where a message ends.
@@ -119,33 +123,52 @@ impl RelayBuilder {
     ///
     /// # Errors
     /// The future fails with [`is_invalid`](Error::is_invalid) for one connection twice, or for those
-    /// of two loops, which are left as they are; with [`is_closed`](Error::is_closed) when one is
+    /// of two loops, for two pipes that both only read or only write, and for a leftover that cannot go
+    /// anywhere, all of which are left as they are; with [`is_closed`](Error::is_closed) when one is
     /// closing or gone already, and the other one is closed then. That a connection fails later is no
     /// error but an [`outcome`](RelayOutcome::end).
     pub fn start(self) -> LoopFuture<RelayOutcome> {
-        let [a, b] = &self.ends;
-        let (promise, outcome) = future(a.core());
-        if !Rc::ptr_eq(a.core(), b.core()) {
-            promise.set(Err(Error::invalid("a relay joins connections of one event loop")));
-        } else if a == b {
-            promise.set(Err(Error::invalid("a relay joins two connections, not one with itself")));
-        } else if a.is_closing() || b.is_closing() {
-            a.close();
-            b.close();
-            let text = "a connection of the relay is closing or gone";
-            promise.set(Err(Error::new(Kind::Closed, text)));
-        } else {
-            self.join(promise);
+        let (promise, outcome) = future(self.ends[0].core());
+        match self.ways() {
+            Ok(ways) => self.join(promise, ways),
+            Err(error) => promise.set(Err(error)),
         }
         outcome
     }
 
-    fn join(self, promise: Promise<RelayOutcome>) {
+    /// Whether there is a way from the first connection to the second, and one back.
+    fn ways(&self) -> Result<[bool; 2], Error> {
+        let [a, b] = &self.ends;
+        if !Rc::ptr_eq(a.core(), b.core()) {
+            return Err(Error::invalid("a relay joins connections of one event loop"));
+        }
+        if a == b {
+            return Err(Error::invalid("a relay joins two connections, not one with itself"));
+        }
+        if a.is_closing() || b.is_closing() {
+            a.close();
+            b.close();
+            let text = "a connection of the relay is closing or gone";
+            return Err(Error::new(Kind::Closed, text));
+        }
+        let ways = [goes(a, b), goes(b, a)];
+        if ways == [false, false] {
+            let text = "nothing can go from one to the other: both only read, or both only write";
+            return Err(Error::invalid(text));
+        }
+        if ways.iter().zip(&self.leftovers).any(|(way, leftover)| !way && !leftover.is_empty()) {
+            let text = "what was left over can go nowhere: the relay goes the other way only";
+            return Err(Error::invalid(text));
+        }
+        Ok(ways)
+    }
+
+    fn join(self, promise: Promise<RelayOutcome>, ways: [bool; 2]) {
         let Self { ends, leftovers, idle, splicing, statistics } = self;
         let aborted = ends.clone();
         promise.on_cancel(move || aborted.iter().for_each(Transport::abort));
         let passages = [0, 1].map(|side| Rc::new(Passage::new(statistics.clone(), side, splicing)));
-        let joint = Joint::new(ends.clone(), passages, statistics, idle, promise);
+        let joint = Joint::new(ends.clone(), passages, ways, statistics, idle, promise);
         for (side, (end, leftover)) in ends.iter().zip(leftovers).enumerate() {
             end.with(|stream| stream.begin_relay());
             end.set_protocol(joint.half(side), leftover);
@@ -154,6 +177,13 @@ impl RelayBuilder {
         }
         joint.start();
     }
+}
+
+/// Whether bytes can go this way: the one can be read, and the other written.
+fn goes(from: &TransportHandle, to: &TransportHandle) -> bool {
+    let gives = from.with(|stream| !stream.is_write_only()).unwrap_or(false);
+    let takes = to.with(|stream| !stream.is_read_only()).unwrap_or(false);
+    gives && takes
 }
 
 impl IntoFuture for RelayBuilder {

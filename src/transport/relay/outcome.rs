@@ -33,9 +33,11 @@ pub struct RelayOutcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RelayEnd {
-    /// Both peers have ended their sides, and all was passed on.
+    /// Both peers have ended their sides (of a relay with one way, that which gives), and all was
+    /// passed on.
     Finished,
-    /// That connection was closed or aborted on this side, or given another protocol.
+    /// That connection was closed or aborted on this side, or given another protocol; or it is a
+    /// write pipe whose reader has left, with nothing on its way to it.
     Closed(RelaySide),
     /// That connection failed first, as by a reset or one of its deadlines.
     Failed(RelaySide, Error),
@@ -102,10 +104,10 @@ impl fmt::Debug for RelayStatistics {
     }
 }
 
-/// Whether a relay has the kernel move bytes from socket to socket (`splice`), without a copy.
+/// Whether a relay has the kernel move bytes from one to the other (`splice`), without a copy.
 ///
-/// That is possible on Linux where both connections are plain sockets; where it is not, or no pipe can
-/// be made for it, the relay copies, whatever it was told.
+/// That is possible on Linux where both connections are plain sockets, pipes or FIFOs; where it is not,
+/// or no pipe can be made for it, the relay copies, whatever it was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Splicing {
     /// In a direction that has much to move, for as long as it has.

@@ -55,6 +55,8 @@ impl Stream {
                     self.flush_pipe(core, limit);
                 }
                 Some(Front::Carrying(data, descriptors)) => {
+                    // The descriptors go with the first byte; what is left are bytes like any.
+                    let data = &data[..data.len().min(limit)];
                     let result = self.socket.write_with_descriptors(data, descriptors);
                     let sent = match result {
                         Ok(sent) if sent > 0 => queue.carried(sent),

@@ -26,11 +26,11 @@ impl Stream {
         }
     }
 
-    pub(super) fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.socket.pipe_direction() == Some(Direction::Read)
     }
 
-    pub(super) fn is_write_only(&self) -> bool {
+    pub(crate) fn is_write_only(&self) -> bool {
         self.socket.pipe_direction() == Some(Direction::Write)
     }
 

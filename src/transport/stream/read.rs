@@ -24,6 +24,9 @@ pub(super) const NOT_READING: Flags = Flags::PAUSED
     .and(Flags::LOST)
     .and(Flags::THROTTLED);
 
+/// With any of these set nothing will be read any more.
+const OVER: Flags = Flags::EOF.and(Flags::CLOSING).and(Flags::LOST);
+
 /// Reading into the loop's buffer goes on while of these just `READABLE` is set.
 pub(super) const MAY_READ: Flags =
     NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
@@ -89,10 +92,11 @@ impl Stream {
         if self.is_unsettled() || (self.has(Flags::WRITABLE) && self.has(Flags::HAS_QUEUE)) {
             self.settle(core);
         }
+        if self.has(HANGING_UP) && !self.has(OVER) {
+            // Also while nothing is read: of a pipe that is empty nothing else is told at its end.
+            self.set(Flags::READABLE);
+        }
         if self.is_reading() {
-            if self.has(HANGING_UP) {
-                self.set(Flags::READABLE);
-            }
             if self.has(Flags::LEFTOVER) {
                 self.deliver_leftover(core);
             }

@@ -3,7 +3,8 @@
 //!
 //! Bytes that were spliced from one socket wait for the other in its write queue like all others: as a
 //! pipe among the chunks. So the water marks, the deadlines, half-close and the end of a connection
-//! need to know nothing of them.
+//! need to know nothing of them. Where one of the two is a pipe itself, bytes go straight from one to
+//! the other, for as long as the other takes them.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -15,7 +16,7 @@ use super::flags::Flags;
 use super::read::{MAY_READ, READS_PER_TURN};
 use super::write::NOT_GATHERED;
 use crate::driver::Socket;
-use crate::driver::os::{SplicePipe, SplicePipes, SpliceUser, cannot_splice};
+use crate::driver::os::{SplicePipe, SplicePipes, SpliceUser, cannot_splice, splice_directly};
 use crate::event_loop::Core;
 use crate::transport::rate_limit::Direction;
 use crate::transport::relay::Passage;
@@ -34,6 +35,9 @@ const NOT_DIRECT: Flags = NOT_GATHERED.and(Flags::TLS);
 /// With any of these set nothing can be written, and copying finds out why.
 const TAKES_NOTHING: Flags =
     Flags::CLOSING.and(Flags::EOF_WANTED).and(Flags::LOST).and(Flags::WRITE_FAILED);
+
+/// Bytes go straight to a stream while of these just `WRITABLE` is set.
+const STRAIGHT: Flags = Flags::WRITABLE.and(Flags::HAS_QUEUE).and(Flags::LIMITED);
 
 impl Stream {
     /// As `write`, for a caller outside this stream's callbacks whose data is worth a system call:
@@ -77,12 +81,18 @@ impl Stream {
             // What is on the way are records.
             _ if self.has(Flags::TLS) => None,
             Socket::Os(socket) => Some(socket.fd()),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Socket::Pipe(pipe) => pipe.spliced_fd(),
             _ => None,
         }
     }
 
-    /// Has the input of this stream spliced to another from now on, if both are plain sockets; whether
-    /// they are.
+    fn is_pipe(&self) -> bool {
+        matches!(self.socket, Socket::Pipe(_))
+    }
+
+    /// Has the input of this stream spliced to another from now on, if both are plain sockets or
+    /// pipes; whether they are.
     pub(crate) fn start_splicing(&self, core: &Core, to: &Rc<Self>, passage: &Rc<Passage>) -> bool {
         if !SplicePipes::SUPPORTED
             || self.plain().is_none()
@@ -120,7 +130,6 @@ impl Stream {
             if to.has(TAKES_NOTHING) {
                 return false;
             }
-            let Some(mut pipe) = core.splice_pipes.take() else { return false };
             let mut room = SplicePipe::CAPACITY;
             if self.has(Flags::LIMITED) {
                 room = self.read_budget(core, room);
@@ -128,20 +137,30 @@ impl Stream {
                     break;
                 }
             }
+            match self.splice_directly(core, &to, room) {
+                Ok(0) => {}
+                Ok(count) => {
+                    self.note_spliced(core, &splice.passage, count);
+                    continue;
+                }
+                // A pipe does not fail when it is read.
+                Err(error) if self.is_pipe() => {
+                    to.write_failed(core, error);
+                    return true;
+                }
+                Err(error) => {
+                    self.nothing_read(core, Err(error));
+                    return true;
+                }
+            }
+            let Some(mut pipe) = core.splice_pipes.take() else { return false };
             let result = match self.plain() {
                 Some(from) => pipe.fill(from, room),
                 None => Err(io::ErrorKind::Unsupported.into()),
             };
             match result {
                 Ok(count) if count > 0 => {
-                    core.counters.add_received(count);
-                    self.active_at.set(core.tick_instant());
-                    if self.has(Flags::LIMITED) {
-                        self.spend(Direction::Read, count);
-                    }
-                    if splice.passage.spliced(count) {
-                        self.stop_splicing();
-                    }
+                    self.note_spliced(core, &splice.passage, count);
                     self.pass_pipe(core, &to, pipe);
                 }
                 Err(error) if cannot_splice(&error) => {
@@ -157,6 +176,40 @@ impl Stream {
         }
         self.enqueue_if_readable(core);
         true
+    }
+
+    /// Moves what there is to the other stream with one call, if one of the two is a pipe. 0: it has to
+    /// go by a pipe of the loop's, which also shows which of the two does not go on.
+    fn splice_directly(&self, core: &Core, to: &Self, room: usize) -> io::Result<usize> {
+        let one_is_pipe = self.is_pipe() || to.is_pipe();
+        if !one_is_pipe || !to.flags.get().just(Flags::WRITABLE, STRAIGHT) {
+            return Ok(0);
+        }
+        let (Some(from), Some(into)) = (self.plain(), to.plain()) else { return Ok(0) };
+        match splice_directly(from, into, room) {
+            Ok(count) => {
+                if count > 0 {
+                    to.note_sent(core, count);
+                }
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) if cannot_splice(&error) => Ok(0),
+            // A socket can have it as an error of its own.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !self.is_pipe() => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn note_spliced(&self, core: &Core, passage: &Passage, count: usize) {
+        core.counters.add_received(count);
+        self.active_at.set(core.tick_instant());
+        if self.has(Flags::LIMITED) {
+            self.spend(Direction::Read, count);
+        }
+        if passage.spliced(count) {
+            self.stop_splicing();
+        }
     }
 
     /// Sends what is in the pipe; what the other end does not take stops reading until it does.

@@ -1,5 +1,6 @@
 //! What a stream with TLS has, and where it is kept.
 
+use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,12 +12,13 @@ use super::write_queue::WriteQueue;
 use crate::error::Error;
 use crate::event_loop::Core;
 use crate::tls::TlsVersion;
-use crate::transport::tls::{Layer, Leftover, TlsInfo};
+use crate::transport::tls::{Layer, Leftover, Scratch, TlsInfo};
 
 /// The TLS of one stream. Plaintext that waits is in the stream's own queue.
 pub(super) struct Tls {
     pub(super) layer: Layer,
-    /// Final bytes that the socket has not taken.
+    /// Final bytes that the socket has not taken. Without [`Flags::HAS_QUEUE`] they are *held*: the
+    /// running callback's first write takes them along.
     pub(super) outgoing: WriteQueue,
     /// `None` once the handshake is done.
     pub(super) handshake: Option<Handshake>,
@@ -45,6 +47,22 @@ pub(crate) enum Waiter {
 }
 
 pub(crate) type Connecting = Box<dyn FnOnce(&Rc<Core>, &Rc<Stream>, Result<(), Error>)>;
+
+impl Tls {
+    /// Appends what is held to `records`.
+    pub(super) fn take_held(&mut self, stream: &Stream, core: &Core, records: &mut Scratch) {
+        if self.outgoing.is_empty() || stream.has(Flags::HAS_QUEUE) {
+            return;
+        }
+        while !self.outgoing.is_empty() {
+            let mut slice = [IoSlice::new(&[])];
+            self.outgoing.fill(&mut slice, usize::MAX);
+            let count = slice[0].len();
+            records.append_bytes(&slice[0]);
+            core.with_spent(|spent| self.outgoing.advance(count, spent));
+        }
+    }
+}
 
 pub(super) enum PeerEnd {
     Closed,
@@ -83,6 +101,9 @@ impl Stream {
 
     /// The final bytes that wait, beside what is in the queue.
     pub(super) fn tls_waiting(&self) -> usize {
+        if !self.has(Flags::HAS_QUEUE) {
+            return 0;
+        }
         self.with_tls(|tls| tls.outgoing.len()).unwrap_or(0)
     }
 

@@ -196,7 +196,11 @@ impl Stream {
                             tls.layer.open(buffer, count, answer)
                         }
                     });
-                    self.send_answer(core, &mut tls, answer);
+                    if tls.layer.is_established() {
+                        self.hold_answer(core, &mut tls, answer);
+                    } else {
+                        self.send_answer(core, &mut tls, answer);
+                    }
                     opened
                 });
                 self.put_tls(tls);
@@ -272,6 +276,7 @@ impl Stream {
                 self.deliver_opened(core, &early);
             }
         }
+        self.send_held(core);
         self.note_end(core, opened.end, handshake_error);
         if self.has(Flags::READABLE.and(Flags::LEFTOVER)) && !self.has(Flags::LOST) {
             self.enqueue(core);

@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use rustls::ProtocolVersion;
 
 use super::Stream;
 use super::flags::Flags;
@@ -83,10 +84,10 @@ impl Stream {
         second: &[u8],
     ) -> Result<usize, Broken> {
         core.tls.with_records(|records| {
+            tls.take_held(self, core, records);
             let mut done = 0;
             let len = first.len() + second.len();
             while done < len && self.has(Flags::WRITABLE) {
-                records.clear();
                 let mut room = SENT_AT_ONCE;
                 for (part, begins) in [(first, 0), (second, first.len())] {
                     let from = done.saturating_sub(begins).min(part.len());
@@ -99,6 +100,7 @@ impl Stream {
                     done += piece.len();
                 }
                 self.send_records(core, tls, records)?;
+                records.clear();
             }
             Ok(done)
         })
@@ -162,6 +164,35 @@ impl Stream {
             Some(Err(error)) => self.lose(core, Some(tls_error(error))),
             Some(Ok(false)) | None => {}
         }
+    }
+
+    /// As [`send_answer`](Self::send_answer) at the end of a handshake, before the protocol is called:
+    /// what it writes first may go out with it.
+    ///
+    /// Only where the peer has all that it needs to be established, so that nothing is lost if the
+    /// protocol aborts: a server's tickets under TLS 1.3.
+    pub(super) fn hold_answer(&self, core: &Core, tls: &mut Tls, answer: &Scratch) {
+        let state = tls.layer.session().state();
+        let may_wait = !tls.layer.session().is_client()
+            && state.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        if may_wait && tls.outgoing.is_empty() && !self.has(Flags::HAS_QUEUE) {
+            tls.outgoing.push_copy(answer.bytes());
+        } else {
+            self.send_answer(core, tls, answer);
+        }
+    }
+
+    /// Sends what nothing went out with.
+    pub(super) fn send_held(&self, core: &Core) {
+        if self.has(Flags::HAS_QUEUE.and(Flags::LOST)) {
+            return;
+        }
+        self.with_tls(|tls| {
+            core.tls.with_records(|records| {
+                tls.take_held(self, core, records);
+                self.send_answer(core, tls, records);
+            });
+        });
     }
 
     /// Hands what waits to the socket until it takes no more, final bytes first.
@@ -314,6 +345,7 @@ impl Stream {
         if !tls.layer.close_was_sent() {
             // Whoever closes is not told that the peer was gone already.
             let _ = core.tls.with_records(|records| {
+                tls.take_held(self, core, records);
                 tls.layer.close(records).map_err(Broken::Tls)?;
                 self.send_records(core, &mut tls, records)
             });

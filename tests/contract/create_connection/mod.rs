@@ -6,6 +6,8 @@ mod outcomes;
 mod racing;
 mod resolving;
 #[cfg(target_os = "linux")]
+mod shared;
+#[cfg(target_os = "linux")]
 mod silent;
 mod sockets;
 mod unix;

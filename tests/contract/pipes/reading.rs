@@ -55,6 +55,20 @@ fn the_end_of_a_read_pipe_while_paused_is_told_after_the_resume() {
 
 // 163.
 #[test]
+fn the_end_of_an_empty_read_pipe_while_paused_is_told_after_the_resume() {
+    let (event_loop, log, writer) = reader();
+    rest(&event_loop);
+    log.handle().pause_reading();
+    drop(writer);
+    rest(&event_loop);
+    assert_eq!(log.calls(), [Call::Made]);
+    log.handle().resume_reading();
+    run_until(&event_loop, "connection_lost", || log.is_lost());
+    assert_eq!(log.calls(), [Call::Made, Call::Eof, Call::Lost]);
+}
+
+// 163.
+#[test]
 fn a_protocol_that_is_set_at_the_end_of_a_read_pipe_is_told_of_it_too() {
     let event_loop = EventLoop::new().unwrap();
     let (reader, writer) = io::pipe().unwrap();

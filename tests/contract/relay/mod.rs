@@ -2,6 +2,7 @@
 
 mod ends;
 mod passing;
+mod pipes;
 mod random;
 mod splicing;
 mod stage;

@@ -78,12 +78,22 @@ impl Stage {
             Link::Memory => MemoryNetwork::new().event_loop(),
             _ => EventLoop::new().unwrap(),
         };
+        let near = |event_loop: &EventLoop, probe| connected(event_loop, link, client(probe));
+        let far = |event_loop: &EventLoop, probe| connected(event_loop, link, server(probe));
+        Self::joined(event_loop, near, far, options)
+    }
+
+    /// With connections that are made as each side says.
+    pub(super) fn joined(
+        event_loop: EventLoop,
+        client: impl FnOnce(&EventLoop, Probe) -> TransportHandle,
+        server: impl FnOnce(&EventLoop, Probe) -> TransportHandle,
+        options: impl FnOnce(RelayBuilder) -> RelayBuilder,
+    ) -> Self {
         let reports = Reports::of(&event_loop);
         let (client_log, server_log) = (Log::new(), Log::new());
-        let client = client(Probe::new(&client_log).half_open());
-        let server = server(Probe::new(&server_log).half_open());
-        let a = connected(&event_loop, link, client);
-        let b = connected(&event_loop, link, server);
+        let a = client(&event_loop, Probe::new(&client_log).half_open());
+        let b = server(&event_loop, Probe::new(&server_log).half_open());
         let builder = options(relay(&a, &b));
         let statistics = builder.statistics();
         let outcome = RefCell::new(Some(builder.start()));

@@ -1,10 +1,10 @@
 //! Data under TLS.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use wharf::testing::settle;
-use wharf::{TlsVersion, Transport};
+use wharf::{Protocol, TlsVersion, Transport};
 
 use super::{Stage, VERSIONS, logs, trusting};
 use crate::probe::{Call, Log, Probe};
@@ -183,4 +183,50 @@ fn tls_inside_tls_works() {
     stage.run_until("both ends", || near.is_lost() && far.is_lost());
     assert_eq!((near.cause(), far.cause()), (None, None));
     drop(trusting());
+}
+
+/// Greets, and notes what the loop has sent in all before.
+struct Greeter {
+    sent: Rc<Cell<u64>>,
+}
+
+impl Protocol for Greeter {
+    fn connection_made(&mut self, transport: &dyn Transport) -> wharf::Result {
+        assert_eq!(transport.write_buffer_size(), 0);
+        self.sent.set(transport.event_loop().metrics().bytes_sent);
+        transport.write(b"hello");
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_servers_tickets_go_out_with_its_first_words() {
+    let stage = Stage::new();
+    let (near, _) = logs();
+    let before = Rc::new(Cell::new(0));
+    let sent = Rc::clone(&before);
+    let _server = stage.serve(move || Greeter { sent: Rc::clone(&sent) });
+    let _connection = stage.connect(Probe::new(&near)).expect("a connection");
+    stage.run_until("the greeting", || near.received() == b"hello");
+    // A record of five bytes has 27; a ticket is a good deal longer.
+    let after = stage.event_loop.metrics().bytes_sent - before.get();
+    assert!(after > 27 + 100, "{after} bytes went out with or after the greeting");
+}
+
+#[test]
+fn a_servers_tickets_go_out_also_when_it_has_nothing_to_say() {
+    let stage = Stage::new();
+    for is_resumed in [false, true, true] {
+        let (near, far) = logs();
+        stage.join(Probe::new(&near), Probe::new(&far));
+        settle(&stage.event_loop).unwrap();
+        let info = far.handle().info();
+        assert_eq!(info.tls().expect("TLS").is_resumed(), is_resumed);
+        near.handle().close();
+        stage.run_until("both ends", || near.is_lost() && far.is_lost());
+    }
 }

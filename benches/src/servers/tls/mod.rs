@@ -14,6 +14,7 @@ use crate::Result;
 use crate::arguments::Arguments;
 
 mod raw;
+mod state;
 mod tokio;
 mod wharf;
 
@@ -22,7 +23,7 @@ mod wharf;
 pub struct Options {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Who serves: `raw`, `raw-shared`, `tokio` or `wharf`.
+    /// Who serves: `raw`, `raw-shared`, `state`, `tokio` or `wharf`.
     pub by: String,
 }
 
@@ -47,6 +48,7 @@ pub fn run(options: Options) -> Result {
     match options.by.as_str() {
         "raw" => raw::run(options.listen, raw::Reading::Direct),
         "raw-shared" => raw::run(options.listen, raw::Reading::Shared),
+        "state" => state::run(options.listen),
         "tokio" => tokio::run(options.listen),
         "wharf" => wharf::run(options.listen),
         other => Err(format!("unknown server: {other}").into()),

@@ -3,31 +3,15 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::super::{READ_BUFFER_SIZE, announce, prepare, termination};
+use super::super::{READ_BUFFER_SIZE, on_tokio};
 use crate::Result;
 
 pub(super) fn run(listen: SocketAddr) -> Result {
-    prepare()?;
-    let termination = termination()?;
     let acceptor = TlsAcceptor::from(super::rustls_config()?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(listen).await?;
-        announce(listener.local_addr()?)?;
-        let termination = UnixStream::from_std(termination)?;
-        tokio::spawn(async move {
-            if termination.readable().await.is_ok() {
-                std::process::exit(0);
-            }
-        });
-        loop {
-            let (stream, _) = listener.accept().await?;
-            tokio::spawn(echo(stream, acceptor.clone()));
-        }
-    })
+    on_tokio::serve(listen, move |stream| echo(stream, acceptor.clone()))
 }
 
 async fn echo(stream: TcpStream, acceptor: TlsAcceptor) -> std::io::Result<()> {

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use signal_hook::consts::SIGTERM;
-use wharf::{EventLoop, Protocol, TlsIdentity, TlsServer, TlsVersion, Transport};
+use wharf::{EventLoop, TlsIdentity, TlsServer, TlsVersion};
 
-use super::super::{announce, prepare};
+use super::super::prepare;
+use super::super::wharf::{Echo, serve_until_told};
 use crate::Result;
 
 pub(super) fn run(listen: SocketAddr) -> Result {
@@ -15,22 +15,6 @@ pub(super) fn run(listen: SocketAddr) -> Result {
     let tls = TlsServer::builder().identity(identity).min_version(TlsVersion::Tls13).build()?;
     EventLoop::new()?.run(async |event_loop| {
         let server = event_loop.create_server(|| Echo, listen).tls(&tls).await?;
-        for address in server.addresses() {
-            announce(address)?;
-        }
-        let closing = server.clone();
-        event_loop.add_signal_handler(SIGTERM, move || closing.close())?;
-        server.serve_forever().await?;
-        Ok(())
+        serve_until_told(&event_loop, &server).await
     })
-}
-
-#[derive(Debug)]
-struct Echo;
-
-impl Protocol for Echo {
-    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> wharf::Result {
-        transport.write(data);
-        Ok(())
-    }
 }

@@ -10,6 +10,8 @@ mod joined;
 mod polled;
 
 use std::io::{self, IoSlice};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -118,6 +120,15 @@ impl OsPipe {
         match &self.means {
             Means::Polled(pipe) => pipe.short_reads_drain(),
             Means::File(_) => true,
+        }
+    }
+
+    /// The descriptor, if the kernel can splice it and never waits for it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn spliced_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.means {
+            Means::Polled(pipe) => pipe.spliced_fd(),
+            Means::File(_) => None,
         }
     }
 

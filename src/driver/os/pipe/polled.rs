@@ -81,6 +81,12 @@ impl PolledPipe {
         self.fd.as_fd()
     }
 
+    /// The descriptor of a pipe, which the kernel can splice without waiting. A socket may block.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn spliced_fd(&self) -> Option<BorrowedFd<'_>> {
+        (self.kind == Kind::Pipe).then(|| self.fd.as_fd())
+    }
+
     /// A terminal gives one line a call, whatever else waits.
     pub(super) fn short_reads_drain(&self) -> bool {
         matches!(self.kind, Kind::Pipe | Kind::Socket)

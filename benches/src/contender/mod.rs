@@ -23,9 +23,13 @@ pub const WHARF_FILE: &str = "wharf-sendfile";
 /// The same where the system does not send files by itself.
 pub const WHARF_READ: &str = "wharf-read";
 
+mod python;
+
+pub use python::{CertificateFiles, tls_in_python};
+
 const LIBUV: &str = "libuv";
 const LIBUV_PROGRAM: &str = "echo-libuv";
-const LIBUV_SOURCE: &str = include_str!("../libuv/echo.c");
+const LIBUV_SOURCE: &str = include_str!("../../libuv/echo.c");
 
 /// An echo server to measure.
 #[derive(Debug, Clone)]
@@ -161,6 +165,14 @@ pub fn tls(names: [&'static str; 4]) -> Result<Vec<Contender>> {
         [&["--by", "raw"], &["--by", "raw-shared"], &["--by", "tokio"], &["--by", "wharf"]];
     let named = names.into_iter().zip(options);
     named.map(|(name, options)| Contender::new(name, "echo-tls", options)).collect()
+}
+
+/// The contender of the TLS memory table that keeps rustls's own state and nothing else.
+///
+/// # Errors
+/// The program is missing.
+pub fn tls_state(name: &'static str) -> Result<Contender> {
+    Contender::new(name, "echo-tls", &["--by", "state"])
 }
 
 /// The path of one of this package's programs: all are built into one directory.
