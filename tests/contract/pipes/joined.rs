@@ -134,6 +134,28 @@ fn files_and_sockets_can_be_joined_too() {
 }
 
 #[test]
+fn joined_pipes_can_be_relayed() {
+    let event_loop = EventLoop::new().unwrap();
+    let (near, far, first, second) = (Log::new(), Log::new(), Log::new(), Log::new());
+    for (end, middle, is_far) in [(&near, &first, false), (&far, &second, true)] {
+        let (there, back) = (io::pipe().unwrap(), io::pipe().unwrap());
+        let probe = Probe::new(end);
+        let probe = if is_far { probe.echoing() } else { probe };
+        join(&event_loop, probe, back.0, there.1);
+        join(&event_loop, Probe::new(middle).not_reading(), there.0, back.1);
+    }
+    let relay = wharf::relay(&first.handle(), &second.handle()).start();
+    let much: Vec<u8> = (0..2_000_000_u32).map(|at| (at % 251) as u8).collect();
+    near.handle().write(&much);
+    run_until(&event_loop, "the echo", || near.received_len() == much.len());
+    assert!(near.received() == much, "the bytes differ");
+    near.handle().close();
+    let outcome = done(&event_loop, relay).unwrap();
+    assert_eq!((outcome.a_to_b, outcome.b_to_a), (2_000_000, 2_000_000));
+    run_until(&event_loop, "both ends", || near.is_lost() && far.is_lost());
+}
+
+#[test]
 fn pipes_that_cannot_be_joined_leave_nothing() {
     let event_loop = EventLoop::new().unwrap();
     let sources = event_loop.metrics().sources;

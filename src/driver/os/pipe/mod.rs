@@ -127,6 +127,8 @@ impl OsPipe {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn spliced_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.means {
+            // Which of the two would depend on the direction: they are copied.
+            _ if self.writer.is_some() => None,
             Means::Polled(pipe) => pipe.spliced_fd(),
             Means::File(_) => None,
         }
