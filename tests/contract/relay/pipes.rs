@@ -192,22 +192,24 @@ fn a_reader_that_leaves_ends_the_relay_and_its_other_side() {
         full.client.handle().write(&pattern(5 * MUCH));
         full.until(&what, || !full.a.is_reading());
         full.server.handle().abort();
+        full.until(&what, || full.client.is_lost() || full.client.calls().contains(&Call::Eof));
+        full.client.handle().abort();
         match full.outcome().unwrap().end {
             RelayEnd::Failed(RelaySide::B, error) => {
                 assert_eq!(error.io_kind(), Some(ErrorKind::BrokenPipe), "{what}");
             }
             end => panic!("{what} {end:?}"),
         }
-        full.until(&what, || full.client.is_lost() || full.client.calls().contains(&Call::Eof));
         full.end();
 
         let idle = stage(from, to, splicing);
         idle.client.handle().write(b"all");
         idle.until(&what, || idle.server.received() == b"all");
         idle.server.handle().abort();
+        idle.until(&what, || idle.client.is_lost() || idle.client.calls().contains(&Call::Eof));
+        idle.client.handle().abort();
         let outcome = idle.outcome().unwrap();
         assert!(matches!(outcome.end, RelayEnd::Closed(RelaySide::B)), "{what} {outcome:?}");
-        idle.until(&what, || idle.client.is_lost() || idle.client.calls().contains(&Call::Eof));
         idle.end();
     }
 }
