@@ -144,7 +144,7 @@ fn joined_pipes_can_be_relayed() {
         join(&event_loop, probe, back.0, there.1);
         join(&event_loop, Probe::new(middle).not_reading(), there.0, back.1);
     }
-    let relay = wharf::relay(&first.handle(), &second.handle()).start();
+    let relay = wharf::relay(first.handle(), second.handle()).start();
     let much: Vec<u8> = (0..2_000_000_u32).map(|at| (at % 251) as u8).collect();
     near.handle().write(&much);
     run_until(&event_loop, "the echo", || near.received_len() == much.len());
