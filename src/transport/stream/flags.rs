@@ -35,14 +35,14 @@ pub(crate) struct Flags(u64);
 /// Gives every flag a bit of its own, in this order: those that every message is asked about come
 /// first, as low bits are the cheapest to ask for.
 macro_rules! flags {
-    ($($(#[$documentation:meta])* $name:ident,)+) => {
+    ($($(#[$attribute:meta])* $name:ident,)+) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the flags' names")]
         enum Bit {
-            $($name,)+
+            $($(#[$attribute])* $name,)+
         }
 
         impl Flags {
-            $($(#[$documentation])* pub(super) const $name: Self = Self(1 << Bit::$name as u64);)+
+            $($(#[$attribute])* pub(super) const $name: Self = Self(1 << Bit::$name as u64);)+
         }
     };
 }
@@ -103,6 +103,7 @@ flags! {
     UNTOUCHED,
 
     /// A TLS handshake goes on.
+    #[cfg(feature = "tls-core")]
     SHAKING_HANDS,
 
     // How far closing has come.
