@@ -1,13 +1,11 @@
 //! New keys in the middle of a connection, asked for by openssl.
 
-use std::rc::Rc;
+use wharf::{TlsServer, Transport};
 
-use wharf::{TlsClient, TlsServer, Transport};
-
-use super::authority::{Authority, text};
-use super::servers::said_by_openssl;
+use super::authority::Authority;
+use super::servers::TalkingServer;
 use crate::program::Program;
-use crate::serving::{Echo, Seen, Watcher, address, run, until};
+use crate::serving::{Echo, address, run, until};
 
 /// As `-msg` shows them.
 const SENT: &str = ">>> TLS 1.3, Handshake [length 0005], KeyUpdate";
@@ -46,27 +44,9 @@ fn openssls_client_changes_keys_and_has_ours_changed() {
 #[test]
 fn openssls_server_changes_keys_and_has_ours_changed() {
     run(async |event_loop| {
-        let authority = Authority::new();
-        let (files, ca) = (authority.issue(&["a.example"]), authority.file());
-        let arguments = [
-            "s_server",
-            "-accept",
-            "127.0.0.1:0",
-            "-tls1_3",
-            "-msg",
-            "-cert",
-            text(&files.chain),
-            "-key",
-            text(&files.key),
-        ];
-        let Some(mut peer) = Program::foreign("openssl", &arguments) else { return Ok(()) };
-        let port = said_by_openssl(&peer).ok_or("no port")?;
-        let tls = TlsClient::builder().ca_file(ca).build()?.server_name("a.example");
-        let seen = Seen::new();
-        let watcher = Watcher(Rc::clone(&seen));
-        let connection =
-            event_loop.create_connection(|| watcher, ("127.0.0.1", port)).tls(tls).await?;
-        let ours = connection.handle();
+        let server = TalkingServer::connect(&event_loop, "-tls1_3").await?;
+        let Some(TalkingServer { openssl: mut peer, seen, ours }) = server else { return Ok(()) };
+        let ours = ours.handle();
         let mut expected = b"before\n".to_vec();
         peer.types("before\n");
         until(&event_loop, "data", || *seen.received.borrow() == expected).await;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;
 
-use wharf::{Error, EventLoop, Protocol, Result, TlsClient, TlsVersion, Transport};
+use wharf::{Connection, Error, EventLoop, Protocol, Result, TlsClient, TlsVersion, Transport};
 
 use super::authority::{Authority, Files, text};
 use crate::program::Program;
@@ -51,6 +51,32 @@ pub(super) fn said_by_openssl(program: &Program) -> Option<u16> {
         if let Some(address) = line.strip_prefix("ACCEPT ") {
             return address.rsplit_once(':')?.1.parse().ok();
         }
+    }
+}
+
+/// Our client's connection to an `openssl s_server` that takes commands and shows its messages.
+pub(super) struct TalkingServer {
+    pub(super) openssl: Program,
+    pub(super) seen: Rc<Seen>,
+    pub(super) ours: Connection<Watcher>,
+}
+
+impl TalkingServer {
+    /// `None` where openssl is not installed. `version` is the option that chooses it.
+    pub(super) async fn connect(event_loop: &EventLoop, version: &str) -> Result<Option<Self>> {
+        let authority = Authority::new();
+        let (files, ca) = (authority.issue(&["a.example"]), authority.file());
+        let listen = ["s_server", "-accept", "127.0.0.1:0", version, "-msg"];
+        let shown = ["-cert", text(&files.chain), "-key", text(&files.key)];
+        let arguments = [&listen[..], &shown].concat();
+        let Some(openssl) = Program::foreign("openssl", &arguments) else { return Ok(None) };
+        let port = said_by_openssl(&openssl).ok_or("no port")?;
+        let tls = TlsClient::builder().ca_file(ca).build()?.server_name("a.example");
+        let seen = Seen::new();
+        let watcher = Watcher(Rc::clone(&seen));
+        let connecting = event_loop.create_connection(|| watcher, ("127.0.0.1", port));
+        let ours = connecting.tls(tls).await?;
+        Ok(Some(Self { openssl, seen, ours }))
     }
 }
 
