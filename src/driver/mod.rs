@@ -13,6 +13,7 @@ mod socket;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -69,6 +70,14 @@ impl Driver {
         match self {
             Self::Os(_) => None,
             Self::Memory(driver) => Some(driver.date()),
+        }
+    }
+
+    /// What the loop's random numbers begin with: in memory always the same.
+    pub(crate) fn seed(&self) -> u64 {
+        match self {
+            Self::Os(_) => RandomState::new().hash_one(0),
+            Self::Memory(_) => 0,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::driver::{Driver, Signals};
 use crate::error::Error;
 use crate::process::ProcessTable;
 use crate::task::{Jobs, TaskTable, registry};
-use crate::time::{TimerKey, Wheel};
+use crate::time::{TimerKey, Wheel, next_random};
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsWork;
 use crate::transport::{DatagramEndpoint, DatagramShared, Key, Readiness, Stream, StreamPool};
@@ -71,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) exception_handler_changes: Cell<u64>,
     pub(crate) slow_callback: Cell<Option<Duration>>,
     pub(crate) counters: Counters,
+    /// Where the seeds of random delays come from.
+    jitter: Cell<u64>,
 
     /// When the loop was made: the zero of its timers.
     pub(crate) started: Instant,
@@ -96,6 +98,7 @@ impl Core {
     pub(crate) fn new(driver: Driver, executor_limit: usize) -> Rc<Self> {
         let remote = Arc::new(RemoteQueue::new(driver.waker()));
         let started = driver.now();
+        let jitter = driver.seed();
         let core = Rc::new_cyclic(|itself| Self {
             driver,
             signals: Signals::default(),
@@ -126,6 +129,7 @@ impl Core {
             exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
             counters: Counters::default(),
+            jitter: Cell::new(jitter),
             started,
             tick_instant: Cell::new(started),
             stopping: Cell::new(false),
@@ -178,6 +182,15 @@ impl Core {
     #[inline]
     pub(crate) fn tick_instant(&self) -> Instant {
         self.tick_instant.get()
+    }
+
+    /// A seed for the delays of something that is retried. In memory equal runs get equal ones;
+    /// elsewhere each loop of each process has its own.
+    pub(crate) fn jitter_seed(&self) -> u64 {
+        let mut state = self.jitter.get();
+        let seed = next_random(&mut state);
+        self.jitter.set(state);
+        seed
     }
 
     pub(crate) fn begin_tick(&self) {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -12,17 +13,20 @@ use super::Address;
 use super::server::ServerCore;
 use crate::driver::{Listener, Socket};
 use crate::error::{Error, Result};
-use crate::event_loop::{Callback, Core, Ready, Source, Tenant};
+use crate::event_loop::{Callback, Core, Ready, Source, Tenant, nanoseconds};
 #[cfg(feature = "tls-core")]
 use crate::protocol::Protocol;
+use crate::time::Backoff;
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
 use crate::transport::{Info, Key, Readiness, Stream};
 #[cfg(feature = "tls-core")]
 use crate::transport::{Nobody, Setup, Waiter};
 
-/// How long a listener rests when the system is out of descriptors or memory (asyncio's).
-const REST: u64 = 1_000_000_000;
+/// How long a listener is left alone when the system is out of descriptors or memory, and how long
+/// if that lasts (asyncio's second).
+const FIRST_REST: Duration = Duration::from_millis(100);
+const LAST_REST: Duration = Duration::from_secs(1);
 
 /// How many waiting connections are turned away at most when there is no descriptor for them.
 const TURNED_AWAY: usize = 64;
@@ -36,6 +40,7 @@ pub(super) struct Accepting {
     ready: Cell<bool>,
     queued: Cell<bool>,
     resting: Cell<bool>,
+    rests: RefCell<Backoff>,
     /// The shortage that lasts was reported.
     shortage_reported: Cell<bool>,
     /// Given up for a moment when no other descriptor is left, to take a connection and close it.
@@ -64,6 +69,7 @@ impl Accepting {
             ready: Cell::new(false),
             queued: Cell::new(false),
             resting: Cell::new(false),
+            rests: RefCell::new(Backoff::new(FIRST_REST, LAST_REST, core.jitter_seed())),
             shortage_reported: Cell::new(false),
             reserve: RefCell::new(reserve),
         });
@@ -113,7 +119,9 @@ impl Accepting {
             };
             match accepted {
                 Ok(((socket, peer), inherited)) => {
-                    self.shortage_reported.set(false);
+                    if self.shortage_reported.replace(false) {
+                        self.rests.borrow_mut().reset();
+                    }
                     if let Err(error) = self.server.begin(core, socket, peer, inherited) {
                         self.server.accept_failed(core, &error);
                     }
@@ -144,7 +152,7 @@ impl Accepting {
     /// The system is out of something: turns away who waits, and rests.
     fn run_short(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         if !self.shortage_reported.replace(true) {
-            let error = Error::io("accepting rests for a second: the system is short", error);
+            let error = Error::io("accepting pauses: the system is short", error);
             self.server.accept_failed(core, &error);
         }
         self.turn_away();
@@ -156,7 +164,8 @@ impl Accepting {
         if self.listener.borrow().is_some() {
             self.resting.set(true);
             let waking = Rc::new(Wake(Rc::clone(self)));
-            core.add_timer(core.now().saturating_add(REST), Box::new(waking));
+            let delay = nanoseconds(self.rests.borrow_mut().next_delay());
+            core.add_timer(core.now().saturating_add(delay), Box::new(waking));
         }
     }
 

@@ -18,15 +18,17 @@ use crate::event_loop::{Core, EventLoop, Tenant};
 use crate::protocol::{Protocol, TimeoutKind};
 #[cfg(feature = "tls-core")]
 use crate::task::future;
+use crate::time::Backoff;
 use crate::transport::{
     Connection, Key, Readiness, SocketOptions, Stream, StreamOptions, TransportHandle,
 };
 #[cfg(feature = "tls-core")]
 use crate::transport::{Nobody, Setup};
 
-/// How often a Unix server is asked again whose backlog is full: on Linux a connect that may not
-/// wait fails then, where that to a TCP address waits.
-const BACKLOG_RETRY: Duration = Duration::from_millis(10);
+/// After how long a Unix server is asked again whose backlog is full: on Linux a connect that may
+/// not wait fails then, where that to a TCP address waits.
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+const LAST_RETRY: Duration = Duration::from_millis(640);
 
 /// How a connection is to be made.
 #[derive(Clone, Debug)]
@@ -105,10 +107,12 @@ async fn connect(
         To::Unix(address) => {
             let path = address.to_path();
             let failed = |error| Error::io(format!("could not connect to {address}"), error);
+            let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY, core.jitter_seed());
             let socket = loop {
                 match core.driver.connect_unix(&path, options) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        EventLoop::from_core(Rc::clone(core)).sleep(BACKLOG_RETRY).await;
+                        let event_loop = EventLoop::from_core(Rc::clone(core));
+                        event_loop.sleep(backoff.next_delay()).await;
                     }
                     outcome => break outcome.map_err(failed)?,
                 }

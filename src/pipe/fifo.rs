@@ -13,6 +13,7 @@ use crate::driver::Direction;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::TimeoutKind;
+use crate::time::Backoff;
 
 /// How often it is looked whether a FIFO has got a reader: nothing tells of it.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
@@ -37,7 +38,7 @@ pub(super) async fn open_fifo(
     let other_end = other_end.map_err(failed)?;
     let event_loop = EventLoop::from_core(Rc::clone(core));
     let began = event_loop.time();
-    let mut delay = FIRST_RETRY;
+    let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY, core.jitter_seed());
     loop {
         match open_end(path, OFlags::WRONLY) {
             Ok(fd) => return Ok(Pipe::holding(fd, other_end)),
@@ -49,9 +50,9 @@ pub(super) async fn open_fifo(
                     let text = format!("no process has opened the FIFO {shown} for reading");
                     return Err(Error::with_source(kind, text, error));
                 }
+                let delay = backoff.next_delay();
                 let left = timeout.map_or(delay, |timeout| timeout - waited);
                 event_loop.sleep(delay.min(left)).await;
-                delay = (delay * 2).min(LAST_RETRY);
             }
         }
     }
