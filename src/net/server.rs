@@ -14,23 +14,26 @@ use crate::driver::Listener;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop, Exception, Tenant};
 use crate::protocol::Protocol;
-use crate::task::{LoopFuture, Promise, future};
+use crate::task::{LoopFuture, Promise, Share, Waiters, future};
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
 use crate::transport::{Info, SocketOptions, Stream, StreamOptions};
 
 /// A server: a handle to its listeners and its connections.
 ///
-/// Cheap to clone. Dropping it does not close the server: the loop keeps it.
+/// Cheap to clone. Dropping it does not close the server: the loop keeps it. Only one that nobody ever
+/// had, since it still was in the result of a [future](LoopFuture) or a task that was dropped, is
+/// closed, unless a clone of it is elsewhere; its connections, too.
 #[derive(Clone)]
 pub struct Server {
     pub(super) core: Rc<Core>,
     pub(super) shared: Rc<ServerCore>,
+    share: Share,
 }
 
 impl Server {
     pub(super) fn new(core: Rc<Core>, shared: Rc<ServerCore>) -> Self {
-        Self { core, shared }
+        Self { core, shared, share: Share::default() }
     }
 
     /// The addresses that are listened on; empty once the server is closed. asyncio's `sockets`.
@@ -115,13 +118,9 @@ impl Server {
     ///
     /// It waits as long as that takes; [`shutdown`](Self::shutdown) has a deadline.
     pub fn wait_closed(&self) -> LoopFuture<()> {
-        let (promise, gone) = future(&self.core);
+        let gone = self.shared.waiting.wait(&self.core);
         if self.shared.is_over() {
-            promise.set(Ok(()));
-        } else {
-            let mut waiting = self.shared.waiting.borrow_mut();
-            waiting.retain(|other| !other.is_cancelled());
-            waiting.push(promise);
+            self.shared.waiting.tell(|| Ok(()));
         }
         gone
     }
@@ -183,6 +182,15 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.share.close_if_untaken(|| {
+            self.close();
+            self.close_clients();
+        });
+    }
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -217,7 +225,7 @@ pub(crate) struct ServerCore {
     pub(super) path: Cell<Option<BoundPath>>,
     closed: Cell<bool>,
     forever: RefCell<Option<Promise<()>>>,
-    waiting: RefCell<Vec<Promise<()>>>,
+    waiting: Waiters<()>,
     on_accept_error: Cell<Option<AcceptErrorHandler>>,
     /// When the last accept error was reported by default, and how many were not since.
     reported: Cell<(Option<u64>, u64)>,
@@ -257,7 +265,7 @@ impl ServerCore {
             path: Cell::new(path),
             closed: Cell::new(false),
             forever: RefCell::default(),
-            waiting: RefCell::default(),
+            waiting: Waiters::default(),
             on_accept_error: Cell::new(settings.on_accept_error),
             reported: Cell::new((None, 0)),
         })
@@ -343,10 +351,7 @@ impl ServerCore {
 
     fn tell_if_over(&self, core: &Core) {
         if self.is_over() {
-            let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-            for promise in waiting {
-                promise.set(Ok(()));
-            }
+            self.waiting.tell(|| Ok(()));
             // Nothing is made any more: what the user's closures hold is let go of, which may be
             // this server.
             core.drop_user(self.factory.take(), "protocol factory");

@@ -11,7 +11,7 @@ use super::pipes::Pipe;
 use super::protocol::ProcessProtocol;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, Ready, Source, closed};
-use crate::task::{LoopFuture, Promise, future};
+use crate::task::{LoopFuture, Waiters};
 use crate::transport::{Key, Readiness};
 
 /// One child process: its exit, its protocol, and this end of its pipes.
@@ -29,7 +29,7 @@ pub(crate) struct ProcessState {
     /// `None` once the child was waited for: nothing can be signalled any more.
     watch: RefCell<Option<ExitWatch>>,
     status: Cell<Option<ExitStatus>>,
-    waiting: RefCell<Vec<Promise<ExitStatus>>>,
+    waiting: Waiters<ExitStatus>,
     pub(super) pipes: RefCell<Vec<Pipe>>,
     /// `None` while one of its callbacks runs, and after the last.
     pub(super) protocol: Cell<Option<Box<dyn ProcessProtocol>>>,
@@ -74,7 +74,7 @@ impl ProcessState {
             kill_on_close: new.kill_on_close,
             watch: RefCell::new(Some(new.watch)),
             status: Cell::new(None),
-            waiting: RefCell::default(),
+            waiting: Waiters::default(),
             pipes: RefCell::default(),
             protocol: Cell::new(Some(new.protocol)),
             error: Cell::new(None),
@@ -101,16 +101,11 @@ impl ProcessState {
     }
 
     pub(super) fn wait(&self, core: &Rc<Core>) -> LoopFuture<ExitStatus> {
-        let (promise, result) = future(core);
+        let result = self.waiting.wait(core);
         if let Some(status) = self.status.get() {
-            promise.set(Ok(status));
+            self.waiting.tell(|| Ok(status));
         } else if core.is_closed() || self.phase.get() == Phase::Lost {
-            promise.set(Err(closed()));
-        } else {
-            let mut waiting = self.waiting.borrow_mut();
-            // Those who stopped waiting leave no trace: waiting can be tried again and again.
-            waiting.retain(|promise| !promise.is_cancelled());
-            waiting.push(promise);
+            self.waiting.tell(|| Err(closed()));
         }
         result
     }
@@ -191,9 +186,7 @@ impl ProcessState {
         let watch = self.watch.borrow_mut().take();
         drop(watch);
         self.status.set(Some(status));
-        for promise in self.waiting.take() {
-            promise.set(Ok(status));
-        }
+        self.waiting.tell(|| Ok(status));
         self.tell_exit(core, status);
         self.finish_if_over(core);
     }
@@ -213,9 +206,7 @@ impl ProcessState {
         if let Some(status) = status {
             self.exited(core, status);
         }
-        for promise in self.waiting.take() {
-            promise.set(Err(closed()));
-        }
+        self.waiting.tell(|| Err(closed()));
         self.finish_if_over(core);
     }
 

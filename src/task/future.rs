@@ -1,12 +1,14 @@
 //! A result that is not there yet.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
+use super::untaken::discard;
 use crate::error::{Error, Kind};
 use crate::event_loop::{
     Callback, Cancellable, Core, EventLoop, Exception, Handle, Ready, SlowWatch,
@@ -14,9 +16,16 @@ use crate::event_loop::{
 
 /// A result that will be there: awaitable, and it takes done callbacks. asyncio's `Future`.
 ///
-/// Dropping it while it is pending cancels what it stands for, unless a done callback was added
-/// or [`detach`](Self::detach) called. An error that nobody takes or is told of goes to the
-/// exception handler.
+/// Dropping it while it is pending cancels what it stands for, unless it has a done callback or was
+/// [detached](Self::detach).
+///
+/// Dropping it with its result still in it closes what is in the result: a
+/// [`Connection`](crate::Connection), a [`Server`](crate::Server), an [`Endpoint`](crate::Endpoint)
+/// or a [`Handover`](crate::Handover) that nobody took, wherever it is in there, is closed, unless a
+/// clone of it is elsewhere. An error that nobody took goes to the exception handler. A result is
+/// taken when the future is awaited to its end or [`take_result`](Self::take_result) gives it, and it
+/// is as good as taken when a done callback was called with it, or the future was detached. Whoever
+/// has taken a value decides what becomes of it: dropping it then closes nothing.
 #[must_use = "dropping it cancels what it stands for; await it, add a done callback or detach it"]
 pub struct LoopFuture<T: 'static> {
     shared: Rc<Shared<T>>,
@@ -36,9 +45,11 @@ pub(crate) fn future<T: 'static>(core: &Rc<Core>) -> (Promise<T>, LoopFuture<T>)
         state: Cell::new(State::Pending),
         result: RefCell::new(None),
         callbacks: RefCell::default(),
+        next_callback: Cell::new(0),
         waker: Cell::new(None),
         on_cancel: Cell::new(None),
-        kept: Cell::new(false),
+        held: Cell::new(true),
+        detached: Cell::new(false),
         told: Cell::new(false),
         cancelled: Cell::new(false),
     });
@@ -50,12 +61,16 @@ struct Shared<T: 'static> {
     state: Cell<State>,
     /// There from the completion until it is taken.
     result: RefCell<Option<Result<T, Error>>>,
-    callbacks: RefCell<Vec<Rc<DoneCallback<T>>>>,
+    /// By the order in which they were added. Those that were taken back are gone.
+    callbacks: RefCell<BTreeMap<u64, Rc<DoneCallback<T>>>>,
+    next_callback: Cell<u64>,
     waker: Cell<Option<Waker>>,
     /// Ends the operation that the future stands for.
     on_cancel: Cell<Option<Box<dyn FnOnce()>>>,
-    /// Dropping the future does not cancel the operation.
-    kept: Cell<bool>,
+    /// There still is a future, which may ask for the result.
+    held: Cell<bool>,
+    /// The operation goes on though nobody waits for it.
+    detached: Cell<bool>,
     /// Somebody took the result or was told of it.
     told: Cell<bool>,
     /// What the result was, also when it is taken or lent.
@@ -70,7 +85,12 @@ enum State {
     Done,
 }
 
-struct DoneCallback<T: 'static>(Cell<Option<BoxedDoneCallback<T>>>, Cell<bool>);
+struct DoneCallback<T: 'static> {
+    callback: Cell<Option<BoxedDoneCallback<T>>>,
+    cancelled: Cell<bool>,
+    shared: Weak<Shared<T>>,
+    id: u64,
+}
 
 type BoxedDoneCallback<T> = Box<dyn FnOnce(&Result<T, Error>)>;
 
@@ -93,12 +113,20 @@ impl<T: 'static> LoopFuture<T> {
     /// Has `callback` called with the result, by the loop, never from here.
     ///
     /// Callbacks are called in the order in which they were added, also when the future is done
-    /// already, and before whoever awaits it goes on. The handle takes the callback back. A
-    /// callback whose result was awaited before it was added is not called.
+    /// already, and before whoever awaits it goes on. A callback whose result was awaited before it
+    /// was added is not called.
+    ///
+    /// The handle takes the callback back. If the future was dropped by then and has no other one,
+    /// nobody waits any more: what it stands for is cancelled.
     pub fn add_done_callback(&self, callback: impl FnOnce(&Result<T, Error>) + 'static) -> Handle {
-        let callback = Rc::new(DoneCallback(Cell::new(Some(Box::new(callback))), Cell::new(false)));
-        self.shared.kept.set(true);
-        self.shared.callbacks.borrow_mut().push(Rc::clone(&callback));
+        let id = self.shared.next_callback.replace(self.shared.next_callback.get() + 1);
+        let callback = Rc::new(DoneCallback {
+            callback: Cell::new(Some(Box::new(callback))),
+            cancelled: Cell::new(false),
+            shared: Rc::downgrade(&self.shared),
+            id,
+        });
+        self.shared.callbacks.borrow_mut().insert(id, Rc::clone(&callback));
         if self.done() {
             self.shared.tell_soon();
         }
@@ -107,9 +135,10 @@ impl<T: 'static> LoopFuture<T> {
 
     /// Lets what it stands for go on without anybody waiting for it.
     ///
-    /// An error at its end goes to the exception handler.
+    /// An error at its end goes to the exception handler; what it gives otherwise is left as it is,
+    /// and nothing in it is closed.
     pub fn detach(self) {
-        self.shared.kept.set(true);
+        self.shared.detached.set(true);
     }
 
     /// Takes the result; `None` while it is pending, and once it was taken.
@@ -142,10 +171,8 @@ impl<T: 'static> Drop for LoopFuture<T> {
     fn drop(&mut self) {
         let waker = self.shared.waker.take();
         drop(waker);
-        if !self.shared.kept.get() && !self.done() {
-            self.shared.told.set(true);
-            self.shared.cancel();
-        }
+        self.shared.held.set(false);
+        self.shared.cancel_if_unwanted();
     }
 }
 
@@ -195,8 +222,9 @@ impl<T: 'static> Promise<T> {
     }
 
     pub(crate) fn set(self, result: Result<T, Error>) {
+        // Nobody waits for it any more.
         let refused = self.shared.complete(result);
-        drop(refused);
+        discard(refused);
     }
 }
 
@@ -243,6 +271,18 @@ impl<T: 'static> Shared<T> {
         cancelled
     }
 
+    /// Cancels what nobody waits for.
+    fn cancel_if_unwanted(self: &Rc<Self>) {
+        if self.state.get() == State::Pending
+            && !self.held.get()
+            && !self.detached.get()
+            && self.callbacks.borrow().is_empty()
+        {
+            self.told.set(true);
+            self.cancel();
+        }
+    }
+
     /// Has the done callbacks called by the loop.
     fn tell_soon(self: &Rc<Self>) {
         self.state.set(State::Telling);
@@ -253,30 +293,40 @@ impl<T: 'static> Shared<T> {
     }
 
     fn tell(self: &Rc<Self>, core: &Rc<Core>) {
+        // Those that are added meanwhile are called in the next round.
+        let end = self.next_callback.get();
         // Out of its place while the callbacks look at it: they may ask the future things.
-        let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
         let result = self.result.borrow_mut().take();
-        if let Some(result) = result {
-            for callback in callbacks {
-                if let Some(callback) = callback.0.take() {
-                    self.told.set(true);
-                    core.counters.count_callback();
-                    let watch = SlowWatch::start(core);
-                    core.run_caught("a done callback failed", || callback(&result));
-                    watch.stop(core, "a done callback", None);
-                }
-            }
-            *self.result.borrow_mut() = Some(result);
+        while let Some(callback) = self.next_callback_before(end) {
+            let Some(result) = &result else {
+                // It was taken before they could see it.
+                core.drop_user(callback, "done callback");
+                continue;
+            };
+            self.told.set(true);
+            core.counters.count_callback();
+            let watch = SlowWatch::start(core);
+            core.run_caught("a done callback failed", || callback(result));
+            watch.stop(core, "a done callback", None);
+        }
+        if result.is_some() {
+            *self.result.borrow_mut() = result;
         }
         if self.callbacks.borrow().is_empty() {
             self.finish();
         }
     }
 
+    fn next_callback_before(&self, end: u64) -> Option<BoxedDoneCallback<T>> {
+        let mut callbacks = self.callbacks.borrow_mut();
+        let first = callbacks.first_entry().filter(|first| *first.key() < end)?;
+        first.remove().callback.take()
+    }
+
     /// The loop is closed: nobody is called any more.
     fn tell_nobody(&self) {
         let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
-        for callback in callbacks {
+        for callback in callbacks.into_values() {
             self.core.run_caught("dropping a done callback failed", || callback.cancel());
         }
         self.finish();
@@ -295,16 +345,23 @@ impl<T: 'static> Drop for Shared<T> {
         if self.told.get() {
             return;
         }
-        if let Some(Err(error)) = self.result.get_mut().take()
-            && !error.is_cancelled()
-        {
-            let report = Rc::new(Unretrieved { core: Rc::clone(&self.core), error });
-            if self.core.may_be_in_callback() {
-                // The exception handler is a callback, too: not inside the one that drops this.
-                self.core.push_ready(Ready::Callback(report));
-            } else {
-                report.discard();
-            }
+        match self.result.get_mut().take() {
+            Some(Err(error)) if !error.is_cancelled() => self.report(error),
+            Some(Ok(value)) if !self.detached.get() => discard(value),
+            _ => {}
+        }
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    #[cold]
+    fn report(&self, error: Error) {
+        let report = Rc::new(Unretrieved { core: Rc::clone(&self.core), error });
+        if self.core.may_be_in_callback() {
+            // The exception handler is a callback, too: not inside the one that drops this.
+            self.core.push_ready(Ready::Callback(report));
+        } else {
+            report.discard();
         }
     }
 }
@@ -328,14 +385,22 @@ impl Callback for Unretrieved {
 
 impl<T: 'static> Cancellable for DoneCallback<T> {
     fn cancel(&self) {
-        if let Some(callback) = self.0.take() {
-            self.1.set(true);
-            drop(callback);
+        let Some(callback) = self.callback.take() else { return };
+        self.cancelled.set(true);
+        let shared = self.shared.upgrade();
+        let place = shared.as_ref().and_then(|shared| {
+            // This is not the last reference to what is taken out: the caller has one.
+            shared.callbacks.borrow_mut().remove(&self.id)
+        });
+        drop(place);
+        drop(callback);
+        if let Some(shared) = shared {
+            shared.cancel_if_unwanted();
         }
     }
 
     fn cancelled(&self) -> bool {
-        self.1.get()
+        self.cancelled.get()
     }
 }
 

@@ -6,6 +6,8 @@ mod jobs;
 pub(crate) mod registry;
 mod sleep;
 mod table;
+mod untaken;
+mod waiters;
 
 pub use self::future::{LoopFuture, Promise};
 pub use self::sleep::Sleep;
@@ -14,3 +16,5 @@ pub use self::table::Task;
 pub(crate) use self::future::future;
 pub(crate) use self::jobs::{Jobs, run_in_executor};
 pub(crate) use self::table::{TaskTable, operation};
+pub(crate) use self::untaken::Share;
+pub(crate) use self::waiters::Waiters;

@@ -9,19 +9,25 @@ use super::stream::{Access, Failed};
 use super::{Transport, TransportHandle};
 use crate::error::{Error, Kind};
 use crate::protocol::Protocol;
+use crate::task::Share;
 
 /// A connection whose protocol is a `P`: a way in from outside its callbacks.
 ///
-/// Cheap to clone; it keeps nothing open. It also gives the connection's
-/// [`handle`](Self::handle), to write to it or to close it.
+/// Cheap to clone. It also gives the connection's [`handle`](Self::handle), to write to it or to
+/// close it.
+///
+/// Dropping it closes nothing: the loop keeps the connection. Only one that nobody ever had, since it
+/// still was in the result of a [future](crate::LoopFuture) or a task that was dropped, is closed, as
+/// by [`close`](Transport::close), unless a clone of it is elsewhere.
 pub struct Connection<P> {
     handle: TransportHandle,
+    share: Share,
     protocol: PhantomData<fn() -> P>,
 }
 
 impl<P: Protocol> Connection<P> {
     pub(crate) fn new(handle: TransportHandle) -> Self {
-        Self { handle, protocol: PhantomData }
+        Self { handle, share: Share::default(), protocol: PhantomData }
     }
 
     /// Calls `action` with the protocol and its transport, now, and gives back what it returns.
@@ -86,7 +92,7 @@ impl<P: Protocol> Connection<P> {
 
 impl<P> From<Connection<P>> for TransportHandle {
     fn from(connection: Connection<P>) -> Self {
-        connection.handle
+        connection.handle.clone()
     }
 }
 
@@ -98,7 +104,13 @@ impl<P> From<&Connection<P>> for TransportHandle {
 
 impl<P> Clone for Connection<P> {
     fn clone(&self) -> Self {
-        Self { handle: self.handle.clone(), protocol: PhantomData }
+        Self { handle: self.handle.clone(), share: self.share.clone(), protocol: PhantomData }
+    }
+}
+
+impl<P> Drop for Connection<P> {
+    fn drop(&mut self) {
+        self.share.close_if_untaken(|| self.handle.close());
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop};
 use crate::net::{Address, Server};
 use crate::protocol::{Protocol, TimeoutKind};
-use crate::task::{LoopFuture, Promise, future, operation};
+use crate::task::{LoopFuture, Share, Waiters, operation};
 use crate::transport::{Transport, TransportHandle};
 
 /// How long somebody who has connected may take to ask.
@@ -99,16 +99,23 @@ impl EventLoop {
 /// A standing offer to a successor: what [`EventLoop::offer_handover`] and
 /// [`Inherited::serving`](crate::Inherited::serving) give.
 ///
-/// Cheap to clone. Dropping it does not end the offer.
+/// Cheap to clone. Dropping it does not end the offer. Only one that nobody ever had, since it still
+/// was in the result of a [future](LoopFuture) or a task that was dropped, is [closed](Self::close),
+/// unless a clone of it is elsewhere.
 #[derive(Clone)]
 pub struct Handover {
     core: Rc<Core>,
     offer: Rc<Offer>,
+    share: Share,
 }
 
 impl Handover {
     pub(super) fn new(core: &Rc<Core>, servers: Servers) -> Self {
-        Self { core: Rc::clone(core), offer: Rc::new(Offer { servers, ..Offer::default() }) }
+        Self {
+            core: Rc::clone(core),
+            offer: Rc::new(Offer { servers, ..Offer::default() }),
+            share: Share::default(),
+        }
     }
 
     /// What makes the protocols of the control socket.
@@ -126,11 +133,11 @@ impl Handover {
     ///
     /// Fails with [`is_closed`](Error::is_closed) when the offer is [closed](Self::close) before.
     pub fn taken(&self) -> LoopFuture<usize> {
-        let (promise, taken) = future(&self.core);
+        let taken = self.offer.waiting.wait(&self.core);
         match self.offer.state.get() {
-            State::Over(count) => promise.set(Ok(count)),
-            State::Closed => promise.set(Err(no_longer_offered())),
-            _ => self.offer.waiting.borrow_mut().push(promise),
+            State::Over(count) => self.offer.tell(Some(count)),
+            State::Closed => self.offer.tell(None),
+            _ => {}
         }
         taken
     }
@@ -155,8 +162,14 @@ impl Handover {
                 control.close();
                 control.close_clients();
             }
-            self.offer.tell(&Err(()));
+            self.offer.tell(None);
         }
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        self.share.close_if_untaken(|| self.close());
     }
 }
 
@@ -178,7 +191,7 @@ struct Offer {
     state: Cell<State>,
     /// Who was offered everything.
     successor: RefCell<Option<TransportHandle>>,
-    waiting: RefCell<Vec<Promise<usize>>>,
+    waiting: Waiters<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,11 +208,9 @@ enum State {
 }
 
 impl Offer {
-    fn tell(&self, outcome: &std::result::Result<usize, ()>) {
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-        for promise in waiting {
-            promise.set(outcome.map_err(|()| no_longer_offered()));
-        }
+    /// It has ended: with so many connections given, or taken back.
+    fn tell(&self, given: Option<usize>) {
+        self.waiting.tell(|| given.ok_or_else(no_longer_offered));
     }
 }
 
@@ -341,7 +352,7 @@ impl Protocol for Giver {
             State::Asked => self.offer.state.set(State::Open),
             State::Giving => {
                 self.offer.state.set(State::Over(self.given));
-                self.offer.tell(&Ok(self.given));
+                self.offer.tell(Some(self.given));
             }
             _ => {}
         }

@@ -11,19 +11,25 @@ use super::handle::DatagramHandle;
 use super::transport::DatagramTransport;
 use crate::error::{Error, Kind};
 use crate::protocol::DatagramProtocol;
+use crate::task::Share;
 
 /// A datagram endpoint whose protocol is a `P`: a way in from outside its callbacks.
 ///
-/// Cheap to clone; it keeps nothing open. It also gives the endpoint's [`handle`](Self::handle), to
-/// send from it or to close it.
+/// Cheap to clone. It also gives the endpoint's [`handle`](Self::handle), to send from it or to close
+/// it.
+///
+/// Dropping it closes nothing: the loop keeps the endpoint. Only one that nobody ever had, since it
+/// still was in the result of a [future](crate::LoopFuture) or a task that was dropped, is closed, as
+/// by [`close`](DatagramTransport::close), unless a clone of it is elsewhere.
 pub struct Endpoint<P> {
     handle: DatagramHandle,
+    share: Share,
     protocol: PhantomData<fn() -> P>,
 }
 
 impl<P: DatagramProtocol> Endpoint<P> {
     pub(crate) fn new(handle: DatagramHandle) -> Self {
-        Self { handle, protocol: PhantomData }
+        Self { handle, share: Share::default(), protocol: PhantomData }
     }
 
     /// Calls `action` with the protocol and its transport, now, and gives back what it returns.
@@ -82,7 +88,13 @@ impl<P: DatagramProtocol> Endpoint<P> {
 
 impl<P> Clone for Endpoint<P> {
     fn clone(&self) -> Self {
-        Self { handle: self.handle.clone(), protocol: PhantomData }
+        Self { handle: self.handle.clone(), share: self.share.clone(), protocol: PhantomData }
+    }
+}
+
+impl<P> Drop for Endpoint<P> {
+    fn drop(&mut self) {
+        self.share.close_if_untaken(|| self.handle.close());
     }
 }
 
