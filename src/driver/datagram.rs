@@ -64,6 +64,15 @@ pub(crate) struct Details {
     pub(crate) truncated: bool,
 }
 
+/// What a second attempt to send led to.
+#[derive(Debug)]
+pub(crate) struct SentAgain {
+    /// The first attempt's error, if it was about an earlier datagram.
+    pub(crate) earlier: Option<io::Error>,
+    /// How many datagrams were taken; an error is the first one's.
+    pub(crate) result: io::Result<usize>,
+}
+
 impl DatagramSocket {
     /// Receives up to `wanted` datagrams; fewer means that there are no more just now, or that an
     /// error comes next.
@@ -80,13 +89,24 @@ impl DatagramSocket {
 
     /// Hands over datagrams from the front of `outbox`, at least one; how many were taken.
     ///
-    /// An error is the first one's.
+    /// An error is the first one's, or about one that was sent earlier.
+    /// [`send_again`](Self::send_again) finds out.
     #[inline]
     pub(crate) fn send(&self, outbox: &Outbox) -> io::Result<usize> {
         match self {
             Self::Os(socket) => socket.send(outbox),
             Self::Memory(socket) => socket.send(outbox),
             Self::Closed => Err(super::closed()),
+        }
+    }
+
+    /// Sends again after `first`, the error of a [`send`](Self::send) that was not "would block".
+    #[cold]
+    pub(crate) fn send_again(&self, outbox: &Outbox, first: io::Error) -> SentAgain {
+        match self {
+            Self::Os(socket) => socket.send_again(outbox, first),
+            Self::Memory(socket) => socket.send_again(outbox, first),
+            Self::Closed => SentAgain { earlier: None, result: Err(first) },
         }
     }
 
@@ -194,6 +214,16 @@ impl DatagramSocket {
         match self {
             Self::Os(socket) => socket.reconnect(peer),
             Self::Memory(_) | Self::Closed => Err(super::closed()),
+        }
+    }
+
+    /// Whether "would block" is about the destination, and not about the socket: a Unix socket
+    /// without a fixed peer waits for each receiver by itself.
+    pub(crate) fn blocks_by_destination(&self) -> bool {
+        match self {
+            Self::Os(socket) => socket.blocks_by_destination(),
+            Self::Memory(socket) => socket.blocks_by_destination(),
+            Self::Closed => false,
         }
     }
 

@@ -25,7 +25,9 @@ use self::socket::closed;
 use crate::net::UnixAddress;
 use crate::transport::{DatagramSocketOptions, Key, Readiness, SocketOptions};
 
-pub(crate) use self::datagram::{DatagramSocket, Details, RECEIVE_BATCH, ReceiveBuffers, Received};
+pub(crate) use self::datagram::{
+    DatagramSocket, Details, RECEIVE_BATCH, ReceiveBuffers, Received, SentAgain,
+};
 pub(crate) use self::listener::Listener;
 pub(crate) use self::os::Direction;
 pub(crate) use self::socket::Socket;

@@ -11,6 +11,7 @@ mod accounting;
 mod batches;
 mod calling;
 mod ending;
+mod full_receivers;
 mod peers;
 mod queueing;
 mod random;
@@ -96,6 +97,16 @@ macro_rules! links {
                     refused_datagrams_can_be_sent_again_after_the_resume,
                     limits_are_derived_and_low_above_high_is_refused,
                     full_receiver_does_not_grow_the_sender,
+                );
+                checks!($link, full_receivers:
+                    full_receiver_delays_nobody_else,
+                    full_receiver_delays_nobody_else_in_one_callback,
+                    receiver_that_never_reads_does_not_take_the_room_of_others,
+                    oldest_of_all_receivers_are_dropped,
+                    what_one_callback_sends_too_much_is_dropped_as_the_policy_says,
+                    full_receiver_that_goes_away_is_told_for_each_datagram,
+                    closing_waits_for_full_receivers_and_aborting_does_not,
+                    marks_count_what_waits_for_each_receiver,
                 );
                 checks!($link, accounting:
                     every_datagram_is_accounted_for,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use super::network::{Network, Place};
-use crate::driver::{Details, ReceiveBuffers, Received, Signals};
+use crate::driver::{Details, ReceiveBuffers, Received, SentAgain, Signals};
 use crate::net::Address;
 use crate::transport::{Key, OVERHEAD, Outbox, Outgoing, Readiness};
 
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     capacity: usize,
     /// Who found the queue full, and is to be told of room.
     senders: RefCell<Vec<Weak<Shared>>>,
+    /// Where this one waits for room: it is told once by each.
+    waits_for: RefCell<BTreeSet<Place>>,
     /// Somebody was not there.
     refused: Cell<bool>,
     drops: Cell<u64>,
@@ -61,6 +63,7 @@ impl MemoryDatagramSocket {
             size: Cell::new(0),
             capacity,
             senders: RefCell::default(),
+            waits_for: RefCell::default(),
             refused: Cell::new(false),
             drops: Cell::new(0),
             groups: RefCell::default(),
@@ -102,11 +105,7 @@ impl MemoryDatagramSocket {
         }
         let all = queue.is_empty();
         drop(queue);
-        for sender in self.shared.senders.take() {
-            if let Some(sender) = sender.upgrade() {
-                sender.signal(Readiness::WRITE);
-            }
-        }
+        self.shared.tell_senders();
         // Fewer than wanted would say that there are no more.
         Ok(if all { count } else { wanted })
     }
@@ -115,6 +114,10 @@ impl MemoryDatagramSocket {
     pub(crate) fn send(&self, outbox: &Outbox) -> io::Result<usize> {
         let mut count = 0;
         for datagram in outbox.iter() {
+            if count > 0 && self.shared.refused.get() {
+                // It is told by the next call.
+                break;
+            }
             match self.send_one(datagram) {
                 Ok(()) => count += 1,
                 Err(error) if count == 0 => return Err(error),
@@ -122,6 +125,15 @@ impl MemoryDatagramSocket {
             }
         }
         Ok(count)
+    }
+
+    /// "Refused" to an IP address is about an earlier datagram, always; all else is about the first.
+    pub(crate) fn send_again(&self, outbox: &Outbox, first: io::Error) -> SentAgain {
+        let is_ip = matches!(self.shared.place, Place::Ip(_));
+        if is_ip && first.kind() == io::ErrorKind::ConnectionRefused {
+            return SentAgain { earlier: Some(first), result: self.send(outbox) };
+        }
+        SentAgain { earlier: None, result: Err(first) }
     }
 
     fn send_one(&self, datagram: Outgoing<'_>) -> io::Result<()> {
@@ -172,7 +184,9 @@ impl MemoryDatagramSocket {
                     .datagram_socket(&to)
                     .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
                 if !receiver.has_room(datagram.data.len()) {
-                    receiver.senders.borrow_mut().push(Rc::downgrade(&self.shared));
+                    if self.shared.waits_for.borrow_mut().insert(to.clone()) {
+                        receiver.senders.borrow_mut().push(Rc::downgrade(&self.shared));
+                    }
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 receiver.take_in(datagram.data, &self.shared.place, None);
@@ -201,6 +215,10 @@ impl MemoryDatagramSocket {
 
     pub(crate) fn peer_address(&self) -> Option<Address> {
         self.shared.peer.borrow().as_ref().map(Place::address)
+    }
+
+    pub(crate) fn blocks_by_destination(&self) -> bool {
+        matches!(self.shared.place, Place::Unix(_)) && !self.is_connected()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -245,11 +263,7 @@ impl Drop for MemoryDatagramSocket {
     /// Whoever waits for room finds out that there is nobody.
     fn drop(&mut self) {
         self.network.remove_datagram_socket(&self.shared.place);
-        for sender in self.shared.senders.take() {
-            if let Some(sender) = sender.upgrade() {
-                sender.signal(Readiness::WRITE);
-            }
-        }
+        self.shared.tell_senders();
     }
 }
 
@@ -275,6 +289,16 @@ impl Shared {
         // Told once: who reads goes on until nothing is left.
         if first {
             self.signal(Readiness::READ);
+        }
+    }
+
+    /// Tells those who wait that there is room, or nobody any more.
+    fn tell_senders(&self) {
+        for sender in self.senders.take() {
+            if let Some(sender) = sender.upgrade() {
+                sender.waits_for.borrow_mut().remove(&self.place);
+                sender.signal(Readiness::WRITE);
+            }
         }
     }
 

@@ -35,9 +35,10 @@ pub(crate) struct OsDatagramSocket {
     /// Whether it is a UDP socket made here of which no more than data and senders is asked for.
     #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
     plain: bool,
-    /// Whether the kernel may be given runs of datagrams to cut up. Off once it refused one.
+    /// The longest datagrams of which the kernel is given runs to cut up; 0: of none. Less once it
+    /// refused a run.
     #[cfg_attr(not(feature = "udp-batch"), expect(dead_code))]
-    segments: Cell<bool>,
+    segments: Cell<usize>,
     /// An error that was met after datagrams had been received: what the next receive gives.
     kept_error: Cell<Option<io::Error>>,
 }
@@ -175,7 +176,7 @@ impl OsDatagramSocket {
                 batch,
                 #[cfg(any(target_os = "linux", target_os = "android"))]
                 plain: false,
-                segments: Cell::new(segments),
+                segments: Cell::new(if segments { usize::MAX } else { 0 }),
                 kept_error: Cell::new(None),
             })
         }
@@ -191,7 +192,7 @@ impl OsDatagramSocket {
                 family,
                 connected,
                 shared: false,
-                segments: Cell::new(false),
+                segments: Cell::new(0),
                 kept_error: Cell::new(None),
             })
         }
@@ -224,8 +225,12 @@ impl OsDatagramSocket {
         }
     }
 
+    pub(crate) fn blocks_by_destination(&self) -> bool {
+        self.family == Family::Unix && !self.connected
+    }
+
     pub(crate) fn tells_of_room(&self) -> bool {
-        self.family != Family::Unix || self.connected
+        !self.blocks_by_destination()
     }
 
     pub(crate) fn join_multicast(&self, group: IpAddr, on: MulticastInterface) -> io::Result<()> {

@@ -31,9 +31,9 @@ impl DatagramEndpoint {
         self.set(Flags::LOST.and(Flags::CLOSING));
         self.end_run(core);
         self.end.set(error);
-        if let Some(queue) = self.queue.take() {
-            self.count_discarded(queue.datagrams());
-        }
+        self.count_discarded(self.queue_datagrams());
+        *self.queue.borrow_mut() = None;
+        self.close_lanes();
         self.discard_kept();
         self.cancel_timers(core);
         core.datagrams.push_lost(core, Rc::clone(self));

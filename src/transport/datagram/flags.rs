@@ -36,6 +36,9 @@ impl Flags {
     pub(super) const WATCHES_ROOM: Self = Self(1 << 13);
     /// Datagrams that were received when reading was paused.
     pub(super) const HAS_KEPT: Self = Self(1 << 14);
+    /// Datagrams wait for receivers that were full, each for its own. `WRITABLE` then means that they
+    /// are to be tried again.
+    pub(super) const HAS_LANES: Self = Self(1 << 15);
 
     /// What stops delivering.
     pub(super) const NOT_READING: Self = Self::PAUSED.and(Self::CLOSING).and(Self::LOST);

@@ -2,11 +2,13 @@
 
 mod access;
 mod batch;
+mod by_destination;
 mod close;
 mod deliver;
 mod endpoint;
 mod flags;
 mod handle;
+mod lanes;
 mod options;
 mod outbox;
 mod receive;
@@ -22,6 +24,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use self::flags::Flags;
+use self::lanes::Lanes;
 use self::receive::Kept;
 use self::statistics::Counts;
 use crate::driver::DatagramSocket;
@@ -58,6 +61,8 @@ pub(crate) struct DatagramEndpoint {
     reach: Reach,
     /// Most endpoints have nothing queued at any time.
     queue: RefCell<Option<Box<Outbox>>>,
+    /// What waits for receivers that are full, where each is waited for by itself.
+    lanes: RefCell<Option<Box<Lanes>>>,
     high_water: Cell<usize>,
     low_water: Cell<usize>,
     queue_limit: Cell<usize>,
@@ -70,9 +75,10 @@ pub(crate) struct DatagramEndpoint {
     errors: RefCell<VecDeque<Error>>,
     /// What `connection_lost` is to be told.
     end: Cell<Option<Error>>,
-    /// Ends a close that cannot send what waits, or a wait for a Unix receiver.
+    /// Ends a close that cannot send what waits.
     linger: Cell<Option<TimerKey>>,
-    retry: Cell<Option<TimerKey>>,
+    /// When Unix receivers that were full are tried again.
+    retry: Cell<Option<(TimerKey, u64)>>,
     counts: Counts,
     info: OnceCell<Rc<Info>>,
 }
@@ -84,6 +90,8 @@ struct Reach {
     remote: Option<Address>,
     /// Whether the socket is connected, and sends without an address.
     connected: bool,
+    /// Whether "would block" is about a destination, and not about the socket.
+    by_destination: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +118,7 @@ impl DatagramEndpoint {
                 _ => Family::Unix,
             },
             connected: socket.is_connected(),
+            by_destination: socket.blocks_by_destination(),
             remote: remote.or_else(|| socket.peer_address()),
         };
         Rc::new(Self {
@@ -120,6 +129,7 @@ impl DatagramEndpoint {
             protocol: Cell::new(Some(protocol)),
             reach,
             queue: RefCell::default(),
+            lanes: RefCell::default(),
             high_water: Cell::new(options.high_water),
             low_water: Cell::new(options.low_water),
             queue_limit: Cell::new(options.queue_limit),
@@ -181,8 +191,7 @@ impl DatagramEndpoint {
     }
 
     fn statistics(&self) -> DatagramStatistics {
-        let queued = self.queue.borrow().as_ref().map_or(0, |queue| queue.datagrams());
-        DatagramStatistics { queued: queued as u64, ..self.counts.snapshot() }
+        DatagramStatistics { queued: self.queue_datagrams() as u64, ..self.counts.snapshot() }
     }
 }
 

@@ -163,6 +163,13 @@ impl Outbox {
         })
     }
 
+    /// The first datagram.
+    pub(crate) fn first(&self) -> Option<Outgoing<'_>> {
+        let run = self.runs().next()?;
+        let data = &self.bytes[self.start..self.start + run.segment];
+        Some(Outgoing { data, to: run.to.as_ref() })
+    }
+
     /// Every datagram, from the front.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
         let mut rest = &self.bytes[self.start..];
@@ -202,6 +209,19 @@ impl Outbox {
         let advanced = self.start - before;
         self.compact();
         advanced
+    }
+
+    /// Lets go of the last datagram.
+    pub(crate) fn pop_last(&mut self) {
+        if self.last.count() == 0 {
+            if self.runs.len() == self.first {
+                return;
+            }
+            self.last = self.runs.pop().unwrap_or_default();
+            self.datagrams -= self.last.count();
+        }
+        self.last.most -= 1;
+        self.bytes.truncate(self.bytes.len() - self.last.segment);
     }
 
     /// Moves everything behind what `other` holds.
@@ -352,6 +372,10 @@ mod tests {
                         outbox.push(&data, to.as_ref());
                         model.push_back((data, to));
                     }
+                }
+                if position % 7 == 3 {
+                    outbox.pop_last();
+                    model.pop_back();
                 }
                 if take {
                     let count = steps.next().unwrap_or(1).min(model.len());

@@ -104,13 +104,12 @@ impl DatagramEndpoint {
     fn receive_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         use rustix::io::Errno;
         let code = Errno::from_io_error(&error);
-        let error = Error::io("a datagram could not be sent or received", error);
         if code == Some(Errno::BADF) || code == Some(Errno::NOTSOCK) {
             // Not of the network: it would never be otherwise.
+            let error = Error::io("datagrams cannot be received", error);
             return self.lose(core, Some(error));
         }
-        self.counts.change(|counts| counts.errors_received += 1);
-        self.tell_error(error);
+        self.tell_earlier(error);
     }
 
     /// Delivers a batch: what a callback that failed, or was paused, has not taken is not lost.

@@ -117,7 +117,7 @@ impl DatagramEndpoint {
         self.send_status()
     }
 
-    fn send_status(&self) -> SendStatus {
+    pub(super) fn send_status(&self) -> SendStatus {
         if self.has(Flags::LOST) {
             SendStatus::Closed
         } else if self.queue_size() > self.high_water.get() {
@@ -140,8 +140,13 @@ impl DatagramEndpoint {
             if self.has(Flags::LOST) {
                 return SendStatus::Closed;
             }
+            if let Some(to) = to
+                && self.could_go_now(to)
+            {
+                return self.send_now(core, data, to);
+            }
         }
-        if let Some(status) = self.refuse(size) {
+        if let Some(status) = self.refuse(size, to) {
             return status;
         }
         self.queue.borrow_mut().get_or_insert_default().push(data, to);
@@ -150,43 +155,74 @@ impl DatagramEndpoint {
     }
 
     /// What becomes of a datagram for which there is no room.
-    fn refuse(&self, size: usize) -> Option<SendStatus> {
-        let limit = self.queue_limit.get();
-        while self.queue_size() + size > limit {
-            match self.drop_policy.get() {
-                DropPolicy::Oldest if self.queue_size() > 0 => {
-                    self.counts.change(|counts| counts.dropped += 1);
-                    self.advance_queue(1);
-                }
-                DropPolicy::Newest | DropPolicy::Oldest => {
-                    self.counts.change(|counts| counts.dropped += 1);
-                    return Some(SendStatus::Dropped);
-                }
-                DropPolicy::Refuse => {
-                    self.counts.change(|counts| counts.refused += 1);
-                    // It is owed a `resume_writing`.
-                    self.set(Flags::TOLD_ABOVE.and(Flags::UNSETTLED));
-                    return Some(SendStatus::Refused);
-                }
-            }
+    pub(super) fn refuse(&self, size: usize, to: Option<&Address>) -> Option<SendStatus> {
+        if self.make_room(size, to) {
+            return None;
         }
-        None
+        if self.drop_policy.get() == DropPolicy::Refuse {
+            self.counts.change(|counts| counts.refused += 1);
+            // It is owed a `resume_writing`.
+            self.set(Flags::TOLD_ABOVE.and(Flags::UNSETTLED));
+            return Some(SendStatus::Refused);
+        }
+        self.counts.change(|counts| counts.dropped += 1);
+        Some(SendStatus::Dropped)
+    }
+
+    /// Lets go of others to make room for a datagram, as the policy says; whether there is room.
+    pub(super) fn make_room(&self, size: usize, to: Option<&Address>) -> bool {
+        let limit = self.queue_limit.get();
+        if size > limit {
+            // There never is: the others stay.
+            return false;
+        }
+        loop {
+            let needed = (self.queue_size() + size).saturating_sub(limit);
+            if needed == 0 {
+                return true;
+            }
+            let dropped = match self.drop_policy.get() {
+                DropPolicy::Oldest => self.drop_oldest(),
+                DropPolicy::Newest => self.drop_newest_of_others(to, size, needed),
+                DropPolicy::Refuse => 0,
+            };
+            if dropped == 0 {
+                return false;
+            }
+            self.counts.change(|counts| counts.dropped += dropped as u64);
+        }
+    }
+
+    /// What waits for a receiver was sent before what was not tried yet. How many went.
+    fn drop_oldest(&self) -> usize {
+        if self.drop_oldest_of_lanes() {
+            return 1;
+        }
+        let any = self.queue.borrow().is_some();
+        self.advance_queue(1);
+        usize::from(any)
     }
 
     /// What waits to be sent; what is gathered is not counted, as it is about to go.
     #[inline]
     pub(super) fn queue_size(&self) -> usize {
-        self.queue.borrow().as_ref().map_or(0, |queue| queue.size())
+        let queued = self.queue.borrow().as_ref().map_or(0, |queue| queue.size());
+        if self.has(Flags::HAS_LANES) { queued + self.lanes_size() } else { queued }
     }
 
-    fn advance_queue(&self, count: usize) -> usize {
+    pub(super) fn queue_datagrams(&self) -> usize {
+        let queued = self.queue.borrow().as_ref().map_or(0, |queue| queue.datagrams());
+        queued + self.lanes_datagrams()
+    }
+
+    fn advance_queue(&self, count: usize) {
         let mut place = self.queue.borrow_mut();
-        let Some(queue) = place.as_mut() else { return 0 };
-        let bytes = queue.advance(count);
-        if queue.is_empty() {
-            *place = None;
+        if let Some(queue) = place.as_mut() {
+            queue.advance(count);
+            if queue.is_empty() {
+                *place = None;
+            }
         }
-        bytes
     }
 
     /// Sends what the callback that has just returned sent from its own endpoint.
@@ -212,19 +248,26 @@ impl DatagramEndpoint {
     /// What one callback sent can be more than may wait.
     fn enforce_limit(&self) {
         let limit = self.queue_limit.get();
-        while self.queue_size() > limit && self.queue_datagrams() > 1 {
-            self.counts.change(|counts| counts.dropped += 1);
-            self.advance_queue(1);
+        let mut place = self.queue.borrow_mut();
+        let Some(queue) = place.as_mut() else { return };
+        let before = queue.datagrams();
+        while queue.size() > limit && queue.datagrams() > 1 {
+            match self.drop_policy.get() {
+                DropPolicy::Oldest => {
+                    queue.advance(1);
+                }
+                DropPolicy::Newest | DropPolicy::Refuse => queue.pop_last(),
+            }
         }
-    }
-
-    fn queue_datagrams(&self) -> usize {
-        self.queue.borrow().as_ref().map_or(0, |queue| queue.datagrams())
+        let dropped = before - queue.datagrams();
+        self.counts.change(|counts| counts.dropped += dropped as u64);
     }
 
     /// Hands the queue to the operating system until it takes no more.
     pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>) {
-        if !self.has(Flags::WRITABLE) {
+        if self.has(Flags::HAS_LANES) {
+            self.flush_lanes(core);
+        } else if !self.has(Flags::WRITABLE) {
             return;
         }
         let Some(mut queue) = self.queue.take() else { return };
@@ -240,43 +283,71 @@ impl DatagramEndpoint {
 
     /// Hands over what the operating system takes. What it refuses is gone, and reported.
     fn hand_over(self: &Rc<Self>, core: &Rc<Core>, outbox: &mut Outbox) {
-        let mut retried = false;
-        while !outbox.is_empty() && self.has(Flags::WRITABLE) && !self.has(Flags::LOST) {
+        while !outbox.is_empty()
+            && self.has(Flags::WRITABLE)
+            && !self.has(Flags::LOST.and(Flags::HAS_LANES))
+        {
             let result = self.socket.borrow().send(outbox);
             match result {
-                Ok(count) => {
-                    let bytes = outbox.advance(count);
-                    self.counts.change(|counts| counts.sent += count as u64);
-                    core.counters.add_sent(bytes);
-                    retried = false;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.clear(Flags::WRITABLE);
-                    self.watch_room(core, true);
-                }
-                Err(error) if self.is_about_another(&error) && !retried => {
-                    retried = true;
-                    self.counts.change(|counts| counts.errors_received += 1);
-                    self.tell_error(Error::io("an earlier datagram was not received", error));
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotConnected && !retried => {
-                    retried = true;
-                    if let Err(error) = self.reconnect(error) {
-                        self.refuse_first(outbox, error);
-                        retried = false;
-                    }
-                }
-                Err(error) => {
-                    self.refuse_first(outbox, error);
-                    retried = false;
-                }
+                Ok(count) => self.note_sent(core, outbox.advance(count), count),
+                Err(error) => self.send_refused(core, outbox, error),
             }
         }
+        if self.has(Flags::HAS_LANES) && !outbox.is_empty() {
+            self.hand_over_each(core, outbox);
+        }
+    }
+
+    #[inline]
+    pub(super) fn note_sent(&self, core: &Core, bytes: usize, count: usize) {
+        self.counts.change(|counts| counts.sent += count as u64);
+        core.counters.add_sent(bytes);
+    }
+
+    /// The first datagram was not sent: for now, because of an earlier one, or for good.
+    #[cold]
+    #[inline(never)]
+    fn send_refused(self: &Rc<Self>, core: &Rc<Core>, outbox: &mut Outbox, error: io::Error) {
+        let error = match error.kind() {
+            io::ErrorKind::WouldBlock => error,
+            io::ErrorKind::NotConnected => match self.reconnect(error) {
+                Ok(()) => match self.socket.borrow().send(outbox) {
+                    Ok(count) => return self.note_sent(core, outbox.advance(count), count),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            },
+            _ => {
+                let again = self.socket.borrow().send_again(outbox, error);
+                if let Some(earlier) = again.earlier {
+                    self.tell_earlier(earlier);
+                }
+                match again.result {
+                    Ok(count) => return self.note_sent(core, outbox.advance(count), count),
+                    Err(error) => error,
+                }
+            }
+        };
+        if error.kind() != io::ErrorKind::WouldBlock {
+            self.refuse_first(outbox, error);
+        } else if self.reach.by_destination {
+            self.hand_over_behind(core, outbox);
+        } else {
+            self.clear(Flags::WRITABLE);
+            self.watch_room(core, true);
+        }
+    }
+
+    /// The network said something to a datagram that was sent before.
+    #[cold]
+    pub(super) fn tell_earlier(&self, error: io::Error) {
+        self.counts.change(|counts| counts.errors_received += 1);
+        self.tell_error(Error::io("an earlier datagram was not received", error));
     }
 
     /// The first datagram is not going to be sent.
     #[cold]
-    fn refuse_first(&self, outbox: &mut Outbox, error: io::Error) {
+    pub(super) fn refuse_first(&self, outbox: &mut Outbox, error: io::Error) {
         let error = self.send_failed(outbox, error);
         self.tell_error(error);
         outbox.advance(1);
@@ -292,18 +363,9 @@ impl DatagramEndpoint {
         }
     }
 
-    /// Whether a failed send says what the network did to an earlier datagram. That takes the error
-    /// away, and this datagram can be sent.
-    fn is_about_another(&self, error: &io::Error) -> bool {
-        self.reach.connected
-            && self.reach.family != super::Family::Unix
-            && error.kind() == io::ErrorKind::ConnectionRefused
-    }
-
     #[cold]
-    fn send_failed(&self, outbox: &Outbox, error: io::Error) -> Error {
-        let to =
-            outbox.iter().next().and_then(|datagram| datagram.to).or(self.reach.remote.as_ref());
+    pub(super) fn send_failed(&self, outbox: &Outbox, error: io::Error) -> Error {
+        let to = outbox.first().and_then(|datagram| datagram.to).or(self.reach.remote.as_ref());
         let to = to.map_or_else(|| "the peer".to_owned(), Address::to_string);
         Error::io(format!("a datagram could not be sent to {to}"), error)
     }

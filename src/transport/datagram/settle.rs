@@ -1,16 +1,12 @@
 //! Bringing an endpoint up to date: after a callback, after an event, at the end of a round.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::DatagramEndpoint;
 use super::flags::Flags;
 use crate::error::Error;
-use crate::event_loop::{Callback, Core, nanoseconds};
+use crate::event_loop::Core;
 use crate::transport::options;
-
-/// How often a Unix receiver that is full is tried again, since nothing tells when it is not.
-const RETRY: Duration = Duration::from_millis(5);
 
 impl DatagramEndpoint {
     /// Has [`settle`](Self::settle) called: after the running callback if it is this endpoint's own,
@@ -48,7 +44,7 @@ impl DatagramEndpoint {
             return;
         }
         if self.has(Flags::CLOSING) {
-            if self.queue.borrow().is_some() {
+            if self.is_waiting() {
                 self.arm_linger(core);
             } else if self.errors.borrow().is_empty() {
                 return self.lose(core, None);
@@ -62,7 +58,13 @@ impl DatagramEndpoint {
     /// Whether [`settle`](Self::settle) would do anything.
     #[inline]
     pub(super) fn is_unsettled(&self) -> bool {
-        self.has(Flags::UNSETTLED) || (self.has(Flags::WRITABLE) && self.queue.borrow().is_some())
+        self.has(Flags::UNSETTLED) || (self.has(Flags::WRITABLE) && self.is_waiting())
+    }
+
+    /// Whether anything waits to be sent.
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        self.has(Flags::HAS_LANES) || self.queue.borrow().is_some()
     }
 
     /// What an `Endpoint::with` left is settled at the end of the round.
@@ -123,14 +125,8 @@ impl DatagramEndpoint {
         Ok(())
     }
 
-    /// Whether the driver is to tell when datagrams can be sent again; where it cannot, time does.
+    /// Whether the driver is to tell when datagrams can be sent again.
     pub(super) fn watch_room(self: &Rc<Self>, core: &Rc<Core>, on: bool) {
-        if !self.socket.borrow().tells_of_room() {
-            if on {
-                self.arm_retry(core);
-            }
-            return;
-        }
         if self.has(Flags::WATCHES_ROOM) == on {
             return;
         }
@@ -142,29 +138,10 @@ impl DatagramEndpoint {
         }
     }
 
-    fn arm_retry(self: &Rc<Self>, core: &Rc<Core>) {
-        if let Some(timer) = self.retry.take() {
-            return self.retry.set(Some(timer));
-        }
-        let deadline = core.now().saturating_add(nanoseconds(RETRY));
-        let timer = core.add_timer(deadline, Box::new(Rc::new(Retry(Rc::clone(self)))));
-        self.retry.set(Some(timer));
-    }
-
     pub(super) fn cancel_timers(&self, core: &Core) {
-        for timer in [self.retry.take(), self.linger.take()].into_iter().flatten() {
+        let retry = self.retry.take().map(|(timer, _)| timer);
+        for timer in [retry, self.linger.take()].into_iter().flatten() {
             core.cancel_timer(timer);
         }
-    }
-}
-
-/// Tries again to send.
-struct Retry(Rc<DatagramEndpoint>);
-
-impl Callback for Retry {
-    fn run(self: Rc<Self>, core: &Rc<Core>) {
-        self.0.retry.set(None);
-        self.0.set(Flags::WRITABLE);
-        self.0.settle(core);
     }
 }

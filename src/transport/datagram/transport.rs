@@ -206,7 +206,9 @@ impl SendStatus {
 /// What becomes of a datagram that finds the send queue at its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DropPolicy {
-    /// It is dropped, and counted: what a router does.
+    /// It is dropped, and counted: what a router does. On a Unix endpoint without a remote address, the
+    /// newest of the receiver for whom most waits is dropped instead, if that is another one: who never
+    /// reads must not take all the room.
     #[default]
     Newest,
     /// The oldest in the queue are dropped, and counted, to make room: for what is soon out of date,

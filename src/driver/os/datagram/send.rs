@@ -5,7 +5,8 @@ use std::io;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketAddrAny, SocketAddrUnix};
 
-use super::OsDatagramSocket;
+use super::{Family, OsDatagramSocket};
+use crate::driver::SentAgain;
 use crate::net::{Address, UnixAddress};
 use crate::transport::Outbox;
 
@@ -20,27 +21,94 @@ enum Destination {
 }
 
 impl OsDatagramSocket {
+    /// Sends datagrams from the front of `outbox`; how many.
+    ///
+    /// An error is the first one's, or an earlier one's: [`send_again`](Self::send_again) finds out.
     #[inline]
     pub(crate) fn send(&self, outbox: &Outbox) -> io::Result<usize> {
         #[cfg(feature = "udp-batch")]
         if let Some(count) = self.send_run(outbox)? {
             return Ok(count);
         }
-        #[cfg(target_os = "linux")]
-        if outbox.datagrams() > 1 {
-            return self.send_several(outbox);
+        self.send_apart(outbox)
+    }
+
+    /// Sends again after `first`, the error of a [`send`](Self::send), and tells whose error it was.
+    ///
+    /// The system keeps what the network said to an earlier datagram, and answers the next call with
+    /// it, which sends nothing and takes the error away. So an error that repeats is this datagram's.
+    #[cold]
+    pub(crate) fn send_again(&self, outbox: &Outbox, first: io::Error) -> SentAgain {
+        if !self.can_be_kept(&first) {
+            return SentAgain { earlier: None, result: self.send_apart_after(outbox, first) };
         }
-        self.send_first(outbox)
+        #[cfg(feature = "udp-batch")]
+        match self.send_run(outbox) {
+            Ok(Some(count)) => return SentAgain { earlier: Some(first), result: Ok(count) },
+            Err(error) if is_same(&error, &first) => {
+                self.note_refused_run(outbox, &error);
+                return SentAgain { earlier: None, result: self.send_apart(outbox) };
+            }
+            // Whatever else it says, each is asked for by itself.
+            Ok(None) | Err(_) => {}
+        }
+        match self.send_apart(outbox) {
+            Err(error) if is_same(&error, &first) => {
+                SentAgain { earlier: None, result: Err(error) }
+            }
+            result => SentAgain { earlier: Some(first), result },
+        }
+    }
+
+    /// Whether the system may have kept the error since an earlier datagram. Others are about the
+    /// attempt itself: what a firewall said, an address or a route that is no good, no memory.
+    fn can_be_kept(&self, error: &io::Error) -> bool {
+        const OF_THE_ATTEMPT: [Errno; 10] = [
+            Errno::PERM,
+            Errno::INVAL,
+            Errno::DESTADDRREQ,
+            Errno::AFNOSUPPORT,
+            Errno::NOTCONN,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::FAULT,
+            Errno::BADF,
+            Errno::NOTSOCK,
+        ];
+        let code = Errno::from_io_error(error);
+        match self.family {
+            // The peer let go of what it had not read.
+            Family::Unix => code == Some(Errno::CONNRESET),
+            _ => code.is_some_and(|code| !OF_THE_ATTEMPT.contains(&code)),
+        }
+    }
+
+    /// After an error that is not about an earlier datagram: of a run it may be any one's, so that
+    /// each is sent by itself.
+    fn send_apart_after(&self, outbox: &Outbox, first: io::Error) -> io::Result<usize> {
+        #[cfg(feature = "udp-batch")]
+        if self.is_run(outbox) {
+            return self.send_apart(outbox);
+        }
+        let _ = outbox;
+        Err(first)
+    }
+
+    /// Whether the front of `outbox` would go out as a run.
+    #[cfg(feature = "udp-batch")]
+    #[inline]
+    fn is_run(&self, outbox: &Outbox) -> bool {
+        // One of size 0 is alone.
+        outbox.front().is_some_and(|run| run.count > 1 && run.segment <= self.segments.get())
     }
 
     /// A run of datagrams of one size to one destination, which the kernel takes apart (GSO).
     ///
-    /// `None` where that cannot be done, or was refused: then each is sent by itself, and has an
-    /// error of its own.
+    /// `None` where that cannot be done: then each is sent by itself, and has an error of its own.
     #[cfg(feature = "udp-batch")]
     fn send_run(&self, outbox: &Outbox) -> io::Result<Option<usize>> {
         let Some(run) = outbox.front() else { return Ok(Some(0)) };
-        if run.count < 2 || !self.segments.get() {
+        if run.count < 2 || run.segment > self.segments.get() {
             return Ok(None);
         }
         let peer;
@@ -63,18 +131,33 @@ impl OsDatagramSocket {
         };
         match batch.try_send((&self.fd).into(), &transmit) {
             Ok(()) => Ok(Some(run.count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            Err(error) => {
-                // Devices that cannot say so only when they are asked to; datagrams beyond the
-                // path's limit, which the kernel would break up one by one; and errors that tell
-                // of what was sent before.
-                let code = Errno::from_io_error(&error);
-                if code == Some(Errno::IO) || code == Some(Errno::INVAL) {
-                    self.segments.set(false);
-                }
+            Err(error) if is_refusal_of_runs(&error) => {
+                self.segments.set(0);
                 Ok(None)
             }
+            Err(error) => Err(error),
         }
+    }
+
+    /// A run was refused twice: its datagrams are longer than a run's may be on this path, where the
+    /// kernel breaks up single ones. It is not asked again with any as long.
+    #[cfg(feature = "udp-batch")]
+    fn note_refused_run(&self, outbox: &Outbox, error: &io::Error) {
+        if Errno::from_io_error(error) == Some(Errno::MSGSIZE)
+            && let Some(run) = outbox.front()
+        {
+            self.segments.set(self.segments.get().min(run.segment - 1));
+        }
+    }
+
+    /// Each datagram by itself, though with one call.
+    #[inline]
+    fn send_apart(&self, outbox: &Outbox) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        if outbox.datagrams() > 1 {
+            return self.send_several(outbox);
+        }
+        self.send_first(outbox)
     }
 
     /// Different datagrams with one call.
@@ -144,6 +227,17 @@ impl Destination {
             Some(Address::Unix(address)) => Ok(Self::To(to_rustix(address)?.into())),
         }
     }
+}
+
+/// Devices that cannot cut runs say so only when they are asked to, and so do sockets without
+/// checksums.
+#[cfg(feature = "udp-batch")]
+fn is_refusal_of_runs(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL))
+}
+
+fn is_same(one: &io::Error, other: &io::Error) -> bool {
+    one.raw_os_error() == other.raw_os_error() && one.kind() == other.kind()
 }
 
 fn to_rustix(address: &UnixAddress) -> io::Result<SocketAddrUnix> {
