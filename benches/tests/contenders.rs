@@ -62,8 +62,16 @@ fn everybody_serves_under_tls() {
         assert!(churn.run(control).unwrap().contains("resumed=50 "));
         let churn = Churn { resume: false, ..churn };
         assert!(churn.run(control).unwrap().contains("resumed=0 "));
-        let echo =
-            Echo { server, connections: 3, size: 64, in_flight: 4, messages: 99, warm_up: 9, tls };
+        let echo = Echo {
+            server,
+            connections: 3,
+            size: 64,
+            in_flight: 4,
+            messages: 99,
+            warm_up: 9,
+            tls,
+            timed: false,
+        };
         echo.run(control).unwrap();
         Echo { size: 64 * 1024, messages: 24, warm_up: 12, ..echo }.run(control).unwrap();
         Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
@@ -77,8 +85,16 @@ fn serves(contender: Contender) {
     let process = ServerProcess::start(&contender, None).unwrap();
     let server = process.address();
     let control = &mut Control::uncontrolled();
-    let echo =
-        Echo { server, connections: 20, size: 64, in_flight: 4, messages: 500, warm_up: 500, tls };
+    let echo = Echo {
+        server,
+        connections: 20,
+        size: 64,
+        in_flight: 4,
+        messages: 500,
+        warm_up: 500,
+        tls,
+        timed: false,
+    };
     echo.run(control).unwrap();
     Echo { connections: 2, size: 3_000_000, messages: 4, warm_up: 8, ..echo }.run(control).unwrap();
     Churn { server, concurrent: 5, connections: 50, size: 64, warm_up: 5, tls, resume: false }

@@ -1,7 +1,7 @@
 //! The load generator.
 //!
 //! ```text
-//! load echo    --connect ADDRESS [--connections 50] [--size 64] [--in-flight 1] [--messages 100000] [--warm-up 5000] [--tls]
+//! load echo    --connect ADDRESS [--connections 50] [--size 64] [--in-flight 1] [--messages 100000] [--warm-up 5000] [--tls] [--timed]
 //! load churn   --connect ADDRESS [--concurrent 50] [--connections 10000] [--size 64] [--warm-up 500] [--tls] [--resume]
 //! load idle    --connect ADDRESS [--connections 10000] [--first 100] [--size 64] [--tls]
 //! load udp     --connect ADDRESS [--size 64] [--in-flight 64] [--messages 100000] [--warm-up 5000]

@@ -1,11 +1,12 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::latency::quantiles;
 use super::{Control, STALL_LIMIT, SourceAddresses, Wire, pattern, tls};
 use crate::Result;
 use crate::arguments::Arguments;
@@ -28,6 +29,8 @@ pub struct Echo {
     pub warm_up: u64,
     /// Whether it is under TLS.
     pub tls: bool,
+    /// Whether each round trip is timed; with one message under way per connection.
+    pub timed: bool,
 }
 
 impl Echo {
@@ -44,8 +47,12 @@ impl Echo {
             messages: arguments.option_or("--messages", 100_000)?,
             warm_up: arguments.option_or("--warm-up", 5_000)?,
             tls: arguments.flag("--tls"),
+            timed: arguments.flag("--timed"),
         };
         arguments.finish()?;
+        if load.timed && load.in_flight != 1 {
+            return Err("--timed needs --in-flight 1".into());
+        }
         if load.size == 0 || load.in_flight == 0 || load.connections == 0 {
             return Err("--size, --in-flight and --connections must be above 0".into());
         }
@@ -59,13 +66,21 @@ impl Echo {
     pub fn run(&self, control: &mut Control) -> Result<String> {
         let mut client = Client::connect(self)?;
         client.exchange(self.warm_up, Check::Content)?;
+        if self.timed {
+            client.shared.times = Some(Vec::with_capacity(self.messages as usize));
+        }
         control.ready()?;
         let cpu_before = cpu::own_time()?;
         let start = Instant::now();
         client.exchange(self.messages, Check::Length)?;
         let seconds = start.elapsed().as_secs_f64();
         let cpu_seconds = (cpu::own_time()? - cpu_before).as_secs_f64();
-        Ok(format!("messages={} seconds={seconds} load_cpu_seconds={cpu_seconds}", self.messages))
+        let mut line =
+            format!("messages={} seconds={seconds} load_cpu_seconds={cpu_seconds}", self.messages);
+        if let Some(times) = client.shared.times {
+            line = format!("{line} {}", quantiles(times));
+        }
+        Ok(line)
     }
 }
 
@@ -94,6 +109,8 @@ struct Shared {
     to_start: u64,
     finished: u64,
     check: Check,
+    /// The round trips, if they are timed.
+    times: Option<Vec<Duration>>,
 }
 
 impl Client {
@@ -109,7 +126,14 @@ impl Client {
             let interests = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut stream, Token(index), interests)?;
             let stream = Wire::new(stream, config.as_ref(), index)?;
-            peers.push(Peer { stream, unsent: 0, awaited: 0, send_offset: 0, receive_offset: 0 });
+            peers.push(Peer {
+                stream,
+                unsent: 0,
+                awaited: 0,
+                send_offset: 0,
+                receive_offset: 0,
+                started_at: None,
+            });
         }
         let shared = Shared {
             size: load.size,
@@ -119,6 +143,7 @@ impl Client {
             to_start: 0,
             finished: 0,
             check: Check::Length,
+            times: None,
         };
         Ok(Self { poll, peers, shared })
     }
@@ -157,6 +182,8 @@ struct Peer {
     /// Where in a message the next byte to send, and to receive, is.
     send_offset: usize,
     receive_offset: usize,
+    /// When the message under way was started, if round trips are timed.
+    started_at: Option<Instant>,
 }
 
 impl Peer {
@@ -198,7 +225,13 @@ impl Peer {
         let before = self.awaited.div_ceil(shared.size);
         self.awaited -= count;
         self.receive_offset = (self.receive_offset + count) % shared.size;
-        shared.finished += (before - self.awaited.div_ceil(shared.size)) as u64;
+        let finished = before - self.awaited.div_ceil(shared.size);
+        shared.finished += finished as u64;
+        if finished > 0
+            && let Some(times) = &mut shared.times
+        {
+            times.extend(self.started_at.take().map(|at| at.elapsed()));
+        }
         Ok(())
     }
 
@@ -207,6 +240,9 @@ impl Peer {
         let free = shared.in_flight - self.awaited.div_ceil(shared.size);
         let started = (free as u64).min(shared.to_start);
         shared.to_start -= started;
+        if started > 0 && shared.times.is_some() {
+            self.started_at = Some(Instant::now());
+        }
         let bytes = started as usize * shared.size;
         self.unsent += bytes;
         self.awaited += bytes;

@@ -52,17 +52,21 @@ impl Latency {
         for _ in 0..self.messages {
             times.push(round_trip(&mut stream, &message, &mut echoed)?);
         }
-        times.sort_unstable();
-        let microseconds = |quantile| at_quantile(&times, quantile).as_secs_f64() * 1e6;
-        Ok(format!(
-            "messages={} p50={} p90={} p99={} p999={}",
-            self.messages,
-            microseconds(0.5),
-            microseconds(0.9),
-            microseconds(0.99),
-            microseconds(0.999)
-        ))
+        Ok(format!("messages={} {}", self.messages, quantiles(times)))
     }
+}
+
+/// The quantiles of round trips, in microseconds, as a load reports them.
+pub(super) fn quantiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let microseconds = |quantile| at_quantile(&times, quantile).as_secs_f64() * 1e6;
+    format!(
+        "p50={} p90={} p99={} p999={}",
+        microseconds(0.5),
+        microseconds(0.9),
+        microseconds(0.99),
+        microseconds(0.999)
+    )
 }
 
 fn round_trip(stream: &mut TcpStream, message: &[u8], echoed: &mut [u8]) -> Result<Duration> {

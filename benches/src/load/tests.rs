@@ -32,7 +32,16 @@ fn discard(mut stream: TcpStream) {
 }
 
 fn load(server: SocketAddr) -> Echo {
-    Echo { server, connections: 3, size: 700, in_flight: 4, messages: 100, warm_up: 10, tls: false }
+    Echo {
+        server,
+        connections: 3,
+        size: 700,
+        in_flight: 4,
+        messages: 100,
+        warm_up: 10,
+        tls: false,
+        timed: false,
+    }
 }
 
 #[test]
@@ -97,4 +106,17 @@ fn idle_and_latency_loads_use_their_connections() {
     let latency = Latency { server: server(1, echo), messages: 50, size: 64, warm_up: 5 };
     let result = latency.run(&mut Control::uncontrolled()).unwrap();
     assert!(result.starts_with("messages=50 p50="), "{result}");
+}
+
+#[test]
+fn timed_round_trips_are_all_reported() {
+    let load = Echo { in_flight: 1, timed: true, ..load(server(3, echo)) };
+    let line = load.run(&mut Control::uncontrolled()).unwrap();
+    let value = |name: &str| {
+        let pairs = line.split(' ').filter_map(|pair| pair.split_once('='));
+        let found = pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+        found.unwrap().parse::<f64>().unwrap()
+    };
+    assert!(value("p50") > 0.0);
+    assert!(value("p50") <= value("p99") && value("p99") <= value("p999"));
 }

@@ -19,6 +19,7 @@ mod memory;
 mod relay;
 mod send_file;
 mod syscalls;
+mod tail;
 mod tls;
 mod udp;
 
@@ -29,7 +30,7 @@ mod udp;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, udp, relay, files, tls or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -51,6 +52,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "syscalls" => syscalls::measure(&mut bench)?,
         "memory" => memory::measure(&mut bench)?,
         "latency" => latency::measure(&mut bench)?,
+        "tail" => tail::measure(&mut bench)?,
         "relay" => relay::measure(&mut bench)?,
         "files" => send_file::measure(&mut bench)?,
         "tls" => tls::measure(&mut bench)?,
@@ -60,6 +62,7 @@ pub fn run(mut arguments: Arguments) -> Result {
             syscalls::measure(&mut bench)?;
             memory::measure(&mut bench)?;
             latency::measure(&mut bench)?;
+            tail::measure(&mut bench)?;
             udp::measure(&mut bench)?;
             tls::measure(&mut bench)?;
             churn::measure(&mut bench)?;
