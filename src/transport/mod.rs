@@ -38,6 +38,7 @@ pub use self::rate_limit::{RateGroup, RateLimit};
 pub use self::relay::{
     RelayBuilder, RelayEnd, RelayOutcome, RelaySide, RelayStatistics, Splicing, relay,
 };
+pub(crate) use self::send_file::Progress;
 pub use self::send_file::SendFile;
 #[cfg(feature = "tls-core")]
 pub use self::tls::{TlsEarlyData, TlsInfo, TlsUpgrade};

@@ -25,18 +25,27 @@ use crate::task::{LoopFuture, future};
 pub struct SendFile {
     future: LoopFuture<u64>,
     core: Rc<Core>,
-    sent: Rc<Cell<u64>>,
+    progress: Rc<Progress>,
     count: u64,
+}
+
+/// What a file that is being sent shares with whoever asked for it.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// How many bytes of it were sent.
+    pub(crate) sent: Cell<u64>,
+    /// Its number in the write queue, by which it is found again.
+    pub(crate) number: Cell<u64>,
 }
 
 impl SendFile {
     pub(crate) fn new(
         core: &Rc<Core>,
         future: LoopFuture<u64>,
-        sent: Rc<Cell<u64>>,
+        progress: Rc<Progress>,
         count: u64,
     ) -> Self {
-        Self { future, core: Rc::clone(core), sent, count }
+        Self { future, core: Rc::clone(core), progress, count }
     }
 
     /// One that is not begun.
@@ -49,7 +58,7 @@ impl SendFile {
     /// How many bytes of the file were handed to the operating system so far, also when it failed
     /// or was cancelled.
     pub fn progress(&self) -> u64 {
-        self.sent.get()
+        self.progress.sent.get()
     }
 
     /// How many bytes it is about in all; 0 when it was refused.

@@ -43,7 +43,7 @@ impl Stream {
                 Some(Front::File(_)) if budget == 0 => return self.enqueue(core),
                 Some(Front::File(file)) => {
                     let step = file.step(&self.socket, budget.min(limit));
-                    let sent = if file.is_sent() { queue.take_file(|_| true) } else { None };
+                    let sent = if file.is_sent() { queue.take_front_file() } else { None };
                     drop(queue);
                     if let Some(file) = sent {
                         file.succeed(core);

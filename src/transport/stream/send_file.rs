@@ -16,7 +16,7 @@ use crate::driver::Socket;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Callback, Core, Ready};
 use crate::task::{Promise, future};
-use crate::transport::SendFile;
+use crate::transport::{Progress, SendFile};
 
 /// What is read of a file at a time where the system cannot send it by itself.
 const BLOCK: usize = 128 * 1024;
@@ -40,14 +40,14 @@ impl Stream {
             Err(error) => return SendFile::refused(core, error),
         };
         let (promise, future) = future(core);
-        let sent = Rc::new(Cell::new(0));
-        let sending = SendFile::new(core, future, Rc::clone(&sent), count);
+        let progress = Rc::new(Progress::default());
+        let sending = SendFile::new(core, future, Rc::clone(&progress), count);
         if count == 0 {
             promise.set(Ok(0));
             return sending;
         }
         read_ahead(&file, offset, count.min(READ_AHEAD));
-        let (key, own, mark) = (self.key, Rc::clone(core), Rc::clone(&sent));
+        let (key, own, mark) = (self.key, Rc::clone(core), Rc::clone(&progress));
         promise.on_cancel(move || {
             if let Some(stream) = own.stream(key) {
                 stream.cancel_file(&own, &mark);
@@ -56,17 +56,15 @@ impl Stream {
         self.queue_gathered(core);
         let mut queue = self.queue.borrow_mut();
         let was_empty = queue.is_empty();
-        let zero_copy = true;
-        let block = Block::default();
-        queue.push_file(QueuedFile { file, offset, left: count, sent, promise, zero_copy, block });
+        queue.push_file(QueuedFile::new(file, offset, count, progress, promise));
         drop(queue);
         self.note_queued(core, was_empty);
         sending
     }
 
     /// Takes the file with this progress out of the queue; what comes after it takes its place.
-    fn cancel_file(self: &Rc<Self>, core: &Rc<Core>, sent: &Rc<Cell<u64>>) {
-        let file = self.queue.borrow_mut().take_file(|file| Rc::ptr_eq(&file.sent, sent));
+    fn cancel_file(self: &Rc<Self>, core: &Rc<Core>, progress: &Rc<Progress>) {
+        let file = self.queue.borrow_mut().take_file(progress);
         if file.is_some() {
             if self.waiting() == 0 {
                 self.clear(Flags::HAS_QUEUE);
@@ -84,7 +82,7 @@ pub(super) struct QueuedFile {
     offset: u64,
     left: u64,
     /// Shared with whoever asked for it.
-    sent: Rc<Cell<u64>>,
+    progress: Rc<Progress>,
     promise: Promise<u64>,
     /// Whether the system sends it by itself, as far as is known.
     zero_copy: bool,
@@ -108,6 +106,17 @@ pub(super) enum Step {
 }
 
 impl QueuedFile {
+    pub(super) fn new(
+        file: Rc<File>,
+        offset: u64,
+        count: u64,
+        progress: Rc<Progress>,
+        promise: Promise<u64>,
+    ) -> Self {
+        let block = Block::default();
+        Self { file, offset, left: count, progress, promise, zero_copy: true, block }
+    }
+
     /// Sends up to `most` bytes.
     pub(super) fn step(&mut self, socket: &Socket, most: usize) -> Step {
         let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
@@ -151,11 +160,23 @@ impl QueuedFile {
         Ok(&rest[..rest.len().min(most)])
     }
 
+    /// Gives the memory back in which nothing waits: the socket takes no more for now.
+    #[cfg(feature = "tls-core")]
+    pub(super) fn release_block(&mut self) {
+        if self.block.is_empty() {
+            self.block = Block::default();
+        }
+    }
+
     /// The first `count` of the bytes that were [read](Self::read) are on their way.
     #[cfg(feature = "tls-core")]
     pub(super) fn note_read(&mut self, count: usize) {
         self.block.sent += count;
         self.advance(count);
+    }
+
+    pub(super) fn progress(&self) -> &Rc<Progress> {
+        &self.progress
     }
 
     pub(super) fn is_sent(&self) -> bool {
@@ -164,7 +185,7 @@ impl QueuedFile {
 
     /// Tells whoever waits that all of it was sent.
     pub(super) fn succeed(self, core: &Core) {
-        let sent = self.sent.get();
+        let sent = self.progress.sent.get();
         tell(core, self.promise, Ok(sent));
     }
 
@@ -176,7 +197,7 @@ impl QueuedFile {
     fn advance(&mut self, sent: usize) -> Step {
         self.offset += sent as u64;
         self.left -= sent as u64;
-        self.sent.set(self.sent.get() + sent as u64);
+        self.progress.sent.set(self.progress.sent.get() + sent as u64);
         Step::Sent(sent)
     }
 }

@@ -288,7 +288,7 @@ impl Stream {
                 let count = piece.len();
                 tls.layer.seal(piece, records).map_err(Broken::Tls)?;
                 file.note_read(count);
-                let sent = if file.is_sent() { queue.take_file(|_| true) } else { None };
+                let sent = if file.is_sent() { queue.take_front_file() } else { None };
                 drop(queue);
                 if let Some(file) = sent {
                     file.succeed(core);
@@ -298,6 +298,11 @@ impl Stream {
                     self.note_closing(core);
                 }
                 self.send_records(core, tls, records)?;
+                if !self.has(Flags::WRITABLE)
+                    && let Some(Front::File(file)) = self.queue.borrow_mut().front()
+                {
+                    file.release_block();
+                }
                 return Ok(count);
             }
             let mut slices = [IoSlice::new(&[]); SLICES];

@@ -1,23 +1,33 @@
 //! Bytes that the operating system has not taken yet.
 
+mod chunk;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
+use self::chunk::Chunk;
 use super::send_file::QueuedFile;
 use crate::driver::os::SplicePipe;
+use crate::transport::Progress;
 
 /// What was written to one connection and not yet sent, in order.
 ///
-/// Small copies share a chunk; `Bytes` are kept as they are. An empty queue holds no memory.
+/// Small copies share a chunk; `Bytes` are kept as they are. An empty queue holds no memory, any
+/// other at most one and a half times its length and a few KiB. No operation looks at more than a
+/// bounded number of chunks, clearing excepted.
 #[derive(Debug, Default)]
 pub(crate) struct WriteQueue {
     /// In a box: most connections have nothing queued at any time, and many never.
     chunks: Option<Box<Chunks>>,
     /// Bytes over all chunks, so that asking for the size costs nothing.
     len: usize,
+    /// How many chunks were looked at.
+    #[cfg(test)]
+    looked_at: std::cell::Cell<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -27,27 +37,16 @@ struct Chunks {
     special: usize,
     /// How many descriptors they carry.
     descriptors: usize,
-}
-
-#[derive(Debug)]
-enum Chunk {
-    Shared(Bytes),
-    /// Filled at the end by copies; the first `sent` bytes are gone already.
-    Copied {
-        data: Vec<u8>,
-        sent: usize,
-    },
-    File(Box<QueuedFile>),
-    /// Descriptors, and the bytes that they go with.
-    Carrying(Box<(Vec<u8>, Vec<OwnedFd>)>),
-    /// Spliced from another socket: sent without passing through memory.
-    Piped(SplicePipe),
+    /// How many chunks have left the front: a chunk's number, less this, is its position.
+    first_number: u64,
+    /// How many places of cancelled files there are.
+    gone: usize,
 }
 
 /// What is at the front of a queue with more than bytes in it.
 pub(super) enum Front<'a> {
     Bytes {
-        /// Whether a file comes next.
+        /// Whether a file follows soon.
         before_file: bool,
     },
     File(&'a mut QueuedFile),
@@ -59,11 +58,18 @@ pub(super) enum Front<'a> {
 /// to how many can wait.
 pub(super) const FILE_WEIGHT: usize = 4 * 1024;
 
-/// What a chunk of copies has room for when it is begun.
-const CHUNK_CAPACITY: usize = 4 * 1024;
-
 /// `Bytes` shorter than this are copied: a chunk of their own costs more than the copy.
 const SHARE_FROM: usize = 512;
+
+/// What the first chunk of an empty queue has room for at least, so that a few small writes are one
+/// allocation.
+const FIRST_CHUNK: usize = 512;
+
+/// How many chunks ahead a file is looked for: about what one system call sends.
+const LOOK_AHEAD: usize = 16;
+
+/// A list of chunks with room for no more than this is left as it is.
+const SMALL_LIST: usize = 16;
 
 impl WriteQueue {
     pub(crate) fn len(&self) -> usize {
@@ -79,22 +85,17 @@ impl WriteQueue {
             return;
         }
         self.len += data.len();
-        let chunks = &mut self.chunks.get_or_insert_default().list;
-        if let Some(Chunk::Copied { data: tail, .. }) = chunks.back_mut()
-            && tail.capacity() - tail.len() >= data.len()
-        {
-            tail.extend_from_slice(data);
-            return;
-        }
-        // The next chunk is twice the last one, so that a long queue is not a long list.
-        let last = match chunks.back() {
-            Some(Chunk::Copied { data, .. }) => data.capacity(),
-            _ => 0,
+        let list = &mut self.chunks.get_or_insert_default().list;
+        let (mut rest, room) = match list.back_mut() {
+            Some(last @ Chunk::Copied { .. }) => (last.append(data), self.len / 8),
+            Some(_) => (data, 0),
+            None => (data, FIRST_CHUNK),
         };
-        let capacity = (last * 2).clamp(CHUNK_CAPACITY, 16 * CHUNK_CAPACITY).max(data.len());
-        let mut chunk = Vec::with_capacity(capacity);
-        chunk.extend_from_slice(data);
-        chunks.push_back(Chunk::Copied { data: chunk, sent: 0 });
+        while !rest.is_empty() {
+            let chunk;
+            (chunk, rest) = Chunk::copied(rest, room);
+            list.push_back(chunk);
+        }
     }
 
     /// Takes a reference, so that the caller's `Bytes` is dropped when the queue is not borrowed.
@@ -103,16 +104,16 @@ impl WriteQueue {
             self.push_copy(data);
         } else {
             self.len += data.len();
-            let chunks = self.chunks.get_or_insert_default();
-            chunks.list.push_back(Chunk::Shared(data.clone()));
+            self.chunks.get_or_insert_default().push(Chunk::shared(data.clone()));
         }
     }
 
     pub(super) fn push_file(&mut self, file: QueuedFile) {
         self.len += FILE_WEIGHT;
         let chunks = self.chunks.get_or_insert_default();
+        file.progress().number.set(chunks.first_number + chunks.list.len() as u64);
         chunks.special += 1;
-        chunks.list.push_back(Chunk::File(Box::new(file)));
+        chunks.push(Chunk::File(Box::new(file)));
     }
 
     pub(super) fn push_carrying(&mut self, data: &[u8], descriptors: Vec<OwnedFd>) {
@@ -120,7 +121,7 @@ impl WriteQueue {
         let chunks = self.chunks.get_or_insert_default();
         chunks.special += 1;
         chunks.descriptors += descriptors.len();
-        chunks.list.push_back(Chunk::Carrying(Box::new((data.to_vec(), descriptors))));
+        chunks.push(Chunk::Carrying(Box::new((data.to_vec(), descriptors))));
     }
 
     /// What was spliced from another socket comes next.
@@ -128,7 +129,7 @@ impl WriteQueue {
         self.len += pipe.level();
         let chunks = self.chunks.get_or_insert_default();
         chunks.special += 1;
-        chunks.list.push_back(Chunk::Piped(pipe));
+        chunks.push(Chunk::Piped(pipe));
     }
 
     /// Sends at most `limit` bytes of the pipe at the front; how many it was.
@@ -138,8 +139,8 @@ impl WriteQueue {
         let sent = pipe.drain(to, limit)?;
         self.len -= sent;
         if pipe.level() == 0 {
-            chunks.list.pop_front();
             chunks.special -= 1;
+            chunks.pop();
             self.free_if_empty();
         }
         Ok(sent)
@@ -156,7 +157,7 @@ impl WriteQueue {
             self.len -= level - data.len();
             chunks.special -= 1;
             if data.is_empty() {
-                chunks.list.pop_front();
+                chunks.pop();
             } else {
                 *chunk = Chunk::Copied { data, sent: 0 };
             }
@@ -170,12 +171,15 @@ impl WriteQueue {
     pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>], mut limit: usize) -> usize {
         let mut count = 0;
         let chunks = self.chunks.iter().flat_map(|chunks| chunks.list.iter());
-        for (slice, bytes) in slices.iter_mut().zip(chunks.map_while(Chunk::bytes)) {
-            if limit == 0 {
-                break;
-            }
+        for chunk in chunks.take(slices.len()) {
+            self.note_look();
+            let bytes = match chunk.bytes() {
+                Some(bytes) if limit > 0 => bytes,
+                None if matches!(chunk, Chunk::Gone) => continue,
+                _ => break,
+            };
             let part = bytes.len().min(limit);
-            *slice = IoSlice::new(&bytes[..part]);
+            slices[count] = IoSlice::new(&bytes[..part]);
             limit -= part;
             count += 1;
         }
@@ -194,29 +198,48 @@ impl WriteQueue {
 
     /// What comes next; `None`: nothing.
     pub(super) fn front(&mut self) -> Option<Front<'_>> {
-        let list = &mut self.chunks.as_mut()?.list;
-        if list.front().is_some_and(|chunk| chunk.bytes().is_some()) {
-            let next = list.iter().find(|chunk| chunk.bytes().is_none());
+        let chunks = self.chunks.as_ref()?;
+        if chunks.list.front().is_some_and(|chunk| chunk.bytes().is_some()) {
+            let next = chunks.list.iter().take(LOOK_AHEAD + 1).find(|chunk| {
+                self.note_look();
+                chunk.bytes().is_none() && !matches!(chunk, Chunk::Gone)
+            });
             return Some(Front::Bytes { before_file: matches!(next, Some(Chunk::File(_))) });
         }
-        match list.front_mut()? {
+        match self.chunks.as_mut()?.list.front_mut()? {
             Chunk::File(file) => Some(Front::File(file)),
             Chunk::Carrying(carrying) => Some(Front::Carrying(&carrying.0, &carrying.1)),
             Chunk::Piped(_) => Some(Front::Piped),
-            Chunk::Shared(_) | Chunk::Copied { .. } => None,
+            Chunk::Shared { .. } | Chunk::Copied { .. } | Chunk::Gone => None,
         }
     }
 
-    /// Takes the file out that `is_it` says it is.
-    pub(super) fn take_file(
-        &mut self,
-        is_it: impl Fn(&QueuedFile) -> bool,
-    ) -> Option<Box<QueuedFile>> {
+    /// Takes out the file at the front.
+    pub(super) fn take_front_file(&mut self) -> Option<Box<QueuedFile>> {
         let chunks = self.chunks.as_mut()?;
-        let found = |chunk: &Chunk| matches!(chunk, Chunk::File(file) if is_it(file));
-        let position = chunks.list.iter().position(found)?;
-        let Some(Chunk::File(file)) = chunks.list.remove(position) else { return None };
+        if !matches!(chunks.list.front(), Some(Chunk::File(_))) {
+            return None;
+        }
+        let Some(Chunk::File(file)) = chunks.pop() else { return None };
         chunks.special -= 1;
+        self.len -= FILE_WEIGHT;
+        self.free_if_empty();
+        Some(file)
+    }
+
+    /// Takes out the file with this progress, wherever it is.
+    pub(super) fn take_file(&mut self, progress: &Rc<Progress>) -> Option<Box<QueuedFile>> {
+        let chunks = self.chunks.as_mut()?;
+        let position = progress.number.get().checked_sub(chunks.first_number)?;
+        let position = usize::try_from(position).ok()?;
+        let place = chunks.list.get_mut(position)?;
+        if !matches!(place, Chunk::File(file) if Rc::ptr_eq(file.progress(), progress)) {
+            return None;
+        }
+        let Chunk::File(file) = std::mem::replace(place, Chunk::Gone) else { return None };
+        chunks.special -= 1;
+        chunks.gone += 1;
+        chunks.forget_gone();
         self.len -= FILE_WEIGHT;
         self.free_if_empty();
         Some(file)
@@ -225,13 +248,17 @@ impl WriteQueue {
     /// The first `count` bytes of the chunk at the front are sent, and with them what it carried.
     pub(super) fn carried(&mut self, count: usize) -> Vec<OwnedFd> {
         let Some(chunks) = &mut self.chunks else { return Vec::new() };
-        let Some(Chunk::Carrying(carrying)) = chunks.list.pop_front() else { return Vec::new() };
-        let (data, descriptors) = *carrying;
+        let Some(Chunk::Carrying(carrying)) = chunks.list.front_mut() else { return Vec::new() };
+        let data = std::mem::take(&mut carrying.0);
+        let descriptors = std::mem::take(&mut carrying.1);
         chunks.special -= 1;
         chunks.descriptors -= descriptors.len();
         self.len -= count;
         if count < data.len() {
-            chunks.list.push_front(Chunk::Copied { data, sent: count });
+            chunks.list[0] = Chunk::Copied { data, sent: 0 };
+            chunks.list[0].advance(count);
+        } else {
+            chunks.pop();
         }
         self.free_if_empty();
         descriptors
@@ -243,9 +270,9 @@ impl WriteQueue {
         let mut files = Vec::new();
         for chunk in self.chunks.take().into_iter().flat_map(|chunks| chunks.list) {
             match chunk {
-                Chunk::Shared(bytes) => spent.push(bytes),
+                Chunk::Shared { bytes, .. } => spent.push(bytes),
                 Chunk::File(file) => files.push(*file),
-                Chunk::Copied { .. } | Chunk::Carrying(_) | Chunk::Piped(_) => {}
+                Chunk::Copied { .. } | Chunk::Carrying(_) | Chunk::Piped(_) | Chunk::Gone => {}
             }
         }
         files
@@ -266,140 +293,82 @@ impl WriteQueue {
     pub(crate) fn advance(&mut self, mut count: usize, spent: &mut Vec<Bytes>) {
         debug_assert!(count <= self.len);
         self.len -= count;
-        let Some(chunks) = &mut self.chunks else { return };
         while count > 0 {
+            self.note_look();
+            let Some(chunks) = &mut self.chunks else { return };
             let Some(front) = chunks.list.front_mut() else { break };
             let Some(len) = front.bytes().map(<[u8]>::len) else { break };
             if count < len {
-                front.advance(count);
+                spent.extend(front.advance(count));
                 return;
             }
             count -= len;
-            if let Some(Chunk::Shared(bytes)) = chunks.list.pop_front() {
+            if let Some(Chunk::Shared { bytes, .. }) = chunks.pop() {
                 spent.push(bytes);
             }
         }
-        if chunks.list.is_empty() {
-            self.chunks = None;
-        }
+        self.free_if_empty();
+    }
+
+    #[inline]
+    fn note_look(&self) {
+        #[cfg(test)]
+        self.looked_at.set(self.looked_at.get() + 1);
     }
 }
 
-impl Chunk {
-    /// Just bytes, which can be sent together with others.
-    fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Shared(bytes) => Some(bytes),
-            Self::Copied { data, sent } => Some(&data[*sent..]),
-            Self::File(_) | Self::Carrying(_) | Self::Piped(_) => None,
+impl Chunks {
+    /// Appends a chunk that no copies are added to.
+    fn push(&mut self, chunk: Chunk) {
+        if let Some(last) = self.list.back_mut() {
+            last.close();
         }
+        self.list.push_back(chunk);
     }
 
-    fn advance(&mut self, count: usize) {
-        match self {
-            Self::Shared(bytes) => bytes.advance(count),
-            Self::Copied { sent, .. } => *sent += count,
-            Self::File(_) | Self::Carrying(_) | Self::Piped(_) => {
-                debug_assert!(false, "more than bytes");
+    /// Takes the first chunk, and gives back room that a longer list needed.
+    fn pop(&mut self) -> Option<Chunk> {
+        let chunk = self.pop_one();
+        while let Some(Chunk::Gone) = self.list.front() {
+            self.pop_one();
+            self.gone -= 1;
+        }
+        let (len, capacity) = (self.list.len(), self.list.capacity());
+        if capacity > SMALL_LIST && len < capacity / 8 * 3 {
+            self.list.shrink_to(len + len / 4);
+        }
+        chunk
+    }
+
+    fn pop_one(&mut self) -> Option<Chunk> {
+        let chunk = self.list.pop_front();
+        self.first_number += u64::from(chunk.is_some());
+        chunk
+    }
+
+    /// Removes the places of cancelled files at both ends, and all of them once they are most of the
+    /// list.
+    fn forget_gone(&mut self) {
+        while let Some(Chunk::Gone) = self.list.back() {
+            self.list.pop_back();
+            self.gone -= 1;
+        }
+        if let Some(Chunk::Gone) = self.list.front() {
+            self.gone -= 1;
+            self.pop();
+        }
+        if self.gone > SMALL_LIST && self.gone > self.list.len() / 2 {
+            self.list.retain(|chunk| !matches!(chunk, Chunk::Gone));
+            self.list.shrink_to_fit();
+            self.gone = 0;
+            for (position, chunk) in self.list.iter().enumerate() {
+                if let Chunk::File(file) = chunk {
+                    file.progress().number.set(self.first_number + position as u64);
+                }
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn drain(queue: &mut WriteQueue, step: usize) -> Vec<u8> {
-        let mut out = Vec::new();
-        while !queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 4];
-            let count = queue.fill(&mut slices, step);
-            let mut taken = 0;
-            for slice in &slices[..count] {
-                assert!(!slice.is_empty(), "an empty slice in a flush spins");
-                let part = slice.len().min(step - taken);
-                out.extend_from_slice(&slice[..part]);
-                taken += part;
-            }
-            queue.advance(taken, &mut Vec::new());
-        }
-        out
-    }
-
-    #[test]
-    fn an_empty_queue_holds_no_memory() {
-        let mut queue = WriteQueue::default();
-        queue.push_copy(b"some");
-        queue.push_bytes(&Bytes::from(vec![1; SHARE_FROM]));
-        queue.advance(4 + SHARE_FROM, &mut Vec::new());
-        assert!(queue.chunks.is_none());
-    }
-
-    #[test]
-    fn empty_writes_leave_no_chunk() {
-        let mut queue = WriteQueue::default();
-        queue.push_copy(b"");
-        queue.push_bytes(&Bytes::new());
-        assert!(queue.chunks.is_none());
-    }
-
-    #[test]
-    fn small_copies_share_a_chunk() {
-        let mut queue = WriteQueue::default();
-        for _ in 0..100 {
-            queue.push_copy(b"0123456789");
-        }
-        assert_eq!(queue.chunks.unwrap().list.len(), 1);
-    }
-
-    #[test]
-    fn spent_bytes_are_handed_back() {
-        let mut queue = WriteQueue::default();
-        queue.push_bytes(&Bytes::from(vec![1; SHARE_FROM]));
-        let mut spent = Vec::new();
-        queue.advance(1, &mut spent);
-        assert!(spent.is_empty());
-        queue.advance(SHARE_FROM - 1, &mut spent);
-        assert_eq!(spent.len(), 1);
-    }
-
-    #[test]
-    fn what_carries_descriptors_is_apart_from_the_bytes_around_it() {
-        let mut queue = WriteQueue::default();
-        queue.push_copy(b"before");
-        let pipe = std::io::pipe().unwrap();
-        queue.push_carrying(b"with", vec![pipe.0.into(), pipe.1.into()]);
-        queue.push_copy(b"after");
-        assert_eq!((queue.len(), queue.descriptors()), (15, 2));
-        let mut slices = [IoSlice::new(&[]); 4];
-        assert_eq!(queue.fill(&mut slices, usize::MAX), 1);
-        assert_eq!(&*slices[0], b"before");
-        queue.advance(6, &mut Vec::new());
-        assert!(matches!(queue.front(), Some(Front::Carrying(b"with", [_, _]))));
-        assert_eq!(queue.carried(1).len(), 2);
-        assert_eq!((queue.len(), queue.descriptors()), (8, 0));
-        assert!(!queue.is_mixed());
-        assert_eq!(drain(&mut queue, 3), b"ithafter");
-        assert!(queue.chunks.is_none());
-    }
-
-    proptest! {
-        #[test]
-        fn bytes_come_out_as_they_went_in(
-            writes in prop::collection::vec((any::<bool>(), 0usize..3000), 0..40),
-            step in 1usize..5000,
-        ) {
-            let mut queue = WriteQueue::default();
-            let mut model = Vec::new();
-            for (position, (shared, len)) in writes.into_iter().enumerate() {
-                let data = vec![position as u8; len];
-                model.extend_from_slice(&data);
-                if shared { queue.push_bytes(&data.into()) } else { queue.push_copy(&data) }
-                prop_assert_eq!(queue.len(), model.len());
-            }
-            prop_assert_eq!(drain(&mut queue, step), model);
-        }
-    }
-}
+mod tests;
