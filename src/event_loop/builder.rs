@@ -12,6 +12,7 @@ use super::{Core, EventLoop};
 pub struct EventLoopBuilder {
     spin: u32,
     executor_threads: usize,
+    resolver_threads: usize,
 }
 
 impl EventLoopBuilder {
@@ -24,10 +25,24 @@ impl EventLoopBuilder {
         self
     }
 
-    /// The most threads that resolve names and run `run_in_executor` jobs; at least 1, 8 by
+    /// The most threads that run `run_in_executor` jobs and read and write files; at least 1, 8 by
     /// default. They are started when there is work for them, and end when there is none.
     pub fn executor_threads(mut self, threads: usize) -> Self {
         self.executor_threads = threads.max(1);
+        self
+    }
+
+    /// The most threads that look up names; at least 1, 32 by default. They are started when there
+    /// is work for them, and end when there is none.
+    ///
+    /// A look-up takes a thread until the resolver answers, which for a name whose servers are dead
+    /// can be many seconds. So that such names do not stop the others, a name that is looked up
+    /// already is not looked up a second time, and all names under one domain (the last two labels)
+    /// together get at most a quarter of the threads; the others of them wait. Addresses take no
+    /// thread, and when all are busy one more looks up what `/etc/hosts` has. A connect's timeout
+    /// gives up its place in the queue.
+    pub fn resolver_threads(mut self, threads: usize) -> Self {
+        self.resolver_threads = threads.max(1);
         self
     }
 
@@ -38,12 +53,16 @@ impl EventLoopBuilder {
     pub fn build(self) -> Result<EventLoop, Error> {
         let driver = OsDriver::new(self.spin)
             .map_err(|error| Error::io("an event loop could not be made", error))?;
-        Ok(EventLoop::owner(Core::new(Driver::Os(driver), self.executor_threads)))
+        Ok(EventLoop::owner(Core::new(
+            Driver::Os(driver),
+            self.executor_threads,
+            self.resolver_threads,
+        )))
     }
 }
 
 impl Default for EventLoopBuilder {
     fn default() -> Self {
-        Self { spin: 0, executor_threads: 8 }
+        Self { spin: 0, executor_threads: 8, resolver_threads: 32 }
     }
 }

@@ -35,6 +35,7 @@ impl Core {
         self.abort_all();
         self.run_closing_rounds();
         self.jobs.close(self);
+        self.lookups.close(self);
         self.signal_handlers.close(self);
         for item in self.remote.close() {
             self.drop_user(item, "callback from another thread");

@@ -18,6 +18,7 @@ use super::watch::WatchTable;
 use crate::driver::os::SplicePipes;
 use crate::driver::{Driver, Signals};
 use crate::error::Error;
+use crate::net::Lookups;
 use crate::process::ProcessTable;
 use crate::task::{Jobs, TaskTable, registry};
 use crate::time::{TimerKey, Wheel, next_random};
@@ -27,6 +28,9 @@ use crate::transport::{DatagramEndpoint, DatagramShared, Key, Readiness, Stream,
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
+
+/// How many entries the memory of a list is kept for in any case.
+const KEPT_ENTRIES: usize = 4096;
 
 /// The state of one loop. Every cell in it is borrowed only between user code, never across it.
 pub(crate) struct Core {
@@ -63,6 +67,7 @@ pub(crate) struct Core {
     pub(crate) tls: TlsWork,
     pub(crate) tasks: TaskTable,
     pub(crate) jobs: Jobs,
+    pub(crate) lookups: Lookups,
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
     pub(crate) processes: ProcessTable,
@@ -95,7 +100,7 @@ pub(crate) enum State {
 }
 
 impl Core {
-    pub(crate) fn new(driver: Driver, executor_limit: usize) -> Rc<Self> {
+    pub(crate) fn new(driver: Driver, executor_limit: usize, resolver_limit: usize) -> Rc<Self> {
         let remote = Arc::new(RemoteQueue::new(driver.waker()));
         let started = driver.now();
         let jitter = driver.seed();
@@ -122,6 +127,7 @@ impl Core {
             tls: TlsWork::default(),
             tasks: TaskTable::default(),
             jobs: Jobs::new(executor_limit),
+            lookups: Lookups::new(resolver_limit),
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
             processes: ProcessTable::default(),
@@ -305,10 +311,13 @@ impl Core {
         self.ready.replace(self.spare.take())
     }
 
-    /// Gives the memory of a list back that was gone through.
-    pub(crate) fn give_list_back(&self, list: Vec<Ready>) {
+    /// Gives the memory of a list back that was gone through, and had `used` entries.
+    pub(crate) fn give_list_back(&self, list: Vec<Ready>, used: usize) {
         debug_assert!(list.is_empty());
-        self.spare.set(list);
+        // A burst's memory is kept while half of it is needed.
+        if list.capacity() <= KEPT_ENTRIES.max(2 * used) {
+            self.spare.set(list);
+        }
     }
 
     #[inline]
@@ -364,7 +373,7 @@ impl Core {
             self.drop_user(bytes, "buffer");
         }
         let mut place = self.spent.borrow_mut();
-        if place.is_empty() {
+        if place.is_empty() && spent.capacity() <= KEPT_ENTRIES {
             *place = spent;
         }
     }

@@ -216,10 +216,11 @@ impl Core {
 
     #[inline(never)]
     fn run_list(self: &Rc<Self>, mut list: Vec<Ready>, buffer: &mut [u8]) {
+        let used = list.len();
         for entry in list.drain(..) {
             self.run(entry, buffer);
         }
-        self.give_list_back(list);
+        self.give_list_back(list, used);
     }
 
     #[inline]

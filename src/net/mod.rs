@@ -10,6 +10,7 @@ mod handover;
 mod happy_eyeballs;
 mod inherited;
 mod listen;
+mod lookups;
 mod race;
 mod resolve;
 mod server;
@@ -32,6 +33,7 @@ pub use self::server::Server;
 pub use self::server_builder::ServerBuilder;
 pub use self::targets::{Target, Targets};
 
+pub(crate) use self::lookups::Lookups;
 pub(crate) use self::server::ServerCore;
 pub(crate) use self::stream_settings::connection_settings;
 pub(crate) use self::unix_path::BoundPath;

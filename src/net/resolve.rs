@@ -75,6 +75,20 @@ pub(crate) fn resolve_blocking(host: &str, port: u16) -> io::Result<Vec<SocketAd
     }
 }
 
+/// The same error once more: several can wait for one answer.
+pub(crate) fn copy_error(error: &io::Error) -> io::Error {
+    if let Some(code) = error.raw_os_error() {
+        return io::Error::from_raw_os_error(code);
+    }
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<ResolveError>()) {
+        Some(ResolveError { host, source }) => {
+            let source = source.as_ref().map(copy_error);
+            io::Error::new(error.kind(), ResolveError::new(host, source))
+        }
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
 /// Removes each address that has occurred before.
 pub(crate) fn remove_duplicates(addresses: &mut Vec<SocketAddr>) {
     let mut seen = BTreeSet::new();

@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use super::Address;
-use super::resolve::{HostPort, ParseAddressError, remove_duplicates, resolve_blocking};
+use super::resolve::{HostPort, ParseAddressError, remove_duplicates};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::event_loop::Core;
-use crate::task::run_in_executor;
 
 /// One place to connect to or to listen on: an address, or a host and a port.
 ///
@@ -85,8 +84,12 @@ async fn look_up(core: &Rc<Core>, host: HostPort) -> Result<Vec<SocketAddr>, Err
     let result: io::Result<_> = match &core.driver {
         Driver::Memory(driver) => driver.network().resolve(&host.host, host.port),
         Driver::Os(_) => {
-            let HostPort { host, port } = host;
-            run_in_executor(core, move || resolve_blocking(&host, port)).await?
+            core.lookups.look_up(core, &host.host).await?.map(|mut addresses: Vec<SocketAddr>| {
+                for address in &mut addresses {
+                    address.set_port(host.port);
+                }
+                addresses
+            })
         }
     };
     // The resolver's text names the host.

@@ -1,4 +1,4 @@
-//! A bounded pool of threads for work that blocks: name resolving and `run_in_executor`.
+//! A bounded pool of threads for work that blocks.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -143,6 +143,8 @@ pub(crate) struct ThreadPoolOptions {
     /// Work that an idle or a new thread takes at once does not wait, so `Some(0)` refuses work
     /// exactly when all threads are busy.
     pub(crate) queue_limit: Option<usize>,
+    /// What the threads' names begin with; a number follows.
+    pub(crate) name: &'static str,
 }
 
 impl Default for ThreadPoolOptions {
@@ -154,6 +156,7 @@ impl Default for ThreadPoolOptions {
             max_threads: (cores + 4).min(32),
             keep_alive: Duration::from_secs(10),
             queue_limit: None,
+            name: "wharf-executor",
         }
     }
 }
@@ -274,7 +277,7 @@ impl Shared {
 
     fn start_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         let shared = Arc::clone(self);
-        let name = format!("wharf-executor-{}", state.started);
+        let name = format!("{}-{}", self.options.name, state.started);
         (self.spawn)(name, Box::new(move || shared.serve()))?;
         state.started += 1;
         state.threads += 1;

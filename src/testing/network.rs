@@ -80,7 +80,7 @@ impl MemoryNetwork {
 
     /// A loop on this network. Dropping it closes it, as any loop's owner.
     pub fn event_loop(&self) -> EventLoop {
-        EventLoop::owner(Core::new(Driver::Memory(MemoryDriver::new(self.network.clone())), 1))
+        EventLoop::owner(Core::new(Driver::Memory(MemoryDriver::new(self.network.clone())), 1, 1))
     }
 }
 

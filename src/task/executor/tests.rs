@@ -284,7 +284,7 @@ fn no_thread_outlives_the_pool_and_its_work() {
     let pool = {
         let alive = Arc::clone(&alive);
         ThreadPool::with_spawn(
-            ThreadPoolOptions { max_threads: 4, keep_alive: Duration::MAX, queue_limit: None },
+            ThreadPoolOptions { max_threads: 4, keep_alive: Duration::MAX, ..Default::default() },
             Box::new(move |name, main| {
                 alive.fetch_add(1, Ordering::SeqCst);
                 let counted = Counted(Arc::clone(&alive), ended_sender.clone());
@@ -317,8 +317,12 @@ fn no_thread_outlives_the_pool_and_its_work() {
 fn all_work_is_run_or_given_back_exactly_once() {
     const SUBMITTERS: usize = 4;
     const EACH: usize = 1000;
-    let options =
-        ThreadPoolOptions { max_threads: 3, keep_alive: Duration::ZERO, queue_limit: Some(50) };
+    let options = ThreadPoolOptions {
+        max_threads: 3,
+        keep_alive: Duration::ZERO,
+        queue_limit: Some(50),
+        ..Default::default()
+    };
     let pool = ThreadPool::with_options(options);
     let run = Arc::new(AtomicUsize::new(0));
     let given_back = AtomicUsize::new(0);
