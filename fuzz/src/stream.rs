@@ -43,7 +43,12 @@ use relays::Relay;
 pub fn run(bytes: &[u8]) {
     let world = World::new(bytes);
     CURRENT.set(Rc::downgrade(&world));
-    let network = MemoryNetwork::new().capacity(1 + usize::from(world.byte()) * 16);
+    let size = world.byte();
+    let mut network = MemoryNetwork::new().capacity(1 + usize::from(size) * 16);
+    if size % 2 == 1 {
+        // Urgent data is on its way, too.
+        network = network.urgent_data(size.into());
+    }
     let event_loop = network.event_loop();
     let reported = Rc::clone(&world);
     event_loop.set_exception_handler(move |_, exception| {

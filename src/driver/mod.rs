@@ -6,6 +6,7 @@
 //! timers, tasks) is the same code on every driver.
 
 mod datagram;
+pub(crate) mod drained;
 mod listener;
 pub(crate) mod memory;
 pub(crate) mod os;
@@ -28,6 +29,7 @@ use crate::transport::{DatagramSocketOptions, Key, Readiness, SocketOptions};
 pub(crate) use self::datagram::{
     DatagramSocket, Details, RECEIVE_BATCH, ReceiveBuffers, Received, SentAgain,
 };
+pub(crate) use self::drained::ShortReads;
 pub(crate) use self::listener::Listener;
 pub(crate) use self::os::Direction;
 pub(crate) use self::socket::Socket;
@@ -90,14 +92,23 @@ impl Driver {
         }
     }
 
-    /// Waits until something is ready, at most `timeout` (`None`: for ever).
+    /// Waits until something is ready, at most `timeout` (`None`: for ever). An error is final.
     ///
-    /// An error is final, except `Interrupted`, which is treated as nothing being ready.
+    /// A signal ends it early, but only after what is ready was looked for.
     #[inline]
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
             Self::Os(driver) => driver.wait(timeout),
             Self::Memory(driver) => driver.wait(timeout),
+        }
+    }
+
+    /// Whether the last wait may have left events for the next one. Never more often in a row than it
+    /// takes to be told of each of `sources`.
+    pub(crate) fn left_events(&self, sources: usize) -> bool {
+        match self {
+            Self::Os(driver) => driver.left_events(sources),
+            Self::Memory(_) => false,
         }
     }
 
@@ -118,7 +129,7 @@ impl Driver {
                 socket.register(key, Rc::clone(signals));
                 Ok(())
             }
-            (Self::Os(driver), Socket::Os(socket)) => driver.register(socket.fd(), key),
+            (Self::Os(driver), Socket::Os(socket)) => driver.register_stream(socket.fd(), key),
             (Self::Memory(_), Socket::Os(_)) => Err(io::ErrorKind::Unsupported.into()),
             // A pipe is registered when it is made: that shows how it can be used.
             (_, Socket::Pipe(_)) => Ok(()),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 
-use super::{Direction, memory, os};
+use super::{Direction, ShortReads, memory, os};
 use crate::net::Address;
 use crate::transport::{PeerCredentials, SocketOptions};
 
@@ -36,6 +36,35 @@ impl Socket {
             Self::Memory(socket) => socket.read(buffer),
             Self::Pipe(pipe) => pipe.read(buffer),
             Self::Closed => Err(closed()),
+        }
+    }
+
+    /// What a read that brings less than there was room for shows, by the kind of the socket.
+    #[inline]
+    pub(crate) fn short_reads(&self) -> ShortReads {
+        match self {
+            Self::Os(socket) => socket.short_reads(),
+            Self::Memory(_) | Self::Closed => ShortReads::Drain,
+            Self::Pipe(pipe) => pipe.short_reads(),
+        }
+    }
+
+    /// Whether the last read, which was short, shows that all was read.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn last_read_drained(&self) -> bool {
+        match self.short_reads() {
+            ShortReads::Drain => true,
+            ShortReads::Tell => matches!(self, Self::Os(socket) if !socket.left_something_out()),
+            ShortReads::ShowNothing => false,
+        }
+    }
+
+    /// Whether the system says that it can be written to now.
+    pub(crate) fn is_writable(&self) -> bool {
+        match self {
+            Self::Os(socket) => socket.is_writable(),
+            Self::Memory(_) | Self::Pipe(_) | Self::Closed => false,
         }
     }
 

@@ -36,7 +36,7 @@ impl Core {
         if called {
             self.take_remote();
         }
-        if self.timers.borrow().needs_expire() {
+        if self.timers.borrow().needs_expire() && !self.events_are_left() {
             self.take_due_timers();
         }
         let mut buffer = self.take_read_buffer();
@@ -156,6 +156,13 @@ impl Core {
             }
             _ => {}
         }
+    }
+
+    /// Whether events wait that the last poll had no room for. Timers come after them: a deadline does
+    /// not go off on a connection whose input waits.
+    fn events_are_left(&self) -> bool {
+        let sources = self.slots.borrow().len();
+        self.driver.left_events(sources)
     }
 
     /// Takes what other threads sent.

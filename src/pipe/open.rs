@@ -68,10 +68,10 @@ fn register(
             return Err(Error::io("the descriptor cannot be used as a transport", error));
         }
     };
-    let (direction, short_reads_drain) = (pipe.direction(), pipe.short_reads_drain());
+    let direction = pipe.direction();
     let socket = Socket::Pipe(Box::new(pipe));
     let stream = Stream::new(core, key, socket, protocol, options, None, None);
-    stream.become_pipe(direction, short_reads_drain);
+    stream.become_pipe(direction);
     core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
     Ok(stream)
 }

@@ -49,6 +49,39 @@ impl MemoryNetwork {
         self
     }
 
+    /// Has urgent data be on its way on every connection made from then on, at places that follow
+    /// from `seed`. The urgent bytes themselves are not received, as on TCP; but a read ends where
+    /// one was, whatever is behind it. No byte of what is written is missing.
+    ///
+    /// ```
+    /// # use wharf::{Protocol, Result, Transport, testing::MemoryNetwork};
+    /// # struct Count(usize);
+    /// # impl Protocol for Count {
+    /// #     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+    /// #         self.0 += data.len();
+    /// #         if self.0 == 1_000_000 {
+    /// #             transport.event_loop().stop();
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # fn main() -> Result {
+    /// let event_loop = MemoryNetwork::new().urgent_data(7).event_loop();
+    /// event_loop.run(async |event_loop| {
+    ///     event_loop.create_server(|| Count(0), "10.0.0.1:7").await?;
+    ///     let client = event_loop.create_connection(|| Count(0), "10.0.0.1:7").await?;
+    ///     client.handle().write(&[0; 1_000_000]);
+    ///     Ok(())
+    /// })?;
+    /// event_loop.run_forever()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn urgent_data(self, seed: u64) -> Self {
+        self.network.set_urgent(seed);
+        self
+    }
+
     /// What date it is, for certificates and tickets, when a loop of this network begins: 1 January
     /// 2025 unless set (before 1970 counts as 1970). It goes on with the loop's virtual time.
     pub fn date(self, date: SystemTime) -> Self {

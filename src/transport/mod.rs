@@ -122,7 +122,8 @@ pub trait Transport: sealed::Sealed {
     /// # Errors
     /// The future's; nothing is sent then: [`is_closed`](Error::is_closed) where
     /// [`write`](Self::write) would say so, [`is_unsupported`](Error::is_unsupported) for what is no
-    /// regular file, [`is_invalid`](Error::is_invalid) for one that is not open for reading or does
+    /// regular file, and for one whose size is not known before it is read (in `/proc`, `/sys` and the
+    /// like: read it, and write what came), [`is_invalid`](Error::is_invalid) for one that is not open for reading or does
     /// not have `count` bytes there. Later ones are those of [`SendFile`].
     fn send_file(&self, file: Rc<File>, offset: u64, count: Option<u64>) -> SendFile;
 

@@ -240,6 +240,7 @@ links! {
     pipes: crate::stage::Pipes,
     pair: crate::stage::Pair,
     memory: crate::stage::Memory,
+    urgent_memory: crate::stage::UrgentMemory,
 }
 
 #[cfg(feature = "tls")]
@@ -250,6 +251,7 @@ links! {
     tls13_unix: crate::stage::Tls13<crate::stage::Unix>,
     tls12_memory: crate::stage::Tls12<crate::stage::Memory>,
     tls13_memory: crate::stage::Tls13<crate::stage::Memory>,
+    tls13_urgent_memory: crate::stage::Tls13<crate::stage::UrgentMemory>,
 }
 
 mod tcp_without_sendfile {

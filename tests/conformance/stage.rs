@@ -454,6 +454,23 @@ impl Socket for Memory {
     }
 }
 
+/// As [`Memory`], with urgent data in all that is sent, at whose marks reads end.
+pub(crate) struct UrgentMemory(Memory);
+
+impl Socket for UrgentMemory {
+    fn new() -> Self {
+        Self(Memory(MemoryNetwork::new().capacity(CAPACITY).urgent_data(9).event_loop()))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        Socket::event_loop(&self.0)
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A> {
+        Socket::join(&self.0, tls, near, far)
+    }
+}
+
 /// A server's factory that makes one protocol, and whether it did.
 fn once<P: Protocol>(protocol: P) -> (impl FnMut() -> P + 'static, Rc<Cell<bool>>) {
     let made = Rc::new(Cell::new(false));

@@ -42,6 +42,7 @@ mod pipes;
 mod probes;
 mod processes;
 mod rate_limits;
+mod readiness;
 mod relay;
 mod send_file;
 mod servers;

@@ -22,6 +22,7 @@ mod pipes;
 mod process;
 mod program;
 mod proxy;
+mod readiness;
 mod relay;
 mod remote;
 mod resets;

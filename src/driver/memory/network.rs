@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::datagram::{self, MemoryDatagramSocket};
-use super::pipe::{DEFAULT_CAPACITY, MemorySocket};
+use super::pipe::{DEFAULT_CAPACITY, Marks, MemorySocket};
 use crate::driver::Signals;
 use crate::net::{Address, UnixAddress};
 use crate::transport::{Key, Readiness};
@@ -36,6 +36,8 @@ struct State {
     unanswered: RefCell<Vec<MemorySocket>>,
     next_port: Cell<u16>,
     capacity: Cell<usize>,
+    /// Where urgent data is, if there is any.
+    urgent: Cell<Option<Marks>>,
     /// What time it is since the Unix epoch when a loop begins.
     date: Cell<Duration>,
     datagram_sockets: RefCell<BTreeMap<Place, Weak<datagram::Shared>>>,
@@ -51,6 +53,7 @@ impl Default for State {
             unanswered: RefCell::default(),
             next_port: Cell::new(FIRST_PORT),
             capacity: Cell::new(DEFAULT_CAPACITY),
+            urgent: Cell::new(None),
             date: Cell::new(FIRST_DATE),
             datagram_sockets: RefCell::default(),
             datagram_capacity: Cell::new(DEFAULT_DATAGRAM_CAPACITY),
@@ -81,6 +84,20 @@ impl Network {
     /// What each direction of a connection holds before its writer has to wait.
     pub(crate) fn set_capacity(&self, capacity: usize) {
         self.0.capacity.set(capacity.max(1));
+    }
+
+    /// Has there be urgent data on the connections made from now on.
+    pub(crate) fn set_urgent(&self, seed: u64) {
+        self.0.urgent.set(Some(Marks::new(seed)));
+    }
+
+    fn begin_connecting(&self, addresses: [Option<Address>; 2]) -> (MemorySocket, MemorySocket) {
+        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses);
+        if let Some(mut marks) = self.0.urgent.get() {
+            near.mark_urgent(&mut marks);
+            self.0.urgent.set(Some(marks));
+        }
+        (near, far)
     }
 
     #[cfg_attr(not(feature = "tls-core"), expect(dead_code, reason = "TLS looks at dates"))]
@@ -192,7 +209,7 @@ impl Network {
         listener: Option<Rc<Shared>>,
         addresses: [Option<Address>; 2],
     ) -> MemorySocket {
-        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses);
+        let (near, far) = self.begin_connecting(addresses);
         match listener {
             Some(listener) if listener.waiting.borrow().len() < listener.backlog => {
                 far.connected();
@@ -206,7 +223,7 @@ impl Network {
 
     /// Begins to connect, and hears nothing: no answer, no refusal.
     fn connect_to_nobody(&self, addresses: [Option<Address>; 2]) -> MemorySocket {
-        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses);
+        let (near, far) = self.begin_connecting(addresses);
         let mut unanswered = self.0.unanswered.borrow_mut();
         unanswered.retain(|far| !far.is_deserted());
         unanswered.push(far);

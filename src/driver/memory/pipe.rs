@@ -16,7 +16,7 @@ pub(crate) const DEFAULT_CAPACITY: usize = 64 * 1024;
 /// One end of a connected pair.
 ///
 /// Behaves as a TCP socket does: a bounded buffer each way, half-close, a reset when it is dropped
-/// with unread input, readiness told once (edge-triggered).
+/// with unread input, readiness told once (edge-triggered), and, if asked for, marks of urgent data.
 pub(crate) struct MemorySocket {
     pair: Rc<Pair>,
     side: usize,
@@ -36,6 +36,40 @@ struct Way {
     ended: bool,
     /// The writer found it full, and waits to be told of room.
     writer_waits: bool,
+    /// How many bytes are before the mark of urgent data, where a read ends.
+    mark: Option<usize>,
+    marks: Option<Marks>,
+}
+
+/// Where urgent data is among what is written: pseudorandom, the same for equal seeds.
+#[derive(Clone, Copy)]
+pub(super) struct Marks(u64);
+
+impl Marks {
+    pub(super) fn new(seed: u64) -> Self {
+        // Of zero nothing else would come.
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// Those of the next connection.
+    pub(super) fn split(&mut self) -> Self {
+        Self::new(self.next())
+    }
+
+    /// Where in a write of `len` bytes urgent data follows, if it does.
+    fn place(&mut self, len: usize) -> Option<usize> {
+        let number = self.next();
+        let within = usize::try_from(number >> 33).unwrap_or(0) % (len + 1);
+        (number & 3 != 0).then_some(within)
+    }
+
+    fn next(&mut self) -> u64 {
+        // Xorshift.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }
 
 #[derive(Default)]
@@ -62,6 +96,8 @@ pub(crate) fn pair(
             capacity: capacity.max(1),
             ended: false,
             writer_waits: false,
+            mark: None,
+            marks: None,
         })
     };
     let [first, second] = addresses;
@@ -76,6 +112,13 @@ impl MemorySocket {
         let (near, far) = pair(capacity, addresses);
         near.end().connecting.set(true);
         (near, far)
+    }
+
+    /// From now on what either side writes has urgent data in it, at whose marks reads end.
+    pub(super) fn mark_urgent(&self, marks: &mut Marks) {
+        for way in &self.pair.ways {
+            way.borrow_mut().marks = Some(marks.split());
+        }
     }
 
     /// Connecting is over: the socket becomes writable.
@@ -93,7 +136,7 @@ impl MemorySocket {
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut way = self.incoming().borrow_mut();
-        let count = way.bytes.len().min(buffer.len());
+        let mut count = way.bytes.len().min(buffer.len());
         if count == 0 && !buffer.is_empty() {
             return match self.end().error.get() {
                 Some(kind) => {
@@ -104,6 +147,13 @@ impl MemorySocket {
                 None => Err(io::ErrorKind::WouldBlock.into()),
             };
         }
+        way.mark = match way.mark {
+            None | Some(0) => None,
+            Some(mark) => {
+                count = count.min(mark);
+                Some(mark - count)
+            }
+        };
         let (front, back) = way.bytes.as_slices();
         let from_front = front.len().min(count);
         buffer[..from_front].copy_from_slice(&front[..from_front]);
@@ -138,6 +188,7 @@ impl MemorySocket {
         }
         let mut written = 0;
         let mut wanted = 0;
+        let before = way.bytes.len();
         for slice in slices {
             wanted += slice.len();
             let count = slice.len().min(way.capacity - way.bytes.len());
@@ -145,9 +196,17 @@ impl MemorySocket {
             written += count;
         }
         way.writer_waits = written < wanted;
+        if written > 0
+            && way.mark.is_none()
+            && let Some(marks) = &mut way.marks
+        {
+            way.mark = marks.place(written).map(|place| before + place);
+        }
+        let mut readiness = Readiness::READ.and(Readiness::WRITE);
+        readiness.set(Readiness::URGENT, way.mark.is_some());
         drop(way);
         if written > 0 {
-            self.other().signal(Readiness::READ.and(Readiness::WRITE));
+            self.other().signal(readiness);
         } else if wanted > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -189,6 +248,7 @@ impl MemorySocket {
         let way = self.incoming().borrow();
         readiness.set(Readiness::READ, !way.bytes.is_empty() || way.ended);
         readiness.set(Readiness::READ_CLOSED, way.ended);
+        readiness.set(Readiness::URGENT, way.mark.is_some());
         readiness.set(Readiness::WRITE, !end.connecting.get());
         readiness.set(Readiness::ERROR, end.error.get().is_some());
         drop(way);

@@ -7,6 +7,7 @@ use std::path::Path;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::OsSocket;
+use crate::driver::ShortReads;
 use crate::transport::SocketOptions;
 
 /// Begins to connect to `remote`.
@@ -16,7 +17,7 @@ pub(crate) fn connect(
     options: &SocketOptions,
 ) -> io::Result<OsSocket> {
     let socket = open(Domain::for_address(remote), Some(Protocol::TCP))?;
-    let socket = OsSocket::new(socket.into());
+    let socket = OsSocket::new(socket.into(), ShortReads::OF_TCP);
     options.apply(&socket)?;
     let reference = SockRef::from(&socket.fd);
     if let Some(local) = local {
@@ -30,7 +31,7 @@ pub(crate) fn connect(
 /// Begins to connect to the Unix socket at `path`; a path that begins with a zero byte is abstract.
 pub(crate) fn connect_unix(path: &Path, options: &SocketOptions) -> io::Result<OsSocket> {
     let address = SockAddr::unix(path)?;
-    let socket = OsSocket::new(open(Domain::UNIX, None)?.into());
+    let socket = OsSocket::new(open(Domain::UNIX, None)?.into(), ShortReads::OF_UNIX);
     options.apply(&socket)?;
     begin(&SockRef::from(&socket.fd), &address)?;
     Ok(socket)
@@ -45,8 +46,10 @@ pub(super) fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<soc
 
 fn begin(socket: &SockRef<'_>, address: &SockAddr) -> io::Result<()> {
     match socket.connect(address) {
+        // Interrupted by a signal, it goes on all the same.
         Err(error)
-            if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+                && error.kind() != io::ErrorKind::Interrupted =>
         {
             Err(error)
         }

@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::OsSocket;
 use super::connect::open;
+use crate::driver::ShortReads;
 use crate::net::Address;
 use crate::transport::SocketOptions;
 
@@ -19,7 +20,8 @@ pub(crate) const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
 /// A listening TCP or Unix stream socket, non-blocking.
 #[derive(Debug)]
 pub(crate) enum OsListener {
-    Tcp(mio::net::TcpListener),
+    /// TCP, or another protocol of streams over IP that came from elsewhere.
+    Ip(mio::net::TcpListener, ShortReads),
     Unix(mio::net::UnixListener),
 }
 
@@ -40,14 +42,16 @@ impl OsListener {
         }
         let domain = socket.local_addr()?.domain();
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self::from_fd(fd, domain))
+        let is_tcp = is_tcp(&socket);
+        Ok(Self::from_fd(fd, domain, is_tcp))
     }
 
-    fn from_fd(fd: OwnedFd, domain: Domain) -> Self {
+    fn from_fd(fd: OwnedFd, domain: Domain, is_tcp: bool) -> Self {
         if domain == Domain::UNIX {
             Self::Unix(mio::net::UnixListener::from_std(fd.into()))
         } else {
-            Self::Tcp(mio::net::TcpListener::from_std(fd.into()))
+            let short_reads = if is_tcp { ShortReads::OF_TCP } else { ShortReads::ShowNothing };
+            Self::Ip(mio::net::TcpListener::from_std(fd.into()), short_reads)
         }
     }
 
@@ -57,15 +61,15 @@ impl OsListener {
 
     pub(crate) fn accept(&self) -> io::Result<(OsSocket, Option<Address>)> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Ip(listener, short_reads) => {
                 let (stream, peer) = listener.accept()?;
                 let fd = std::net::TcpStream::from(stream).into();
-                Ok((OsSocket::new(fd), Some(Address::Ip(peer))))
+                Ok((OsSocket::new(fd, *short_reads), Some(Address::Ip(peer))))
             }
             Self::Unix(listener) => {
                 let (stream, peer) = listener.accept()?;
                 let fd = std::os::unix::net::UnixStream::from(stream).into();
-                Ok((OsSocket::new(fd), Some(Address::from(peer))))
+                Ok((OsSocket::new(fd, ShortReads::OF_UNIX), Some(Address::from(peer))))
             }
         }
     }
@@ -78,9 +82,23 @@ impl OsListener {
 impl AsFd for OsListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tcp(listener) => listener.as_fd(),
+            Self::Ip(listener, _) => listener.as_fd(),
             Self::Unix(listener) => listener.as_fd(),
         }
+    }
+}
+
+/// Whether connections of a socket from elsewhere are TCP's: SCTP, for one, has streams too, and reads
+/// that end with each message.
+fn is_tcp(socket: &SockRef<'_>) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::TCP))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = socket;
+        false
     }
 }
 
@@ -133,7 +151,7 @@ fn finish_listening(
         socket_options.apply(&socket)?;
     }
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
-    Ok(OsListener::from_fd(socket.into(), domain))
+    Ok(OsListener::from_fd(socket.into(), domain, true))
 }
 
 pub(super) fn set_reuse_port(socket: &socket2::Socket) -> io::Result<()> {

@@ -50,6 +50,8 @@ pub(crate) struct OsDriver {
     poll: RefCell<Poll>,
     /// In a box, so that taking them out of their place moves a word.
     events: Cell<Option<Box<Events>>>,
+    /// How many times in a row [`left_events`](Self::left_events) was said.
+    left_events: Cell<usize>,
     waker: Arc<mio::Waker>,
     /// How many times to poll without waiting before going to sleep.
     spin: u32,
@@ -65,6 +67,7 @@ impl OsDriver {
         Ok(Self {
             poll: RefCell::new(poll),
             events: Cell::new(Some(Box::new(Events::with_capacity(EVENTS)))),
+            left_events: Cell::new(0),
             waker,
             spin,
             #[cfg(feature = "udp-batch")]
@@ -84,6 +87,20 @@ impl OsDriver {
         result
     }
 
+    /// Whether the last wait was told of as much as there was room for, so that more may wait.
+    ///
+    /// Every source is told of once, the one that waits longest first: so after so many waits all
+    /// that was ready at first has been told of.
+    pub(crate) fn left_events(&self, sources: usize) -> bool {
+        let Some(events) = self.events.take() else { return false };
+        let is_full = events.iter().nth(EVENTS - 1).is_some();
+        put_back(&self.events, events);
+        let times = self.left_events.get();
+        let left = is_full && times <= sources / EVENTS;
+        self.left_events.set(if left { times + 1 } else { 0 });
+        left
+    }
+
     /// The events are out of their place meanwhile: `ready` runs the user's code.
     #[inline(always)]
     pub(crate) fn take_events(&self, mut ready: impl FnMut(Key, Readiness)) {
@@ -100,18 +117,28 @@ impl OsDriver {
         let mut poll = self.poll.borrow_mut();
         let wait = timeout != Some(Duration::ZERO);
         for _ in 0..if wait { self.spin } else { 0 } {
-            poll.poll(events, Some(Duration::ZERO))?;
+            poll_now(&mut poll, events)?;
             if !events.is_empty() {
                 return Ok(());
             }
         }
         match poll.poll(events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                events.clear();
-                Ok(())
-            }
+            // Timers must not run before input that waits, as after the process was stopped and
+            // continued: what is ready is looked for at once. The rest of the time is slept in the
+            // next turn.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => poll_now(&mut poll, events),
             result => result,
         }
+    }
+
+    /// Registers a stream socket for both directions and urgent data, once and for all.
+    pub(crate) fn register_stream(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+        const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        const INTEREST_IN_STREAMS: Interest = INTEREST.add(Interest::PRIORITY);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        const INTEREST_IN_STREAMS: Interest = INTEREST;
+        self.register_for(fd, key, INTEREST_IN_STREAMS)
     }
 
     /// Registers for both directions, once and for all.
@@ -179,12 +206,23 @@ impl OsDriver {
     }
 }
 
+/// What is ready now, whatever signals come.
+fn poll_now(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
+    loop {
+        match poll.poll(events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 #[inline]
 fn readiness(event: &mio::event::Event) -> Readiness {
     let mut readiness = Readiness::NONE;
     readiness.set(Readiness::READ, event.is_readable());
     readiness.set(Readiness::WRITE, event.is_writable());
-    if event.is_read_closed() | event.is_write_closed() | event.is_error() {
+    if event.is_read_closed() | event.is_write_closed() | event.is_error() | event.is_priority() {
+        readiness.set(Readiness::URGENT, event.is_priority());
         readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
         readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
         readiness.set(Readiness::ERROR, event.is_error());

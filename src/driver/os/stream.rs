@@ -1,12 +1,15 @@
 //! Stream sockets of the operating system.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{SendAncillaryBuffer, SendFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, SockRef, Type};
 
+use crate::driver::ShortReads;
 use crate::net::Address;
 use crate::transport::PeerCredentials;
 
@@ -16,13 +19,16 @@ pub(crate) struct OsSocket {
     pub(super) fd: OwnedFd,
     /// Somebody else may have a descriptor of it.
     shared: bool,
+    short_reads: ShortReads,
+    /// The last read left out descriptors or credentials that came with its bytes.
+    left_out: Cell<bool>,
 }
 
 impl OsSocket {
     /// A socket that was made here, and that nobody else has.
     #[inline]
-    pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, shared: false }
+    pub(super) fn new(fd: OwnedFd, short_reads: ShortReads) -> Self {
+        Self { fd, shared: false, short_reads, left_out: Cell::new(false) }
     }
 
     /// Takes a connected socket from elsewhere, and makes it non-blocking.
@@ -31,7 +37,8 @@ impl OsSocket {
         // It fails for one that is not connected.
         SockRef::from(&fd).peer_addr()?;
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, shared: true })
+        let short_reads = ShortReads::ShowNothing;
+        Ok(Self { fd, shared: true, short_reads, left_out: Cell::new(false) })
     }
 
     pub(super) fn check_is_stream(fd: &OwnedFd) -> io::Result<()> {
@@ -53,11 +60,53 @@ impl OsSocket {
     }
 
     #[inline]
+    pub(crate) fn short_reads(&self) -> ShortReads {
+        self.short_reads
+    }
+
+    /// Whether the last read left out what came with its bytes: it ended there.
+    pub(crate) fn left_something_out(&self) -> bool {
+        self.left_out.get()
+    }
+
+    #[inline]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.short_reads == ShortReads::Tell {
+            return self.read_telling(buffer);
+        }
         loop {
             match rustix::io::read(&self.fd, &mut *buffer) {
                 Err(rustix::io::Errno::INTR) => {}
                 result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Reads, and notes whether descriptors or credentials were left out.
+    #[inline(never)]
+    fn read_telling(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut slices = [IoSliceMut::new(buffer)];
+        loop {
+            let mut control = RecvAncillaryBuffer::default();
+            let flags = RecvFlags::empty();
+            match rustix::net::recvmsg(&self.fd, &mut slices, &mut control, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(message) => {
+                    self.left_out.set(message.flags.contains(ReturnFlags::CTRUNC));
+                    return Ok(message.bytes);
+                }
+            }
+        }
+    }
+
+    /// Whether the system says that it can be written to now. If not, the poll is going to tell.
+    pub(crate) fn is_writable(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), PollFlags::OUT)];
+        loop {
+            match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return result.is_ok() && !fds[0].revents().is_empty(),
             }
         }
     }

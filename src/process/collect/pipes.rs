@@ -20,9 +20,6 @@ const MUCH: usize = 64 * 1024;
 /// Less room than this is not worth a read.
 const TOO_LITTLE: usize = 32;
 
-/// What a pipe says that has no other end any more.
-const ENDED: Readiness = Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED).and(Readiness::ERROR);
-
 /// Which pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
@@ -126,11 +123,10 @@ impl Pipes {
         if ready == Readiness::NONE {
             return Turn::Waits;
         }
-        let ended = ready.has(ENDED);
         for _ in 0..TIMES_PER_TURN {
             let turn = match which {
                 Which::Stdin => self.write(),
-                Which::Stdout | Which::Stderr => self.read(which, ended),
+                Which::Stdout | Which::Stderr => self.read(which),
             };
             match turn {
                 Turn::Again => {}
@@ -158,13 +154,13 @@ impl Pipes {
         }
     }
 
-    /// Reads once. `ended` was said: only the system's word shows that all was read.
-    fn read(&mut self, which: Which, ended: bool) -> Turn {
+    /// Reads once. Only the system's word shows that all was read: see `driver/drained.rs`.
+    fn read(&mut self, which: Which) -> Turn {
         let end = &mut self.ends[which as usize];
         let Some(open) = end else { return Turn::Waits };
         let data = &mut self.output[which as usize - 1];
-        let room = make_room(data);
-        match open.pipe.read_into_room(data) {
+        make_room(data);
+        match open.pipe.read_to_end_of(data) {
             Ok(count) if count > 0 => {
                 let [stdout, stderr] = &self.output;
                 let excess = (stdout.len() + stderr.len()).saturating_sub(self.limit);
@@ -173,7 +169,7 @@ impl Pipes {
                     data.truncate(data.len() - excess);
                     return Turn::TooMuch;
                 }
-                if count < room && !ended { Turn::Waits } else { Turn::Again }
+                Turn::Again
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Turn::Waits,
             // What cannot be read has ended.
@@ -182,10 +178,8 @@ impl Pipes {
     }
 }
 
-/// How much there is then.
-fn make_room(data: &mut Vec<u8>) -> usize {
+fn make_room(data: &mut Vec<u8>) {
     if data.capacity() - data.len() < TOO_LITTLE {
         data.reserve(if data.is_empty() { LITTLE } else { MUCH });
     }
-    data.capacity() - data.len()
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::deliver::Failed;
 use super::flags::Flags;
 use super::{Datagram, DatagramEndpoint, Datagrams};
+use crate::driver::drained::is_batch_drained;
 use crate::driver::{Details, RECEIVE_BATCH, ReceiveBuffers, Received};
 use crate::error::Error;
 use crate::event_loop::Core;
@@ -81,7 +82,7 @@ impl DatagramEndpoint {
         let result = self.socket.borrow().receive(buffers, wanted);
         match result {
             Ok(count) => {
-                if count < wanted && !self.has(Flags::ERROR) {
+                if is_batch_drained(count, wanted, self.has(Flags::ERROR)) {
                     self.clear(Flags::READABLE);
                 }
                 self.receive_hint.set((count * 2).clamp(LEAST_BATCH, RECEIVE_BATCH));

@@ -106,8 +106,10 @@ impl fmt::Debug for RelayStatistics {
 
 /// Whether a relay has the kernel move bytes from one to the other (`splice`), without a copy.
 ///
-/// That is possible on Linux where both connections are plain sockets, pipes or FIFOs; where it is not,
-/// or no pipe can be made for it, the relay copies, whatever it was told.
+/// That is possible on Linux where both connections are plain sockets, or one is and the other is a pipe
+/// or FIFO; where it is not, or no pipe can be made for it, the relay copies, whatever it was told. From
+/// pipe to pipe it copies: packets (`O_DIRECT`) would stay packets there, and whoever reads less than one
+/// at once would lose the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Splicing {
     /// In a direction that has much to move, for as long as it has.

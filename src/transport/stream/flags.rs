@@ -11,6 +11,8 @@ impl Readiness {
     pub(crate) const READ_CLOSED: Self = Self(Flags::READ_CLOSED.0 as u32);
     pub(crate) const WRITE_CLOSED: Self = Self(Flags::WRITE_CLOSED.0 as u32);
     pub(crate) const ERROR: Self = Self(Flags::ERROR.0 as u32);
+    pub(crate) const URGENT: Self = Self(Flags::URGENT.0 as u32);
+    pub(crate) const READS_END_EARLY: Self = Self(Flags::READS_END_EARLY.0 as u32);
 
     #[inline]
     pub(crate) fn set(&mut self, other: Self, on: bool) {
@@ -19,7 +21,8 @@ impl Readiness {
         }
     }
 
-    pub(crate) fn has(self, other: Self) -> bool {
+    #[inline]
+    pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -54,6 +57,11 @@ flags! {
     READ_CLOSED,
     WRITE_CLOSED,
     ERROR,
+    /// There is urgent data, at whose mark reads end. Until a read finds nothing more.
+    URGENT,
+
+    /// A short read does not show that all was read: see `driver/drained.rs`.
+    READS_END_EARLY,
 
     // Membership in the loop's lists.
     QUEUED,
@@ -136,6 +144,12 @@ impl Flags {
     #[inline]
     pub(super) const fn any(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// What is known of the socket: the low bits.
+    #[inline]
+    pub(super) const fn readiness(self) -> Readiness {
+        Readiness(self.0 as u32)
     }
 }
 

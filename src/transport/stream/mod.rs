@@ -37,7 +37,7 @@ use self::deadlines::Deadlines;
 use self::flags::Flags;
 use self::splice::Splice;
 use self::write_queue::WriteQueue;
-use crate::driver::Socket;
+use crate::driver::{ShortReads, Socket};
 use crate::error::Error;
 use crate::event_loop::Core;
 use crate::net::{Address, ServerCore};
@@ -124,10 +124,14 @@ impl Stream {
     ) -> Rc<Self> {
         let buffered =
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
+        let reads = match socket.short_reads() {
+            ShortReads::Drain => Flags::WRITABLE,
+            ShortReads::Tell | ShortReads::ShowNothing => Flags::READS_END_EARLY,
+        };
         let (descriptors, extra) = Extra::from_options(options);
         let stream = core.stream_pool.place(Self {
             key,
-            flags: Cell::new(Flags::WRITABLE.and(buffered).and(descriptors)),
+            flags: Cell::new(Flags::WRITABLE.and(buffered).and(reads).and(descriptors)),
             socket,
             protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),

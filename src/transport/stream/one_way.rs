@@ -14,15 +14,11 @@ use crate::event_loop::Core;
 
 impl Stream {
     /// Notes what kind of pipe the socket is. To be called before the stream begins.
-    pub(crate) fn become_pipe(&self, direction: Direction, short_reads_drain: bool) {
+    pub(crate) fn become_pipe(&self, direction: Direction) {
         match direction {
             Direction::Read => self.set(Flags::EOF_WANTED.and(Flags::SHUT_DOWN)),
             Direction::Write => self.set(Flags::EOF),
             Direction::Both | Direction::Joined => {}
-        }
-        if !short_reads_drain {
-            // As after a hang-up: only the system's word shows that all input was read.
-            self.set(Flags::READ_CLOSED);
         }
     }
 

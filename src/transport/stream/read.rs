@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::flags::Flags;
+use crate::driver::drained::is_drained;
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
 use crate::protocol::{Eof, Protocol, empty_buffer};
@@ -242,7 +243,8 @@ impl Stream {
 
     #[inline]
     pub(super) fn note_received(&self, core: &Core, count: usize, room: usize) {
-        if count < room && !self.has(HANGING_UP) {
+        let known = self.flags.get().readiness();
+        if is_drained(count, room, known, || self.socket.last_read_drained()) {
             self.clear(Flags::READABLE);
         }
         core.counters.add_received(count);
@@ -255,7 +257,7 @@ impl Stream {
         match result {
             Ok(_) => self.eof(core),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear(Flags::READABLE);
+                self.clear(Flags::READABLE.and(Flags::URGENT));
                 if self.has(Flags::ERROR.and(Flags::WRITE_FAILED)) {
                     self.end_of_input(core, None);
                 }

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::rc::Rc;
 
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -120,11 +120,16 @@ impl QueuedFile {
     /// Sends up to `most` bytes.
     pub(super) fn step(&mut self, socket: &Socket, most: usize) -> Step {
         let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
-        if self.zero_copy {
+        if self.zero_copy && self.block.is_empty() {
             match socket.send_file(&self.file, self.offset, most) {
                 Ok(0) => return Step::FileFailed(truncated()),
                 Ok(sent) => return self.advance(sent),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Full,
+                // It may be the file that has nothing now: the poll would not tell when it has.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !socket.is_writable() {
+                        return Step::Full;
+                    }
+                }
                 Err(error) if cannot(&error) => self.zero_copy = false,
                 Err(error) if is_of_file(&error) => return Step::FileFailed(error),
                 Err(error) => return Step::SocketFailed(error),
@@ -257,6 +262,7 @@ fn checked_range(file: &File, offset: u64, count: Option<u64>) -> Result<u64, Er
         return Err(Error::invalid("the file to send is not open for reading"));
     }
     let there = metadata.len().saturating_sub(offset);
+    check_size_is_known(file, &metadata, offset, count.unwrap_or(there).min(there))?;
     match count {
         Some(count) if count > there => Err(Error::invalid(format!(
             "{count} bytes from {offset} on are to be sent of a file that has only {there} there"
@@ -264,6 +270,71 @@ fn checked_range(file: &File, offset: u64, count: Option<u64>) -> Result<u64, Er
         Some(count) => Ok(count),
         None => Ok(there),
     }
+}
+
+/// Refuses files that are made up while they are read: their size is 0 (`/proc`) or a page (`/sys`),
+/// however many bytes they have.
+///
+/// They occupy nothing on any disk. So do empty and sparse files, which have the bytes that they say.
+fn check_size_is_known(
+    file: &File,
+    metadata: &Metadata,
+    offset: u64,
+    count: u64,
+) -> Result<(), Error> {
+    if metadata.blocks() > 0 {
+        return Ok(());
+    }
+    // Reading some of the former waits for what is to come, as of /proc/kmsg: they are told by where
+    // they are. Of others it shows whether the size is true.
+    let is_known = !is_made_up(file) && {
+        let last = offset.saturating_add(count.saturating_sub(1));
+        let found = loop {
+            match file.read_at(&mut [0], last) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        let expected = usize::from(count > 0);
+        // Beyond the end of what it says it has, a file may have anything.
+        found.is_ok_and(|found| found == expected || offset < metadata.len() && count == 0)
+    };
+    if is_known {
+        return Ok(());
+    }
+    let text = "the size of the file is not known before it is read, as of those in /proc and /sys:                 read it, and write what came";
+    Err(Error::new(Kind::Unsupported, text))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_made_up(file: &File) -> bool {
+    // As in the kernel's `magic.h`: proc, sysfs, debugfs, tracefs, securityfs, configfs, both cgroups,
+    // bpf, resctrl, binfmt_misc, selinux, smack, efivarfs, pstore.
+    const KINDS: [u64; 15] = [
+        0x9fa0,
+        0x6265_6572,
+        0x6462_6720,
+        0x7472_6163,
+        0x7363_6673,
+        0x6265_6570,
+        0x0027_e0eb,
+        0x6367_7270,
+        0xcafe_4a11,
+        0x0765_5821,
+        0x4249_4e4d,
+        0xf97c_ff8c,
+        0x4341_5d53,
+        0xde5e_81e4,
+        0x6165_676c,
+    ];
+    // The kind is a signed number here and an unsigned one there: its lower half is what counts.
+    rustix::fs::fstatfs(file)
+        .is_ok_and(|status| KINDS.contains(&(status.f_type as u64 & 0xffff_ffff)))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_made_up(_: &File) -> bool {
+    false
 }
 
 /// Has the system begin to fetch what is not in its page cache, and does not wait for it.

@@ -5,6 +5,10 @@
 //! pipe among the chunks. So the water marks, the deadlines, half-close and the end of a connection
 //! need to know nothing of them. Where one of the two is a pipe itself, bytes go straight from one to
 //! the other, for as long as the other takes them.
+//!
+//! That nothing can be spliced does not say that nothing is there: `splice` stops for good at the mark
+//! of urgent data, and says that it is the end once the peer has ended its side, though bytes follow.
+//! So an ordinary read decides (see `driver/drained.rs`).
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -91,12 +95,16 @@ impl Stream {
         matches!(self.socket, Socket::Pipe(_))
     }
 
-    /// Has the input of this stream spliced to another from now on, if both are plain sockets or
-    /// pipes; whether they are.
+    /// Has the input of this stream spliced to another from now on, if both are plain sockets, or one is
+    /// a pipe; whether they are.
+    ///
+    /// From pipe to pipe a packet stays a packet, and whoever reads less than it at once loses the
+    /// rest: that is copied.
     pub(crate) fn start_splicing(&self, core: &Core, to: &Rc<Self>, passage: &Rc<Passage>) -> bool {
         if !SplicePipes::SUPPORTED
             || self.plain().is_none()
             || to.plain().is_none()
+            || (self.is_pipe() && to.is_pipe())
             || self.has(Flags::LOST)
         {
             return false;
@@ -149,7 +157,7 @@ impl Stream {
                     return true;
                 }
                 Err(error) => {
-                    self.nothing_read(core, Err(error));
+                    self.splice_failed(core, error);
                     return true;
                 }
             }
@@ -168,14 +176,23 @@ impl Stream {
                     self.stop_splicing();
                     return false;
                 }
-                result => {
-                    self.nothing_read(core, result);
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    self.splice_failed(core, error);
                     return true;
                 }
+                // Nothing that can be spliced: reading shows what that means.
+                _ => return false,
             }
         }
         self.enqueue_if_readable(core);
         true
+    }
+
+    /// The connection is broken. What came before that is still there if it could not be spliced, but
+    /// the error is not: the system tells it once.
+    fn splice_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
+        self.stop_splicing();
+        self.write_failed(core, error);
     }
 
     /// Moves what there is to the other stream with one call, if one of the two is a pipe. 0: it has to

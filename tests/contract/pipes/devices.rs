@@ -14,7 +14,7 @@ use crate::probe::{Call, Log, Probe};
 use crate::running::{Reports, rest, run_until};
 
 /// The master's side of a new pseudoterminal, and the terminal.
-fn pseudoterminal() -> (OwnedFd, OwnedFd) {
+pub(crate) fn pseudoterminal() -> (OwnedFd, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = rustix::pty::openpt(flags).expect("a pseudoterminal");
     rustix::pty::grantpt(&master).expect("access to it");
@@ -26,7 +26,7 @@ fn pseudoterminal() -> (OwnedFd, OwnedFd) {
 }
 
 /// Has a terminal pass bytes on as they are.
-fn make_raw(terminal: impl AsFd) {
+pub(crate) fn make_raw(terminal: impl AsFd) {
     let mut settings = rustix::termios::tcgetattr(&terminal).unwrap();
     settings.make_raw();
     rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &settings).unwrap();

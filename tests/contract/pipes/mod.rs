@@ -1,6 +1,6 @@
 //! Section H: pipes, FIFOs, terminals, files.
 
-mod devices;
+pub(crate) mod devices;
 mod fifos;
 mod files;
 mod joined;
@@ -17,19 +17,30 @@ use crate::probe::{Log, Probe};
 
 /// What a future gives, with its loop run until then.
 #[track_caller]
-fn done<T: 'static>(event_loop: &EventLoop, future: LoopFuture<T>) -> Result<T, wharf::Error> {
+pub(crate) fn done<T: 'static>(
+    event_loop: &EventLoop,
+    future: LoopFuture<T>,
+) -> Result<T, wharf::Error> {
     event_loop.run_until_complete(future).expect("the loop runs")
 }
 
 /// Reads `pipe` with `protocol`.
 #[track_caller]
-fn read_with<P: Protocol>(event_loop: &EventLoop, pipe: impl Into<OwnedFd>, protocol: P) {
+pub(crate) fn read_with<P: Protocol>(
+    event_loop: &EventLoop,
+    pipe: impl Into<OwnedFd>,
+    protocol: P,
+) {
     done(event_loop, event_loop.connect_read_pipe(|| protocol, pipe).start()).expect("a pipe");
 }
 
 /// Writes `pipe` with `protocol`.
 #[track_caller]
-fn write_with<P: Protocol>(event_loop: &EventLoop, pipe: impl Into<OwnedFd>, protocol: P) {
+pub(crate) fn write_with<P: Protocol>(
+    event_loop: &EventLoop,
+    pipe: impl Into<OwnedFd>,
+    protocol: P,
+) {
     done(event_loop, event_loop.connect_write_pipe(|| protocol, pipe).start()).expect("a pipe");
 }
 

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix};
 
 use super::{Family, OsDatagramSocket};
+#[cfg(feature = "udp-batch")]
+use crate::driver::drained::BATCHES_KEEP_ERRORS;
 use crate::driver::{Details, ReceiveBuffers, Received};
 use crate::net::{Address, UnixAddress};
 
@@ -59,7 +61,7 @@ impl OsDatagramSocket {
             truncated: false,
         }));
         // As many as could be: there may be more.
-        Ok(if count == most { wanted } else { count })
+        Ok(if count == most || !BATCHES_KEEP_ERRORS { wanted } else { count })
     }
 
     /// One at a time.

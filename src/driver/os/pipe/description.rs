@@ -46,9 +46,53 @@ fn open_again(fd: BorrowedFd<'_>, direction: Direction) -> Option<OwnedFd> {
         Direction::Write => OFlags::WRONLY,
         Direction::Both | Direction::Joined => OFlags::RDWR,
     };
+    if !names_one_thing(fd) {
+        return None;
+    }
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let again = rustix::fs::open(path_of(fd)?, flags, Mode::empty()).ok()?;
-    is_same(fd, again.as_fd()).then_some(again)
+    (is_same(fd, again.as_fd()) && keeps_packets(fd, again.as_fd())).then_some(again)
+}
+
+/// Whether what is opened by the same name is the same thing. Of some devices it is another one each
+/// time, though the name and the numbers are equal: a new pseudoterminal (`/dev/ptmx`), or whichever
+/// terminal is this process's or the foreground's (`/dev/tty`, `/dev/console`, `/dev/tty0`).
+fn names_one_thing(fd: BorrowedFd<'_>) -> bool {
+    let Ok(stat) = rustix::fs::fstat(fd) else { return false };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
+        return true;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        /// `/dev/tty`, `/dev/console`, `/dev/ptmx`.
+        const ALIASES: u32 = 5;
+        /// Of the old pseudoterminals, the side that has no name of its own.
+        const OLD_MASTERS: u32 = 2;
+        const CURRENT_CONSOLE: (u32, u32) = (4, 0);
+        let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        device.0 != ALIASES && device.0 != OLD_MASTERS && device != CURRENT_CONSOLE
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        // The slave's side of a pseudoterminal, and a line: all have a name that is theirs.
+        path_of(fd).is_some_and(|path| {
+            ![c"/dev/tty", c"/dev/console", c"/dev/ptmx"].contains(&path.as_c_str())
+        })
+    }
+}
+
+/// Has what is written through `again` go in packets if it does through `fd`; whether that is so.
+fn keeps_packets(fd: BorrowedFd<'_>, again: BorrowedFd<'_>) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Ok(flags) = rustix::fs::fcntl_getfl(fd)
+        && flags.contains(OFlags::DIRECT)
+    {
+        let packets = rustix::fs::fcntl_getfl(again)
+            .and_then(|own| rustix::fs::fcntl_setfl(again, own | OFlags::DIRECT));
+        return packets.is_ok();
+    }
+    let _ = (fd, again);
+    true
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -64,11 +108,16 @@ fn path_of(fd: BorrowedFd<'_>) -> Option<std::ffi::CString> {
     rustix::termios::ttyname(fd, Vec::new()).ok()
 }
 
-/// Whether the writers of a FIFO are gone. Opened only after that, it would not tell.
-fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
+/// Whether the writers of a FIFO are gone (opened only after that, it would not tell), or a terminal's
+/// line.
+pub(super) fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    let polled = rustix::event::poll(&mut fds, Some(&Timespec::default()));
-    polled.is_ok() && fds[0].revents().contains(PollFlags::HUP)
+    loop {
+        match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => return polled.is_ok() && fds[0].revents().contains(PollFlags::HUP),
+        }
+    }
 }
 
 fn is_same(first: BorrowedFd<'_>, second: BorrowedFd<'_>) -> bool {

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use rustix::fs::{FileType, OFlags};
 
 use super::OsDriver;
-use crate::driver::Signals;
+use crate::driver::{ShortReads, Signals};
 use crate::event_loop::Core;
 use crate::net::Address;
 use crate::transport::{Key, PeerCredentials};
@@ -115,11 +115,10 @@ impl OsPipe {
         self.direction
     }
 
-    /// Whether a read that brings less than there was room for shows that nothing more is there.
-    pub(crate) fn short_reads_drain(&self) -> bool {
+    pub(crate) fn short_reads(&self) -> ShortReads {
         match &self.means {
-            Means::Polled(pipe) => pipe.short_reads_drain(),
-            Means::File(_) => true,
+            Means::Polled(_) => ShortReads::ShowNothing,
+            Means::File(_) => ShortReads::Drain,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Pipes, FIFOs, sockets and devices: whatever the poll can watch.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IsTerminal};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mio::Interest;
@@ -8,7 +10,9 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::termios::LocalModes;
 
+use super::description::is_hung_up;
 use super::{Direction, OsDriver};
 use crate::driver::os::OsSocket;
 use crate::net::Address;
@@ -23,7 +27,22 @@ pub(crate) struct PolledPipe {
     was_blocking: bool,
     /// Nobody else has what is open here: closing it ends it.
     is_new: bool,
+    /// The rest of a packet that was longer than the room there was.
+    rest: RefCell<Rest>,
 }
+
+/// Bytes that were read, and were not asked for yet.
+#[derive(Debug, Default)]
+struct Rest {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+/// The longest packet of a pipe: what is written at once becomes packets of at most so much.
+const LONGEST_PACKET: usize = 4096;
+
+/// The longest packet of a device, such as a network tunnel.
+const LONGEST_DEVICE_PACKET: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -46,8 +65,9 @@ impl PolledPipe {
         let kind = match kind {
             FileType::Socket => Kind::Socket,
             FileType::CharacterDevice if fd.is_terminal() => Kind::Terminal,
-            FileType::CharacterDevice => Kind::Device,
-            _ => Kind::Pipe,
+            FileType::Fifo => Kind::Pipe,
+            // Also what has no type: descriptors of events.
+            _ => Kind::Device,
         };
         if kind == Kind::Socket {
             OsSocket::check_is_stream(&fd)?;
@@ -59,7 +79,7 @@ impl PolledPipe {
             outcome => outcome?,
         }
         let was_blocking = kind != Kind::Socket && set_blocking(&fd, false)?;
-        Ok(Ok(Self { fd, kind, was_blocking, is_new: false }))
+        Ok(Ok(Self { fd, kind, was_blocking, is_new: false, rest: RefCell::default() }))
     }
 
     /// Has the readiness of a pipe reported that was just made.
@@ -71,7 +91,8 @@ impl PolledPipe {
     ) -> io::Result<Self> {
         driver.register_for(fd.as_fd(), key, interest(direction))?;
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, kind: Kind::Pipe, was_blocking: false, is_new: true })
+        let rest = RefCell::default();
+        Ok(Self { fd, kind: Kind::Pipe, was_blocking: false, is_new: true, rest })
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -85,15 +106,31 @@ impl PolledPipe {
     /// The descriptor of a pipe, which the kernel can splice without waiting. A socket may block.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(super) fn spliced_fd(&self) -> Option<BorrowedFd<'_>> {
-        (self.kind == Kind::Pipe).then(|| self.fd.as_fd())
+        (self.kind == Kind::Pipe && self.rest.borrow().is_empty()).then(|| self.fd.as_fd())
     }
 
-    /// A terminal gives one line a call, whatever else waits.
-    pub(super) fn short_reads_drain(&self) -> bool {
-        matches!(self.kind, Kind::Pipe | Kind::Socket)
-    }
-
+    /// Reads what there is. Short reads show nothing: see `driver/drained.rs`.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut rest = self.rest.borrow_mut();
+        if !rest.is_empty() {
+            return Ok(rest.take(buffer));
+        }
+        let longest = match self.kind {
+            Kind::Pipe => LONGEST_PACKET,
+            Kind::Device => LONGEST_DEVICE_PACKET,
+            Kind::Socket | Kind::Terminal => 0,
+        };
+        if buffer.is_empty() || buffer.len() >= longest {
+            return self.read_at_once(buffer);
+        }
+        // What a packet has more than there is room for would be lost.
+        rest.bytes.resize(longest, 0);
+        let result = self.read_at_once(&mut rest.bytes);
+        rest.bytes.truncate(*result.as_ref().unwrap_or(&0));
+        result.map(|_| rest.take(buffer))
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let result = match self.kind {
                 Kind::Socket => rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT)
@@ -104,15 +141,38 @@ impl PolledPipe {
                 Err(Errno::INTR) => {}
                 // The other side of the terminal was closed: that is its end.
                 Err(Errno::IO) if self.kind == Kind::Terminal => return Ok(0),
+                Ok(0) if self.kind == Kind::Terminal && !buffer.is_empty() && !self.has_ended() => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
                 result => return Ok(result?),
             }
         }
     }
 
-    /// Reads into the room that `buffer` has, which must be some, and makes none: of a pipe.
-    pub(crate) fn read_into_room(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    /// Whether it is the end that a terminal reads nothing. Without canonical mode it reads nothing
+    /// whenever there is no input, if it was told not to wait (`VMIN` and `VTIME` are 0).
+    #[cold]
+    fn has_ended(&self) -> bool {
+        let mode = rustix::termios::tcgetattr(&self.fd);
+        // One that is hung up has no mode.
+        mode.map_or(true, |mode| mode.local_modes.contains(LocalModes::ICANON))
+            || is_hung_up(self.fd.as_fd())
+    }
+
+    /// Reads what a pipe has to the end of `buffer`.
+    pub(crate) fn read_to_end_of(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
-            match rustix::io::read(&self.fd, spare_capacity(buffer)) {
+            let result = if buffer.capacity() - buffer.len() >= LONGEST_PACKET {
+                rustix::io::read(&self.fd, spare_capacity(buffer))
+            } else {
+                // What a packet has more than there is room for would be lost.
+                let mut packet = [MaybeUninit::uninit(); LONGEST_PACKET];
+                rustix::io::read(&self.fd, &mut packet).map(|(packet, _)| {
+                    buffer.extend_from_slice(packet);
+                    packet.len()
+                })
+            };
+            match result {
                 Err(Errno::INTR) => {}
                 result => return Ok(result?),
             }
@@ -181,6 +241,23 @@ impl Drop for PolledPipe {
             // It fails only if the descriptor is not open, and then there is nothing to restore.
             let _ = set_blocking(&self.fd, true);
         }
+    }
+}
+
+impl Rest {
+    fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let left = &self.bytes[self.taken..];
+        let count = left.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.taken += count;
+        if self.is_empty() {
+            *self = Self::default();
+        }
+        count
     }
 }
 
