@@ -62,7 +62,8 @@ pub trait DatagramProtocol: Any {
     ///
     /// Such as "connection refused" on an endpoint with a remote address, which is what a router or
     /// the peer's host said to an earlier datagram, or "message too long". After a failed send its
-    /// datagram is gone; those behind it are sent. By default nothing is done: datagrams get lost.
+    /// datagram is gone; those behind it are sent. An error that is an earlier datagram's says so, and
+    /// takes no other with it. By default nothing is done: datagrams get lost.
     fn error_received(&mut self, transport: &dyn DatagramTransport, error: &Error) -> Result {
         let _ = (transport, error);
         Ok(())

@@ -3,18 +3,25 @@
 
 #[path = "../support/datagram_probe.rs"]
 mod datagram_probe;
+#[path = "../support/lacking.rs"]
+mod lacking;
 #[path = "../support/running.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod running;
+#[path = "../support/sockets.rs"]
+mod sockets;
 
 mod accounting;
 mod batches;
 mod calling;
 mod ending;
 mod full_receivers;
+mod network;
+mod network_errors;
 mod peers;
 mod queueing;
 mod random;
+mod refused_runs;
 mod sending;
 mod stage;
 

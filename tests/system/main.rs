@@ -1,11 +1,16 @@
 //! Whole programs, foreign peers, and the operating system's limits.
 #![forbid(unsafe_code)]
 
+#[path = "../support/lacking.rs"]
+mod lacking;
 #[path = "../support/children.rs"]
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod observer;
 #[path = "../support/serving.rs"]
 mod serving;
+#[path = "../support/sockets.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod sockets;
 
 mod chat;
 mod children;

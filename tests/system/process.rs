@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+pub(crate) use crate::lacking::lacking;
+
 const ROLE: &str = "WHARF_SYSTEM_TEST_ROLE";
 
 /// How a process of a test says that it has passed.
@@ -114,9 +116,3 @@ pub(crate) fn limit_descriptors_to(count: usize) {
     setrlimit(Resource::Nofile, Rlimit { current, ..limit }).expect("its own limit");
 }
 
-/// Something that a test needs is not there: it fails where everything has to be (`CI` is set),
-/// and says so elsewhere.
-pub(crate) fn lacking(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "this test needs {what}");
-    eprintln!("not tested: it needs {what}");
-}

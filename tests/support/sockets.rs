@@ -1,0 +1,23 @@
+//! The sockets of this process, to ask the system what is set on them.
+
+use std::os::fd::OwnedFd;
+
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use socket2::{SockAddr, SockRef};
+
+/// A descriptor of the first socket of this process that is the `wanted` one; `None` where there is
+/// none, or the system does not let us look.
+pub(crate) fn find_socket(wanted: impl Fn(SockRef<'_>) -> bool) -> Option<OwnedFd> {
+    let process = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
+    std::fs::read_dir("/proc/self/fd").ok()?.find_map(|entry| {
+        let number = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let fd = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok()?;
+        let is_socket = SockRef::from(&fd).r#type().is_ok();
+        (is_socket && wanted(SockRef::from(&fd))).then_some(fd)
+    })
+}
+
+/// That which is bound to an address.
+pub(crate) fn find_bound(local: &SockAddr) -> Option<OwnedFd> {
+    find_socket(|socket| socket.local_addr().is_ok_and(|own| own == *local))
+}
