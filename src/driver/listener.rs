@@ -4,6 +4,7 @@ use std::io;
 
 use super::{Socket, memory, os};
 use crate::net::Address;
+use crate::transport::SocketOptions;
 
 /// Something that accepts streams.
 #[derive(Debug)]
@@ -37,11 +38,11 @@ impl Listener {
         matches!(self, Self::Os(os::OsListener::Unix(_)))
     }
 
-    /// Whether options set on the listener are those of the sockets it accepts.
-    pub(crate) fn options_are_inherited(&self) -> bool {
+    /// Whether the sockets it accepts have these options from it.
+    pub(crate) fn passes_on(&self, options: &SocketOptions) -> io::Result<bool> {
         match self {
-            Self::Os(_) => os::ACCEPTED_SOCKETS_INHERIT_OPTIONS,
-            Self::Memory(_) => true,
+            Self::Os(listener) => listener.passes_on(options),
+            Self::Memory(_) => Ok(true),
         }
     }
 }

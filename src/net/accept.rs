@@ -37,6 +37,7 @@ pub(super) struct Accepting {
     server: Rc<ServerCore>,
     /// `None` once the server is closed.
     listener: RefCell<Option<Listener>>,
+    options_are_inherited: bool,
     ready: Cell<bool>,
     queued: Cell<bool>,
     resting: Cell<bool>,
@@ -53,6 +54,9 @@ impl Accepting {
         server: &Rc<ServerCore>,
         listener: Listener,
     ) -> Result<Rc<Self>, Error> {
+        let options_are_inherited = listener
+            .passes_on(&server.socket_options)
+            .map_err(|error| Error::io("the options of connections could not be set", error))?;
         let key = core.reserve_slot()?;
         if let Err(error) = core.driver.register_listener(&listener, key, &core.signals) {
             core.free_slot(key);
@@ -66,6 +70,7 @@ impl Accepting {
             key,
             server: Rc::clone(server),
             listener: RefCell::new(Some(listener)),
+            options_are_inherited,
             ready: Cell::new(false),
             queued: Cell::new(false),
             resting: Cell::new(false),
@@ -112,17 +117,17 @@ impl Accepting {
                 return;
             }
             let accepted = match &*self.listener.borrow() {
-                Some(listener) => {
-                    listener.accept().map(|accepted| (accepted, listener.options_are_inherited()))
-                }
+                Some(listener) => listener.accept(),
                 None => return,
             };
             match accepted {
-                Ok(((socket, peer), inherited)) => {
+                Ok((socket, peer)) => {
                     if self.shortage_reported.replace(false) {
                         self.rests.borrow_mut().reset();
                     }
-                    if let Err(error) = self.server.begin(core, socket, peer, inherited) {
+                    if let Err(error) =
+                        self.server.begin(core, socket, peer, self.options_are_inherited)
+                    {
                         self.server.accept_failed(core, &error);
                     }
                 }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::rate_limit::LimitOptions;
 use crate::error::Error;
@@ -26,7 +26,7 @@ pub struct Keepalive {
 }
 
 /// Options of a socket; what is `None` is left alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SocketOptions {
     pub(crate) nodelay: bool,
     pub(crate) keepalive: Option<Keepalive>,
@@ -40,6 +40,10 @@ pub(crate) struct SocketOptions {
 impl SocketOptions {
     pub(crate) fn apply(&self, socket: &impl AsFd) -> io::Result<()> {
         let socket = SockRef::from(socket);
+        self.apply_to(&socket, socket.local_addr()?.domain())
+    }
+
+    fn apply_to(&self, socket: &Socket, domain: Domain) -> io::Result<()> {
         if let Some(size) = self.send_buffer_size {
             socket.set_send_buffer_size(size)?;
         }
@@ -49,13 +53,11 @@ impl SocketOptions {
         if self.linger.is_some() {
             socket.set_linger(self.linger)?;
         }
-        let domain = socket.local_addr()?.domain();
         if domain == Domain::UNIX {
             return Ok(());
         }
-        if self.nodelay {
-            socket.set_tcp_nodelay(true)?;
-        }
+        // A socket from elsewhere may have it.
+        socket.set_tcp_nodelay(self.nodelay)?;
         if let Some(keepalive) = &self.keepalive {
             socket.set_tcp_keepalive(&keepalive.to_socket2())?;
         }
@@ -72,6 +74,62 @@ impl SocketOptions {
             }
         }
         Ok(())
+    }
+
+    /// Whether a TCP socket has all of them: what [`apply`](Self::apply) would change nothing on.
+    pub(crate) fn are_set_on(&self, socket: &impl AsFd) -> io::Result<bool> {
+        let socket = SockRef::from(socket);
+        let domain = socket.local_addr()?.domain();
+        // The system rounds and bounds what is set: so does it here.
+        let other = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        self.apply_to(&SockRef::from(&other), domain)?;
+        let all = [&socket, &SockRef::from(&other)].map(|socket| self.read(socket, domain));
+        let [are, would_be] = all;
+        Ok(are? == would_be?)
+    }
+
+    /// The options that are not left alone, as a TCP socket has them.
+    fn read(&self, socket: &Socket, domain: Domain) -> io::Result<Self> {
+        let is_v6 = domain == Domain::IPV6;
+        let keepalive = |set: &Keepalive| {
+            Ok::<_, io::Error>(Keepalive {
+                time: set.time.map(|_| socket.tcp_keepalive_time()).transpose()?,
+                interval: set.interval.map(|_| socket.tcp_keepalive_interval()).transpose()?,
+                retries: set.retries.map(|_| socket.tcp_keepalive_retries()).transpose()?,
+            })
+        };
+        Ok(Self {
+            nodelay: socket.tcp_nodelay()?,
+            keepalive: match &self.keepalive {
+                Some(set) if socket.keepalive()? => Some(keepalive(set)?),
+                _ => None,
+            },
+            send_buffer_size: self
+                .send_buffer_size
+                .map(|_| socket.send_buffer_size())
+                .transpose()?,
+            receive_buffer_size: self
+                .receive_buffer_size
+                .map(|_| socket.recv_buffer_size())
+                .transpose()?,
+            linger: self.linger.map_or(Ok(None), |_| socket.linger())?,
+            ttl: match self.ttl {
+                Some(_) if is_v6 => Some(socket.unicast_hops_v6()?),
+                Some(_) => Some(socket.ttl_v4()?),
+                None => None,
+            },
+            tos: match self.tos {
+                Some(_) if is_v6 => Some(socket.tclass_v6()?),
+                Some(_) => Some(socket.tos_v4()?),
+                None => None,
+            },
+        })
+    }
+
+    /// Whether there is nothing to set on a Unix socket.
+    pub(crate) fn are_none_for_unix(&self) -> bool {
+        let sizes = (self.send_buffer_size, self.receive_buffer_size);
+        sizes == (None, None) && self.linger.is_none()
     }
 }
 

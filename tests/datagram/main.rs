@@ -18,6 +18,7 @@ mod ending;
 mod full_receivers;
 mod network;
 mod network_errors;
+mod options;
 mod peers;
 mod queueing;
 mod random;

@@ -32,6 +32,7 @@ mod relay;
 mod remote;
 mod resets;
 mod silent;
+mod socket_options;
 mod stdio;
 mod stdio_chat;
 mod supervise;

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 use wharf::{Keepalive, Transport};
 
@@ -13,15 +12,9 @@ use crate::serving::{Echo, Seen, address, run, until};
 
 /// The socket of this process with these addresses; `None` where the system does not let us look.
 fn find_socket(local: SocketAddr, peer: SocketAddr) -> Option<OwnedFd> {
-    let process = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
-    std::fs::read_dir("/proc/self/fd").ok()?.find_map(|entry| {
-        let number = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let fd = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok()?;
-        let socket = SockRef::from(&fd);
-        let address = |address: std::io::Result<socket2::SockAddr>| address.ok()?.as_socket();
-        let found = address(socket.local_addr()) == Some(local)
-            && address(socket.peer_addr()) == Some(peer);
-        found.then_some(fd)
+    let address = |address: std::io::Result<socket2::SockAddr>| address.ok()?.as_socket();
+    crate::sockets::find_socket(|socket| {
+        address(socket.local_addr()) == Some(local) && address(socket.peer_addr()) == Some(peer)
     })
 }
 

@@ -115,4 +115,3 @@ pub(crate) fn limit_descriptors_to(count: usize) {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current, ..limit }).expect("its own limit");
 }
-

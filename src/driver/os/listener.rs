@@ -14,7 +14,7 @@ use crate::net::Address;
 use crate::transport::SocketOptions;
 
 /// Whether TCP options set on a listener are those of the sockets it accepts (Linux copies them).
-pub(crate) const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
+const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
     cfg!(any(target_os = "linux", target_os = "android"));
 
 /// A listening TCP or Unix stream socket, non-blocking.
@@ -71,6 +71,20 @@ impl OsListener {
                 let fd = std::os::unix::net::UnixStream::from(stream).into();
                 Ok((OsSocket::new(fd, ShortReads::OF_UNIX), Some(Address::from(peer))))
             }
+        }
+    }
+
+    /// Whether the sockets it accepts have these options from it. A listener from elsewhere may lack
+    /// them, and is not ours alone, so that they are not set on it; Unix listeners pass nothing on.
+    ///
+    /// # Errors
+    /// What the system says to the options.
+    pub(crate) fn passes_on(&self, options: &SocketOptions) -> io::Result<bool> {
+        match self {
+            Self::Tcp(listener) => {
+                Ok(ACCEPTED_SOCKETS_INHERIT_OPTIONS && options.are_set_on(listener)?)
+            }
+            Self::Unix(_) => Ok(options.are_none_for_unix()),
         }
     }
 

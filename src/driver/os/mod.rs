@@ -31,9 +31,7 @@ pub(crate) use self::datagram::OsDatagramSocket;
 #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
 pub(crate) use self::datagram::ReceiveHeaders;
 pub(crate) use self::descriptors::MOST_PER_MESSAGE;
-pub(crate) use self::listener::{
-    ACCEPTED_SOCKETS_INHERIT_OPTIONS, ListenOptions, OsListener, listen, listen_unix,
-};
+pub(crate) use self::listener::{ListenOptions, OsListener, listen, listen_unix};
 pub(crate) use self::pipe::{Direction, OsPipe, PolledPipe, open_other_end, own_description};
 pub(crate) use self::splice::{
     SplicePipe, SplicePipes, SpliceUser, cannot_splice, splice_directly,
