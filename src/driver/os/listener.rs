@@ -81,9 +81,11 @@ impl OsListener {
     /// What the system says to the options.
     pub(crate) fn passes_on(&self, options: &SocketOptions) -> io::Result<bool> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Ip(listener, _) if is_tcp(&SockRef::from(listener)) => {
                 Ok(ACCEPTED_SOCKETS_INHERIT_OPTIONS && options.are_set_on(listener)?)
             }
+            // Another protocol need not know what is set unless it is asked for.
+            Self::Ip(..) => Ok(*options == SocketOptions::default()),
             Self::Unix(_) => Ok(options.are_none_for_unix()),
         }
     }
