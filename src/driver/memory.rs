@@ -22,6 +22,9 @@ pub(crate) use self::datagram::MemoryDatagramSocket;
 pub(crate) use self::network::{MemoryListener, Network};
 pub(crate) use self::pipe::{MemorySocket, pair};
 
+/// How far time goes in memory: 292 years. Timers for later are for never.
+const END_OF_TIME: Duration = Duration::from_nanos(u64::MAX / 2);
+
 pub(crate) struct MemoryDriver {
     /// The real clock when the driver was made: virtual time begins there.
     began: Instant,
@@ -68,9 +71,15 @@ impl MemoryDriver {
         &self.network
     }
 
-    /// Lets time pass.
+    /// The moment after `duration`, or the end of time.
+    pub(crate) fn after(&self, duration: Duration) -> Instant {
+        let elapsed = self.elapsed.get().saturating_add(duration).min(END_OF_TIME);
+        self.began.checked_add(elapsed).unwrap_or_else(|| self.now())
+    }
+
+    /// Lets time pass, up to its end.
     pub(crate) fn advance(&self, duration: Duration) {
-        self.elapsed.set(self.elapsed.get().saturating_add(duration));
+        self.elapsed.set(self.after(duration).saturating_duration_since(self.began));
     }
 
     /// There is nothing to wait for but time: it passes at once.
@@ -79,11 +88,11 @@ impl MemoryDriver {
             return Ok(());
         }
         match timeout {
-            Some(timeout) => {
+            Some(timeout) if timeout.is_zero() || self.elapsed.get() < END_OF_TIME => {
                 self.advance(timeout);
                 Ok(())
             }
-            None => Err(io::Error::other(Error::bare(Kind::Deadlock))),
+            _ => Err(io::Error::other(Error::bare(Kind::Deadlock))),
         }
     }
 

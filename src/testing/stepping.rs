@@ -34,6 +34,8 @@ pub fn settle(event_loop: &EventLoop) -> Result<(), Error> {
 
 /// Lets `duration` pass on a loop in memory: every timer in it goes off at its time.
 ///
+/// Time ends 292 years after the loop was made: no more than that passes.
+///
 /// # Errors
 /// As [`settle`]; [`is_unsupported`](Error::is_unsupported) on a loop with a real clock.
 pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> {
@@ -42,7 +44,7 @@ pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> 
         let text = "only a loop in memory has a clock that can be moved";
         return Err(Error::new(Kind::Unsupported, text));
     };
-    let until = driver.now() + duration;
+    let until = driver.after(duration);
     loop {
         settle(event_loop)?;
         let wakeup = core.timers.borrow().next_wakeup().map(|wakeup| core.instant(wakeup));

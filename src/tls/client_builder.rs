@@ -23,6 +23,12 @@ use super::secrets::SecretCatcher;
 use super::version::{TlsVersion, Versions};
 use crate::error::Error;
 
+/// With how many servers sessions are kept at most: rustls takes the memory at once.
+const MOST_SERVERS: usize = 16 * 1024;
+
+/// rustls counts tickets, and keeps so many for each server.
+const TICKETS_PER_SERVER: usize = 8;
+
 /// With how many servers a session can be resumed, unless set.
 const SESSION_CACHE: usize = 256;
 
@@ -143,8 +149,8 @@ impl TlsClientBuilder {
         self
     }
 
-    /// With how many servers sessions are kept in memory to be resumed. 256 by default; 0 turns
-    /// resumption off.
+    /// With how many servers sessions are kept in memory to be resumed, at most 16,384 of them. 256
+    /// by default; 0 turns resumption off. The memory of the table is taken at once.
     pub fn session_cache(mut self, servers: usize) -> Self {
         self.session_cache = servers;
         self
@@ -209,7 +215,10 @@ impl TlsClientBuilder {
         config.enable_sni = self.sends_name;
         config.resumption = match self.session_cache {
             0 => Resumption::disabled(),
-            servers => Resumption::in_memory_sessions(servers),
+            servers => {
+                let tickets = servers.min(MOST_SERVERS) * TICKETS_PER_SERVER;
+                Resumption::in_memory_sessions(tickets)
+            }
         };
         if self.key_log {
             config.key_log = Arc::new(KeyLogFile::new());

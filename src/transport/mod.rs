@@ -74,6 +74,9 @@ pub trait Transport: sealed::Sealed {
     /// As [`write`](Self::write), without copying: what cannot be sent at once is queued as it is.
     ///
     /// The cheap way to send the same bytes to many connections.
+    ///
+    /// Less than 512 bytes are copied all the same. For the write buffer `data` counts as its length; a
+    /// part of a larger buffer keeps all of that in memory until it is sent.
     fn write_bytes(&self, data: Bytes) -> WriteStatus;
 
     /// Writes the slices one after the other, as if joined.

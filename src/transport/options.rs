@@ -25,6 +25,9 @@ pub struct Keepalive {
     pub retries: Option<u32>,
 }
 
+/// The largest buffer that the system can be asked for: it takes an `int`, and doubles it.
+pub(crate) const MOST_BUFFER: usize = i32::MAX as usize / 2;
+
 /// Options of a socket; what is `None` is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SocketOptions {
@@ -45,10 +48,10 @@ impl SocketOptions {
 
     fn apply_to(&self, socket: &Socket, domain: Domain) -> io::Result<()> {
         if let Some(size) = self.send_buffer_size {
-            socket.set_send_buffer_size(size)?;
+            socket.set_send_buffer_size(size.min(MOST_BUFFER))?;
         }
         if let Some(size) = self.receive_buffer_size {
-            socket.set_recv_buffer_size(size)?;
+            socket.set_recv_buffer_size(size.min(MOST_BUFFER))?;
         }
         if self.linger.is_some() {
             socket.set_linger(self.linger)?;

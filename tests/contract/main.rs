@@ -31,6 +31,7 @@ mod descriptors;
 mod drops;
 mod exceptions;
 mod executor;
+mod extremes;
 mod flow_control;
 mod futures;
 mod guarantees;

@@ -24,6 +24,7 @@ mod inherited;
 mod options;
 mod peers;
 mod pipes;
+mod ports;
 mod process;
 mod program;
 mod proxy;

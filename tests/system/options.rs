@@ -144,3 +144,31 @@ fn every_socket_option_is_set_on_both_sides() {
         }
     });
 }
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn a_connect_from_an_address_without_a_port_has_it_chosen_when_it_connects() {
+    use nix::sys::socket::{getsockopt, sockopt::IpBindAddressNoPort};
+    alone(
+        "options::a_connect_from_an_address_without_a_port_has_it_chosen_when_it_connects",
+        || {
+            run(async |event_loop| {
+                for (listen, local) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")] {
+                    let server = event_loop.create_server(|| Echo, listen).await?;
+                    let client = event_loop
+                        .create_connection(|| Echo, address(&server))
+                        .local_address(local.parse()?)
+                        .await?;
+                    let info = client.handle().info();
+                    let near = info.local_address().and_then(wharf::Address::as_ip).expect("near");
+                    assert_ne!(near.port(), 0);
+                    match find_socket(near, address(&server)) {
+                        Some(socket) => assert!(getsockopt(&socket, IpBindAddressNoPort)?),
+                        None => lacking("pidfd_getfd(2)"),
+                    }
+                }
+                Ok(())
+            });
+        },
+    );
+}

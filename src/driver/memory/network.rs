@@ -136,7 +136,7 @@ impl Network {
 
     pub(crate) fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<MemoryListener> {
         let address = if address.port() == 0 {
-            self.free_port(address.ip(), |port| SocketAddr::new(address.ip(), port))
+            self.free_port(address.ip()).ok_or(io::ErrorKind::AddrInUse)?
         } else {
             address
         };
@@ -176,7 +176,7 @@ impl Network {
             Some(local) if local.port() != 0 => local,
             local => {
                 let ip = local.map_or(ip, |local| local.ip());
-                self.free_port(ip, |port| SocketAddr::new(ip, port))
+                self.free_port(ip).ok_or(io::ErrorKind::AddrNotAvailable)?
             }
         };
         let addresses = [Some(Address::Ip(local)), Some(Address::Ip(remote))];
@@ -251,7 +251,7 @@ impl Network {
             (None, _) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         let port = match local.map_or(0, |local| local.port()) {
-            0 => self.free_datagram_port(ip),
+            0 => self.free_datagram_port(ip).ok_or(io::ErrorKind::AddrInUse)?,
             port => port,
         };
         self.open_datagram_at(Place::Ip(SocketAddr::new(ip, port)), remote.map(Place::Ip))
@@ -310,27 +310,25 @@ impl Network {
         self.0.black_holes.borrow().contains(&address)
     }
 
-    fn free_datagram_port(&self, ip: IpAddr) -> u16 {
-        loop {
-            let port = self.0.next_port.get();
-            self.0.next_port.set(port.checked_add(1).unwrap_or(FIRST_PORT));
-            let place = Place::Ip(SocketAddr::new(ip, port));
-            if !self.0.datagram_sockets.borrow().contains_key(&place) {
-                return port;
-            }
-        }
+    fn free_datagram_port(&self, ip: IpAddr) -> Option<u16> {
+        let sockets = self.0.datagram_sockets.borrow();
+        let place = |port| Place::Ip(SocketAddr::new(ip, port));
+        self.ports().find(|&port| !sockets.contains_key(&place(port)))
     }
 
-    /// A port nobody listens on; they are given out in turn.
-    fn free_port(&self, ip: IpAddr, place: impl Fn(u16) -> SocketAddr) -> SocketAddr {
-        let _ = ip;
-        loop {
+    /// An address whose port nobody listens on.
+    fn free_port(&self, ip: IpAddr) -> Option<SocketAddr> {
+        let mut addresses = self.ports().map(|port| SocketAddr::new(ip, port));
+        addresses.find(|&address| self.listener(&Place::Ip(address)).is_none())
+    }
+
+    /// The ports that are given out, each once, in turn.
+    fn ports(&self) -> impl Iterator<Item = u16> {
+        (FIRST_PORT..=u16::MAX).map(|_| {
             let port = self.0.next_port.get();
             self.0.next_port.set(port.checked_add(1).unwrap_or(FIRST_PORT));
-            if self.listener(&Place::Ip(place(port))).is_none() {
-                return place(port);
-            }
-        }
+            port
+        })
     }
 }
 

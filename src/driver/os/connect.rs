@@ -22,10 +22,26 @@ pub(crate) fn connect(
     let reference = SockRef::from(&socket.fd);
     if let Some(local) = local {
         reference.set_reuse_address(true)?;
+        if local.port() == 0 {
+            choose_port_when_connecting(&socket);
+        }
         reference.bind(&local.into())?;
     }
     begin(&reference, &remote.into())?;
     Ok(socket)
+}
+
+/// Has the system choose the port when it knows the remote address: connections to different
+/// addresses can then share it. Chosen by `bind`, each port would be good for one connection.
+fn choose_port_when_connecting(socket: &OsSocket) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+        // Where it cannot be, `bind` chooses.
+        let _ = setsockopt(&socket.fd, IpBindAddressNoPort, &true);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = socket;
 }
 
 /// Begins to connect to the Unix socket at `path`; a path that begins with a zero byte is abstract.

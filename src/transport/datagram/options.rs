@@ -5,6 +5,7 @@ use std::io;
 use socket2::Socket;
 
 use super::DropPolicy;
+use crate::transport::options::MOST_BUFFER;
 use crate::transport::options::{HIGH_WATER, LOW_WATER};
 
 /// How much waits to be sent at most, unless set.
@@ -64,10 +65,10 @@ impl DatagramSocketOptions {
     /// What Unix sockets have as well.
     pub(crate) fn apply_buffers(&self, socket: &Socket) -> io::Result<()> {
         if let Some(size) = self.send_buffer_size {
-            socket.set_send_buffer_size(size)?;
+            socket.set_send_buffer_size(size.min(MOST_BUFFER))?;
         }
         if let Some(size) = self.receive_buffer_size {
-            socket.set_recv_buffer_size(size)?;
+            socket.set_recv_buffer_size(size.min(MOST_BUFFER))?;
         }
         Ok(())
     }

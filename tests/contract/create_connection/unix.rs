@@ -52,6 +52,36 @@ fn a_unix_server_whose_backlog_is_full_is_waited_for() {
 }
 
 // Beyond asyncio.
+#[test]
+fn connects_that_wait_for_a_full_backlog_ask_less_and_less_often() {
+    run(async |event_loop| {
+        let directory = Directory::new();
+        let path = directory.join("socket");
+        let listener = UnixListener::bind(&path)?;
+        rustix::net::listen(&listener, 0)?;
+        let _waiting = UnixStream::connect(&path)?;
+        let before = event_loop.metrics().callbacks;
+        let connects: Vec<_> =
+            (0..50).map(|_| event_loop.create_unix_connection(|| Echo, &path).start()).collect();
+        event_loop.sleep(Duration::from_millis(1500)).await;
+        let callbacks = event_loop.metrics().callbacks - before;
+        // Every 10 ms it would be 150 each; here the delays double, from 5 ms up to 640 ms.
+        assert!(callbacks < 50 * 20, "{callbacks} callbacks");
+        assert!(connects.iter().all(|connect| !connect.done()));
+        // They are served all the same.
+        for connect in connects {
+            while !connect.done() {
+                listener.set_nonblocking(true)?;
+                drop(listener.accept());
+                event_loop.sleep(Duration::from_millis(1)).await;
+            }
+            connect.take_result().expect("a result")?;
+        }
+        Ok(())
+    });
+}
+
+// Beyond asyncio.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_unix_connection_knows_who_is_at_the_other_end() {
