@@ -40,6 +40,7 @@ impl EventLoop {
     /// # Errors
     /// What the operating system says; and as [`add_reader`](Self::add_reader).
     pub async fn sock_recv(&self, socket: impl AsFd, buffer: &mut [u8]) -> Result<usize, Error> {
+        self.core().check_open()?;
         loop {
             let received = rustix::net::recv(&socket, &mut *buffer, RecvFlags::DONTWAIT);
             match received.map_err(io::Error::from) {
@@ -58,6 +59,7 @@ impl EventLoop {
     /// # Errors
     /// What the operating system says; and as [`add_writer`](Self::add_writer).
     pub async fn sock_sendall(&self, socket: impl AsFd, mut data: &[u8]) -> Result<(), Error> {
+        self.core().check_open()?;
         while !data.is_empty() {
             let sent = rustix::net::send(&socket, data, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
             match sent.map_err(io::Error::from) {
@@ -81,6 +83,7 @@ impl EventLoop {
         socket: impl AsFd,
         address: impl Into<Address>,
     ) -> Result<(), Error> {
+        self.core().check_open()?;
         check_nonblocking(&socket)?;
         let address = address.into();
         let failed = |error| Error::io(format!("connecting to {address}"), error);
@@ -107,6 +110,7 @@ impl EventLoop {
         &self,
         listener: impl AsFd,
     ) -> Result<(OwnedFd, Option<Address>), Error> {
+        self.core().check_open()?;
         check_nonblocking(&listener)?;
         loop {
             match SockRef::from(&listener).accept() {

@@ -29,6 +29,7 @@ mod process;
 mod program;
 mod proxy;
 mod readiness;
+mod refusals;
 mod relay;
 mod remote;
 mod resets;

@@ -81,8 +81,9 @@ impl OsListener {
     /// What the system says to the options.
     pub(crate) fn passes_on(&self, options: &SocketOptions) -> io::Result<bool> {
         match self {
+            Self::Ip(..) if !ACCEPTED_SOCKETS_INHERIT_OPTIONS => Ok(false),
             Self::Ip(listener, _) if is_tcp(&SockRef::from(listener)) => {
-                Ok(ACCEPTED_SOCKETS_INHERIT_OPTIONS && options.are_set_on(listener)?)
+                options.are_set_on(listener)
             }
             // Another protocol need not know what is set unless it is asked for.
             Self::Ip(..) => Ok(*options == SocketOptions::default()),

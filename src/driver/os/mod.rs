@@ -55,7 +55,7 @@ pub(crate) struct OsDriver {
     spin: u32,
     /// Made with the first UDP socket; `None` in it where it cannot be.
     #[cfg(feature = "udp-batch")]
-    batching: OnceCell<Option<datagram::Batching>>,
+    batching: OnceCell<datagram::Batching>,
 }
 
 impl OsDriver {
@@ -181,7 +181,11 @@ impl OsDriver {
     /// What sending and receiving several datagrams at once takes.
     #[cfg(feature = "udp-batch")]
     fn batching(&self) -> Option<&datagram::Batching> {
-        self.batching.get_or_init(datagram::Batching::new).as_ref()
+        if self.batching.get().is_none() {
+            // Without a descriptor for it now, there may be one for the next endpoint.
+            self.batching.set(datagram::Batching::new()?).ok()?;
+        }
+        self.batching.get()
     }
 
     pub(crate) fn register_source(

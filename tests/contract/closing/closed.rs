@@ -1,13 +1,18 @@
 //! When a loop can be closed, and what a closed one is.
 
-use std::os::unix::net::UnixStream;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use wharf::EventLoop;
 use wharf::testing::{self, step};
+use wharf::{EventLoop, LoopFuture, ProcessProtocol};
 
 use super::Idle;
+use crate::datagram_probe::Probe;
 use crate::probes::{Log, Noting, holding, memory_loop, run_forever};
 
 // 24.
@@ -100,6 +105,93 @@ fn a_closed_loop_refuses_everything_with_is_closed() {
     assert_eq!(log.len(), 0);
     event_loop.stop();
 }
+
+/// What a future gives that is done when it is polled for the first time.
+#[track_caller]
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits for a loop that is closed"),
+    }
+}
+
+// 25.
+#[test]
+fn a_closed_loop_refuses_datagrams_pipes_children_sockets_and_names() {
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.close().unwrap();
+    let event_loop = &event_loop;
+    let path = std::env::temp_dir().join(format!("wharf-closed-{}", std::process::id()));
+    #[track_caller]
+    fn refused<T>(future: &LoopFuture<T>) {
+        let result = future.take_result().expect("it is known at once");
+        let error = result.err().expect("a closed loop does nothing");
+        assert!(error.is_closed(), "{error}");
+    }
+    fn never() -> Probe {
+        panic!("no protocol is made")
+    }
+
+    let endpoint = || event_loop.create_datagram_endpoint(never);
+    refused(&endpoint().local("127.0.0.1:0").start());
+    refused(&endpoint().local("localhost:0").remote("localhost:9").start());
+    refused(&endpoint().local_unix(&path).start());
+    refused(&endpoint().socket(UnixDatagram::unbound().unwrap()).start());
+
+    refused(&event_loop.create_connection(|| Idle, "localhost:9").start());
+    refused(&event_loop.create_server(|| Idle, "localhost:0").start());
+    refused(&event_loop.create_unix_connection(|| Idle, &path).start());
+    refused(&event_loop.create_unix_server(|| Idle, &path).start());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    refused(&event_loop.create_server_on(|| Idle, [listener.try_clone().unwrap()]).start());
+    let (near, far) = UnixStream::pair().unwrap();
+    refused(&event_loop.create_connection_on(|| Idle, near.try_clone().unwrap()).start());
+    refused(&event_loop.connect_accepted_socket(|| Idle, near.try_clone().unwrap()).start());
+    refused(&event_loop.take_over(&path));
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    let pair = || (reader.try_clone().unwrap(), writer.try_clone().unwrap());
+    refused(&event_loop.connect_read_pipe(|| Idle, pair().0).start());
+    refused(&event_loop.connect_write_pipe(|| Idle, pair().1).start());
+    refused(&event_loop.connect_pipes(|| Idle, pair().0, pair().1).start());
+    refused(&event_loop.connect_device(|| Idle, pair().0).start());
+    refused(&event_loop.connect_stdin(|| Idle).start());
+    refused(&event_loop.connect_stdout(|| Idle).start());
+    refused(&event_loop.connect_stderr(|| Idle).start());
+    refused(&event_loop.connect_stdio(|| Idle).start());
+    refused(&event_loop.connect_read_fifo(|| Idle, &path).start());
+    refused(&event_loop.connect_write_fifo(|| Idle, &path).start());
+
+    let touch = format!("touch {}", path.display());
+    refused(&event_loop.subprocess_exec(|| Child, "touch").arg(&path).start());
+    refused(&event_loop.subprocess_shell(|| Child, &touch).start());
+    refused(&event_loop.run_process("touch").arg(&path).start());
+    refused(&event_loop.run_shell(&touch).start());
+
+    // Though each could go on without a loop.
+    (&far).write_all(b"here").unwrap();
+    for socket in [&near, &far] {
+        socket.set_nonblocking(true).unwrap();
+    }
+    assert!(at_once(event_loop.sock_recv(&near, &mut [0; 4])).unwrap_err().is_closed());
+    assert!(at_once(event_loop.sock_sendall(&near, b"x")).unwrap_err().is_closed());
+    listener.set_nonblocking(true).unwrap();
+    let to = listener.local_addr().unwrap();
+    let client = TcpStream::connect(to).unwrap();
+    assert!(at_once(event_loop.sock_accept(&listener)).unwrap_err().is_closed());
+    assert!(at_once(event_loop.sock_connect(&near, to)).unwrap_err().is_closed());
+    assert!(at_once(event_loop.wait_readable(&near)).unwrap_err().is_closed());
+    assert!(at_once(event_loop.wait_writable(&near)).unwrap_err().is_closed());
+    drop(client);
+    assert!(!path.exists(), "nothing was done");
+    assert_eq!(event_loop.metrics().sources, 0);
+}
+
+/// A child's protocol that wants nothing.
+struct Child;
+
+impl ProcessProtocol for Child {}
 
 // 26.
 #[test]
