@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -33,6 +33,8 @@ struct Inner {
     kind: Kind,
     context: Option<String>,
     source: Option<Failure>,
+    /// A connect failed of it, whatever its kind is.
+    of_connect: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub(crate) enum Kind {
 
 impl Error {
     pub(crate) fn new(kind: Kind, context: impl Into<String>) -> Self {
-        Self { inner: Box::new(Inner { kind, context: Some(context.into()), source: None }) }
+        Self::from_parts(kind, Some(context.into()), None)
     }
 
     pub(crate) fn with_source(
@@ -68,17 +70,15 @@ impl Error {
         context: impl Into<String>,
         source: impl Into<Failure>,
     ) -> Self {
-        Self {
-            inner: Box::new(Inner {
-                kind,
-                context: Some(context.into()),
-                source: Some(source.into()),
-            }),
-        }
+        Self::from_parts(kind, Some(context.into()), Some(source.into()))
     }
 
     pub(crate) fn bare(kind: Kind) -> Self {
-        Self { inner: Box::new(Inner { kind, context: None, source: None }) }
+        Self::from_parts(kind, None, None)
+    }
+
+    fn from_parts(kind: Kind, context: Option<String>, source: Option<Failure>) -> Self {
+        Self { inner: Box::new(Inner { kind, context, source, of_connect: false }) }
     }
 
     /// An invalid argument or a call in a state that does not allow it.
@@ -128,7 +128,27 @@ impl Error {
             None => io::Error::new(error.kind(), error.to_string()),
         };
         let (kind, context) = (self.kind(), self.inner.context.clone());
-        Self { inner: Box::new(Inner { kind, context, source: Some(source.into()) }) }
+        let mut same = Self::from_parts(kind, context, Some(source.into()));
+        same.inner.of_connect = self.inner.of_connect;
+        same
+    }
+
+    /// The same with the text `context` before it.
+    pub(crate) fn in_context(mut self, context: impl Into<String>) -> Self {
+        let context = context.into();
+        self.inner.context = Some(match self.inner.context.take() {
+            Some(inner) => format!("{context}: {inner}"),
+            // A kind that speaks for itself.
+            None if self.inner.source.is_none() => format!("{context}: {}", self.inner.kind.text()),
+            None => context,
+        });
+        self
+    }
+
+    /// The same, of which a connect failed.
+    pub(crate) fn of_connect(mut self) -> Self {
+        self.inner.of_connect = true;
+        self
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -173,9 +193,11 @@ impl Error {
         self.kind() == Kind::Invalid
     }
 
-    /// Whether no address could be connected to; [`attempts`](Self::attempts) lists them.
+    /// Whether a connect failed at its peer or the network: no address could be connected to
+    /// ([`attempts`](Self::attempts) lists them), or the connection broke, ended or took too long
+    /// during the TLS handshake. That TLS itself refuses the peer is no such error.
     pub fn is_connect(&self) -> bool {
-        self.kind() == Kind::Connect
+        self.kind() == Kind::Connect || self.inner.of_connect
     }
 
     /// Whether a callback panicked; the panic's text is the error's.
@@ -261,6 +283,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
+        let formatter = &mut OneLine(formatter);
         #[cfg(feature = "tls-core")]
         if let (Some(context), Some(source)) = (&inner.context, &inner.source)
             && source.is::<rustls::Error>()
@@ -275,6 +298,25 @@ impl fmt::Display for Error {
             (None, Some(source)) => write!(formatter, "{source}"),
             (None, None) => formatter.write_str(inner.kind.text()),
         }
+    }
+}
+
+/// Writes control characters, which can be in names from outside, as escapes.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(place) = rest.find(char::is_control) {
+            let (plain, from) = rest.split_at(place);
+            self.0.write_str(plain)?;
+            let mut chars = from.chars();
+            if let Some(control) = chars.next() {
+                write!(self.0, "{}", control.escape_default())?;
+            }
+            rest = chars.as_str();
+        }
+        self.0.write_str(rest)
     }
 }
 
@@ -298,15 +340,13 @@ impl From<Failure> for Error {
             Err(failure) => failure,
         };
         let kind = if failure.is::<io::Error>() { Kind::Io } else { Kind::Application };
-        Self { inner: Box::new(Inner { kind, context: None, source: Some(failure) }) }
+        Self::from_parts(kind, None, Some(failure))
     }
 }
 
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
-        Self {
-            inner: Box::new(Inner { kind: Kind::Io, context: None, source: Some(source.into()) }),
-        }
+        Self::from_parts(Kind::Io, None, Some(source.into()))
     }
 }
 

@@ -85,8 +85,8 @@ impl EventLoop {
     /// The way to a connection for other threads: they keep the id, and ask inside
     /// [`Remote::call_soon_threadsafe`].
     pub fn transport(&self, id: TransportId) -> Option<TransportHandle> {
-        self.core.stream(id.0)?;
-        Some(TransportHandle::new(Rc::clone(&self.core), id.0))
+        let stream = self.core.stream(id.0)?;
+        Some(TransportHandle::of(&self.core, &stream))
     }
 
     /// As [`transport`](Self::transport), for a datagram endpoint.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::Address;
 use super::connection_builder::To;
 use super::happy_eyeballs::interleave;
 use super::race::{Connecting, RaceFuture};
@@ -45,6 +46,8 @@ pub(super) struct Opened {
     pub(super) socket: Option<Socket>,
     /// What its readiness was so far: it is told only once.
     pub(super) readiness: Readiness,
+    /// The system forgets it when the peer resets the connection.
+    pub(super) peer: Option<Address>,
 }
 
 impl Drop for Opened {
@@ -106,6 +109,9 @@ async fn connect(
         }
         To::Unix(address) => {
             let path = address.to_path();
+            if path.as_os_str().is_empty() {
+                return Err(Error::invalid("the path of a Unix server is missing: this is empty"));
+            }
             let failed = |error| Error::io(format!("could not connect to {address}"), error);
             let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY, core.jitter_seed());
             let socket = loop {
@@ -139,7 +145,14 @@ fn register(core: &Rc<Core>, socket: Socket) -> Result<Opened, Error> {
         core.free_slot(key);
         return Err(Error::io("the socket could not be registered with the poll", error));
     }
-    Ok(Opened { core: Rc::clone(core), key, socket: Some(socket), readiness: Readiness::NONE })
+    let peer = socket.peer_address();
+    Ok(Opened {
+        core: Rc::clone(core),
+        key,
+        socket: Some(socket),
+        readiness: Readiness::NONE,
+        peer,
+    })
 }
 
 /// Leaves the addresses that can be connected to from one of the local addresses.
@@ -178,11 +191,12 @@ pub(super) fn begin<P: Protocol>(
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
     };
-    let stream = Stream::new(core, opened.key, socket, Box::new(protocol), options, None, None);
+    let peer = opened.peer.take();
+    let stream = Stream::new(core, opened.key, socket, Box::new(protocol), options, None, peer);
     stream.note_before_start(opened.readiness);
     core.fill_slot(opened.key, Tenant::Stream(Rc::clone(&stream)));
     stream.begin(core);
-    Ok(Connection::new(TransportHandle::new(Rc::clone(core), opened.key)))
+    Ok(Connection::new(TransportHandle::of(core, &stream)))
 }
 
 /// As [`begin`], once the TLS handshake is done.
@@ -193,13 +207,16 @@ pub(super) async fn begin_tls<P: Protocol>(
     factory: Box<dyn FnOnce() -> P>,
     options: &StreamOptions,
     setup: Setup,
+    host: Option<String>,
 ) -> Result<Connection<P>, Error> {
     core.check_open()?;
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
     };
     let key = opened.key;
-    let stream = Stream::new(core, key, socket, Box::new(Nobody), options, None, None);
+    let peer = opened.peer.take();
+    let who = peer_name(host, peer.as_ref());
+    let stream = Stream::new(core, key, socket, Box::new(Nobody), options, None, peer);
     stream.note_before_start(opened.readiness);
     core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
     let (promise, made) = future(core);
@@ -210,11 +227,13 @@ pub(super) async fn begin_tls<P: Protocol>(
         }
     });
     let done = move |core: &Rc<Core>, stream: &Rc<Stream>, outcome: Result<(), Error>| {
-        let protocol =
-            outcome.and_then(|()| catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught));
+        let protocol = match outcome {
+            Ok(()) => catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught),
+            Err(error) => Err(handshake_failed(error, &who)),
+        };
         promise.set(protocol.map(|protocol| {
             stream.begin_with(core, Box::new(protocol));
-            Connection::new(TransportHandle::new(Rc::clone(core), key))
+            Connection::new(TransportHandle::of(core, stream))
         }));
         // Nobody has it if the factory failed.
         if !stream.is_made() {
@@ -223,5 +242,29 @@ pub(super) async fn begin_tls<P: Protocol>(
     };
     stream.connect_tls(core, setup, Box::new(done));
     drop(stream);
-    made.await
+    made.as_step().await
+}
+
+/// With whom a handshake is, for people: the name that was connected to, and the address.
+#[cfg(feature = "tls-core")]
+fn peer_name(host: Option<String>, peer: Option<&Address>) -> String {
+    let peer = peer.map(ToString::to_string);
+    match (host, peer) {
+        (Some(host), Some(peer)) if !peer.contains(&host) => format!("{host} ({peer})"),
+        (_, Some(peer)) => peer,
+        (Some(host), None) => host,
+        (None, None) => "the peer".to_owned(),
+    }
+}
+
+/// What the network did to a handshake is an error of the connect. What TLS says to it (a certificate
+/// that is not trusted) is its own.
+#[cfg(feature = "tls-core")]
+fn handshake_failed(error: Error, who: &str) -> Error {
+    match error.kind() {
+        Kind::Io | Kind::Truncated | Kind::Timeout(_) => {
+            error.in_context(format!("the TLS handshake with {who} failed")).of_connect()
+        }
+        _ => error,
+    }
 }

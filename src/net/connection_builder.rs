@@ -80,7 +80,8 @@ impl EventLoop {
     ///
     /// # Errors
     /// [`is_connect`](crate::Error::is_connect) when no address could be connected to, with every
-    /// [attempt](crate::Error::attempts); [`is_timeout`](crate::Error::is_timeout) after 30 s
+    /// [attempt](crate::Error::attempts), and when the peer reset or ended the connection during the
+    /// TLS handshake, or took too long over it; [`is_timeout`](crate::Error::is_timeout) after 30 s
     /// (see [`ConnectionBuilder::timeout`]); [`is_invalid`](crate::Error::is_invalid) for what is
     /// no address; the resolver's errors; a panic of the factory.
     pub fn create_connection<P: Protocol>(
@@ -246,9 +247,11 @@ impl<P: Protocol> ConnectionBuilder<P> {
             }
             #[cfg(feature = "tls-core")]
             if let Some(tls) = self.tls {
-                let setup = tls.early_data(self.early_data).setup(&core, to.host().as_deref())?;
+                let host = to.host();
+                let setup = tls.early_data(self.early_data).setup(&core, host.as_deref())?;
                 let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
-                return connect::begin_tls(&core, opened, factory, &stream_options, setup).await;
+                let options = &stream_options;
+                return connect::begin_tls(&core, opened, factory, options, setup, host).await;
             }
             let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
             connect::begin(&core, opened, factory, &stream_options)

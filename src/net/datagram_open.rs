@@ -110,6 +110,10 @@ fn open_unix(
     remote: Option<PathBuf>,
     options: &DatagramSocketOptions,
 ) -> Result<Opened, Error> {
+    let is_empty = |path: &PathBuf| path.as_os_str().is_empty();
+    if local.iter().chain(&remote).any(is_empty) {
+        return Err(Error::invalid("the path of a Unix datagram socket is empty"));
+    }
     // In memory a path is a name, and no file.
     let file = local.clone().filter(|_| matches!(core.driver, Driver::Os(_)));
     if let Some(file) = &file {

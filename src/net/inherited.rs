@@ -7,6 +7,7 @@ use listenfd::ListenFd;
 use socket2::SockRef;
 
 use super::Address;
+use super::unix_path::note_shared;
 use crate::error::Error;
 
 /// What a socket is called when the service manager gives no names, as by `sd_listen_fds_with_names`.
@@ -186,6 +187,8 @@ impl InheritedSocket {
         } else if socket.peer_addr().is_ok() {
             InheritedKind::Connection
         } else {
+            // The service manager listens there itself when this process is gone.
+            note_shared(&descriptor);
             InheritedKind::Listener
         };
         Self { name, kind, descriptor }

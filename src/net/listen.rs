@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::address::UnixAddress;
 use super::targets::Targets;
-use super::unix_path::{BoundPath, remove_stale};
+use super::unix_path::{BoundPath, is_shared, remove_stale};
 use crate::driver::{Driver, Listener, os};
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
@@ -27,7 +27,7 @@ pub(super) enum On {
 /// Listeners, and the paths that are to be removed with them.
 pub(super) struct Bound {
     pub(super) listeners: Vec<Listener>,
-    pub(super) path: Option<BoundPath>,
+    pub(super) paths: Vec<BoundPath>,
 }
 
 /// Binds everything, or nothing.
@@ -36,15 +36,19 @@ pub(super) async fn bind(
     on: On,
     listen: &os::ListenOptions,
     options: &SocketOptions,
-    cleanup_socket: bool,
+    cleanup_socket: Option<bool>,
 ) -> Result<Bound, Error> {
     match on {
         On::Targets(targets) => {
             let addresses = targets.resolve(core, true).await?;
             let listeners = bind_addresses(core, &addresses, listen, options)?;
-            Ok(Bound { listeners, path: None })
+            Ok(Bound { listeners, paths: Vec::new() })
         }
         On::Unix(path) => {
+            if path.as_os_str().is_empty() {
+                let text = "a Unix server needs a path or an abstract name, and this is empty";
+                return Err(Error::invalid(text));
+            }
             // In memory a path is a name, and no file.
             let is_file = matches!(core.driver, Driver::Os(_));
             if is_file {
@@ -52,8 +56,9 @@ pub(super) async fn bind(
             }
             let listener = bind_unix(core, &path, listen, options)
                 .map_err(|error| bind_failed(&UnixAddress::from_path(&path).to_string(), error))?;
-            let bound = if is_file && cleanup_socket { BoundPath::note(&path) } else { None };
-            Ok(Bound { listeners: vec![listener], path: bound })
+            let removes_path = is_file && cleanup_socket.unwrap_or(true);
+            let path = removes_path.then(|| BoundPath::note(&path)).flatten();
+            Ok(Bound { listeners: vec![listener], paths: path.into_iter().collect() })
         }
         On::Listeners(listeners) => {
             if let Driver::Memory(_) = core.driver {
@@ -61,13 +66,23 @@ pub(super) async fn bind(
                 return Err(Error::new(Kind::Unsupported, text));
             }
             let adopt = |error| Error::io("the socket cannot be listened on", error);
-            let listeners: io::Result<Vec<_>> = listeners
-                .into_iter()
-                .map(|listener| os::OsListener::adopt(listener).map(Listener::Os))
-                .collect();
-            Ok(Bound { listeners: listeners.map_err(adopt)?, path: None })
+            let adopted: io::Result<Vec<_>> =
+                listeners.into_iter().map(os::OsListener::adopt).collect();
+            let adopted = adopted.map_err(adopt)?;
+            let paths = adopted.iter().filter_map(|listener| path_of(listener, cleanup_socket));
+            let paths = paths.collect();
+            Ok(Bound { listeners: adopted.into_iter().map(Listener::Os).collect(), paths })
         }
     }
+}
+
+/// The path that is to be removed with a listener that was bound elsewhere. Unless that was asked for,
+/// none that another process listens at, too.
+fn path_of(listener: &os::OsListener, cleanup_socket: Option<bool>) -> Option<BoundPath> {
+    let address = listener.local_address()?;
+    let path = address.as_unix_path()?;
+    let removes_path = cleanup_socket.unwrap_or_else(|| !is_shared(listener.fd()));
+    removes_path.then(|| BoundPath::of_listener(listener.fd(), path)).flatten()
 }
 
 /// One listener for each address. Port 0 is one free port for all of them where there is one.

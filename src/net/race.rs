@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use super::Address;
 use super::connect::{Opened, Plan};
 use super::happy_eyeballs::{Attempt, AttemptId, Finish, Race, RaceError, Step};
 use crate::driver::Socket;
@@ -28,8 +29,13 @@ impl Connecting {
         let watch = Rc::new(Watch::default());
         let key = core.reserve_slot()?;
         core.fill_slot(key, Tenant::Source(Rc::clone(&watch) as Rc<dyn Source>));
-        let opened =
-            Opened { core: Rc::clone(core), key, socket: Some(socket), readiness: Readiness::NONE };
+        let opened = Opened {
+            core: Rc::clone(core),
+            key,
+            socket: Some(socket),
+            readiness: Readiness::NONE,
+            peer: None,
+        };
         if let Some(socket) = &opened.socket {
             core.driver
                 .register(socket, key, &core.signals)
@@ -49,9 +55,13 @@ impl Connecting {
             return Some(Err(error));
         }
         // Some systems report sockets that are not connected yet as hung up.
-        socket.peer_address()?;
+        let peer = socket.peer_address()?;
+        if is_itself(socket, &peer) {
+            return Some(Err(itself()));
+        }
         let mut opened = self.opened.take()?;
         opened.readiness = readiness;
+        opened.peer = Some(peer);
         Some(Ok(opened))
     }
 }
@@ -273,6 +283,18 @@ fn lost_race(lost: RaceError) -> Error {
         .map(|(address, error)| ConnectAttempt { address, error })
         .collect();
     Error::with_source(Kind::Connect, "could not connect", ConnectAttempts(attempts))
+}
+
+/// Whether the socket is connected to itself, as TCP does when the port that it was given for its own
+/// end is the one that it connects to: nobody listens there, so it was free.
+fn is_itself(socket: &Socket, peer: &Address) -> bool {
+    peer.as_ip().is_some() && socket.local_address().as_ref() == Some(peer)
+}
+
+#[cold]
+fn itself() -> io::Error {
+    let text = "nobody listens there (the socket was connected to itself)";
+    io::Error::new(io::ErrorKind::ConnectionRefused, text)
 }
 
 /// The same kind of error with another text.

@@ -240,7 +240,7 @@ impl ResolveError {
 
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = &self.host;
+        let host = self.host.escape_debug();
         match &self.source {
             Some(error) => write!(f, "cannot resolve `{host}`: {error}"),
             None => write!(f, "cannot resolve `{host}`: it has no address"),

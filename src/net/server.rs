@@ -222,7 +222,7 @@ pub(crate) struct ServerCore {
     pub(super) serving: Cell<bool>,
     pub(super) connections: Cell<usize>,
     pub(super) listeners: RefCell<Vec<Rc<Accepting>>>,
-    pub(super) path: Cell<Option<BoundPath>>,
+    pub(super) paths: Cell<Vec<BoundPath>>,
     closed: Cell<bool>,
     forever: RefCell<Option<Promise<()>>>,
     waiting: Waiters<()>,
@@ -247,7 +247,7 @@ impl ServerCore {
         settings: Settings,
         socket_options: SocketOptions,
         stream_options: StreamOptions,
-        path: Option<BoundPath>,
+        paths: Vec<BoundPath>,
     ) -> Rc<Self> {
         Rc::new(Self {
             factory: Cell::new(Some(factory)),
@@ -262,7 +262,7 @@ impl ServerCore {
             serving: Cell::new(false),
             connections: Cell::new(0),
             listeners: RefCell::default(),
-            path: Cell::new(path),
+            paths: Cell::new(paths),
             closed: Cell::new(false),
             forever: RefCell::default(),
             waiting: Waiters::default(),
@@ -337,7 +337,7 @@ impl ServerCore {
         for listener in listeners {
             listener.let_go(core);
         }
-        drop(self.path.take());
+        drop(self.paths.take());
         let forever = self.forever.borrow_mut().take();
         if let Some(forever) = forever {
             forever.set(Ok(()));

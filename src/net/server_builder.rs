@@ -32,7 +32,7 @@ pub struct ServerBuilder {
     factory: Factory,
     listen: ListenOptions,
     start_serving: bool,
-    cleanup_socket: bool,
+    cleanup_socket: Option<bool>,
     settings: Settings,
     socket_options: SocketOptions,
     stream_options: StreamOptions,
@@ -104,7 +104,8 @@ impl EventLoop {
     ///
     /// A socket at `path` that nobody listens on any more is removed first; anything else there is
     /// an error. The path is removed when the server closes, if it still is this server's. On Linux
-    /// a path that begins with a zero byte is an abstract name. Who a client is, as far as the system
+    /// a path that begins with a zero byte is an abstract name. An empty path is refused as
+    /// [`is_invalid`](Error::is_invalid). Who a client is, as far as the system
     /// knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
     pub fn create_unix_server<P: Protocol>(
         &self,
@@ -129,7 +130,8 @@ impl EventLoop {
     }
 
     /// Serves on sockets that listen already: a `TcpListener`, or those of
-    /// [`inherited_sockets`](crate::inherited_sockets). They are owned from here on.
+    /// [`inherited_sockets`](crate::inherited_sockets). They are owned from here on; the path of one at a
+    /// Unix path goes with it (see [`cleanup_socket`](ServerBuilder::cleanup_socket)).
     pub fn create_server_on<P: Protocol, L: Into<OwnedFd>>(
         &self,
         mut factory: impl FnMut() -> P + 'static,
@@ -147,7 +149,7 @@ impl EventLoop {
             factory,
             listen: ListenOptions { backlog: 1024, reuse_address: true, reuse_port: false },
             start_serving: true,
-            cleanup_socket: true,
+            cleanup_socket: None,
             settings: Settings {
                 max_connections: None,
                 accepts_per_turn: 16,
@@ -190,9 +192,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether the path of a Unix server is removed when it closes. On by default.
+    /// Whether the path of a Unix server is removed when it closes, if it still is that of its socket.
+    ///
+    /// On by default, also for listeners that were bound elsewhere; off for those that another process
+    /// has as well: a service manager's ([`inherited_sockets`](crate::inherited_sockets)) and a
+    /// predecessor's ([`take_over`](EventLoop::take_over); whoever serves in its place gets the paths,
+    /// too).
     pub fn cleanup_socket(mut self, on: bool) -> Self {
-        self.cleanup_socket = on;
+        self.cleanup_socket = Some(on);
         self
     }
 
@@ -249,7 +256,7 @@ impl ServerBuilder {
                 self.settings,
                 socket_options,
                 self.stream_options,
-                bound.path,
+                bound.paths,
             );
             shared.listen(&core, bound.listeners)?;
             let server = Server::new(core, shared);

@@ -1,10 +1,13 @@
 //! The paths of Unix listeners: taken over when stale, removed when done.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -25,6 +28,12 @@ impl BoundPath {
         }
         let identity = identity(path).ok()?;
         Some(Self { path: path.to_owned(), identity, given_away: false })
+    }
+
+    /// As [`note`](Self::note), for a listener that was bound elsewhere: `None` if another one may be
+    /// bound there by now.
+    pub(super) fn of_listener(listener: impl AsFd, path: &Path) -> Option<Self> {
+        is_only_listener(listener, path).then(|| Self::note(path)).flatten()
     }
 
     /// Leaves the path where it is: somebody else listens there.
@@ -71,6 +80,57 @@ fn nobody_listens(path: &Path, kind: Type) -> io::Result<bool> {
         Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         Ok(()) => false,
     })
+}
+
+/// Listeners that another process has, too: a service manager, or the predecessor of a hot restart. Their
+/// paths are not this process's to remove. By the inodes of the sockets, which the system does not
+/// give out again while the socket is open anywhere.
+static SHARED: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+
+/// Notes that another process has this listener, too.
+pub(super) fn note_shared(listener: impl AsFd) {
+    if let Some(identity) = socket_identity(listener) {
+        SHARED.lock().unwrap_or_else(PoisonError::into_inner).insert(identity);
+    }
+}
+
+/// Whether another process has this listener, as far as it is known here.
+pub(super) fn is_shared(listener: impl AsFd) -> bool {
+    socket_identity(listener).is_some_and(|identity| {
+        SHARED.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity)
+    })
+}
+
+fn socket_identity(socket: impl AsFd) -> Option<(u64, u64)> {
+    let status = rustix::fs::fstat(socket).ok()?;
+    Some((status.st_dev as u64, status.st_ino))
+}
+
+/// Whether no other socket listens under this path. (Where the system does not tell, the listener is
+/// believed to have the path that it was bound to.)
+fn is_only_listener(listener: impl AsFd, path: &Path) -> bool {
+    /// The column of the flags, and the flag of listeners.
+    const FLAGS: usize = 3;
+    const LISTENS: u32 = 1 << 16;
+    /// The columns before the path.
+    const COLUMNS: usize = 7;
+    let Ok(table) = fs::read("/proc/net/unix") else { return true };
+    let Some((_, inode)) = socket_identity(listener) else { return false };
+    let listeners = table.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut rest = line;
+        let mut columns = Vec::with_capacity(COLUMNS);
+        while columns.len() < COLUMNS {
+            rest = rest.trim_ascii_start();
+            let end = rest.iter().position(|byte| *byte == b' ')?;
+            columns.push(std::str::from_utf8(&rest[..end]).ok()?);
+            rest = &rest[end..];
+        }
+        let flags = u32::from_str_radix(columns[FLAGS], 16).ok()?;
+        let is_there = rest.strip_prefix(b" ")? == path.as_os_str().as_bytes();
+        (is_there && flags & LISTENS != 0).then_some(columns[COLUMNS - 1].parse::<u64>().ok()?)
+    });
+    // Not in the table at all: it is of another network's namespace.
+    listeners.eq([inode])
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

@@ -381,7 +381,7 @@ impl<P: Protocol> PipeBuilder<P> {
             }
         };
         stream.begin(&core);
-        Ok(Connection::new(TransportHandle::new(Rc::clone(&core), stream.key)))
+        Ok(Connection::new(TransportHandle::of(&core, &stream)))
     }
 }
 

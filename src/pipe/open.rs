@@ -69,8 +69,10 @@ fn register(
         }
     };
     let direction = pipe.direction();
+    // The system forgets the address of a peer that resets the connection.
+    let peer = pipe.peer_address();
     let socket = Socket::Pipe(Box::new(pipe));
-    let stream = Stream::new(core, key, socket, protocol, options, None, None);
+    let stream = Stream::new(core, key, socket, protocol, options, None, peer);
     stream.become_pipe(direction);
     core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
     Ok(stream)

@@ -44,6 +44,12 @@ impl EventLoop {
     /// Nothing of the process at large is changed: no signal handler is installed, and other
     /// children are left alone.
     ///
+    /// The child inherits the signal mask of the loop's thread, and which signals this process ignores
+    /// (but `SIGPIPE`). So a program whose thread blocks `SIGTERM` has children that
+    /// [`terminate`](crate::ProcessTransport::terminate) does not end; kill, and closing, do. The mask is
+    /// not reset here: that would take unsafe code in the child, and unblocking the signals in this
+    /// process would deliver those that are pending.
+    ///
     /// ```
     /// use wharf::{ChildFd, EventLoop, ProcessProtocol, ProcessTransport, Result};
     ///

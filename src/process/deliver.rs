@@ -96,7 +96,9 @@ impl ProcessState {
             self.report(core, name, &error);
         }
         core.processes.remove(self.key());
-        core.free_slot(self.key());
+        if !self.keeps_group(core) {
+            core.free_slot(self.key());
+        }
         core.drop_user(self.protocol.take(), "protocol");
         core.drop_user(error, "user's error");
     }

@@ -3,6 +3,8 @@
 //! On Linux the child is a descriptor (a pidfd) in the loop's poll: no handler of `SIGCHLD`, which
 //! is the whole process's, and no thread. Where there is none, a thread waits for the child.
 
+#[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
+mod group;
 #[cfg(target_os = "linux")]
 mod pidfd;
 mod thread;
@@ -23,6 +25,9 @@ use crate::transport::Key;
 
 #[cfg(target_os = "linux")]
 use self::pidfd::PidFd;
+
+#[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
+pub(super) use self::group::Group;
 
 /// A child that was not waited for yet: its id is still its own.
 ///
@@ -76,6 +81,36 @@ impl ExitWatch {
         }
     }
 
+    /// From now on a child that has exited stays to be waited for by the loop: its id is its group's.
+    pub(super) fn keep_group(&self) {
+        if let Self::Thread(watch) = self {
+            watch.keep_group();
+        }
+    }
+
+    /// As [`try_wait`](Self::try_wait), for a child whose group may still be needed: it stays to be
+    /// waited for.
+    pub(super) fn try_look(&self) -> Option<ExitStatus> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::PidFd(watch) => watch.try_look(),
+            #[cfg(target_os = "linux")]
+            Self::Gone => Some(lost_status()),
+            Self::Thread(watch) => watch.try_look(),
+        }
+    }
+
+    /// The group of a child that has exited and that was only looked at.
+    pub(super) fn into_group(self) -> Option<Group> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::PidFd(watch) => Group::of(watch.pid),
+            #[cfg(target_os = "linux")]
+            Self::Gone => None,
+            Self::Thread(watch) => Group::of(watch.pid()),
+        }
+    }
+
     /// That it has just exited is no error.
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         ignore_gone(match self {
@@ -110,6 +145,19 @@ impl ExitWatch {
             Self::Thread(watch) => watch.part(killed),
         }
     }
+}
+
+/// Where a child cannot be looked at without waiting for it, its id is gone with it.
+#[cfg(any(target_os = "openbsd", target_os = "redox"))]
+pub(super) struct Group;
+
+#[cfg(any(target_os = "openbsd", target_os = "redox"))]
+impl Group {
+    fn of(_: Pid) -> Option<Self> {
+        None
+    }
+
+    pub(super) fn signal(&self, _: Signal) {}
 }
 
 /// Looks at a child that nothing watches, and waits for it if it has exited.
@@ -150,6 +198,32 @@ fn is_lacking(error: &io::Error) -> bool {
 #[cfg(target_os = "linux")]
 fn is(error: &io::Error, errno: Errno) -> bool {
     Errno::from_io_error(error) == Some(errno)
+}
+
+/// What a look at a child gives that leaves it to be waited for; `None`: it still runs.
+#[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
+fn seen_status(
+    result: rustix::io::Result<Option<rustix::process::WaitIdStatus>>,
+) -> Option<ExitStatus> {
+    match result {
+        Ok(Some(status)) => Some(exit_status(&status)),
+        Ok(None) | Err(Errno::INTR) => None,
+        Err(_) => Some(lost_status()),
+    }
+}
+
+/// The status as the system encodes it for `wait`.
+#[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
+fn exit_status(status: &rustix::process::WaitIdStatus) -> ExitStatus {
+    /// The bit that says that a core was dumped.
+    const CORE: i32 = 0x80;
+    let raw = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => (code & 0xff) << 8,
+        (None, Some(signal)) if status.dumped() => signal | CORE,
+        (None, Some(signal)) => signal,
+        (None, None) => return lost_status(),
+    };
+    ExitStatus::from_raw(raw)
 }
 
 fn ignore_gone(result: rustix::io::Result<()>) -> io::Result<()> {

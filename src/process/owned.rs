@@ -28,6 +28,9 @@ pub struct Process<P> {
 
 impl<P: ProcessProtocol> Process<P> {
     pub(super) fn new(handle: ProcessHandle, kill_on_drop: bool) -> Self {
+        if kill_on_drop {
+            handle.state().own();
+        }
         let ownership =
             Rc::new(Ownership { handle: handle.clone(), kill_on_drop: Cell::new(kill_on_drop) });
         Self { handle, ownership, protocol: PhantomData }
@@ -100,6 +103,7 @@ impl<P: ProcessProtocol> Process<P> {
 
     pub(super) fn disown(&self) {
         self.ownership.kill_on_drop.set(false);
+        self.handle.state().disown(self.handle.core());
     }
 }
 

@@ -81,7 +81,7 @@ impl ProcessState {
     pub(super) fn pipe_transport(&self, core: &Rc<Core>, fd: ChildFd) -> Option<TransportHandle> {
         let pipes = self.pipes.borrow();
         let pipe = pipes.iter().find(|pipe| pipe.fd == fd)?;
-        Some(TransportHandle::new(Rc::clone(core), pipe.stream))
+        Some(TransportHandle::of(core, &*core.stream(pipe.stream)?))
     }
 
     /// Hands on what the child wrote. When that makes what waits for the child pass its high-water

@@ -160,7 +160,10 @@ macro_rules! command_settings {
         }
 
         /// The process group the child joins; 0 for one of its own, which is what closing then
-        /// kills, with all that the child has started in it.
+        /// kills, with all that the child has started in it, also after the child itself has exited.
+        ///
+        /// For that the child's id is kept until the process is closed, detached or dropped: the
+        /// system shows it as a zombie until then.
         pub fn process_group(mut self, group: i32) -> Self {
             std::os::unix::process::CommandExt::process_group(&mut self.settings.command, group);
             self.settings.process_group = Some(group);

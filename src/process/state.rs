@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 
 use rustix::process::Signal;
 
-use super::exit::ExitWatch;
+use super::exit::{ExitWatch, Group};
 use super::pipes::Pipe;
 use super::protocol::ProcessProtocol;
 use crate::error::{Error, Kind};
@@ -28,6 +28,10 @@ pub(crate) struct ProcessState {
     kill_on_close: bool,
     /// `None` once the child was waited for: nothing can be signalled any more.
     watch: RefCell<Option<ExitWatch>>,
+    /// Of a leader that has exited, for as long as `close` may have to kill what it has left.
+    group: RefCell<Option<Group>>,
+    /// There is a `Process` that closes this when it is dropped.
+    owned: Cell<bool>,
     status: Cell<Option<ExitStatus>>,
     waiting: Waiters<ExitStatus>,
     pub(super) pipes: RefCell<Vec<Pipe>>,
@@ -66,6 +70,9 @@ pub(super) struct NewProcess {
 
 impl ProcessState {
     pub(super) fn new(core: &Rc<Core>, new: NewProcess) -> Rc<Self> {
+        if new.leads_group {
+            new.watch.keep_group();
+        }
         Rc::new(Self {
             core: Rc::downgrade(core),
             key: new.key,
@@ -73,6 +80,8 @@ impl ProcessState {
             leads_group: new.leads_group,
             kill_on_close: new.kill_on_close,
             watch: RefCell::new(Some(new.watch)),
+            group: RefCell::new(None),
+            owned: Cell::new(false),
             status: Cell::new(None),
             waiting: Waiters::default(),
             pipes: RefCell::default(),
@@ -118,6 +127,10 @@ impl ProcessState {
         if !self.leads_group {
             return Err(Error::invalid("the child has no process group of its own"));
         }
+        if let Some(group) = &*self.group.borrow() {
+            group.signal(signal);
+            return Ok(());
+        }
         self.signal(signal, ExitWatch::signal_group)
     }
 
@@ -133,10 +146,52 @@ impl ProcessState {
     }
 
     pub(super) fn close(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.phase.get() == Phase::Open {
-            self.phase.set(Phase::Closing);
-            self.end(core);
+        match self.phase.get() {
+            Phase::Open => {
+                self.phase.set(Phase::Closing);
+                self.end(core);
+            }
+            // Nothing is left but what the child has started.
+            Phase::Lost => self.end_group(core),
+            Phase::Closing | Phase::Failed => {}
         }
+    }
+
+    /// Somebody has the process, and closes it when it is dropped.
+    pub(super) fn own(&self) {
+        self.owned.set(true);
+    }
+
+    /// The child is left to the loop: its group is not killed any more once all else is over.
+    pub(super) fn disown(&self, core: &Core) {
+        self.owned.set(false);
+        if self.phase.get() == Phase::Lost {
+            self.let_group_go(core);
+        }
+    }
+
+    /// Kills what an exited child has left in its group.
+    fn end_group(&self, core: &Core) {
+        if let Some(group) = &*self.group.borrow() {
+            group.signal(Signal::KILL);
+        }
+        self.let_group_go(core);
+    }
+
+    fn let_group_go(&self, core: &Core) {
+        let group = self.group.borrow_mut().take();
+        if group.is_some() && self.phase.get() == Phase::Lost {
+            core.free_slot(self.key);
+        }
+    }
+
+    /// Whether there may be something to kill when all else is over. If so the slot stays, so that the
+    /// loop kills it when it closes.
+    pub(super) fn keeps_group(&self, core: &Core) -> bool {
+        if !self.owned.get() {
+            self.let_group_go(core);
+        }
+        self.group.borrow().is_some()
     }
 
     /// A callback failed.
@@ -152,6 +207,7 @@ impl ProcessState {
     /// harmed by the signal.
     fn end(self: &Rc<Self>, core: &Rc<Core>) {
         self.kill();
+        drop(self.group.borrow_mut().take());
         self.abort_pipes(core);
         // If that was all there was: `connection_lost` is due.
         self.enqueue(core);
@@ -174,6 +230,7 @@ impl ProcessState {
     /// Looks whether the child has exited, waits for it if it has, and tells.
     pub(super) fn reap(self: &Rc<Self>, core: &Rc<Core>) {
         let status = match &*self.watch.borrow() {
+            Some(watch) if self.needs_group() => watch.try_look(),
             Some(watch) => watch.try_wait(),
             None => None,
         };
@@ -184,21 +241,34 @@ impl ProcessState {
 
     fn exited(self: &Rc<Self>, core: &Rc<Core>, status: ExitStatus) {
         let watch = self.watch.borrow_mut().take();
-        drop(watch);
+        if self.needs_group() {
+            *self.group.borrow_mut() = watch.and_then(ExitWatch::into_group);
+        } else {
+            drop(watch);
+        }
         self.status.set(Some(status));
         self.waiting.tell(|| Ok(status));
         self.tell_exit(core, status);
         self.finish_if_over(core);
     }
 
+    /// Whether what the child has started in its group has to be killed when it is closed.
+    fn needs_group(&self) -> bool {
+        self.leads_group && self.phase.get() == Phase::Open
+    }
+
     /// The loop closes. A child that is killed is waited for; another one runs on, and a thread
     /// waits for it.
     fn part(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.phase.get() == Phase::Lost {
+            return if self.kill_on_close { self.end_group(core) } else { self.let_group_go(core) };
+        }
         let killed = self.kill_on_close || self.is_closing();
         if killed {
             self.close(core);
         } else {
             self.phase.set(Phase::Closing);
+            drop(self.group.borrow_mut().take());
             self.abort_pipes(core);
         }
         let watch = self.watch.borrow_mut().take();

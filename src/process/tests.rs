@@ -151,3 +151,104 @@ fn one_that_somebody_else_has_waited_for_counts_as_255_either_way() {
         assert_eq!(status.code(), Some(if waited.is_ok() { 255 } else { 1 }));
     }
 }
+
+/// A leader that leaves `sleep` in its group, whose output nobody waits for; the id of the `sleep`.
+fn start_group(
+    event_loop: &EventLoop,
+    kill_on_drop: bool,
+    with_pipes: bool,
+) -> (Process<Idle>, u32) {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let name = format!("wharf-group-{}-{number}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let redirected = if with_pipes { "" } else { "<&- >&- 2>&-" };
+    let line = format!("sleep 100 {redirected} & echo $! > \"$0\"; exit 4");
+    let command = event_loop.subprocess_shell(|| Idle, line).arg(&path).process_group(0);
+    let process = event_loop.run_until_complete(command.kill_on_drop(kill_on_drop).start());
+    let process = process.unwrap().unwrap();
+    let status = event_loop.run_until_complete(process.wait()).unwrap().unwrap();
+    assert_eq!(status.code(), Some(4));
+    let left = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();
+    std::fs::remove_file(path).unwrap();
+    (process, left)
+}
+
+fn runs(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+}
+
+fn wait_until(event_loop: &EventLoop, what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}");
+        event_loop.run_until_complete(event_loop.sleep(Duration::from_millis(1))).unwrap();
+    }
+}
+
+#[test]
+fn closing_kills_what_an_exited_leader_has_left_in_its_group_either_way() {
+    for event_loop in both_loops() {
+        // Whether something keeps the pipes open or not, and so before `connection_lost` and after.
+        for with_pipes in [true, false] {
+            let (process, left) = start_group(&event_loop, true, with_pipes);
+            let leader = process.handle().pid();
+            if !with_pipes {
+                let is_lost = || event_loop.process(process.handle().id()).is_none();
+                wait_until(&event_loop, "connection_lost", is_lost);
+            }
+            assert!(runs(left) && is_there(leader), "its id is kept");
+            process.handle().close();
+            wait_until(&event_loop, "the end of what was left", || !runs(left));
+            assert!(!is_there(leader), "it was waited for");
+            wait_until(&event_loop, "the slot", || event_loop.metrics().sources == 0);
+        }
+    }
+}
+
+#[test]
+fn dropping_the_last_process_and_closing_the_loop_kill_an_exited_leaders_group_either_way() {
+    for event_loop in both_loops() {
+        let (process, left) = start_group(&event_loop, true, false);
+        let leader = process.handle().pid();
+        drop(process);
+        wait_until(&event_loop, "the end of what was left", || !runs(left));
+        assert!(!is_there(leader));
+
+        let (process, left) = start_group(&event_loop, true, false);
+        let (leader, other_loop) = (process.handle().pid(), EventLoop::new().unwrap());
+        drop(event_loop);
+        wait_until(&other_loop, "the end of what was left", || !runs(left));
+        assert!(!is_there(leader));
+        drop(process);
+    }
+}
+
+#[test]
+fn a_group_that_nobody_has_is_left_alone_and_its_leader_waited_for_either_way() {
+    for event_loop in both_loops() {
+        for detaches in [true, false] {
+            let (process, left) = start_group(&event_loop, detaches, false);
+            let leader = process.handle().pid();
+            if detaches {
+                process.detach();
+            }
+            wait_until(&event_loop, "the leader's end", || !is_there(leader));
+            wait_until(&event_loop, "the slot", || event_loop.metrics().sources == 0);
+            assert!(runs(left), "nobody wanted it killed");
+            let left = rustix::process::Pid::from_raw(left as i32).unwrap();
+            rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_group_whose_leader_has_exited_can_be_signalled_either_way() {
+    for event_loop in both_loops() {
+        let (process, left) = start_group(&event_loop, true, false);
+        process.handle().send_signal_to_group(SIGTERM).unwrap();
+        wait_until(&event_loop, "the end of what was left", || !runs(left));
+        assert!(process.handle().send_signal(SIGTERM).is_err_and(|error| error.is_closed()));
+    }
+}

@@ -103,7 +103,8 @@ pub trait ProcessTransport: sealed::Sealed {
     /// started with a process group of its own (`process_group(0)`): it would be this process's.
     fn send_signal_to_group(&self, signal: i32) -> Result<(), Error>;
 
-    /// Asks the child to end: `SIGTERM`.
+    /// Asks the child to end: `SIGTERM`. A child that blocks or ignores it, be it because this process
+    /// does, goes on: see [`subprocess_exec`](crate::EventLoop::subprocess_exec).
     ///
     /// # Errors
     /// As [`send_signal`](Self::send_signal).

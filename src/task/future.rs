@@ -50,6 +50,7 @@ pub(crate) fn future<T: 'static>(core: &Rc<Core>) -> (Promise<T>, LoopFuture<T>)
         on_cancel: Cell::new(None),
         held: Cell::new(true),
         detached: Cell::new(false),
+        is_step: Cell::new(false),
         told: Cell::new(false),
         cancelled: Cell::new(false),
     });
@@ -71,6 +72,8 @@ struct Shared<T: 'static> {
     held: Cell<bool>,
     /// The operation goes on though nobody waits for it.
     detached: Cell<bool>,
+    /// It is awaited by an operation, which is told of its error in its own.
+    is_step: Cell<bool>,
     /// Somebody took the result or was told of it.
     told: Cell<bool>,
     /// What the result was, also when it is taken or lent.
@@ -148,6 +151,14 @@ impl<T: 'static> LoopFuture<T> {
         }
         self.shared.told.set(true);
         self.shared.result.borrow_mut().take()
+    }
+}
+
+impl<T: 'static> LoopFuture<T> {
+    /// A step of another operation: when that is given up, nobody wants to hear of an error of this one.
+    pub(crate) fn as_step(self) -> Self {
+        self.shared.is_step.set(true);
+        self
     }
 }
 
@@ -346,7 +357,7 @@ impl<T: 'static> Drop for Shared<T> {
             return;
         }
         match self.result.get_mut().take() {
-            Some(Err(error)) if !error.is_cancelled() => self.report(error),
+            Some(Err(error)) if !error.is_cancelled() && !self.is_step.get() => self.report(error),
             Some(Ok(value)) if !self.detached.get() => discard(value),
             _ => {}
         }

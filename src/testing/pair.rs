@@ -34,7 +34,7 @@ pub fn pair<P: Protocol, Q: Protocol>(
     near.begin(core);
     far.begin(core);
     core.close_if_wanted();
-    let handle = |stream: &Stream| TransportHandle::new(Rc::clone(core), stream.key);
+    let handle = |stream: &Stream| TransportHandle::of(core, stream);
     Ok((Connection::new(handle(&near)), Connection::new(handle(&far))))
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::network::MemoryNetwork;
@@ -47,7 +46,7 @@ impl<P: Protocol> Recorder<P> {
         let (near, peer) = memory::pair(capacity, [None, None]);
         let stream = open(core, near, Box::new(factory()))?;
         stream.begin(core);
-        let connection = Connection::new(TransportHandle::new(Rc::clone(core), stream.key));
+        let connection = Connection::new(TransportHandle::of(core, &stream));
         let recorder =
             Self { event_loop, connection, peer: Some(peer), ended: false, reset: false };
         settle(&recorder.event_loop)?;

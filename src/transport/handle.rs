@@ -4,23 +4,30 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::stream::Access;
-use super::{Key, Stream, Transport, TransportId};
+use super::{Facts, Key, Stream, Transport, TransportId};
 use crate::event_loop::Core;
 
 /// A handle to one connection, to keep and to use from anywhere on its loop.
 ///
 /// It implements [`Transport`](super::Transport). It is an index and a generation: cheap to clone,
-/// it keeps nothing open, and once the connection is gone every method is a harmless no-op that
-/// says `Closed`. It cannot leave the loop's thread.
+/// it keeps nothing open, and dropping it closes nothing. Once the connection is gone every method is a
+/// harmless no-op that says `Closed`, but for [`info`](Transport::info), which stays. It cannot leave
+/// the loop's thread.
 #[derive(Clone)]
 pub struct TransportHandle {
     core: Rc<Core>,
     key: Key,
+    facts: Rc<Facts>,
 }
 
 impl TransportHandle {
-    pub(crate) fn new(core: Rc<Core>, key: Key) -> Self {
-        Self { core, key }
+    pub(crate) fn new(core: Rc<Core>, key: Key, facts: Rc<Facts>) -> Self {
+        Self { core, key, facts }
+    }
+
+    /// A handle to a stream that is there.
+    pub(crate) fn of(core: &Rc<Core>, stream: &Stream) -> Self {
+        Self::new(Rc::clone(core), stream.key, stream.facts())
     }
 }
 
@@ -31,6 +38,10 @@ impl Access for TransportHandle {
 
     fn key(&self) -> Key {
         self.key
+    }
+
+    fn facts(&self) -> Rc<Facts> {
+        Rc::clone(&self.facts)
     }
 
     fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R> {

@@ -2,6 +2,7 @@
 
 mod connection;
 mod datagram;
+mod facts;
 mod handle;
 mod info;
 mod key;
@@ -47,6 +48,7 @@ pub(crate) use self::datagram::{
     DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, OVERHEAD, Outbox,
     Outgoing,
 };
+pub(crate) use self::facts::Facts;
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
 #[cfg(feature = "tls-core")]
@@ -311,7 +313,8 @@ pub trait Transport: sealed::Sealed {
         context: Option<&[u8]>,
     ) -> Result<(), Error>;
 
-    /// What is known of the connection: addresses, credentials, TLS.
+    /// What is known of the connection: addresses, credentials, TLS. It stays known when the connection
+    /// is gone, however it ended.
     fn info(&self) -> Rc<Info>;
 
     /// The identity of the connection in its loop; never used again for another.

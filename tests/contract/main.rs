@@ -32,6 +32,7 @@ mod drops;
 mod exceptions;
 mod executor;
 mod extremes;
+mod facts;
 mod flow_control;
 mod futures;
 mod guarantees;

@@ -185,7 +185,7 @@ impl MemoryDatagramSocket {
                     .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
                 if !receiver.has_room(datagram.data.len()) {
                     if self.shared.waits_for.borrow_mut().insert(to.clone()) {
-                        receiver.senders.borrow_mut().push(Rc::downgrade(&self.shared));
+                        receiver.tell_of_room(&self.shared);
                     }
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
@@ -268,6 +268,16 @@ impl Drop for MemoryDatagramSocket {
 }
 
 impl Shared {
+    /// Has `sender` told when there is room again; each is in the list once.
+    fn tell_of_room(&self, sender: &Rc<Self>) {
+        let mut senders = self.senders.borrow_mut();
+        let is_other = |known: &Weak<Self>| {
+            known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Rc::as_ptr(sender))
+        };
+        senders.retain(is_other);
+        senders.push(Rc::downgrade(sender));
+    }
+
     fn has_room(&self, len: usize) -> bool {
         let size = self.size.get();
         size == 0 || size + len + OVERHEAD <= self.capacity

@@ -128,7 +128,7 @@ impl Network {
             None => Vec::new(),
         };
         if addresses.is_empty() {
-            let text = format!("`{host}` is not known to the network in memory");
+            let text = format!("`{}` is not known to the network in memory", host.escape_debug());
             return Err(io::Error::new(io::ErrorKind::NotFound, text));
         }
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())

@@ -106,9 +106,9 @@ impl Servers {
 
 impl Server {
     fn duplicates(&self) -> Result<Vec<(OwnedFd, bool)>, Error> {
-        let path = self.shared.path.take();
-        let removes_path = path.is_some();
-        self.shared.path.set(path);
+        let paths = self.shared.paths.take();
+        let removes_path = !paths.is_empty();
+        self.shared.paths.set(paths);
         let listeners = self.shared.listeners.borrow();
         let failed = |error| Error::io("a listener could not be duplicated", error);
         listeners
@@ -126,18 +126,16 @@ impl Server {
 
     /// As [`close`](Self::close), but the path of a Unix server stays.
     pub(super) fn release(&self) {
-        if let Some(path) = self.shared.path.take() {
-            path.give_away();
-        }
+        self.shared.paths.take().into_iter().for_each(BoundPath::give_away);
         self.close();
     }
 
     pub(super) fn own_path(&self) {
         let addresses = self.addresses();
-        let path = addresses.iter().find_map(|address| address.as_unix_path());
-        if let Some(path) = path {
-            drop(self.shared.path.replace(BoundPath::note(path)));
-        }
+        let paths = addresses.iter().filter_map(|address| address.as_unix_path());
+        let own = paths.filter_map(BoundPath::note).collect();
+        // Those that are there are the same, and must not be removed now.
+        self.shared.paths.replace(own).into_iter().for_each(BoundPath::give_away);
     }
 
     fn adopt(&self, socket: OwnedFd) {

@@ -16,6 +16,7 @@ use crate::driver::os::MOST_PER_MESSAGE;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop};
 use crate::net::Server;
+use crate::net::unix_path::note_shared;
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, Promise, future, operation};
 use crate::transport::{Transport, TransportHandle};
@@ -48,13 +49,13 @@ impl EventLoop {
                 .create_unix_connection(|| taker, &path)
                 .timeout(Some(PATIENCE))
                 .receive_descriptors(MOST_PER_MESSAGE);
-            let connection = match connecting.await {
+            let connection = match connecting.start().as_step().await {
                 Ok(connection) => connection,
                 Err(error) if is_nobody(&error) => return Ok(None),
                 Err(error) => return Err(error),
             };
             let transport = Closing(connection.handle().clone());
-            offered.await?;
+            offered.as_step().await?;
             Ok(Some(Inherited { core: Rc::clone(core), shared, transport }))
         })
     }
@@ -89,7 +90,10 @@ impl Inherited {
         let (taken, left) =
             std::mem::take(&mut shared.listeners).into_iter().partition(|(own, _)| own == name);
         shared.listeners = left;
-        taken.into_iter().map(|(_, listener)| listener).collect()
+        let taken: Vec<_> = taken.into_iter().map(|(_, listener)| listener).collect();
+        // The predecessor goes on if this process does not come to serve.
+        taken.iter().for_each(note_shared);
+        taken
     }
 
     /// Tells the predecessor that this process serves now, with these servers, so that it stops.
@@ -123,10 +127,11 @@ impl Inherited {
             let handover = Handover::new(event_loop.core(), servers.clone());
             let givers = handover.givers();
             // Not before the predecessor has stopped: it still answers there.
-            let control = event_loop.create_server_on(givers, control).start_serving(false).await?;
+            let control = event_loop.create_server_on(givers, control).start_serving(false);
+            let control = control.cleanup_socket(false).start().as_step().await?;
             let mut unused = Unused(Some(control.clone()));
             Shared::tell(&shared, &transport.0, promise);
-            released.await?;
+            released.as_step().await?;
             unused.0 = None;
             servers.own_paths(&with_paths);
             control.own_path();

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,11 +9,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
-    waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 
-use super::{lost_status, thread};
+use super::{seen_status, thread};
 use crate::driver::Driver;
 use crate::event_loop::Core;
 use crate::transport::Key;
@@ -41,11 +39,13 @@ impl PidFd {
 
     pub(super) fn try_wait(&self) -> Option<ExitStatus> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        match waitid(WaitId::PidFd(self.fd.as_fd()), options) {
-            Ok(Some(status)) => Some(exit_status(&status)),
-            Ok(None) | Err(Errno::INTR) => None,
-            Err(_) => Some(lost_status()),
-        }
+        seen_status(waitid(WaitId::PidFd(self.fd.as_fd()), options))
+    }
+
+    /// Leaves the child to be waited for.
+    pub(super) fn try_look(&self) -> Option<ExitStatus> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        seen_status(waitid(WaitId::PidFd(self.fd.as_fd()), options))
     }
 
     pub(super) fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
@@ -69,17 +69,4 @@ impl PidFd {
 
 fn wait(fd: &OwnedFd) -> Result<(), Errno> {
     waitid(WaitId::PidFd(fd.as_fd()), WaitIdOptions::EXITED).map(drop)
-}
-
-/// The status as the system encodes it for `wait`.
-fn exit_status(status: &WaitIdStatus) -> ExitStatus {
-    /// The bit that says that a core was dumped.
-    const CORE: i32 = 0x80;
-    let raw = match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => (code & 0xff) << 8,
-        (None, Some(signal)) if status.dumped() => signal | CORE,
-        (None, Some(signal)) => signal,
-        (None, None) => return lost_status(),
-    };
-    ExitStatus::from_raw(raw)
 }

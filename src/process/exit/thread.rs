@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitStatus;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
-use super::status_of;
+use super::{seen_status, status_of};
 use crate::event_loop::Core;
 use crate::transport::{Key, Readiness};
 
@@ -31,7 +32,8 @@ pub(in crate::process) struct WaitingThread(Arc<Waited>);
 
 impl WaitingThread {
     pub(super) fn begin(core: &Rc<Core>, key: Key, pid: Pid) -> io::Result<Self> {
-        let waited = Arc::new(Waited { pid, status: Mutex::new(None) });
+        let waited =
+            Arc::new(Waited { pid, status: Mutex::new(None), keeps_group: AtomicBool::new(false) });
         let remote = core.remote();
         let last = LastWait(Arc::clone(&waited));
         try_start(move || {
@@ -49,6 +51,19 @@ impl WaitingThread {
         self.0.try_wait()
     }
 
+    pub(super) fn pid(&self) -> Pid {
+        self.0.pid
+    }
+
+    pub(super) fn keep_group(&self) {
+        self.0.keeps_group.store(true, Ordering::Relaxed);
+    }
+
+    /// Leaves the child to be waited for.
+    pub(super) fn try_look(&self) -> Option<ExitStatus> {
+        self.0.try_look()
+    }
+
     /// Sends a signal, in either of two ways, to a child that was not waited for.
     pub(super) fn signal(
         &self,
@@ -63,6 +78,7 @@ impl WaitingThread {
 
     /// The thread goes on waiting for a child that still runs.
     pub(super) fn part(self, killed: bool) -> Option<ExitStatus> {
+        self.0.keeps_group.store(false, Ordering::Relaxed);
         let began = Instant::now();
         loop {
             let status = self.try_wait();
@@ -79,6 +95,8 @@ struct Waited {
     pid: Pid,
     /// There once the child was waited for, when its id may be another's.
     status: Mutex<Option<ExitStatus>>,
+    /// The loop waits for the child when its group is not needed any more.
+    keeps_group: AtomicBool,
 }
 
 impl Waited {
@@ -88,6 +106,19 @@ impl Waited {
             *status = status_of(waitpid(Some(self.pid), WaitOptions::NOHANG));
         }
         *status
+    }
+
+    #[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
+    fn try_look(&self) -> Option<ExitStatus> {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let waited = *self.lock();
+        waited.or_else(|| seen_status(waitid(WaitId::Pid(self.pid), options)))
+    }
+
+    #[cfg(any(target_os = "openbsd", target_os = "redox"))]
+    fn try_look(&self) -> Option<ExitStatus> {
+        self.try_wait()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ExitStatus>> {
@@ -116,7 +147,9 @@ struct LastWait(Arc<Waited>);
 
 impl Drop for LastWait {
     fn drop(&mut self) {
-        self.0.try_wait();
+        if !self.0.keeps_group.load(Ordering::Relaxed) {
+            self.0.try_wait();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Budgets that connections share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -47,13 +47,25 @@ struct Shared {
     ways: [Way; 2],
 }
 
+/// A place in the queue of those that wait for a share.
+pub(super) type Ticket = u64;
+
+/// What a member is told that asks for something.
+pub(super) enum Answer {
+    /// So much it may move.
+    Share(u64),
+    /// There is nothing now: it is in the queue, and will be given a share.
+    Waits(Ticket),
+}
+
 /// One direction.
 #[derive(Default)]
 struct Way {
     limit: Cell<Option<RateLimit>>,
     bucket: RefCell<Option<Bucket>>,
-    /// Who waits for a share, first come first served.
-    waiting: RefCell<VecDeque<Key>>,
+    /// Who waits for a share, by tickets: first come first served. Whoever leaves takes its ticket out.
+    waiting: RefCell<BTreeMap<Ticket, Key>>,
+    next_ticket: Cell<Ticket>,
     timer: Cell<Option<(TimerKey, u64)>>,
 }
 
@@ -97,21 +109,30 @@ impl RateGroup {
         self.shared.members.set(self.shared.members.get() - 1);
     }
 
-    /// How much the member may move of `wanted`; 0: it is put in the queue, and will be given a share.
-    pub(super) fn ask(&self, direction: Direction, member: Key, wanted: u64) -> u64 {
+    /// How much the member may move of `wanted`.
+    pub(super) fn ask(&self, direction: Direction, member: Key, wanted: u64) -> Answer {
         let way = self.way(direction);
         let mut bucket = way.bucket.borrow_mut();
-        let Some(bucket) = &mut *bucket else { return u64::MAX };
+        let Some(bucket) = &mut *bucket else { return Answer::Share(u64::MAX) };
         let level = bucket.level(self.shared.core.tick_time());
         let mut waiting = way.waiting.borrow_mut();
         if waiting.is_empty() && level >= bucket.serving().min(wanted) {
             let share = level / self.shared.members.get().max(1);
-            return share.max(LEAST_SHARE).min(level);
+            let share = share.max(LEAST_SHARE).min(level);
+            if share > 0 {
+                return Answer::Share(share);
+            }
         }
-        waiting.push_back(member);
+        let ticket = way.next_ticket.replace(way.next_ticket.get() + 1);
+        waiting.insert(ticket, member);
         drop(waiting);
         self.arm(direction, bucket);
-        0
+        Answer::Waits(ticket)
+    }
+
+    /// A member waits no longer.
+    pub(super) fn stop_waiting(&self, direction: Direction, ticket: Ticket) {
+        self.way(direction).waiting.borrow_mut().remove(&ticket);
     }
 
     /// A member has moved so much that it was not given as a share before.
@@ -190,8 +211,8 @@ impl RateGroup {
                 },
             };
             left -= 1;
-            let Some(member) = way.waiting.borrow_mut().pop_front() else { break };
-            // Gone in the meantime, it leaves its share to the others.
+            let first = way.waiting.borrow_mut().pop_first();
+            let Some((_, member)) = first else { break };
             if let Some(stream) = core.stream(member)
                 && stream.take_share(core, self, direction, share)
             {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::bucket::Bucket;
+use super::group::{Answer, Ticket};
 use super::{RateGroup, RateLimit};
 use crate::time::TimerKey;
 use crate::transport::Key;
@@ -41,7 +42,8 @@ struct Way {
     bucket: RefCell<Option<Bucket>>,
     /// Since the budgets are used up, nothing moves. Until when by its own; `None` in it: for ever.
     own_until: Cell<Option<Option<u64>>>,
-    waits_in_group: Cell<bool>,
+    /// Its place in the group's queue, while it waits there.
+    ticket: Cell<Option<Ticket>>,
     /// What the group has given, and was not used yet.
     share: Cell<u64>,
 }
@@ -73,7 +75,9 @@ impl Limits {
         if let Some(former) = former {
             for direction in Direction::BOTH {
                 let way = self.way(direction);
-                way.waits_in_group.set(false);
+                if let Some(ticket) = way.ticket.take() {
+                    former.stop_waiting(direction, ticket);
+                }
                 former.give_back(direction, way.share.take());
             }
             former.leave();
@@ -106,10 +110,15 @@ impl Limits {
         }
         if let Some(group) = &*self.group.borrow() {
             let share = match way.share.get() {
-                0 => group.ask(direction, member, wanted),
+                0 => match group.ask(direction, member, wanted) {
+                    Answer::Share(share) => share,
+                    Answer::Waits(ticket) => {
+                        way.ticket.set(Some(ticket));
+                        return 0;
+                    }
+                },
                 share => share,
             };
-            way.waits_in_group.set(share == 0);
             budget = budget.min(share);
         }
         budget as usize
@@ -133,9 +142,9 @@ impl Limits {
     /// Takes a share of the group, if it is in it and waits for one; whether it does.
     pub(crate) fn take_share(&self, group: &RateGroup, direction: Direction, share: u64) -> bool {
         let way = self.way(direction);
-        let takes = way.waits_in_group.get() && self.group.borrow().as_ref() == Some(group);
+        let takes = way.ticket.get().is_some() && self.group.borrow().as_ref() == Some(group);
         if takes {
-            way.waits_in_group.set(false);
+            way.ticket.set(None);
             way.share.set(share);
         }
         takes
@@ -152,7 +161,7 @@ impl Limits {
 
     pub(crate) fn waits(&self, direction: Direction) -> bool {
         let way = self.way(direction);
-        way.own_until.get().is_some() || way.waits_in_group.get()
+        way.own_until.get().is_some() || way.ticket.get().is_some()
     }
 
     /// Whether it waited for its own budget, and that is there by now.

@@ -17,7 +17,8 @@ use crate::protocol::{Protocol, TimeoutKind};
 use crate::transport::TlsUpgrade;
 use crate::transport::rate_limit::Direction;
 use crate::transport::{
-    Info, Key, RateGroup, RateLimit, SendFile, Transport, TransportHandle, TransportId, WriteStatus,
+    Facts, Info, Key, RateGroup, RateLimit, SendFile, Transport, TransportHandle, TransportId,
+    WriteStatus,
 };
 
 pub(crate) mod sealed {
@@ -30,6 +31,7 @@ pub(crate) mod sealed {
 pub(crate) trait Access {
     fn core(&self) -> &Rc<Core>;
     fn key(&self) -> Key;
+    fn facts(&self) -> Rc<Facts>;
     /// What `act` makes of the stream; `None` when it is gone.
     fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R>;
 }
@@ -47,6 +49,10 @@ impl Access for Lent<'_> {
 
     fn key(&self) -> Key {
         self.stream.key
+    }
+
+    fn facts(&self) -> Rc<Facts> {
+        self.stream.facts()
     }
 
     #[inline]
@@ -190,7 +196,8 @@ impl<A: Access> Transport for A {
     }
 
     fn info(&self) -> Rc<Info> {
-        self.with(|stream| stream.info()).unwrap_or_default()
+        let info = self.with(|stream| stream.info());
+        info.or_else(|| self.facts().info()).unwrap_or_default()
     }
 
     fn id(&self) -> TransportId {
@@ -198,7 +205,7 @@ impl<A: Access> Transport for A {
     }
 
     fn handle(&self) -> TransportHandle {
-        TransportHandle::new(Rc::clone(self.core()), self.key())
+        TransportHandle::new(Rc::clone(self.core()), self.key(), self.facts())
     }
 
     fn event_loop(&self) -> EventLoop {

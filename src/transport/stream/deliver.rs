@@ -249,6 +249,7 @@ impl Stream {
         if !self.has(Flags::MADE) {
             self.handshake_failed(core, error.take());
         }
+        self.leave_info();
         core.driver.deregister(&self.socket);
         core.free_slot(self.key);
         // One at a time: a panic while another unwinds would end the process.

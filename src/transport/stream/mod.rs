@@ -43,7 +43,7 @@ use crate::event_loop::Core;
 use crate::net::{Address, ServerCore};
 use crate::protocol::Protocol;
 use crate::transport::rate_limit::Limits;
-use crate::transport::{Info, Key, StreamOptions, options};
+use crate::transport::{Facts, Info, Key, StreamOptions, options};
 
 pub(crate) use self::access::Access;
 pub(crate) use self::access::sealed;
@@ -79,7 +79,8 @@ pub(crate) struct Stream {
     extra: Cell<Option<Box<Extra>>>,
     server: Option<Rc<ServerCore>>,
     peer: Option<Address>,
-    info: Cell<Option<Rc<Info>>>,
+    /// Made when somebody asks, or has a handle.
+    facts: Cell<Option<Rc<Facts>>>,
 }
 
 /// What most connections never have.
@@ -144,7 +145,7 @@ impl Stream {
             extra: Cell::new(extra),
             server,
             peer,
-            info: Cell::new(None),
+            facts: Cell::new(None),
         });
         if let Some(limits) = &options.limits {
             stream.begin_limited(core, limits);
@@ -162,7 +163,7 @@ impl Stream {
         self.extra = Cell::new(None);
         self.server = None;
         self.peer = None;
-        self.info = Cell::new(None);
+        self.facts = Cell::new(None);
     }
 
     /// Notes whether the protocol receives into memory of its own.
@@ -254,17 +255,39 @@ impl Stream {
 
     /// The info, made when it is first asked for: it takes system calls.
     pub(crate) fn info(&self) -> Rc<Info> {
-        let info = self.info.take().unwrap_or_else(|| {
-            let socket = &self.socket;
-            Rc::new(Info {
-                local_address: socket.local_address(),
-                peer_address: self.peer.clone().or_else(|| socket.peer_address()),
-                peer_credentials: socket.peer_credentials(),
-                #[cfg(feature = "tls-core")]
-                tls: self.tls_info(),
-            })
-        });
-        self.info.set(Some(Rc::clone(&info)));
-        info
+        self.facts().info_or(|| Info {
+            local_address: self.socket.local_address(),
+            peer_address: self.peer.clone().or_else(|| self.socket.peer_address()),
+            peer_credentials: self.socket.peer_credentials(),
+            #[cfg(feature = "tls-core")]
+            tls: self.tls_info(),
+        })
+    }
+
+    /// Where the info is, or will be when the connection is over.
+    pub(crate) fn facts(&self) -> Rc<Facts> {
+        let facts = self.facts.take().unwrap_or_default();
+        self.facts.set(Some(Rc::clone(&facts)));
+        facts
+    }
+
+    /// The info has changed: TLS began, or agreed on something.
+    #[cfg(feature = "tls-core")]
+    fn forget_info(&self) {
+        if let Some(facts) = self.facts.take() {
+            facts.forget();
+            self.facts.set(Some(facts));
+        }
+    }
+
+    /// The connection is over: its handles go on knowing what it was.
+    fn leave_info(&self) {
+        if let Some(facts) = self.facts.take() {
+            let is_shared = Rc::strong_count(&facts) > 1;
+            self.facts.set(Some(facts));
+            if is_shared {
+                let _ = self.info();
+            }
+        }
     }
 }

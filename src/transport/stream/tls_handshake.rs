@@ -152,7 +152,7 @@ impl Stream {
         if has_outgoing {
             self.set(Flags::HAS_QUEUE);
         }
-        self.info.set(None);
+        self.forget_info();
         let until = core.tick_time().saturating_add(nanoseconds(setup.timeouts.handshake));
         self.set_handshake_deadline(core, Some(until));
         if let Err(error) = begun {
@@ -292,7 +292,7 @@ impl Stream {
         }
         let handshake = self.take_handshake();
         self.set_handshake_deadline(core, None);
-        self.info.set(None);
+        self.forget_info();
         match handshake.map(|handshake| handshake.waiter) {
             Some(Waiter::Accept) => self.begin_accepted(core),
             Some(Waiter::Connect(done)) => done(core, self, Ok(())),
@@ -336,6 +336,10 @@ impl Stream {
             }
             Some(Waiter::Accept) => {
                 if let (Some(server), Some(error)) = (&self.server, error) {
+                    let error = match error.kind() {
+                        Kind::Io => error.in_context("the TLS handshake failed"),
+                        _ => error,
+                    };
                     server.accept_failed(core, &self.name_peer(error));
                 }
             }

@@ -1,0 +1,30 @@
+//! Who owns what, and what is left when it is given up: every operation cancelled at each of its
+//! steps, results that nobody takes, lists that are taken back from.
+//!
+//! Descriptors are the whole process's, so that the tests of this binary run one at a time.
+#![forbid(unsafe_code)]
+
+#[path = "../support/encryption.rs"]
+#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
+mod encryption;
+#[path = "../support/running.rs"]
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod running;
+#[path = "../support/serving.rs"]
+mod serving;
+
+mod held;
+mod lists;
+mod operations;
+mod repeated;
+mod results;
+mod stage;
+mod steps;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by a test for as long as it runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
