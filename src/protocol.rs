@@ -147,8 +147,10 @@ pub enum TimeoutKind {
     Connect,
     /// Nothing was received and nothing could be sent for too long.
     Idle,
-    /// What was written before `close` could not be sent in time.
+    /// After `close`, the peer took none of what was written before for too long.
     Linger,
+    /// Closing took too long, however much progress it made. Off by default.
+    Closing,
     /// A program that was run to its end took too long.
     Process,
     /// Data waits to be sent, and the peer took none of it for too long.
@@ -165,6 +167,7 @@ impl TimeoutKind {
             Self::Connect => "connecting timed out",
             Self::Idle => "the connection was idle for too long",
             Self::Linger => "closing timed out before everything written was sent",
+            Self::Closing => "closing took too long before everything written was sent",
             Self::Process => "the program ran for too long",
             Self::WriteStall => "the peer took no data for too long",
             Self::TlsHandshake => "the TLS handshake took too long",

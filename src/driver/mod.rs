@@ -11,6 +11,7 @@ mod listener;
 pub(crate) mod memory;
 pub(crate) mod os;
 mod socket;
+mod unacknowledged;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -33,6 +34,7 @@ pub(crate) use self::drained::ShortReads;
 pub(crate) use self::listener::Listener;
 pub(crate) use self::os::Direction;
 pub(crate) use self::socket::Socket;
+pub(crate) use self::unacknowledged::Unacknowledged;
 
 /// The source of readiness and time of one loop.
 pub(crate) enum Driver {

@@ -182,6 +182,26 @@ impl Socket {
         }
     }
 
+    /// Whether input is there to be read.
+    pub(crate) fn has_input(&self) -> bool {
+        match self {
+            Self::Os(socket) => socket.has_input(),
+            Self::Memory(socket) => socket.has_input(),
+            Self::Pipe(pipe) => pipe.has_input(),
+            Self::Closed => false,
+        }
+    }
+
+    /// Has closing it reset the connection, where there is such a thing: not of pipes, and of Unix
+    /// sockets only with unread input.
+    pub(crate) fn reset_when_closed(&self) {
+        match self {
+            Self::Os(socket) => socket.reset_when_closed(),
+            Self::Memory(socket) => socket.reset_when_closed(),
+            Self::Pipe(_) | Self::Closed => {}
+        }
+    }
+
     pub(crate) fn local_address(&self) -> Option<Address> {
         match self {
             Self::Os(socket) => socket.local_address(),

@@ -34,6 +34,7 @@ impl Core {
         self.prepare_all();
         self.abort_all();
         self.run_closing_rounds();
+        self.end_all_lingering();
         self.jobs.close(self);
         self.lookups.close(self);
         self.signal_handlers.close(self);

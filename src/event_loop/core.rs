@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::exceptions::ExceptionHandler;
+use super::lingering::LingeringSockets;
 use super::metrics::Counters;
 use super::ready::{Ready, Timer};
 use super::remote::RemoteQueue;
@@ -57,6 +58,8 @@ pub(crate) struct Core {
     /// How many of the bytes it was given the running `data_received` gives back.
     pub(crate) unread: Cell<usize>,
     read_buffer: Cell<Option<Box<[u8]>>>,
+    /// Sockets without their connections.
+    pub(crate) lingering: LingeringSockets,
     pub(crate) stream_pool: StreamPool,
     pub(crate) splice_pipes: SplicePipes,
     pub(crate) datagrams: DatagramShared,
@@ -120,6 +123,7 @@ impl Core {
             unread: Cell::new(0),
             read_buffer: Cell::new(None),
             stream_pool: StreamPool::default(),
+            lingering: LingeringSockets::default(),
             splice_pipes: SplicePipes::default(),
             datagrams: DatagramShared::default(),
             spent: RefCell::default(),

@@ -34,6 +34,8 @@ pub struct Metrics {
     pub tasks: usize,
     /// What the loop drives: connections, listeners, pending connects, watchers.
     pub sources: usize,
+    /// Sockets of connections that are over, kept until their peers have everything that was sent.
+    pub lingering: usize,
     /// Entries of the ready list.
     pub ready: usize,
     /// How late the last timer was that went off: what the loop's other work cost it.
@@ -135,9 +137,10 @@ impl EventLoop {
             connections_total: counters.connections_total.get(),
             bytes_received: counters.bytes_received.get(),
             bytes_sent: counters.bytes_sent.get(),
-            timers: core.timers.borrow().len(),
+            timers: core.timers.borrow().len() - core.lingering.timers(),
             tasks: core.tasks.len(),
-            sources: core.slots.borrow().len(),
+            sources: core.slots.borrow().len() - core.lingering.len(),
+            lingering: core.lingering.len(),
             ready: core.ready.borrow().len(),
             lag: Duration::from_nanos(counters.lag.get()),
             max_lag: Duration::from_nanos(counters.max_lag.get()),

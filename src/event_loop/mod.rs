@@ -5,6 +5,7 @@ mod callbacks;
 mod closing;
 mod core;
 mod exceptions;
+mod lingering;
 mod metrics;
 mod ready;
 mod remote;

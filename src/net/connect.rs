@@ -115,7 +115,7 @@ async fn connect(
             let failed = |error| Error::io(format!("could not connect to {address}"), error);
             let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY, core.jitter_seed());
             let socket = loop {
-                match core.driver.connect_unix(&path, options) {
+                match core.open_descriptor(|| core.driver.connect_unix(&path, options)) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         let event_loop = EventLoop::from_core(Rc::clone(core));
                         event_loop.sleep(backoff.next_delay()).await;

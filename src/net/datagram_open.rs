@@ -121,9 +121,9 @@ fn open_unix(
     }
     let local: Option<UnixAddress> = local.map(unix_address);
     let remote: Option<UnixAddress> = remote.map(unix_address);
+    let open = || core.driver.open_unix_datagram(local.as_ref(), remote.as_ref(), options);
     let socket = core
-        .driver
-        .open_unix_datagram(local.as_ref(), remote.as_ref(), options)
+        .open_descriptor(open)
         .map_err(|error| open_failed(shown(local.as_ref()), shown(remote.as_ref()), error))?;
     let path = file.as_deref().and_then(BoundPath::note);
     Ok(Opened { socket, remote: None, path })
@@ -152,7 +152,8 @@ async fn open_ip(
     for (local, remote) in pairs {
         // Nobody could be connected to a broadcast address.
         let connect_to = remote.filter(|_| !options.broadcast);
-        match core.driver.open_datagram(local, connect_to, options) {
+        let open = || core.driver.open_datagram(local, connect_to, options);
+        match core.open_descriptor(open) {
             Ok(socket) => {
                 if let (true, DatagramSocket::Memory(_)) = (options.broadcast, &socket) {
                     socket.set_broadcast(true)?;

@@ -151,7 +151,10 @@ fn bind_one(
     options: &SocketOptions,
 ) -> io::Result<Listener> {
     match &core.driver {
-        Driver::Os(_) => os::listen(address, listen, options).map(Listener::Os),
+        Driver::Os(_) => {
+            let open = || os::listen(address, listen, options).map(Listener::Os);
+            core.open_descriptor(open)
+        }
         Driver::Memory(driver) => {
             driver.network().listen(address, listen.backlog).map(Listener::Memory)
         }
@@ -165,7 +168,10 @@ fn bind_unix(
     options: &SocketOptions,
 ) -> io::Result<Listener> {
     match &core.driver {
-        Driver::Os(_) => os::listen_unix(path, listen, options).map(Listener::Os),
+        Driver::Os(_) => {
+            let open = || os::listen_unix(path, listen, options).map(Listener::Os);
+            core.open_descriptor(open)
+        }
         Driver::Memory(driver) => {
             driver.network().listen_unix(path, listen.backlog).map(Listener::Memory)
         }

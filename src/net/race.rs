@@ -185,11 +185,12 @@ impl<'a> RaceFuture<'a> {
         let remote = attempt.address;
         self.addresses.push(remote);
         let local = self.local.iter().find(|local| local.is_ipv4() == remote.is_ipv4()).copied();
-        let socket =
-            self.core.driver.connect(remote, local, self.options).map_err(|error| match local {
-                Some(local) => with_text(&error, &format!("from {local}: {error}")),
-                None => error,
-            })?;
+        let connect = || self.core.driver.connect(remote, local, self.options);
+        let open = self.core.open_descriptor(connect);
+        let socket = open.map_err(|error| match local {
+            Some(local) => with_text(&error, &format!("from {local}: {error}")),
+            None => error,
+        })?;
         Connecting::new(&self.core, socket).map_err(io::Error::other)
     }
 

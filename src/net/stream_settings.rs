@@ -28,10 +28,15 @@ macro_rules! stream_settings {
             self
         }
 
-        /// What the operating system does with unsent data when the socket is closed
-        /// (`SO_LINGER`); zero makes every close a reset.
-        pub fn linger(mut self, duration: Duration) -> Self {
-            self.socket_options.linger = Some(duration);
+        /// Whether closing the socket resets the connection instead of ending it (`SO_LINGER` of
+        /// zero). Off by default.
+        ///
+        /// Everything that was written before [`close`](crate::Transport::close), and the end of the
+        /// write side, is sent all the same; but what the peer has not acknowledged when the socket
+        /// is closed is lost. How long [`close`](crate::Transport::close) waits is the linger
+        /// deadline, [`TimeoutKind::Linger`].
+        pub fn reset_on_close(mut self, on: bool) -> Self {
+            self.socket_options.reset_on_close = on;
             self
         }
 

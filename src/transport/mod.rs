@@ -51,9 +51,9 @@ pub(crate) use self::datagram::{
 pub(crate) use self::facts::Facts;
 pub(crate) use self::key::Key;
 pub(crate) use self::options::{SocketOptions, StreamOptions};
+pub(crate) use self::stream::{Lingering, Readiness, Stream, StreamPool, sealed};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::stream::{Nobody, Waiter};
-pub(crate) use self::stream::{Readiness, Stream, StreamPool, sealed};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::tls::{Setup, TlsWork};
 

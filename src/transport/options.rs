@@ -14,7 +14,8 @@ use crate::protocol::TimeoutKind;
 
 /// When and how the operating system probes a silent TCP connection.
 ///
-/// A field that is `None` is left to the system's default.
+/// A field that is `None` is left to the system's default. Times are rounded up to whole seconds, at
+/// least one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keepalive {
     /// Silence before the first probe.
@@ -35,7 +36,8 @@ pub(crate) struct SocketOptions {
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) send_buffer_size: Option<usize>,
     pub(crate) receive_buffer_size: Option<usize>,
-    pub(crate) linger: Option<Duration>,
+    /// Closing the socket resets the connection.
+    pub(crate) reset_on_close: bool,
     pub(crate) ttl: Option<u32>,
     pub(crate) tos: Option<u32>,
 }
@@ -53,8 +55,8 @@ impl SocketOptions {
         if let Some(size) = self.receive_buffer_size {
             socket.set_recv_buffer_size(size.min(MOST_BUFFER))?;
         }
-        if self.linger.is_some() {
-            socket.set_linger(self.linger)?;
+        if self.reset_on_close {
+            socket.set_linger(Some(Duration::ZERO))?;
         }
         if domain == Domain::UNIX {
             return Ok(());
@@ -143,7 +145,7 @@ impl Default for SocketOptions {
             keepalive: None,
             send_buffer_size: None,
             receive_buffer_size: None,
-            linger: None,
+            reset_on_close: false,
             ttl: None,
             tos: None,
         }
@@ -154,10 +156,10 @@ impl Keepalive {
     fn to_socket2(self) -> TcpKeepalive {
         let mut keepalive = TcpKeepalive::new();
         if let Some(time) = self.time {
-            keepalive = keepalive.with_time(time);
+            keepalive = keepalive.with_time(whole_seconds(time));
         }
         if let Some(interval) = self.interval {
-            keepalive = keepalive.with_interval(interval);
+            keepalive = keepalive.with_interval(whole_seconds(interval));
         }
         #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "redox")))]
         if let Some(retries) = self.retries {
@@ -165,6 +167,12 @@ impl Keepalive {
         }
         keepalive
     }
+}
+
+/// What the system knows are seconds, of which it wants at least one.
+fn whole_seconds(duration: Duration) -> Duration {
+    let rest = u64::from(duration.subsec_nanos() > 0);
+    Duration::from_secs(duration.as_secs().saturating_add(rest).max(1))
 }
 
 /// What a connection starts with; all can be changed later through its transport.
@@ -175,6 +183,8 @@ pub(crate) struct StreamOptions {
     pub(crate) write_cap: Option<usize>,
     pub(crate) idle: Option<Duration>,
     pub(crate) linger: Option<Duration>,
+    /// For closing as a whole.
+    pub(crate) closing: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
     /// How many descriptors one read may bring; 0: none are received.
     pub(crate) descriptors: usize,
@@ -220,6 +230,7 @@ impl StreamOptions {
             write_cap: None,
             idle: None,
             linger: Some(LINGER),
+            closing: None,
             write_stall: None,
             descriptors: 0,
             limits: None,
@@ -250,6 +261,7 @@ impl StreamOptions {
         match kind {
             TimeoutKind::Idle => self.idle = after,
             TimeoutKind::Linger => self.linger = after,
+            TimeoutKind::Closing => self.closing = after,
             TimeoutKind::WriteStall => self.write_stall = after,
             TimeoutKind::Connect
             | TimeoutKind::Process

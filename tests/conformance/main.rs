@@ -16,6 +16,7 @@ mod running;
 mod back_pressure;
 mod beyond;
 mod closing;
+mod ending;
 mod failing;
 mod flow_control;
 mod making;
@@ -103,6 +104,17 @@ macro_rules! links {
                         dropping_handles_and_connections_closes_nothing;
                     both:
                         two_ends_that_close_with_much_to_send_do_not_wait_for_each_other;
+                );
+                checks!($link, ending:
+                    forward:
+                        abort_with_nothing_to_drop_is_an_end_like_others,
+                        dropped_output_never_looks_complete,
+                        a_failed_write_is_followed_by_no_resume_writing;
+                    both:
+                        a_peer_that_talks_while_we_close_gets_everything,
+                        a_slow_reader_at_close_gets_everything,
+                        a_reset_at_every_step_of_closing_ends_it_once,
+                        a_failed_write_while_input_waits_leaves_it_to_be_read;
                 );
                 checks!($link, failing:
                     any:

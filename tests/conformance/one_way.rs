@@ -45,6 +45,7 @@ const ONE_WAY: Capabilities = Capabilities {
     ways: Ways::forward(),
     half_close: false,
     reset: false,
+    cut: false,
     addresses: false,
     plain: true,
 };

@@ -7,10 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use wharf::TlsVersion;
-use wharf::testing::{MemoryNetwork, pair};
+use wharf::testing::{MemoryNetwork, advance, pair};
 use wharf::{Connection, EventLoop, Protocol, Transport};
 
 use crate::encryption::{Tls, connect, serve};
@@ -39,6 +40,8 @@ pub(crate) struct Capabilities {
     pub(crate) half_close: bool,
     /// Aborting with unread input resets the connection at the other end.
     pub(crate) reset: bool,
+    /// Dropping what was written resets the connection at the other end.
+    pub(crate) cut: bool,
     /// Both ends have addresses.
     pub(crate) addresses: bool,
     /// What is written is what is sent, and what is sent lands in the protocol's own memory.
@@ -46,8 +49,14 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    pub(crate) const ALL: Self =
-        Self { ways: Ways::both(), half_close: true, reset: true, addresses: true, plain: true };
+    pub(crate) const ALL: Self = Self {
+        ways: Ways::both(),
+        half_close: true,
+        reset: true,
+        cut: true,
+        addresses: true,
+        plain: true,
+    };
 
     #[cfg(feature = "tls")]
     pub(crate) const TLS: Self = Self { plain: false, ..Self::ALL };
@@ -97,6 +106,12 @@ pub(crate) struct Stage<L> {
 }
 
 impl<L: Link> Stage<L> {
+    /// A stage of its own, for a check that needs several.
+    pub(crate) fn of(link: L) -> Self {
+        let reports = Reports::of(link.event_loop());
+        Self { link, reports }
+    }
+
     /// Runs one check, closes the loop, and looks for what is left over.
     ///
     /// A link that does not have the ways that it needs is passed over.
@@ -104,9 +119,7 @@ impl<L: Link> Stage<L> {
         if !L::CAPABILITIES.ways.include(needed) {
             return;
         }
-        let link = L::new();
-        let reports = Reports::of(link.event_loop());
-        let mut stage = Self { link, reports };
+        let mut stage = Self::of(L::new());
         check(&mut stage);
         let event_loop = stage.event_loop().clone();
         drop(stage);
@@ -160,6 +173,14 @@ impl<L: Link> Stage<L> {
         self.run_until("all bytes", || log.received_len() >= len);
     }
 
+    /// Lets time pass.
+    pub(crate) fn pass(&self, duration: Duration) {
+        if advance(self.event_loop(), duration).is_err() {
+            let event_loop = self.event_loop();
+            event_loop.run_until_complete(event_loop.sleep(duration)).expect("it runs");
+        }
+    }
+
     #[track_caller]
     pub(crate) fn rest(&self) {
         rest(self.event_loop());
@@ -168,6 +189,9 @@ impl<L: Link> Stage<L> {
 
 /// A kind of socket, which TLS can be put on.
 pub(crate) trait Socket: Sized {
+    /// As in [`Capabilities`].
+    const CUT: bool = true;
+
     fn new() -> Self;
 
     fn event_loop(&self) -> &EventLoop;
@@ -176,7 +200,7 @@ pub(crate) trait Socket: Sized {
 }
 
 impl<S: Socket> Link for S {
-    const CAPABILITIES: Capabilities = Capabilities::ALL;
+    const CAPABILITIES: Capabilities = Capabilities { cut: S::CUT, ..Capabilities::ALL };
 
     fn new() -> Self {
         Socket::new()
@@ -309,6 +333,8 @@ pub(crate) struct Unix {
 }
 
 impl Socket for Unix {
+    const CUT: bool = false;
+
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -356,7 +382,7 @@ impl Drop for Unix {
 pub(crate) struct SocketPair(EventLoop);
 
 impl Link for SocketPair {
-    const CAPABILITIES: Capabilities = Capabilities::ALL;
+    const CAPABILITIES: Capabilities = Capabilities { cut: false, ..Capabilities::ALL };
 
     fn new() -> Self {
         Self(EventLoop::new().expect("a loop"))
@@ -383,7 +409,7 @@ pub(crate) struct Pipes(EventLoop);
 
 impl Link for Pipes {
     const CAPABILITIES: Capabilities =
-        Capabilities { reset: false, addresses: false, ..Capabilities::ALL };
+        Capabilities { reset: false, cut: false, addresses: false, ..Capabilities::ALL };
 
     fn new() -> Self {
         Self(EventLoop::new().expect("a loop"))

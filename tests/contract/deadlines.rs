@@ -129,19 +129,6 @@ fn write_stall_deadline_counts_from_the_last_progress() {
 }
 
 #[test]
-fn closing_waits_five_seconds_for_the_end_of_input() {
-    let stage = Stage::new(|log| Probe::new(log).not_reading(), |log| Probe::new(log).half_open());
-    stage.far.handle().write(b"not read");
-    settle(&stage.event_loop).unwrap();
-    stage.near.handle().close();
-    stage.pass(4 * SECOND);
-    assert!(!stage.near.is_lost(), "the peer has not ended its side");
-    stage.pass(2 * SECOND);
-    assert_eq!((stage.near.cause(), stage.near.received_len()), (None, 0));
-    stage.end();
-}
-
-#[test]
 fn idle_connection_without_deadlines_has_no_timer() {
     let stage = Stage::new(|log| Probe::new(log).echoing(), Probe::new);
     stage.far.handle().write(b"some traffic");

@@ -29,6 +29,7 @@ mod datagrams;
 mod deadlines;
 mod descriptors;
 mod drops;
+mod ending;
 mod exceptions;
 mod executor;
 mod extremes;

@@ -36,7 +36,7 @@ fn both_ends(
                 .keepalive(keepalive)
                 .send_buffer_size(set.buffer)
                 .receive_buffer_size(set.buffer)
-                .linger(set.linger)
+                .reset_on_close(true)
                 .ttl(set.ttl)
                 .tos(set.tos);
         }
@@ -48,7 +48,7 @@ fn both_ends(
                 .keepalive(keepalive)
                 .send_buffer_size(set.buffer)
                 .receive_buffer_size(set.buffer)
-                .linger(set.linger)
+                .reset_on_close(true)
                 .ttl(set.ttl)
                 .tos(set.tos);
         }
@@ -73,21 +73,13 @@ struct Options {
     nodelay: bool,
     keepalive: Option<Keepalive>,
     buffer: usize,
-    linger: Duration,
     ttl: u32,
     tos: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            nodelay: true,
-            keepalive: None,
-            buffer: 50_000,
-            linger: Duration::from_secs(7),
-            ttl: 33,
-            tos: 0x10,
-        }
+        Self { nodelay: true, keepalive: None, buffer: 50_000, ttl: 33, tos: 0x10 }
     }
 }
 
@@ -132,7 +124,7 @@ fn every_socket_option_is_set_on_both_sides() {
                 // Linux counts its own overhead in.
                 assert_eq!(socket.send_buffer_size().unwrap(), 100_000, "{side}");
                 assert_eq!(socket.recv_buffer_size().unwrap(), 100_000, "{side}");
-                assert_eq!(socket.linger().unwrap(), Some(Duration::from_secs(7)), "{side}");
+                assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO), "{side}");
                 let (hops, class) = if listen.starts_with('[') {
                     (socket.unicast_hops_v6().unwrap(), socket.tclass_v6().unwrap())
                 } else {

@@ -102,6 +102,7 @@ async fn check(
     assert!(allowed.contains(&lost), "{does:?}: {lost:?}");
     assert_eq!(server.connections(), 0, "{does:?}");
     server.close();
+    until(event_loop, "nothing to linger", || event_loop.metrics().lingering == 0).await;
     assert_eq!(event_loop.metrics().sources, 0, "{does:?}");
     assert_eq!(event_loop.metrics().connections_open, 0, "{does:?}");
     assert_eq!(open_descriptors(), before, "{does:?}");
@@ -210,8 +211,8 @@ fn a_reset_ends_a_connection_once_at_each_point_of_its_life() {
                 peer.write_all(&[7; 10_000]).expect("room");
                 let handle = seen.handles.borrow()[0].clone();
                 handle.close();
-                event_loop.sleep(Duration::from_millis(1)).await;
-                assert_eq!(seen.lost(), 0, "it waits for the peer's end");
+                until(event_loop, "the end", || seen.lost() == 1).await;
+                assert_eq!(event_loop.metrics().lingering, 1, "it waits for the peer's end");
                 reset(peer);
             })
             .await?;

@@ -1,6 +1,7 @@
 //! TLS with foreign programs.
 
 mod authority;
+mod closing;
 mod early_data;
 mod ends;
 mod examples;

@@ -81,6 +81,8 @@ struct End {
     /// Whether the error is still to be told.
     error_untold: Cell<bool>,
     closed: Cell<bool>,
+    /// Closing this end resets the connection.
+    resets: Cell<bool>,
     /// Connecting goes on: nothing is ready before it is over.
     connecting: Cell<bool>,
 }
@@ -138,12 +140,15 @@ impl MemorySocket {
         let mut way = self.incoming().borrow_mut();
         let mut count = way.bytes.len().min(buffer.len());
         if count == 0 && !buffer.is_empty() {
+            // An end that came before a reset is still an end.
+            if way.ended {
+                return Ok(0);
+            }
             return match self.end().error.get() {
                 Some(kind) => {
                     self.end().error_untold.set(false);
                     Err(kind.into())
                 }
-                None if way.ended => Ok(0),
                 None => Err(io::ErrorKind::WouldBlock.into()),
             };
         }
@@ -219,8 +224,26 @@ impl MemorySocket {
     }
 
     /// Ends the connection as a reset does: the other side fails once it has read its input.
+    ///
+    /// As the kernel does, it is a broken pipe for one that was told of the end before.
     pub(crate) fn reset(&self) {
-        self.other().fail(io::ErrorKind::ConnectionReset);
+        let had_ended = self.outgoing().borrow().ended;
+        let broken = io::ErrorKind::BrokenPipe;
+        let kind = if had_ended { broken } else { io::ErrorKind::ConnectionReset };
+        self.other().fail(kind);
+    }
+
+    pub(crate) fn reset_when_closed(&self) {
+        self.end().resets.set(true);
+    }
+
+    pub(crate) fn has_input(&self) -> bool {
+        !self.incoming().borrow().bytes.is_empty()
+    }
+
+    /// What the other end has not read.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        if self.is_deserted() { 0 } else { self.outgoing().borrow().bytes.len() }
     }
 
     /// Whether the other end was closed.
@@ -275,11 +298,12 @@ impl MemorySocket {
 }
 
 impl Drop for MemorySocket {
-    /// As the kernel does: unread input makes it a reset, else it is an orderly end.
+    /// As the kernel does: unread input makes it a reset, as does the wish for one; else it is an
+    /// orderly end.
     fn drop(&mut self) {
         self.end().closed.set(true);
         self.end().registration.borrow_mut().take();
-        if self.incoming().borrow().bytes.is_empty() {
+        if self.incoming().borrow().bytes.is_empty() && !self.end().resets.get() {
             self.outgoing().borrow_mut().ended = true;
             self.other().signal(Readiness::READ.and(Readiness::READ_CLOSED));
         } else {

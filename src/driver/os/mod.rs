@@ -3,6 +3,11 @@
 mod connect;
 mod datagram;
 mod descriptors;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod diagnosis;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "no_diagnosis.rs"]
+mod diagnosis;
 mod listener;
 mod pipe;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -31,6 +36,7 @@ pub(crate) use self::datagram::OsDatagramSocket;
 #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
 pub(crate) use self::datagram::ReceiveHeaders;
 pub(crate) use self::descriptors::MOST_PER_MESSAGE;
+pub(crate) use self::diagnosis::SocketDiagnosis;
 pub(crate) use self::listener::{ListenOptions, OsListener, listen, listen_unix};
 pub(crate) use self::pipe::{Direction, OsPipe, PolledPipe, open_other_end, own_description};
 pub(crate) use self::splice::{

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags};
@@ -168,6 +169,15 @@ impl OsSocket {
 
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write)?)
+    }
+
+    pub(crate) fn has_input(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.fd).is_ok_and(|count| count > 0)
+    }
+
+    pub(crate) fn reset_when_closed(&self) {
+        // It fails for one that is reset already.
+        let _ = SockRef::from(&self.fd).set_linger(Some(Duration::ZERO));
     }
 
     pub(crate) fn take_error(&self) -> Option<io::Error> {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Stream;
+use super::closing::{self, Phase};
 use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::{Callback, Core, nanoseconds};
@@ -14,18 +15,22 @@ use crate::protocol::TimeoutKind;
 use crate::time::TimerKey;
 use crate::transport::{StreamOptions, options};
 
-/// How long input is discarded after `close`, waiting for the peer to end its side.
-const DISCARD: Duration = Duration::from_secs(5);
-
 pub(super) struct Deadlines {
     idle: Option<Duration>,
     linger: Option<Duration>,
+    /// For closing as a whole.
+    closing: Option<Duration>,
     /// `None`: the default, which is in force only while reading is held or the stream closes.
     write_stall: Option<Duration>,
     timer: Option<(TimerKey, u64)>,
     /// When the queue last shrank, or began.
     write_progress_at: u64,
+    /// When closing began, or its next part did; or when a write failed.
     closing_at: u64,
+    /// When closing began.
+    closing_since: u64,
+    /// How much input was dropped since the output made its last progress.
+    discarded: usize,
     /// When a TLS handshake has to be done.
     handshake_until: Option<u64>,
 }
@@ -33,7 +38,8 @@ pub(super) struct Deadlines {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Passed {
     Kind(TimeoutKind),
-    Discard,
+    /// A protocol has not read what it was sent before a write failed.
+    Unread,
 }
 
 impl Deadlines {
@@ -41,11 +47,13 @@ impl Deadlines {
     pub(super) fn from_options(options: &StreamOptions) -> Option<Box<Self>> {
         let is_default = options.idle.is_none()
             && options.write_stall.is_none()
+            && options.closing.is_none()
             && options.linger == Some(options::LINGER);
         (!is_default).then(|| {
             Box::new(Self {
                 idle: options.idle,
                 linger: options.linger,
+                closing: options.closing,
                 write_stall: options.write_stall,
                 ..Self::default()
             })
@@ -57,6 +65,7 @@ impl Deadlines {
     fn is_default(&self) -> bool {
         self.idle.is_none()
             && self.write_stall.is_none()
+            && self.closing.is_none()
             && self.linger == Some(options::LINGER)
             && self.handshake_until.is_none()
     }
@@ -76,14 +85,21 @@ impl Deadlines {
                 earliest = Some((at, passed));
             }
         };
-        if stream.has(Flags::DISCARDING) {
-            let passed = match stream.shutdown_timeout() {
-                Some(limit) => (Some(limit), Passed::Kind(TimeoutKind::TlsShutdown)),
-                None => (Some(DISCARD), Passed::Discard),
+        if closing {
+            let (limit, kind, since) = match stream.phase() {
+                Phase::AwaitingPeer => {
+                    (stream.shutdown_timeout(), TimeoutKind::TlsShutdown, self.closing_at)
+                }
+                _ => {
+                    (self.linger, TimeoutKind::Linger, self.closing_at.max(self.write_progress_at))
+                }
             };
-            consider(after(self.closing_at, passed.0, passed.1));
-        } else if closing {
-            consider(after(self.closing_at, self.linger, Passed::Kind(TimeoutKind::Linger)));
+            consider(after(since, limit, Passed::Kind(kind)));
+            let whole = Passed::Kind(TimeoutKind::Closing);
+            consider(after(self.closing_since, self.closing, whole));
+        } else if stream.has(Flags::WRITE_FAILED) {
+            let limit = self.linger.unwrap_or(options::LINGER);
+            consider(after(self.closing_at, Some(limit), Passed::Unread));
         } else {
             let active_at = core.since_start(stream.active_at.get());
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
@@ -104,9 +120,12 @@ impl Default for Deadlines {
             idle: None,
             linger: Some(options::LINGER),
             write_stall: None,
+            closing: None,
             timer: None,
             write_progress_at: 0,
             closing_at: 0,
+            closing_since: 0,
+            discarded: 0,
             handshake_until: None,
         }
     }
@@ -129,6 +148,7 @@ impl Stream {
                 self.active_at.set(core.instant(now));
             }
             TimeoutKind::Linger => deadlines.linger = after,
+            TimeoutKind::Closing => deadlines.closing = after,
             TimeoutKind::WriteStall => {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
@@ -145,15 +165,49 @@ impl Stream {
     pub(super) fn note_write_progress(&self, core: &Core) {
         if let Some(deadlines) = &mut *self.deadlines.borrow_mut() {
             deadlines.write_progress_at = core.tick_time();
+            deadlines.discarded = 0;
+            self.clear(Flags::GLUTTED);
         }
+    }
+
+    /// A write failed: what was received before has some time to be read.
+    pub(super) fn note_write_failed(self: &Rc<Self>, core: &Core) {
+        self.with_deadlines(|deadlines| deadlines.closing_at = core.tick_time());
+        self.arm_deadlines(core);
+    }
+
+    /// Input was read and dropped.
+    pub(super) fn note_discarded(&self, _: &Core, count: usize) {
+        self.with_deadlines(|deadlines| {
+            deadlines.discarded = deadlines.discarded.saturating_add(count);
+            if closing::is_too_much(deadlines.discarded) {
+                self.set(Flags::GLUTTED);
+            }
+        });
+    }
+
+    /// Until when the socket may linger, if it begins now.
+    pub(super) fn lingers_until(&self, core: &Core) -> u64 {
+        let now = core.tick_time();
+        let closing = self.deadlines.borrow().as_ref().and_then(|deadlines| {
+            let limit = deadlines.closing?;
+            Some(deadlines.closing_since.saturating_add(nanoseconds(limit)))
+        });
+        let latest = now.saturating_add(nanoseconds(closing::LINGERS_AT_MOST));
+        closing.map_or(latest, |until| until.min(latest))
     }
 
     /// Closing has begun, or its next part has. (A stream that can close at once needs no timer,
     /// so this is noted only where there is something to wait for.)
     pub(super) fn note_closing(&self, core: &Core) {
-        let waits = self.has(Flags::HAS_QUEUE.and(Flags::DISCARDING));
-        if waits || self.deadlines.borrow().is_some() {
-            self.with_deadlines(|deadlines| deadlines.closing_at = core.tick_time());
+        let begins = self.phase() == Phase::Flushing;
+        if !begins || self.has(Flags::HAS_QUEUE) || self.deadlines.borrow().is_some() {
+            self.with_deadlines(|deadlines| {
+                deadlines.closing_at = core.tick_time();
+                if begins {
+                    deadlines.closing_since = deadlines.closing_at;
+                }
+            });
         }
     }
 
@@ -167,6 +221,7 @@ impl Stream {
             self.with_deadlines(|deadlines| {
                 deadlines.write_progress_at = core.tick_time();
                 deadlines.closing_at = core.tick_time();
+                deadlines.closing_since = deadlines.closing_at;
             });
         }
         let mut place = self.deadlines.borrow_mut();
@@ -224,7 +279,11 @@ impl Stream {
         };
         match passed {
             None => {}
-            Some(Passed::Discard) => self.lose(core, None),
+            Some(Passed::Unread) => self.end_of_input(core, None),
+            Some(Passed::Kind(kind)) if self.phase() == Phase::AwaitingPeer => {
+                // Everything was sent.
+                self.lose_and_linger(core, Some(Error::timeout(kind)));
+            }
             Some(Passed::Kind(kind))
                 if self.has(Flags::CLOSING) || kind == TimeoutKind::TlsHandshake =>
             {

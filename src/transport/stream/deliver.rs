@@ -250,8 +250,7 @@ impl Stream {
             self.handshake_failed(core, error.take());
         }
         self.leave_info();
-        core.driver.deregister(&self.socket);
-        core.free_slot(self.key);
+        self.let_go_of_socket(core);
         // One at a time: a panic while another unwinds would end the process.
         core.drop_user(self.protocol.take(), "protocol");
         if let Some(extra) = self.extra.take() {

@@ -114,9 +114,13 @@ flags! {
     #[cfg(feature = "tls-core")]
     SHAKING_HANDS,
 
-    // How far closing has come.
+    /// The write side of the socket was ended.
     SHUT_DOWN,
-    DISCARDING,
+    /// The socket's own end was read, or it has none. Under TLS `EOF` says no more than that the peer's
+    /// `close_notify` was.
+    ENDED,
+    /// Too much input was dropped since the output made its last progress: nothing is read until then.
+    GLUTTED,
 
     /// A callback that delivers input has just returned.
     IN_READ,

@@ -75,15 +75,22 @@ impl Stream {
         }
     }
 
-    /// The peer takes nothing any more. Input that came before is delivered first, if it can be.
+    /// The peer takes nothing any more. Input that came before is delivered first.
     pub(super) fn write_failed(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         let error = Error::from(error);
-        if !self.is_reading() {
+        if self.has(Flags::WRITE_FAILED.and(Flags::LOST)) {
+            return;
+        }
+        // The hold was for what is dropped now.
+        self.clear(Flags::HELD.and(Flags::OVERFLOWED_IN_READ));
+        let keeps_input = self.is_reading() || (!self.has(Flags::CLOSING) && self.input_waits());
+        if !keeps_input {
             return self.lose(core, Some(error));
         }
         self.discard_queue(core, Some(&error));
         self.with_extra(|extra| extra.error = Some(error));
         self.set(Flags::WRITE_FAILED.and(Flags::READABLE).and(Flags::READ_CLOSED));
+        self.note_write_failed(core);
         self.enqueue(core);
     }
 

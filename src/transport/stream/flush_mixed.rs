@@ -113,9 +113,5 @@ impl Stream {
         if self.has(Flags::LIMITED) {
             self.spend(Direction::Write, sent);
         }
-        if self.has(Flags::CLOSING) {
-            // A long file may take longer than lingering: it is progress that counts.
-            self.note_closing(core);
-        }
     }
 }

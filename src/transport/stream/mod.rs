@@ -1,7 +1,7 @@
 //! The state of one stream connection.
 
 mod access;
-mod close;
+mod closing;
 mod deadlines;
 mod deliver;
 mod descriptors;
@@ -33,6 +33,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use self::closing::Phase;
 use self::deadlines::Deadlines;
 use self::flags::Flags;
 use self::splice::Splice;
@@ -47,6 +48,7 @@ use crate::transport::{Facts, Info, Key, StreamOptions, options};
 
 pub(crate) use self::access::Access;
 pub(crate) use self::access::sealed;
+pub(crate) use self::closing::Lingering;
 pub(crate) use self::deliver::Failed;
 pub(crate) use self::flags::Readiness;
 pub(crate) use self::pool::StreamPool;
@@ -62,6 +64,7 @@ pub(crate) use self::tls_handshake::Nobody;
 pub(crate) struct Stream {
     pub(crate) key: Key,
     pub(crate) flags: Cell<Flags>,
+    phase: Cell<Phase>,
     /// Closed when the connection is over.
     socket: Socket,
     /// `None` while one of its callbacks runs, and after the last.
@@ -133,6 +136,7 @@ impl Stream {
         let stream = core.stream_pool.place(Self {
             key,
             flags: Cell::new(Flags::WRITABLE.and(buffered).and(reads).and(descriptors)),
+            phase: Cell::new(Phase::Open),
             socket,
             protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),
@@ -202,11 +206,6 @@ impl Stream {
     #[cfg(feature = "tls-core")]
     pub(crate) fn is_made(&self) -> bool {
         self.has(Flags::MADE)
-    }
-
-    #[cfg(not(feature = "tls-core"))]
-    fn shutdown_timeout(&self) -> Option<std::time::Duration> {
-        None
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -30,11 +30,6 @@ impl Stream {
         self.socket.pipe_direction() == Some(Direction::Write)
     }
 
-    /// What is written ends only when the descriptor that is read is closed, too.
-    pub(super) fn is_one_descriptor(&self) -> bool {
-        self.socket.pipe_direction().is_some_and(|direction| direction != Direction::Joined)
-    }
-
     pub(super) fn can_write_eof(&self) -> bool {
         #[cfg(feature = "tls-core")]
         if self.has(Flags::TLS) && !self.tls_can_write_eof() {

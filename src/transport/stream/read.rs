@@ -53,9 +53,6 @@ const NOT_JUST_READING: Flags = NOT_READING
 const HOLDS_UP_CLOSE: Flags =
     Flags::HAS_QUEUE.and(Flags::LOST).and(Flags::SWITCHING).and(Flags::TLS);
 
-/// What comes in is dropped: the connection is closing.
-pub(super) const DISCARDS: Flags = Flags::CLOSING.and(Flags::READABLE);
-
 /// With any of these said, only an error or the end shows that all input was read.
 pub(super) const HANGING_UP: Flags = Flags::READ_CLOSED.and(Flags::WRITE_CLOSED).and(Flags::ERROR);
 
@@ -114,8 +111,8 @@ impl Stream {
                 self.read(core, buffer);
             }
         } else if self.has(Flags::WRITE_FAILED) {
-            self.end_of_input(core, None);
-        } else if self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF).and(Flags::LOST)) {
+            self.end_unless_input_waits(core);
+        } else if self.discards() {
             self.discard_input(core, buffer);
         } else if self.has(Flags::ERROR.and(Flags::WRITE_CLOSED)) {
             self.note_hang_up(core);
@@ -133,7 +130,7 @@ impl Stream {
     pub(super) fn pause_reading(self: &Rc<Self>, core: &Core) {
         self.set(Flags::PAUSED);
         if self.has(Flags::WRITE_FAILED) {
-            // The rest of the input was to come before the error, which is not kept waiting.
+            // If there is no input that has to come before the error, that is not kept waiting.
             self.enqueue(core);
         }
     }
@@ -373,18 +370,19 @@ impl Stream {
             return self.end_of_input(core, None);
         }
         self.set(Flags::EOF);
-        self.clear(Flags::READABLE);
+        if !self.has(Flags::TLS) {
+            self.clear(Flags::READABLE);
+        }
         let answer =
             self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
         // Of a transport that only reads nothing is left to keep open, unless a next protocol is to
         // be told, too.
         let is_over = || self.is_read_only() && !self.has(Flags::SWITCHING);
         if answer == Some(Eof::Close) || (answer.is_some() && is_over()) {
-            self.set(Flags::CLOSING);
             if !self.has(HOLDS_UP_CLOSE) {
                 return self.lose(core, None);
             }
-            self.note_closing(core);
+            self.begin_closing(core);
         }
         self.settle(core);
     }
@@ -399,15 +397,57 @@ impl Stream {
         }
     }
 
-    /// An error was reported while nothing is read: it is not kept waiting.
+    /// An error was reported while nothing is read: it is not kept waiting, unless input has to come
+    /// before it.
     pub(super) fn note_error(self: &Rc<Self>, core: &Rc<Core>) {
-        match self.take_error() {
-            Some(error) => self.lose(core, Some(error)),
+        match self.socket.take_error() {
+            Some(error) if self.is_about_output(&error) => {
+                self.clear(Flags::ERROR);
+                if self.has(Flags::HAS_QUEUE) {
+                    self.write_failed(core, error);
+                }
+            }
+            Some(error) => self.lose(core, Some(error.into())),
             None => self.clear(Flags::ERROR),
+        }
+    }
+
+    /// Whether an error of the socket says no more than that the peer takes nothing: what it has sent
+    /// before is there to be read.
+    ///
+    /// A broken pipe is what a reset is called that comes after the peer's end. And a peer that closes
+    /// with our own tickets unread resets the connection, though it was sent nothing.
+    fn is_about_output(&self, error: &io::Error) -> bool {
+        if self.has(Flags::CLOSING.and(Flags::EOF)) || self.socket.pipe_direction().is_some() {
+            return false;
+        }
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => true,
+            #[cfg(feature = "tls-core")]
+            io::ErrorKind::ConnectionReset => self.tls_said_nothing() && self.input_waits(),
+            _ => false,
         }
     }
 
     fn take_error(&self) -> Option<Error> {
         self.socket.take_error().map(Error::from)
+    }
+
+    /// Whether something was received that the protocol, which does not read now, has not got.
+    pub(super) fn input_waits(&self) -> bool {
+        self.has(Flags::LEFTOVER) || (!self.has(Flags::EOF) && self.socket.has_input())
+    }
+
+    /// A write has failed, and nothing is read. What was received before comes first: a protocol that
+    /// has paused, or waits for its limit, gets it when it goes on, if that is soon enough.
+    pub(super) fn end_unless_input_waits(self: &Rc<Self>, core: &Rc<Core>) {
+        if !self.may_wait_for_reader() || !self.input_waits() {
+            self.end_of_input(core, None);
+        }
+    }
+
+    /// Whether it does not read because it has paused, or has to wait, and not because of an end.
+    pub(super) fn may_wait_for_reader(&self) -> bool {
+        !self.has(Flags::CLOSING) && self.has(Flags::PAUSED.and(Flags::HELD).and(Flags::THROTTLED))
     }
 }

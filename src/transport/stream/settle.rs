@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use super::Stream;
 use super::flags::Flags;
-use super::read::DISCARDS;
 use crate::error::Error;
 use crate::event_loop::Core;
 use crate::transport::options;
@@ -67,16 +66,15 @@ impl Stream {
             return;
         }
         self.arm_deadlines(core);
-        // After the end nothing is there, whatever the poll says.
-        let discards = self.flags.get().just(DISCARDS, DISCARDS.and(Flags::EOF));
-        if self.is_unsettled() || discards {
+        if self.is_unsettled() || self.discards() {
             self.enqueue(core);
         }
     }
 
     /// Tells the protocol when the queue has passed a mark.
     fn judge_marks(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.has(Flags::CLOSING.and(Flags::LOST)) || !self.has(Flags::MADE) {
+        // After a failed write nothing can be written: there is nothing to be resumed for.
+        if self.is_closing() || !self.has(Flags::MADE) {
             return;
         }
         let len = self.waiting();

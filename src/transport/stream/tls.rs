@@ -113,9 +113,10 @@ impl Stream {
         self.with_tls(|tls| tls.outgoing.len()).unwrap_or(0)
     }
 
-    /// Whether a part of a record is there: the rest is on its way.
-    pub(super) fn tls_expects_more(&self) -> bool {
-        self.with_tls(|tls| tls.layer.has_partial()).unwrap_or(false)
+    /// Whether it is a server that has sent nothing but what TLS itself has to say.
+    pub(super) fn tls_said_nothing(&self) -> bool {
+        self.with_tls(|tls| !tls.layer.has_sealed() && !tls.layer.session().is_client())
+            .unwrap_or(false)
     }
 
     pub(super) fn tls_info(&self) -> Option<Rc<TlsInfo>> {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::Stream;
+use super::closing::{Parting, Phase};
 use super::flags::Flags;
 use super::read::{HANGING_UP, NOT_READING};
 use super::tls::PeerEnd;
@@ -19,10 +20,6 @@ use crate::transport::tls::{End, Opened};
 
 /// The most that is read at once: what it becomes is delivered in one piece.
 const READ_AT_ONCE: usize = 128 * 1024;
-
-/// How much input is read and dropped when a connection fails, so that the system does not answer it
-/// with a reset, which could destroy the alert that says why.
-const DRAINED_AT_MOST: usize = 64 * 1024;
 
 impl Stream {
     /// Does what a stream with TLS is ready for.
@@ -53,11 +50,11 @@ impl Stream {
             }
             self.read_tls(core, buffer);
         } else if self.has(Flags::WRITE_FAILED) {
-            self.end_of_input(core, None);
-        } else if self.has(Flags::CLOSING)
-            && self.flags.get().just(Flags::READABLE, Flags::READABLE.and(Flags::EOF))
-        {
-            if self.shutdown_timeout().is_some() {
+            if !self.may_wait_for_reader() || !self.look_ahead(core, buffer) {
+                self.end_of_input(core, None);
+            }
+        } else if self.discards() {
+            if self.shutdown_timeout().is_some() && !self.has(Flags::EOF) {
                 self.await_end(core, buffer);
             } else {
                 self.discard_input(core, buffer);
@@ -113,37 +110,77 @@ impl Stream {
         }
     }
 
+    /// A write has failed, and the protocol does not read now: whether there is something for it, which is
+    /// not known before it is decrypted. It is kept then.
+    #[cold]
+    fn look_ahead(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) -> bool {
+        while !self.has(Flags::LEFTOVER.and(Flags::EOF)) {
+            let Some(mut tls) = self.take_tls() else { break };
+            if tls.end.is_some() || tls.handshake.is_some() {
+                self.put_tls(tls);
+                break;
+            }
+            let start = tls.layer.input_start();
+            let room = (buffer.len() - start).min(READ_AT_ONCE);
+            let read = self.socket.read(&mut buffer[start..start + room]);
+            let Ok(count @ 1..) = read else {
+                self.put_tls(tls);
+                break;
+            };
+            let opened = core
+                .tls
+                .with_records(|answer| core.by_the_clock(|| tls.layer.open(buffer, count, answer)));
+            tls.end = match opened.end {
+                End::No => None,
+                End::Closed => Some(PeerEnd::Closed),
+                End::Failed(error) => Some(PeerEnd::Failed(tls_error(error))),
+            };
+            self.put_tls(tls);
+            self.keep_rest(core, Bytes::copy_from_slice(&buffer[..opened.plaintext]));
+        }
+        self.has(Flags::LEFTOVER)
+    }
+
     /// Drops what comes in until the peer says that it has ended, too.
     fn await_end(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         let Some(mut tls) = self.take_tls() else { return };
         let start = tls.layer.input_start();
         let room = (buffer.len() - start).min(READ_AT_ONCE);
         let result = self.socket.read(&mut buffer[start..start + room]);
-        let has_ended = match result {
+        match result {
             Ok(count) if count > 0 => {
+                self.note_discarded(core, count);
                 let opened = core.tls.with_records(|answer| {
-                    core.by_the_clock(|| tls.layer.open(buffer, count, answer))
+                    let opened = core.by_the_clock(|| tls.layer.open(buffer, count, answer));
+                    if !tls.layer.close_was_sent() {
+                        // New keys, which what is still to be sent goes by.
+                        self.send_answer(core, &mut tls, answer);
+                    }
+                    opened
                 });
-                !matches!(opened.end, End::No)
+                if !matches!(opened.end, End::No) {
+                    self.set(Flags::EOF);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.has(Flags::ERROR) => {
                 self.clear(Flags::READABLE);
-                false
             }
             // Whoever is gone has nothing to say any more.
-            _ => true,
-        };
-        self.put_tls(tls);
-        if !has_ended {
-            if self.has(Flags::READABLE) {
-                self.enqueue(core);
+            _ => {
+                self.set(Flags::EOF.and(Flags::ENDED));
+                self.clear(Flags::READABLE);
             }
-        } else if self.has(Flags::DISCARDING) {
-            self.lose(core, None);
-        } else {
+        }
+        self.put_tls(tls);
+        if self.has(Flags::EOF) && self.phase() == Phase::AwaitingPeer {
+            if self.input_is_over() {
+                self.lose(core, None);
+            } else {
+                self.lose_and_linger(core, None);
+            }
+        } else if self.discards() {
             // What was written is still being sent.
-            self.set(Flags::EOF);
-            self.clear(Flags::READABLE);
+            self.enqueue(core);
         }
     }
 
@@ -219,18 +256,25 @@ impl Stream {
         }
     }
 
-    /// TLS broke: the alert that says why goes out, then the connection is over.
+    /// TLS broke: the alert that says why goes out, then the connection is over. The socket lingers, so
+    /// that the alert arrives though the peer is still writing.
     #[cold]
     pub(super) fn tls_failed(self: &Rc<Self>, core: &Rc<Core>, error: Error) {
         if self.has(Flags::LOST) {
             return;
         }
         // It is the reason, whatever writing or shutting down says now.
-        self.flush_alert(core);
-        self.lose(core, Some(error));
+        if !self.flush_alert(core) {
+            self.part(core, Some(error), Parting::Reset);
+        } else if self.socket.shutdown().is_ok() {
+            self.lose_and_linger(core, Some(error));
+        } else {
+            self.part(core, Some(error), Parting::Close);
+        }
     }
 
-    fn flush_alert(&self, core: &Core) {
+    /// Sends what is ready; whether that was all.
+    fn flush_alert(&self, core: &Core) -> bool {
         let is_out = self.with_tls(|tls| {
             while !tls.outgoing.is_empty() {
                 let mut slice = [IoSlice::new(&[])];
@@ -244,15 +288,6 @@ impl Stream {
             }
             true
         });
-        if is_out != Some(true) || self.socket.shutdown().is_err() {
-            return;
-        }
-        let mut scratch = [0; 4096];
-        for _ in 0..DRAINED_AT_MOST / scratch.len() {
-            match self.socket.read(&mut scratch) {
-                Ok(count) if count > 0 => {}
-                _ => return,
-            }
-        }
+        is_out == Some(true)
     }
 }

@@ -293,10 +293,6 @@ impl Stream {
                 if let Some(file) = sent {
                     file.succeed(core);
                 }
-                if self.has(Flags::CLOSING) {
-                    // A long file may take longer than lingering: it is progress that counts.
-                    self.note_closing(core);
-                }
                 self.send_records(core, tls, records)?;
                 if !self.has(Flags::WRITABLE)
                     && let Some(Front::File(file)) = self.queue.borrow_mut().front()

@@ -27,6 +27,7 @@ pub(crate) struct Layer {
     sends_early: Option<Box<EarlyData>>,
     early_data: TlsEarlyData,
     close_sent: bool,
+    sealed: bool,
 }
 
 /// What came of input.
@@ -49,6 +50,7 @@ impl Layer {
             sends_early: None,
             early_data: TlsEarlyData::NotOffered,
             close_sent: false,
+            sealed: false,
         }
     }
 
@@ -107,8 +109,14 @@ impl Layer {
     }
 
     /// Whether input is there that is not complete.
+    #[cfg(test)]
     pub(crate) fn has_partial(&self) -> bool {
         !self.bottom().partial.is_empty()
+    }
+
+    /// Whether data of this layer's user was sent.
+    pub(crate) fn has_sealed(&self) -> bool {
+        self.sealed
     }
 
     fn bottom(&self) -> &Self {
@@ -248,6 +256,7 @@ impl Layer {
 
     /// Appends the records of `data`, as the lowest layer makes them, to `output`.
     pub(crate) fn seal(&mut self, data: &[u8], output: &mut Scratch) -> Result<(), Error> {
+        self.sealed = true;
         if self.below.is_none() {
             return self.session.encrypt(&mut self.partial, data, output);
         }

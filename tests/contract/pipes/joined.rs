@@ -95,10 +95,10 @@ fn a_close_with_input_pending_ends_with_the_peer() {
     rest(&event_loop);
     let began = event_loop.time();
     log.handle().close();
-    rest(&event_loop);
-    assert!(!log.is_lost(), "the peer may still be sending");
-    drop(input);
     run_until(&event_loop, "connection_lost", || log.is_lost());
+    assert_eq!(event_loop.metrics().lingering, 1, "the peer may still be sending");
+    drop(input);
+    run_until(&event_loop, "the end", || event_loop.metrics().lingering == 0);
     // It would be given up after 5 s.
     assert!(event_loop.time() - began < Duration::from_secs(4));
     assert_eq!((log.cause(), log.received_len()), (None, 0));

@@ -207,3 +207,128 @@ fn close_waits_for_the_peers_end_if_it_is_asked_to_and_not_for_ever() {
         assert_eq!(near.received_len(), 0);
     }
 }
+
+/// Records of TLS that make no sense, one after the other.
+const GARBAGE: &[u8] = &[23, 3, 3, 0, 5, 1, 2, 3, 4, 5];
+
+// 250: the way of a fuzzer, which says something wrong and goes on.
+#[test]
+fn an_alert_arrives_at_a_client_that_goes_on_writing() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::thread;
+
+    use crate::serving::{address, run, until};
+
+    run(async |event_loop| {
+        let tls = crate::encryption::Tls::new(wharf::TlsVersion::Tls13);
+        let server = event_loop
+            .create_server(|| Probe::new(&Log::new()), "127.0.0.1:0")
+            .tls(&tls.server)
+            .on_accept_error(|_| {})
+            .await?;
+        let address = address(&server);
+        let client = thread::spawn(move || {
+            let mut socket = TcpStream::connect(address).expect("a connection");
+            for _ in 0..100 {
+                socket.write_all(GARBAGE).expect("nobody minds");
+                // The delay is the subject: the server has failed meanwhile.
+                thread::sleep(Duration::from_millis(2));
+            }
+            let mut said = Vec::new();
+            socket.read_to_end(&mut said).expect("an orderly end");
+            said
+        });
+        until(&event_loop, "the client's end", || client.is_finished()).await;
+        let said = client.join().expect("a client");
+        assert_eq!((said.first(), said.get(5)), (Some(&21), Some(&2)), "{said:?} is a fatal alert");
+        Ok(())
+    });
+}
+
+// 108: every proxy that waits for its backend meets this.
+#[test]
+fn a_paused_server_whose_tickets_find_nobody_delivers_what_was_said_before() {
+    use std::rc::Rc;
+
+    use wharf::{Protocol, Result};
+
+    use crate::serving::{Seen, address, run, until};
+
+    struct Paused(Rc<Seen>);
+
+    impl Protocol for Paused {
+        fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+            self.0.handles.borrow_mut().push(transport.handle());
+            transport.pause_reading();
+            Ok(())
+        }
+
+        fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+            self.0.received.borrow_mut().extend_from_slice(data);
+            Ok(())
+        }
+
+        fn connection_lost(&mut self, _: &dyn Transport, _: Option<&wharf::Error>) -> Result {
+            self.0.lost.borrow_mut().push(None);
+            Ok(())
+        }
+    }
+
+    // A client that is gone at once: by an orderly end, and by a reset.
+    for resets in [false, true] {
+        run(async |event_loop| {
+            let seen = Seen::new();
+            let own = Rc::clone(&seen);
+            let server = event_loop
+                .create_server(move || Paused(Rc::clone(&own)), "127.0.0.1:0")
+                .tls(&crate::encryption::Tls::new(wharf::TlsVersion::Tls13).server)
+                .await?;
+            let address = address(&server);
+            let client = std::thread::spawn(move || said_and_gone(address, resets));
+            until(&event_loop, "the handshake", || !seen.handles.borrow().is_empty()).await;
+            until(&event_loop, "the client's end", || client.is_finished()).await;
+            client.join().expect("a client");
+            event_loop.sleep(Duration::from_millis(20)).await;
+            assert_eq!(seen.lost(), 0, "paused, with input waiting");
+            seen.handles.borrow()[0].resume_reading();
+            until(&event_loop, "the end", || seen.lost() == 1).await;
+            assert_eq!(*seen.received.borrow(), b"ping", "resets: {resets}");
+            Ok(())
+        });
+    }
+}
+
+/// A client by rustls alone: says something, and closes its socket without reading the tickets.
+fn said_and_gone(address: std::net::SocketAddr, waits_for_tickets: bool) {
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+
+    let mut roots = rustls::RootCertStore::empty();
+    let chain = crate::encryption::SERVER.chain.as_bytes();
+    roots.add(CertificateDer::from_pem_slice(chain).expect("a certificate")).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("server.test").expect("a name");
+    let mut session = rustls::ClientConnection::new(Arc::new(config), name).expect("a session");
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    while session.is_handshaking() {
+        session.complete_io(&mut socket).expect("a handshake");
+    }
+    session.writer().write_all(b"ping").expect("room");
+    while session.wants_write() {
+        session.write_tls(&mut socket).expect("a connection");
+    }
+    if waits_for_tickets {
+        // Unread, they make what follows a reset.
+        socket.peek(&mut [0; 1]).expect("tickets");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod closing;
 mod data;
+mod depth;
 mod early_data;
 mod exporting;
 mod handshake;

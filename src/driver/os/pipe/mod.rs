@@ -179,6 +179,17 @@ impl OsPipe {
         }
     }
 
+    /// Whether input is there to be read.
+    pub(crate) fn has_input(&self) -> bool {
+        match &self.means {
+            Means::Polled(pipe) => {
+                rustix::io::ioctl_fionread(pipe.fd()).is_ok_and(|count| count > 0)
+            }
+            // Nobody knows before it is read.
+            Means::File(_) => self.direction != Direction::Write,
+        }
+    }
+
     /// Ends the write side, if that can end apart; else it ends when the descriptor is closed.
     pub(crate) fn shutdown(&self) {
         if let Some(writer) = &self.writer {

@@ -1,0 +1,166 @@
+//! What the kernel tells of a socket by netlink (`sock_diag(7)`): what `SIOCOUTQ` would, which needs
+//! unsafe code. Unprivileged, and for one socket at a time; may be refused by sandboxes.
+
+use std::cell::OnceCell;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, socket_with,
+};
+use socket2::{Domain, SockRef};
+
+/// `SOCK_DIAG_BY_FAMILY`, the type of requests and answers.
+const BY_FAMILY: u16 = 20;
+/// `NLM_F_REQUEST`.
+const REQUEST: u16 = 1;
+const TCP: u8 = 6;
+/// The length of `nlmsghdr`.
+const HEADER: usize = 16;
+/// Where `inet_diag_msg` has the ports of the socket, and how much is not acknowledged.
+const PORTS: usize = HEADER + 4;
+const WRITE_QUEUE: usize = HEADER + 60;
+
+/// A way to ask, opened when it is first used.
+#[derive(Default)]
+pub(crate) struct SocketDiagnosis(OnceCell<Option<OwnedFd>>);
+
+impl SocketDiagnosis {
+    /// The bytes that the peer of a TCP socket has not acknowledged, its end included; 0 for a Unix
+    /// socket, which hands over at once. `None`: unknown.
+    pub(crate) fn unacknowledged(&self, socket: BorrowedFd<'_>) -> Option<usize> {
+        let socket = SockRef::from(&socket);
+        let local = socket.local_addr().ok()?;
+        if local.domain() == Domain::UNIX {
+            return Some(0);
+        }
+        let peer = socket.peer_addr().ok()?.as_socket()?;
+        let local = local.as_socket()?;
+        let netlink = self.0.get_or_init(open).as_ref()?;
+        rustix::net::send(netlink, &request(local, peer), SendFlags::empty()).ok()?;
+        let mut answer = [0; 512];
+        let (_, count) = rustix::net::recv(netlink, &mut answer[..], RecvFlags::DONTWAIT).ok()?;
+        write_queue(answer.get(..count)?, local)
+    }
+}
+
+fn open() -> Option<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let protocol = Some(netlink::SOCK_DIAG);
+    socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol).ok()
+}
+
+/// `nlmsghdr` and `inet_diag_req_v2`.
+fn request(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+    let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let mut body = vec![family.as_raw() as u8, TCP, 0, 0];
+    body.extend(u32::MAX.to_ne_bytes());
+    body.extend(local.port().to_be_bytes());
+    body.extend(peer.port().to_be_bytes());
+    for address in [local.ip(), peer.ip()] {
+        match address {
+            IpAddr::V4(address) => {
+                body.extend(address.octets());
+                body.extend([0; 12]);
+            }
+            IpAddr::V6(address) => body.extend(address.octets()),
+        }
+    }
+    // Link-local addresses are those of one interface; else any.
+    let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
+    body.extend(scope.to_ne_bytes());
+    // No cookie.
+    body.extend([0xff; 8]);
+    let len = (HEADER + body.len()) as u32;
+    let mut message = len.to_ne_bytes().to_vec();
+    message.extend(BY_FAMILY.to_ne_bytes());
+    message.extend(REQUEST.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(body);
+    message
+}
+
+/// `idiag_wqueue` of the answer, if it is one, and about the socket that was asked for.
+fn write_queue(answer: &[u8], local: SocketAddr) -> Option<usize> {
+    let kind = answer.get(4..6)?;
+    let port = answer.get(PORTS..PORTS + 2)?;
+    if kind != BY_FAMILY.to_ne_bytes() || port != local.port().to_be_bytes() {
+        return None;
+    }
+    let count = answer.get(WRITE_QUEUE..WRITE_QUEUE + 4)?;
+    Some(u32::from_ne_bytes(count.try_into().ok()?) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn connected(address: &str) -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind(address).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    /// As much as fits into the buffers of both.
+    fn fill(socket: &mut TcpStream) -> usize {
+        socket.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = socket.write(&[1; 65536]) {
+            sent += count;
+        }
+        sent
+    }
+
+    #[test]
+    fn what_the_peer_has_not_taken_is_told() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let (mut near, mut far) = connected(address);
+            let asking = SocketDiagnosis::default();
+            let Some(before) = asking.unacknowledged(near.as_fd()) else {
+                // The sandbox that this runs in does not allow it.
+                return;
+            };
+            assert_eq!(before, 0);
+            let mut sent = fill(&mut near);
+            let waiting = asking.unacknowledged(near.as_fd()).unwrap();
+            assert!(waiting > 0 && waiting <= sent, "{waiting} of {sent}");
+            near.shutdown(Shutdown::Write).unwrap();
+            assert!(asking.unacknowledged(near.as_fd()).unwrap() > 0);
+            let mut buffer = vec![0; 1 << 20];
+            while sent > 0 {
+                sent -= far.read(&mut buffer).unwrap();
+            }
+            assert_eq!(far.read(&mut buffer).unwrap(), 0);
+            // The end was read, so that it was acknowledged, or is about to be.
+            while asking.unacknowledged(near.as_fd()) != Some(0) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_hands_over_at_once() {
+        let (mut near, _far) = UnixStream::pair().unwrap();
+        near.write_all(b"unread").unwrap();
+        assert_eq!(SocketDiagnosis::default().unacknowledged(near.as_fd()), Some(0));
+    }
+
+    #[test]
+    fn answers_that_are_none_tell_nothing() {
+        let local: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        for answer in [&[][..], &[0; 16], &[0xff; 124]] {
+            assert_eq!(write_queue(answer, local), None);
+        }
+        let mut answer = [0; 124];
+        answer[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+        answer[PORTS..PORTS + 2].copy_from_slice(&80u16.to_be_bytes());
+        answer[WRITE_QUEUE..WRITE_QUEUE + 4].copy_from_slice(&7u32.to_ne_bytes());
+        assert_eq!(write_queue(&answer, local), Some(7));
+        assert_eq!(write_queue(&answer[..WRITE_QUEUE + 3], local), None);
+    }
+}

@@ -1,0 +1,210 @@
+//! The sockets of connections that are over, and whose peers have still to get what was sent.
+//!
+//! They are no connections any more: no server, handle or count of connections knows of them. They are
+//! limited in number, and the oldest go first, also when no descriptor is left for something new.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::core::{Core, nanoseconds};
+use super::ready::Callback;
+use crate::driver::{Driver, Unacknowledged};
+use crate::time::TimerKey;
+use crate::transport::Lingering;
+
+/// How many sockets linger at most.
+const MOST: usize = 4096;
+
+/// How many go at once when no descriptor is left.
+const GIVEN_UP_AT_ONCE: usize = 16;
+
+/// How long after the last look the next one is taken at how far a peer is.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// How many are looked at in one tick: each may cost two system calls.
+const LOOKS_PER_TICK: usize = 256;
+
+/// How soon the rest follows.
+const NEXT_LOOKS: Duration = Duration::from_millis(1);
+
+/// How long a loop that closes waits for peers that take nothing, and at most.
+const AT_THE_END: Duration = Duration::from_secs(1);
+const AT_THE_END_AT_MOST: Duration = Duration::from_secs(5);
+
+/// The sockets that linger, the oldest first.
+#[derive(Default)]
+pub(crate) struct LingeringSockets {
+    sockets: RefCell<BTreeMap<u64, Entry>>,
+    next_number: Cell<u64>,
+    timer: Cell<Option<TimerKey>>,
+}
+
+struct Entry {
+    socket: Rc<Lingering>,
+    /// When it is to be looked at.
+    look_at: u64,
+}
+
+impl LingeringSockets {
+    pub(crate) fn len(&self) -> usize {
+        self.sockets.borrow().len()
+    }
+
+    /// How many timers there are for them, which no connection has.
+    pub(crate) fn timers(&self) -> usize {
+        usize::from(self.timer.get().is_some())
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number.replace(self.next_number.get() + 1)
+    }
+}
+
+impl Core {
+    pub(crate) fn add_lingering(self: &Rc<Self>, socket: Rc<Lingering>) {
+        while self.lingering.len() >= MOST {
+            self.give_up_oldest();
+        }
+        let look_at = self.tick_time().saturating_add(nanoseconds(BETWEEN_LOOKS));
+        let entry = Entry { look_at, socket };
+        self.lingering.sockets.borrow_mut().insert(entry.socket.number(), entry);
+        if self.lingering.timer.get().is_none() {
+            self.set_looking_timer(look_at);
+        }
+    }
+
+    pub(crate) fn is_lingering(&self, number: u64) -> bool {
+        self.lingering.sockets.borrow().contains_key(&number)
+    }
+
+    /// Takes it out of the list. It is the caller's to end.
+    pub(crate) fn forget_lingering(&self, number: u64) -> Option<Rc<Lingering>> {
+        let mut sockets = self.lingering.sockets.borrow_mut();
+        let entry = sockets.remove(&number)?;
+        if sockets.is_empty()
+            && let Some(timer) = self.lingering.timer.take()
+        {
+            self.cancel_timer(timer);
+        }
+        Some(entry.socket)
+    }
+
+    /// Opens something; where no descriptor is left, once more after the sockets that linger longest
+    /// were closed.
+    pub(crate) fn open_descriptor<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match open() {
+            Err(error) if is_out_of_descriptors(&error) && self.give_up_lingering() => open(),
+            outcome => outcome,
+        }
+    }
+
+    /// Closes some of the sockets that linger, as descriptors are needed; whether there were any.
+    pub(crate) fn give_up_lingering(&self) -> bool {
+        let mut any = false;
+        for _ in 0..GIVEN_UP_AT_ONCE {
+            any |= self.give_up_oldest();
+        }
+        any
+    }
+
+    fn give_up_oldest(&self) -> bool {
+        let oldest = self.lingering.sockets.borrow().keys().next().copied();
+        let oldest = oldest.and_then(|number| self.forget_lingering(number));
+        oldest.map(|socket| socket.end(self)).is_some()
+    }
+
+    fn set_looking_timer(&self, at: u64) {
+        let timer = self.add_timer(at, Box::new(Rc::new(Look)));
+        self.lingering.timer.set(Some(timer));
+    }
+
+    /// Looks how far the peers are, and closes what has lingered long enough.
+    fn look_at_lingering(&self) {
+        let now = self.tick_time();
+        let due: Vec<Rc<Lingering>> = {
+            let mut sockets = self.lingering.sockets.borrow_mut();
+            let due = sockets.values_mut().filter(|entry| entry.look_at <= now);
+            due.take(LOOKS_PER_TICK)
+                .map(|entry| {
+                    entry.look_at = now.saturating_add(nanoseconds(BETWEEN_LOOKS));
+                    Rc::clone(&entry.socket)
+                })
+                .collect()
+        };
+        let asking = Unacknowledged::begin();
+        for socket in due {
+            if socket.look(self, &asking) {
+                let number = socket.number();
+                drop(socket);
+                if let Some(socket) = self.forget_lingering(number) {
+                    socket.end(self);
+                }
+            }
+        }
+        let next = self.lingering.sockets.borrow().values().map(|entry| entry.look_at).min();
+        if let Some(next) = next
+            && self.lingering.timer.get().is_none()
+        {
+            self.set_looking_timer(next.max(now.saturating_add(nanoseconds(NEXT_LOOKS))));
+        }
+    }
+
+    /// The loop closes: peers that are still taking what was sent have a moment for it, which is spent
+    /// waiting here. Nobody else would keep their sockets.
+    pub(crate) fn end_all_lingering(self: &Rc<Self>) {
+        let began = self.driver.now();
+        let mut progress_at = began;
+        loop {
+            let asking = Unacknowledged::begin();
+            let numbers: Vec<u64> = self.lingering.sockets.borrow().keys().copied().collect();
+            for number in numbers {
+                let Some(socket) = self.lingering_socket(number) else { continue };
+                let before = socket.last_unacknowledged();
+                let is_done = socket.has_everything(&asking);
+                if socket.last_unacknowledged() < before {
+                    progress_at = self.driver.now();
+                }
+                drop(socket);
+                if is_done && let Some(socket) = self.forget_lingering(number) {
+                    socket.end(self);
+                }
+            }
+            let now = self.driver.now();
+            let is_late = now.saturating_duration_since(progress_at) >= AT_THE_END
+                || now.saturating_duration_since(began) >= AT_THE_END_AT_MOST;
+            // In memory nobody else could do anything meanwhile.
+            if self.lingering.len() == 0 || is_late || matches!(self.driver, Driver::Memory(_)) {
+                break;
+            }
+            if self.driver.wait(Some(Duration::from_millis(5))).is_err() {
+                break;
+            }
+        }
+        while self.give_up_oldest() {}
+    }
+
+    fn lingering_socket(&self, number: u64) -> Option<Rc<Lingering>> {
+        self.lingering.sockets.borrow().get(&number).map(|entry| Rc::clone(&entry.socket))
+    }
+}
+
+/// The timer that has the sockets looked at.
+struct Look;
+
+impl Callback for Look {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        core.lingering.timer.set(None);
+        core.look_at_lingering();
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

@@ -1,0 +1,210 @@
+//! A socket without its protocol: everything was handed to the system, and the peer has still to get
+//! it.
+//!
+//! Closing a TCP socket with unread input, or with input that comes later, makes the system answer
+//! with a reset, which destroys what is still on its way. So the socket stays open. What comes in is
+//! read and dropped, until the peer has ended its side, or until it has acknowledged everything and
+//! says nothing more. How much is acknowledged is asked for now and then; where it cannot be asked,
+//! input is taken for progress. Without progress the socket is closed after five seconds.
+//!
+//! ```text
+//!   Discarding ──── too much was dropped ───▶ Glutted: not read, so that the peer has to wait
+//!       ▲ │                                      │ │
+//!       │ └─ the peer's end, an error ──────┐    │ │
+//!       └──────── progress ─────────────────┼────┘ │
+//!                                           ▼      │
+//!              closed ◀── all acknowledged, no progress, too long, too many
+//! ```
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Stream, is_too_much};
+use crate::driver::Unacknowledged;
+use crate::event_loop::{Core, Ready, Source, Tenant, nanoseconds};
+use crate::transport::{Key, Readiness};
+
+/// How long a socket stays open without progress.
+const WITHOUT_PROGRESS: Duration = Duration::from_secs(5);
+
+/// How often one socket is read before the others have their turn.
+const READS_PER_TURN: u32 = 16;
+
+/// What is read at once.
+const PIECE: usize = 16 * 1024;
+
+/// A socket that lingers. It keeps the stream's memory, in which the socket lies, and its place.
+pub(crate) struct Lingering {
+    stream: Rc<Stream>,
+    /// Under which it is in the loop's list; the oldest has the lowest.
+    number: u64,
+    until: u64,
+    progress_at: Cell<u64>,
+    /// How many bytes were not acknowledged when that was last asked for.
+    unacknowledged: Cell<usize>,
+    /// How much was dropped since the last progress.
+    discarded: Cell<usize>,
+    /// Something came in since the last look.
+    heard: Cell<bool>,
+    /// The peer took more of what it is sent since then, as far as the poll has said so.
+    drained: Cell<bool>,
+    queued: Cell<bool>,
+}
+
+/// What a read brought.
+enum Heard {
+    /// There may be more.
+    Input,
+    Nothing,
+    End,
+}
+
+impl Lingering {
+    /// Has the socket of `stream` linger in the stream's place; `false`: there is nothing to wait for.
+    pub(super) fn begin(stream: &Rc<Stream>, core: &Rc<Core>, until: u64) -> bool {
+        let mut scratch = [0; 2048];
+        let first = read(stream, &mut scratch);
+        if let Ok((Heard::End, _)) | Err(_) = first {
+            return false;
+        }
+        let (heard, count) = first.unwrap_or((Heard::Nothing, 0));
+        let has_input = matches!(heard, Heard::Input);
+        let lingering = Rc::new(Self {
+            stream: Rc::clone(stream),
+            number: core.lingering.next_number(),
+            until,
+            progress_at: Cell::new(core.tick_time()),
+            unacknowledged: Cell::new(usize::MAX),
+            discarded: Cell::new(count),
+            heard: Cell::new(has_input),
+            drained: Cell::new(false),
+            queued: Cell::new(false),
+        });
+        core.fill_slot(stream.key, Tenant::Source(Rc::clone(&lingering) as Rc<dyn Source>));
+        if has_input {
+            lingering.enqueue(core);
+        }
+        core.add_lingering(lingering);
+        true
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How far the peer is; whether the socket has lingered long enough.
+    pub(crate) fn look(self: &Rc<Self>, core: &Core, asking: &Unacknowledged) -> bool {
+        let now = core.tick_time();
+        let heard = self.heard.replace(false);
+        let drained = self.drained.replace(false);
+        let is_glutted = is_too_much(self.discarded.get());
+        match asking.of(&self.stream.socket) {
+            Some(0) if !heard || is_glutted => return true,
+            Some(left) => {
+                if left < self.unacknowledged.replace(left) {
+                    self.progress_at.set(now);
+                    self.discarded.set(0);
+                    if is_glutted {
+                        self.enqueue(core);
+                    }
+                }
+            }
+            None if heard || drained => self.progress_at.set(now),
+            None => {}
+        }
+        let waits_until = self.progress_at.get().saturating_add(nanoseconds(WITHOUT_PROGRESS));
+        now >= waits_until.min(self.until)
+    }
+
+    /// Whether the peer has everything, or can get no more.
+    pub(crate) fn has_everything(&self, asking: &Unacknowledged) -> bool {
+        let mut piece = [0; PIECE];
+        for _ in 0..READS_PER_TURN {
+            if is_too_much(self.discarded.get()) {
+                break;
+            }
+            match read(&self.stream, &mut piece) {
+                Ok((Heard::Input, count)) => self.discarded.set(self.discarded.get() + count),
+                Ok((Heard::Nothing, _)) => break,
+                Ok((Heard::End, _)) | Err(_) => return true,
+            }
+        }
+        asking.of(&self.stream.socket).is_none_or(|left| {
+            self.unacknowledged.set(left);
+            left == 0
+        })
+    }
+
+    /// What was unacknowledged when that was last asked for.
+    pub(crate) fn last_unacknowledged(&self) -> usize {
+        self.unacknowledged.get()
+    }
+
+    /// Closes the socket. It is in no list any more.
+    pub(crate) fn end(self: Rc<Self>, core: &Core) {
+        core.driver.deregister(&self.stream.socket);
+        core.free_slot(self.stream.key);
+        // Nothing but this has it, unless it is in the ready list, which then closes the socket.
+        if let Some(own) = Rc::into_inner(self) {
+            core.stream_pool.retire(own.stream);
+        }
+    }
+
+    fn enqueue(self: &Rc<Self>, core: &Core) {
+        if !self.queued.replace(true) {
+            core.push_ready(Ready::Source(Rc::clone(self) as Rc<dyn Source>));
+        }
+    }
+
+    /// Reads and drops what there is; whether that was the end.
+    fn discard(self: &Rc<Self>, core: &Core) -> bool {
+        let mut piece = [0; PIECE];
+        for _ in 0..READS_PER_TURN {
+            if is_too_much(self.discarded.get()) {
+                return false;
+            }
+            match read(&self.stream, &mut piece) {
+                Ok((Heard::Input, count)) => {
+                    self.heard.set(true);
+                    self.discarded.set(self.discarded.get() + count);
+                }
+                Ok((Heard::Nothing, _)) => return false,
+                Ok((Heard::End, _)) | Err(_) => return true,
+            }
+        }
+        self.enqueue(core);
+        false
+    }
+}
+
+impl Source for Lingering {
+    fn note(&self, _: Key, readiness: Readiness) -> bool {
+        let is_input = readiness != Readiness::WRITE;
+        if !is_input {
+            self.drained.set(true);
+        }
+        is_input && !self.queued.replace(true)
+    }
+
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.queued.set(false);
+        if core.is_lingering(self.number) && self.discard(core) {
+            core.forget_lingering(self.number);
+            self.end(core);
+        }
+    }
+
+    /// Ended by the loop itself, which lets all of them have a moment more.
+    fn close(self: Rc<Self>, _: &Rc<Core>) {}
+}
+
+fn read(stream: &Stream, buffer: &mut [u8]) -> io::Result<(Heard, usize)> {
+    match stream.socket.read(buffer) {
+        Ok(0) => Ok((Heard::End, 0)),
+        Ok(count) => Ok((Heard::Input, count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok((Heard::Nothing, 0)),
+        Err(error) => Err(error),
+    }
+}

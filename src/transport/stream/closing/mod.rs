@@ -1,0 +1,273 @@
+//! The end of a connection: one machine for every stream, whatever it goes over.
+//!
+//! ```text
+//!          close(), or the       all is handed to the system:
+//!          peer's end            close_notify, then FIN
+//!   Open ───────────────▶ Flushing ───────────────┬─────▶ AwaitingPeer ─────▶ Over(Linger)
+//!    │                        │                   │      (TLS, if asked for)       ▲
+//!    │                        │                   └────────────────────────────────┤
+//!    │ abort, error, deadline │                                                    │ TLS broke,
+//!    └────────────┬───────────┘                                                    │ its alert is out
+//!                 ├──────────────── output was dropped ────────▶ Over(Reset)       │
+//!                 └──────────────── nothing was dropped ───────▶ Over(Close)  ─────┘
+//! ```
+//!
+//! `connection_lost` is called when the phase is `Over`. Only then something is done with the socket,
+//! as its [`Parting`] says: it is closed, reset, or lingers without its protocol (`lingering.rs`).
+//!
+//! While a stream is `Flushing` its input is read and dropped, so that two ends that both close with
+//! much to send do not wait for each other; a bounded amount between two steps of the output.
+
+mod lingering;
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Stream;
+use super::flags::Flags;
+use crate::driver::Direction;
+use crate::error::Error;
+use crate::event_loop::Core;
+
+pub(crate) use self::lingering::Lingering;
+
+/// How much input is dropped while the output makes no progress. Then reading stops, which makes the
+/// peer stop sending.
+const DISCARDED_AT_MOST: usize = 8 * 1024 * 1024;
+
+/// How far the end of a stream has come. It only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody has asked for it. (The write side may be ended by itself: `EOF_WANTED`, `SHUT_DOWN`.)
+    Open,
+    /// What was written is being sent, with the end of TLS behind it.
+    Flushing,
+    /// The write side is ended; the peer's `close_notify` is waited for, as the user wished.
+    AwaitingPeer,
+    /// The protocol is told.
+    Over(Parting),
+}
+
+/// What becomes of the socket when the protocol was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// It is closed: nothing of what was written can be destroyed by that.
+    Close,
+    /// Output was dropped, and the peer must not take what it has for all.
+    Reset,
+    /// It stays until the peer has everything, at the longest until then.
+    Linger { until: u64 },
+}
+
+impl Stream {
+    /// Whether nothing is taken any more that is to be written.
+    pub(super) fn is_closing(&self) -> bool {
+        self.has(Flags::CLOSING.and(Flags::LOST).and(Flags::WRITE_FAILED))
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    pub(crate) fn close(self: &Rc<Self>, core: &Core) {
+        if !self.has(Flags::CLOSING.and(Flags::LOST)) {
+            if !self.has(Flags::MADE) && self.has(Flags::TLS) {
+                // Still in its handshake: nobody has anything to say yet.
+                return self.lose(core, None);
+            }
+            self.begin_closing(core);
+            self.settle_soon(core);
+        }
+    }
+
+    pub(crate) fn abort(self: &Rc<Self>, core: &Core) {
+        if !self.has(Flags::LOST) {
+            self.lose(core, None);
+        }
+    }
+
+    pub(super) fn begin_closing(&self, core: &Core) {
+        self.set(Flags::CLOSING);
+        self.phase.set(Phase::Flushing);
+        self.note_closing(core);
+    }
+
+    /// The connection is over: nothing more is sent or delivered but `connection_lost`.
+    pub(crate) fn lose(self: &Rc<Self>, core: &Core, error: Option<Error>) {
+        let parting = if self.drops_output(core) { Parting::Reset } else { Parting::Close };
+        self.part(core, error, parting);
+    }
+
+    /// As [`lose`](Self::lose), after everything was handed to the system and the write side ended.
+    pub(super) fn lose_and_linger(self: &Rc<Self>, core: &Core, error: Option<Error>) {
+        let until = self.lingers_until(core);
+        self.part(core, error, Parting::Linger { until });
+    }
+
+    pub(super) fn part(self: &Rc<Self>, core: &Core, error: Option<Error>, parting: Parting) {
+        if self.has(Flags::LOST) {
+            return;
+        }
+        self.set(Flags::LOST.and(Flags::CLOSING));
+        self.phase.set(Phase::Over(parting));
+        self.discard_queue(core, error.as_ref());
+        match error {
+            Some(error) => self.with_extra(|extra| extra.error = Some(error)),
+            None => self.with_existing_extra(|extra| extra.error = None),
+        }
+        self.cancel_deadlines(core);
+        if self.has(Flags::LIMITED) {
+            self.forget_limits(core);
+        }
+        core.push_lost(Rc::clone(self));
+    }
+
+    /// Whether something that was written would be lost if the connection ended now.
+    fn drops_output(&self, core: &Core) -> bool {
+        self.has(Flags::HAS_QUEUE)
+            || (self.has(Flags::IN_CALLBACK) && !core.gather.borrow().is_empty())
+    }
+
+    /// Everything written is sent: ends the write side if that was asked for, and closes if that
+    /// was.
+    pub(super) fn advance_close(self: &Rc<Self>, core: &Rc<Core>) {
+        if !self.has(Flags::CLOSING.and(Flags::EOF_WANTED)) {
+            return;
+        }
+        if self.has(Flags::WRITE_FAILED) {
+            if self.has(Flags::CLOSING) {
+                // Not everything written was sent, as the end of an orderly close would say.
+                self.end_of_input(core, None);
+            }
+            return;
+        }
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) && !self.close_tls(core) {
+            return;
+        }
+        match self.phase.get() {
+            Phase::Open => {
+                self.end_write_side(core);
+            }
+            Phase::Flushing => self.finish_flushing(core),
+            Phase::AwaitingPeer | Phase::Over(_) => {}
+        }
+    }
+
+    fn finish_flushing(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.is_one_descriptor() || self.input_is_over() || self.peer_is_gone() {
+            // Nothing can come any more that would be answered with a reset.
+            return self.lose(core, None);
+        }
+        if !self.end_write_side(core) {
+            return;
+        }
+        if self.shutdown_timeout().is_some() && !self.has(Flags::EOF) {
+            self.phase.set(Phase::AwaitingPeer);
+            self.set(Flags::READABLE);
+            self.note_closing(core);
+            return self.enqueue(core);
+        }
+        self.lose_and_linger(core, None);
+    }
+
+    /// Ends the write side, once; whether the connection goes on.
+    fn end_write_side(self: &Rc<Self>, core: &Rc<Core>) -> bool {
+        if self.has(Flags::SHUT_DOWN) {
+            return true;
+        }
+        self.set(Flags::SHUT_DOWN);
+        let Err(error) = self.socket.shutdown() else { return true };
+        // The peer has reset the connection: reading tells, unless nothing is read.
+        if self.has(Flags::CLOSING) {
+            let error = (error.kind() != io::ErrorKind::NotConnected).then_some(error);
+            self.lose(core, error.map(Error::from));
+        } else if !self.is_reading() {
+            self.write_failed(core, error);
+        }
+        !self.has(Flags::LOST)
+    }
+
+    /// Whether the socket's own end was read: TLS's `close_notify` is not that, as more can follow it.
+    pub(super) fn input_is_over(&self) -> bool {
+        self.has(Flags::ENDED) || (self.has(Flags::EOF) && !self.has(Flags::TLS))
+    }
+
+    /// Under TLS, when the peer has said that it has ended: whether its socket has, too. Asked only
+    /// where the poll has said so.
+    fn peer_is_gone(&self) -> bool {
+        const SAID: Flags = Flags::EOF.and(Flags::READ_CLOSED);
+        let mut scratch = [0; 512];
+        self.flags.get().just(SAID, SAID)
+            && match self.socket.read(&mut scratch) {
+                Ok(count) => count == 0,
+                Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            }
+    }
+
+    /// Whether input is there that is to be read and dropped.
+    ///
+    /// That is so while the stream closes; and after the peer's `close_notify`, when what follows
+    /// means nothing, but must not keep the peer from ending.
+    pub(super) fn discards(&self) -> bool {
+        let has_ended = Flags::EOF.and(Flags::TLS);
+        self.flags.get().just(Flags::READABLE, Flags::READABLE.and(Flags::LOST).and(Flags::GLUTTED))
+            && (self.has(Flags::CLOSING) || self.flags.get().just(has_ended, has_ended))
+            && !self.input_is_over()
+    }
+
+    /// Reads once and drops it, unless that is too much.
+    pub(super) fn discard_input(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        match self.socket.read(buffer) {
+            Ok(0) => {
+                self.set(Flags::EOF.and(Flags::ENDED));
+                self.clear(Flags::READABLE);
+            }
+            Ok(count) => {
+                self.note_discarded(core, count);
+                if self.discards() {
+                    self.enqueue(core);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(Flags::READABLE);
+                if self.has(Flags::ERROR) {
+                    self.note_error(core);
+                }
+            }
+            Err(error) => self.lose(core, Some(error.into())),
+        }
+    }
+
+    /// Ends the stream's hold on its socket, as the [`Parting`] says. Its protocol was told.
+    pub(super) fn let_go_of_socket(self: &Rc<Self>, core: &Rc<Core>) {
+        match self.phase.get() {
+            Phase::Over(Parting::Linger { until }) if Lingering::begin(self, core, until) => return,
+            Phase::Over(Parting::Reset) => self.socket.reset_when_closed(),
+            _ => {}
+        }
+        core.driver.deregister(&self.socket);
+        core.free_slot(self.key);
+    }
+
+    /// A pipe, a terminal or a file with one descriptor: its two ways do not end apart.
+    fn is_one_descriptor(&self) -> bool {
+        let is_one = |direction| direction != Direction::Joined;
+        self.shutdown_timeout().is_none() && self.socket.pipe_direction().is_some_and(is_one)
+    }
+
+    #[cfg(not(feature = "tls-core"))]
+    pub(super) fn shutdown_timeout(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// How long a socket lingers at most, whatever progress it makes, unless the deadline for closing
+/// ([`TimeoutKind::Closing`](crate::TimeoutKind::Closing)) says less.
+pub(super) const LINGERS_AT_MOST: Duration = Duration::from_secs(300);
+
+/// Whether so much was dropped that reading stops.
+pub(super) fn is_too_much(discarded: usize) -> bool {
+    discarded > DISCARDED_AT_MOST
+}
