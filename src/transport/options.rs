@@ -117,7 +117,7 @@ impl SocketOptions {
                 .receive_buffer_size
                 .map(|_| socket.recv_buffer_size())
                 .transpose()?,
-            linger: self.linger.map_or(Ok(None), |_| socket.linger())?,
+            reset_on_close: self.reset_on_close && socket.linger()? == Some(Duration::ZERO),
             ttl: match self.ttl {
                 Some(_) if is_v6 => Some(socket.unicast_hops_v6()?),
                 Some(_) => Some(socket.ttl_v4()?),
@@ -134,7 +134,7 @@ impl SocketOptions {
     /// Whether there is nothing to set on a Unix socket.
     pub(crate) fn are_none_for_unix(&self) -> bool {
         let sizes = (self.send_buffer_size, self.receive_buffer_size);
-        sizes == (None, None) && self.linger.is_none()
+        sizes == (None, None) && !self.reset_on_close
     }
 }
 
