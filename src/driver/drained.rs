@@ -27,6 +27,10 @@
 //! 0 for reasons of their own (`splice`: at the mark of urgent data, and 0 there once the peer has
 //! ended its side). An ordinary read or write decides, and the poll where a write would copy.
 //!
+//! **A short write says "full"** on TCP, in memory and of files. On terminals it does not: a signal that
+//! is pending ends a write, though there is room, and then no edge follows. Nor do pipes, devices and
+//! sockets from elsewhere promise it. There only `EAGAIN` says so.
+//!
 //! **0 is the end** of what was read, but not of a terminal that is polled: without canonical mode it
 //! gives 0 when `VMIN` and `VTIME` are 0 and there is no input. There only a hang-up is the end.
 //!
@@ -64,11 +68,11 @@ const SAID: Readiness = Readiness::READ_CLOSED
     .and(Readiness::URGENT);
 
 /// With any of these a short read shows nothing by itself.
-const DOUBTS: Readiness = SAID.and(Readiness::READS_END_EARLY);
+const DOUBTS: Readiness = SAID.and(Readiness::ENDS_EARLY);
 
 /// Whether all input was read, after a read of `count` bytes where there was room for `room`.
 ///
-/// `known` is what the poll has said, and [`READS_END_EARLY`](Readiness::READS_END_EARLY) unless short
+/// `known` is what the poll has said, and [`ENDS_EARLY`](Readiness::ENDS_EARLY) unless short
 /// reads [drain](ShortReads::Drain). `ask` tells whether the socket itself says so after its last read.
 #[inline]
 pub(crate) fn is_drained(
@@ -78,6 +82,12 @@ pub(crate) fn is_drained(
     ask: impl FnOnce() -> bool,
 ) -> bool {
     count < room && (!known.has(DOUBTS) || (!known.has(SAID) && ask()))
+}
+
+/// Whether a socket is full that took just `sent` bytes, which is less than it was offered.
+#[inline]
+pub(crate) fn is_full(sent: usize, known: Readiness) -> bool {
+    sent == 0 || !known.has(Readiness::ENDS_EARLY)
 }
 
 /// Whether all datagrams were received, after a call that brought `count` where `wanted` were asked
@@ -105,11 +115,18 @@ mod tests {
             [Readiness::READ_CLOSED, Readiness::WRITE_CLOSED, Readiness::ERROR, Readiness::URGENT]
         {
             assert!(!is_drained(1, 2, said, never));
-            assert!(!is_drained(1, 2, said.and(Readiness::READS_END_EARLY), never));
+            assert!(!is_drained(1, 2, said.and(Readiness::ENDS_EARLY), never));
         }
-        assert!(is_drained(1, 2, Readiness::READS_END_EARLY, || true));
-        assert!(!is_drained(1, 2, Readiness::READS_END_EARLY, || false));
-        assert!(!is_drained(2, 2, Readiness::READS_END_EARLY, || true));
+        assert!(is_drained(1, 2, Readiness::ENDS_EARLY, || true));
+        assert!(!is_drained(1, 2, Readiness::ENDS_EARLY, || false));
+        assert!(!is_drained(2, 2, Readiness::ENDS_EARLY, || true));
+    }
+
+    #[test]
+    fn a_short_write_shows_that_the_socket_is_full_unless_anything_else_ends_it() {
+        assert!(is_full(1, Readiness::WRITE));
+        assert!(!is_full(1, Readiness::WRITE.and(Readiness::ENDS_EARLY)));
+        assert!(is_full(0, Readiness::WRITE.and(Readiness::ENDS_EARLY)));
     }
 
     #[test]

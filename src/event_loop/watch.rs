@@ -183,8 +183,12 @@ impl Watch {
             return;
         }
         let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), wanted)];
-        if rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
-            return;
+        loop {
+            match rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+                Ok(_) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
         }
         let found = fds[0].revents();
         let ended = found.intersects(PollFlags::HUP | PollFlags::ERR);

@@ -144,5 +144,7 @@ fn check_nonblocking(socket: &impl AsFd) -> Result<(), Error> {
 }
 
 fn is_in_progress(error: &io::Error) -> bool {
+    // Interrupted by a signal, it goes on all the same.
     error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+        || error.kind() == io::ErrorKind::Interrupted
 }

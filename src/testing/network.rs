@@ -49,8 +49,8 @@ impl MemoryNetwork {
         self
     }
 
-    /// Has urgent data be on its way on every connection made from then on, at places that follow
-    /// from `seed`. The urgent bytes themselves are not received, as on TCP; but a read ends where
+    /// Has urgent data be on its way on every connection made from then on, and on every
+    /// [`pair`](super::pair) of its loop, at places that follow from `seed`. The urgent bytes themselves are not received, as on TCP; but a read ends where
     /// one was, whatever is behind it. No byte of what is written is missing.
     ///
     /// ```

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::driver::Socket;
 use crate::driver::memory;
+use crate::driver::{Driver, Socket};
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop, Tenant};
 use crate::protocol::Protocol;
@@ -29,6 +29,9 @@ pub fn pair<P: Protocol, Q: Protocol>(
         return Err(Error::invalid("a pair cannot be made inside a protocol's callback"));
     }
     let (near, far) = memory::pair(capacity, [None, None]);
+    if let Driver::Memory(driver) = &core.driver {
+        driver.network().mark_urgent(&near);
+    }
     let near = open(core, near, Box::new(first))?;
     let far = open(core, far, Box::new(second))?;
     near.begin(core);

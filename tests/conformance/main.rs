@@ -148,6 +148,7 @@ macro_rules! links {
                         pausing_suppresses_input_that_was_polled_already,
                         end_of_the_peers_side_while_paused_is_delivered_after_the_resume;
                     both:
+                        urgent_data_in_the_middle_stops_no_reader,
                         reset_is_connection_losts_error_and_not_reported,
                         closing_at_the_peers_end_sends_what_is_written,
                         keep_open_keeps_the_write_side_open,

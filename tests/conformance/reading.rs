@@ -91,6 +91,33 @@ pub(crate) fn already_polled_input_is_not_delivered_after_the_loss<L: Link>(stag
     assert_eq!(first + second, 1, "the aborted one was still called");
 }
 
+/// Urgent data, which is no part of what is received, ends the system's reads.
+pub(crate) fn urgent_data_in_the_middle_stops_no_reader<L: Link>(stage: &mut Stage<L>) {
+    let (near, far) = (Log::new(), Log::new());
+    let Some(socket) = stage.join_urgent(Probe::new(&near), Probe::new(&far)) else { return };
+    stage.run_until("both ends", || near.count(Call::Made) + far.count(Call::Made) == 2);
+    for round in 1..=20 {
+        // All is there when it is read.
+        near.handle().pause_reading();
+        far.handle().write(b"before");
+        stage.rest();
+        if rustix::net::send(&socket, b"!", rustix::net::SendFlags::OOB).is_err() {
+            // The system has none on such sockets.
+            return;
+        }
+        far.handle().write(b"after");
+        stage.rest();
+        near.handle().resume_reading();
+        stage.run_until_received(&near, 11 * round);
+    }
+    assert_eq!(near.received(), b"beforeafter".repeat(20));
+    far.handle().write(b"last");
+    far.handle().close();
+    stage.run_until_lost(&near);
+    assert!(near.received().ends_with(b"last"));
+    drop(socket);
+}
+
 // 80, 84, 86.
 pub(crate) fn buffered_protocol_is_read_into_its_own_buffer<L: Link>(stage: &mut Stage<L>) {
     let near = Log::new();

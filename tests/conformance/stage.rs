@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -29,6 +30,13 @@ pub(crate) trait Link: Sized {
 
     /// Joins two protocols; both `connection_made` were called when it returns.
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A>;
+
+    /// Joins them as [`join`](Self::join), and gives another descriptor of the far end's socket, where
+    /// that is one that can send urgent data.
+    fn join_urgent<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Option<OwnedFd> {
+        let _ = (near, far);
+        None
+    }
 }
 
 /// What not every transport can do. A check that needs one passes over those that lack it.
@@ -142,6 +150,10 @@ impl<L: Link> Stage<L> {
         self.link.join(near, far)
     }
 
+    pub(crate) fn join_urgent<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Option<OwnedFd> {
+        self.link.join_urgent(near, far)
+    }
+
     /// Joins a probe to one that only records.
     pub(crate) fn join_to_probe(&self, near: impl Protocol) -> Log {
         let far = Log::new();
@@ -197,6 +209,26 @@ pub(crate) trait Socket: Sized {
     fn event_loop(&self) -> &EventLoop;
 
     fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A>;
+
+    /// A server for `near`, and a socket that is connected to it.
+    fn accept<A: Protocol>(&self, tls: Option<&Tls>, near: A) -> Option<OwnedFd> {
+        let _ = (tls, near);
+        None
+    }
+
+    fn join_urgent<A: Protocol, B: Protocol>(
+        &self,
+        tls: Option<&Tls>,
+        near: A,
+        far: B,
+    ) -> Option<OwnedFd> {
+        let socket = self.accept(tls, near)?;
+        let copy = socket.try_clone().expect("another descriptor");
+        let event_loop = self.event_loop();
+        let connecting = connect(tls, event_loop.create_connection_on(|| far, socket)).start();
+        event_loop.run_until_complete(connecting).expect("it runs").expect("a connection");
+        Some(copy)
+    }
 }
 
 impl<S: Socket> Link for S {
@@ -212,6 +244,10 @@ impl<S: Socket> Link for S {
 
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
         Socket::join(self, None, near, far)
+    }
+
+    fn join_urgent<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Option<OwnedFd> {
+        Socket::join_urgent(self, None, near, far)
     }
 }
 
@@ -234,6 +270,10 @@ impl<S: Socket> Link for Tls12<S> {
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
         self.0.join(Some(&Tls::new(TlsVersion::Tls12)), near, far)
     }
+
+    fn join_urgent<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Option<OwnedFd> {
+        self.0.join_urgent(Some(&Tls::new(TlsVersion::Tls12)), near, far)
+    }
 }
 
 /// TLS 1.3 over a socket.
@@ -254,6 +294,10 @@ impl<S: Socket> Link for Tls13<S> {
 
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
         self.0.join(Some(&Tls::new(TlsVersion::Tls13)), near, far)
+    }
+
+    fn join_urgent<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Option<OwnedFd> {
+        self.0.join_urgent(Some(&Tls::new(TlsVersion::Tls13)), near, far)
     }
 }
 
@@ -290,6 +334,16 @@ impl Socket for Tcp {
         run_until(&self.0, "the server's end", || made.get());
         server.close();
         connection
+    }
+
+    fn accept<A: Protocol>(&self, tls: Option<&Tls>, near: A) -> Option<OwnedFd> {
+        let (factory, _) = once(near);
+        let serving = serve(tls, self.0.create_server(factory, "127.0.0.1:0")).start();
+        let server = self.0.run_until_complete(serving).expect("it runs").expect("a server");
+        let address = server.addresses()[0].as_ip().expect("an IP address");
+        let client = TcpStream::connect(address).expect("a client");
+        client.set_nodelay(true).expect("the option");
+        Some(client.into())
     }
 }
 
@@ -368,6 +422,14 @@ impl Socket for Unix {
         run_until(event_loop, "the server's end", || made.get());
         server.close();
         connection
+    }
+
+    fn accept<A: Protocol>(&self, tls: Option<&Tls>, near: A) -> Option<OwnedFd> {
+        let (factory, _) = once(near);
+        let server = self.event_loop.create_unix_server(factory, &self.path);
+        let serving = serve(tls, server).start();
+        self.event_loop.run_until_complete(serving).expect("it runs").expect("a server");
+        Some(UnixStream::connect(&self.path).expect("a client").into())
     }
 }
 

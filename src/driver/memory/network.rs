@@ -91,12 +91,17 @@ impl Network {
         self.0.urgent.set(Some(Marks::new(seed)));
     }
 
-    fn begin_connecting(&self, addresses: [Option<Address>; 2]) -> (MemorySocket, MemorySocket) {
-        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses);
+    /// Has there be urgent data on a connection, if there is any.
+    pub(crate) fn mark_urgent(&self, socket: &MemorySocket) {
         if let Some(mut marks) = self.0.urgent.get() {
-            near.mark_urgent(&mut marks);
+            socket.mark_urgent(&mut marks);
             self.0.urgent.set(Some(marks));
         }
+    }
+
+    fn begin_connecting(&self, addresses: [Option<Address>; 2]) -> (MemorySocket, MemorySocket) {
+        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses);
+        self.mark_urgent(&near);
         (near, far)
     }
 

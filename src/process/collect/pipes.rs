@@ -144,9 +144,8 @@ impl Pipes {
         let Some(open) = end else { return Turn::Waits };
         match open.pipe.write(&self.input) {
             Ok(count) if count < self.input.len() => {
-                // It is full.
                 self.input.advance(count);
-                Turn::Waits
+                Turn::Again
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Turn::Waits,
             // All is written, or nobody reads it: which is no error.

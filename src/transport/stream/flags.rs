@@ -12,7 +12,7 @@ impl Readiness {
     pub(crate) const WRITE_CLOSED: Self = Self(Flags::WRITE_CLOSED.0 as u32);
     pub(crate) const ERROR: Self = Self(Flags::ERROR.0 as u32);
     pub(crate) const URGENT: Self = Self(Flags::URGENT.0 as u32);
-    pub(crate) const READS_END_EARLY: Self = Self(Flags::READS_END_EARLY.0 as u32);
+    pub(crate) const ENDS_EARLY: Self = Self(Flags::ENDS_EARLY.0 as u32);
 
     #[inline]
     pub(crate) fn set(&mut self, other: Self, on: bool) {
@@ -60,8 +60,9 @@ flags! {
     /// There is urgent data, at whose mark reads end. Until a read finds nothing more.
     URGENT,
 
-    /// A short read does not show that all was read: see `driver/drained.rs`.
-    READS_END_EARLY,
+    /// A short read or write does not show that all was read, or that the socket is full: see
+    /// `driver/drained.rs`.
+    ENDS_EARLY,
 
     // Membership in the loop's lists.
     QUEUED,

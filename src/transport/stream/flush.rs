@@ -7,6 +7,7 @@ use super::Stream;
 use super::flags::Flags;
 use super::send_file::undelivered;
 use super::write::SLICES;
+use crate::driver::drained::is_full;
 use crate::error::Error;
 use crate::event_loop::Core;
 use crate::transport::rate_limit::Direction;
@@ -46,6 +47,13 @@ impl Stream {
         }
     }
 
+    /// Less was taken than was offered.
+    pub(super) fn note_short_write(&self, sent: usize) {
+        if is_full(sent, self.flags.get().readiness()) {
+            self.clear(Flags::WRITABLE);
+        }
+    }
+
     /// Takes over what became of the bytes at the front of the queue.
     #[inline]
     pub(super) fn flushed(
@@ -58,7 +66,7 @@ impl Stream {
             Ok(sent) => {
                 core.with_spent(|spent| self.queue.borrow_mut().advance(sent, spent));
                 if sent < offered {
-                    self.clear(Flags::WRITABLE);
+                    self.note_short_write(sent);
                 }
                 if sent > 0 {
                     self.note_sent(core, sent);

@@ -130,7 +130,7 @@ impl Stream {
             if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
         let reads = match socket.short_reads() {
             ShortReads::Drain => Flags::WRITABLE,
-            ShortReads::Tell | ShortReads::ShowNothing => Flags::READS_END_EARLY,
+            ShortReads::Tell | ShortReads::ShowNothing => Flags::ENDS_EARLY,
         };
         let (descriptors, extra) = Extra::from_options(options);
         let stream = core.stream_pool.place(Self {

@@ -109,14 +109,23 @@ impl Stream {
     /// Hands records to the socket, and keeps what it does not take.
     fn send_records(&self, core: &Core, tls: &mut Tls, records: &Scratch) -> Result<(), Broken> {
         let records = records.bytes();
-        let sent = match self.socket.write(records) {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(Broken::Socket(error)),
-        };
+        let mut sent = 0;
+        while sent < records.len() && self.has(Flags::WRITABLE) {
+            match self.socket.write(&records[sent..]) {
+                Ok(count) => {
+                    sent += count;
+                    if sent < records.len() {
+                        self.note_short_write(count);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clear(Flags::WRITABLE);
+                }
+                Err(error) => return Err(Broken::Socket(error)),
+            }
+        }
         self.note_records_sent(core, sent);
         if sent < records.len() {
-            self.clear(Flags::WRITABLE);
             tls.outgoing.push_copy(&records[sent..]);
             self.note_write_progress(core);
             self.set(Flags::UNSETTLED.and(Flags::HAS_QUEUE));
@@ -266,7 +275,7 @@ impl Stream {
             Ok(sent) => {
                 core.with_spent(|spent| tls.outgoing.advance(sent, spent));
                 if sent < offered {
-                    self.clear(Flags::WRITABLE);
+                    self.note_short_write(sent);
                 }
                 self.note_records_sent(core, sent);
                 Ok(0)

@@ -226,7 +226,7 @@ impl Stream {
         if sent == first.len() + second.len() {
             return;
         }
-        self.clear(Flags::WRITABLE);
+        self.note_short_write(sent);
         let mut queue = self.queue.borrow_mut();
         queue.push_copy(&first[sent.min(first.len())..]);
         let sent = sent.saturating_sub(first.len());

@@ -117,6 +117,7 @@ impl OsPipe {
 
     pub(crate) fn short_reads(&self) -> ShortReads {
         match &self.means {
+            _ if self.writer.is_some() => ShortReads::ShowNothing,
             Means::Polled(_) => ShortReads::ShowNothing,
             Means::File(_) => ShortReads::Drain,
         }
