@@ -95,6 +95,49 @@
 //! connection or to any other, close it, or replace its protocol, even while it holds a borrow of
 //! state that the other one's callbacks need.
 //!
+//! # What dropping does
+//!
+//! | Type | Dropping it |
+//! |---|---|
+//! | [`EventLoop`] from [`EventLoop::new`], [`EventLoopBuilder::build`] or `testing` | closes the loop; dropping a clone changes nothing |
+//! | a builder: [`EventLoopBuilder`], [`ConnectionBuilder`], [`ServerBuilder`], [`DatagramEndpointBuilder`], [`PipeBuilder`], [`SubprocessBuilder`], [`RunBuilder`], [`RelayBuilder`], `TlsClientBuilder`, `TlsServerBuilder` | begins nothing; sockets and descriptors that it was given are closed |
+//! | [`LoopFuture`], [`Task`] while pending | cancels what it stands for, unless it has a done callback or was detached |
+//! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error |
+//! | [`Promise`] | completes its future as cancelled |
+//! | [`Sleep`] | takes its timer back |
+//! | [`SendFile`] while pending | sends no more of the file, unless it has a done callback or was detached |
+//! | [`Connection`], [`Server`], [`Endpoint`], [`Handover`] | nothing: the loop keeps what they lead to |
+//! | [`Process`] | the last clone closes the child and kills it, unless it was detached or started with `kill_on_drop(false)` |
+//! | [`Inherited`] | declines: the predecessor goes on. Listeners that were not taken are closed |
+//! | [`InheritedSockets`], [`InheritedSocket`], [`Stdio`] | closes the sockets or descriptors that are still in it |
+//! | [`TransportHandle`], [`DatagramHandle`], [`ProcessHandle`], [`TransportId`] | nothing |
+//! | [`Handle`], [`TimerHandle`], [`RemoteHandle`] | nothing: the callback is called all the same |
+//! | [`Remote`], [`RateGroup`] | nothing |
+//! | `TlsClient`, `TlsServer`, `TlsIdentity`, `TlsUpgrade` | nothing: connections and servers that use them keep what they need |
+//! | [`Datagrams`] | what was not taken from it is dropped, unless the transport was paused |
+//! | a protocol: [`Buffered`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
+//! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
+//!
+//! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
+//! [`Targets`], [`Info`], [`PeerCredentials`], [`Metrics`], [`Exception`], [`Error`], [`Failure`], [`Result`],
+//! [`ConnectAttempt`], [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`TimeoutKind`],
+//! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
+//! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
+//! [`Splicing`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
+//!
+//! **A result that nobody took.** A future that is given up when it is done already, by a timeout or
+//! because the task that awaits it is cancelled, still has its result. Whatever in it leads to something
+//! open is then closed: a [`Connection`] and an [`Endpoint`] as by their `close`, a [`Server`] with its
+//! connections, a [`Handover`] as by [`Handover::close`], wherever they are in the result (in a tuple, a
+//! list, a type of your own). The same goes for the output of a task, and for the result of an operation
+//! that is cancelled from inside its own `connection_made`. What has a clone elsewhere stays open.
+//!
+//! A result is taken once it is awaited, or [`LoopFuture::take_result`] has given it; one that a done
+//! callback was called with, and one of a future that was detached, count as taken. From then on it is
+//! yours, and dropping it closes nothing. So an `async` block that has awaited a connection and is then
+//! cancelled while it awaits something else drops a connection that it has: it stays open. Where that
+//! can happen, close it yourself, as you would a value that was returned to you.
+//!
 //! # Back-pressure
 //!
 //! [`Transport::write`] never waits: what the peer does not take is queued. When more than the

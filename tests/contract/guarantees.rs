@@ -41,6 +41,34 @@ fn every_number_of_the_contract_is_there_once() {
 }
 
 #[test]
+fn the_table_of_drops_names_every_public_type() {
+    let source = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let (_, section) = source.split_once("//! # What dropping does").expect("the section");
+    let (section, _) = section.split_once("//! # ").expect("another section");
+    let named: BTreeSet<&str> = words(section).collect();
+    // Nothing of them is ever dropped as such.
+    let traits = [
+        "BufferedProtocol",
+        "DatagramProtocol",
+        "DatagramTransport",
+        "ProcessProtocol",
+        "ProcessTransport",
+        "Protocol",
+        "Transport",
+    ];
+    let (api, _) = source.split_once("pub mod fuzzing").expect("the interface");
+    let exports = api.split("pub use ").skip(1).filter_map(|export| export.split(';').next());
+    let types = exports.flat_map(words).filter(|name| name.starts_with(char::is_uppercase));
+    let missing: Vec<&str> =
+        types.filter(|name| !named.contains(name) && !traits.contains(name)).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+#[test]
 fn the_page_is_read_as_it_is_meant() {
     let entry = "- 81, 83-85 Some `call_soon` text, `data_received()`: `a_test_name` `B1`.";
     assert_eq!(numbers(entry), [81, 83, 84, 85]);
