@@ -240,10 +240,13 @@ impl Protocol for Half {
 impl Drop for Half {
     /// Replaced by another protocol, or never installed: the connection is the relay's no more.
     fn drop(&mut self) {
+        if let Some(stream) = self.joint.stream(self.side) {
+            stream.end_relay();
+        }
         if !self.joint.ends[self.side].lost.get() {
             for side in 0..2 {
                 if let Some(stream) = self.joint.stream(side) {
-                    stream.stop_splicing();
+                    stream.stop_splicing_of(&self.joint.ends[side].passage);
                 }
             }
             self.joint.lose(self.side, None);

@@ -77,6 +77,8 @@ pub(crate) struct Stream {
     write_cap: Cell<usize>,
     /// When bytes last went in or out.
     active_at: Cell<Instant>,
+    /// How many relays have a protocol here: one, or two while one takes over from another.
+    relays: Cell<u8>,
     deadlines: RefCell<Option<Box<Deadlines>>>,
     /// What is rarely there at all.
     extra: Cell<Option<Box<Extra>>>,
@@ -145,6 +147,7 @@ impl Stream {
             gather_limit: Cell::new(options.high_water.min(options::HIGH_WATER)),
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
             active_at: Cell::new(core.tick_instant()),
+            relays: Cell::new(0),
             deadlines: RefCell::new(Deadlines::from_options(options)),
             extra: Cell::new(extra),
             server,

@@ -33,6 +33,9 @@ const OVER: Flags = Flags::EOF.and(Flags::CLOSING).and(Flags::LOST);
 pub(super) const MAY_READ: Flags =
     NOT_READING.and(Flags::READABLE).and(Flags::BUFFERED).and(Flags::LEFTOVER);
 
+/// What a failure is reported of where a `BufferedProtocol` is asked for memory and told of its use.
+const FILLING: &str = "get_buffer() or protocol.buffer_updated";
+
 /// As [`MAY_READ`], for as much as there is room for.
 const MAY_READ_FREELY: Flags = MAY_READ.and(Flags::LIMITED).and(Flags::SPLICED);
 
@@ -232,7 +235,7 @@ impl Stream {
             }
         };
         // What is in the protocol's own memory cannot be given back.
-        let result = self.call_in_read(core, "buffer_updated", callback, |_| Bytes::new());
+        let result = self.call_in_read(core, FILLING, callback, |_| Bytes::new());
         if let Some(Some(result)) = result {
             self.nothing_read(core, result);
         }
@@ -335,7 +338,7 @@ impl Stream {
                 buffer[..count].copy_from_slice(&data[..count]);
                 protocol.buffer_updated(transport, count).map(|()| count)
             };
-            let filled = self.call_in_read(core, "buffer_updated", callback, |_| Bytes::new());
+            let filled = self.call_in_read(core, FILLING, callback, |_| Bytes::new());
             data = &data[filled.unwrap_or(data.len())..];
         }
         data.len()

@@ -77,6 +77,16 @@ impl Stream {
     /// cannot be given to another process.
     pub(crate) fn begin_relay(&self) {
         self.clear(Flags::HELD.and(Flags::UNTOUCHED));
+        self.relays.set(self.relays.get() + 1);
+    }
+
+    /// A relay's protocol was dropped. Another relay's can have its place already.
+    pub(crate) fn end_relay(&self) {
+        self.relays.set(self.relays.get() - 1);
+    }
+
+    pub(super) fn is_relayed(&self) -> bool {
+        self.relays.get() > 0
     }
 
     /// The descriptor that the kernel can splice, if there is one.
@@ -116,11 +126,21 @@ impl Stream {
         true
     }
 
-    pub(crate) fn stop_splicing(&self) {
+    fn stop_splicing(&self) {
         if self.has(Flags::SPLICED) {
             self.clear(Flags::SPLICED);
             let splice = self.with_existing_extra(|extra| extra.splice.take());
             drop(splice);
+        }
+    }
+
+    /// Ends the splicing of one relay, and leaves that of another alone.
+    pub(crate) fn stop_splicing_of(&self, passage: &Rc<Passage>) {
+        let is_its = self.with_existing_extra(|extra| {
+            extra.splice.as_ref().is_some_and(|splice| Rc::ptr_eq(&splice.passage, passage))
+        });
+        if is_its {
+            self.stop_splicing();
         }
     }
 

@@ -81,7 +81,7 @@ impl Stream {
         if self.has(Flags::EOF_WANTED) {
             return Err(Error::invalid("start_tls() after write_eof()"));
         }
-        if self.has(Flags::SPLICED) {
+        if self.is_relayed() {
             return Err(Error::invalid("start_tls() on a connection that is relayed"));
         }
         if self.queue.borrow().is_mixed() {

@@ -4,6 +4,8 @@ mod ends;
 mod passing;
 mod pipes;
 mod random;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod spliced;
 mod splicing;
 mod stage;
 mod starting;
