@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use wharf::{EventLoop, Result, Server, Transport};
 
-use crate::serving::{Echo, LIMIT, Seen, address, run, run_in_memory, until};
+use crate::serving::{Echo, LIMIT, Seen, address, own_host, run, run_in_memory, until};
 
 fn addresses(server: &Server) -> Vec<SocketAddr> {
     server.addresses().iter().filter_map(wharf::Address::as_ip).collect()
@@ -47,7 +47,7 @@ fn no_host_is_all_interfaces_of_both_families_on_one_port() {
 #[test]
 fn a_list_of_addresses_is_listened_on_each_once() {
     run(async |event_loop| {
-        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let free = TcpListener::bind((own_host(), 0))?.local_addr()?;
         let list = [free.to_string(), free.to_string(), "127.0.0.2:0".to_owned()];
         let server = event_loop.create_server(|| Echo, list).await?;
         let bound = addresses(&server);
@@ -83,7 +83,16 @@ fn a_name_is_resolved_and_every_address_of_it_listened_on() {
 #[test]
 fn an_ipv6_listener_takes_no_ipv4_clients() {
     run(async |event_loop| {
-        let server = event_loop.create_server(|| Echo, "[::]:0").await?;
+        // Somebody else may listen on the same port of IPv4.
+        let (server, _bound) = loop {
+            let server = event_loop.create_server(|| Echo, "[::]:0").await?;
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+            let same = SocketAddr::from((Ipv4Addr::LOCALHOST, address(&server).port()));
+            match socket.bind(&same.into()) {
+                Ok(()) => break (server, socket),
+                Err(_) => server.close(),
+            }
+        };
         let port = address(&server).port();
         check_echo(&event_loop, (Ipv6Addr::LOCALHOST, port).into()).await?;
         let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
@@ -190,7 +199,7 @@ fn an_address_that_the_machine_does_not_have_is_skipped_if_another_can_be_bound(
 fn an_address_in_use_is_named_and_nothing_stays_bound() {
     run(async |event_loop| {
         let taken = TcpListener::bind("127.0.0.1:0")?;
-        let free = TcpListener::bind("127.0.0.2:0")?.local_addr()?;
+        let free = TcpListener::bind((own_host(), 0))?.local_addr()?;
         let in_use = taken.local_addr()?;
         let error = event_loop.create_server(|| Echo, [free, in_use]).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::AddrInUse));
@@ -250,7 +259,7 @@ fn a_name_that_nobody_knows_is_named_in_the_error() {
 #[test]
 fn dropping_the_future_of_a_server_gives_up() {
     run(async |event_loop| {
-        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let free = TcpListener::bind((own_host(), 0))?.local_addr()?;
         drop(event_loop.create_server(|| Echo, free).start());
         drop(event_loop.create_server(|| Echo, ("localhost", free.port())).start());
         event_loop.sleep(std::time::Duration::from_millis(20)).await;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wharf::EventLoop;
 use wharf::testing::settle;
@@ -159,9 +159,8 @@ fn a_loop_that_closes_does_not_wait_for_its_jobs() {
         event_loop.run_in_executor(move || ran.store(true, Ordering::SeqCst))
     };
     has_begun.recv_timeout(PATIENCE).unwrap();
-    let began = Instant::now();
+    // The one that runs ends only when it is told to, below.
     event_loop.close().unwrap();
-    assert!(began.elapsed() < PATIENCE / 2);
     assert!(running.take_result().unwrap().unwrap_err().is_cancelled());
     assert!(waiting.take_result().unwrap().unwrap_err().is_cancelled());
     assert_eq!(Arc::strong_count(&ran), 1, "what had not begun is dropped");

@@ -11,6 +11,7 @@ use wharf::testing::{settle, step};
 use wharf::{Address, EventLoop};
 
 use crate::probes::{complete, step_until};
+use crate::serving::{own_host, refusing_address};
 
 fn pair() -> (UnixStream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -69,7 +70,7 @@ fn a_cancelled_sock_recv_takes_nothing_from_the_next_one() {
 #[test]
 fn sock_connect_connects_or_says_which_address_failed() {
     let event_loop = EventLoop::new().unwrap();
-    let (listener, address) = listener();
+    let (_listener, address) = listener();
     let new_socket = || {
         let socket = socket2::Socket::new(
             socket2::Domain::IPV4,
@@ -83,8 +84,8 @@ fn sock_connect_connects_or_says_which_address_failed() {
     let socket = new_socket();
     complete(&event_loop, event_loop.sock_connect(&socket, address.clone())).unwrap();
     assert_eq!(socket.peer_addr().unwrap().as_socket(), address.as_ip());
-    drop(listener);
-    let refused = complete(&event_loop, event_loop.sock_connect(new_socket(), address.clone()));
+    let (_bound, address) = refusing_address().unwrap();
+    let refused = complete(&event_loop, event_loop.sock_connect(new_socket(), address));
     let refused = refused.unwrap_err();
     assert_eq!(refused.io_kind(), Some(std::io::ErrorKind::ConnectionRefused));
     assert!(refused.to_string().contains(&address.to_string()), "{refused}");
@@ -94,13 +95,15 @@ fn sock_connect_connects_or_says_which_address_failed() {
 #[test]
 fn a_cancelled_sock_accept_leaves_the_listener_to_be_closed() {
     let event_loop = EventLoop::new().unwrap();
-    let (listener, address) = listener();
+    let listener = TcpListener::bind((own_host(), 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
     let mut accept = Box::pin(event_loop.sock_accept(&listener));
     assert!(now(&mut accept).is_none(), "it waits");
     step(&event_loop).unwrap();
     drop(accept);
     drop(listener);
-    assert!(TcpStream::connect(address.as_ip().unwrap()).is_err(), "nobody listens");
+    assert!(TcpStream::connect(address).is_err(), "nobody listens");
 }
 
 // 48.
@@ -149,6 +152,17 @@ fn a_blocking_socket_does_not_block_the_loop() {
     assert!(now(&mut receive).is_none(), "it waits, and does not block");
     theirs.write_all(b"now").unwrap();
     assert_eq!(complete(&event_loop, receive).unwrap(), 3);
+    // More than there is room for, to a peer that does not read yet.
+    let data = vec![7; 4 << 20];
+    let mut send = Box::pin(event_loop.sock_sendall(&ours, &data));
+    assert!(now(&mut send).is_none(), "it waits, and does not block");
+    let expected = data.len();
+    let reader = std::thread::spawn(move || {
+        let mut received = vec![0; expected];
+        theirs.read_exact(&mut received).map(|()| received)
+    });
+    complete(&event_loop, send).unwrap();
+    assert!(reader.join().unwrap().unwrap() == data);
 
     let (listener, address) = listener();
     listener.set_nonblocking(false).unwrap();

@@ -4,11 +4,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -61,6 +61,23 @@ pub(crate) async fn until(event_loop: &EventLoop, what: &str, condition: impl Fn
         assert!(event_loop.time() < limit, "waited for {LIMIT:?}: {what}");
         event_loop.sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// A loopback address that no other test binds: a port that is closed there stays closed, and one that
+/// is free stays free, whatever tests on other threads do.
+pub(crate) fn own_host() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let process = std::process::id();
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    Ipv4Addr::new(127, 64 + (process >> 8) as u8 % 128, process as u8, next)
+}
+
+/// An address that refuses connects as long as the socket lives, which is bound and does not listen.
+pub(crate) fn refusing_address() -> std::io::Result<(socket2::Socket, SocketAddr)> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let address = socket.local_addr()?.as_socket().expect("an IP address");
+    Ok((socket, address))
 }
 
 /// The first address of a server.

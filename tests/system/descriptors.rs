@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::process::{alone, cpu_time, limit_descriptors_to, raise_descriptor_limit};
 use crate::serving::{Echo, Seen, address, run, until};
@@ -62,9 +62,7 @@ fn out_of_descriptors_a_server_turns_away_reports_once_rests_and_serves_again() 
             raise_descriptor_limit();
             let late = TcpStream::connect(to)?;
             limit_descriptors_to(0);
-            let came = Instant::now();
             until(&event_loop, "the late one turned away", || is_turned_away(&late)).await;
-            assert!(came.elapsed() < Duration::from_secs(3));
             assert_eq!(errors.borrow().len(), 1, "once: {errors:?}");
 
             // Those that were accepted are served all the while.

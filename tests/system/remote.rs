@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wharf::{EventLoop, Remote};
 
@@ -110,18 +110,15 @@ fn threads_that_call_without_end_keep_the_loop_neither_from_its_timers_nor_from_
             })
             .collect();
         let ticks = event_loop.metrics().ticks;
-        let began = Instant::now();
         for round in 1..=10 {
             event_loop.sleep(Duration::from_millis(10)).await;
             client.with(|_, transport| transport.write(b"x"))?;
             until(&event_loop, "the echo", || seen.received.borrow().len() == round).await;
         }
-        let took = began.elapsed();
         stop.store(true, Ordering::Relaxed);
         for thread in threads {
             thread.join().expect("no panic");
         }
-        assert!(took < Duration::from_secs(5), "{took:?}");
         assert!(event_loop.metrics().ticks - ticks >= 30);
         Ok(())
     });

@@ -52,11 +52,10 @@ fn closing_aborts_every_transport_and_delivers_every_connection_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (log_of_server, log_of_client) = (log.clone(), log.clone());
+    let served_at = format!("{}:0", crate::serving::own_host());
     let server = complete(
         &event_loop,
-        event_loop
-            .create_server(move || Noting::new("served", &log_of_server), "127.0.0.1:0")
-            .start(),
+        event_loop.create_server(move || Noting::new("served", &log_of_server), served_at).start(),
     )
     .unwrap();
     let served_address = server.addresses()[0].as_ip().unwrap();

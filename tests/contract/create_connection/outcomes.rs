@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use wharf::{EventLoop, Protocol, Result, Transport};
 
-use crate::serving::{Echo, LIMIT, Seen, run, run_in_memory, until};
+use crate::serving::{Echo, LIMIT, Seen, own_host, refusing_address, run, run_in_memory, until};
 
 use super::socket_address;
 
@@ -33,7 +33,7 @@ fn a_factory_that_panics_fails_the_connect_and_closes_the_socket() {
 #[test]
 fn a_failed_connect_lists_every_address_with_its_error() {
     run(async |event_loop| {
-        let refusing = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let (_bound, refusing) = refusing_address()?;
         let error = event_loop.create_connection(|| Echo, refusing).await.unwrap_err();
         assert!(error.is_connect());
         assert_eq!(error.attempts().len(), 1);
@@ -43,7 +43,7 @@ fn a_failed_connect_lists_every_address_with_its_error() {
 
         // The same list also when the errors differ, and when they are alike.
         let broadcast = socket_address("255.255.255.255:7");
-        let also = SocketAddr::from(([127, 0, 0, 2], refusing.port()));
+        let also = SocketAddr::from((own_host(), refusing.port()));
         let list = [refusing, broadcast, also];
         let error = event_loop.create_connection(|| Echo, list).await.unwrap_err();
         let tried: Vec<SocketAddr> = error.attempts().iter().map(|tried| tried.address).collect();

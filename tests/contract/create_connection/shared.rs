@@ -6,13 +6,10 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::io::fcntl_dupfd_cloexec;
 use wharf::{Address, DatagramProtocol, DatagramTransport, EventLoop, Result, Transport};
 
+use crate::probes::{is_child, run_in_child};
 use crate::serving::{Echo, LIMIT, Seen, run, until};
-
-/// Numbers from here on are nobody else's in these tests.
-const APART: i32 = 700;
 
 /// What a socket that is closed here must not do any more, while `far` writes to it: have the loop
 /// woken, or anything delivered.
@@ -62,11 +59,18 @@ fn a_socket_that_others_share_is_out_of_the_poll_when_its_transport_is_closed() 
 // Beyond asyncio.
 #[test]
 fn a_shared_socket_can_be_brought_again_under_the_same_number() {
+    // Other tests have hundreds of descriptors now and then: what number is free depends on them.
+    if !is_child() {
+        let name = "a_shared_socket_can_be_brought_again_under_the_same_number";
+        let output = run_in_child(&format!("create_connection::shared::{name}"));
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
     run(async |event_loop| {
         let (original, mut far) = UnixStream::pair()?;
         let mut numbers = Vec::new();
         for round in 1..=2 {
-            let socket: OwnedFd = fcntl_dupfd_cloexec(&original, APART)?;
+            let socket: OwnedFd = original.try_clone()?.into();
             numbers.push(socket.as_raw_fd());
             let seen = Seen::new();
             let client = event_loop.connect_accepted_socket(seen.watcher(), socket).await?;

@@ -51,16 +51,23 @@ fn dropping_a_connect_closes_every_socket_of_it() {
     run(async |event_loop| {
         let (first, _listener, _waiting) = silent_listener()?;
         let (second, _other, _others) = silent_listener()?;
-        let before = event_loop.metrics();
-        let connecting = event_loop
-            .create_connection(|| Echo, [first, second])
-            .happy_eyeballs_delay(Some(Duration::from_millis(10)))
-            .start();
-        until(&event_loop, "both attempts", || event_loop.metrics().sources == 2).await;
-        assert!(!connecting.done());
-        drop(connecting);
-        until(&event_loop, "the end", || event_loop.metrics().tasks == before.tasks).await;
-        assert_eq!(event_loop.metrics().sources, 0);
+        for cancels in [false, true] {
+            let connecting = event_loop
+                .create_connection(|| Echo, [first, second])
+                .happy_eyeballs_delay(Some(Duration::from_millis(10)))
+                .start();
+            until(&event_loop, "both attempts", || event_loop.metrics().sources == 2).await;
+            assert!(!connecting.done());
+            match cancels {
+                true => assert!(connecting.cancel()),
+                false => drop(connecting),
+            }
+            // The next round, and the one in which this goes on.
+            event_loop.sleep(Duration::ZERO).await;
+            event_loop.sleep(Duration::ZERO).await;
+            let metrics = event_loop.metrics();
+            assert_eq!((metrics.sources, metrics.timers), (0, 1), "and this test's own deadline");
+        }
         Ok(())
     });
 }

@@ -83,9 +83,7 @@ fn a_loop_that_closes_kills_its_children_and_tells_their_protocols() {
         let started = event_loop.subprocess_exec(log.factory(), "cat").start();
         processes.push(event_loop.run_until_complete(started).expect("a run").expect("a child"));
     }
-    let began = Instant::now();
     drop(event_loop);
-    assert!(began.elapsed() < Duration::from_secs(5));
     for (log, process) in logs.iter().zip(&processes) {
         let events = log.events();
         assert!(events.contains(&Event::Exited(killed_by(9))), "{events:?}");

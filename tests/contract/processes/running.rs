@@ -47,7 +47,6 @@ fn a_program_without_input_reads_its_end_at_once() {
 #[test]
 fn a_program_that_takes_too_long_is_killed() {
     run(async |event_loop| {
-        let began = Instant::now();
         let (reader, writer) = std::io::pipe()?;
         let failed = event_loop
             .run_process("sleep")
@@ -57,7 +56,6 @@ fn a_program_that_takes_too_long_is_killed() {
             .await;
         let error = failed.expect_err("it is killed");
         assert_eq!(error.timeout_kind(), Some(TimeoutKind::Process));
-        assert!(began.elapsed() < Duration::from_secs(10));
         // Who had that pipe is gone.
         let mut rest = Vec::new();
         std::io::Read::read_to_end(&mut &reader, &mut rest)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use wharf::testing::{MemoryNetwork, step};
 use wharf::{Protocol, Result, Server, Transport};
 
-use crate::serving::{Echo, Seen, Watcher, address, run, run_in_memory, until};
+use crate::serving::{Echo, Seen, Watcher, address, own_host, run, run_in_memory, until};
 
 use super::{MUCH, read_to_end};
 
@@ -17,7 +17,7 @@ use super::{MUCH, read_to_end};
 #[test]
 fn close_refuses_new_connects_at_once_and_leaves_open_connections() {
     run(async |event_loop| {
-        let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+        let server = event_loop.create_server(|| Echo, format!("{}:0", own_host())).await?;
         let to = address(&server);
         let seen = Seen::new();
         let client = event_loop.create_connection(seen.watcher(), to).await?;
