@@ -1,7 +1,8 @@
 //! Hot restarts of the example, under load and with deaths at the worst moments.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use wharf::{EventLoop, Protocol, Transport};
 
 use crate::process::{Guard, command, role};
 use crate::program::{PATIENCE, Program};
@@ -116,6 +118,123 @@ fn restarts_under_load_fail_no_connection() {
     current.signal(Signal::TERM);
     assert_eq!(current.end().code, Some(0));
     assert!(!control.exists());
+}
+
+const DRAINS: &str = "hot_restart::predecessor_that_drains_answers_nobody_any_more";
+
+/// A generation that drains for as long as somebody is connected.
+fn serve_and_drain() {
+    let control = PathBuf::from(std::env::var_os("CONTROL").expect("a path"));
+    let event_loop = EventLoop::new().expect("a loop");
+    let served = event_loop.run(async |event_loop: EventLoop| {
+        let server = match event_loop.take_over(&control).await? {
+            Some(mut inherited) => {
+                let listeners = inherited.take_listeners("echo");
+                let server = event_loop.create_server_on(|| Drained, listeners).await?;
+                inherited.serving([("echo", &server)]).await?;
+                println!("\ntaken over");
+                server
+            }
+            None => {
+                let server = event_loop.create_server(|| Drained, "127.0.0.1:0").await?;
+                event_loop.offer_handover(&control, [("echo", &server)]).await?;
+                server
+            }
+        };
+        println!("\nlistening on {}", server.addresses()[0]);
+        server.serve_forever().await?;
+        server.shutdown(Duration::from_secs(600)).await?;
+        Ok(())
+    });
+    served.expect("no error");
+}
+
+/// Echoes, and leaves it to its peer when to end.
+struct Drained;
+
+impl Protocol for Drained {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> wharf::Result {
+        transport.write(data);
+        Ok(())
+    }
+
+    fn shutting_down(&mut self, _: &dyn Transport) -> wharf::Result {
+        Ok(())
+    }
+}
+
+/// Whoever asks while a predecessor still drains is answered by its successor, and by nobody else,
+/// though both have had the control socket: here the successor is stopped, so that an answer could
+/// only be the predecessor's.
+#[test]
+fn predecessor_that_drains_answers_nobody_any_more() {
+    if role().is_some() {
+        return serve_and_drain();
+    }
+    let directory = Directory::new();
+    let control = directory.join("control");
+    let generation =
+        || Program::start(command(DRAINS, "generation").env("CONTROL", &control)).unwrap();
+    let said = |program: &Program, text: &str| loop {
+        let line = program.line();
+        if let Some(rest) = line.strip_prefix(text) {
+            return rest.to_owned();
+        }
+    };
+    let first = generation();
+    let address = said(&first, "listening on ");
+    let mut established = TcpStream::connect(&*address).unwrap();
+    established.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut echo = |count: usize| {
+        for number in 0..count {
+            established.write_all(&[number as u8]).unwrap();
+            let mut echoed = [0];
+            established.read_exact(&mut echoed).unwrap();
+            assert_eq!(echoed, [number as u8]);
+        }
+    };
+    echo(1);
+    let second = generation();
+    said(&second, "taken over");
+    assert_eq!(said(&second, "listening on "), address);
+    echo(1);
+    second.signal(Signal::STOP);
+    wait_until_stopped(&second);
+
+    // The kernel takes whoever connects; the first has turns enough to see it.
+    let mut asking = UnixStream::connect(&control).unwrap();
+    asking.set_nonblocking(true).unwrap();
+    echo(50);
+    let answer = asking.read(&mut [0; 1]);
+    assert_eq!(answer.unwrap_err().kind(), ErrorKind::WouldBlock, "the first has answered");
+    drop(asking);
+
+    // A whole successor that asks meanwhile is served once the second can.
+    let third = generation();
+    echo(50);
+    second.signal(Signal::CONT);
+    said(&third, "taken over");
+    assert_eq!(said(&third, "listening on "), address);
+    assert_eq!(second.end().code, Some(0));
+    // The first drains still, and ends with its last connection.
+    echo(1);
+    drop(established);
+    assert_eq!(first.end().code, Some(0));
+    use_once(&address, 1).unwrap();
+}
+
+/// A signal to stop takes effect when the kernel says so, not when it is sent.
+fn wait_until_stopped(program: &Program) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
+        // The state follows the name, which is in parentheses.
+        if status.rsplit(')').next().unwrap().trim_start().starts_with('T') {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "it does not stop");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 const KILLED: &str = "hot_restart::successor_killed_midway_changes_nothing";

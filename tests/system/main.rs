@@ -21,6 +21,7 @@ mod examples;
 mod hot_restart;
 mod idle;
 mod inherited;
+mod killed;
 mod options;
 mod peers;
 mod pipes;
