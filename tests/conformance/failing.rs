@@ -73,33 +73,44 @@ pub(crate) fn failing_get_buffer_or_buffer_updated_aborts_the_connection<L: Link
 ) {
     struct Fails {
         in_get_buffer: bool,
+        panics: bool,
         buffer: [u8; 16],
-        told: Rc<RefCell<Vec<String>>>,
+        told: Rc<RefCell<Vec<(String, bool)>>>,
     }
 
     impl BufferedProtocol for Fails {
         fn get_buffer(&mut self, _: &dyn Transport, _: usize) -> Result<&mut [u8]> {
-            if self.in_get_buffer { Err("no buffer".into()) } else { Ok(&mut self.buffer) }
+            match (self.in_get_buffer, self.panics) {
+                (true, true) => panic!("no buffer"),
+                (true, false) => Err("no buffer".into()),
+                _ => Ok(&mut self.buffer),
+            }
         }
 
         fn buffer_updated(&mut self, _: &dyn Transport, _: usize) -> Result {
+            assert!(!self.panics, "not updated");
             Err("not updated".into())
         }
 
         fn connection_lost(&mut self, _: &dyn Transport, error: Option<&wharf::Error>) -> Result {
-            self.told.borrow_mut().push(error.expect("an error").to_string());
+            let error = error.expect("an error");
+            self.told.borrow_mut().push((error.to_string(), error.is_panic()));
             Ok(())
         }
     }
 
-    for (in_get_buffer, expected) in [(true, "no buffer"), (false, "not updated")] {
-        let told = Rc::default();
-        let near = Fails { in_get_buffer, buffer: [0; 16], told: Rc::clone(&told) };
-        let far = stage.join_to_probe(Buffered(near));
-        far.handle().write(b"go");
-        stage.run_until_lost(&far);
-        assert_eq!(*told.borrow(), [expected]);
-        assert_eq!(stage.reports.take().len(), 1);
+    for (in_get_buffer, name, expected) in
+        [(true, "get_buffer", "no buffer"), (false, "buffer_updated", "not updated")]
+    {
+        for panics in [false, true] {
+            let told = Rc::default();
+            let near = Fails { in_get_buffer, panics, buffer: [0; 16], told: Rc::clone(&told) };
+            let far = stage.join_to_probe(Buffered(near));
+            far.handle().write(b"go");
+            stage.run_until_lost(&far);
+            assert_eq!(*told.borrow(), [(expected.to_owned(), panics)]);
+            assert_one_report(stage, name, expected);
+        }
     }
 }
 

@@ -106,9 +106,11 @@ pub(crate) fn raising_the_limits_resumes<L: Link>(stage: &mut Stage<L>) {
     stage.join(Probe::new(&near), Probe::new(&far).not_reading());
     near.handle().set_write_buffer_limits(Some(0), None).unwrap();
     fill(stage, &near);
-    assert_eq!(near.calls(), [Call::Made, Call::Pause]);
+    // The kernel may have taken everything once, and resumed it, before it was full for good.
+    let pauses = near.count(Call::Pause);
+    assert_eq!(near.count(Call::Resume), pauses - 1);
     near.handle().set_write_buffer_limits(Some(10 * MUCH), Some(10 * MUCH)).unwrap();
-    stage.run_until("resume_writing", || near.count(Call::Resume) == 1);
+    stage.run_until("resume_writing", || near.count(Call::Resume) == pauses);
     assert!(near.handle().write_buffer_size() > 0);
 }
 
@@ -126,10 +128,22 @@ pub(crate) fn zero_limits_pause_on_any_byte_and_resume_when_empty<L: Link>(stage
     near.handle().write(b"taken whole by the system");
     stage.rest();
     assert_eq!(near.count(Call::Pause), 0, "nothing waits");
+    // Far less than the default mark of 64 KiB is more than nothing.
+    let mut waiting = 0;
+    while waiting == 0 {
+        near.handle().write(&[0; KIB]);
+        stage.run_until("a turn", || true);
+        waiting = near.handle().write_buffer_size();
+        let is_paused = near.count(Call::Pause) > near.count(Call::Resume);
+        assert_eq!(is_paused, waiting > 0, "with {waiting} bytes waiting");
+    }
+    assert!(waiting < 32 * KIB, "{waiting} bytes");
     fill(stage, &near);
-    assert_eq!(near.count(Call::Pause), 1);
+    let pauses = near.count(Call::Pause);
+    assert_eq!(near.count(Call::Resume), pauses - 1);
+    sizes.take();
     far.handle().resume_reading();
-    stage.run_until("resume_writing", || near.count(Call::Resume) == 1);
+    stage.run_until("resume_writing", || near.count(Call::Resume) == pauses);
     assert_eq!(*sizes.borrow(), [0]);
 }
 

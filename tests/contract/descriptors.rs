@@ -229,6 +229,27 @@ fn descriptors_that_cannot_be_sent_are_refused() {
     let tcp = event_loop.run_until_complete(made).unwrap().unwrap();
     let error = tcp.handle().write_with_descriptors(b"x", copies(1)).unwrap_err();
     assert!(error.is_unsupported(), "{error}");
+
+    let log = Log::new();
+    let probe = Probe::new(&log);
+    let (_reader, writer) = pipe().unwrap();
+    let made = event_loop.connect_write_pipe(|| probe, writer).start();
+    event_loop.run_until_complete(made).unwrap().unwrap();
+    let error = log.handle().write_with_descriptors(b"x", copies(1)).unwrap_err();
+    assert!(error.is_unsupported(), "{error}");
+
+    // They cannot travel with a record.
+    #[cfg(feature = "tls")]
+    {
+        let (log, (own, _peer)) = (Log::new(), UnixStream::pair().unwrap());
+        let probe = Probe::new(&log);
+        let made = event_loop.create_connection_on(|| probe, own).start();
+        event_loop.run_until_complete(made).unwrap().unwrap();
+        let tls = crate::encryption::Tls::new(wharf::TlsVersion::Tls13);
+        log.handle().start_tls(tls.client.server_name("server.test").into(), Bytes::new());
+        let error = log.handle().write_with_descriptors(b"x", copies(1)).unwrap_err();
+        assert!(error.is_unsupported(), "{error}");
+    }
 }
 
 #[test]

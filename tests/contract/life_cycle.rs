@@ -154,4 +154,12 @@ fn a_connection_is_found_by_its_id_until_it_is_gone() {
     connection.handle().abort();
     wharf::testing::settle(&event_loop).unwrap();
     assert_eq!(event_loop.transport(id), None);
+    // Nor is another one that has its place found by it.
+    let (near, far) = (Log::new(), Log::new());
+    let (next, other) =
+        wharf::testing::pair(&event_loop, 1024, Probe::new(&near), Probe::new(&far)).unwrap();
+    assert_eq!(event_loop.transport(id), None);
+    for found in [&next, &other].map(wharf::Connection::handle) {
+        assert_eq!(event_loop.transport(found.id()).as_ref(), Some(found));
+    }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wharf::testing::{self, settle, step};
-use wharf::{EventLoop, Transport};
+use wharf::{EventLoop, Protocol, Transport};
 
 use crate::probes::{Log, Noting, complete, memory_loop, run_forever, work_for};
 
@@ -111,9 +111,18 @@ fn a_tick_serves_input_then_what_was_ready_then_other_threads_then_timers() {
     let log = Log::default();
     let (sender, receiver) = (Noting::new("sender", &log), Noting::new("receiver", &log));
     let (sender, _) = testing::pair(&event_loop, 1024, sender, receiver).unwrap();
+    // A byte of it is on its way, the other waits until that is read.
+    let reader = Noting::new("reader", &log);
+    let (writer, reader) = testing::pair(&event_loop, 1, Resumed(log.clone()), reader).unwrap();
+    writer.handle().set_write_buffer_limits(Some(0), None).unwrap();
+    reader.handle().pause_reading();
+    writer.handle().write(b"ab");
+    settle(&event_loop).unwrap();
+    log.take();
     sender.handle().write(b"hello");
+    reader.handle().resume_reading();
     step(&event_loop).unwrap();
-    assert_eq!(log.take(), ["sender made", "receiver made"], "what is sent has to be polled for");
+    assert_eq!(log.take(), ["reader data a"], "what is sent, and room, have to be polled for");
 
     event_loop.call_later(Duration::ZERO, log.adds("timer"));
     // What other threads send cannot hold the log, which stays on this one.
@@ -123,7 +132,24 @@ fn a_tick_serves_input_then_what_was_ready_then_other_threads_then_timers() {
     event_loop.remote().call_soon_threadsafe(call).unwrap();
     event_loop.call_soon(log.adds("ready"));
     step(&event_loop).unwrap();
-    assert_eq!(log.entries(), ["receiver data hello", "ready", "remote", "timer"]);
+    let mut entries = log.entries();
+    entries[..2].sort();
+    let expected = ["receiver data hello", "writer resumed", "ready", "remote", "timer"];
+    assert_eq!(entries, expected);
+}
+
+/// Notes that it may write again.
+struct Resumed(Log);
+
+impl Protocol for Resumed {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
+        Ok(())
+    }
+
+    fn resume_writing(&mut self, _: &dyn Transport) -> wharf::Result {
+        self.0.add("writer resumed");
+        Ok(())
+    }
 }
 
 // 5.

@@ -123,6 +123,7 @@ fn a_file_that_others_share_is_read_and_written_at_their_common_position() {
 #[test]
 fn a_failed_write_to_a_file_is_told_in_connection_lost() {
     let event_loop = EventLoop::new().unwrap();
+    let reports = crate::running::Reports::of(&event_loop);
     let log = Log::new();
     let full = File::options().write(true).open("/dev/full").unwrap();
     write_with(&event_loop, full, Probe::new(&log));
@@ -130,6 +131,7 @@ fn a_failed_write_to_a_file_is_told_in_connection_lost() {
     log.handle().close();
     run_until(&event_loop, "connection_lost", || log.is_lost());
     assert_eq!(log.cause().unwrap().io_kind, Some(io::ErrorKind::StorageFull));
+    assert_eq!(reports.take(), [""; 0]);
 }
 
 #[test]

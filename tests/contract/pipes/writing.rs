@@ -1,8 +1,14 @@
 //! The write end of a pipe.
 
+use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::Duration;
 
+use wharf::testing::step;
 use wharf::{EventLoop, TimeoutKind, Transport, WriteStatus};
 
 use super::{write_with, writer};
@@ -94,6 +100,53 @@ fn what_a_pipe_does_not_take_is_queued_and_sent_in_order() {
 
 // 170.
 #[test]
+fn what_a_pipe_takes_is_written_at_once() {
+    let pipe = || {
+        let (reader, writer) = io::pipe().unwrap();
+        (File::from(OwnedFd::from(reader)), OwnedFd::from(writer))
+    };
+    let socket = || {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        (File::from(OwnedFd::from(reader)), OwnedFd::from(writer))
+    };
+    for (reader, writer) in [pipe(), socket()] {
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        let reader = Rc::new(reader);
+        // What is there, read without a turn of the loop.
+        let there = {
+            let reader = Rc::clone(&reader);
+            move || {
+                let mut buffer = vec![0; 128 * 1024];
+                (&*reader).read(&mut buffer).map_or(0, |count| count)
+            }
+        };
+        let event_loop = EventLoop::new().unwrap();
+        let log = Log::new();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let (notes, look) = (Rc::clone(&seen), there.clone());
+        let probe = Probe::new(&log).on_made(move |transport| {
+            transport.write(b"small");
+            notes.borrow_mut().push(look());
+            transport.write(&[7; 32 * 1024]);
+            notes.borrow_mut().push(look());
+            transport.write(b"the last");
+            let (notes, look) = (Rc::clone(&notes), look.clone());
+            transport.event_loop().call_soon(move || notes.borrow_mut().push(look()));
+            Ok(())
+        });
+        write_with(&event_loop, writer, probe);
+        run_until(&event_loop, "the next round", || seen.borrow().len() == 3);
+        // Gathered; behind it, what is large went out inside the callback; the rest when it returned.
+        assert_eq!(*seen.borrow(), [0, 5 + 32 * 1024, 8]);
+        // What comes from elsewhere goes out at the end of the round.
+        log.handle().write(b"from elsewhere");
+        step(&event_loop).unwrap();
+        assert_eq!((there(), log.handle().write_buffer_size()), (14, 0));
+    }
+}
+
+// 170.
+#[test]
 fn a_write_that_finds_the_reader_gone_is_told_in_connection_lost() {
     let event_loop = EventLoop::new().unwrap();
     let reports = Reports::of(&event_loop);
@@ -131,8 +184,8 @@ fn a_write_pipe_resumes_at_the_low_water_mark() {
     let event_loop = EventLoop::new().unwrap();
     let (mut reader, writer) = io::pipe().unwrap();
     let log = Log::new();
-    let at_resume = std::rc::Rc::new(std::cell::Cell::new(0));
-    let seen = std::rc::Rc::clone(&at_resume);
+    let at_resume = Rc::new(std::cell::Cell::new(0));
+    let seen = Rc::clone(&at_resume);
     let probe = Probe::new(&log).on_resume(move |transport| {
         seen.set(transport.write_buffer_size());
         Ok(())

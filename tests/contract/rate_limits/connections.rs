@@ -85,6 +85,28 @@ fn a_limit_a_pause_and_a_hold_are_independent_reasons_not_to_read() {
     flow.sink.handle().resume_reading();
     settle(&event_loop).unwrap();
     assert_eq!(flow.received.get(), 200, "resuming does not end the throttle");
+
+    // An echo whose peer does not read is held, too.
+    let (near, far) = (Log::new(), Log::new());
+    let echo = Probe::new(&near).echoing();
+    pair(&event_loop, 64, echo, Probe::new(&far).not_reading()).unwrap();
+    near.handle().set_write_buffer_limits(Some(10), None).unwrap();
+    near.handle().set_read_limit(Some(limit(1000, 100)));
+    far.handle().write(&[7; 1000]);
+    settle(&event_loop).unwrap();
+    assert_eq!((near.received_len(), near.handle().is_reading()), (100, false));
+    advance(&event_loop, 10 * SECOND).unwrap();
+    assert_eq!(near.received_len(), 100, "the hold outlasts the throttle");
+    far.handle().resume_reading();
+    settle(&event_loop).unwrap();
+    assert_eq!(near.received_len(), 200, "what the bucket has filled with, and no more");
+    assert!(!near.handle().is_reading(), "the end of the hold does not end the throttle");
+    near.handle().pause_reading();
+    assert_eq!(flow.in_time(&event_loop, SECOND), 1000, "nobody else is concerned");
+    assert_eq!(near.received_len(), 200, "and the pause outlasts both");
+    near.handle().resume_reading();
+    advance(&event_loop, 10 * SECOND).unwrap();
+    assert_eq!((near.received_len(), far.received_len()), (1000, 1000));
 }
 
 #[test]

@@ -3,49 +3,73 @@
 use std::time::Duration;
 
 use wharf::testing::{advance, pair, settle};
-use wharf::{RateGroup, Result, Transport};
+use wharf::{EventLoop, RateGroup, RateLimit, Result, Transport};
 
 use super::{Flow, Idle, SECOND, limit, memory_loop};
 use crate::probe::{Log, Probe};
 
+/// Sets a group's limit one way.
+type Limits = fn(&RateGroup, Option<RateLimit>);
+
+const BOTH: [(bool, Limits); 2] =
+    [(true, RateGroup::set_read_limit), (false, RateGroup::set_write_limit)];
+
+/// A flow that the group limits: where it is read, or where it is written.
+fn member(event_loop: &EventLoop, group: &RateGroup, reads: bool) -> Flow {
+    Flow::new(event_loop, |source, sink| {
+        let end = if reads { sink } else { source };
+        end.set_rate_group(Some(group)).unwrap();
+    })
+}
+
 #[test]
 fn a_group_has_one_timer_however_many_members_wait() {
-    let event_loop = memory_loop();
-    let group = RateGroup::new(&event_loop);
-    group.set_read_limit(Some(limit(10_000, 1000)));
-    let flows: Vec<Flow> = (0..20)
-        .map(|_| Flow::new(&event_loop, |_, sink| sink.set_rate_group(Some(&group)).unwrap()))
-        .collect();
-    advance(&event_loop, SECOND + Duration::from_millis(3)).unwrap();
-    assert_eq!(event_loop.metrics().timers, 1);
-    assert!(flows.iter().all(|flow| flow.received.get() > 0));
+    for (reads, set_limit) in BOTH {
+        let event_loop = memory_loop();
+        let group = RateGroup::new(&event_loop);
+        set_limit(&group, Some(limit(10_000, 1000)));
+        let flows: Vec<Flow> = (0..20).map(|_| member(&event_loop, &group, reads)).collect();
+        advance(&event_loop, SECOND + Duration::from_millis(3)).unwrap();
+        assert_eq!(event_loop.metrics().timers, 1);
+        assert!(flows.iter().all(|flow| flow.received.get() > 0));
+        // Nobody waits any more: no timer is left.
+        set_limit(&group, None);
+        for flow in &flows {
+            flow.source.handle().abort();
+        }
+        settle(&event_loop).unwrap();
+        assert_eq!(event_loop.metrics().timers, 0);
+    }
 }
 
 #[test]
 fn members_of_a_group_share_its_budget_equally_and_none_starves() {
-    let event_loop = memory_loop();
-    let group = RateGroup::new(&event_loop);
-    group.set_read_limit(Some(limit(90_000, 9000)));
-    let flows: Vec<Flow> = (0..30)
-        .map(|_| Flow::new(&event_loop, |_, sink| sink.set_rate_group(Some(&group)).unwrap()))
-        .collect();
-    assert_eq!(group.members(), 30);
-    advance(&event_loop, 20 * SECOND).unwrap();
-    let received: Vec<u64> = flows.iter().map(|flow| flow.received.get()).collect();
-    let total: u64 = received.iter().sum();
-    assert!(total.abs_diff(20 * 90_000) <= 9000, "{total}");
-    for received in &received {
-        assert!(received.abs_diff(60_000) <= 4500, "{received} of about 60000");
+    for (reads, set_limit) in BOTH {
+        let event_loop = memory_loop();
+        let group = RateGroup::new(&event_loop);
+        set_limit(&group, Some(limit(90_000, 9000)));
+        let flows: Vec<Flow> = (0..30).map(|_| member(&event_loop, &group, reads)).collect();
+        assert_eq!(group.members(), 30);
+        // What was taken before a member joined is not the group's.
+        settle(&event_loop).unwrap();
+        flows.iter().for_each(|flow| flow.received.set(0));
+        advance(&event_loop, 20 * SECOND).unwrap();
+        let received: Vec<u64> = flows.iter().map(|flow| flow.received.get()).collect();
+        let total: u64 = received.iter().sum();
+        assert!(total.abs_diff(20 * 90_000) <= 9000, "{total}");
+        for received in &received {
+            assert!(received.abs_diff(60_000) <= 4500, "{received} of about 60000");
+        }
+        // What the others leave is for the one that wants it.
+        for flow in &flows[1..] {
+            flow.source.handle().abort();
+            flow.sink.handle().abort();
+        }
+        advance(&event_loop, SECOND).unwrap();
+        assert_eq!(group.members(), 1);
+        let alone = flows[0].in_time(&event_loop, SECOND);
+        assert!(alone.abs_diff(90_000) <= 9000, "{alone}");
     }
-    // What the others leave is for the one that wants it.
-    for flow in &flows[1..] {
-        flow.source.handle().close();
-        flow.sink.handle().abort();
-    }
-    advance(&event_loop, SECOND).unwrap();
-    assert_eq!(group.members(), 1);
-    let alone = flows[0].in_time(&event_loop, SECOND);
-    assert!(alone.abs_diff(90_000) <= 9000, "{alone}");
 }
 
 #[test]

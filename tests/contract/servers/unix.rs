@@ -113,6 +113,16 @@ fn a_path_that_is_another_servers_by_now_is_left() {
         live.accept()?;
         Ok(())
     });
+    // The same for a loop that closes.
+    let directory = Directory::new();
+    let path = directory.join("socket");
+    let live = run(async |event_loop| {
+        event_loop.create_unix_server(|| Echo, &path).await?;
+        std::fs::rename(&path, directory.join("former"))?;
+        Ok(UnixListener::bind(&path)?)
+    });
+    let _client = UnixStream::connect(&path).expect("the other server's path is there");
+    live.accept().expect("its client");
 }
 
 // 206.
@@ -126,6 +136,13 @@ fn the_path_stays_when_it_is_asked_to() {
         assert!(path.exists());
         Ok(())
     });
+    let directory = Directory::new();
+    let path = directory.join("socket");
+    run(async |event_loop| {
+        event_loop.create_unix_server(|| Echo, &path).cleanup_socket(false).await?;
+        Ok(())
+    });
+    assert!(path.exists(), "closing the loop leaves it, too");
 }
 
 // 206.

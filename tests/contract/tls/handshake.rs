@@ -107,19 +107,54 @@ fn peers_know_each_others_certificates_names_and_protocols() {
 fn data_that_comes_with_the_end_of_the_handshake_follows_connection_made() {
     for version in VERSIONS {
         let stage = Stage::with(version);
+        let server = TlsServer::builder().identity(SERVER.identity()).alpn(["two", "one"]);
+        let serving = server.build().unwrap();
         let (near, far) = logs();
-        let speaks_first = |log: &Log| {
-            Probe::new(log).on_made(|transport| {
-                transport.write(b"first");
-                Ok(())
-            })
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        // Whoever speaks first says its turn, and so does what hears it.
+        let speaks_first = |log: &Log, name: &'static str| {
+            let (seen, heard) = (Rc::clone(&seen), Rc::clone(&seen));
+            let tick = |transport: &dyn Transport| transport.event_loop().metrics().ticks;
+            Probe::new(log)
+                .on_made(move |transport| {
+                    let info = transport.info();
+                    let tls = info.tls().expect("TLS, inside connection_made");
+                    assert_eq!(tls.alpn_protocol(), Some(&b"two"[..]), "{name}");
+                    seen.borrow_mut().push((name, "made", tick(transport)));
+                    transport.write(b"first");
+                    Ok(())
+                })
+                .on_data(move |transport, _| {
+                    heard.borrow_mut().push((name, "data", tick(transport)));
+                    Ok(())
+                })
         };
-        stage.join(speaks_first(&near), speaks_first(&far));
+        let mut of_server = Some(speaks_first(&far, "server"));
+        let server = stage
+            .event_loop
+            .create_server(move || of_server.take().unwrap(), "10.0.0.1:443")
+            .tls(serving);
+        let _server = stage.event_loop.run_until_complete(server.start()).unwrap().unwrap();
+        let client = TlsClient::builder()
+            .pin_certificate_pem(&SERVER.chain)
+            .alpn(["one", "two"])
+            .min_version(version)
+            .max_version(version)
+            .build()
+            .unwrap();
+        let _client = stage.connect_by(client, speaks_first(&near, "client")).unwrap();
         stage.run_until("both greetings", || {
             near.received() == b"first" && far.received() == b"first"
         });
         assert_eq!(near.order(), [Call::Made, Call::Data]);
         assert_eq!(far.order(), [Call::Made, Call::Data]);
+        // The side that ends the handshake is the client under TLS 1.3, and the server under 1.2: its
+        // first words come in one piece with that end.
+        let hears = if version == TlsVersion::Tls13 { "server" } else { "client" };
+        let ticks: Vec<u64> =
+            seen.borrow().iter().filter(|(name, ..)| *name == hears).map(|entry| entry.2).collect();
+        assert_eq!(ticks.len(), 2);
+        assert_eq!(ticks[0], ticks[1], "{version:?}: not with the end of the handshake");
     }
 }
 
@@ -223,6 +258,16 @@ fn garbage_is_an_accept_error_of_which_one_a_second_is_reported() {
     let reports = stage.reports.take();
     assert_eq!(reports.len(), 1, "{reports:?}");
     assert!(reports[0].contains("is not TLS"), "{reports:?}");
+
+    // A second later it is another one's turn.
+    advance(&stage.event_loop, Duration::from_secs(1)).unwrap();
+    for _ in 0..2 {
+        let raw = Log::new();
+        stage.connect_plain(Probe::new(&raw));
+        raw.handle().write(b"GET / HTTP/1.1\r\n\r\n");
+        stage.run_until("the end", || raw.is_lost());
+    }
+    assert_eq!(stage.reports.take().len(), 1);
 }
 
 // 235.
@@ -262,7 +307,42 @@ fn a_factory_that_fails_after_the_handshake_fails_the_connection() {
     stage.run_until("the end", || log.is_lost());
     assert!(log.cause().unwrap().is_truncated);
     assert_eq!(server.connections(), 0);
-    assert!(stage.reports.take()[0].contains("not today"));
+    let reports = stage.reports.take();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].contains("not today"), "{reports:?}");
+
+    // Whoever asked to be told of accept errors is, instead of the exception handler.
+    let errors = Rc::new(RefCell::new(Vec::new()));
+    for panics in [false, true] {
+        let told = Rc::clone(&errors);
+        let serving = stage
+            .event_loop
+            .create_server_with(
+                move |info| {
+                    assert!(info.tls().is_some(), "the handshake is done");
+                    assert!(!panics, "no protocol at all");
+                    Err::<Probe, _>("not today".into())
+                },
+                "10.0.0.1:444",
+            )
+            .on_accept_error(move |error| told.borrow_mut().push(error.to_string()))
+            .tls(&stage.tls.server);
+        let told = stage.event_loop.run_until_complete(serving.start()).unwrap().unwrap();
+        let log = Log::new();
+        let probe = Probe::new(&log);
+        let connecting = stage.event_loop.create_connection(|| probe, "10.0.0.1:444");
+        let connecting = connecting.tls(trusting()).start();
+        stage.event_loop.run_until_complete(connecting).unwrap().expect("a handshake");
+        stage.run_until("the end", || log.is_lost());
+        assert!(log.cause().unwrap().is_truncated);
+        assert_eq!(told.connections(), 0);
+        told.close();
+        settle(&stage.event_loop).unwrap();
+    }
+    let errors = errors.take();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[0].contains("not today") && errors[1].contains("no protocol at all"));
+    assert_eq!(stage.reports.take(), [""; 0]);
 
     fn panicking() -> Probe {
         panic!("no protocol")

@@ -50,11 +50,14 @@ fn a_protocol_upgrades_in_place_and_keeps_its_handle() {
         )
         .unwrap();
         let (before, id) = (near.handle(), near.handle().id());
+        before.set_write_buffer_limits(Some(12_345), Some(678)).unwrap();
         stage.run_until("the answer", || near.received() == b"go ahead\nindeed");
         assert_eq!(far.received(), b"STARTTLS\nunder TLS");
         let order = [Call::Made, Call::Data, Call::TlsEstablished, Call::Data];
         assert_eq!((near.order(), far.order()), (order.to_vec(), order.to_vec()));
         assert_eq!(before.id(), id);
+        assert_eq!(stage.event_loop.transport(id).as_ref(), Some(&before));
+        assert_eq!(before.write_buffer_limits(), (678, 12_345));
         assert_eq!(before.info().tls().unwrap().version(), Some(version));
         assert_eq!(far.handle().info().tls().unwrap().server_name(), Some("server.test"));
         before.close();
@@ -184,6 +187,34 @@ fn a_failed_upgrade_ends_the_connection_and_both_protocols_hear_of_it() {
     stage.run_until("the end", || near.is_lost());
     assert!(near.cause().unwrap().is_truncated);
     assert_eq!(near.calls(), [Call::Made, Call::Lost]);
+
+    // A peer that says something else, and one that resets the connection.
+    for resets in [false, true] {
+        let (near, far) = logs();
+        let upgrade = TlsUpgrade::from(&stage.tls.server);
+        let mut upgrade = Some(upgrade);
+        let probe = Probe::new(&near).on_made(move |transport| {
+            transport.write(b"go ahead");
+            transport.start_tls(upgrade.take().unwrap(), Bytes::new());
+            Ok(())
+        });
+        let peer = Probe::new(&far);
+        let peer = if resets { peer.not_reading() } else { peer };
+        pair(&stage.event_loop, 1000, probe, peer).unwrap();
+        match resets {
+            // What it has not read makes its end a reset.
+            true => {
+                settle(&stage.event_loop).unwrap();
+                far.handle().abort();
+            }
+            false => drop(far.handle().write(b"EHLO client.test\r\n")),
+        }
+        stage.run_until("the end", || near.is_lost() && far.is_lost());
+        let cause = near.cause().unwrap();
+        let kind = Some(std::io::ErrorKind::ConnectionReset);
+        assert!(if resets { cause.io_kind == kind } else { cause.is_tls }, "{cause:?}");
+        assert_eq!(near.calls(), [Call::Made, Call::Lost]);
+    }
     assert!(stage.reports.take().is_empty());
 }
 
@@ -325,4 +356,50 @@ fn an_upgrade_that_makes_no_sense_ends_the_connection_with_is_invalid() {
     stage.run_until("the end", || near.is_lost());
     assert_eq!(near.cause(), None);
     near.handle().start_tls(client(), Bytes::new());
+}
+
+// 263.
+#[test]
+fn an_upgrade_behind_a_file_or_descriptors_is_refused() {
+    use std::os::unix::net::UnixStream;
+
+    let event_loop = wharf::EventLoop::new().unwrap();
+    let reports = crate::running::Reports::of(&event_loop);
+    for sends_file in [true, false] {
+        for inside in [true, false] {
+            let (near, far) = logs();
+            let (own, peer) = UnixStream::pair().unwrap();
+            let upgrades = move |transport: &dyn Transport| {
+                // More than the socket takes, so that what is behind it waits.
+                transport.write(&vec![7; 4 << 20]);
+                if sends_file {
+                    transport.send_file(crate::files::file_with(b"a file"), 0, None).detach();
+                } else {
+                    let descriptor = std::fs::File::open("/dev/null")?.into();
+                    transport.write_with_descriptors(b"!", vec![descriptor])?;
+                }
+                transport.start_tls(client(), Bytes::new());
+                Ok(())
+            };
+            let probe = match inside {
+                true => Probe::new(&near).on_made(upgrades),
+                false => Probe::new(&near),
+            };
+            let reader = Probe::new(&far).not_reading();
+            let far_end = event_loop.create_connection_on(|| reader, peer).start();
+            event_loop.run_until_complete(far_end).unwrap().unwrap();
+            let near_end = event_loop.create_connection_on(|| probe, own).start();
+            event_loop.run_until_complete(near_end).unwrap().unwrap();
+            if !inside {
+                upgrades(&near.handle()).unwrap();
+            }
+            crate::running::run_until(&event_loop, "the end", || near.is_lost());
+            let cause = near.cause().unwrap();
+            assert!(cause.is_invalid, "{cause:?}");
+            assert!(cause.text.contains("file or descriptors"), "{cause:?}");
+            far.handle().abort();
+            crate::running::run_until(&event_loop, "the other end", || far.is_lost());
+        }
+    }
+    assert_eq!(reports.take(), [""; 0]);
 }
