@@ -4,10 +4,9 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 use std::io;
-use std::mem;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::event_loop::fence;
 use crate::protocol::TimeoutKind;
 
 /// What a user's code fails with: any error, or any text.
@@ -98,15 +97,6 @@ impl Error {
         Self::bare(Kind::Timeout(kind))
     }
 
-    /// A caught panic, as an error. What it left behind is dropped here, and may panic as well.
-    pub(crate) fn caught(panic: Box<dyn Any + Send>) -> Self {
-        let error = Self::from_panic(&*panic);
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-            mem::forget(second);
-        }
-        error
-    }
-
     /// What a panic left behind, as an error.
     pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload
@@ -121,11 +111,11 @@ impl Error {
     /// operating system. What else was inside is told as text.
     pub(crate) fn duplicate(&self) -> Self {
         let Some(error) = self.io_error() else {
-            return Self::new(self.kind(), self.to_string());
+            return Self::new(self.kind(), text_of(self));
         };
         let source = match error.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::new(error.kind(), error.to_string()),
+            None => io::Error::new(error.kind(), text_of(error)),
         };
         let (kind, context) = (self.kind(), self.inner.context.clone());
         let mut same = Self::from_parts(kind, context, Some(source.into()));
@@ -240,8 +230,9 @@ impl Error {
         self.kind() == Kind::Unsupported
     }
 
-    /// Whether the loop would have waited for ever: nothing ready, no timer, nothing outside to
-    /// wait for. Only a loop in memory (see `wharf::testing`) can tell.
+    /// Whether a loop in memory (see `wharf::testing`) would have waited for ever: nothing is ready, and
+    /// there is no timer. It does not wait for other threads: what one of them is to wake has to be
+    /// waited for on a loop of the operating system.
     pub fn is_deadlock(&self) -> bool {
         self.kind() == Kind::Deadlock
     }
@@ -278,6 +269,13 @@ impl Error {
     pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
         self.inner.source.as_ref()?.downcast_ref::<T>()
     }
+}
+
+/// The text of an error that may be the user's, whose `Display` may panic.
+pub(crate) fn text_of(error: &dyn fmt::Display) -> String {
+    fence::run(|| error.to_string()).unwrap_or_else(|panic| {
+        format!("an error whose text cannot be had: {}", panic.into_error())
+    })
 }
 
 impl fmt::Display for Error {
@@ -371,7 +369,10 @@ impl Kind {
             Self::Cancelled => "cancelled",
             Self::Closed => "closed",
             Self::Connect => "no address could be connected to",
-            Self::Deadlock => "nothing is ready and nothing can become ready",
+            Self::Deadlock => {
+                "nothing is ready and no timer is set: a loop in memory waits for nothing else, such as a \
+                 waker of another thread"
+            }
             Self::Invalid => "invalid argument or state",
             Self::Io => "input/output error",
             Self::OutputLimit => "the output exceeded its limit",

@@ -114,11 +114,16 @@ impl Driver {
         }
     }
 
-    /// Hands out what became ready in the last wait. `ready` may call anything but `wait`.
+    /// Hands out what became ready in the last wait. `ready` may call anything but `wait`; what is left
+    /// when it unwinds goes to `unserved`.
     #[inline(always)]
-    pub(crate) fn take_events(&self, ready: impl FnMut(Key, Readiness)) {
+    pub(crate) fn take_events(
+        &self,
+        ready: impl FnMut(Key, Readiness),
+        unserved: impl FnMut(Key, Readiness),
+    ) {
         match self {
-            Self::Os(driver) => driver.take_events(ready),
+            Self::Os(driver) => driver.take_events(ready, unserved),
             // All its sockets are in memory, and signal by themselves.
             Self::Memory(_) => {}
         }

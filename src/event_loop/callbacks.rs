@@ -15,17 +15,18 @@ use crate::time::TimerKey;
 /// Dropping the handle does not cancel the callback.
 #[derive(Clone)]
 pub struct Handle {
+    core: Rc<Core>,
     callback: Rc<dyn Cancellable>,
 }
 
 impl Handle {
-    pub(crate) fn new(callback: Rc<dyn Cancellable>) -> Self {
-        Self { callback }
+    pub(crate) fn new(core: &Rc<Core>, callback: Rc<dyn Cancellable>) -> Self {
+        Self { core: Rc::clone(core), callback }
     }
 
     /// Keeps the callback from being called, and drops it. Later calls change nothing.
     pub fn cancel(&self) {
-        self.callback.cancel();
+        self.callback.cancel(&self.core);
     }
 
     /// Whether it was cancelled before it was called, or its loop closed.
@@ -59,7 +60,7 @@ impl TimerHandle {
         let timer = self.core.timers.borrow_mut().remove(self.key.get());
         if let Some(timer) = timer {
             self.key.set(TimerKey::NONE);
-            drop(timer);
+            self.core.drop_user(timer, "timer");
         }
     }
 
@@ -115,11 +116,11 @@ impl EventLoop {
         let core = self.core();
         let callback = OneShot::new(callback);
         if core.is_closed() {
-            callback.cancel();
+            callback.cancel(core);
         } else {
             core.push_ready(Ready::Callback(Rc::clone(&callback) as Rc<dyn Callback>));
         }
-        Handle { callback }
+        Handle::new(core, callback)
     }
 
     /// Has `callback` called once `delay` has passed, never early.
@@ -148,7 +149,7 @@ impl EventLoop {
     fn schedule(&self, when: u64, callback: impl FnOnce() + 'static) -> TimerHandle {
         let core = self.core();
         let key = if core.is_closed() {
-            drop(callback);
+            core.drop_user(callback, "timer");
             TimerKey::NONE
         } else {
             core.add_timer(when, Box::new(Timed(callback)))
@@ -158,7 +159,7 @@ impl EventLoop {
 }
 
 pub(crate) trait Cancellable {
-    fn cancel(&self);
+    fn cancel(&self, core: &Core);
     fn cancelled(&self) -> bool;
 }
 
@@ -168,29 +169,29 @@ struct OneShot<F> {
     cancelled: Cell<bool>,
 }
 
-impl<F: FnOnce()> OneShot<F> {
+impl<F: FnOnce() + 'static> OneShot<F> {
     fn new(callback: F) -> Rc<Self> {
         Rc::new(Self { callback: Cell::new(Some(callback)), cancelled: Cell::new(false) })
     }
 }
 
-impl<F: FnOnce()> Callback for OneShot<F> {
+impl<F: FnOnce() + 'static> Callback for OneShot<F> {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         if let Some(callback) = self.callback.take() {
             call(core, callback);
         }
     }
 
-    fn discard(self: Rc<Self>) {
-        self.cancel();
+    fn discard(self: Rc<Self>, core: &Core) {
+        self.cancel(core);
     }
 }
 
-impl<F> Cancellable for OneShot<F> {
-    fn cancel(&self) {
+impl<F: 'static> Cancellable for OneShot<F> {
+    fn cancel(&self, core: &Core) {
         if let Some(callback) = self.callback.take() {
             self.cancelled.set(true);
-            drop(callback);
+            core.drop_user(callback, "callback");
         }
     }
 

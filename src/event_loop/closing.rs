@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::core::{Core, State};
 use super::ready::{Callback, Ready};
 use super::slots::Tenant;
+use crate::error::Error;
 use crate::time::TimerKey;
 
 impl Core {
@@ -64,7 +65,18 @@ impl Core {
             match tenant {
                 Tenant::Stream(stream) => stream.abort(self),
                 Tenant::Datagram(endpoint) => endpoint.abort(self),
-                Tenant::Source(source) => source.close(self),
+                Tenant::Source(source) => self.run_caught("closing failed", || source.close(self)),
+            }
+        }
+    }
+
+    /// Ends those whose callbacks something has unwound through: their protocols are lost.
+    pub(super) fn abort_interrupted(self: &Rc<Self>, error: &Error) {
+        for tenant in self.tenants() {
+            match tenant {
+                Tenant::Stream(stream) => stream.abort_if_interrupted(self, error),
+                Tenant::Datagram(endpoint) => endpoint.abort_if_interrupted(self, error),
+                Tenant::Source(_) => {}
             }
         }
     }
@@ -102,8 +114,8 @@ impl Core {
             self.abandon_timer(key);
         }
         self.drop_spent();
-        let handler = self.change_exception_handler(None);
-        self.drop_user(handler, "exception handler");
+        self.fence.keeps_no_handler.set(true);
+        self.change_exception_handler(None);
     }
 
     fn abandon_timer(&self, key: TimerKey) {
@@ -112,6 +124,6 @@ impl Core {
     }
 
     fn discard(&self, callback: Rc<dyn Callback>, what: &str) {
-        self.run_caught(&format!("dropping a {what} failed"), || callback.discard());
+        self.run_caught(&format!("dropping a {what} failed"), || callback.discard(self));
     }
 }

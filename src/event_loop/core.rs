@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::exceptions::ExceptionHandler;
+use super::fence::Fence;
 use super::lingering::LingeringSockets;
 use super::metrics::Counters;
 use super::ready::{Ready, Timer};
@@ -74,6 +75,7 @@ pub(crate) struct Core {
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
     pub(crate) processes: ProcessTable,
+    pub(super) fence: Fence,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
     /// How often it was set or reset: whether it was while it ran.
     pub(crate) exception_handler_changes: Cell<u64>,
@@ -135,6 +137,7 @@ impl Core {
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
             processes: ProcessTable::default(),
+            fence: Fence::default(),
             exception_handler: Cell::new(None),
             exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
@@ -315,6 +318,15 @@ impl Core {
         self.ready.replace(self.spare.take())
     }
 
+    /// Puts what was to run in this round in front of what is to run in the next.
+    #[cold]
+    pub(crate) fn put_first(&self, mut list: Vec<Ready>) {
+        self.mark_pending();
+        let mut ready = self.ready.borrow_mut();
+        list.append(&mut ready);
+        *ready = list;
+    }
+
     /// Gives the memory of a list back that was gone through, and had `used` entries.
     pub(crate) fn give_list_back(&self, list: Vec<Ready>, used: usize) {
         debug_assert!(list.is_empty());
@@ -330,8 +342,10 @@ impl Core {
     }
 
     pub(crate) fn cancel_timer(&self, key: TimerKey) {
-        let callback = self.timers.borrow_mut().remove(key);
-        drop(callback);
+        let timer = self.timers.borrow_mut().remove(key);
+        if let Some(timer) = timer {
+            self.drop_user(timer, "timer");
+        }
     }
 
     pub(crate) fn stream(&self, key: Key) -> Option<Rc<Stream>> {

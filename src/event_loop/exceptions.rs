@@ -1,10 +1,9 @@
 //! Where errors go that nobody else can be told.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use super::{Core, EventLoop};
+use super::{Core, EventLoop, fence};
 use crate::error::Error;
 use crate::transport::TransportId;
 
@@ -55,56 +54,53 @@ impl Core {
         let Some(core) = self.strong() else { return };
         let event_loop = EventLoop::from_core(core);
         let changes = self.exception_handler_changes.get();
-        let outcome = catch_unwind(AssertUnwindSafe(|| handler(&event_loop, exception)));
-        // The handler may have put another in its own place, or taken itself away.
-        if self.exception_handler_changes.get() == changes {
+        let outcome = self.run_handler(|| handler(&event_loop, exception));
+        // The handler may have put another in its own place, taken itself away, or closed the loop.
+        if self.exception_handler_changes.get() == changes && !self.fence.keeps_no_handler.get() {
             self.exception_handler.set(Some(handler));
         } else {
             self.drop_user(handler, "exception handler");
         }
         if let Err(panic) = outcome {
-            let error = Error::caught(panic);
+            let error = panic.into_error();
             let message = "unhandled error in the exception handler";
             default_exception_handler(&Exception::new(message, Some(&error), None));
             default_exception_handler(exception);
         }
     }
 
-    pub(crate) fn change_exception_handler(
-        &self,
-        next: Option<ExceptionHandler>,
-    ) -> Option<ExceptionHandler> {
+    /// Puts `next` in its place. A loop that is closed takes none: it may hold the loop.
+    pub(crate) fn change_exception_handler(&self, next: Option<ExceptionHandler>) {
         self.exception_handler_changes.set(self.exception_handler_changes.get() + 1);
-        self.exception_handler.replace(next)
-    }
-
-    /// Runs a user's `Drop` code; a panic of it is reported and goes no further.
-    pub(crate) fn drop_user<T>(&self, value: T, what: &str) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            let error = Error::caught(panic);
-            self.report(&Exception::new(&format!("dropping a {what} failed"), Some(&error), None));
-        }
-    }
-
-    /// Runs a user's closure; a panic of it is reported and goes no further.
-    pub(crate) fn run_caught(&self, what: &str, action: impl FnOnce()) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
-            let error = Error::caught(panic);
-            self.report(&Exception::new(what, Some(&error), None));
-        }
+        let (kept, refused) =
+            if self.fence.keeps_no_handler.get() { (None, next) } else { (next, None) };
+        let former = self.exception_handler.replace(kept);
+        self.drop_user(refused, "exception handler");
+        self.drop_user(former, "exception handler");
     }
 }
 
 /// One line: to the `log` crate with the feature `log`, else to standard error.
+///
+/// The text of an error, and a logger, are foreign code.
 fn default_exception_handler(exception: &Exception<'_>) {
+    let text = fence::run(|| exception.to_string()).unwrap_or_else(|panic| {
+        let bare = Exception::new(exception.message, None, exception.transport);
+        format!("{bare}: an error whose text cannot be had: {}", panic.into_error())
+    });
     #[cfg(feature = "log")]
-    log::error!(target: "wharf", "{exception}");
-    #[cfg(not(feature = "log"))]
-    {
-        use std::io::Write;
-        // Standard error may be closed; there is nobody left to tell then.
-        let _ = writeln!(std::io::stderr(), "wharf: {exception}");
+    if let Err(panic) = fence::run(|| log::error!(target: "wharf", "{text}")) {
+        print(&text);
+        print(&format!("the logger failed: {}", panic.into_error()));
     }
+    #[cfg(not(feature = "log"))]
+    print(&text);
+}
+
+fn print(text: &str) {
+    use std::io::Write;
+    // Standard error may be closed; there is nobody left to tell then.
+    let _ = writeln!(std::io::stderr(), "wharf: {text}");
 }
 
 impl EventLoop {
@@ -112,20 +108,19 @@ impl EventLoop {
     /// callbacks, failures of incoming connections, slow callbacks, results nobody asked for.
     ///
     /// Without one, a line goes to standard error (to the `log` crate with the feature `log`). A
-    /// panic in the handler is caught, and the default takes over for that exception.
+    /// panic in the handler is caught, and the default takes over for that exception. On a closed loop
+    /// the handler is dropped.
     ///
-    /// It is called on the loop's thread, between callbacks; only what a callback does itself (such
-    /// as dropping a future with an error in it) is told inside that callback. Panics and errors of
-    /// the handler's own doing while it runs go to the default.
+    /// It is called on the loop's thread, between callbacks: what goes wrong in what a callback drops
+    /// or cancels is told in the loop's next round. Panics and errors of the handler's own doing while
+    /// it runs go to the default.
     pub fn set_exception_handler(&self, handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static) {
-        let former = self.core().change_exception_handler(Some(Box::new(handler)));
-        drop(former);
+        self.core().change_exception_handler(Some(Box::new(handler)));
     }
 
     /// Goes back to the default exception handler.
     pub fn reset_exception_handler(&self) {
-        let former = self.core().change_exception_handler(None);
-        drop(former);
+        self.core().change_exception_handler(None);
     }
 
     /// Tells the exception handler of something: what asyncio calls `call_exception_handler`.
@@ -141,6 +136,10 @@ impl SlowWatch {
     #[inline]
     pub(crate) fn start(core: &Rc<Core>) -> Self {
         Self(core.slow_callback.get().map(|_| core.now()))
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
     }
 
     #[inline]

@@ -70,7 +70,6 @@ impl Counters {
         add(&self.ticks, 1);
     }
 
-    #[cfg(feature = "tls-core")]
     pub(crate) fn ticks(&self) -> u64 {
         self.ticks.get()
     }

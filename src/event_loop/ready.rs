@@ -28,7 +28,9 @@ pub(crate) trait Callback {
     fn run(self: Rc<Self>, core: &Rc<Core>);
 
     /// The loop closes: it is not going to run. Drops what is the user's, whoever else holds it.
-    fn discard(self: Rc<Self>) {}
+    fn discard(self: Rc<Self>, core: &Core) {
+        let _ = core;
+    }
 }
 
 /// What a timer calls.

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::core::{Core, State};
+use super::fence::{self, Panic};
 use super::remote::RemoteQueue;
 use super::{EventLoop, SlowWatch};
 use crate::error::{Error, Result};
@@ -63,17 +63,20 @@ impl EventLoop {
             future: pin!(future),
             outcome: None,
         };
-        loop {
-            core.tick(!core.stopping.get(), &mut main).map_err(poll_failed)?;
-            if let Some(outcome) = main.outcome {
-                return Ok(outcome.unwrap_or_else(|panic| resume_unwind(panic)));
+        core.go_on(|| {
+            loop {
+                core.tick(!core.stopping.get(), &mut main).map_err(poll_failed)?;
+                if let Some(outcome) = main.outcome.take() {
+                    return Ok(outcome);
+                }
+                if core.stopping.take() {
+                    return Err(Error::invalid(
+                        "the event loop was stopped before its future was done",
+                    ));
+                }
             }
-            if core.stopping.take() {
-                return Err(Error::invalid(
-                    "the event loop was stopped before its future was done",
-                ));
-            }
-        }
+        })
+        .map(|outcome| outcome.unwrap_or_else(|panic| panic.resume()))
     }
 
     /// Runs until [`stop`](Self::stop) is called.
@@ -84,12 +87,14 @@ impl EventLoop {
     pub fn run_forever(&self) -> Result<(), Error> {
         let core = self.core();
         let _running = Running::begin(core)?;
-        loop {
-            core.tick(!core.stopping.get(), &mut NoMain).map_err(poll_failed)?;
-            if core.stopping.take() {
-                return Ok(());
+        core.go_on(|| {
+            loop {
+                core.tick(!core.stopping.get(), &mut NoMain).map_err(poll_failed)?;
+                if core.stopping.take() {
+                    return Ok(());
+                }
             }
-        }
+        })
     }
 
     /// Has the run return after the current round. Called before a run, that run makes one turn
@@ -147,7 +152,10 @@ impl Drop for Running<'_> {
         RUNNING.set(false);
         self.0.stopping.set(false);
         self.0.state.set(State::Idle);
-        self.0.close_if_wanted();
+        // This may be unwinding already: a second panic would end the process.
+        if let Err(panic) = fence::run(|| self.0.close_if_wanted()) {
+            self.0.recover(panic);
+        }
     }
 }
 
@@ -172,7 +180,7 @@ struct MainFuture<'a, F: Future> {
     future: Pin<&'a mut F>,
     /// A panic goes through to the caller at the end of the turn, so that the turn's other work is
     /// not lost.
-    outcome: Option<std::thread::Result<F::Output>>,
+    outcome: Option<std::result::Result<F::Output, Panic>>,
 }
 
 impl<F: Future> Main for MainFuture<'_, F> {
@@ -180,7 +188,7 @@ impl<F: Future> Main for MainFuture<'_, F> {
         let mut context = Context::from_waker(&self.waker);
         let watch = SlowWatch::start(self.core);
         let step = || self.future.as_mut().poll(&mut context);
-        match catch_unwind(AssertUnwindSafe(step)) {
+        match fence::run(step) {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(output)) => self.outcome = Some(Ok(output)),
             Err(panic) => self.outcome = Some(Err(panic)),
@@ -217,10 +225,36 @@ fn poll_failed(error: std::io::Error) -> Error {
     }
 }
 
+/// A loop that cannot make a turn without a panic of its own is given up after so many.
+const PANICS_IN_A_ROW: u32 = 16;
+
 impl Core {
+    /// Turns the loop. No panic should come out of a turn: if one does, it is reported, what it left is
+    /// put in order, and the loop goes on.
+    fn go_on<T>(self: &Rc<Self>, mut turns: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        let mut in_a_row = 0;
+        loop {
+            let before = self.counters.ticks();
+            match fence::run(&mut turns) {
+                Ok(ended) => return ended,
+                Err(panic) => {
+                    let is_first_turn = self.counters.ticks() - before <= 1;
+                    in_a_row = if is_first_turn { in_a_row + 1 } else { 1 };
+                    if in_a_row >= PANICS_IN_A_ROW {
+                        panic.resume();
+                    }
+                    self.recover(panic);
+                }
+            }
+        }
+    }
+
     /// One turn, without waiting.
     pub(crate) fn run_once(self: &Rc<Self>) -> Result<(), Error> {
         let _running = Running::begin(self)?;
-        self.tick(false, &mut NoMain).map_err(poll_failed)
+        fence::run(|| self.tick(false, &mut NoMain).map_err(poll_failed)).unwrap_or_else(|panic| {
+            self.recover(panic);
+            Ok(())
+        })
     }
 }

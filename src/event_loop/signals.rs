@@ -63,7 +63,7 @@ impl EventLoop {
         let known = table.handlers.borrow().get(&signal).map(|known| Rc::clone(&known.callback));
         if let Some(place) = known {
             let former = place.replace(Some(callback));
-            drop(former);
+            core.drop_user(former, "signal handler");
             return Ok(());
         }
         if let Driver::Memory(_) = core.driver {
@@ -94,8 +94,9 @@ impl EventLoop {
         if table.handlers.borrow().is_empty() {
             table.drop_source(self.core());
         }
-        // Its Drop code runs here, with nothing borrowed.
-        former.is_some()
+        let was_handled = former.is_some();
+        self.core().drop_user(former, "signal handler");
+        was_handled
     }
 }
 

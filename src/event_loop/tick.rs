@@ -1,8 +1,10 @@
 //! One turn of the loop.
 
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
+use std::vec::Drain;
 
 use super::core::Core;
 use super::ready::Ready;
@@ -109,9 +111,13 @@ impl Core {
     #[inline(never)]
     fn run_events(self: &Rc<Self>, buffer: &mut [u8]) {
         let mut count = 0;
-        self.driver.take_events(|key, readiness| {
+        let ready = |key, readiness| {
             count += 1;
             self.run_event(key, readiness, buffer);
+        };
+        // The poll does not tell again of what is left when something unwinds.
+        self.driver.take_events(ready, |key, readiness| {
+            self.signals.borrow_mut().push_back((key, readiness));
         });
         self.counters.count_events(count);
         if !self.signals.borrow().is_empty() {
@@ -122,9 +128,9 @@ impl Core {
     /// The events of sockets in memory.
     #[cold]
     fn run_signals(self: &Rc<Self>, buffer: &mut [u8]) {
-        let signals = std::mem::take(&mut *self.signals.borrow_mut());
-        self.counters.count_events(signals.len() as u64);
-        for (key, readiness) in signals {
+        let mut signals = UnservedSignals { core: self, rest: self.signals.take() };
+        self.counters.count_events(signals.rest.len() as u64);
+        while let Some((key, readiness)) = signals.rest.pop_front() {
             self.run_signal(key, readiness, buffer);
         }
     }
@@ -224,9 +230,11 @@ impl Core {
     #[inline(never)]
     fn run_list(self: &Rc<Self>, mut list: Vec<Ready>, buffer: &mut [u8]) {
         let used = list.len();
-        for entry in list.drain(..) {
+        let mut unserved = UnservedList { core: self, rest: list.drain(..) };
+        for entry in unserved.rest.by_ref() {
             self.run(entry, buffer);
         }
+        drop(unserved);
         self.give_list_back(list, used);
     }
 
@@ -270,6 +278,7 @@ impl Core {
     }
 
     fn settle_all_dirty(self: &Rc<Self>) {
+        // What unwinds leaves the list as it is: settling again does no harm.
         let count = self.dirty.borrow().len();
         for position in 0..count {
             let stream = Rc::clone(&self.dirty.borrow()[position]);
@@ -292,6 +301,37 @@ impl Core {
         }
         if count > 0 || datagrams {
             self.settle_dirty();
+        }
+    }
+}
+
+/// What is left of a round's list. When something unwinds, it comes first in the next turn.
+struct UnservedList<'a> {
+    core: &'a Core,
+    rest: Drain<'a, Ready>,
+}
+
+impl Drop for UnservedList<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.rest.len() > 0 {
+            self.core.put_first(self.rest.by_ref().collect());
+        }
+    }
+}
+
+/// As [`UnservedList`], for the events of sockets in memory.
+struct UnservedSignals<'a> {
+    core: &'a Core,
+    rest: VecDeque<(Key, Readiness)>,
+}
+
+impl Drop for UnservedSignals<'_> {
+    fn drop(&mut self) {
+        if !self.rest.is_empty() {
+            let mut signals = self.core.signals.borrow_mut();
+            self.rest.append(&mut signals);
+            std::mem::swap(&mut *signals, &mut self.rest);
         }
     }
 }

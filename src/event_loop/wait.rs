@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::EventLoop;
+use super::{Core, EventLoop};
 use crate::error::Error;
 
 impl EventLoop {
@@ -67,7 +67,8 @@ impl Wait {
         let state = Rc::new(State::default());
         let callback = {
             let state = Rc::clone(&state);
-            move || state.wake()
+            let event_loop = event_loop.clone();
+            move || state.wake(event_loop.core())
         };
         match direction {
             Direction::Read => event_loop.add_reader(Rc::clone(&fd), callback)?,
@@ -78,11 +79,11 @@ impl Wait {
 }
 
 impl State {
-    fn wake(&self) {
+    fn wake(&self, core: &Core) {
         self.ready.set(true);
         let waker = self.waker.borrow_mut().take();
         if let Some(waker) = waker {
-            waker.wake();
+            core.run_caught("a waker failed", || waker.wake());
         }
     }
 }
@@ -95,7 +96,7 @@ impl Future for Wait {
             return Poll::Ready(());
         }
         let former = self.state.waker.replace(Some(context.waker().clone()));
-        drop(former);
+        self.event_loop.core().drop_user(former, "waker");
         Poll::Pending
     }
 }
@@ -106,5 +107,7 @@ impl Drop for Wait {
             Direction::Read => self.event_loop.remove_reader(&self.fd),
             Direction::Write => self.event_loop.remove_writer(&self.fd),
         };
+        let waker = self.state.waker.take();
+        self.event_loop.core().drop_user(waker, "waker");
     }
 }

@@ -28,7 +28,9 @@ type WatchCallback = Box<dyn FnMut()>;
 /// One watched descriptor, with a callback for either direction.
 pub(crate) struct Watch {
     key: Key,
+    /// The user's: it may panic when it is asked for its descriptor, and when it is dropped.
     fd: Box<dyn AsFd>,
+    raw: RawFd,
     reader: RefCell<Option<Rc<Cell<Option<WatchCallback>>>>>,
     writer: RefCell<Option<Rc<Cell<Option<WatchCallback>>>>>,
     ready: Cell<Readiness>,
@@ -106,6 +108,7 @@ impl Core {
                 let watch = Rc::new(Watch {
                     key,
                     fd,
+                    raw,
                     reader: RefCell::default(),
                     writer: RefCell::default(),
                     ready: Cell::new(Readiness::NONE),
@@ -118,7 +121,7 @@ impl Core {
         };
         let callback = Rc::new(Cell::new(Some(callback)));
         let former = watch.place(direction).borrow_mut().replace(callback);
-        drop(former);
+        self.drop_user(former, "descriptor's callback");
         // It may have been ready all the time: the poll tells of an edge only once.
         watch.look_again(self);
         Ok(())
@@ -129,10 +132,11 @@ impl Core {
         let Some(watch) = self.watches.borrow().get(&raw).map(Rc::clone) else { return false };
         let former = watch.place(direction).borrow_mut().take();
         let was_watched = former.is_some();
-        drop(former);
+        self.drop_user(former, "descriptor's callback");
         if watch.reader.borrow().is_none() && watch.writer.borrow().is_none() {
             watch.let_go(self);
         }
+        self.drop_user(watch, "watched descriptor");
         was_watched
     }
 }
@@ -145,12 +149,37 @@ impl Watch {
         }
     }
 
+    /// The descriptor. A watch whose owner panics instead of giving it is taken out of the loop.
+    fn fd(self: &Rc<Self>, core: &Core) -> Option<BorrowedFd<'_>> {
+        match core.run_inside(|| self.fd.as_fd()) {
+            Ok(fd) => Some(fd),
+            Err(panic) => {
+                let message = "a watched descriptor failed, and is watched no more";
+                core.report_when_free(message, panic.into_error(), None);
+                self.forget(core);
+                None
+            }
+        }
+    }
+
     /// Takes the descriptor out of the loop.
     fn let_go(self: &Rc<Self>, core: &Core) {
-        let removed = self.fd.as_fd().as_raw_fd();
-        let removed = core.watches.borrow_mut().remove(&removed);
-        if let (Some(_), Driver::Os(driver)) = (&removed, &core.driver) {
-            driver.deregister(self.fd.as_fd());
+        if core.watches.borrow().get(&self.raw).is_some_and(|known| Rc::ptr_eq(known, self))
+            && let Some(fd) = self.fd(core)
+            && let Driver::Os(driver) = &core.driver
+        {
+            driver.deregister(fd);
+        }
+        self.forget(core);
+    }
+
+    fn forget(self: &Rc<Self>, core: &Core) {
+        let mut watches = core.watches.borrow_mut();
+        let is_known = watches.get(&self.raw).is_some_and(|known| Rc::ptr_eq(known, self));
+        let removed = if is_known { watches.remove(&self.raw) } else { None };
+        drop(watches);
+        if removed.is_some() {
+            // This reference is not the last.
             core.free_slot(self.key);
         }
     }
@@ -182,7 +211,8 @@ impl Watch {
         if wanted.is_empty() {
             return;
         }
-        let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), wanted)];
+        let Some(fd) = self.fd(core) else { return };
+        let mut fds = [PollFd::from_borrowed_fd(fd, wanted)];
         loop {
             match rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
                 Ok(_) => break,
@@ -221,6 +251,7 @@ impl Source for Watch {
             self.call(core, Direction::Write);
         }
         self.look_again(core);
+        core.drop_user(self, "watched descriptor");
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>) {
@@ -228,5 +259,6 @@ impl Source for Watch {
         self.let_go(core);
         core.drop_user(reader, "descriptor's callback");
         core.drop_user(writer, "descriptor's callback");
+        core.drop_user(self, "watched descriptor");
     }
 }

@@ -128,7 +128,7 @@ impl Accepting {
                     if let Err(error) =
                         self.server.begin(core, socket, peer, self.options_are_inherited)
                     {
-                        self.server.accept_failed(core, &error);
+                        self.server.accept_failed(core, error);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -146,7 +146,7 @@ impl Accepting {
                     ) => {}
                 Err(error) => {
                     let lasts = is_of_listener(&error);
-                    self.server.accept_failed(core, &Error::io("accepting failed", error));
+                    self.server.accept_failed(core, Error::io("accepting failed", error));
                     if lasts {
                         return self.rest(core);
                     }
@@ -160,7 +160,7 @@ impl Accepting {
     fn run_short(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         if !self.shortage_reported.replace(true) {
             let error = Error::io("accepting pauses: the system is short", error);
-            self.server.accept_failed(core, &error);
+            self.server.accept_failed(core, error);
         }
         self.turn_away();
         self.rest(core);
@@ -262,7 +262,7 @@ impl ServerCore {
             Ok(setup) => stream.begin_tls(core, setup, Waiter::Accept),
             Err(error) => {
                 stream.abort(core);
-                self.accept_failed(core, &of_peer(stream.info().peer_address(), error));
+                self.accept_failed(core, of_peer(stream.info().peer_address(), error));
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -15,7 +14,8 @@ use super::happy_eyeballs::interleave;
 use super::race::{Connecting, RaceFuture};
 use crate::driver::{Driver, Socket, os};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
-use crate::event_loop::{Core, EventLoop, Tenant};
+use crate::event_loop::fence::{self, Panic};
+use crate::event_loop::{Core, EventLoop, Guarded, Tenant};
 use crate::protocol::{Protocol, TimeoutKind};
 #[cfg(feature = "tls-core")]
 use crate::task::future;
@@ -183,13 +183,20 @@ pub(super) fn begin<P: Protocol>(
     factory: Box<dyn FnOnce() -> P>,
     options: &StreamOptions,
 ) -> Result<Connection<P>, Error> {
+    let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
     if options.descriptors > 0 && !opened.socket.as_ref().is_some_and(Socket::passes_descriptors) {
         return Err(no_descriptors());
     }
-    let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
-    let Some(socket) = opened.socket.take() else {
+    let (Some(factory), Some(socket)) = (factory.take(), opened.socket.take()) else {
         return Err(Error::bare(Kind::Closed));
+    };
+    let protocol = match fence::run(factory) {
+        Ok(protocol) => protocol,
+        Err(panic) => {
+            opened.socket = Some(socket);
+            return Err(panic.into_error());
+        }
     };
     let peer = opened.peer.take();
     let stream = Stream::new(core, opened.key, socket, Box::new(protocol), options, None, peer);
@@ -209,6 +216,7 @@ pub(super) async fn begin_tls<P: Protocol>(
     setup: Setup,
     host: Option<String>,
 ) -> Result<Connection<P>, Error> {
+    let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
     let Some(socket) = opened.socket.take() else {
         return Err(Error::bare(Kind::Closed));
@@ -221,14 +229,17 @@ pub(super) async fn begin_tls<P: Protocol>(
     core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
     let (promise, made) = future(core);
     let own = Rc::clone(core);
-    promise.on_cancel(move || {
+    promise.on_cancel_at_once(move || {
         if let Some(stream) = own.stream(key) {
             stream.abort(&own);
         }
     });
     let done = move |core: &Rc<Core>, stream: &Rc<Stream>, outcome: Result<(), Error>| {
         let protocol = match outcome {
-            Ok(()) => catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught),
+            Ok(()) => match factory.take() {
+                Some(factory) => fence::run(factory).map_err(Panic::into_error),
+                None => Err(Error::bare(Kind::Closed)),
+            },
             Err(error) => Err(handshake_failed(error, &who)),
         };
         promise.set(protocol.map(|protocol| {

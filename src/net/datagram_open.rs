@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +13,8 @@ use super::unix_path::{BoundPath, remove_stale_datagram};
 use super::{Address, UnixAddress};
 use crate::driver::{DatagramSocket, Driver};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, EventLoop, Tenant};
+use crate::event_loop::fence::{self, Panic};
+use crate::event_loop::{Core, EventLoop, Guarded, Tenant};
 use crate::protocol::{DatagramProtocol, TimeoutKind};
 use crate::transport::{
     DatagramEndpoint, DatagramHandle, DatagramOptions, DatagramSocketOptions, Endpoint,
@@ -71,8 +71,10 @@ pub(super) fn begin<P: DatagramProtocol>(
     factory: Box<dyn FnOnce() -> P>,
     options: &DatagramOptions,
 ) -> Result<Endpoint<P>, Error> {
+    let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
-    let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
+    let Some(factory) = factory.take() else { return Err(Error::bare(Kind::Closed)) };
+    let protocol = fence::run(factory).map_err(Panic::into_error)?;
     let key = core.reserve_slot()?;
     let Opened { socket, remote, path } = opened;
     if let Err(error) = core.driver.register_datagram(&socket, key, &core.signals) {

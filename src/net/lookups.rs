@@ -7,15 +7,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use self::local::is_local;
 use self::turns::Turns;
 use super::resolve::{copy_error, resolve_blocking};
-use crate::error::Error;
-use crate::event_loop::Core;
+use crate::event_loop::{Core, fence};
 use crate::task::{LoopFuture, Promise, ThreadPool, ThreadPoolOptions, future};
 
 /// The look-ups of a loop: a limited number of threads, and who waits for which name.
@@ -91,7 +89,7 @@ impl Lookups {
         let id = state.next;
         state.next += 1;
         let host: Rc<str> = host.into();
-        promise.on_cancel({
+        promise.on_cancel_at_once({
             let (core, host) = (Rc::clone(core), Rc::clone(&host));
             move || core.lookups.cancel(&host, id)
         });
@@ -207,9 +205,9 @@ fn submit(
     let remote = core.remote();
     let host = host.to_owned();
     let work = move || {
-        let outcome = catch_unwind(AssertUnwindSafe(|| look_up(&host)));
+        let outcome = fence::run(|| look_up(&host));
         let answer = outcome
-            .unwrap_or_else(|panic| Some(Err(io::Error::other(Error::caught(panic).to_string()))));
+            .unwrap_or_else(|panic| Some(Err(io::Error::other(panic.into_error().to_string()))));
         // A loop that was closed in the meantime wants no answer.
         let _ = remote.call_soon_threadsafe(move |event_loop| {
             let core = event_loop.core();

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::server_builder::Settings;
 use super::unix_path::BoundPath;
 use crate::driver::Listener;
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, EventLoop, Exception, Tenant};
+use crate::event_loop::{Core, EventLoop, Exception, Tenant, fence};
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, Share, Waiters, future};
 #[cfg(feature = "tls-core")]
@@ -85,7 +84,7 @@ impl Server {
             promise.set(Err(Error::invalid("the server is served for ever already")));
         } else {
             let server = self.clone();
-            promise.on_cancel(move || server.close());
+            promise.on_cancel_at_once(move || server.close());
             let former = self.shared.forever.borrow_mut().replace(promise);
             drop(former);
         }
@@ -296,14 +295,14 @@ impl ServerCore {
         let Some(mut factory) = self.factory.take() else {
             return Err(Error::bare(Kind::Closed));
         };
-        let made = catch_unwind(AssertUnwindSafe(|| match &mut factory {
+        let made = fence::run(|| match &mut factory {
             Factory::Plain(make) => Ok(make()),
             Factory::WithInfo(make) => make(&info()),
-        }));
+        });
         self.factory.set(Some(factory));
         match made {
             Ok(made) => made.map_err(Error::from),
-            Err(panic) => Err(Error::caught(panic)),
+            Err(panic) => Err(panic.into_error()),
         }
     }
 
@@ -359,8 +358,13 @@ impl ServerCore {
         }
     }
 
-    /// An incoming connection came to nothing.
-    pub(crate) fn accept_failed(&self, core: &Core, error: &Error) {
+    /// An incoming connection came to nothing. The error may be the user's, and is dropped here.
+    pub(crate) fn accept_failed(&self, core: &Core, error: Error) {
+        self.tell_accept_error(core, &error);
+        core.drop_user(error, "user's error");
+    }
+
+    fn tell_accept_error(&self, core: &Core, error: &Error) {
         if let Some(mut handler) = self.on_accept_error.take() {
             core.run_caught("the accept error handler failed", || handler(error));
             if self.is_over() {

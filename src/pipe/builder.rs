@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::open::{Pipe, open_joined};
 use crate::driver::os::{open_other_end, own_description};
 use crate::driver::{Direction, Driver};
 use crate::error::{Error, Kind};
+use crate::event_loop::fence::{self, Panic};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
@@ -372,7 +372,7 @@ impl<P: Protocol> PipeBuilder<P> {
                 Ends::Two(reader, writer.into())
             }
         };
-        let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
+        let protocol = fence::run(factory).map_err(Panic::into_error)?;
         let protocol = Box::new(protocol);
         let stream = match ends {
             Ends::One(pipe) => open(&core, pipe, direction, protocol, &stream_options)?,

@@ -1,6 +1,5 @@
 //! Calling the protocol of a process: out of its place, catching what it throws.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::rc::Rc;
 
@@ -9,7 +8,7 @@ use super::protocol::ProcessProtocol;
 use super::state::{Phase, ProcessState};
 use super::transport::ProcessTransport;
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, Exception, SlowWatch, put_back};
+use crate::event_loop::{Core, Exception, SlowWatch, fence, put_back};
 use crate::transport::TransportId;
 
 impl ProcessState {
@@ -39,15 +38,14 @@ impl ProcessState {
     ) -> Result<(), Error> {
         let watch = SlowWatch::start(core);
         core.counters.count_callback();
-        let outcome = self.lend(core, |protocol, process| {
-            catch_unwind(AssertUnwindSafe(|| callback(protocol, process)))
-        });
+        let outcome =
+            self.lend(core, |protocol, process| fence::run(|| callback(protocol, process)));
         watch.stop(core, name, Some(TransportId(self.key())));
         match outcome {
             // Nothing the loop calls finds a protocol busy.
             None | Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(failure))) => Err(Error::from(failure)),
-            Some(Err(panic)) => Err(Error::caught(panic)),
+            Some(Err(panic)) => Err(panic.into_error()),
         }
     }
 
@@ -94,6 +92,7 @@ impl ProcessState {
         });
         if let Err(error) = outcome {
             self.report(core, name, &error);
+            core.drop_user(error, "user's error");
         }
         core.processes.remove(self.key());
         if !self.keeps_group(core) {

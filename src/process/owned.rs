@@ -4,7 +4,6 @@ use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitStatus;
 use std::rc::Rc;
 
@@ -12,6 +11,7 @@ use super::ProcessHandle;
 use super::protocol::ProcessProtocol;
 use super::transport::ProcessTransport;
 use crate::error::{Error, Kind};
+use crate::event_loop::fence;
 use crate::task::LoopFuture;
 
 /// A child process whose protocol is a `P`: who holds it, wants the child to run.
@@ -53,20 +53,20 @@ impl<P: ProcessProtocol> Process<P> {
         let outcome = state.lend(core, |protocol, transport| {
             let protocol: &mut dyn Any = protocol;
             let protocol = protocol.downcast_mut::<P>()?;
-            Some(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
+            Some(fence::run(|| action(protocol, transport)))
         });
         let result = match outcome {
             None => Err(state.why_not_lent()),
             // Nothing puts another protocol in its place.
             Some(None) => Err(Error::bare(Kind::Replaced)),
             Some(Some(Err(panic))) => {
-                state.fail(core, Error::from_panic(&*panic));
+                state.fail(core, panic.error());
                 Ok(Err(panic))
             }
             Some(Some(Ok(result))) => Ok(Ok(result)),
         };
         core.close_if_wanted();
-        result.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
+        result.map(|outcome| outcome.unwrap_or_else(|panic| panic.resume()))
     }
 
     /// Calls `action` with the protocol and its transport in the loop's next round.

@@ -1,6 +1,5 @@
 //! Starting a child: either there is a process afterwards, or nothing is left.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::ProcessHandle;
@@ -13,7 +12,8 @@ use super::settings::ProcessSettings;
 use super::state::{NewProcess, ProcessState};
 use crate::driver::{Direction, Driver};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, EventLoop, Source, Tenant, closed};
+use crate::event_loop::fence::{self, Panic};
+use crate::event_loop::{Core, EventLoop, Guarded, Source, Tenant, closed};
 use crate::task::{LoopFuture, future};
 use crate::transport::Key;
 
@@ -49,9 +49,10 @@ pub(super) fn start<P: ProcessProtocol>(
 /// Starts a child; `connection_made` is called.
 fn spawn<P: ProcessProtocol>(
     core: &Rc<Core>,
-    factory: impl FnOnce() -> P,
+    factory: Box<dyn FnOnce() -> P>,
     settings: Box<ProcessSettings>,
 ) -> Result<Rc<ProcessState>, Error> {
+    let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
     if let Driver::Memory(_) = core.driver {
         return Err(no_processes());
@@ -60,7 +61,10 @@ fn spawn<P: ProcessProtocol>(
     let leads_group = settings.process_group == Some(0);
     let stream_options = settings.stream_options.clone();
     let prepared = Prepared::new(settings)?;
-    let protocol = catch_unwind(AssertUnwindSafe(factory)).map_err(Error::caught)?;
+    let factory = factory.take().ok_or_else(|| Error::bare(Kind::Closed))?;
+    let protocol: Box<dyn ProcessProtocol> =
+        Box::new(fence::run(factory).map_err(Panic::into_error)?);
+    let protocol = Guarded::new(core, protocol, "protocol");
     let slot = Slot::reserve(core)?;
     let (child, ours) = prepared.spawn()?;
     let watch = match ExitWatch::begin(core, slot.key, child.id()) {
@@ -78,7 +82,7 @@ fn spawn<P: ProcessProtocol>(
             leads_group,
             kill_on_close: kill_on_drop,
             watch,
-            protocol: Box::new(protocol),
+            protocol: protocol.take().ok_or_else(|| Error::bare(Kind::Closed))?,
         },
     );
     state.pipes.borrow_mut().reserve_exact(ours.len());

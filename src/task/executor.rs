@@ -1,11 +1,11 @@
 //! A bounded pool of threads for work that blocks.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{error, fmt, io, mem, thread};
+
+use crate::event_loop::fence;
 
 /// What the pool runs.
 ///
@@ -327,12 +327,7 @@ impl Shared {
 
 /// Runs `work` and lets no panic out, not even that of the panic's own value.
 fn run(work: Work) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        let drop_panic = AssertUnwindSafe(move || drop::<Box<dyn Any + Send>>(panic));
-        if let Err(second_panic) = catch_unwind(drop_panic) {
-            mem::forget(second_panic);
-        }
-    }
+    drop(fence::run(work));
 }
 
 /// When `duration` will be over; `None` for never, which includes what a clock cannot count.

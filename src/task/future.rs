@@ -1,18 +1,15 @@
 //! A result that is not there yet.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::untaken::discard;
+use super::done_callbacks::DoneCallbacks;
 use crate::error::{Error, Kind};
-use crate::event_loop::{
-    Callback, Cancellable, Core, EventLoop, Exception, Handle, Ready, SlowWatch,
-};
+use crate::event_loop::{Callback, Core, EventLoop, Exception, Handle, Ready, SlowWatch};
 
 /// A result that will be there: awaitable, and it takes done callbacks. asyncio's `Future`.
 ///
@@ -44,36 +41,35 @@ pub(crate) fn future<T: 'static>(core: &Rc<Core>) -> (Promise<T>, LoopFuture<T>)
         core: Rc::clone(core),
         state: Cell::new(State::Pending),
         result: RefCell::new(None),
-        callbacks: RefCell::default(),
-        next_callback: Cell::new(0),
+        callbacks: DoneCallbacks::default(),
         waker: Cell::new(None),
         on_cancel: Cell::new(None),
-        held: Cell::new(true),
         detached: Cell::new(false),
         is_step: Cell::new(false),
+        dropped: Cell::new(false),
         told: Cell::new(false),
         cancelled: Cell::new(false),
     });
     (Promise { shared: Rc::clone(&shared) }, LoopFuture { shared })
 }
 
-struct Shared<T: 'static> {
-    core: Rc<Core>,
+/// Values, callbacks, actions and wakers in it are the user's: they are called and dropped behind the
+/// fence, each by itself.
+pub(super) struct Shared<T: 'static> {
+    pub(super) core: Rc<Core>,
     state: Cell<State>,
     /// There from the completion until it is taken.
     result: RefCell<Option<Result<T, Error>>>,
-    /// By the order in which they were added. Those that were taken back are gone.
-    callbacks: RefCell<BTreeMap<u64, Rc<DoneCallback<T>>>>,
-    next_callback: Cell<u64>,
+    pub(super) callbacks: DoneCallbacks<T>,
     waker: Cell<Option<Waker>>,
     /// Ends the operation that the future stands for.
-    on_cancel: Cell<Option<Box<dyn FnOnce()>>>,
-    /// There still is a future, which may ask for the result.
-    held: Cell<bool>,
-    /// The operation goes on though nobody waits for it.
+    on_cancel: Cell<Option<OnCancel>>,
+    /// Nobody needs to wait for the operation to go on.
     detached: Cell<bool>,
     /// It is awaited by an operation, which is told of its error in its own.
     is_step: Cell<bool>,
+    /// There is no `LoopFuture` any more.
+    dropped: Cell<bool>,
     /// Somebody took the result or was told of it.
     told: Cell<bool>,
     /// What the result was, also when it is taken or lent.
@@ -88,14 +84,13 @@ enum State {
     Done,
 }
 
-struct DoneCallback<T: 'static> {
-    callback: Cell<Option<BoxedDoneCallback<T>>>,
-    cancelled: Cell<bool>,
-    shared: Weak<Shared<T>>,
-    id: u64,
+/// What is done when the future is cancelled.
+enum OnCancel {
+    /// By the engine: at once.
+    Own(Box<dyn FnOnce()>),
+    /// By the user: not inside another callback.
+    User(Box<dyn FnOnce()>),
 }
-
-type BoxedDoneCallback<T> = Box<dyn FnOnce(&Result<T, Error>)>;
 
 impl<T: 'static> LoopFuture<T> {
     /// Whether it has a result, or was cancelled.
@@ -116,24 +111,17 @@ impl<T: 'static> LoopFuture<T> {
     /// Has `callback` called with the result, by the loop, never from here.
     ///
     /// Callbacks are called in the order in which they were added, also when the future is done
-    /// already, and before whoever awaits it goes on. A callback whose result was awaited before it
-    /// was added is not called.
+    /// already, and before whoever awaits it goes on. A callback whose result was awaited before it was
+    /// added is not called.
     ///
-    /// The handle takes the callback back. If the future was dropped by then and has no other one,
-    /// nobody waits any more: what it stands for is cancelled.
+    /// The handle takes the callback back; it is then as if it had never been added: dropping the
+    /// future cancels, and taking back the last one of a future that is dropped already does, too.
     pub fn add_done_callback(&self, callback: impl FnOnce(&Result<T, Error>) + 'static) -> Handle {
-        let id = self.shared.next_callback.replace(self.shared.next_callback.get() + 1);
-        let callback = Rc::new(DoneCallback {
-            callback: Cell::new(Some(Box::new(callback))),
-            cancelled: Cell::new(false),
-            shared: Rc::downgrade(&self.shared),
-            id,
-        });
-        self.shared.callbacks.borrow_mut().insert(id, Rc::clone(&callback));
+        let callback = DoneCallbacks::add(&self.shared, Box::new(callback));
         if self.done() {
             self.shared.tell_soon();
         }
-        Handle::new(callback)
+        Handle::new(&self.shared.core, callback)
     }
 
     /// Lets what it stands for go on without anybody waiting for it.
@@ -168,7 +156,7 @@ impl<T: 'static> Future for LoopFuture<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.shared.state.get() != State::Done {
             let former = self.shared.waker.replace(Some(context.waker().clone()));
-            drop(former);
+            self.shared.drop_waker(former);
             return Poll::Pending;
         }
         Poll::Ready(
@@ -180,9 +168,8 @@ impl<T: 'static> Future for LoopFuture<T> {
 
 impl<T: 'static> Drop for LoopFuture<T> {
     fn drop(&mut self) {
-        let waker = self.shared.waker.take();
-        drop(waker);
-        self.shared.held.set(false);
+        self.shared.dropped.set(true);
+        self.shared.drop_waker(self.shared.waker.take());
         self.shared.cancel_if_unwanted();
     }
 }
@@ -227,24 +214,42 @@ impl<T: 'static> Promise<T> {
 
     /// Has `action` called once if the future is cancelled or dropped while it is pending: to end
     /// the operation. It replaces a former one.
+    ///
+    /// It is called at once, also if the future was cancelled before; inside a callback of the loop,
+    /// which no other interrupts, in the loop's next round. A panic in it goes to the exception
+    /// handler.
     pub fn on_cancel(&self, action: impl FnOnce() + 'static) {
-        let former = self.shared.on_cancel.replace(Some(Box::new(action)));
-        drop(former);
+        self.set_on_cancel(OnCancel::User(Box::new(action)));
+    }
+
+    /// As [`on_cancel`](Self::on_cancel), for the engine: at once, wherever that is.
+    pub(crate) fn on_cancel_at_once(&self, action: impl FnOnce() + 'static) {
+        self.set_on_cancel(OnCancel::Own(Box::new(action)));
+    }
+
+    fn set_on_cancel(&self, action: OnCancel) {
+        if self.is_cancelled() {
+            return self.shared.run_on_cancel(action);
+        }
+        let former = self.shared.on_cancel.replace(Some(action));
+        self.shared.drop_on_cancel(former);
     }
 
     pub(crate) fn set(self, result: Result<T, Error>) {
-        // Nobody waits for it any more.
-        let refused = self.shared.complete(result);
-        discard(refused);
+        if let Err(refused) = self.shared.complete(result) {
+            // Nobody waits for it any more.
+            self.shared.core.discard_user(refused, "result");
+        }
     }
 }
 
 impl<T: 'static> Drop for Promise<T> {
     fn drop(&mut self) {
-        let hook = self.shared.on_cancel.take();
-        drop(hook);
-        let refused = self.shared.complete(Err(Error::bare(Kind::Cancelled)));
-        drop(refused);
+        if self.shared.state.get() == State::Pending {
+            self.shared.drop_on_cancel(self.shared.on_cancel.take());
+            // It is pending, so nothing is refused.
+            let _ = self.shared.complete(Err(Error::bare(Kind::Cancelled)));
+        }
     }
 }
 
@@ -261,36 +266,53 @@ impl<T: 'static> Shared<T> {
         }
         self.cancelled.set(matches!(&result, Err(error) if error.is_cancelled()));
         *self.result.borrow_mut() = Some(result);
-        let hook = self.on_cancel.take();
-        if self.callbacks.borrow().is_empty() {
+        let action = self.on_cancel.take();
+        if self.callbacks.is_empty() {
             self.finish();
         } else {
             self.tell_soon();
         }
-        drop(hook);
+        self.drop_on_cancel(action);
         Ok(())
     }
 
     fn cancel(self: &Rc<Self>) -> bool {
-        let hook = self.on_cancel.take();
-        let cancelled = self.complete(Err(Error::bare(Kind::Cancelled))).is_ok();
-        if let Some(hook) = hook
-            && cancelled
-        {
-            hook();
+        if self.state.get() != State::Pending {
+            return false;
         }
-        cancelled
+        let action = self.on_cancel.take();
+        let _ = self.complete(Err(Error::bare(Kind::Cancelled)));
+        if let Some(action) = action {
+            self.run_on_cancel(action);
+        }
+        true
     }
 
     /// Cancels what nobody waits for.
-    fn cancel_if_unwanted(self: &Rc<Self>) {
-        if self.state.get() == State::Pending
-            && !self.held.get()
-            && !self.detached.get()
-            && self.callbacks.borrow().is_empty()
-        {
+    pub(super) fn cancel_if_unwanted(self: &Rc<Self>) {
+        let is_wanted = !self.dropped.get() || self.detached.get() || !self.callbacks.is_empty();
+        if !is_wanted && self.state.get() == State::Pending {
             self.told.set(true);
             self.cancel();
+        }
+    }
+
+    fn run_on_cancel(&self, action: OnCancel) {
+        match action {
+            OnCancel::Own(action) => action(),
+            OnCancel::User(action) => self.core.call_when_free(action, "a cancel action failed"),
+        }
+    }
+
+    fn drop_on_cancel(&self, action: Option<OnCancel>) {
+        if let Some(OnCancel::Own(action) | OnCancel::User(action)) = action {
+            self.core.drop_user(action, "cancel action");
+        }
+    }
+
+    fn drop_waker(&self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.core.drop_user(waker, "waker");
         }
     }
 
@@ -304,13 +326,12 @@ impl<T: 'static> Shared<T> {
     }
 
     fn tell(self: &Rc<Self>, core: &Rc<Core>) {
-        // Those that are added meanwhile are called in the next round.
-        let end = self.next_callback.get();
         // Out of its place while the callbacks look at it: they may ask the future things.
         let result = self.result.borrow_mut().take();
-        while let Some(callback) = self.next_callback_before(end) {
+        // Those that are added meanwhile are called in the next round.
+        let end = self.callbacks.end();
+        while let Some(callback) = self.callbacks.pop_before(end) {
             let Some(result) = &result else {
-                // It was taken before they could see it.
                 core.drop_user(callback, "done callback");
                 continue;
             };
@@ -320,26 +341,17 @@ impl<T: 'static> Shared<T> {
             core.run_caught("a done callback failed", || callback(result));
             watch.stop(core, "a done callback", None);
         }
-        if result.is_some() {
-            *self.result.borrow_mut() = result;
+        if let Some(result) = result {
+            *self.result.borrow_mut() = Some(result);
         }
-        if self.callbacks.borrow().is_empty() {
+        if self.callbacks.is_empty() {
             self.finish();
         }
     }
 
-    fn next_callback_before(&self, end: u64) -> Option<BoxedDoneCallback<T>> {
-        let mut callbacks = self.callbacks.borrow_mut();
-        let first = callbacks.first_entry().filter(|first| *first.key() < end)?;
-        first.remove().callback.take()
-    }
-
     /// The loop is closed: nobody is called any more.
     fn tell_nobody(&self) {
-        let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
-        for callback in callbacks.into_values() {
-            self.core.run_caught("dropping a done callback failed", || callback.cancel());
-        }
+        self.callbacks.cancel_all(&self.core);
         self.finish();
     }
 
@@ -353,65 +365,45 @@ impl<T: 'static> Shared<T> {
 
 impl<T: 'static> Drop for Shared<T> {
     fn drop(&mut self) {
-        if self.told.get() {
-            return;
-        }
-        match self.result.get_mut().take() {
-            Some(Err(error)) if !error.is_cancelled() && !self.is_step.get() => self.report(error),
-            Some(Ok(value)) if !self.detached.get() => discard(value),
-            _ => {}
-        }
-    }
-}
-
-impl<T: 'static> Shared<T> {
-    #[cold]
-    fn report(&self, error: Error) {
-        let report = Rc::new(Unretrieved { core: Rc::clone(&self.core), error });
-        if self.core.may_be_in_callback() {
-            // The exception handler is a callback, too: not inside the one that drops this.
-            self.core.push_ready(Ready::Callback(report));
-        } else {
-            report.discard();
+        self.callbacks.cancel_all(&self.core);
+        self.drop_waker(self.waker.take());
+        self.drop_on_cancel(self.on_cancel.take());
+        let Some(result) = self.result.get_mut().take() else { return };
+        match result {
+            Err(error) if !self.told.get() && !error.is_cancelled() && !self.is_step.get() => {
+                let error = Cell::new(Some(error));
+                let report = Rc::new(Unretrieved { error });
+                if self.core.may_be_in_callback() {
+                    // The exception handler is a callback, too: not inside the one that drops this.
+                    self.core.push_ready(Ready::Callback(report));
+                } else {
+                    report.discard(&self.core);
+                }
+            }
+            Ok(value) if !self.told.get() && !self.detached.get() => {
+                self.core.discard_user(value, "result");
+            }
+            result => self.core.drop_user(result, "result"),
         }
     }
 }
 
 /// An error that nobody has asked for.
 struct Unretrieved {
-    core: Rc<Core>,
-    error: Error,
+    error: Cell<Option<Error>>,
 }
 
 impl Callback for Unretrieved {
-    fn run(self: Rc<Self>, _: &Rc<Core>) {
-        self.discard();
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.discard(core);
     }
 
-    fn discard(self: Rc<Self>) {
-        let message = "an error of a future was never retrieved";
-        self.core.report(&Exception::new(message, Some(&self.error), None));
-    }
-}
-
-impl<T: 'static> Cancellable for DoneCallback<T> {
-    fn cancel(&self) {
-        let Some(callback) = self.callback.take() else { return };
-        self.cancelled.set(true);
-        let shared = self.shared.upgrade();
-        let place = shared.as_ref().and_then(|shared| {
-            // This is not the last reference to what is taken out: the caller has one.
-            shared.callbacks.borrow_mut().remove(&self.id)
-        });
-        drop(place);
-        drop(callback);
-        if let Some(shared) = shared {
-            shared.cancel_if_unwanted();
+    fn discard(self: Rc<Self>, core: &Core) {
+        if let Some(error) = self.error.take() {
+            let message = "an error of a future was never retrieved";
+            core.report(&Exception::new(message, Some(&error), None));
+            core.drop_user(error, "user's error");
         }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancelled.get()
     }
 }
 
@@ -421,11 +413,9 @@ struct Tell<T: 'static>(Rc<Shared<T>>);
 impl<T: 'static> Callback for Tell<T> {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.0.tell(core);
-        // It may be the last to hold the result.
-        core.drop_user(self, "result");
     }
 
-    fn discard(self: Rc<Self>) {
+    fn discard(self: Rc<Self>, _: &Core) {
         self.0.tell_nobody();
     }
 }

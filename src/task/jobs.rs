@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::executor::{Job, ThreadPool};
 use super::future::{LoopFuture, future};
 use crate::driver::Driver;
 use crate::error::{Error, Kind};
+use crate::event_loop::fence::{self, Panic};
 use crate::event_loop::{Core, EventLoop};
 
 /// The jobs of a loop that run, or wait to, on its threads.
@@ -71,10 +71,10 @@ impl Jobs {
     ) -> Result<Job, Error> {
         let remote = core.remote();
         let work = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(work));
+            let outcome = fence::run(work).map_err(Panic::into_payload);
             // A loop that was closed in the meantime wants no outcome.
             let _ = remote.call_soon_threadsafe(move |event_loop| {
-                event_loop.core().jobs.finish(id, outcome);
+                event_loop.core().jobs.finish(event_loop.core(), id, outcome);
             });
         };
         let submitted = {
@@ -88,17 +88,19 @@ impl Jobs {
         })
     }
 
-    fn finish(&self, id: u64, outcome: Outcome) {
+    fn finish(&self, core: &Core, id: u64, outcome: Outcome) {
         let waiting = self.waiting.borrow_mut().remove(&id);
-        if let Some(waiting) = waiting {
-            (waiting.deliver)(outcome);
+        match (waiting, outcome) {
+            (Some(waiting), outcome) => (waiting.deliver)(outcome),
+            (None, Ok(value)) => core.drop_user(value, "result"),
+            (None, Err(panic)) => drop(Panic::from_payload(panic)),
         }
     }
 
-    fn cancel(&self, id: u64) {
+    fn cancel(&self, core: &Core, id: u64) {
         let waiting = self.waiting.borrow_mut().remove(&id);
         if let Some(job) = waiting.and_then(|waiting| waiting.job) {
-            drop(job.cancel());
+            core.drop_user(job.cancel(), "job");
         }
     }
 }
@@ -134,7 +136,9 @@ impl EventLoop {
         jobs.drop_waiting(self.core());
         match pool {
             Some(pool) => {
-                drop(pool.shutdown());
+                for work in pool.shutdown() {
+                    self.core().drop_user(work, "job");
+                }
                 pool.join(timeout)
             }
             None => true,
@@ -157,15 +161,14 @@ where
             if promise.is_cancelled() {
                 return;
             }
-            let outcome = catch_unwind(AssertUnwindSafe(work));
-            promise.set(outcome.map_err(Error::caught));
+            promise.set(fence::run(work).map_err(Panic::into_error));
         });
         return result;
     }
     let id = core.jobs.next.replace(core.jobs.next.get() + 1);
-    promise.on_cancel({
+    promise.on_cancel_at_once({
         let core = Rc::clone(core);
-        move || core.jobs.cancel(id)
+        move || core.jobs.cancel(&core, id)
     });
     match core.jobs.submit(core, id, move || Box::new(work())) {
         Err(error) => promise.set(Err(error)),
@@ -176,7 +179,7 @@ where
                         .downcast::<T>()
                         .map(|value| *value)
                         .map_err(|_| Error::invalid("a job gave a value of another type")),
-                    Err(panic) => Err(Error::caught(panic)),
+                    Err(panic) => Err(Panic::from_payload(panic).into_error()),
                 });
             };
             let waiting = Waiting { deliver: Box::new(deliver), job: Some(job) };

@@ -1,5 +1,6 @@
 //! Futures, tasks and threads on the loop.
 
+mod done_callbacks;
 mod executor;
 mod future;
 mod jobs;
@@ -17,5 +18,5 @@ pub(crate) use self::executor::{ThreadPool, ThreadPoolOptions};
 pub(crate) use self::future::future;
 pub(crate) use self::jobs::{Jobs, run_in_executor};
 pub(crate) use self::table::{TaskTable, operation};
-pub(crate) use self::untaken::Share;
+pub(crate) use self::untaken::{Share, discard};
 pub(crate) use self::waiters::Waiters;

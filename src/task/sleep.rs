@@ -45,7 +45,7 @@ impl Future for Sleep {
             Some((_, alarm)) if alarm.rung.get() => Poll::Ready(()),
             Some((_, alarm)) => {
                 let former = alarm.waker.replace(Some(context.waker().clone()));
-                drop(former);
+                self.core.drop_user(former, "waker");
                 Poll::Pending
             }
             None if self.core.is_closed() => Poll::Pending,
@@ -67,7 +67,9 @@ impl Drop for Sleep {
         if let Some((key, alarm)) = self.alarm.take()
             && !alarm.rung.get()
         {
+            let waker = alarm.waker.take();
             self.core.cancel_timer(key);
+            self.core.drop_user(waker, "waker");
         }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -126,7 +125,7 @@ impl TaskTable {
         let control = Rc::new(Control::default());
         let id = self.next.replace(self.next.get() + 1);
         self.tasks.borrow_mut().insert(id, Rc::clone(&control));
-        promise.on_cancel({
+        promise.on_cancel_at_once({
             let control = Rc::clone(&control);
             move || control.cancel()
         });
@@ -187,10 +186,10 @@ async fn drive<F: Future>(core: &Core, user: F, control: &Control) -> Result<F::
         let former = control.waker.replace(Some(context.waker().clone()));
         drop(former);
         let Some(steps) = user.as_mut().as_pin_mut() else { return Poll::Pending };
-        match catch_unwind(AssertUnwindSafe(|| steps.poll(context))) {
+        match core.run_inside(|| steps.poll(context)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(Error::caught(panic))),
+            Err(panic) => Poll::Ready(Err(panic.into_error())),
         }
     })
     .await;

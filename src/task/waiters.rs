@@ -25,7 +25,7 @@ impl<T: 'static> Waiters<T> {
         let list = &self.0;
         let id = list.next.replace(list.next.get() + 1);
         let weak = Rc::downgrade(list);
-        promise.on_cancel(move || {
+        promise.on_cancel_at_once(move || {
             if let Some(list) = weak.upgrade() {
                 let promise = list.promises.borrow_mut().remove(&id);
                 drop(promise);

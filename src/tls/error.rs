@@ -7,6 +7,7 @@ use rustls::{
 use super::dates;
 use super::pins::NotPinned;
 use crate::error::{Error, Kind};
+use crate::event_loop::fence;
 
 /// The error of a handshake that failed.
 pub(crate) fn handshake_error(error: RustlsError) -> Error {
@@ -25,7 +26,10 @@ pub(super) fn config_error(error: RustlsError) -> Error {
 
 /// The text says all; rustls's own error is the source, for programs.
 fn with_text(what: &str, error: RustlsError) -> Error {
-    let text = format!("{what}: {}", describe(&error));
+    // Verifiers of users have errors of their own.
+    let text = fence::run(|| format!("{what}: {}", describe(&error))).unwrap_or_else(|panic| {
+        format!("{what}: an error whose text cannot be had: {}", panic.into_error())
+    });
     Error::with_source(Kind::Tls, text, error)
 }
 
@@ -48,6 +52,7 @@ fn describe(error: &RustlsError) -> String {
         ) => "what the peer sent is not TLS".to_owned(),
         RustlsError::DecryptError => "a record from the peer is corrupt".to_owned(),
         RustlsError::PeerSentOversizedRecord => "a record from the peer is too large".to_owned(),
+        RustlsError::Other(other) => other.0.to_string(),
         RustlsError::PeerMisbehaved(why) => format!("the peer broke the protocol ({why:?})"),
         other => other.to_string(),
     }

@@ -55,9 +55,9 @@ pub(crate) struct MasterSecret {
 impl Secret {
     /// Runs `work`, in which a handshake may come to its end; the secret, if it was told.
     pub(crate) fn catch<R>(work: impl FnOnce() -> R) -> (R, Option<Self>) {
-        CAUGHT.set(Some(None));
+        let former = CAUGHT.replace(Some(None));
         let result = work();
-        (result, CAUGHT.take().flatten())
+        (result, CAUGHT.replace(former).flatten())
     }
 
     fn from_log(label: &str, client_random: &[u8], secret: &[u8]) -> Option<Self> {

@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::stream::{Access, Failed};
 use super::{Transport, TransportHandle};
 use crate::error::{Error, Kind};
+use crate::event_loop::fence;
 use crate::protocol::Protocol;
 use crate::task::Share;
 
@@ -53,7 +53,7 @@ impl<P: Protocol> Connection<P> {
             let Some(protocol) = protocol.downcast_mut::<P>() else {
                 return Err(Error::bare(Kind::Replaced).into());
             };
-            Ok(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
+            Ok(fence::run(|| action(protocol, transport)))
         });
         let result = match outcome {
             Err(Failed::Busy) => Err(Error::bare(Kind::Busy)),
@@ -63,13 +63,12 @@ impl<P: Protocol> Connection<P> {
                 Ok(Ok(result))
             }
             Ok(Err(panic)) => {
-                let error = Error::from_panic(&*panic);
-                stream.lose(core, Some(error));
+                stream.lose(core, Some(panic.error()));
                 Ok(Err(panic))
             }
         };
         core.close_if_wanted();
-        result.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
+        result.map(|outcome| outcome.unwrap_or_else(|panic| panic.resume()))
     }
 
     /// Calls `action` with the protocol and its transport in the loop's next round.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::stream::Access;
 use super::{Facts, Key, Stream, Transport, TransportId};
-use crate::event_loop::Core;
+use crate::event_loop::{Core, fence};
 
 /// A handle to one connection, to keep and to use from anywhere on its loop.
 ///
@@ -45,6 +45,7 @@ impl Access for TransportHandle {
     }
 
     fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R> {
+        fence::debug_assert_open();
         // Taken out of the slots first: `act` may run the user's code.
         let stream = self.core.stream(self.key)?;
         Some(act(&stream))

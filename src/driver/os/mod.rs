@@ -107,14 +107,24 @@ impl OsDriver {
 
     /// The events are out of their place meanwhile: `ready` runs the user's code.
     #[inline(always)]
-    pub(crate) fn take_events(&self, mut ready: impl FnMut(Key, Readiness)) {
+    pub(crate) fn take_events(
+        &self,
+        mut ready: impl FnMut(Key, Readiness),
+        unserved: impl FnMut(Key, Readiness),
+    ) {
         let Some(events) = self.events.take() else { return };
-        for event in events.iter() {
-            if event.token() != WAKER {
-                ready(Key::from_token(event.token()), readiness(event));
+        let mut guard = Unserved { place: &self.events, events: Some(events), served: 0, unserved };
+        if let Some(events) = &guard.events {
+            for event in events.iter() {
+                guard.served += 1;
+                if event.token() != WAKER {
+                    ready(Key::from_token(event.token()), readiness(event));
+                }
             }
         }
-        put_back(&self.events, events);
+        if let Some(events) = guard.events.take() {
+            put_back(&self.events, events);
+        }
     }
 
     fn fill(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -221,6 +231,28 @@ fn poll_now(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+/// Puts the events back when something unwinds, and hands out what was not served: the poll does not
+/// tell of it again.
+struct Unserved<'a, F: FnMut(Key, Readiness)> {
+    place: &'a Cell<Option<Box<Events>>>,
+    events: Option<Box<Events>>,
+    served: usize,
+    unserved: F,
+}
+
+impl<F: FnMut(Key, Readiness)> Drop for Unserved<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(events) = self.events.take() else { return };
+        for event in events.iter().skip(self.served) {
+            if event.token() != WAKER {
+                (self.unserved)(Key::from_token(event.token()), readiness(event));
+            }
+        }
+        self.place.set(Some(events));
     }
 }
 

@@ -148,7 +148,7 @@ impl Server {
             self.shared.begin(&self.core, socket, peer, false)
         });
         if let Err(error) = adopted {
-            self.shared.accept_failed(&self.core, &error);
+            self.shared.accept_failed(&self.core, error);
         }
     }
 }

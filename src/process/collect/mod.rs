@@ -94,7 +94,7 @@ impl Collecting {
         timeout: Option<Duration>,
     ) {
         let (own, run) = (Rc::clone(core), Rc::clone(&self));
-        promise.on_cancel(move || run.abandon(&own));
+        promise.on_cancel_at_once(move || run.abandon(&own));
         self.promise.set(Some(promise));
         if let Some(timeout) = timeout {
             let (own, run) = (Rc::clone(core), Rc::clone(&self));

@@ -109,6 +109,7 @@ impl<'a> Datagrams<'a> {
     /// What the iterator does, without asking each time whether there are details.
     #[inline]
     pub(crate) fn try_each(&mut self, mut take: impl FnMut(&[u8], &Address) -> Result) -> Result {
+        self.flags.set(self.flags.get().and(Flags::ONE_BY_ONE));
         if self.details.is_empty() {
             while self.goes_on()
                 && let Some((data, from)) = self.next_plain()

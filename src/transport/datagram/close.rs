@@ -23,6 +23,15 @@ impl DatagramEndpoint {
         self.lose(core, None);
     }
 
+    /// Something has unwound through its callback, and taken its protocol along.
+    #[cold]
+    pub(crate) fn abort_if_interrupted(self: &Rc<Self>, core: &Core, error: &Error) {
+        if self.has(Flags::IN_CALLBACK) {
+            self.clear(Flags::IN_CALLBACK);
+            self.lose(core, Some(error.duplicate()));
+        }
+    }
+
     /// The endpoint is over: nothing more is sent or delivered but `connection_lost`.
     pub(super) fn lose(self: &Rc<Self>, core: &Core, error: Option<Error>) {
         if self.has(Flags::LOST) {

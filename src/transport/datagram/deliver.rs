@@ -1,6 +1,5 @@
 //! Calling protocols: out of their place, gathering what they send, catching what they throw.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::DatagramEndpoint;
@@ -8,7 +7,7 @@ use super::access::Lent;
 use super::flags::Flags;
 use super::transport::DatagramTransport;
 use crate::error::{Error, Result};
-use crate::event_loop::{Core, Exception, SlowWatch, put_back};
+use crate::event_loop::{Core, Exception, SlowWatch, fence, put_back};
 use crate::protocol::DatagramProtocol;
 use crate::transport::TransportId;
 
@@ -17,6 +16,12 @@ pub(super) enum Failed {
     /// The protocol is inside another of its callbacks, or gone.
     Busy,
     With(Error),
+}
+
+/// Why a callback that the loop called did not succeed; what it failed with is reported.
+pub(super) enum NotDone {
+    Busy,
+    Failed,
 }
 
 impl DatagramEndpoint {
@@ -28,14 +33,33 @@ impl DatagramEndpoint {
         core: &Rc<Core>,
         name: &'static str,
         callback: impl FnOnce(&mut dyn DatagramProtocol, &dyn DatagramTransport) -> Result,
-    ) -> std::result::Result<(), Failed> {
+    ) -> std::result::Result<(), NotDone> {
         debug_assert!(!core.gathering.get(), "a callback would run inside another");
-        let outcome = self.run_callback(core, name, callback);
-        if let Err(Failed::With(error)) = &outcome {
-            let message = format!("protocol.{name}() failed");
-            core.report(&Exception::new(&message, Some(error), Some(TransportId(self.key))));
+        match self.run_callback(core, name, callback) {
+            Ok(()) => Ok(()),
+            Err(Failed::Busy) => Err(NotDone::Busy),
+            Err(Failed::With(error)) => {
+                self.report_failure(core, name, &error);
+                core.drop_user(error, "user's error");
+                Err(NotDone::Failed)
+            }
         }
-        outcome
+    }
+
+    #[cold]
+    fn report_failure(&self, core: &Rc<Core>, name: &'static str, error: &Error) {
+        let message = format!("protocol.{}() failed", self.name_of(name));
+        core.report(&Exception::new(&message, Some(error), Some(TransportId(self.key))));
+    }
+
+    /// Which of its callbacks the user wrote: for those that take datagrams one by one, the loop calls
+    /// the default that calls theirs.
+    fn name_of(&self, name: &'static str) -> &'static str {
+        if name == "datagrams_received" && self.has(Flags::ONE_BY_ONE) {
+            "datagram_received"
+        } else {
+            name
+        }
     }
 
     /// The call itself.
@@ -57,9 +81,9 @@ impl DatagramEndpoint {
         let gather = if gathers { &shared.gather } else { &shared.never };
         core.counters.count_callback();
         let watch = SlowWatch::start(core);
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            callback(&mut *protocol, &Lent { core, endpoint: self, gather })
-        }));
+        let outcome =
+            fence::run(|| callback(&mut *protocol, &Lent { core, endpoint: self, gather }));
+        let name = if watch.is_on() { self.name_of(name) } else { name };
         watch.stop(core, name, Some(TransportId(self.key)));
         if gathers {
             self.flush_gathered(core);
@@ -70,7 +94,7 @@ impl DatagramEndpoint {
         match outcome {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(failure)) => Err(Failed::With(Error::from(failure))),
-            Err(panic) => Err(Failed::With(Error::caught(panic))),
+            Err(panic) => Err(Failed::With(panic.into_error())),
         }
     }
 
@@ -78,10 +102,11 @@ impl DatagramEndpoint {
     pub(crate) fn begin(self: &Rc<Self>, core: &Rc<Core>) {
         self.set(Flags::MADE);
         core.counters.connection_opened();
-        let made = self.call(core, "connection_made", |protocol, transport| {
-            protocol.connection_made(transport)
-        });
+        let name = "connection_made";
+        let made = self
+            .run_callback(core, name, |protocol, transport| protocol.connection_made(transport));
         if let Err(Failed::With(error)) = made {
+            self.report_failure(core, name, &error);
             self.lose(core, Some(error));
         }
         self.settle(core);

@@ -3,13 +3,13 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::access::Access;
 use super::deliver::Failed;
 use super::handle::DatagramHandle;
 use super::transport::DatagramTransport;
 use crate::error::{Error, Kind};
+use crate::event_loop::fence;
 use crate::protocol::DatagramProtocol;
 use crate::task::Share;
 
@@ -56,13 +56,13 @@ impl<P: DatagramProtocol> Endpoint<P> {
             let Some(protocol) = protocol.downcast_mut::<P>() else {
                 return Err(Error::bare(Kind::Replaced).into());
             };
-            Ok(catch_unwind(AssertUnwindSafe(|| action(protocol, transport))))
+            Ok(fence::run(|| action(protocol, transport)))
         });
         // The caller's code still runs: what there is to tell is told at the end of the round.
         endpoint.settle_after_with(core);
         core.close_if_wanted();
         match outcome {
-            Ok(result) => Ok(result.unwrap_or_else(|panic| resume_unwind(panic))),
+            Ok(result) => Ok(result.unwrap_or_else(|panic| panic.resume())),
             Err(Failed::Busy) => Err(Error::bare(Kind::Busy)),
             Err(Failed::With(error)) => Err(error),
         }

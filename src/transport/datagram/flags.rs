@@ -40,6 +40,9 @@ impl Flags {
     /// are to be tried again.
     pub(super) const HAS_LANES: Self = Self(1 << 15);
 
+    /// The protocol takes the datagrams of a batch one by one, by `datagram_received`.
+    pub(super) const ONE_BY_ONE: Self = Self(1 << 30);
+
     /// What stops delivering.
     pub(super) const NOT_READING: Self = Self::PAUSED.and(Self::CLOSING).and(Self::LOST);
 

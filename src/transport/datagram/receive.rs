@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::deliver::Failed;
+use super::deliver::NotDone;
 use super::flags::Flags;
 use super::{Datagram, DatagramEndpoint, Datagrams};
 use crate::driver::drained::is_batch_drained;
@@ -127,12 +127,12 @@ impl DatagramEndpoint {
                     while batch.next().is_some() {}
                 }
                 Ok(()) => {}
-                Err(Failed::Busy) => break,
-                Err(Failed::With(_)) if batch.taken_datagrams() == before => {
+                Err(NotDone::Busy) => break,
+                Err(NotDone::Failed) if batch.taken_datagrams() == before => {
                     // It fails without taking any: the first is what it fails on.
                     batch.next();
                 }
-                Err(Failed::With(_)) => {}
+                Err(NotDone::Failed) => {}
             }
         }
         let taken = batch.taken();

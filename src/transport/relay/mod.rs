@@ -166,7 +166,7 @@ impl RelayBuilder {
     fn join(self, promise: Promise<RelayOutcome>, ways: [bool; 2]) {
         let Self { ends, leftovers, idle, splicing, statistics } = self;
         let aborted = ends.clone();
-        promise.on_cancel(move || aborted.iter().for_each(Transport::abort));
+        promise.on_cancel_at_once(move || aborted.iter().for_each(Transport::abort));
         let passages = [0, 1].map(|side| Rc::new(Passage::new(statistics.clone(), side, splicing)));
         let joint = Joint::new(ends.clone(), passages, ways, statistics, idle, promise);
         for (side, (end, leftover)) in ends.iter().zip(leftovers).enumerate() {

@@ -69,7 +69,9 @@ impl<A: Access> Transport for A {
     }
 
     fn write_bytes(&self, data: Bytes) -> WriteStatus {
-        self.with(|stream| stream.write_bytes(self.core(), &data)).unwrap_or(WriteStatus::Closed)
+        let status = self.with(|stream| stream.write_bytes(self.core(), &data));
+        self.core().drop_user(data, "buffer");
+        status.unwrap_or(WriteStatus::Closed)
     }
 
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> WriteStatus {
@@ -163,8 +165,18 @@ impl<A: Access> Transport for A {
     }
 
     fn set_protocol(&self, next: Box<dyn Protocol>, leftover: Bytes) {
-        // On a connection that is gone both are dropped here, with nothing borrowed.
-        self.with(|stream| stream.set_protocol(self.core(), next, leftover));
+        let core = self.core();
+        let mut given = Some((next, leftover));
+        self.with(|stream| {
+            if let Some((next, leftover)) = given.take() {
+                stream.set_protocol(core, next, leftover);
+            }
+        });
+        // The connection is gone.
+        if let Some((next, leftover)) = given {
+            core.drop_user(next, "protocol");
+            core.drop_user(leftover, "buffer");
+        }
     }
 
     #[cfg(feature = "tls-core")]
@@ -181,6 +193,8 @@ impl<A: Access> Transport for A {
     #[cfg(feature = "tls-core")]
     fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes) {
         self.with(|stream| stream.start_tls(self.core(), &upgrade, &leftover));
+        self.core().drop_user(leftover, "buffer");
+        self.core().drop_user(upgrade, "TLS configuration");
     }
 
     fn set_read_limit(&self, limit: Option<RateLimit>) {

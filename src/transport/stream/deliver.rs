@@ -1,7 +1,5 @@
 //! Calling protocols: out of their place, gathering what they write, catching what they throw.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -10,6 +8,7 @@ use super::Stream;
 use super::access::Lent;
 use super::flags::{Flags, Readiness};
 use crate::error::{Error, Failure, Result};
+use crate::event_loop::fence::{self, Panic};
 use crate::event_loop::{Core, Exception, SlowWatch, put_back};
 use crate::protocol::Protocol;
 use crate::transport::{Transport, TransportId};
@@ -80,9 +79,7 @@ impl Stream {
             self.set(Flags::IN_CALLBACK);
         }
         core.counters.count_callback();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            callback(&mut *protocol, &Lent { core, stream: self })
-        }));
+        let outcome = fence::run(|| callback(&mut *protocol, &Lent { core, stream: self }));
         // Told apart before anything else is done, so that little is kept over it.
         match outcome {
             Ok(Ok(result)) => {
@@ -180,24 +177,36 @@ impl Stream {
         leftover: Bytes,
     ) {
         if self.has(Flags::LOST) {
-            return;
+            core.drop_user(next, "protocol");
+            return core.drop_user(leftover, "buffer");
         }
         // Of several in one callback the last protocol counts, and it gets all that was left.
         let former = self.with_extra(|extra| extra.next.replace(next));
-        self.keep_leftover(leftover);
-        drop(former);
+        self.keep_leftover(core, leftover);
         self.set(Flags::SWITCHING);
         self.settle_soon(core);
+        if let Some(former) = former {
+            core.drop_user(former, "protocol");
+        }
     }
 
     /// Keeps what was received until the protocol, or the next one, reads.
-    pub(super) fn keep_leftover(&self, leftover: Bytes) {
-        if !leftover.is_empty() {
-            self.with_extra(|extra| {
-                extra.leftover = join(std::mem::take(&mut extra.leftover), leftover);
-            });
-            self.set(Flags::LEFTOVER);
+    pub(super) fn keep_leftover(&self, core: &Core, leftover: Bytes) {
+        if leftover.is_empty() {
+            return core.drop_user(leftover, "buffer");
         }
+        let former = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
+        let joined = if former.is_empty() {
+            leftover
+        } else {
+            // Their owners are foreign code: dropped at the end of the round.
+            let joined = [&former[..], &leftover[..]].concat().into();
+            core.with_spent(|spent| spent.extend([former, leftover]));
+            joined
+        };
+        // There is nothing in its place that could be dropped.
+        self.with_extra(|extra| extra.leftover = joined);
+        self.set(Flags::LEFTOVER);
     }
 
     /// Puts the protocol that was set in the former one's place.
@@ -242,6 +251,7 @@ impl Stream {
                 let error = failure.into_error();
                 let message = "protocol.connection_lost() failed";
                 core.report(&Exception::new(message, Some(&error), Some(TransportId(self.key))));
+                core.drop_user(error, "user's error");
             }
             core.counters.connection_closed();
         }
@@ -254,8 +264,12 @@ impl Stream {
         // One at a time: a panic while another unwinds would end the process.
         core.drop_user(self.protocol.take(), "protocol");
         if let Some(extra) = self.extra.take() {
+            let extra = *extra;
             core.drop_user(extra.next, "protocol");
             core.drop_user(extra.leftover, "buffer");
+            core.drop_user(extra.error, "user's error");
+            #[cfg(feature = "tls-core")]
+            core.drop_user(extra.tls, "TLS session");
         }
         if let Some(error) = error {
             core.drop_user(error, "user's error");
@@ -275,7 +289,7 @@ pub(crate) enum Failed {
 
 pub(crate) enum CallbackFailure {
     Returned(Failure),
-    Panicked(Box<dyn Any + Send>),
+    Panicked(Panic),
 }
 
 impl CallbackFailure {
@@ -283,17 +297,7 @@ impl CallbackFailure {
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Returned(failure) => Error::from(failure),
-            Self::Panicked(panic) => Error::caught(panic),
+            Self::Panicked(panic) => panic.into_error(),
         }
-    }
-}
-
-fn join(first: Bytes, second: Bytes) -> Bytes {
-    if first.is_empty() {
-        second
-    } else if second.is_empty() {
-        first
-    } else {
-        [first, second].concat().into()
     }
 }

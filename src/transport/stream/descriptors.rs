@@ -114,7 +114,7 @@ impl Stream {
             return;
         }
         if !self.is_reading() || self.has(Flags::LEFTOVER) {
-            self.keep_leftover(Bytes::copy_from_slice(data));
+            self.keep_leftover(core, Bytes::copy_from_slice(data));
             return self.enqueue_if_readable(core);
         }
         self.deliver(core, data);

@@ -96,7 +96,10 @@ impl Stream {
             return self.lose(core, Some(error));
         }
         self.discard_queue(core, Some(&error));
-        self.with_extra(|extra| extra.error = Some(error));
+        let former = self.with_extra(|extra| extra.error.replace(error));
+        if let Some(former) = former {
+            core.drop_user(former, "user's error");
+        }
         self.set(Flags::WRITE_FAILED.and(Flags::READABLE).and(Flags::READ_CLOSED));
         self.note_write_failed(core);
         self.enqueue(core);

@@ -40,7 +40,7 @@ use self::splice::Splice;
 use self::write_queue::WriteQueue;
 use crate::driver::{ShortReads, Socket};
 use crate::error::Error;
-use crate::event_loop::Core;
+use crate::event_loop::{Core, fence};
 use crate::net::{Address, ServerCore};
 use crate::protocol::Protocol;
 use crate::transport::rate_limit::Limits;
@@ -228,7 +228,10 @@ impl Stream {
     }
 
     /// Changes what most connections never have; the box goes when it is empty again.
+    ///
+    /// It is out of its place meanwhile: `change` runs no foreign code, nor drops what is the user's.
     fn with_extra<R>(&self, change: impl FnOnce(&mut Extra) -> R) -> R {
+        let _hold = fence::hold();
         let mut extra = self.extra.take().unwrap_or_default();
         let result = change(&mut extra);
         let is_needed = extra.next.is_some()

@@ -280,7 +280,7 @@ impl Stream {
         if self.is_unsettled() {
             if self.has(Flags::UNREAD) {
                 // Given back: to be delivered in the next round, if the protocol reads then.
-                self.keep_leftover(tail(core.unread.get()));
+                self.keep_leftover(core, tail(core.unread.get()));
                 self.enqueue(core);
             }
             self.settle_after_read(core);
@@ -311,13 +311,15 @@ impl Stream {
         let leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
         if self.has(Flags::BUFFERED) {
             let rest = self.fill_buffers(core, &leftover);
-            return self.keep_rest(core, leftover.slice(leftover.len() - rest..));
+            self.keep_rest(core, leftover.slice(leftover.len() - rest..));
+            return core.drop_user(leftover, "buffer");
         }
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             protocol.data_received(transport, &leftover)
         };
         let slice = |rest: usize| leftover.slice(leftover.len() - rest.min(leftover.len())..);
         self.call_in_read(core, "data_received", callback, slice);
+        core.drop_user(leftover, "buffer");
     }
 
     /// Puts bytes in the memory of a `BufferedProtocol`, a few times; how many are left then.
@@ -351,7 +353,7 @@ impl Stream {
             if self.has(Flags::TLS) && !self.has(Flags::LEFTOVER) {
                 self.feed_handshake();
             }
-            self.keep_leftover(rest);
+            self.keep_leftover(core, rest);
             self.enqueue_if_readable(core);
         }
     }

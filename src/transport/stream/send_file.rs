@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::Stream;
 use super::flags::Flags;
 use crate::driver::Socket;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, text_of};
 use crate::event_loop::{Callback, Core, Ready};
 use crate::task::{Promise, future};
 use crate::transport::{Progress, SendFile};
@@ -48,7 +48,7 @@ impl Stream {
         }
         read_ahead(&file, offset, count.min(READ_AHEAD));
         let (key, own, mark) = (self.key, Rc::clone(core), Rc::clone(&progress));
-        promise.on_cancel(move || {
+        promise.on_cancel_at_once(move || {
             if let Some(stream) = own.stream(key) {
                 stream.cancel_file(&own, &mark);
             }
@@ -242,7 +242,7 @@ impl Block {
 pub(super) fn undelivered(cause: Option<&Error>) -> Error {
     let text = "the connection ended before the whole file was sent";
     let Some(cause) = cause else { return Error::new(Kind::Closed, text) };
-    let text = format!("{text}: {cause}");
+    let text = format!("{text}: {}", text_of(cause));
     match cause.io_kind() {
         Some(kind) => Error::io(text, kind.into()),
         None => Error::new(cause.kind(), text),
@@ -391,7 +391,7 @@ impl Callback for Outcome {
         self.tell();
     }
 
-    fn discard(self: Rc<Self>) {
+    fn discard(self: Rc<Self>, _: &Core) {
         self.tell();
     }
 }

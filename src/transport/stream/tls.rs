@@ -9,10 +9,11 @@ use bytes::Bytes;
 use super::Stream;
 use super::flags::Flags;
 use super::write_queue::WriteQueue;
-use crate::error::Error;
+use crate::error::{Error, Kind, text_of};
 use crate::event_loop::Core;
 use crate::tls::TlsVersion;
-use crate::transport::tls::{Layer, Leftover, Scratch, TlsInfo};
+use crate::transport::TransportId;
+use crate::transport::tls::{Layer, Leftover, Scratch, TlsInfo, is_panic_of_rustls};
 
 /// The TLS of one stream. Plaintext that waits is in the stream's own queue.
 pub(super) struct Tls {
@@ -79,7 +80,8 @@ impl Stream {
     }
 
     pub(super) fn put_tls(&self, tls: Box<Tls>) {
-        self.with_extra(|extra| extra.tls = Some(tls));
+        let former = self.with_extra(|extra| extra.tls.replace(tls));
+        drop(former);
     }
 
     /// What `action` makes of it; `None` without TLS.
@@ -88,6 +90,16 @@ impl Stream {
         let result = action(&mut tls);
         self.put_tls(tls);
         Some(result)
+    }
+
+    /// A panic of rustls, or of what users gave it, is reported beside ending the connection.
+    #[cold]
+    pub(super) fn report_tls_panic(&self, core: &Core, error: &Error) {
+        if is_panic_of_rustls(error) {
+            let report = Error::new(Kind::Panic, text_of(error));
+            let message = "a panic under TLS ended a connection";
+            core.report_later(message, report, Some(TransportId(self.key)));
+        }
     }
 
     pub(super) fn is_shaking_hands(&self) -> bool {

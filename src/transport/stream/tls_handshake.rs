@@ -100,7 +100,7 @@ impl Stream {
             Handshake { waiter: Waiter::Upgrade, leftover: upgrade.leftover(), early: Vec::new() };
         self.attach_tls(core, setup, outgoing, handshake);
         // Delivered to nobody but TLS, once the running callback has returned.
-        self.keep_leftover(leftover.clone());
+        self.keep_leftover(core, leftover.clone());
         self.settle_soon(core);
         self.enqueue(core);
         Ok(())
@@ -182,7 +182,7 @@ impl Stream {
             return self.put_tls(tls);
         }
         let space = &mut buffer[start..start + room];
-        let leftover = self.take_leftover(&tls, space);
+        let leftover = self.take_leftover(core, &tls, space);
         match leftover.unwrap_or_else(|| self.socket.read(space).map_err(Ok)) {
             Ok(count) if count > 0 => {
                 if !is_leftover {
@@ -225,6 +225,7 @@ impl Stream {
     /// What was received before TLS began, put in the handshake's input if the upgrade says so.
     fn take_leftover(
         &self,
+        core: &Core,
         tls: &Tls,
         space: &mut [u8],
     ) -> Option<Result<usize, std::result::Result<io::Error, Error>>> {
@@ -235,14 +236,15 @@ impl Stream {
         if let Err(error) = refuse_or_feed(feeds) {
             return Some(Err(Err(error)));
         }
-        let (count, is_all) = self.with_extra(|extra| {
-            let count = extra.leftover.len().min(space.len());
-            space[..count].copy_from_slice(&extra.leftover[..count]);
-            bytes::Buf::advance(&mut extra.leftover, count);
-            (count, extra.leftover.is_empty())
-        });
-        if is_all {
+        let mut leftover = self.with_existing_extra(|extra| std::mem::take(&mut extra.leftover));
+        let count = leftover.len().min(space.len());
+        space[..count].copy_from_slice(&leftover[..count]);
+        bytes::Buf::advance(&mut leftover, count);
+        if leftover.is_empty() {
             self.clear(Flags::LEFTOVER);
+            core.with_spent(|spent| spent.push(leftover));
+        } else {
+            self.with_extra(|extra| extra.leftover = leftover);
         }
         Some(Ok(count))
     }
@@ -312,7 +314,7 @@ impl Stream {
         match server.make_protocol(|| self.info()) {
             Ok(protocol) => self.begin_with(core, protocol),
             Err(error) => {
-                server.accept_failed(core, &self.name_peer(error));
+                server.accept_failed(core, self.name_peer(error));
                 self.lose(core, None);
             }
         }
@@ -340,7 +342,7 @@ impl Stream {
                         Kind::Io => error.in_context("the TLS handshake failed"),
                         _ => error,
                     };
-                    server.accept_failed(core, &self.name_peer(error));
+                    server.accept_failed(core, self.name_peer(error));
                 }
             }
             Some(Waiter::Upgrade) | None => {}

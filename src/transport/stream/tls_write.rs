@@ -354,11 +354,14 @@ impl Stream {
         }
         if !tls.layer.close_was_sent() {
             // Whoever closes is not told that the peer was gone already.
-            let _ = core.tls.with_records(|records| {
+            let closed = core.tls.with_records(|records| {
                 tls.take_held(self, core, records);
                 tls.layer.close(records).map_err(Broken::Tls)?;
                 self.send_records(core, &mut tls, records)
             });
+            if let Err(Broken::Tls(error)) = closed {
+                self.report_tls_panic(core, &tls_error(error));
+            }
         }
         let is_sent = tls.outgoing.is_empty();
         self.put_tls(tls);

@@ -7,7 +7,8 @@ use rustls::Error;
 use super::early_data::{EarlyData, TlsEarlyData};
 use super::hello::{self, Hello, HelloReader, ServerHello};
 use super::scratch::Scratch;
-use super::session::{End, HEADROOM, MOST_PARTIAL, Received, Session};
+use super::session::{End, HEADROOM, MOST_PARTIAL, Panicked, Received, Session};
+use crate::event_loop::fence;
 use crate::tls::{ExporterSecret, MasterSecret, Secret, export_unsupported};
 
 /// A session, what it waits for the rest of, and the layer that carries its records (TLS in TLS).
@@ -171,9 +172,7 @@ impl Layer {
         self.note_peer_hello(&buffer[start..start + count]);
         buffer[HEADROOM..start].copy_from_slice(&self.partial);
         let input = HEADROOM..start + count;
-        let Received { plaintext, is_early, rest, end } = if self.close_sent {
-            self.session.receive_caught(buffer, input, output)
-        } else if self.is_established() {
+        let Received { plaintext, is_early, rest, end } = if self.is_established() {
             self.session.receive(buffer, input, output)
         } else {
             let before = output.bytes().len();
@@ -191,7 +190,14 @@ impl Layer {
         if is_early {
             self.early_data = TlsEarlyData::Accepted;
         }
-        let end = self.keep(buffer, rest, end);
+        let end = match self.keep(buffer, rest, end) {
+            // An assertion of rustls's, in builds with debug assertions, that the peer can trip: it has
+            // an alert to send then, and may not.
+            End::Failed(error) if self.close_sent && Panicked::is_in(&error) => {
+                End::Failed(Error::General("bad input after close_notify".to_owned()))
+            }
+            end => end,
+        };
         Opened { plaintext, end }
     }
 
@@ -273,7 +279,11 @@ impl Layer {
         context: Option<&[u8]>,
     ) -> Result<(), crate::Error> {
         match (&self.exporter, self.session.state().negotiated_cipher_suite()) {
-            (Some(secret), Some(suite)) => secret.export(suite, output, label, context),
+            (Some(secret), Some(suite)) => {
+                // The suite may be that of a provider of the user's.
+                fence::run(|| secret.export(suite, output, label, context))
+                    .unwrap_or_else(|panic| Err(panic.into_error()))
+            }
             _ => Err(export_unsupported()),
         }
     }

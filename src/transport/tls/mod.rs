@@ -22,6 +22,6 @@ pub use self::upgrade::TlsUpgrade;
 
 pub(crate) use self::layer::{Layer, Opened};
 pub(crate) use self::scratch::Scratch;
-pub(crate) use self::session::{End, RECORD};
+pub(crate) use self::session::{End, RECORD, is_panic_of_rustls};
 pub(crate) use self::upgrade::{Leftover, Setup};
 pub(crate) use self::work::TlsWork;

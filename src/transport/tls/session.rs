@@ -5,7 +5,8 @@
 //! joined at the buffer's front, so that nothing of a connection is kept but a partial record.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::{error, fmt};
 
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -13,10 +14,11 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, ReadEarlyData,
     UnbufferedConnectionCommon, UnbufferedStatus,
 };
-use rustls::{CommonState, Error};
+use rustls::{CommonState, Error, OtherError};
 
 use super::early_data;
 use super::scratch::Scratch;
+use crate::event_loop::fence::{self, Panic};
 use crate::tls::{ClientSetup, ServerSetup};
 
 /// The most plaintext in one record (RFC 8446, 5.1).
@@ -31,6 +33,9 @@ pub(crate) const HEADROOM: usize = RECORD;
 pub(crate) const MOST_PARTIAL: usize = 80 * 1024;
 
 /// One side of one TLS connection.
+///
+/// rustls calls what users have configured it with (resolvers, verifiers, session stores, ticketers,
+/// key logs), and has assertions of its own: a panic of any of them is an error of this connection.
 pub(crate) enum Session {
     Client(UnbufferedClientConnection),
     Server(UnbufferedServerConnection),
@@ -58,11 +63,11 @@ pub(crate) enum End {
 
 impl Session {
     pub(crate) fn client(setup: ClientSetup) -> Result<Self, Error> {
-        Ok(Self::Client(UnbufferedClientConnection::new(setup.config, setup.name)?))
+        fenced(|| UnbufferedClientConnection::new(setup.config, setup.name)).map(Self::Client)
     }
 
     pub(crate) fn server(setup: ServerSetup) -> Result<Self, Error> {
-        Ok(Self::Server(UnbufferedServerConnection::new(setup.config)?))
+        fenced(|| UnbufferedServerConnection::new(setup.config)).map(Self::Server)
     }
 
     /// What was negotiated.
@@ -85,24 +90,7 @@ impl Session {
         output: &mut Scratch,
     ) -> Result<Option<usize>, Error> {
         let Self::Client(connection) = self else { return Ok(None) };
-        let mut sent = None;
-        loop {
-            match Side::process(connection, &mut []).state? {
-                ConnectionState::EncodeTlsData(mut data) => {
-                    output.append(|room| encoded(data.encode(room)))?;
-                }
-                ConnectionState::TransmitTlsData(mut transmit) => {
-                    if !early.is_empty()
-                        && let Some(mut may) = transmit.may_encrypt_early_data()
-                    {
-                        let encrypt = |data: &[u8], room: &mut [u8]| may.encrypt(data, room);
-                        sent = Some(early_data::encrypt(early, output, encrypt)?);
-                    }
-                    transmit.done();
-                }
-                _ => return Ok(sent),
-            }
-        }
+        fenced(|| begin(connection, early, output))
     }
 
     /// Takes the records in `buffer[input]`, of which at least [`HEADROOM`] bytes lie before; what
@@ -114,29 +102,15 @@ impl Session {
         output: &mut Scratch,
     ) -> Received {
         debug_assert!(input.start >= HEADROOM || input.is_empty());
-        match self {
+        let end = input.end;
+        let received = fence::run(|| match self {
             Self::Client(connection) => receive(connection, buffer, input, output),
             Self::Server(connection) => receive(connection, buffer, input, output),
-        }
-    }
-
-    /// As [`receive`](Self::receive), also where rustls panics: built with debug assertions it does
-    /// when the input is bad after our own `close_notify`, since it has an alert to send then and may
-    /// not.
-    pub(crate) fn receive_caught(
-        &mut self,
-        buffer: &mut [u8],
-        input: Range<usize>,
-        output: &mut Scratch,
-    ) -> Received {
-        let end = input.end;
-        catch_unwind(AssertUnwindSafe(|| self.receive(buffer, input, output))).unwrap_or_else(
-            |_| {
-                let error = Error::General("bad input after close_notify".to_owned());
-                let end_of_it = End::Failed(error);
-                Received { plaintext: 0, is_early: false, rest: end..end, end: end_of_it }
-            },
-        )
+        });
+        received.unwrap_or_else(|panic| {
+            let end_of_it = End::Failed(Panicked::error(panic));
+            Received { plaintext: 0, is_early: false, rest: end..end, end: end_of_it }
+        })
     }
 
     /// Appends the records of `data` to `output`. `partial` is the input that has to be presented
@@ -147,18 +121,18 @@ impl Session {
         data: &[u8],
         output: &mut Scratch,
     ) -> Result<(), Error> {
-        match self {
+        fenced(|| match self {
             Self::Client(connection) => write(connection, partial, Write::Data(data), output),
             Self::Server(connection) => write(connection, partial, Write::Data(data), output),
-        }
+        })
     }
 
     /// Appends our `close_notify` to `output`.
     pub(crate) fn close(&mut self, partial: &mut [u8], output: &mut Scratch) -> Result<(), Error> {
-        match self {
+        fenced(|| match self {
             Self::Client(connection) => write(connection, partial, Write::Close, output),
             Self::Server(connection) => write(connection, partial, Write::Close, output),
-        }
+        })
     }
 
     /// Appends a request for new keys (TLS 1.3) to `output`.
@@ -174,6 +148,39 @@ impl Session {
         }
     }
 }
+
+/// Calls rustls, and what it calls.
+fn fenced<R>(action: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    fence::run(action).unwrap_or_else(|panic| Err(Panicked::error(panic)))
+}
+
+/// A panic of rustls, or of what users have given it, as its error.
+#[derive(Debug)]
+pub(super) struct Panicked(String);
+
+impl Panicked {
+    #[cold]
+    fn error(panic: Panic) -> Error {
+        Error::Other(OtherError(Arc::new(Self(panic.into_error().to_string()))))
+    }
+
+    pub(super) fn is_in(error: &Error) -> bool {
+        matches!(error, Error::Other(other) if other.0.is::<Self>())
+    }
+}
+
+/// Whether a connection ends with a panic of rustls, or of what users have given it.
+pub(crate) fn is_panic_of_rustls(error: &crate::Error) -> bool {
+    error.downcast_ref::<Error>().is_some_and(Panicked::is_in)
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "rustls, or something it was configured with, panicked: {}", self.0)
+    }
+}
+
+impl error::Error for Panicked {}
 
 /// What the two sides of rustls have in common but no name for.
 trait Side {
@@ -215,6 +222,31 @@ impl Side for UnbufferedServerConnection {
     fn early_data(mut early: ReadEarlyData<'_, '_, Self::Data>, mut take: impl FnMut(&[u8])) {
         while let Some(Ok(record)) = early.next_record() {
             take(record.payload);
+        }
+    }
+}
+
+fn begin(
+    connection: &mut UnbufferedClientConnection,
+    early: &[u8],
+    output: &mut Scratch,
+) -> Result<Option<usize>, Error> {
+    let mut sent = None;
+    loop {
+        match Side::process(connection, &mut []).state? {
+            ConnectionState::EncodeTlsData(mut data) => {
+                output.append(|room| encoded(data.encode(room)))?;
+            }
+            ConnectionState::TransmitTlsData(mut transmit) => {
+                if !early.is_empty()
+                    && let Some(mut may) = transmit.may_encrypt_early_data()
+                {
+                    let encrypt = |data: &[u8], room: &mut [u8]| may.encrypt(data, room);
+                    sent = Some(early_data::encrypt(early, output, encrypt)?);
+                }
+                transmit.done();
+            }
+            _ => return Ok(sent),
         }
     }
 }

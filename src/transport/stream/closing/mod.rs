@@ -107,20 +107,39 @@ impl Stream {
 
     pub(super) fn part(self: &Rc<Self>, core: &Core, error: Option<Error>, parting: Parting) {
         if self.has(Flags::LOST) {
+            if let Some(error) = error {
+                core.drop_user(error, "user's error");
+            }
             return;
+        }
+        #[cfg(feature = "tls-core")]
+        if let Some(error) = &error {
+            self.report_tls_panic(core, error);
         }
         self.set(Flags::LOST.and(Flags::CLOSING));
         self.phase.set(Phase::Over(parting));
         self.discard_queue(core, error.as_ref());
-        match error {
-            Some(error) => self.with_extra(|extra| extra.error = Some(error)),
-            None => self.with_existing_extra(|extra| extra.error = None),
-        }
+        let former = match error {
+            Some(error) => self.with_extra(|extra| extra.error.replace(error)),
+            None => self.with_existing_extra(|extra| extra.error.take()),
+        };
         self.cancel_deadlines(core);
         if self.has(Flags::LIMITED) {
             self.forget_limits(core);
         }
         core.push_lost(Rc::clone(self));
+        if let Some(former) = former {
+            core.drop_user(former, "user's error");
+        }
+    }
+
+    /// Something has unwound through its callback, and taken its protocol along.
+    #[cold]
+    pub(crate) fn abort_if_interrupted(self: &Rc<Self>, core: &Core, error: &Error) {
+        if self.has(Flags::IN_CALLBACK) {
+            self.clear(Flags::IN_CALLBACK);
+            self.lose(core, Some(error.duplicate()));
+        }
     }
 
     /// Whether something that was written would be lost if the connection ended now.

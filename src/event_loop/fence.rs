@@ -1,0 +1,308 @@
+//! The way into code that is not wharf's: callbacks, factories, handlers, wakers, `Drop`, `Display`,
+//! and rustls with what users have configured it with.
+//!
+//! Whatever runs behind the fence may panic, use the loop, and drop anything. So nothing of the
+//! engine is borrowed or taken out of its place while it runs ([`hold`] asserts that), and a panic
+//! becomes an error or a report. `docs/architecture.md` lists what is called.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+use super::core::{Core, State};
+use super::exceptions::Exception;
+use super::ready::{Callback, Ready};
+use crate::error::Error;
+use crate::task::discard;
+use crate::transport::TransportId;
+
+/// Runs foreign code; a panic of it is the `Err`.
+#[inline(always)]
+pub(crate) fn run<R>(action: impl FnOnce() -> R) -> Result<R, Panic> {
+    debug_assert_open();
+    catch_unwind(AssertUnwindSafe(action)).map_err(Panic::new)
+}
+
+/// What a panic of foreign code left behind. Its own `Drop` may panic as well, and harms nobody.
+pub(crate) struct Panic(Option<Box<dyn Any + Send>>);
+
+impl Panic {
+    #[inline(always)]
+    fn new(payload: Box<dyn Any + Send>) -> Self {
+        Self(Some(payload))
+    }
+
+    /// The text of the panic as an error.
+    #[cold]
+    pub(crate) fn into_error(self) -> Error {
+        self.error()
+    }
+
+    /// As [`into_error`](Self::into_error), for a panic that goes on.
+    pub(crate) fn error(&self) -> Error {
+        match &self.0 {
+            Some(payload) => Error::from_panic(&**payload),
+            None => Error::from_panic(&""),
+        }
+    }
+
+    /// Has the panic go on in the caller.
+    #[cold]
+    pub(crate) fn resume(mut self) -> ! {
+        let payload = self.0.take().unwrap_or_else(|| Box::new("a panic"));
+        resume_unwind(payload)
+    }
+
+    /// The payload itself, to be handed to another thread.
+    pub(crate) fn into_payload(mut self) -> Box<dyn Any + Send> {
+        self.0.take().unwrap_or_else(|| Box::new("a panic"))
+    }
+
+    /// Back from another thread.
+    pub(crate) fn from_payload(payload: Box<dyn Any + Send>) -> Self {
+        Self::new(payload)
+    }
+}
+
+impl Drop for Panic {
+    fn drop(&mut self) {
+        if let Some(payload) = self.0.take()
+            && let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+        {
+            // Its `Drop` panics, too: it is never dropped.
+            std::mem::forget(second);
+        }
+    }
+}
+
+/// While it lives something of the engine is taken out of its place: no foreign code may run. Checked
+/// in builds with debug assertions.
+pub(crate) struct Hold(());
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static HELD: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Says that something of the engine is taken out of its place until the guard is dropped.
+#[inline(always)]
+pub(crate) fn hold() -> Hold {
+    #[cfg(debug_assertions)]
+    HELD.set(HELD.get() + 1);
+    Hold(())
+}
+
+impl Drop for Hold {
+    #[inline(always)]
+    fn drop(&mut self) {
+        #[cfg(debug_assertions)]
+        HELD.set(HELD.get() - 1);
+    }
+}
+
+/// Foreign code is about to run, or uses a handle: nothing may be taken out of its place.
+#[inline(always)]
+pub(crate) fn debug_assert_open() {
+    #[cfg(debug_assertions)]
+    assert!(HELD.get() == 0, "foreign code runs while a part of the engine is out of its place");
+}
+
+/// What a loop knows of the foreign code that runs in it.
+#[derive(Default)]
+pub(crate) struct Fence {
+    /// One of the user's closures, tasks or `Drop`s runs. Protocols have [`Core::gathering`].
+    inside: Cell<bool>,
+    /// A `Drop` runs; those that it leads to wait in `dropped`, so that chains need no stack.
+    dropping: Cell<bool>,
+    /// The loop is closed for good: no exception handler is kept any more, since it may hold the loop.
+    pub(super) keeps_no_handler: Cell<bool>,
+    /// The exception handler runs: what it does wrong itself goes to the default one, at once.
+    handling: Cell<bool>,
+    dropped: RefCell<VecDeque<(Box<dyn FnOnce()>, String)>>,
+}
+
+impl Core {
+    /// Whether foreign code runs now, as far as the loop has called it.
+    pub(crate) fn is_in_callback(&self) -> bool {
+        self.fence.inside.get() || self.is_in_protocol()
+    }
+
+    /// As [`run`], for everything but protocols' callbacks: what is reported meanwhile waits.
+    #[inline]
+    pub(crate) fn run_inside<R>(&self, action: impl FnOnce() -> R) -> Result<R, Panic> {
+        let former = self.fence.inside.replace(true);
+        let outcome = run(action);
+        self.fence.inside.set(former);
+        outcome
+    }
+
+    /// Runs a user's closure; a panic of it is reported and goes no further.
+    pub(crate) fn run_caught(&self, what: &str, action: impl FnOnce()) {
+        if let Err(panic) = self.run_inside(action) {
+            self.report_when_free(what, panic.into_error(), None);
+        }
+    }
+
+    /// Drops what is the user's; a panic of its `Drop` is reported and goes no further.
+    ///
+    /// Inside another `Drop` it is dropped when that is done: a chain of any length needs no stack.
+    #[inline]
+    pub(crate) fn drop_user<T: 'static>(&self, value: T, what: &str) {
+        if std::mem::needs_drop::<T>() {
+            self.run_flat(move || drop(value), || format!("dropping a {what} failed"));
+        }
+    }
+
+    /// As [`drop_user`](Self::drop_user), for what nobody took of a result: it closes what it leads to.
+    pub(crate) fn discard_user<T: 'static>(&self, value: T, what: &str) {
+        if std::mem::needs_drop::<T>() {
+            self.run_flat(move || discard(value), || format!("dropping a {what} failed"));
+        }
+    }
+
+    /// Calls a user's closure from the middle of something: in the next round if a callback runs, else
+    /// now.
+    pub(crate) fn call_when_free(&self, action: Box<dyn FnOnce()>, failure: &'static str) {
+        if self.is_in_callback() && self.state.get() != State::Closed {
+            self.push_ready(Ready::Callback(Rc::new(Later {
+                action: Cell::new(Some(action)),
+                failure,
+            })));
+        } else {
+            self.run_flat(action, || failure.to_owned());
+        }
+    }
+
+    fn run_flat(&self, work: impl FnOnce() + 'static, failure: impl FnOnce() -> String) {
+        if self.fence.dropping.get() {
+            self.fence.dropped.borrow_mut().push_back((Box::new(work), failure()));
+            return;
+        }
+        self.fence.dropping.set(true);
+        if let Err(panic) = self.run_inside(work) {
+            self.report_when_free(&failure(), panic.into_error(), None);
+        }
+        loop {
+            let next = self.fence.dropped.borrow_mut().pop_front();
+            let Some((work, failure)) = next else { break };
+            if let Err(panic) = self.run_inside(work) {
+                self.report_when_free(&failure, panic.into_error(), None);
+            }
+        }
+        self.fence.dropping.set(false);
+    }
+
+    /// Tells the exception handler: in the next round if a callback runs, since it is one too.
+    #[cold]
+    pub(crate) fn report_when_free(
+        &self,
+        message: &str,
+        error: Error,
+        transport: Option<TransportId>,
+    ) {
+        let waits = self.is_in_callback() && !self.fence.handling.get();
+        if waits && self.state.get() != State::Closed {
+            self.report_later(message, error, transport);
+        } else {
+            self.report(&Exception::new(message, Some(&error), transport));
+            self.drop_user(error, "user's error");
+        }
+    }
+
+    /// Tells the exception handler in the next round. May be called while something is borrowed or
+    /// taken out of its place.
+    #[cold]
+    pub(crate) fn report_later(&self, message: &str, error: Error, transport: Option<TransportId>) {
+        let error = Cell::new(Some(error));
+        let report = Rc::new(Report { message: message.to_owned(), error, transport });
+        self.push_ready(Ready::Callback(report));
+    }
+
+    /// Runs the exception handler.
+    pub(super) fn run_handler(&self, action: impl FnOnce()) -> Result<(), Panic> {
+        let former = self.fence.handling.replace(true);
+        let outcome = self.run_inside(action);
+        self.fence.handling.set(former);
+        outcome
+    }
+
+    /// What is left of a turn that something has unwound through is put in order: a bug of ours, since
+    /// nothing should. The loop goes on.
+    #[cold]
+    pub(crate) fn recover(self: &Rc<Self>, panic: Panic) {
+        self.gathering.set(false);
+        self.fence.inside.set(false);
+        self.fence.dropping.set(false);
+        self.fence.handling.set(false);
+        self.mark_pending();
+        let error = panic.into_error();
+        self.abort_interrupted(&error);
+        self.report(&Exception::new("a panic passed through the event loop", Some(&error), None));
+    }
+}
+
+/// A user's closure that was to be called while a callback ran.
+struct Later {
+    action: Cell<Option<Box<dyn FnOnce()>>>,
+    failure: &'static str,
+}
+
+impl Callback for Later {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.discard(core);
+    }
+
+    /// It ends an operation: that is wanted also when the loop closes.
+    fn discard(self: Rc<Self>, core: &Core) {
+        if let Some(action) = self.action.take() {
+            core.run_caught(self.failure, action);
+        }
+    }
+}
+
+/// A report that could not be made at once.
+struct Report {
+    message: String,
+    error: Cell<Option<Error>>,
+    transport: Option<TransportId>,
+}
+
+impl Callback for Report {
+    fn run(self: Rc<Self>, core: &Rc<Core>) {
+        self.discard(core);
+    }
+
+    fn discard(self: Rc<Self>, core: &Core) {
+        if let Some(error) = self.error.take() {
+            core.report(&Exception::new(&self.message, Some(&error), self.transport));
+            core.drop_user(error, "user's error");
+        }
+    }
+}
+
+/// Something of the user's that is dropped behind the fence, on whichever way its owner is left.
+pub(crate) struct Guarded<T: 'static> {
+    core: Rc<Core>,
+    value: Option<T>,
+    what: &'static str,
+}
+
+impl<T: 'static> Guarded<T> {
+    pub(crate) fn new(core: &Rc<Core>, value: T, what: &'static str) -> Self {
+        Self { core: Rc::clone(core), value: Some(value), what }
+    }
+
+    pub(crate) fn take(mut self) -> Option<T> {
+        self.value.take()
+    }
+}
+
+impl<T: 'static> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.value.take() {
+            self.core.drop_user(value, self.what);
+        }
+    }
+}

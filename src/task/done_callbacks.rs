@@ -1,0 +1,93 @@
+//! The done callbacks of one future.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use super::future::Shared;
+use crate::error::Error;
+use crate::event_loop::{Cancellable, Core};
+
+pub(super) type DoneCallback<T> = Box<dyn FnOnce(&Result<T, Error>)>;
+
+/// Those that were not called yet, in the order in which they were added. One that is taken back
+/// leaves nothing behind.
+pub(super) struct DoneCallbacks<T: 'static> {
+    entries: RefCell<BTreeMap<u64, Rc<Entry<T>>>>,
+    next: Cell<u64>,
+}
+
+/// One of them, as its handle sees it.
+struct Entry<T: 'static> {
+    callback: Cell<Option<DoneCallback<T>>>,
+    cancelled: Cell<bool>,
+    number: u64,
+    shared: Weak<Shared<T>>,
+}
+
+impl<T: 'static> DoneCallbacks<T> {
+    pub(super) fn add(shared: &Rc<Shared<T>>, callback: DoneCallback<T>) -> Rc<dyn Cancellable> {
+        let callbacks = &shared.callbacks;
+        let number = callbacks.next.replace(callbacks.next.get() + 1);
+        let entry = Rc::new(Entry {
+            callback: Cell::new(Some(callback)),
+            cancelled: Cell::new(false),
+            number,
+            shared: Rc::downgrade(shared),
+        });
+        callbacks.entries.borrow_mut().insert(number, Rc::clone(&entry));
+        entry
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.borrow().is_empty()
+    }
+
+    /// What those that are there now come before.
+    pub(super) fn end(&self) -> u64 {
+        self.next.get()
+    }
+
+    /// Takes the first one, if it was there at `end`.
+    pub(super) fn pop_before(&self, end: u64) -> Option<DoneCallback<T>> {
+        let mut entries = self.entries.borrow_mut();
+        let first = entries.first_entry().filter(|first| *first.key() < end)?;
+        first.remove().callback.take()
+    }
+
+    /// The loop calls none of them.
+    pub(super) fn cancel_all(&self, core: &Core) {
+        loop {
+            let first = self.entries.borrow_mut().pop_first();
+            let Some((_, entry)) = first else { break };
+            entry.cancelled.set(true);
+            core.drop_user(entry.callback.take(), "done callback");
+        }
+    }
+}
+
+impl<T: 'static> Default for DoneCallbacks<T> {
+    fn default() -> Self {
+        Self { entries: RefCell::default(), next: Cell::new(0) }
+    }
+}
+
+impl<T: 'static> Cancellable for Entry<T> {
+    fn cancel(&self, core: &Core) {
+        let Some(callback) = self.callback.take() else { return };
+        self.cancelled.set(true);
+        let shared = self.shared.upgrade();
+        if let Some(shared) = &shared {
+            let entry = shared.callbacks.entries.borrow_mut().remove(&self.number);
+            drop(entry);
+        }
+        core.drop_user(callback, "done callback");
+        if let Some(shared) = shared {
+            shared.cancel_if_unwanted();
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+}

@@ -1,0 +1,9 @@
+//! The points, by what they belong to.
+
+mod actor;
+mod datagrams;
+mod loops;
+mod processes;
+mod streams;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
