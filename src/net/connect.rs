@@ -253,7 +253,7 @@ pub(super) async fn begin_tls<P: Protocol>(
     };
     stream.connect_tls(core, setup, Box::new(done));
     drop(stream);
-    made.as_step().await
+    made.into_step().await
 }
 
 /// With whom a handshake is, for people: the name that was connected to, and the address.

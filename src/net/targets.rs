@@ -83,7 +83,7 @@ impl Targets {
 async fn look_up(core: &Rc<Core>, host: HostPort) -> Result<Vec<SocketAddr>, Error> {
     let result: io::Result<_> = match &core.driver {
         Driver::Memory(driver) => driver.network().resolve(&host.host, host.port),
-        Driver::Os(_) => core.lookups.look_up(core, &host.host).as_step().await?.map(
+        Driver::Os(_) => core.lookups.look_up(core, &host.host).into_step().await?.map(
             |mut addresses: Vec<SocketAddr>| {
                 for address in &mut addresses {
                     address.set_port(host.port);

@@ -144,7 +144,7 @@ impl<T: 'static> LoopFuture<T> {
 
 impl<T: 'static> LoopFuture<T> {
     /// A step of another operation: when that is given up, nobody wants to hear of an error of this one.
-    pub(crate) fn as_step(self) -> Self {
+    pub(crate) fn into_step(self) -> Self {
         self.shared.is_step.set(true);
         self
     }

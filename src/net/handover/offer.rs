@@ -88,7 +88,7 @@ impl EventLoop {
         operation(&core, async move {
             let handover = Handover::new(event_loop.core(), servers?);
             let control = event_loop.create_unix_server(handover.givers(), &path).start();
-            let control = control.as_step().await?;
+            let control = control.into_step().await?;
             // It fails for an abstract name, which is no file.
             let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
             handover.begin(control);

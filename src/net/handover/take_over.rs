@@ -49,13 +49,13 @@ impl EventLoop {
                 .create_unix_connection(|| taker, &path)
                 .timeout(Some(PATIENCE))
                 .receive_descriptors(MOST_PER_MESSAGE);
-            let connection = match connecting.start().as_step().await {
+            let connection = match connecting.start().into_step().await {
                 Ok(connection) => connection,
                 Err(error) if is_nobody(&error) => return Ok(None),
                 Err(error) => return Err(error),
             };
             let transport = Closing(connection.handle().clone());
-            offered.as_step().await?;
+            offered.into_step().await?;
             Ok(Some(Inherited { core: Rc::clone(core), shared, transport }))
         })
     }
@@ -128,10 +128,10 @@ impl Inherited {
             let givers = handover.givers();
             // Not before the predecessor has stopped: it still answers there.
             let control = event_loop.create_server_on(givers, control).start_serving(false);
-            let control = control.cleanup_socket(false).start().as_step().await?;
+            let control = control.cleanup_socket(false).start().into_step().await?;
             let mut unused = Unused(Some(control.clone()));
             Shared::tell(&shared, &transport.0, promise);
-            released.as_step().await?;
+            released.into_step().await?;
             unused.0 = None;
             servers.own_paths(&with_paths);
             control.own_path();
