@@ -57,7 +57,7 @@ fn heap_bytes_and_descriptors_stay_flat_over_operations_of_the_system_that_are_g
 
 /// Begins operations at random, each given up after a random number of steps.
 fn flat(stage: &Stage, operations: &[(&str, Begin)], repetitions: u32) {
-    println!("seed {SEED:#x}, {repetitions} times one of {} operations", operations.len());
+    eprintln!("seed {SEED:#x}, {repetitions} times one of {} operations", operations.len());
     let random = Random(Cell::new(SEED));
     let run = |count: u32| {
         for _ in 0..count {
