@@ -311,3 +311,28 @@ fn a_client_without_a_name_cannot_stop_a_server_whose_resolver_unwraps_it() {
     assert!(reports.borrow()[0].contains("on purpose"));
     assert_eq!(server.connections(), 0);
 }
+
+/// One way leads into foreign code.
+#[test]
+fn only_the_fence_catches_panics() {
+    fn look(directory: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                // Unit tests come last in a file.
+                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                let name = path.display().to_string();
+                let is_test = name.contains("/tests") || name.ends_with("fence.rs");
+                if text.contains("catch_unwind") && !is_test {
+                    found.push(name);
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    look(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert!(found.is_empty(), "catch_unwind outside the fence: {found:?}");
+}
