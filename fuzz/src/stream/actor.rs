@@ -179,12 +179,14 @@ impl Drop for Actor {
     fn drop(&mut self) {
         let world = Rc::clone(&self.world);
         world.live_actors.set(world.live_actors.get() - 1);
-        if world.byte() % 4 == 3 {
+        let choice = world.byte();
+        if choice % 4 == 3 {
             world.act_on_any();
             if let Some(own) = self.own.take() {
                 world.act(&own);
             }
         }
+        panic_at(choice);
     }
 }
 
@@ -206,11 +208,20 @@ impl AsRef<[u8]> for Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         let world = CURRENT.with_borrow(Weak::upgrade);
-        if let Some(world) = world
-            && world.byte() % 4 == 3
-        {
-            world.act_on_any();
+        if let Some(world) = world {
+            let choice = world.byte();
+            if choice % 4 == 3 {
+                world.act_on_any();
+            }
+            panic_at(choice);
         }
+    }
+}
+
+/// Has a `Drop` panic now and then; not while another panic unwinds, which would end the process.
+fn panic_at(choice: u8) {
+    if choice >= 251 && choice % 4 == 3 && !std::thread::panicking() {
+        std::panic::resume_unwind(Box::new(ON_PURPOSE));
     }
 }
 
