@@ -109,6 +109,9 @@ pub(crate) fn debug_assert_open() {
     assert!(HELD.get() == 0, "foreign code runs while a part of the engine is out of its place");
 }
 
+/// What waits to be dropped or called, and how a report of its failure begins.
+type Waiting = (Box<dyn FnOnce()>, String);
+
 /// What a loop knows of the foreign code that runs in it.
 #[derive(Default)]
 pub(crate) struct Fence {
@@ -120,7 +123,7 @@ pub(crate) struct Fence {
     pub(super) keeps_no_handler: Cell<bool>,
     /// The exception handler runs: what it does wrong itself goes to the default one, at once.
     handling: Cell<bool>,
-    dropped: RefCell<VecDeque<(Box<dyn FnOnce()>, String)>>,
+    dropped: RefCell<VecDeque<Waiting>>,
 }
 
 impl Core {
