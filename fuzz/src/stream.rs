@@ -35,8 +35,9 @@ use relays::Relay;
 /// Checked: `connection_made` first and once, `connection_lost` last and once, nothing after it;
 /// no callback inside another; what is received is what was written, in order, with nothing missing
 /// or repeated up to where it ends, whether written or sent from files, also through relays and under
-/// rate limits; `pause_writing` and `resume_writing` alternate; every protocol is dropped, once; at the
-/// end no connection, timer, source, task, file, relay, member of a group or entry is left.
+/// rate limits; `pause_writing` and `resume_writing` alternate, and no resume follows when nothing can
+/// be written any more; every protocol is dropped, once; at the end no connection, socket that lingers,
+/// timer, source, task, file, relay, member of a group or entry is left.
 ///
 /// # Panics
 /// If a promise is broken.
@@ -297,6 +298,7 @@ impl World {
         drop(clone);
         self.check(metrics.connections_open == 0, "connections are open on a closed loop");
         let left = (metrics.sources, metrics.timers, metrics.tasks, metrics.ready);
+        self.check(metrics.lingering == 0, "sockets linger on a closed loop");
         self.check(left == (0, 0, 0, 0), format_args!("left on a closed loop: {metrics:?}"));
         let made = self.made.get() + self.made_by_proxy.get();
         self.check(metrics.connections_total == made, "a wrong count of connections");

@@ -96,7 +96,7 @@ pub trait Transport: sealed::Sealed {
     /// meanwhile is sent in part as it was and in part as it is. A file that turns out to be shorter when it is sent
     /// ends the connection, as an error in reading it does: the peer waits for bytes that are not
     /// there. [`close`](Self::close) and [`write_eof`](Self::write_eof) send all of it first, and
-    /// the linger deadline counts from the last progress of a file. For the write buffer a file that
+    /// the linger deadline counts from the last progress. For the write buffer a file that
     /// waits counts as 4 KiB, whatever its length; so `pause_writing` is called for what waits behind
     /// it, and for very many files.
     ///
@@ -163,12 +163,20 @@ pub trait Transport: sealed::Sealed {
     /// does nothing.
     fn can_write_eof(&self) -> bool;
 
-    /// Stops reading now, sends what is written, then closes; `connection_lost` follows.
+    /// Stops reading now, sends what is written, then closes; `connection_lost` follows when everything
+    /// was handed to the system.
     ///
-    /// Bounded by the linger deadline (30 s by default). Repeated calls change nothing.
+    /// What was written arrives whatever the peer says meanwhile, if the peer goes on reading: the socket
+    /// stays until the peer has ended its side, or has everything
+    /// ([`Metrics::lingering`](crate::Metrics::lingering)). A peer that takes nothing for the linger deadline
+    /// (30 s by default, [`TimeoutKind::Linger`]) is reset; so is one when closing as a whole takes longer
+    /// than [`TimeoutKind::Closing`], which is off by default. Repeated calls change nothing.
     fn close(&self);
 
     /// Closes without sending what is queued; `connection_lost(None)` follows soon.
+    ///
+    /// If something was dropped that way, the peer sees a reset and no end (no `close_notify` under TLS);
+    /// pipes have no such thing, nor have Unix sockets: their peers see an end.
     fn abort(&self);
 
     /// Whether the connection is closing or gone: true from `close`, `abort` or an error on.
@@ -178,7 +186,8 @@ pub trait Transport: sealed::Sealed {
     ///
     /// Takes effect at once, also for bytes the loop already knows of; costs no system call. An
     /// end of the peer's side that comes meanwhile is delivered after the resume; a reset is
-    /// delivered at once.
+    /// delivered at once. When a write fails meanwhile, what was received before is kept for the resume,
+    /// for as long as the linger deadline.
     fn pause_reading(&self);
 
     /// Undoes [`pause_reading`](Self::pause_reading). It does not end a hold.
@@ -249,8 +258,8 @@ pub trait Transport: sealed::Sealed {
     ///
     /// What is written beyond the budget is queued, and counts for the water marks and the write cap.
     /// The time that the limit takes is no write stall. [`close`](Self::close) still sends what is
-    /// queued, no faster than the limit, within the linger deadline (30 s by default): with much
-    /// queued and a low limit, set that deadline as well, or remove the limit when closing.
+    /// queued, no faster than the limit, for as long as that takes: bytes that pass are progress, from
+    /// which the linger deadline counts.
     fn set_write_limit(&self, limit: Option<RateLimit>);
 
     /// Joins a group whose members share their budgets, leaving the one it is in; `None`: just leaves.

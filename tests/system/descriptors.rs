@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use wharf::{Error, Protocol, Result, Transport};
+
 use crate::process::{alone, cpu_time, limit_descriptors_to, raise_descriptor_limit};
 use crate::serving::{Echo, Seen, address, run, until};
 
@@ -129,6 +131,70 @@ fn a_connect_without_a_descriptor_fails_and_the_loop_goes_on() {
             assert_eq!(cause, Some(TOO_MANY_OPEN_FILES));
             raise_descriptor_limit();
             event_loop.create_connection(|| Echo, address(&server)).await?;
+            Ok(())
+        });
+    });
+}
+
+/// More than a peer that reads nothing has room for, and less than the system takes.
+const UNREAD: usize = 500_000;
+
+/// Writes, and closes at once.
+struct Leaving(Rc<Seen>);
+
+impl Protocol for Leaving {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        transport.write(&[7; UNREAD]);
+        transport.close();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
+        self.0.lost.borrow_mut().push(None);
+        Ok(())
+    }
+}
+
+// 62: what only lingers makes room.
+#[test]
+fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
+    let name =
+        "descriptors::sockets_that_linger_give_their_descriptors_up_when_there_are_no_others";
+    alone(name, || {
+        run(async |event_loop| {
+            raise_descriptor_limit();
+            let seen = Seen::new();
+            let own = Rc::clone(&seen);
+            let leaving = move || Leaving(Rc::clone(&own));
+            let leaving = event_loop.create_server(leaving, "127.0.0.1:0").await?;
+            let errors = Rc::new(RefCell::new(Vec::new()));
+            let list = Rc::clone(&errors);
+            let server = event_loop
+                .create_server(|| Echo, "127.0.0.1:0")
+                .start_serving(false)
+                .on_accept_error(move |error| list.borrow_mut().push(error.to_string()))
+                .await?;
+            let waiting = TcpStream::connect(address(&server))?;
+            let left: Vec<TcpStream> = (0..40)
+                .map(|_| TcpStream::connect(address(&leaving)))
+                .collect::<std::io::Result<_>>()?;
+            until(&event_loop, "the ends", || seen.lost() == left.len()).await;
+            let before = event_loop.metrics().lingering;
+            assert!(before > 30, "{before} sockets linger");
+            limit_descriptors_to(0);
+            // For who is accepted, and for who connects.
+            server.start_serving()?;
+            until(&event_loop, "who waits", || server.connections() == 1).await;
+            let client = event_loop.create_connection(|| Echo, address(&server)).await?;
+            until(&event_loop, "who connects", || server.connections() == 2).await;
+            assert!(errors.borrow().is_empty(), "{errors:?}");
+            assert!(event_loop.metrics().lingering < before);
+            client.handle().close();
+            drop((waiting, left));
             Ok(())
         });
     });

@@ -111,6 +111,7 @@ impl Protocol for Actor {
     fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
         let told = std::mem::replace(&mut self.paused, false);
         self.world.check(told, "resume_writing without pause_writing");
+        self.world.check(!transport.is_closing(), "resume_writing, and nothing can be written");
         self.callback(transport, "resume_writing")
     }
 
