@@ -62,7 +62,7 @@ fn a_cancel_action_is_called_when_the_loop_closes_first() {
     let (promise, future) = event_loop.create_future::<()>();
     let count = Rc::clone(&called);
     promise.on_cancel(move || count.set(count.get() + 1));
-    let held = event_loop.create_task(async move { future.await });
+    let held = event_loop.create_task(future);
     settle(&event_loop).unwrap();
     held.detach();
     event_loop.close().unwrap();
@@ -215,7 +215,8 @@ impl Protocol for Notes {
 #[test]
 fn the_drop_of_bytes_left_over_may_use_their_connection() {
     let (event_loop, reports) = memory_loop();
-    let (received, answer): (Rc<RefCell<Vec<u8>>>, Rc<RefCell<Vec<u8>>>) = Default::default();
+    let received: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let answer: Rc<RefCell<Vec<u8>>> = Rc::default();
     let (near, far) = (Notes(Rc::clone(&received), 1), Notes(Rc::clone(&answer), 0));
     let (_, far) = pair(&event_loop, 1 << 16, near, far).unwrap();
     far.handle().write(b"zero ");

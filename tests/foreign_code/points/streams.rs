@@ -73,7 +73,7 @@ const CALLBACKS: &[Point] = &[
     reported("get_buffer", |stage| buffered(stage, At::GetBuffer, By::Panic)),
     reported("buffer_updated", |stage| buffered(stage, At::BufferUpdated, By::Panic)),
     reported("the drop of a protocol", |stage| {
-        stage.serve(Actor::dropped(stage), says_hello_and_ends)
+        stage.serve(Actor::dropped(stage), says_hello_and_ends);
     }),
     reported("the drop of a buffered protocol", |stage| {
         let mut make = Actor::dropped(stage);
