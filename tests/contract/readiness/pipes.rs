@@ -86,7 +86,7 @@ fn a_relay_makes_a_stream_of_packets() {
         let (near, far) = (Log::new(), Log::new());
         read_with(&event_loop, from, Probe::new(&near).not_reading());
         write_with(&event_loop, to, Probe::new(&far));
-        let relay = relay(&near.handle(), &far.handle()).splicing(splicing).start();
+        let relay = relay(near.handle(), far.handle()).splicing(splicing).start();
         for _ in 0..2 {
             writer.write_all(&[b'a'; 100]).unwrap();
             writer.write_all(&[b'b'; 100]).unwrap();

@@ -67,7 +67,7 @@ fn joined(splicing: Splicing) -> Joined {
     let server = listener.accept().unwrap().0;
     rest(&event_loop);
     proxy.close();
-    let builder = relay(&accepted.handle(), &b).splicing(splicing);
+    let builder = relay(accepted.handle(), &b).splicing(splicing);
     let statistics = builder.statistics();
     let outcome = builder.start();
     Joined { event_loop, client, server, b, statistics, outcome }
@@ -165,7 +165,7 @@ fn urgent_data_goes_through_relays_between_sockets_and_pipes() {
         let into = Log::new();
         write_with(&event_loop, writer, Probe::new(&into));
         let a = adopted(&event_loop, near);
-        let first = relay(&a, &into.handle()).splicing(splicing).start();
+        let first = relay(&a, into.handle()).splicing(splicing).start();
         send_around(&client, b"before", b"after");
         client.shutdown(Shutdown::Write).unwrap();
         event_loop.run_until_complete(first).unwrap().unwrap();
@@ -182,7 +182,7 @@ fn urgent_data_goes_through_relays_between_sockets_and_pipes() {
         let from = Log::new();
         read_with(&event_loop, packets, Probe::new(&from).not_reading());
         let (mut far, near) = UnixStream::pair().unwrap();
-        let second = relay(&from.handle(), &adopted(&event_loop, near)).splicing(splicing).start();
+        let second = relay(from.handle(), adopted(&event_loop, near)).splicing(splicing).start();
         writer.write_all(b"one").unwrap();
         writer.write_all(b"two").unwrap();
         drop(writer);
