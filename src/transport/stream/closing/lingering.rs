@@ -103,7 +103,8 @@ impl Lingering {
         match asking.of(&self.stream.socket) {
             Some(0) if !heard || is_glutted => return true,
             Some(left) => {
-                if left < self.unacknowledged.replace(left) {
+                let before = self.unacknowledged.replace(left);
+                if left < before {
                     self.progress_at.set(now);
                     self.discarded.set(0);
                     if is_glutted {
