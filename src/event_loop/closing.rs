@@ -70,12 +70,13 @@ impl Core {
         }
     }
 
-    /// Ends those whose callbacks something has unwound through: their protocols are lost.
-    pub(super) fn abort_interrupted(self: &Rc<Self>, error: &Error) {
+    /// Something has unwound through a turn: ends those whose callbacks it interrupted, and has the
+    /// others go on.
+    pub(super) fn go_on_or_end_all(self: &Rc<Self>, error: &Error) {
         for tenant in self.tenants() {
             match tenant {
-                Tenant::Stream(stream) => stream.abort_if_interrupted(self, error),
-                Tenant::Datagram(endpoint) => endpoint.abort_if_interrupted(self, error),
+                Tenant::Stream(stream) => stream.go_on_or_end(self, error),
+                Tenant::Datagram(endpoint) => endpoint.go_on_or_end(self, error),
                 Tenant::Source(_) => {}
             }
         }

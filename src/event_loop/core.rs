@@ -376,12 +376,10 @@ impl Core {
         drop(former);
     }
 
-    pub(crate) fn take_read_buffer(&self) -> Box<[u8]> {
-        self.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
-    }
-
-    pub(crate) fn give_read_buffer_back(&self, buffer: Box<[u8]>) {
-        put_back(&self.read_buffer, buffer);
+    /// The buffer that sockets are read into, as long as the guard lives.
+    #[inline]
+    pub(crate) fn borrow_read_buffer(&self) -> Borrowed<'_, Box<[u8]>> {
+        Borrowed::take(&self.read_buffer, || vec![0; READ_BUFFER].into_boxed_slice())
     }
 
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.
@@ -393,6 +391,37 @@ impl Core {
         let mut place = self.spent.borrow_mut();
         if place.is_empty() && spent.capacity() <= KEPT_ENTRIES {
             *place = spent;
+        }
+    }
+}
+
+/// What was taken out of its place. It goes back when this is dropped, also by what unwinds.
+pub(crate) struct Borrowed<'a, T> {
+    place: &'a Cell<Option<T>>,
+    value: Option<T>,
+}
+
+impl<'a, T> Borrowed<'a, T> {
+    #[inline]
+    pub(crate) fn take(place: &'a Cell<Option<T>>, make: impl FnOnce() -> T) -> Self {
+        let value = place.take().unwrap_or_else(make);
+        Self { place, value: Some(value) }
+    }
+
+    #[inline]
+    pub(crate) fn value(&mut self) -> &mut T {
+        match &mut self.value {
+            Some(value) => value,
+            None => unreachable!("it is given back by `drop` only"),
+        }
+    }
+}
+
+impl<T> Drop for Borrowed<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(value) = self.value.take() {
+            put_back(self.place, value);
         }
     }
 }

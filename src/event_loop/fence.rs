@@ -109,6 +109,39 @@ pub(crate) fn debug_assert_open() {
     assert!(HELD.get() == 0, "foreign code runs while a part of the engine is out of its place");
 }
 
+thread_local! {
+    static UNFENCED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many panics have come through turns of this thread's loops: none should.
+pub(crate) fn unfenced_panics() -> u64 {
+    UNFENCED.get()
+}
+
+/// Where unit tests have something unwind that should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trip {
+    /// A listener, a watcher, a process that has its turn.
+    Source,
+    /// A stream or an endpoint that has its turn.
+    Dispatch,
+    /// Before what a callback wrote is sent.
+    EndOfCallback,
+    /// A stream that was written to from elsewhere.
+    Settle,
+    /// Before `connection_lost`.
+    Finish,
+    /// After the socket was let go of.
+    LetGo,
+}
+
+/// Unwinds here if a unit test has asked for it.
+#[inline(always)]
+pub(crate) fn trip(_at: Trip) {
+    #[cfg(test)]
+    tests::trip(_at);
+}
+
 /// What waits to be dropped or called, and how a report of its failure begins.
 type Waiting = (Box<dyn FnOnce()>, String);
 
@@ -239,9 +272,13 @@ impl Core {
         self.fence.inside.set(false);
         self.fence.dropping.set(false);
         self.fence.handling.set(false);
+        UNFENCED.set(UNFENCED.get() + 1);
+        // What an interrupted callback wrote would go out on whichever connection writes next.
+        self.gather.borrow_mut().clear();
+        self.datagrams.forget_gathered();
         self.mark_pending();
         let error = panic.into_error();
-        self.abort_interrupted(&error);
+        self.go_on_or_end_all(&error);
         self.report(&Exception::new("a panic passed through the event loop", Some(&error), None));
     }
 }
@@ -309,3 +346,6 @@ impl<T: 'static> Drop for Guarded<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

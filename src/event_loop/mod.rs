@@ -31,9 +31,9 @@ pub use self::metrics::Metrics;
 pub use self::remote::{Remote, RemoteHandle};
 
 pub(crate) use self::callbacks::Cancellable;
-pub(crate) use self::core::{Core, State, closed, nanoseconds, put_back};
+pub(crate) use self::core::{Borrowed, Core, State, closed, nanoseconds, put_back};
 pub(crate) use self::exceptions::SlowWatch;
-pub(crate) use self::fence::Guarded;
+pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Ready, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue};
 pub(crate) use self::slots::{Source, Tenant};

@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 use std::vec::Drain;
 
 use super::core::Core;
+use super::fence::{self, Trip};
 use super::ready::Ready;
 use super::remote::RemoteItem;
 use super::run::Main;
-use super::slots::Tenant;
+use super::slots::{Source, Tenant};
 use super::{EventLoop, SlowWatch};
 use crate::time::TimerKey;
 #[cfg(feature = "tls-core")]
@@ -41,17 +42,17 @@ impl Core {
         if self.timers.borrow().needs_expire() && !self.events_are_left() {
             self.take_due_timers();
         }
-        let mut buffer = self.take_read_buffer();
+        let mut lent = self.borrow_read_buffer();
+        let buffer = &mut lent.value()[..];
         if called || self.is_pending() {
-            self.run_rounds(main, &mut buffer);
+            self.run_rounds(main, buffer);
         } else {
             // Most turns: nothing but events, and nothing comes of them but what they say.
-            self.run_events(&mut buffer);
+            self.run_events(buffer);
             if self.is_pending() || self.remote.is_called() {
-                self.end_round(main, &mut buffer, false);
+                self.end_round(main, buffer, false);
             }
         }
-        self.give_read_buffer_back(buffer);
         Ok(())
     }
 
@@ -158,7 +159,7 @@ impl Core {
             Some(Tenant::Source(source)) if source.note(key, readiness) => {
                 let source = Rc::clone(source);
                 drop(slots);
-                source.run(self);
+                self.run_source(source);
             }
             _ => {}
         }
@@ -244,7 +245,7 @@ impl Core {
             Ready::Stream(stream) => stream.dispatch(self, buffer),
             Ready::Datagram(endpoint) => endpoint.dispatch(self),
             Ready::Timer(key) => self.run_timer(key),
-            Ready::Source(source) => source.run(self),
+            Ready::Source(source) => self.run_source(source),
             Ready::Callback(callback) => callback.run(self),
             Ready::Task(runnable) => {
                 self.counters.count_callback();
@@ -255,6 +256,15 @@ impl Core {
                 watch.stop(self, "a task's step", None);
             }
         }
+    }
+
+    #[inline]
+    fn run_source(self: &Rc<Self>, source: Rc<dyn Source>) {
+        // The last reference may be foreign code's to drop: the source sees to it itself.
+        let mut unserved = UnservedSource { core: self, source: Some(Rc::downgrade(&source)) };
+        fence::trip(Trip::Source);
+        source.run(self);
+        unserved.source = None;
     }
 
     fn run_timer(self: &Rc<Self>, key: TimerKey) {
@@ -282,6 +292,7 @@ impl Core {
         let count = self.dirty.borrow().len();
         for position in 0..count {
             let stream = Rc::clone(&self.dirty.borrow()[position]);
+            fence::trip(Trip::Settle);
             stream.settle_dirty(self);
         }
         self.dirty.borrow_mut().drain(..count);
@@ -291,9 +302,14 @@ impl Core {
     pub(crate) fn finish_lost(self: &Rc<Self>) {
         let count = self.lost.borrow().len();
         for _ in 0..count {
-            let Some(stream) = self.lost.borrow_mut().pop_front() else { break };
+            // It stays in the list until it is finished: something may unwind.
+            let Some(stream) = self.lost.borrow().front().map(Rc::clone) else { break };
             stream.finish(self);
-            self.stream_pool.retire(stream);
+            drop(stream);
+            let finished = self.lost.borrow_mut().pop_front();
+            if let Some(stream) = finished {
+                self.stream_pool.retire(stream);
+            }
         }
         let datagrams = self.datagrams.has_lost();
         if datagrams {
@@ -316,6 +332,21 @@ impl Drop for UnservedList<'_> {
     fn drop(&mut self) {
         if self.rest.len() > 0 {
             self.core.put_first(self.rest.by_ref().collect());
+        }
+    }
+}
+
+/// A source that runs. When something unwinds, it runs once more in the next turn.
+struct UnservedSource<'a> {
+    core: &'a Core,
+    source: Option<Weak<dyn Source>>,
+}
+
+impl Drop for UnservedSource<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(source) = self.source.take().and_then(|source| source.upgrade()) {
+            self.core.push_ready(Ready::Source(source));
         }
     }
 }

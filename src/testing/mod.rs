@@ -37,3 +37,10 @@ pub use self::network::MemoryNetwork;
 pub use self::pair::pair;
 pub use self::recorder::Recorder;
 pub use self::stepping::{advance, settle, step};
+
+/// How many panics came out of the turns of this thread's loops instead of being caught where the
+/// loop called what panicked. None should: for the library's own tests.
+#[doc(hidden)]
+pub fn unfenced_panics() -> u64 {
+    crate::event_loop::unfenced_panics()
+}

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
-use wharf::{Buffered, BufferedProtocol, Result, Transport};
+use wharf::{Buffered, BufferedProtocol, Result, TimeoutKind, Transport};
 
 use crate::probe::{Call, Log, Probe};
-use crate::stage::{Link, MUCH, Stage};
+use crate::stage::{Link, MUCH, Stage, Ways};
 
 // 58.
 pub(crate) fn connection_lost_is_told_the_error_that_ended_the_connection<L: Link>(
@@ -160,31 +161,111 @@ pub(crate) fn failing_connection_lost_is_reported_and_changes_nothing<L: Link>(
 // 68.
 pub(crate) fn panics_are_caught_in_every_callback<L: Link>(stage: &mut Stage<L>) {
     type Arm = fn(Probe) -> Probe;
-    let arms: [(&str, Arm); 5] = [
-        ("connection_made", |probe| probe.on_made(|_| panic!("boom"))),
-        ("data_received", |probe| probe.on_data(|_, _| panic!("boom"))),
-        ("eof_received", |probe| probe.on_eof(|_| panic!("boom"))),
-        ("pause_writing", |probe| probe.on_pause(|_| panic!("boom"))),
-        ("resume_writing", |probe| probe.on_resume(|_| panic!("boom"))),
-    ];
-    for (name, arm) in arms {
-        let (near, far) = (Log::new(), Log::new());
-        stage.join(arm(Probe::new(&near)), Probe::new(&far).not_reading().half_open());
-        match name {
-            "data_received" => drop(far.handle().write(b"go")),
-            "eof_received" => stage.end_side(&far),
-            "pause_writing" | "resume_writing" => {
-                near.handle().write(&vec![0; MUCH]);
-                stage.rest();
-                far.handle().resume_reading();
-            }
-            _ => {}
-        }
-        stage.run_until_lost(&near);
-        let cause = near.cause().expect(name);
-        assert!(cause.is_panic && cause.text.contains("boom"), "{name}: {cause:?}");
-        assert_one_report(stage, name, "boom");
+    /// What has to pass between the ends until the callback is called.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum After {
+        Nothing,
+        Input,
+        End,
+        Output,
+        Waiting,
+        Close,
     }
+    let arms: [(&str, After, Arm); 7] = [
+        ("connection_made", After::Nothing, |probe| probe.on_made(|_| panic!("boom"))),
+        ("data_received", After::Input, |probe| probe.on_data(|_, _| panic!("boom"))),
+        ("eof_received", After::End, |probe| probe.on_eof(|_| panic!("boom"))),
+        ("pause_writing", After::Output, |probe| probe.on_pause(|_| panic!("boom"))),
+        ("resume_writing", After::Output, |probe| probe.on_resume(|_| panic!("boom"))),
+        ("timed_out", After::Waiting, |probe| probe.on_timed_out(|_| panic!("boom"))),
+        ("connection_lost", After::Close, |probe| probe.on_lost(|_| panic!("boom"))),
+    ];
+    let ways = stage.can().ways;
+    for buffered in [false, true] {
+        for (name, after, arm) in arms {
+            let is_possible = match after {
+                After::Input | After::End => ways.include(Ways::back()),
+                After::Output => ways.include(Ways::forward()),
+                _ => true,
+            };
+            if !is_possible {
+                continue;
+            }
+            let (near, far) = (Log::new(), Log::new());
+            let probe = arm(Probe::new(&near));
+            let peer = Probe::new(&far).not_reading().half_open();
+            if buffered {
+                stage.join(Buffered(probe), peer);
+            } else {
+                stage.join(probe, peer);
+            }
+            match after {
+                After::Nothing => {}
+                After::Input => drop(far.handle().write(b"go")),
+                After::End => stage.end_side(&far),
+                After::Output => {
+                    near.handle().write(&vec![0; MUCH]);
+                    stage.rest();
+                    far.handle().resume_reading();
+                }
+                After::Waiting => {
+                    let handle = near.handle();
+                    handle.set_timeout(TimeoutKind::Idle, Some(Duration::from_millis(1)));
+                    stage.pass(Duration::from_millis(5));
+                }
+                After::Close => near.handle().close(),
+            }
+            stage.run_until_lost(&near);
+            if after == After::Close {
+                assert_eq!(near.cause(), None);
+            } else {
+                let cause = near.cause().expect(name);
+                assert!(cause.is_panic && cause.text.contains("boom"), "{name}: {cause:?}");
+            }
+            assert_eq!((near.count(Call::Made), near.count(Call::Lost)), (1, 1), "{name}");
+            let name = if buffered && name == "data_received" { "buffer_updated" } else { name };
+            assert_one_report(stage, name, "boom");
+            far.handle().abort();
+            stage.run_until_lost(&far);
+            assert_eq!(near.drops(), 1, "{name}");
+            assert_serves(stage, name);
+            assert_nothing_is_left(stage, name);
+        }
+    }
+}
+
+/// A new connection on the same loop is served: what one end says comes to the other.
+#[track_caller]
+fn assert_serves<L: Link>(stage: &Stage<L>, after: &str) {
+    let (near, far) = (Log::new(), Log::new());
+    stage.join(Probe::new(&near).echoing(), Probe::new(&far).half_open());
+    let ways = stage.can().ways;
+    if ways == Ways::both() {
+        far.handle().write(b"ping");
+        stage.run_until_received(&far, 4);
+        assert_eq!((near.received(), far.received()), (b"ping".to_vec(), b"ping".to_vec()));
+    } else {
+        let is_forward = ways.include(Ways::forward());
+        let (from, to) = if is_forward { (&near, &far) } else { (&far, &near) };
+        from.handle().write(b"ping");
+        stage.run_until_received(to, 4);
+        assert_eq!(to.received(), b"ping", "after a panic in {after}");
+    }
+    near.handle().abort();
+    far.handle().abort();
+    stage.run_until_lost(&near);
+    stage.run_until_lost(&far);
+    assert!(stage.reports.take().is_empty(), "after a panic in {after}");
+}
+
+#[track_caller]
+fn assert_nothing_is_left<L: Link>(stage: &Stage<L>, after: &str) {
+    let is_clean = || {
+        let metrics = stage.event_loop().metrics();
+        let left = (metrics.connections_open, metrics.sources, metrics.timers, metrics.lingering);
+        left == (0, 0, 0, 0) && metrics.tasks == 0
+    };
+    stage.run_until(&format!("nothing to be left after a panic in {after}"), is_clean);
 }
 
 // 71.

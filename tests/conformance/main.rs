@@ -119,7 +119,8 @@ macro_rules! links {
                 checks!($link, failing:
                     any:
                         failing_connection_made_aborts_the_connection,
-                        failing_connection_lost_is_reported_and_changes_nothing;
+                        failing_connection_lost_is_reported_and_changes_nothing,
+                        panics_are_caught_in_every_callback;
                     forward:
                         failing_pause_writing_aborts_the_connection,
                         failing_resume_writing_aborts_the_connection;
@@ -130,7 +131,6 @@ macro_rules! links {
                         failing_get_buffer_or_buffer_updated_aborts_the_connection,
                         network_errors_are_not_reported_and_application_errors_are;
                     both:
-                        panics_are_caught_in_every_callback,
                         failure_of_one_connection_leaves_the_others_alone;
                 );
                 checks!($link, reading:

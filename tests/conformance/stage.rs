@@ -96,7 +96,7 @@ impl Ways {
         Self { forward: true, back: true }
     }
 
-    const fn include(self, needed: Self) -> bool {
+    pub(crate) const fn include(self, needed: Self) -> bool {
         (self.forward || !needed.forward) && (self.back || !needed.back)
     }
 }

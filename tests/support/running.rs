@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wharf::EventLoop;
-use wharf::testing::{advance, settle};
+use wharf::testing::{advance, settle, unfenced_panics};
 
 /// No test waits longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,6 +16,7 @@ pub(crate) fn run_until(event_loop: &EventLoop, what: &str, mut condition: impl 
     let deadline = Instant::now() + PATIENCE;
     loop {
         settle(event_loop).expect("the loop runs");
+        assert_eq!(unfenced_panics(), 0, "panics passed through the event loop");
         if condition() {
             return;
         }
@@ -32,6 +33,7 @@ pub(crate) fn run_until(event_loop: &EventLoop, what: &str, mut condition: impl 
 #[track_caller]
 pub(crate) fn rest(event_loop: &EventLoop) {
     settle(event_loop).expect("the loop runs");
+    assert_eq!(unfenced_panics(), 0, "panics passed through the event loop");
     if is_virtual(event_loop) {
         return;
     }

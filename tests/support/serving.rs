@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use wharf::testing::MemoryNetwork;
+use wharf::testing::{MemoryNetwork, unfenced_panics};
 use wharf::{Error, EventLoop, Protocol, Result, Server, Transport, TransportHandle};
 
 /// After this long a test that waits has failed. A machine with much else to do takes seconds to start
@@ -30,14 +30,24 @@ pub(crate) fn run_on<T>(
     event_loop: &EventLoop,
     main: impl AsyncFnOnce(EventLoop) -> Result<T>,
 ) -> T {
-    event_loop
+    let given = event_loop
         .run(async |event_loop| within(&event_loop, main(event_loop.clone())).await)
-        .expect("no error")
+        .expect("no error");
+    assert_no_panic_passed();
+    given
 }
 
 /// Runs `main` on a loop in memory, in virtual time; waiting for nothing is an error there.
 pub(crate) fn run_in_memory<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
-    MemoryNetwork::new().event_loop().run(main).expect("no error")
+    let given = MemoryNetwork::new().event_loop().run(main).expect("no error");
+    assert_no_panic_passed();
+    given
+}
+
+/// Every panic was caught where the loop called what panicked.
+#[track_caller]
+fn assert_no_panic_passed() {
+    assert_eq!(unfenced_panics(), 0, "panics passed through the event loop");
 }
 
 /// What `future` gives, if it does so in time.

@@ -23,12 +23,17 @@ impl DatagramEndpoint {
         self.lose(core, None);
     }
 
-    /// Something has unwound through its callback, and taken its protocol along.
+    /// Something has unwound through the turn. An endpoint whose callback it interrupted is over; any
+    /// other has its turn again, since what it was told of is not told twice.
     #[cold]
-    pub(crate) fn abort_if_interrupted(self: &Rc<Self>, core: &Core, error: &Error) {
+    pub(crate) fn go_on_or_end(self: &Rc<Self>, core: &Core, error: &Error) {
         if self.has(Flags::IN_CALLBACK) {
             self.clear(Flags::IN_CALLBACK);
             self.lose(core, Some(error.duplicate()));
+        } else if !self.has(Flags::LOST) {
+            self.set(Flags::UNSETTLED);
+            self.clear(Flags::QUEUED);
+            self.enqueue(core);
         }
     }
 

@@ -7,7 +7,8 @@ use super::access::Lent;
 use super::flags::Flags;
 use super::transport::DatagramTransport;
 use crate::error::{Error, Result};
-use crate::event_loop::{Core, Exception, SlowWatch, fence, put_back};
+use crate::event_loop::fence::{self, Trip};
+use crate::event_loop::{Core, Exception, SlowWatch, put_back};
 use crate::protocol::DatagramProtocol;
 use crate::transport::TransportId;
 
@@ -83,6 +84,9 @@ impl DatagramEndpoint {
         let watch = SlowWatch::start(core);
         let outcome =
             fence::run(|| callback(&mut *protocol, &Lent { core, endpoint: self, gather }));
+        // First of all: what unwinds from here on does not take the protocol along.
+        put_back(&self.protocol, protocol);
+        fence::trip(Trip::EndOfCallback);
         let name = if watch.is_on() { self.name_of(name) } else { name };
         watch.stop(core, name, Some(TransportId(self.key)));
         if gathers {
@@ -90,7 +94,6 @@ impl DatagramEndpoint {
             self.clear(Flags::IN_CALLBACK);
             core.gathering.set(false);
         }
-        put_back(&self.protocol, protocol);
         match outcome {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(failure)) => Err(Failed::With(Error::from(failure))),
@@ -116,21 +119,47 @@ impl DatagramEndpoint {
     }
 
     /// The last callback; then everything is let go of.
+    ///
+    /// If it unwinds it is called again, and goes on behind what it has done.
     pub(crate) fn finish(self: &Rc<Self>, core: &Rc<Core>) {
-        let error = self.end.take();
+        let mut end = End { endpoint: self, error: self.end.take() };
+        fence::trip(Trip::Finish);
         if self.has(Flags::MADE) {
-            // A failure is reported; there is nothing left that could go on.
-            let _ = self.call(core, "connection_lost", |protocol, transport| {
-                protocol.connection_lost(transport, error.as_ref())
-            });
-            core.counters.connection_closed();
+            if !self.has(Flags::TOLD_LOST) {
+                let error = end.error.as_ref();
+                // A failure is reported; there is nothing left that could go on.
+                let _ = self.call(core, "connection_lost", |protocol, transport| {
+                    self.set(Flags::TOLD_LOST);
+                    protocol.connection_lost(transport, error)
+                });
+            }
+            if !self.has(Flags::COUNTED_OUT) {
+                self.set(Flags::COUNTED_OUT);
+                core.counters.connection_closed();
+            }
         }
+        let error = end.error.take();
         let socket = self.socket.replace(crate::driver::DatagramSocket::Closed);
         core.driver.deregister_datagram(&socket);
         drop(socket);
         self.path.set(None);
         core.free_slot(self.key);
+        fence::trip(Trip::LetGo);
         core.drop_user(self.protocol.take(), "protocol");
         core.drop_user(error, "user's error");
+    }
+}
+
+/// What `connection_lost` is told. It goes back to its place if something unwinds before it was.
+struct End<'a> {
+    endpoint: &'a DatagramEndpoint,
+    error: Option<Error>,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if let Some(error) = self.error.take() {
+            self.endpoint.end.set(Some(error));
+        }
     }
 }

@@ -40,6 +40,12 @@ impl Flags {
     /// are to be tried again.
     pub(super) const HAS_LANES: Self = Self(1 << 15);
 
+    // How far `finish` came: a turn that unwinds does not do it twice.
+    /// `connection_lost` was called.
+    pub(super) const TOLD_LOST: Self = Self(1 << 16);
+    /// The loop does not count it as open any more.
+    pub(super) const COUNTED_OUT: Self = Self(1 << 17);
+
     /// The protocol takes the datagrams of a batch one by one, by `datagram_received`.
     pub(super) const ONE_BY_ONE: Self = Self(1 << 30);
 

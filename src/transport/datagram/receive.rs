@@ -10,6 +10,7 @@ use crate::driver::drained::is_batch_drained;
 use crate::driver::{Details, RECEIVE_BATCH, ReceiveBuffers, Received};
 use crate::error::Error;
 use crate::event_loop::Core;
+use crate::event_loop::fence::{self, Trip};
 
 /// How many batches one endpoint receives before the others have their turn.
 const BATCHES_PER_TURN: u32 = 4;
@@ -29,6 +30,7 @@ impl DatagramEndpoint {
     /// Does what the endpoint is ready for. Sends first: so that there is room for answers.
     pub(crate) fn dispatch(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::QUEUED);
+        fence::trip(Trip::Dispatch);
         if self.has(Flags::LOST) {
             return;
         }
@@ -66,13 +68,12 @@ impl DatagramEndpoint {
     }
 
     fn receive(self: &Rc<Self>, core: &Rc<Core>) {
-        let mut buffers = core.datagrams.take_buffers();
+        let mut buffers = core.datagrams.borrow_buffers();
         for _ in 0..BATCHES_PER_TURN {
-            if !self.receive_batch(core, &mut buffers) {
+            if !self.receive_batch(core, buffers.value()) {
                 break;
             }
         }
-        core.datagrams.give_buffers_back(buffers);
     }
 
     /// Receives and delivers one batch; whether to go on.

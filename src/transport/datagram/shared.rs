@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::{DatagramEndpoint, Outbox};
 use crate::driver::ReceiveBuffers;
-use crate::event_loop::{Core, put_back};
+use crate::event_loop::{Borrowed, Core};
 
 /// What the datagram endpoints of one loop share.
 #[derive(Default)]
@@ -24,12 +24,9 @@ pub(crate) struct DatagramShared {
 }
 
 impl DatagramShared {
-    pub(super) fn take_buffers(&self) -> Box<ReceiveBuffers> {
-        self.buffers.take().unwrap_or_else(|| Box::new(ReceiveBuffers::new()))
-    }
-
-    pub(super) fn give_buffers_back(&self, buffers: Box<ReceiveBuffers>) {
-        put_back(&self.buffers, buffers);
+    /// The buffers, as long as the guard lives.
+    pub(super) fn borrow_buffers(&self) -> Borrowed<'_, Box<ReceiveBuffers>> {
+        Borrowed::take(&self.buffers, || Box::new(ReceiveBuffers::new()))
     }
 
     pub(super) fn push_dirty(&self, core: &Core, endpoint: Rc<DatagramEndpoint>) {
@@ -71,9 +68,17 @@ impl DatagramShared {
     pub(crate) fn finish_lost(&self, core: &Rc<Core>) {
         let count = self.lost.borrow().len();
         for _ in 0..count {
-            let Some(endpoint) = self.lost.borrow_mut().pop_front() else { break };
+            // It stays in the list until it is finished: something may unwind.
+            let Some(endpoint) = self.lost.borrow().front().map(Rc::clone) else { break };
             endpoint.finish(core);
+            let finished = self.lost.borrow_mut().pop_front();
+            drop(finished);
         }
+    }
+
+    /// A callback was interrupted: what it sent is nobody's.
+    pub(crate) fn forget_gathered(&self) {
+        *self.gather.borrow_mut() = Outbox::default();
     }
 
     /// The loop is closed: lets go of everything.

@@ -8,7 +8,7 @@ use super::Stream;
 use super::access::Lent;
 use super::flags::{Flags, Readiness};
 use crate::error::{Error, Failure, Result};
-use crate::event_loop::fence::{self, Panic};
+use crate::event_loop::fence::{self, Panic, Trip};
 use crate::event_loop::{Core, Exception, SlowWatch, put_back};
 use crate::protocol::Protocol;
 use crate::transport::{Transport, TransportId};
@@ -80,18 +80,20 @@ impl Stream {
         }
         core.counters.count_callback();
         let outcome = fence::run(|| callback(&mut *protocol, &Lent { core, stream: self }));
+        // First of all: what unwinds from here on does not take the protocol along.
+        put_back(&self.protocol, protocol);
         // Told apart before anything else is done, so that little is kept over it.
         match outcome {
             Ok(Ok(result)) => {
-                self.end_callback(core, protocol, gathers);
+                self.end_callback(core, gathers);
                 Ok(result)
             }
             Ok(Err(failure)) => {
-                self.end_failed_callback(core, protocol, gathers);
+                self.end_failed_callback(core, gathers);
                 Err(Failed::With(CallbackFailure::Returned(failure)))
             }
             Err(panic) => {
-                self.end_failed_callback(core, protocol, gathers);
+                self.end_failed_callback(core, gathers);
                 Err(Failed::With(CallbackFailure::Panicked(panic)))
             }
         }
@@ -99,23 +101,18 @@ impl Stream {
 
     #[cold]
     #[inline(never)]
-    fn end_failed_callback(
-        self: &Rc<Self>,
-        core: &Rc<Core>,
-        protocol: Box<dyn Protocol>,
-        gathers: bool,
-    ) {
-        self.end_callback(core, protocol, gathers);
+    fn end_failed_callback(self: &Rc<Self>, core: &Rc<Core>, gathers: bool) {
+        self.end_callback(core, gathers);
     }
 
     #[inline(always)]
-    fn end_callback(self: &Rc<Self>, core: &Rc<Core>, protocol: Box<dyn Protocol>, gathers: bool) {
+    fn end_callback(self: &Rc<Self>, core: &Rc<Core>, gathers: bool) {
+        fence::trip(Trip::EndOfCallback);
         if gathers {
             self.flush_gathered(core);
             self.clear(Flags::IN_CALLBACK.and(Flags::UNTOUCHED));
             core.gathering.set(false);
         }
-        put_back(&self.protocol, protocol);
     }
 
     /// An `Err` or a panic: the connection is over, and the application's own are reported.
@@ -240,27 +237,31 @@ impl Stream {
     }
 
     /// The last callback; then everything is let go of.
+    ///
+    /// If it unwinds it is called again, and goes on behind what it has done.
     pub(crate) fn finish(self: &Rc<Self>, core: &Rc<Core>) {
-        #[cfg_attr(not(feature = "tls-core"), expect(unused_mut, reason = "TLS takes it"))]
-        let mut error = self.with_existing_extra(|extra| extra.error.take());
+        let error = self.with_existing_extra(|extra| extra.error.take());
+        let mut end = End { stream: self, error };
+        fence::trip(Trip::Finish);
         if self.has(Flags::MADE) {
-            let outcome = self.run_callback(core, "connection_lost", |protocol, transport| {
-                protocol.connection_lost(transport, error.as_ref())
-            });
-            if let Err(Failed::With(failure)) = outcome {
-                let error = failure.into_error();
-                let message = "protocol.connection_lost() failed";
-                core.report(&Exception::new(message, Some(&error), Some(TransportId(self.key))));
-                core.drop_user(error, "user's error");
+            if !self.has(Flags::TOLD_LOST) {
+                self.tell_lost(core, end.error.as_ref());
             }
-            core.counters.connection_closed();
+            if !self.has(Flags::COUNTED_OUT) {
+                self.set(Flags::COUNTED_OUT);
+                core.counters.connection_closed();
+            }
         }
         #[cfg(feature = "tls-core")]
         if !self.has(Flags::MADE) {
-            self.handshake_failed(core, error.take());
+            self.handshake_failed(core, end.error.take());
         }
         self.leave_info();
-        self.let_go_of_socket(core);
+        if !self.has(Flags::LET_GO) {
+            self.set(Flags::LET_GO);
+            self.let_go_of_socket(core);
+        }
+        fence::trip(Trip::LetGo);
         // One at a time: a panic while another unwinds would end the process.
         core.drop_user(self.protocol.take(), "protocol");
         if let Some(extra) = self.extra.take() {
@@ -271,11 +272,40 @@ impl Stream {
             #[cfg(feature = "tls-core")]
             core.drop_user(extra.tls, "TLS session");
         }
-        if let Some(error) = error {
+        if let Some(error) = end.error.take() {
             core.drop_user(error, "user's error");
         }
         if let Some(server) = &self.server {
             server.client_is_gone(core);
+        }
+    }
+
+    #[inline]
+    fn tell_lost(self: &Rc<Self>, core: &Rc<Core>, error: Option<&Error>) {
+        let outcome = self.run_callback(core, "connection_lost", |protocol, transport| {
+            self.set(Flags::TOLD_LOST);
+            protocol.connection_lost(transport, error)
+        });
+        if let Err(Failed::With(failure)) = outcome {
+            let error = failure.into_error();
+            let message = "protocol.connection_lost() failed";
+            core.report(&Exception::new(message, Some(&error), Some(TransportId(self.key))));
+            core.drop_user(error, "user's error");
+        }
+    }
+}
+
+/// What `connection_lost` is told. It goes back to its place if something unwinds before it was.
+struct End<'a> {
+    stream: &'a Stream,
+    error: Option<Error>,
+}
+
+impl Drop for End<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(error) = self.error.take() {
+            self.stream.with_extra(|extra| extra.error = Some(error));
         }
     }
 }

@@ -127,6 +127,14 @@ flags! {
     IN_READ,
     /// The buffer passed its high-water mark in a callback that delivers input.
     OVERFLOWED_IN_READ,
+
+    // How far `finish` came: a turn that unwinds does not do it twice.
+    /// `connection_lost` was called.
+    TOLD_LOST,
+    /// The loop does not count it as open any more.
+    COUNTED_OUT,
+    /// The socket was closed, reset, or lingers.
+    LET_GO,
 }
 
 impl Flags {

@@ -10,6 +10,7 @@ use super::flags::Flags;
 use crate::driver::drained::is_drained;
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
+use crate::event_loop::fence::{self, Trip};
 use crate::protocol::{Eof, Protocol, empty_buffer};
 use crate::transport::Transport;
 use crate::transport::rate_limit::Direction;
@@ -70,6 +71,7 @@ impl Stream {
     #[inline(always)]
     pub(crate) fn dispatch_inline(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         self.clear(Flags::QUEUED);
+        fence::trip(Trip::Dispatch);
         if self.flags.get().any(NOT_JUST_READING) {
             self.dispatch_all(core, buffer);
         } else {

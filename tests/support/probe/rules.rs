@@ -19,9 +19,10 @@ pub(crate) fn depth() -> u32 {
 }
 
 /// Fails if a rule was broken on this thread: a callback inside another, a connection without its
-/// `connection_lost`, a protocol that was not dropped.
+/// `connection_lost`, a protocol that was not dropped, a panic that passed through a loop's turn.
 #[track_caller]
 pub(crate) fn assert_rules_were_kept() {
+    assert_eq!(wharf::testing::unfenced_panics(), 0, "panics passed through the event loop");
     let violations = VIOLATIONS.take();
     assert!(violations.is_empty(), "{violations:#?}");
     assert_eq!(MADE.replace(0), 0, "connections without connection_lost");

@@ -133,12 +133,22 @@ impl Stream {
         }
     }
 
-    /// Something has unwound through its callback, and taken its protocol along.
+    /// Something has unwound through the turn. A connection whose callback it interrupted, or whose TLS
+    /// it took along, is over; any other has its turn again, since what it was told of is not told
+    /// twice.
     #[cold]
-    pub(crate) fn abort_if_interrupted(self: &Rc<Self>, core: &Core, error: &Error) {
-        if self.has(Flags::IN_CALLBACK) {
+    pub(crate) fn go_on_or_end(self: &Rc<Self>, core: &Core, error: &Error) {
+        #[cfg(feature = "tls-core")]
+        let is_whole = !self.has(Flags::TLS) || self.with_tls(|_| ()).is_some();
+        #[cfg(not(feature = "tls-core"))]
+        let is_whole = true;
+        if self.has(Flags::IN_CALLBACK) || !is_whole {
             self.clear(Flags::IN_CALLBACK);
             self.lose(core, Some(error.duplicate()));
+        } else if !self.has(Flags::LOST) {
+            self.set(Flags::UNSETTLED);
+            self.clear(Flags::QUEUED);
+            self.enqueue(core);
         }
     }
 
