@@ -132,8 +132,8 @@
 //! list, a type of your own). The same goes for the output of a task, and for the result of an operation
 //! that is cancelled from inside its own `connection_made`. What has a clone elsewhere stays open.
 //!
-//! A result is taken once it is awaited, or [`LoopFuture::take_result`] has given it; one that a done
-//! callback was called with, and one of a future that was detached, count as taken. From then on it is
+//! A result is taken once it is awaited, or [`LoopFuture::take_result`] has given it. A result passed
+//! to a done callback, or of a detached future, also counts as taken. From then on it is
 //! yours, and dropping it closes nothing. So an `async` block that has awaited a connection and is then
 //! cancelled while it awaits something else drops a connection that it has: it stays open. Where that
 //! can happen, close it yourself, as you would a value that was returned to you.
