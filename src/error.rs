@@ -124,6 +124,7 @@ impl Error {
     }
 
     /// The same with the text `context` before it.
+    #[cfg(feature = "tls-core")]
     pub(crate) fn in_context(mut self, context: impl Into<String>) -> Self {
         let context = context.into();
         self.inner.context = Some(match self.inner.context.take() {
@@ -136,6 +137,7 @@ impl Error {
     }
 
     /// The same, of which a connect failed.
+    #[cfg(feature = "tls-core")]
     pub(crate) fn of_connect(mut self) -> Self {
         self.inner.of_connect = true;
         self

@@ -14,7 +14,7 @@ use super::happy_eyeballs::interleave;
 use super::race::{Connecting, RaceFuture};
 use crate::driver::{Driver, Socket, os};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
-use crate::event_loop::fence::{self, Panic};
+use crate::event_loop::fence;
 use crate::event_loop::{Core, EventLoop, Guarded, Tenant};
 use crate::protocol::{Protocol, TimeoutKind};
 #[cfg(feature = "tls-core")]
@@ -237,7 +237,7 @@ pub(super) async fn begin_tls<P: Protocol>(
     let done = move |core: &Rc<Core>, stream: &Rc<Stream>, outcome: Result<(), Error>| {
         let protocol = match outcome {
             Ok(()) => match factory.take() {
-                Some(factory) => fence::run(factory).map_err(Panic::into_error),
+                Some(factory) => fence::run(factory).map_err(fence::Panic::into_error),
                 None => Err(Error::bare(Kind::Closed)),
             },
             Err(error) => Err(handshake_failed(error, &who)),

@@ -25,6 +25,7 @@ impl Facts {
     }
 
     /// It has changed: it is made again when it is asked for.
+    #[cfg(feature = "tls-core")]
     pub(crate) fn forget(&self) {
         let former = self.0.borrow_mut().take();
         drop(former);

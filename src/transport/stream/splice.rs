@@ -85,6 +85,7 @@ impl Stream {
         self.relays.set(self.relays.get() - 1);
     }
 
+    #[cfg(feature = "tls-core")]
     pub(super) fn is_relayed(&self) -> bool {
         self.relays.get() > 0
     }
