@@ -8,6 +8,8 @@
 //! Some connections go through a proxy that joins them with others by a relay; what comes through is
 //! checked as if it was not there.
 //!
+//! A script that begins with the marker of [`panics`] has foreign code of every other kind panic, too.
+//!
 //! `tests/random` at the root plays scripts of its own making.
 
 use std::cell::{Cell, RefCell};
@@ -17,17 +19,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{MemoryNetwork, advance, pair, settle, unfenced_panics};
 use wharf::{
     Buffered, Connection, Error, EventLoop, RateGroup, Transport, TransportHandle, TransportId,
 };
 
 mod actor;
 mod acts;
+mod panics;
 mod relays;
 
 use actor::{Actor, Inside};
 use acts::{LATER, Sending};
+use panics::MARKER;
 use relays::Relay;
 
 /// Plays the script.
@@ -42,7 +46,12 @@ use relays::Relay;
 /// # Panics
 /// If a promise is broken.
 pub fn run(bytes: &[u8]) {
-    let world = World::new(bytes);
+    let unfenced = unfenced_panics();
+    let (script, panics) = match bytes.strip_prefix(&MARKER) {
+        Some(script) => (script, true),
+        None => (bytes, false),
+    };
+    let world = World::new(script, panics);
     CURRENT.set(Rc::downgrade(&world));
     let size = world.byte();
     let mut network = MemoryNetwork::new().capacity(1 + usize::from(size) * 16);
@@ -66,6 +75,7 @@ pub fn run(bytes: &[u8]) {
         world.turn(&event_loop);
     }
     world.finish(event_loop);
+    assert_eq!(unfenced_panics(), unfenced, "a panic passed through the event loop");
     // What the loop held of the world it has let go of.
     assert_eq!(Rc::strong_count(&world), 1, "closures were leaked");
 }
@@ -104,6 +114,8 @@ const MOST_ACTIONS: u32 = 4000;
 
 /// What all protocols of a run share.
 struct World {
+    /// Foreign code of every kind may panic, not only protocols and what is dropped.
+    panics: bool,
     script: RefCell<VecDeque<u8>>,
     /// Handles to every connection so far, stale ones included.
     handles: RefCell<Vec<TransportHandle>>,
@@ -158,8 +170,9 @@ impl Life {
 }
 
 impl World {
-    fn new(bytes: &[u8]) -> Rc<Self> {
+    fn new(bytes: &[u8], panics: bool) -> Rc<Self> {
         Rc::new(Self {
+            panics,
             script: RefCell::new(bytes.iter().copied().collect()),
             handles: RefCell::default(),
             connections: RefCell::default(),
@@ -196,7 +209,11 @@ impl World {
     fn begin(self: &Rc<Self>, event_loop: &EventLoop) {
         *self.event_loop.borrow_mut() = Some(event_loop.clone());
         let world = Rc::clone(self);
-        let server = event_loop.create_server(move || Actor::new(&world), SERVER);
+        let factory = move || {
+            world.may_panic();
+            Actor::new(&world)
+        };
+        let server = event_loop.create_server(factory, SERVER);
         event_loop.run_until_complete(server.start()).and_then(|server| server).expect("a server");
         self.serve_as_proxy(event_loop);
         *self.group.borrow_mut() = Some(RateGroup::new(event_loop));
@@ -214,34 +231,39 @@ impl World {
             return;
         }
         let world = Rc::clone(self);
+        let factory = move || {
+            world.may_panic();
+            Actor::new(&world)
+        };
         let choice = self.byte();
         let to = if choice < LATER { SERVER } else { PROXY };
         match choice % 4 {
             0 => {
                 let made = Rc::clone(self);
-                let connecting =
-                    event_loop.create_connection(move || Actor::new(&world), to).start();
+                let connecting = event_loop.create_connection(factory, to).start();
                 connecting.add_done_callback(move |connection| {
                     if let Ok(connection) = connection {
                         let connection = AnyConnection::Plain(connection.clone());
                         made.connections.borrow_mut().push(connection);
                     }
+                    made.may_panic();
                 });
             }
             1 => {
                 let made = Rc::clone(self);
                 let connecting =
-                    event_loop.create_connection(move || Buffered(Actor::new(&world)), to).start();
+                    event_loop.create_connection(move || Buffered(factory()), to).start();
                 connecting.add_done_callback(move |connection| {
                     if let Ok(connection) = connection {
                         let connection = AnyConnection::Buffered(connection.clone());
                         made.connections.borrow_mut().push(connection);
                     }
+                    made.may_panic();
                 });
             }
             // Given up at once.
             2 => {
-                drop(event_loop.create_connection(move || Actor::new(&world), to).start());
+                drop(event_loop.create_connection(factory, to).start());
             }
             _ if self.depth.get() == 0 => {
                 let (near, far) = (Actor::new(self), Buffered(Actor::new(self)));
@@ -259,6 +281,7 @@ impl World {
 
     /// One thing from outside the loop, and a turn of it.
     fn turn(self: &Rc<Self>, event_loop: &EventLoop) {
+        self.may_use_future(event_loop);
         match self.byte() % 8 {
             0 => self.connect(event_loop),
             1 => {

@@ -22,6 +22,10 @@ pub enum TlsProvider {
     #[cfg(feature = "tls-aws-lc-rs")]
     AwsLcRs,
     /// Any other provider, or one of those above with fewer suites.
+    ///
+    /// What it encrypts lies in the connection's write queue meanwhile, which is not copied for it. A
+    /// provider that panics ends its connection with a TLS error, and so does one whose ciphers write to
+    /// connections of the event loop that called them: cryptography has no use for them.
     Custom(Arc<CryptoProvider>),
 }
 

@@ -5,6 +5,8 @@
 mod bomb;
 mod chains;
 mod entries;
+#[cfg(feature = "log")]
+mod logging;
 mod points;
 mod stage;
 
@@ -17,7 +19,9 @@ fn keep_quiet() {
             let payload = info.payload();
             let text = payload.downcast_ref::<&str>().copied();
             let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-            if !text.is_some_and(|text| text.contains(bomb::ON_PURPOSE)) {
+            // Failed assertions quote what was reported.
+            let is_meant = |text: &str| text.contains(bomb::ON_PURPOSE) && !text.contains("told");
+            if !text.is_some_and(is_meant) {
                 hook(info);
             }
         }));

@@ -27,6 +27,18 @@ fn no_sequence_of_actions_breaks_a_promise() {
     }
 }
 
+/// As [`no_sequence_of_actions_breaks_a_promise`], where foreign code of every kind panics, too.
+#[test]
+fn no_sequence_of_panics_breaks_a_promise() {
+    for seed in SEED..SEED + RUNS {
+        let script = [&[0xff, 0xfe], &script_of(seed)[..]].concat();
+        if let Err(panic) = catch_unwind(|| stream::run(&script)) {
+            eprintln!("it was seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -12,5 +12,6 @@ mod peers;
 mod pipes;
 mod python;
 mod renegotiation;
+mod resolvers;
 mod resumption;
 mod servers;

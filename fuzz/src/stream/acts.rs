@@ -42,6 +42,7 @@ impl World {
         if self.actions.replace(self.actions.get() + 1) >= MOST_ACTIONS {
             return;
         }
+        self.may_use_future(&transport.event_loop());
         let choice = self.byte();
         if choice >= LATER {
             return self.act_later(transport, choice - LATER);
@@ -73,6 +74,7 @@ impl World {
                 transport.event_loop().call_soon(move || {
                     let _inside = Inside::enter(&world, "call_soon");
                     world.act(&handle);
+                    world.may_panic();
                 });
             }
             17 => {
@@ -81,6 +83,7 @@ impl World {
                 transport.event_loop().call_later(after, move || {
                     let _inside = Inside::enter(&world, "call_later");
                     world.act(&handle);
+                    world.may_panic();
                 });
             }
             18 => self.use_connection(),

@@ -131,7 +131,13 @@ impl RelayBuilder {
         let (promise, outcome) = future(self.ends[0].core());
         match self.ways() {
             Ok(ways) => self.join(promise, ways),
-            Err(error) => promise.set(Err(error)),
+            Err(error) => {
+                promise.set(Err(error));
+                // One at a time: their owners may panic.
+                for leftover in self.leftovers {
+                    self.ends[0].core().drop_user(leftover, "buffer");
+                }
+            }
         }
         outcome
     }

@@ -1,5 +1,6 @@
 //! A protocol that reaches the point in one of its callbacks.
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) enum At {
     Resume,
     TimedOut,
     ShuttingDown,
+    Established,
+    Descriptors,
     Lost,
     GetBuffer,
     BufferUpdated,
@@ -67,6 +70,16 @@ impl Actor {
         move || Self { _on_drop: Some(bomb.on_drop()), ..make() }
     }
 
+    fn answer(&self, transport: &dyn Transport, data: &[u8]) -> Result {
+        if matches!(self.at, At::Pause | At::Resume) {
+            transport.set_write_buffer_limits(Some(0), Some(0))?;
+            transport.write(&vec![0; 8 << 20]);
+        } else {
+            transport.write(data);
+        }
+        Ok(())
+    }
+
     fn reach(&self, transport: &dyn Transport, at: At) -> Result {
         if at != self.at {
             return Ok(());
@@ -108,13 +121,13 @@ impl Protocol for Actor {
     }
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
-        if matches!(self.at, At::Pause | At::Resume) {
-            transport.set_write_buffer_limits(Some(0), Some(0))?;
-            transport.write(&vec![0; 8 << 20]);
-        } else {
-            transport.write(data);
-        }
+        self.counts.received.set(self.counts.received.get() + 1);
+        self.answer(transport, data)?;
         self.reach(transport, At::Data)
+    }
+
+    fn descriptors_received(&mut self, transport: &dyn Transport, _: Vec<OwnedFd>) -> Result {
+        self.reach(transport, At::Descriptors)
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
@@ -140,6 +153,10 @@ impl Protocol for Actor {
         self.reach(transport, At::ShuttingDown)
     }
 
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        self.reach(transport, At::Established)
+    }
+
     fn connection_lost(&mut self, transport: &dyn Transport, _: Option<&Error>) -> Result {
         self.counts.lost.set(self.counts.lost.get() + 1);
         self.reach(transport, At::Lost)
@@ -156,8 +173,41 @@ impl BufferedProtocol for Actor {
         Ok(&mut self.buffer)
     }
 
-    fn buffer_updated(&mut self, transport: &dyn Transport, _: usize) -> Result {
+    fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
+        self.answer(transport, &self.buffer[..count])?;
         self.reach(transport, At::BufferUpdated)
+    }
+
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        Protocol::descriptors_received(self, transport, descriptors)
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        Protocol::eof_received(self, transport)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::pause_writing(self, transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::resume_writing(self, transport)
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        Protocol::timed_out(self, transport, kind)
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::shutting_down(self, transport)
+    }
+
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        Protocol::tls_established(self, transport)
     }
 
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {

@@ -1,6 +1,7 @@
 //! Protocols of datagram endpoints.
 
 use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
 
 use wharf::{Address, DatagramProtocol, DatagramTransport, Datagrams, Error, Result};
@@ -13,6 +14,9 @@ enum At {
     Made,
     Received,
     Batch,
+    Error,
+    Pause,
+    Resume,
     Lost,
     Nowhere,
 }
@@ -65,6 +69,18 @@ impl DatagramProtocol for Endpoint {
         Ok(())
     }
 
+    fn error_received(&mut self, _: &dyn DatagramTransport, _: &Error) -> Result {
+        self.reach(At::Error)
+    }
+
+    fn pause_writing(&mut self, _: &dyn DatagramTransport) -> Result {
+        self.reach(At::Pause)
+    }
+
+    fn resume_writing(&mut self, _: &dyn DatagramTransport) -> Result {
+        self.reach(At::Resume)
+    }
+
     fn connection_lost(&mut self, _: &dyn DatagramTransport, _: Option<&Error>) -> Result {
         self.counts.lost.set(self.counts.lost.get() + 1);
         self.reach(At::Lost)
@@ -96,7 +112,60 @@ fn run(stage: &Stage, endpoint: Endpoint) {
     stage.until_reached(before);
 }
 
+/// Sends to nobody: the system says so with the next call.
+fn refused(stage: &Stage, fails: bool) {
+    let before = stage.bomb.count();
+    let nobody = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let to = nobody.local_addr().expect("an address").to_string();
+    drop(nobody);
+    let own = Endpoint::new(stage, At::Error, fails);
+    let opening = stage.event_loop.create_datagram_endpoint(|| own).remote(to).start();
+    let endpoint = stage.complete(opening).expect("an endpoint");
+    stage.until("the point", || {
+        let _ = endpoint.handle().send(b"anybody?");
+        stage.bomb.count() > before
+    });
+    close(stage, &endpoint);
+}
+
+/// Sends to a Unix socket that is full, and later is not.
+fn full(stage: &Stage, at: At, fails: bool) {
+    let before = stage.bomb.count();
+    let (near, far) = UnixDatagram::pair().expect("a pair");
+    let own = Endpoint::new(stage, at, fails);
+    let opening = stage.event_loop.create_datagram_endpoint(|| own).socket(near).start();
+    let endpoint = stage.complete(opening).expect("an endpoint");
+    let handle = endpoint.handle();
+    handle.set_write_buffer_limits(Some(0), Some(0)).expect("marks");
+    // The receiver's queue is full after some hundred at most.
+    for _ in 0..2_000 {
+        let _ = handle.send(b"hello");
+    }
+    far.set_nonblocking(true).expect("an option");
+    stage.until("the point", || {
+        let mut buffer = [0; 16];
+        while far.recv(&mut buffer).is_ok() {}
+        stage.bomb.count() > before
+    });
+    close(stage, &endpoint);
+}
+
+fn close(stage: &Stage, endpoint: &wharf::Endpoint<Endpoint>) {
+    endpoint.handle().abort();
+    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+}
+
 const POINTS: &[Point] = &[
+    reported("error_received", |stage| refused(stage, false)),
+    reported("the drop of error_received's error", |stage| refused(stage, true)),
+    reported("an endpoint's pause_writing", |stage| full(stage, At::Pause, false)),
+    reported("the drop of an endpoint's pause_writing's error", |stage| {
+        full(stage, At::Pause, true);
+    }),
+    reported("an endpoint's resume_writing", |stage| full(stage, At::Resume, false)),
+    reported("the drop of an endpoint's resume_writing's error", |stage| {
+        full(stage, At::Resume, true);
+    }),
     reported("an endpoint's connection_made", |stage| endpoint(stage, At::Made, false)),
     reported("datagram_received", |stage| endpoint(stage, At::Received, false)),
     reported("datagrams_received", |stage| endpoint(stage, At::Batch, false)),

@@ -3,7 +3,10 @@
 mod actor;
 mod datagrams;
 mod loops;
+mod pipes;
 mod processes;
 mod streams;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "tls")]
+mod tls_layers;

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use wharf::bytes::Bytes;
-use wharf::{Buffered, Transport, relay};
+use wharf::{Buffered, Protocol, Transport, relay};
 
 use super::actor::{Actor, At, By};
 use crate::bomb::{DropError, Owner, TextError};
@@ -30,7 +31,21 @@ fn at(stage: &Stage, at: At, by: By) {
 
 fn buffered(stage: &Stage, at: At, by: By) {
     let mut make = Actor::new(stage, at, by);
-    stage.serve(move || Buffered(make()), says_hello);
+    let ends = matches!(at, At::Eof | At::Lost);
+    let talk = if ends { says_hello_and_ends } else { says_hello };
+    stage.serve(move || Buffered(make()), talk);
+}
+
+/// Asks a server's only connection to come to its end.
+fn shuts_down<P: Protocol>(stage: &Stage, factory: impl FnMut() -> P + 'static) {
+    let before = stage.bomb.count();
+    let serving = stage.event_loop.create_server(factory, "127.0.0.1:0").start();
+    let server = stage.complete(serving).expect("a server");
+    let client = connect(&server);
+    stage.until("the connection", || server.connections() == 1);
+    stage.shut_down(&server);
+    stage.until_reached(before);
+    drop(client);
 }
 
 /// A server that refuses who comes, by an error.
@@ -60,18 +75,48 @@ const CALLBACKS: &[Point] = &[
     reported("timed_out", |stage| at(stage, At::TimedOut, By::Panic)),
     reported("connection_lost", |stage| at(stage, At::Lost, By::Panic)),
     reported("shutting_down", |stage| {
-        let before = stage.bomb.count();
-        let make = Actor::new(stage, At::ShuttingDown, By::Panic);
-        let serving = stage.event_loop.create_server(make, "127.0.0.1:0").start();
-        let server = stage.complete(serving).expect("a server");
-        let client = connect(&server);
-        stage.until("the connection", || server.connections() == 1);
-        stage.shut_down(&server);
-        stage.until_reached(before);
-        drop(client);
+        shuts_down(stage, Actor::new(stage, At::ShuttingDown, By::Panic));
     }),
+    reported("a buffered protocol's shutting_down", |stage| {
+        let mut make = Actor::new(stage, At::ShuttingDown, By::Panic);
+        shuts_down(stage, move || Buffered(make()));
+    }),
+    reported("the drop of shutting_down's error", |stage| {
+        shuts_down(stage, Actor::new(stage, At::ShuttingDown, By::DroppedError));
+    }),
+    reported("the drop of timed_out's error", |stage| at(stage, At::TimedOut, By::DroppedError)),
+    reported("the drop of eof_received's error", |stage| at(stage, At::Eof, By::DroppedError)),
+    reported("the drop of pause_writing's error", |stage| at(stage, At::Pause, By::DroppedError)),
     reported("get_buffer", |stage| buffered(stage, At::GetBuffer, By::Panic)),
     reported("buffer_updated", |stage| buffered(stage, At::BufferUpdated, By::Panic)),
+    reported("a buffered protocol's connection_made", |stage| {
+        buffered(stage, At::Made, By::Panic);
+    }),
+    reported("a buffered protocol's eof_received", |stage| buffered(stage, At::Eof, By::Panic)),
+    reported("a buffered protocol's pause_writing", |stage| {
+        buffered(stage, At::Pause, By::Panic);
+    }),
+    reported("a buffered protocol's resume_writing", |stage| {
+        buffered(stage, At::Resume, By::Panic);
+    }),
+    reported("a buffered protocol's timed_out", |stage| {
+        buffered(stage, At::TimedOut, By::Panic);
+    }),
+    reported("a buffered protocol's connection_lost", |stage| {
+        buffered(stage, At::Lost, By::Panic);
+    }),
+    reported("descriptors_received", |stage| {
+        let make = Actor::new(stage, At::Descriptors, By::Panic);
+        passes_descriptors(stage, make);
+    }),
+    reported("a buffered protocol's descriptors_received", |stage| {
+        let mut make = Actor::new(stage, At::Descriptors, By::Panic);
+        passes_descriptors(stage, move || Buffered(make()));
+    }),
+    reported("the drop of descriptors_received's error", |stage| {
+        let make = Actor::new(stage, At::Descriptors, By::DroppedError);
+        passes_descriptors(stage, make);
+    }),
     reported("the drop of a protocol", |stage| {
         stage.serve(Actor::dropped(stage), says_hello_and_ends);
     }),
@@ -168,6 +213,32 @@ const FACTORIES: &[Point] = &[
 ];
 
 const VALUES: &[Point] = &[
+    reported("the done callback of a hot restart", |stage| {
+        let before = stage.bomb.count();
+        let name = format!("wharf-foreign-{}-{:p}-{before}", std::process::id(), stage);
+        let control = std::env::temp_dir().join(name);
+        let event_loop = &stage.event_loop;
+        let make = Actor::new(stage, At::Nowhere, By::Panic);
+        let serving = event_loop.create_server(make, "127.0.0.1:0").start();
+        let server = stage.complete(serving).expect("a server");
+        let offer = stage.complete(event_loop.offer_handover(&control, [("echo", &server)]));
+        let offer = offer.expect("an offer");
+        let bomb = stage.bomb.clone();
+        offer.taken().add_done_callback(move |_| bomb.tick());
+        let taken = stage.complete(event_loop.take_over(&control)).expect("to take over");
+        let mut taken = taken.expect("a predecessor");
+        let listeners = taken.take_listeners("echo");
+        let make = Actor::new(stage, At::Nowhere, By::Panic);
+        let next = stage.complete(event_loop.create_server_on(make, listeners).start());
+        let next = next.expect("a successor");
+        let offer = stage.complete(taken.serving([("echo", &next)])).expect("to serve");
+        stage.until_reached(before);
+        offer.close();
+        stage.shut_down(&server);
+        stage.shut_down(&next);
+        stage.until("the end", || event_loop.metrics().sources == 0);
+        let _ = std::fs::remove_file(control);
+    }),
     reported("the drop of written bytes", |stage| at(stage, At::Data, By::WrittenBytes)),
     reported("the drop of bytes left over", |stage| at(stage, At::Data, By::Leftover)),
     reported("the drop of bytes given to a connection that is gone", |stage| {
@@ -198,6 +269,48 @@ const VALUES: &[Point] = &[
         // The relay has told connection_lost to neither protocol: they were replaced.
         stage.counts.lost.set(stage.counts.made.get());
     }),
+    reported("a relay's done callback", |stage| {
+        let (a, b) = (living(stage), living(stage));
+        let before = stage.bomb.count();
+        let bomb = stage.bomb.clone();
+        relay(&a, &b).start().add_done_callback(move |_| bomb.tick());
+        a.abort();
+        stage.until_reached(before);
+        end(stage, &b);
+        stage.counts.lost.set(stage.counts.made.get());
+    }),
+    reported("the drop of what a relay gives that nobody takes", |stage| {
+        let (a, b) = (living(stage), living(stage));
+        let before = stage.bomb.count();
+        let (bomb, outcome) = (stage.bomb.on_drop(), relay(&a, &b).start());
+        stage.event_loop.create_task(async move { (outcome.await, bomb) }).detach();
+        a.abort();
+        stage.until_reached(before);
+        end(stage, &b);
+        stage.until("the task's end", || stage.event_loop.metrics().tasks == 0);
+        stage.counts.lost.set(stage.counts.made.get());
+    }),
+    reported("the drop of a relay's leftovers", |stage| {
+        let (a, b) = (living(stage), living(stage));
+        let before = stage.bomb.count();
+        let bytes = || Bytes::from_owner(Owner(vec![7; 20], stage.bomb.on_drop()));
+        let outcome = relay(&a, &b).leftovers(bytes(), bytes()).start();
+        stage.until_reached(before + 1);
+        a.abort();
+        b.abort();
+        let _ = stage.complete(outcome);
+        end(stage, &a);
+        stage.counts.lost.set(stage.counts.made.get());
+    }),
+    reported("the drop of leftovers of a relay that cannot be", |stage| {
+        let (a, b) = (gone(stage), living(stage));
+        let before = stage.bomb.count();
+        let bytes = || Bytes::from_owner(Owner(vec![7; 20], stage.bomb.on_drop()));
+        let refused = stage.complete(relay(&a, &b).leftovers(bytes(), bytes()).start());
+        assert!(refused.is_err_and(|error| error.is_closed()));
+        stage.until_reached(before + 1);
+        end(stage, &b);
+    }),
     reported("a file's done callback", |stage| {
         let handle = living(stage);
         let before = stage.bomb.count();
@@ -222,6 +335,25 @@ const VALUES: &[Point] = &[
         end(stage, connection.handle());
     }),
 ];
+
+/// Sends a descriptor to what `receiver` makes, over a pair of Unix sockets.
+fn passes_descriptors<P: Protocol>(stage: &Stage, receiver: impl FnMut() -> P + 'static) {
+    let before = stage.bomb.count();
+    let mut receiver = receiver;
+    let (near, far) = UnixStream::pair().expect("a pair");
+    let mut quiet = Actor::new(stage, At::Nowhere, By::Panic);
+    let sending = stage.event_loop.create_connection_on(move || quiet(), near).start();
+    let sender = stage.complete(sending).expect("a sender");
+    let receiving = stage.event_loop.connect_accepted_socket(move || receiver(), far);
+    let receiving = receiving.receive_descriptors(2).start();
+    let receiver = stage.complete(receiving).expect("a receiver");
+    let file = std::fs::File::open("Cargo.toml").expect("a file");
+    sender.handle().write_with_descriptors(b"one", vec![file.into()]).expect("to write");
+    stage.until_reached(before);
+    sender.handle().abort();
+    receiver.handle().abort();
+    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+}
 
 /// One end of a pair whose other end only counts.
 fn connection(stage: &Stage, near: Actor) -> wharf::Connection<Actor> {
