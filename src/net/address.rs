@@ -11,6 +11,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::SocketAddr as StdUnixAddress;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The address of a socket: its own or that of its peer.
 ///
@@ -152,7 +153,7 @@ impl UnixAddress {
         if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"\0") {
             return Self::from_abstract_name(name);
         }
-        Self(Name::Path(path.into_boxed_path()))
+        Self(Name::Path(path.into()))
     }
 
     /// The address of this name in the abstract namespace, without the zero byte before it.
@@ -160,6 +161,15 @@ impl UnixAddress {
     /// Such names exist on Linux only; elsewhere the address cannot be used.
     pub fn from_abstract_name(name: impl AsRef<[u8]>) -> Self {
         Self(Name::Abstract(name.as_ref().into()))
+    }
+
+    /// The length of the path or the name.
+    pub(crate) fn len(&self) -> usize {
+        match &self.0 {
+            Name::Unnamed => 0,
+            Name::Path(path) => path.as_os_str().len(),
+            Name::Abstract(name) => name.len(),
+        }
     }
 
     /// The address of a socket that was not bound.
@@ -293,8 +303,8 @@ impl From<&StdUnixAddress> for UnixAddress {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Name {
     Unnamed,
-    Path(Box<Path>),
-    Abstract(Box<[u8]>),
+    Path(Arc<Path>),
+    Abstract(Arc<[u8]>),
 }
 
 /// A peer chooses its path, and must not forge lines of a log with it.

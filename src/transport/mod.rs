@@ -45,8 +45,7 @@ pub use self::send_file::SendFile;
 pub use self::tls::{TlsEarlyData, TlsInfo, TlsUpgrade};
 
 pub(crate) use self::datagram::{
-    DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, OVERHEAD, Outbox,
-    Outgoing,
+    DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, Outbox, Outgoing,
 };
 pub(crate) use self::facts::Facts;
 pub(crate) use self::key::Key;

@@ -6,10 +6,13 @@ use wharf::{DatagramTransport, DropPolicy, Endpoint, EventLoop};
 
 use crate::datagram_probe::{Event, Log, Probe};
 use crate::running::run_until;
-use crate::stage::{Stage, address};
+use crate::stage::{LANE, OVERHEAD, Stage, address};
 
 /// Of this many bytes is every datagram that fills a receiver.
 const SIZE: usize = 4000;
+
+/// More than the path of a receiver, which counts before a datagram is in its lane.
+const ROOM: usize = 200;
 
 /// A receiver that does not read.
 fn paused(stage: &Stage, log: &Log) -> Endpoint<Probe> {
@@ -105,7 +108,7 @@ pub(crate) fn receiver_that_never_reads_does_not_take_the_room_of_others(stage: 
     let (hog, slow) = (paused(stage, &hog_log), paused(stage, &slow_log));
     let reader = stage.bound(Probe::new(&log));
     let sender = stage.bound(Probe::new(&Log::default()));
-    sender.handle().set_queue_limit(20 * (SIZE + 8), DropPolicy::Newest);
+    sender.handle().set_queue_limit(ROOM + 2 * LANE + 20 * (SIZE + OVERHEAD), DropPolicy::Newest);
     for number in 0..100 {
         send(&sender, number % 2 == 0, &[number; SIZE], &hog);
     }
@@ -146,7 +149,7 @@ pub(crate) fn oldest_of_all_receivers_are_dropped(stage: &Stage) {
     let receivers = logs.each_ref().map(|log| paused(stage, log));
     let sender = stage.bound(Probe::new(&Log::default()));
     let before = receivers.each_ref().map(|receiver| fill(stage, &sender, receiver) - 1);
-    sender.handle().set_queue_limit(6 * (SIZE + 8), DropPolicy::Oldest);
+    sender.handle().set_queue_limit(ROOM + 2 * LANE + 6 * (SIZE + OVERHEAD), DropPolicy::Oldest);
     for number in 0..10 {
         let to = &receivers[usize::from(number % 2)];
         send(&sender, number % 4 == 0, &[number; SIZE], to);
@@ -174,7 +177,8 @@ pub(crate) fn what_one_callback_sends_too_much_is_dropped_as_the_policy_says(sta
             let to = address(&receiver);
             let probe = Probe::new(&Log::default());
             let sender = if connected { stage.connected(probe, &to) } else { stage.bound(probe) };
-            sender.handle().set_queue_limit(10 * (1000 + 8), policy);
+            let lane = if connected { 0 } else { LANE };
+            sender.handle().set_queue_limit(lane + 10 * (1000 + OVERHEAD), policy);
             sender
                 .with(|_, transport| {
                     for number in 0..100 {
@@ -257,8 +261,9 @@ pub(crate) fn marks_count_what_waits_for_each_receiver(stage: &Stage) {
     for receiver in &receivers {
         fill(stage, &sender, receiver);
     }
-    assert_eq!(sender.handle().write_buffer_size(), 2 * (SIZE + 8));
-    sender.handle().set_write_buffer_limits(Some(2 * (SIZE + 8)), Some(SIZE + 8)).unwrap();
+    let each = LANE + SIZE + OVERHEAD;
+    assert_eq!(sender.handle().write_buffer_size(), 2 * each);
+    sender.handle().set_write_buffer_limits(Some(2 * each), Some(each)).unwrap();
     stage.rest();
     assert_eq!(sender_log.events(), [Event::Made]);
     send(&sender, false, b"more", &receivers[0]);

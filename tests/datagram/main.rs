@@ -97,7 +97,7 @@ macro_rules! links {
                     peer_that_comes_back_is_heard_again,
                 );
                 checks!($link, queueing:
-                    queue_counts_eight_bytes_more_than_each_datagram_has,
+                    queue_counts_what_a_datagram_takes_beside_its_bytes,
                     writing_pauses_above_high_and_resumes_at_low,
                     order_is_kept_through_the_queue,
                     newest_are_dropped_and_counted_when_the_queue_is_full,

@@ -9,7 +9,7 @@ use wharf::testing::advance;
 use wharf::{DatagramTransport, DropPolicy, Endpoint, SendStatus};
 
 use crate::datagram_probe::{Event, Log, Probe};
-use crate::stage::{Stage, address};
+use crate::stage::{OVERHEAD, Stage, address};
 
 /// Of this many bytes is every datagram.
 const SIZE: usize = 4000;
@@ -34,13 +34,21 @@ fn drain(stage: &Stage, receiver: &Endpoint<Probe>, sender: &Endpoint<Probe>) {
 }
 
 // 147.
-pub(crate) fn queue_counts_eight_bytes_more_than_each_datagram_has(stage: &Stage) {
+pub(crate) fn queue_counts_what_a_datagram_takes_beside_its_bytes(stage: &Stage) {
     let endpoint = stage.bound(Probe::new(&Log::default()));
     let to = address(&endpoint);
-    for (data, expected) in [(&b""[..], 8), (b"four", 20), (b"", 28)] {
+    let path = to.as_unix_path().map_or(0, |path| path.as_os_str().len());
+    let mut expected = 0;
+    for data in [&b""[..], b"four", b""] {
         endpoint.handle().send_to(data, &to).unwrap();
+        expected += data.len() + OVERHEAD + path;
         assert_eq!(endpoint.handle().write_buffer_size(), expected);
     }
+    endpoint.handle().send_to(b"", &to).unwrap();
+    endpoint.handle().send_to(b"four", &to).unwrap();
+    endpoint.handle().send_to(b"more", &to).unwrap();
+    expected += 3 * OVERHEAD + 8 + 2 * path;
+    assert_eq!(endpoint.handle().write_buffer_size(), expected, "a path counts once in a row");
     stage.rest();
     assert_eq!(endpoint.handle().write_buffer_size(), 0, "and as much less when it is sent");
 }
@@ -52,7 +60,7 @@ pub(crate) fn writing_pauses_above_high_and_resumes_at_low(stage: &Stage) {
     }
     let (log, sender_log) = (Log::default(), Log::default());
     let (receiver, sender) = filled(stage, &log, &sender_log);
-    let size = SIZE + 8;
+    let size = SIZE + OVERHEAD;
     sender.handle().set_write_buffer_limits(Some(4 * size), Some(size)).unwrap();
     let mut statuses = Vec::new();
     while sender.handle().statistics().queued < 4 {
@@ -100,7 +108,7 @@ pub(crate) fn newest_are_dropped_and_counted_when_the_queue_is_full(stage: &Stag
     let (log, sender_log) = (Log::default(), Log::default());
     let (receiver, sender) = filled(stage, &log, &sender_log);
     let before = (sender.handle().statistics().sent + 1) as usize;
-    sender.handle().set_queue_limit(SIZE + 8 + 3 * (1 + 8), DropPolicy::Newest);
+    sender.handle().set_queue_limit(SIZE + OVERHEAD + 3 * (1 + OVERHEAD), DropPolicy::Newest);
     let statuses: Vec<_> = (0..6).map(|number| sender.handle().send(&[number]).unwrap()).collect();
     assert!(statuses[..3].iter().all(|status| status.is_taken()), "{statuses:?}");
     assert_eq!(statuses[3..], [SendStatus::Dropped; 3]);
@@ -118,12 +126,12 @@ pub(crate) fn oldest_are_dropped_and_counted_when_the_policy_says_so(stage: &Sta
     let (receiver, sender) = filled(stage, &log, &sender_log);
     let before = sender.handle().statistics().sent as usize;
     // The one that waits goes first.
-    sender.handle().set_queue_limit(3 * (1 + 8), DropPolicy::Oldest);
+    sender.handle().set_queue_limit(3 * (1 + OVERHEAD), DropPolicy::Oldest);
     for number in 0..6 {
         assert!(sender.handle().send(&[number]).unwrap().is_taken());
     }
     assert_eq!(sender.handle().statistics().dropped, 4);
-    assert_eq!(sender.handle().send(&[9; 100]).unwrap(), SendStatus::Dropped, "never fits");
+    assert_eq!(sender.handle().send(&[9; 1000]).unwrap(), SendStatus::Dropped, "never fits");
     drain(stage, &receiver, &sender);
     stage.run_until_received(&log, before + 3);
     stage.rest();
@@ -141,7 +149,7 @@ pub(crate) fn refused_datagrams_can_be_sent_again_after_the_resume(stage: &Stage
     let (log, sender_log) = (Log::default(), Log::default());
     let (receiver, sender) = filled(stage, &log, &sender_log);
     let before = (sender.handle().statistics().sent + 1) as usize;
-    sender.handle().set_queue_limit(SIZE + 8 + 10, DropPolicy::Refuse);
+    sender.handle().set_queue_limit(SIZE + OVERHEAD + 1 + OVERHEAD, DropPolicy::Refuse);
     assert!(sender.handle().send(b"1").unwrap().is_taken());
     assert_eq!(sender.handle().send(b"2").unwrap(), SendStatus::Refused);
     let statistics = sender.handle().statistics();

@@ -34,6 +34,10 @@ pub(crate) struct Stage {
 /// What a memory socket holds: little, so that tests can fill it.
 pub(crate) const MEMORY_CAPACITY: usize = 64 * 1024;
 
+/// What a datagram that waits counts beside its bytes, and a receiver that is waited for.
+pub(crate) const OVERHEAD: usize = 64;
+pub(crate) const LANE: usize = 512;
+
 impl Stage {
     /// Runs one check, closes the loop, and looks for what is left over.
     pub(crate) fn run(link: Link, check: fn(&Self)) {

@@ -10,7 +10,10 @@ use std::rc::{Rc, Weak};
 use super::network::{Network, Place};
 use crate::driver::{Details, ReceiveBuffers, Received, SentAgain, Signals};
 use crate::net::Address;
-use crate::transport::{Key, OVERHEAD, Outbox, Outgoing, Readiness};
+use crate::transport::{Key, Outbox, Outgoing, Readiness};
+
+/// What a datagram that was not received counts beside its bytes.
+const OVERHEAD: usize = 8;
 
 /// A datagram socket on a network in memory.
 ///

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::flags::Flags;
+use super::lanes::LANE;
 use super::{DatagramEndpoint, OVERHEAD, Outbox, Outgoing, SendStatus};
 use crate::event_loop::{Callback, Core};
 use crate::net::Address;
@@ -85,7 +86,7 @@ impl DatagramEndpoint {
 
     /// Has a datagram wait for its receiver, if there is room for it.
     fn keep(&self, core: &Core, data: &[u8], to: &Address, number: u64) {
-        if self.make_room(data.len() + OVERHEAD, Some(to)) {
+        if self.make_room(self.weight_in_lane(data, to), Some(to)) {
             self.push_to_lane(core, data, to, number);
         } else {
             // It was accepted, whatever the policy.
@@ -118,6 +119,11 @@ impl DatagramEndpoint {
         (!is_told).then(|| core.now())
     }
 
+    /// What a datagram counts that waits for its receiver; the first one also counts the lane.
+    fn weight_in_lane(&self, data: &[u8], to: &Address) -> usize {
+        data.len() + OVERHEAD + if self.is_waited_for(to) { 0 } else { LANE }
+    }
+
     fn is_waited_for(&self, to: &Address) -> bool {
         self.lanes.borrow().as_ref().is_some_and(|lanes| lanes.find(to).is_some())
     }
@@ -140,7 +146,7 @@ impl DatagramEndpoint {
         match result {
             Ok(count) => self.note_sent(core, data.len(), count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Some(status) = self.refuse(data.len() + OVERHEAD, Some(to)) {
+                if let Some(status) = self.refuse(self.weight_in_lane(data, to), Some(to)) {
                     return status;
                 }
                 self.push_to_lane(core, data, to, self.number());

@@ -16,6 +16,7 @@ mod send;
 mod settle;
 mod shared;
 mod statistics;
+mod tight;
 mod transport;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -42,7 +43,8 @@ pub use self::statistics::DatagramStatistics;
 pub use self::transport::{DatagramTransport, DropPolicy, MulticastInterface, SendStatus};
 
 pub(crate) use self::options::{DatagramOptions, DatagramSocketOptions};
-pub(crate) use self::outbox::{OVERHEAD, Outbox, Outgoing};
+use self::outbox::OVERHEAD;
+pub(crate) use self::outbox::{Outbox, Outgoing};
 pub(crate) use self::shared::DatagramShared;
 
 /// One datagram endpoint: its socket, its protocol and what is between them.

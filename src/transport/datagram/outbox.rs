@@ -1,33 +1,40 @@
 //! Datagrams that wait to be handed to the operating system.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
+use super::tight;
 use crate::net::Address;
 
-/// What a datagram counts beside its bytes (asyncio's): so that empty ones are bounded, too.
-pub(crate) const OVERHEAD: usize = 8;
+/// What a datagram counts beside its bytes: what is held for one of another size or to another
+/// destination than the one before, with its share of the room that lists keep. asyncio counts 8,
+/// which is much less than what it holds.
+pub(crate) const OVERHEAD: usize = 64;
 
 /// The most datagrams a kernel takes apart of one run, and the most bytes of them.
 const RUN_DATAGRAMS: usize = 64;
 const RUN_BYTES: usize = 65_000;
 
-/// From here on the memory of what is gone is made room of.
-const COMPACT_FROM: usize = 64 * 1024;
-const COMPACT_RUNS_FROM: usize = 1024;
+/// The least by which the bytes' memory grows.
+const LEAST_GROWTH: usize = 32;
 
 /// Datagrams in the order in which they were sent; those of one size to one destination that
 /// follow each other are one run, which a kernel may take as one.
+///
+/// Memory grows by a quarter at a time. It is given back by [`fit`](Self::fit) only, so that what
+/// gathers the datagrams of a callback stays warm.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// Where the first run begins.
     start: usize,
-    /// All runs but the last; those before `first` are gone.
-    runs: Vec<Run>,
-    first: usize,
+    /// All runs but the last.
+    runs: VecDeque<ClosedRun>,
     /// How many datagrams are in `runs`.
     datagrams: usize,
+    /// The lengths of the Unix names that the runs go to.
+    names: usize,
     /// What the next datagram may be added to. At hand: most answers are.
     last: Run,
 }
@@ -42,6 +49,14 @@ struct Run {
     /// How many datagrams it could be of, and of how many more.
     most: usize,
     room: usize,
+}
+
+/// A run to which nothing is added.
+#[derive(Debug)]
+struct ClosedRun {
+    to: Option<Address>,
+    segment: usize,
+    count: usize,
 }
 
 /// One datagram to be sent.
@@ -78,17 +93,21 @@ impl Outbox {
     /// What flow control counts.
     #[inline]
     pub(crate) fn size(&self) -> usize {
-        self.bytes() + self.datagrams() * OVERHEAD
+        self.bytes() + self.datagrams() * OVERHEAD + self.names
+    }
+
+    /// What a datagram adds to the [size](Self::size) at most.
+    pub(crate) fn weight(data: &[u8], to: Option<&Address>) -> usize {
+        data.len() + OVERHEAD + name_len(to)
     }
 
     #[inline]
     pub(crate) fn push(&mut self, data: &[u8], to: Option<&Address>) {
-        self.bytes.extend_from_slice(data);
+        self.extend(data);
         if self.last.room > 0 && self.last.segment == data.len() && self.last.to.as_ref() == to {
             self.last.room -= 1;
         } else {
-            let last = std::mem::replace(&mut self.last, Run::new(data.len(), to.cloned()));
-            self.close(last);
+            self.begin(Run::new(data.len(), to.cloned()));
         }
     }
 
@@ -97,11 +116,10 @@ impl Outbox {
         let count = data.len() / size;
         let (whole, rest) = data.split_at(count * size);
         if count > 0 {
-            self.bytes.extend_from_slice(whole);
+            self.extend(whole);
             let mut run = Run::new(size, to.cloned());
             run.room -= count - 1;
-            let last = std::mem::replace(&mut self.last, run);
-            self.close(last);
+            self.begin(run);
         }
         if !rest.is_empty() {
             self.push(rest, to);
@@ -113,11 +131,55 @@ impl Outbox {
         RUN_BYTES.checked_div(size).map_or(1, |most| most.clamp(1, RUN_DATAGRAMS))
     }
 
+    fn begin(&mut self, run: Run) {
+        self.names += name_len(run.to.as_ref());
+        let last = std::mem::replace(&mut self.last, run);
+        self.close(last);
+    }
+
     fn close(&mut self, run: Run) {
         if run.count() > 0 {
             self.datagrams += run.count();
-            self.runs.push(run);
+            let run = ClosedRun { segment: run.segment, count: run.count(), to: run.to };
+            tight::push(&mut self.runs, run);
         }
+    }
+
+    #[inline]
+    fn extend(&mut self, data: &[u8]) {
+        if self.bytes.capacity() - self.bytes.len() < data.len() {
+            self.grow(data.len());
+        }
+        self.bytes.extend_from_slice(data);
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        let live = self.bytes();
+        let more = needed.max(live / 4).max(LEAST_GROWTH);
+        if self.start == 0 {
+            self.bytes.reserve_exact(more);
+        } else {
+            self.move_bytes(live + more);
+        }
+    }
+
+    /// Moves the bytes that are left to memory of their own.
+    fn move_bytes(&mut self, capacity: usize) {
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.extend_from_slice(&self.bytes[self.start..]);
+        self.bytes = bytes;
+        self.start = 0;
+    }
+
+    /// Gives back memory that is more than one and a half times what is left. So many bytes are
+    /// moved for it as were sent, times three at most.
+    pub(crate) fn fit(&mut self) {
+        let live = self.bytes();
+        if self.bytes.capacity() > live + live / 2 + LEAST_GROWTH {
+            self.move_bytes(live + live / 8);
+        }
+        tight::fit(&mut self.runs);
     }
 
     /// Takes the datagram if it goes where the last one went and is as long: whether it did. Nothing
@@ -146,8 +208,17 @@ impl Outbox {
     }
 
     /// What is left of the runs, from the front.
-    fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.runs[self.first..].iter().chain((self.last.count() > 0).then_some(&self.last))
+    fn runs(&self) -> impl Iterator<Item = RunView<'_>> {
+        let closed = self.runs.iter().map(|run| RunView {
+            to: run.to.as_ref(),
+            segment: run.segment,
+            count: run.count,
+        });
+        closed.chain((self.last.count() > 0).then(|| RunView {
+            to: self.last.to.as_ref(),
+            segment: self.last.segment,
+            count: self.last.count(),
+        }))
     }
 
     /// The first run, whole or what is left of it.
@@ -157,8 +228,8 @@ impl Outbox {
         let run = self.runs().next()?;
         Some(FrontRun {
             data: &self.bytes[self.start..self.start + run.len()],
-            to: run.to.as_ref(),
-            count: run.count(),
+            to: run.to,
+            count: run.count,
             segment: run.segment,
         })
     }
@@ -167,7 +238,7 @@ impl Outbox {
     pub(crate) fn first(&self) -> Option<Outgoing<'_>> {
         let run = self.runs().next()?;
         let data = &self.bytes[self.start..self.start + run.segment];
-        Some(Outgoing { data, to: run.to.as_ref() })
+        Some(Outgoing { data, to: run.to })
     }
 
     /// Every datagram, from the front.
@@ -176,9 +247,9 @@ impl Outbox {
         self.runs().flat_map(move |run| {
             let data;
             (data, rest) = rest.split_at(run.len());
-            (0..run.count()).map(move |position| {
+            (0..run.count).map(move |position| {
                 let begin = position * run.segment;
-                Outgoing { data: &data[begin..begin + run.segment], to: run.to.as_ref() }
+                Outgoing { data: &data[begin..begin + run.segment], to: run.to }
             })
         })
     }
@@ -193,70 +264,57 @@ impl Outbox {
             return bytes;
         }
         let before = self.start;
-        while let Some(run) = self.runs.get_mut(self.first) {
-            let gone = count.min(run.count());
-            run.most -= gone;
+        while let Some(run) = self.runs.front_mut() {
+            let gone = count.min(run.count);
+            run.count -= gone;
             self.start += gone * run.segment;
             self.datagrams -= gone;
             count -= gone;
-            if run.count() > 0 {
+            if run.count > 0 {
                 break;
             }
-            self.first += 1;
+            self.names -= name_len(run.to.as_ref());
+            self.runs.pop_front();
         }
         self.last.most -= count;
         self.start += count * self.last.segment;
-        let advanced = self.start - before;
-        self.compact();
-        advanced
+        self.start - before
     }
 
     /// Lets go of the last datagram.
     pub(crate) fn pop_last(&mut self) {
         if self.last.count() == 0 {
-            if self.runs.len() == self.first {
-                return;
-            }
-            self.last = self.runs.pop().unwrap_or_default();
-            self.datagrams -= self.last.count();
+            let Some(run) = self.runs.pop_back() else { return };
+            self.datagrams -= run.count;
+            self.last = run.reopened();
         }
         self.last.most -= 1;
         self.bytes.truncate(self.bytes.len() - self.last.segment);
+        if self.last.count() == 0 {
+            self.names -= name_len(self.last.to.as_ref());
+            self.last.most = 0;
+            self.last.room = 0;
+        }
     }
 
-    /// Moves everything behind what `other` holds.
+    /// Moves everything behind what `other` holds. The memory stays: it may be much more than that.
     pub(crate) fn move_to(&mut self, other: &mut Self) {
-        if other.is_empty() {
-            std::mem::swap(self, other);
-            return;
-        }
-        other.bytes.extend_from_slice(&self.bytes[self.start..]);
+        other.extend(&self.bytes[self.start..]);
         let last = std::mem::take(&mut other.last);
         other.close(last);
         other.datagrams += self.datagrams;
-        other.runs.extend(self.runs.drain(self.first..));
+        other.names += self.names;
+        tight::extend(&mut other.runs, self.runs.drain(..));
         other.last = std::mem::take(&mut self.last);
         self.clear();
-    }
-
-    /// Makes room of the memory of what is gone once it is more than what is left.
-    fn compact(&mut self) {
-        if self.start >= COMPACT_FROM && self.start > self.bytes.len() / 2 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        if self.first >= COMPACT_RUNS_FROM && self.first > self.runs.len() / 2 {
-            self.runs.drain(..self.first);
-            self.first = 0;
-        }
     }
 
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.runs.clear();
-        self.first = 0;
         self.start = 0;
         self.datagrams = 0;
+        self.names = 0;
         // Its destination stays: it is not looked at, and to let go of it costs.
         self.last.most = 0;
         self.last.room = 0;
@@ -275,9 +333,34 @@ impl Run {
     fn count(&self) -> usize {
         self.most - self.room
     }
+}
 
+impl ClosedRun {
+    /// As the last run, to which nothing is added still.
+    fn reopened(self) -> Run {
+        Run { most: self.count, room: 0, ..Run::new(self.segment, self.to) }
+    }
+}
+
+/// A run, closed or not.
+struct RunView<'a> {
+    to: Option<&'a Address>,
+    segment: usize,
+    count: usize,
+}
+
+impl RunView<'_> {
     fn len(&self) -> usize {
-        self.count() * self.segment
+        self.count * self.segment
+    }
+}
+
+/// What is held on the heap for a destination.
+#[inline]
+fn name_len(to: Option<&Address>) -> usize {
+    match to {
+        Some(Address::Unix(name)) => name.len(),
+        _ => 0,
     }
 }
 

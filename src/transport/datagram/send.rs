@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::flags::Flags;
-use super::{DatagramEndpoint, DropPolicy, OVERHEAD, Outbox, SendStatus};
+use super::{DatagramEndpoint, DropPolicy, Outbox, SendStatus};
 use crate::error::Error;
 use crate::event_loop::Core;
 use crate::net::Address;
@@ -131,7 +131,7 @@ impl DatagramEndpoint {
     #[cold]
     #[inline(never)]
     fn queue(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], to: Option<&Address>) -> SendStatus {
-        let size = data.len() + OVERHEAD;
+        let size = Outbox::weight(data, to);
         if self.queue_size() + size > self.queue_limit.get() {
             // Much was sent from elsewhere in one round: it need not wait for its end. The marks
             // are judged then, whatever becomes of this one.
@@ -219,6 +219,7 @@ impl DatagramEndpoint {
         let mut place = self.queue.borrow_mut();
         if let Some(queue) = place.as_mut() {
             queue.advance(count);
+            queue.fit();
             if queue.is_empty() {
                 *place = None;
             }
@@ -259,6 +260,7 @@ impl DatagramEndpoint {
                 DropPolicy::Newest | DropPolicy::Refuse => queue.pop_last(),
             }
         }
+        queue.fit();
         let dropped = before - queue.datagrams();
         self.counts.change(|counts| counts.dropped += dropped as u64);
     }
@@ -277,6 +279,7 @@ impl DatagramEndpoint {
         } else if self.has(Flags::LOST) {
             self.count_discarded(queue.datagrams());
         } else {
+            queue.fit();
             *self.queue.borrow_mut() = Some(queue);
         }
     }
