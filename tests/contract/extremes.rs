@@ -1,5 +1,7 @@
 //! Numbers and durations of a user's, as small and as large as their types allow.
 
+mod builders;
+
 use std::time::Duration;
 
 use wharf::testing::{self, MemoryNetwork, Recorder};

@@ -263,3 +263,6 @@ impl fmt::Debug for RateGroup {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,6 @@ impl Limits {
         &self.ways[direction as usize]
     }
 }
+
+#[cfg(test)]
+mod tests;

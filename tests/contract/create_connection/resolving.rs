@@ -1,35 +1,54 @@
 //! From what the caller gives to addresses.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::net::{IpAddr, SocketAddr};
 
-use wharf::EventLoop;
 use wharf::testing::MemoryNetwork;
 
 use crate::serving::{Echo, Seen, address, run, run_in_memory, run_on};
 
 use super::peer;
 
+/// Whatever is looked up is led astray: names that look like addresses are other hosts.
 // 214.
 #[test]
 fn addresses_are_not_looked_up() {
-    let event_loop = EventLoop::builder().executor_threads(1).build().unwrap();
-    run_on(&event_loop, async |event_loop| {
-        let (release, blocked) = mpsc::channel::<()>();
-        let busy = event_loop.run_in_executor(move || blocked.recv());
+    let astray = || ["192.0.2.9".parse().unwrap()];
+    let network = MemoryNetwork::new()
+        .host("127.0.0.1", astray())
+        .host("::1", astray())
+        .host("localhost", astray());
+    run_on(&network.event_loop(), async |event_loop| {
+        for host in ["127.0.0.1", "::1"] {
+            let server = event_loop.create_server(|| Echo, (host, 0)).await?;
+            let (to, port) = (address(&server), address(&server).port());
+            assert_eq!(to.ip(), host.parse::<IpAddr>()?);
+            let text = to.to_string();
+            for connection in [
+                event_loop.create_connection(|| Echo, text.as_str()).await?,
+                event_loop.create_connection(|| Echo, (host, port)).await?,
+                event_loop.create_connection(|| Echo, to).await?,
+            ] {
+                assert_eq!(peer(&connection), Some(to));
+            }
+            let by_name = event_loop.create_connection(|| Echo, ("localhost", port)).await;
+            assert_eq!(by_name.unwrap_err().io_kind(), Some(ErrorKind::ConnectionRefused));
+        }
+        Ok(())
+    });
+}
+
+// 214.
+#[test]
+fn addresses_are_connected_to_while_names_are_looked_up() {
+    run(async |event_loop| {
         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
         let port = address(&server).port();
-        // The only thread that could look anything up is busy.
         let by_name = event_loop.create_connection(|| Echo, ("localhost", port)).start();
         event_loop.create_connection(|| Echo, format!("127.0.0.1:{port}")).await?;
         event_loop.create_connection(|| Echo, ("127.0.0.1", port)).await?;
         event_loop.create_connection(|| Echo, address(&server)).await?;
-        assert!(!by_name.done());
-        release.send(())?;
-        busy.await??;
-        let connection = by_name.await?;
-        assert_eq!(peer(&connection), Some(address(&server)));
+        assert_eq!(peer(&by_name.await?), Some(address(&server)));
         Ok(())
     });
 }

@@ -52,6 +52,30 @@ fn an_end_that_came_before_the_relay_is_passed_on() {
     }
 }
 
+/// The client has not read the answer when both peers have ended their sides.
+#[test]
+fn when_both_peers_have_ended_the_side_that_sent_everything_is_closed_at_once() {
+    for splicing in [Splicing::Automatic, Splicing::Never] {
+        let stage = Stage::new(Link::Memory, splicing);
+        stage.client.handle().pause_reading();
+        stage.server.handle().write(&pattern(120_000));
+        stage.server.handle().write_eof();
+        stage.settle();
+        assert!(stage.a.write_buffer_size() > 0, "the client reads slowly");
+        assert!(!stage.server.calls().contains(&Call::Eof));
+        stage.client.handle().write_eof();
+        stage.settle();
+        assert!(stage.a.write_buffer_size() > 0);
+        assert!(stage.server.calls().contains(&Call::Eof), "it need not wait for the client");
+        stage.client.handle().resume_reading();
+        let outcome = stage.outcome().unwrap();
+        assert!(matches!(outcome.end, RelayEnd::Finished), "{outcome:?}");
+        stage.until("the end", || stage.client.calls().contains(&Call::Eof));
+        assert!(stage.client.received() == pattern(120_000));
+        stage.end();
+    }
+}
+
 #[test]
 fn what_came_before_a_reset_is_delivered_and_then_the_other_side_ends() {
     for (link, splicing) in ALL {
