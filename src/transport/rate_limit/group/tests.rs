@@ -116,7 +116,7 @@ fn a_group_of_a_closed_loop_has_no_timer() {
     let event_loop = a_loop();
     let group = empty_group(&event_loop, 1_000);
     assert!(!is_served(&group.ask(WAY, ONE, 10)));
-    event_loop.close();
+    event_loop.close().unwrap();
     assert!(event_loop.is_closed());
     group.give_back(WAY, 500);
     assert!(group.way(WAY).timer.get().is_none());

@@ -26,6 +26,8 @@ fn waiting(event_loop: &EventLoop) -> (RateGroup, Limits) {
 fn who_leaves_a_group_gives_its_share_back() {
     let event_loop = MemoryNetwork::new().event_loop();
     let (group, limits) = waiting(&event_loop);
+    // As the group does when it serves its queue.
+    group.stop_waiting(WAY, 0);
     assert!(limits.take_share(&group, WAY, 400));
     limits.spend(WAY, 100);
     limits.set_group(None);
