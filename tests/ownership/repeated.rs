@@ -1,4 +1,7 @@
 //! Operations given up again and again at random: nothing grows.
+//!
+//! With `WHARF_REPETITIONS` in the environment each operation is given up so many times by itself, and what
+//! it costs is printed: so it shows which one grows.
 
 use std::cell::Cell;
 
@@ -55,10 +58,33 @@ fn heap_bytes_and_descriptors_stay_flat_over_operations_of_the_system_that_are_g
     flat(&Stage::on_the_system(), &operations, SYSTEM_REPETITIONS);
 }
 
-/// Begins operations at random, each given up after a random number of steps.
+/// Begins operations at random, each given up after a random number of steps; or one after the other.
 fn flat(stage: &Stage, operations: &[(&str, Begin)], repetitions: u32) {
-    eprintln!("seed {SEED:#x}, {repetitions} times one of {} operations", operations.len());
     let random = Random(Cell::new(SEED));
+    let Some(each) = repetitions_of_each() else {
+        eprintln!("seed {SEED:#x}, {repetitions} times one of {} operations", operations.len());
+        let grown = growth(stage, operations, repetitions, &random);
+        assert!(grown < MOST_BYTES, "seed {SEED:#x}: {grown} bytes more");
+        return;
+    };
+    let mut grows = Vec::new();
+    for operation in operations {
+        let grown = growth(stage, std::slice::from_ref(operation), each, &random);
+        eprintln!("{each} times: {grown:>7} bytes more: {}", operation.0);
+        if grown >= MOST_BYTES {
+            grows.push((operation.0, grown));
+        }
+    }
+    assert!(grows.is_empty(), "seed {SEED:#x}: {grows:?}");
+}
+
+fn repetitions_of_each() -> Option<u32> {
+    let count = std::env::var("WHARF_REPETITIONS").ok()?;
+    Some(count.parse().expect("WHARF_REPETITIONS is a number"))
+}
+
+/// By how many bytes the heap grows, after a warm-up; and the slots and descriptors are those of before.
+fn growth(stage: &Stage, operations: &[(&str, Begin)], repetitions: u32, random: &Random) -> i64 {
     let run = |count: u32| {
         for _ in 0..count {
             let (_, begin) = operations[random.below(operations.len())];
@@ -78,8 +104,8 @@ fn flat(stage: &Stage, operations: &[(&str, Begin)], repetitions: u32) {
         run(repetitions - repetitions / 10);
         before();
     });
-    assert!(info.bytes_current < MOST_BYTES, "seed {SEED:#x}: {info:?}");
     assert_eq!(stage.reports.take(), [""; 0], "seed {SEED:#x}");
+    info.bytes_current
 }
 
 /// A xorshift generator.

@@ -193,6 +193,12 @@ fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
             until(&event_loop, "who connects", || server.connections() == 2).await;
             assert!(errors.borrow().is_empty(), "{errors:?}");
             assert!(event_loop.metrics().lingering < before);
+            // The oldest have gone, which shows in a reset, and the newest has not.
+            let is_reset = |mut peer: &TcpStream| {
+                (0..2).any(|_| peer.write_all(b"x").is_err())
+                    || peer.take_error().is_ok_and(|error| error.is_some())
+            };
+            assert!(is_reset(&left[0]) && !is_reset(&left[left.len() - 1]));
             client.handle().close();
             drop((waiting, left));
             Ok(())

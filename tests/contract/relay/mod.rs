@@ -9,3 +9,4 @@ mod spliced;
 mod splicing;
 mod stage;
 mod starting;
+mod talking;
