@@ -167,7 +167,7 @@ fn numbers_of_processes_are_sane_at_both_ends() {
             match output {
                 Ok(output) => assert_eq!(output.stdout, b"hello\n"[..], "{after:?}"),
                 Err(error) => {
-                    assert!(after.as_secs() == 0 && !error.is_panic(), "{after:?}: {error}")
+                    assert!(after.as_secs() == 0 && !error.is_panic(), "{after:?}: {error}");
                 }
             }
         }
