@@ -36,7 +36,7 @@ pub(crate) const MEMORY_CAPACITY: usize = 64 * 1024;
 
 /// What a datagram that waits counts beside its bytes, and a receiver that is waited for.
 pub(crate) const OVERHEAD: usize = 64;
-pub(crate) const LANE: usize = 512;
+pub(crate) const LANE: usize = 1024;
 
 impl Stage {
     /// Runs one check, closes the loop, and looks for what is left over.

@@ -11,7 +11,7 @@ use crate::net::Address;
 use crate::time::Backoff;
 
 /// What a lane counts beside its datagrams: it is in five ordered lists, with its receiver's name.
-pub(super) const LANE: usize = 512;
+pub(super) const LANE: usize = 1024;
 
 /// Datagrams that wait for receivers that are full.
 #[derive(Debug, Default)]

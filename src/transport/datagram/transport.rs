@@ -73,7 +73,7 @@ pub trait DatagramTransport: sealed::Sealed {
     fn send_many_to(&self, datagrams: &[(&[u8], &Address)]) -> Result<usize, Error>;
 
     /// What waits to be sent, as it takes memory: the bytes, and 64 for each datagram. A Unix socket
-    /// without a fixed peer adds the lengths of its receivers' paths, and 512 for each receiver that
+    /// without a fixed peer adds the lengths of its receivers' paths, and 1,024 for each receiver that
     /// takes no more. (asyncio adds 8 for each datagram, though each holds more.)
     fn write_buffer_size(&self) -> usize;
 
