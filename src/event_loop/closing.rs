@@ -62,11 +62,16 @@ impl Core {
 
     fn abort_all(self: &Rc<Self>) {
         for tenant in self.tenants() {
-            match tenant {
+            match &tenant {
                 Tenant::Stream(stream) => stream.abort(self),
                 Tenant::Datagram(endpoint) => endpoint.abort(self),
-                Tenant::Source(source) => self.run_caught("closing failed", || source.close(self)),
+                Tenant::Source(source) => {
+                    let source = Rc::clone(source);
+                    self.run_caught("closing failed", || source.close(self));
+                }
             }
+            // It may be the last that has what the user gave.
+            self.drop_user(tenant, "transport");
         }
     }
 

@@ -17,8 +17,6 @@ use crate::event_loop::{Callback, Core, Ready, Source, Tenant, nanoseconds};
 #[cfg(feature = "tls-core")]
 use crate::protocol::Protocol;
 use crate::time::Backoff;
-#[cfg(feature = "tls-core")]
-use crate::tls::TlsServer;
 use crate::transport::{Info, Key, Readiness, Stream};
 #[cfg(feature = "tls-core")]
 use crate::transport::{Nobody, Setup, Waiter};
@@ -224,10 +222,11 @@ impl ServerCore {
             return Err(of_peer(peer.as_ref(), error.into()));
         }
         #[cfg(feature = "tls-core")]
-        let made = match &self.settings.tls {
+        let made = if self.has_tls() {
             // Made when the handshake is done: it is not yet known who this is.
-            Some(_) => Ok(Box::new(Nobody) as Box<dyn Protocol>),
-            None => self.make_protocol(|| info(&socket, peer.as_ref())),
+            Ok(Box::new(Nobody) as Box<dyn Protocol>)
+        } else {
+            self.make_protocol(|| info(&socket, peer.as_ref()))
         };
         #[cfg(not(feature = "tls-core"))]
         let made = self.make_protocol(|| info(&socket, peer.as_ref()));
@@ -235,19 +234,20 @@ impl ServerCore {
             Ok(protocol) => protocol,
             Err(error) => return Err(of_peer(peer.as_ref(), error)),
         };
-        let key = core.reserve_slot()?;
-        if let Err(error) = core.driver.register(&socket, key, &core.signals) {
-            core.free_slot(key);
-            let error = Error::io("the socket could not be registered", error);
-            return Err(of_peer(peer.as_ref(), error));
-        }
+        let key = match register(core, &socket) {
+            Ok(key) => key,
+            Err(error) => {
+                core.drop_user(protocol, "protocol");
+                return Err(of_peer(peer.as_ref(), error));
+            }
+        };
         let options = &self.stream_options;
         let own = Some(Rc::clone(self));
         let stream = Stream::new(core, key, socket, protocol, options, own, peer);
         core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
         #[cfg(feature = "tls-core")]
-        if let Some(tls) = &self.settings.tls {
-            self.begin_under_tls(core, &stream, tls);
+        if self.has_tls() {
+            self.begin_under_tls(core, &stream);
             return Ok(());
         }
         stream.begin(core);
@@ -257,8 +257,11 @@ impl ServerCore {
     #[cfg(feature = "tls-core")]
     #[cold]
     #[inline(never)]
-    fn begin_under_tls(self: &Rc<Self>, core: &Rc<Core>, stream: &Rc<Stream>, tls: &TlsServer) {
-        match core.by_the_clock(|| Setup::accept(tls)) {
+    fn begin_under_tls(self: &Rc<Self>, core: &Rc<Core>, stream: &Rc<Stream>) {
+        let Some(tls) = self.tls.borrow().clone() else { return stream.abort(core) };
+        let setup = core.by_the_clock(|| Setup::accept(&tls));
+        core.drop_user(tls, "TLS configuration");
+        match setup {
             Ok(setup) => stream.begin_tls(core, setup, Waiter::Accept),
             Err(error) => {
                 stream.abort(core);
@@ -266,6 +269,17 @@ impl ServerCore {
             }
         }
     }
+}
+
+/// A slot for the socket, whose readiness is reported there.
+#[inline]
+fn register(core: &Core, socket: &Socket) -> Result<Key, Error> {
+    let key = core.reserve_slot()?;
+    if let Err(error) = core.driver.register(socket, key, &core.signals) {
+        core.free_slot(key);
+        return Err(Error::io("the socket could not be registered", error));
+    }
+    Ok(key)
 }
 
 /// Tells which peer it was.

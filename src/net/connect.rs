@@ -180,10 +180,9 @@ pub(super) fn no_descriptors() -> Error {
 pub(super) fn begin<P: Protocol>(
     core: &Rc<Core>,
     mut opened: Opened,
-    factory: Box<dyn FnOnce() -> P>,
+    factory: Guarded<Box<dyn FnOnce() -> P>>,
     options: &StreamOptions,
 ) -> Result<Connection<P>, Error> {
-    let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
     if options.descriptors > 0 && !opened.socket.as_ref().is_some_and(Socket::passes_descriptors) {
         return Err(no_descriptors());
@@ -211,14 +210,13 @@ pub(super) fn begin<P: Protocol>(
 pub(super) async fn begin_tls<P: Protocol>(
     core: &Rc<Core>,
     mut opened: Opened,
-    factory: Box<dyn FnOnce() -> P>,
+    factory: Guarded<Box<dyn FnOnce() -> P>>,
     options: &StreamOptions,
-    setup: Setup,
+    setup: Guarded<Setup>,
     host: Option<String>,
 ) -> Result<Connection<P>, Error> {
-    let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
-    let Some(socket) = opened.socket.take() else {
+    let (Some(socket), Some(setup)) = (opened.socket.take(), setup.take()) else {
         return Err(Error::bare(Kind::Closed));
     };
     let key = opened.key;

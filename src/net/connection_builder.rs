@@ -12,7 +12,7 @@ use super::connect::{self, Plan};
 use super::happy_eyeballs::DEFAULT_ATTEMPT_DELAY;
 use super::stream_settings::stream_settings;
 use super::targets::Targets;
-use crate::event_loop::{Core, EventLoop};
+use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
 #[cfg(feature = "tls-core")]
@@ -236,19 +236,24 @@ impl<P: Protocol> ConnectionBuilder<P> {
 
     /// Begins to connect. Dropping the future that is returned gives up (see [`LoopFuture`]).
     pub fn start(self) -> LoopFuture<Connection<P>> {
-        let core = Rc::clone(&self.core);
-        operation(&core, async move {
-            let Self { core, factory, to, plan, timeout, socket_options, stream_options, .. } =
-                self;
+        let Self { core, factory, to, plan, timeout, socket_options, stream_options, .. } = self;
+        // Each is dropped on its own, however this ends.
+        let factory = Guarded::new(&core, factory, "protocol factory");
+        #[cfg(feature = "tls-core")]
+        let tls = self.tls.map(|tls| Guarded::new(&core, tls, "TLS configuration"));
+        operation(&Rc::clone(&core), async move {
             stream_options.check(&core)?;
             #[cfg(feature = "tls-core")]
-            if self.tls.is_none() && !self.early_data.is_empty() {
+            if tls.is_none() && !self.early_data.is_empty() {
                 return Err(crate::Error::invalid("early data is sent under TLS only"));
             }
             #[cfg(feature = "tls-core")]
-            if let Some(tls) = self.tls {
+            if let Some(tls) = tls.and_then(Guarded::take) {
                 let host = to.host();
-                let setup = tls.early_data(self.early_data).setup(&core, host.as_deref())?;
+                let tls = tls.early_data(self.early_data);
+                let setup = tls.setup(&core, host.as_deref());
+                core.drop_user(tls, "TLS configuration");
+                let setup = Guarded::new(&core, setup?, "TLS session");
                 let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
                 let options = &stream_options;
                 return connect::begin_tls(&core, opened, factory, options, setup, host).await;

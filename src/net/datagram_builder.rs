@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::datagram_open::{self, Place};
 use super::targets::Targets;
-use crate::event_loop::{Core, EventLoop};
+use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::protocol::DatagramProtocol;
 use crate::task::{LoopFuture, operation};
 use crate::transport::{DatagramOptions, DatagramSocketOptions, DropPolicy, Endpoint};
@@ -213,9 +213,8 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
     /// [`LoopFuture`]).
     pub fn start(self) -> LoopFuture<Endpoint<P>> {
         let Self { core, factory, place, socket_options, options } = self;
-        let own = Rc::clone(&core);
-        operation(&core, async move {
-            let core = own;
+        let factory = Guarded::new(&core, factory, "protocol factory");
+        operation(&Rc::clone(&core), async move {
             let opened = datagram_open::open(&core, place, &socket_options).await?;
             datagram_open::begin(&core, opened, factory, &options)
         })

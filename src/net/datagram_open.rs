@@ -68,20 +68,21 @@ pub(super) async fn open(
 pub(super) fn begin<P: DatagramProtocol>(
     core: &Rc<Core>,
     opened: Opened,
-    factory: Box<dyn FnOnce() -> P>,
+    factory: Guarded<Box<dyn FnOnce() -> P>>,
     options: &DatagramOptions,
 ) -> Result<Endpoint<P>, Error> {
-    let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
     let Some(factory) = factory.take() else { return Err(Error::bare(Kind::Closed)) };
     let protocol = fence::run(factory).map_err(Panic::into_error)?;
+    let protocol = Guarded::new(core, Box::new(protocol) as Box<dyn DatagramProtocol>, "protocol");
     let key = core.reserve_slot()?;
     let Opened { socket, remote, path } = opened;
     if let Err(error) = core.driver.register_datagram(&socket, key, &core.signals) {
         core.free_slot(key);
         return Err(Error::io("the socket could not be registered with the poll", error));
     }
-    let endpoint = DatagramEndpoint::new(key, socket, remote, Box::new(protocol), path, options);
+    let Some(protocol) = protocol.take() else { return Err(Error::bare(Kind::Closed)) };
+    let endpoint = DatagramEndpoint::new(key, socket, remote, protocol, path, options);
     core.fill_slot(key, Tenant::Datagram(Rc::clone(&endpoint)));
     endpoint.begin(core);
     Ok(Endpoint::new(DatagramHandle::new(Rc::clone(core), key)))

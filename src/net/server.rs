@@ -215,6 +215,9 @@ pub(super) type AcceptErrorHandler = Box<dyn FnMut(&Error)>;
 pub(crate) struct ServerCore {
     /// Taken out while it runs: it is the user's code.
     pub(super) factory: Cell<Option<Factory>>,
+    /// `None` without TLS, and once the server is over: users put code of their own into it.
+    #[cfg(feature = "tls-core")]
+    pub(super) tls: RefCell<Option<TlsServer>>,
     pub(super) settings: ServerSettings,
     pub(super) socket_options: SocketOptions,
     pub(super) stream_options: StreamOptions,
@@ -233,8 +236,6 @@ pub(crate) struct ServerCore {
 pub(super) struct ServerSettings {
     pub(super) max_connections: usize,
     pub(super) accepts_per_turn: u32,
-    #[cfg(feature = "tls-core")]
-    pub(super) tls: Option<TlsServer>,
 }
 
 /// The least time between two accept errors that are reported by default, in nanoseconds.
@@ -253,9 +254,9 @@ impl ServerCore {
             settings: ServerSettings {
                 max_connections: settings.max_connections.unwrap_or(usize::MAX),
                 accepts_per_turn: settings.accepts_per_turn,
-                #[cfg(feature = "tls-core")]
-                tls: settings.tls,
             },
+            #[cfg(feature = "tls-core")]
+            tls: RefCell::new(settings.tls),
             socket_options,
             stream_options,
             serving: Cell::new(false),
@@ -306,6 +307,11 @@ impl ServerCore {
         }
     }
 
+    #[cfg(feature = "tls-core")]
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.borrow().is_some()
+    }
+
     pub(super) fn may_accept(&self) -> bool {
         self.serving.get()
             && !self.closed.get()
@@ -351,10 +357,15 @@ impl ServerCore {
     fn tell_if_over(&self, core: &Core) {
         if self.is_over() {
             self.waiting.tell(|| Ok(()));
-            // Nothing is made any more: what the user's closures hold is let go of, which may be
-            // this server.
+            // Nothing is made any more: all that is the user's is dropped here, behind the fence and
+            // one at a time. It may hold this server. Whoever has the rest of it drops no foreign code.
             core.drop_user(self.factory.take(), "protocol factory");
             core.drop_user(self.on_accept_error.take(), "accept error handler");
+            #[cfg(feature = "tls-core")]
+            {
+                let tls = self.tls.borrow_mut().take();
+                core.drop_user(tls, "TLS configuration");
+            }
         }
     }
 

@@ -14,8 +14,8 @@ use super::stream_settings::stream_settings;
 use super::targets::Targets;
 use crate::driver::Listener;
 use crate::driver::os::ListenOptions;
-use crate::error::{Error, Result};
-use crate::event_loop::{Core, EventLoop};
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
 #[cfg(feature = "tls-core")]
@@ -241,19 +241,31 @@ impl ServerBuilder {
     /// Begins to resolve and bind. Dropping the future that is returned gives up (see
     /// [`LoopFuture`]).
     pub fn start(self) -> LoopFuture<Server> {
-        let core = Rc::clone(&self.core);
-        operation(&core, async move {
-            self.stream_options.check(&self.core)?;
-            let Self { core, on, factory, listen, socket_options, cleanup_socket, .. } = self;
+        let Self { core, on, factory, listen, socket_options, cleanup_socket, .. } = self;
+        let mut settings = self.settings;
+        // Each is dropped on its own, however this ends.
+        let factory = Guarded::new(&core, factory, "protocol factory");
+        let handler = settings.on_accept_error.take();
+        let handler = Guarded::new(&core, handler, "accept error handler");
+        #[cfg(feature = "tls-core")]
+        let tls = Guarded::new(&core, settings.tls.take(), "TLS configuration");
+        operation(&Rc::clone(&core), async move {
+            self.stream_options.check(&core)?;
             let bound = listen::bind(&core, on, &listen, &socket_options, cleanup_socket).await?;
             core.check_open()?;
             let pass = |listener: &Listener| listener.passes_descriptors();
             if self.stream_options.descriptors > 0 && !bound.listeners.iter().all(pass) {
                 return Err(no_descriptors());
             }
+            settings.on_accept_error = handler.take().flatten();
+            #[cfg(feature = "tls-core")]
+            {
+                settings.tls = tls.take().flatten();
+            }
+            let Some(factory) = factory.take() else { return Err(Error::bare(Kind::Closed)) };
             let shared = ServerCore::new(
                 factory,
-                self.settings,
+                settings,
                 socket_options,
                 self.stream_options,
                 bound.paths,

@@ -15,7 +15,7 @@ use crate::driver::os::{open_other_end, own_description};
 use crate::driver::{Direction, Driver};
 use crate::error::{Error, Kind};
 use crate::event_loop::fence::{self, Panic};
-use crate::event_loop::{Core, EventLoop};
+use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::protocol::{Protocol, TimeoutKind};
 use crate::task::{LoopFuture, operation};
 use crate::transport::{Connection, StreamOptions, TransportHandle};
@@ -344,44 +344,43 @@ impl<P: Protocol> PipeBuilder<P> {
 
     /// Begins to open it. Dropping the future that is returned gives up (see [`LoopFuture`]).
     pub fn start(self) -> LoopFuture<Connection<P>> {
-        let core = Rc::clone(&self.core);
-        operation(&core, self.connect())
-    }
-
-    async fn connect(self) -> Result<Connection<P>, Error> {
         let Self { core, factory, source, direction, keep_open, timeout, stream_options } = self;
-        if let Driver::Memory(_) = core.driver {
-            let text = "a loop in memory cannot drive the operating system's descriptors";
-            return Err(Error::new(Kind::Unsupported, text));
-        }
-        let unusable = |error| Error::io("the descriptor cannot be used as a transport", error);
-        let one = |fd: io::Result<OwnedFd>| {
-            fd.and_then(|fd| with_other_end(fd, direction, keep_open)).map_err(unusable)
-        };
-        let ends = match source {
-            Source::Descriptor(fd) => Ends::One(one(Ok(fd))?),
-            Source::Standard(standard) => Ends::One(one(standard.open(direction))?),
-            Source::Fifo(path) => {
-                let fifo = open_fifo(&core, &path, direction, keep_open, timeout).await;
-                Ends::One(fifo?)
+        let factory = Guarded::new(&core, factory, "protocol factory");
+        operation(&Rc::clone(&core), async move {
+            if let Driver::Memory(_) = core.driver {
+                let text = "a loop in memory cannot drive the operating system's descriptors";
+                return Err(Error::new(Kind::Unsupported, text));
             }
-            Source::Joined(reader, writer) => Ends::Two(one(Ok(reader))?, writer.into()),
-            Source::Standards => {
-                let reader = one(Standard::Input.open(Direction::Read))?;
-                let writer = Standard::Output.open(Direction::Write).map_err(unusable)?;
-                Ends::Two(reader, writer.into())
-            }
-        };
-        let protocol = fence::run(factory).map_err(Panic::into_error)?;
-        let protocol = Box::new(protocol);
-        let stream = match ends {
-            Ends::One(pipe) => open(&core, pipe, direction, protocol, &stream_options)?,
-            Ends::Two(reader, writer) => {
-                open_joined(&core, reader, writer, protocol, &stream_options)?
-            }
-        };
-        stream.begin(&core);
-        Ok(Connection::new(TransportHandle::of(&core, &stream)))
+            let unusable = |error| Error::io("the descriptor cannot be used as a transport", error);
+            let one = |fd: io::Result<OwnedFd>| {
+                fd.and_then(|fd| with_other_end(fd, direction, keep_open)).map_err(unusable)
+            };
+            let ends = match source {
+                Source::Descriptor(fd) => Ends::One(one(Ok(fd))?),
+                Source::Standard(standard) => Ends::One(one(standard.open(direction))?),
+                Source::Fifo(path) => {
+                    let fifo = open_fifo(&core, &path, direction, keep_open, timeout).await;
+                    Ends::One(fifo?)
+                }
+                Source::Joined(reader, writer) => Ends::Two(one(Ok(reader))?, writer.into()),
+                Source::Standards => {
+                    let reader = one(Standard::Input.open(Direction::Read))?;
+                    let writer = Standard::Output.open(Direction::Write).map_err(unusable)?;
+                    Ends::Two(reader, writer.into())
+                }
+            };
+            let factory = factory.take().ok_or_else(|| Error::bare(Kind::Closed))?;
+            let protocol = fence::run(factory).map_err(Panic::into_error)?;
+            let protocol = Box::new(protocol);
+            let stream = match ends {
+                Ends::One(pipe) => open(&core, pipe, direction, protocol, &stream_options)?,
+                Ends::Two(reader, writer) => {
+                    open_joined(&core, reader, writer, protocol, &stream_options)?
+                }
+            };
+            stream.begin(&core);
+            Ok(Connection::new(TransportHandle::of(&core, &stream)))
+        })
     }
 }
 

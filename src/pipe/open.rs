@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::driver::os::{OsDriver, OsPipe};
 use crate::driver::{Direction, Driver, Socket};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, Tenant};
+use crate::event_loop::{Core, Guarded, Tenant};
 use crate::protocol::Protocol;
 use crate::transport::{Key, Stream, StreamOptions};
 
@@ -55,6 +55,7 @@ fn register(
     options: &StreamOptions,
     register: impl FnOnce(&OsDriver, Key) -> io::Result<OsPipe>,
 ) -> Result<Rc<Stream>, Error> {
+    let protocol = Guarded::new(core, protocol, "protocol");
     core.check_open()?;
     let Driver::Os(driver) = &core.driver else {
         let text = "a loop in memory cannot drive the operating system's descriptors";
@@ -68,6 +69,7 @@ fn register(
             return Err(Error::io("the descriptor cannot be used as a transport", error));
         }
     };
+    let Some(protocol) = protocol.take() else { return Err(Error::bare(Kind::Closed)) };
     let direction = pipe.direction();
     // The system forgets the address of a peer that resets the connection.
     let peer = pipe.peer_address();

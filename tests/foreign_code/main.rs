@@ -4,6 +4,8 @@
 
 mod bomb;
 mod chains;
+#[cfg(feature = "tls")]
+mod configurations;
 mod entries;
 #[cfg(feature = "log")]
 mod logging;

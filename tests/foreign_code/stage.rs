@@ -105,6 +105,12 @@ impl Stage {
         Self { event_loop, bomb: Bomb::new(at), reports, counts: Rc::default() }
     }
 
+    /// What was told, to be looked at when the loop is gone.
+    #[cfg(feature = "tls")]
+    pub(crate) fn told(&self) -> Rc<RefCell<Vec<String>>> {
+        Rc::clone(&self.reports)
+    }
+
     pub(crate) fn reports(&self) -> Vec<String> {
         self.reports.borrow().clone()
     }

@@ -302,7 +302,8 @@ fn check_size_is_known(
     if is_known {
         return Ok(());
     }
-    let text = "the size of the file is not known before it is read, as of those in /proc and /sys:                 read it, and write what came";
+    let text = "the size of the file is not known before it is read, as of those in /proc and /sys: \
+                read it, and write what came";
     Err(Error::new(Kind::Unsupported, text))
 }
 

@@ -190,3 +190,27 @@ fn descriptors_are_used_as_they_are() {
     run_until(&event_loop, "connection_lost", || log.is_lost());
     assert_eq!(log.received(), b"read");
 }
+
+#[test]
+fn what_was_read_ahead_of_a_small_buffer_outlives_a_failed_write() {
+    let event_loop = EventLoop::new().expect("a loop");
+    let (reader, mut input) = io::pipe().expect("a pipe");
+    let (output, writer) = io::pipe().expect("a pipe");
+    let log = Log::new();
+    let probe = Probe::new(&log).buffer_of(10).on_data(|transport, _| {
+        transport.pause_reading();
+        Ok(())
+    });
+    join(&event_loop, wharf::Buffered(probe), reader, writer);
+    input.write_all(&[7; 30]).unwrap();
+    run_until(&event_loop, "the first bytes", || log.received_len() == 10);
+    drop(output);
+    log.handle().write(b"to nobody");
+    rest(&event_loop);
+    assert!(!log.is_lost(), "twenty bytes wait");
+    for _ in 0..3 {
+        log.handle().resume_reading();
+        rest(&event_loop);
+    }
+    assert_eq!(log.received_len(), 30);
+}

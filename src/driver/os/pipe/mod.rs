@@ -183,9 +183,7 @@ impl OsPipe {
     /// Whether input is there to be read.
     pub(crate) fn has_input(&self) -> bool {
         match &self.means {
-            Means::Polled(pipe) => {
-                rustix::io::ioctl_fionread(pipe.fd()).is_ok_and(|count| count > 0)
-            }
+            Means::Polled(pipe) => pipe.has_input(),
             // Nobody knows before it is read.
             Means::File(_) => self.direction != Direction::Write,
         }

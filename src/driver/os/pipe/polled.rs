@@ -130,6 +130,12 @@ impl PolledPipe {
         result.map(|_| rest.take(buffer))
     }
 
+    /// Whether something is there to be read, here or in the system.
+    pub(super) fn has_input(&self) -> bool {
+        !self.rest.borrow().is_empty()
+            || rustix::io::ioctl_fionread(&self.fd).is_ok_and(|count| count > 0)
+    }
+
     fn read_at_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let result = match self.kind {
