@@ -173,6 +173,15 @@ impl Socket {
         }
     }
 
+    /// Whether closing it with unread input resets a connection: that of sockets. Pipes know no reset.
+    pub(crate) fn can_reset(&self) -> bool {
+        match self {
+            Self::Os(_) | Self::Memory(_) => true,
+            Self::Pipe(pipe) => pipe.joined_socket().is_some(),
+            Self::Closed => false,
+        }
+    }
+
     /// The error that the operating system keeps for this socket, if any; asking clears it.
     pub(crate) fn take_error(&self) -> Option<io::Error> {
         match self {

@@ -17,7 +17,10 @@ impl Unacknowledged {
             Socket::Os(socket) => self.0.unacknowledged(socket.fd()),
             Socket::Memory(socket) => Some(socket.unacknowledged()),
             // What is in a pipe stays there for who reads it.
-            Socket::Pipe(_) | Socket::Closed => Some(0),
+            Socket::Pipe(pipe) => {
+                pipe.joined_socket().map_or(Some(0), |socket| self.0.unacknowledged(socket))
+            }
+            Socket::Closed => Some(0),
         }
     }
 }

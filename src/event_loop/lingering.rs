@@ -67,8 +67,8 @@ impl LingeringSockets {
 
 impl Core {
     pub(crate) fn add_lingering(self: &Rc<Self>, socket: Rc<Lingering>) {
-        while self.lingering.len() >= MOST {
-            self.give_up_oldest();
+        if self.lingering.len() >= MOST {
+            self.give_up_oldest(&Unacknowledged::begin());
         }
         let look_at = self.tick_time().saturating_add(nanoseconds(BETWEEN_LOOKS));
         let entry = Entry { look_at, socket };
@@ -98,24 +98,30 @@ impl Core {
     /// were closed.
     pub(crate) fn open_descriptor<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match open() {
-            Err(error) if is_out_of_descriptors(&error) && self.give_up_lingering() => open(),
+            Err(error) if self.give_up_lingering(&error) => open(),
             outcome => outcome,
         }
     }
 
-    /// Closes some of the sockets that linger, as descriptors are needed; whether there were any.
-    pub(crate) fn give_up_lingering(&self) -> bool {
+    /// Closes some of the sockets that linger, if `error` says that no descriptor is left; whether there
+    /// were any. Other shortages, as of memory, they do not relieve.
+    pub(crate) fn give_up_lingering(&self, error: &io::Error) -> bool {
+        if !is_out_of_descriptors(error) {
+            return false;
+        }
+        // Asking takes a descriptor, too: where there is none, what they had is not known.
+        let asking = Unacknowledged::begin();
         let mut any = false;
         for _ in 0..GIVEN_UP_AT_ONCE {
-            any |= self.give_up_oldest();
+            any |= self.give_up_oldest(&asking);
         }
         any
     }
 
-    fn give_up_oldest(&self) -> bool {
+    fn give_up_oldest(&self, asking: &Unacknowledged) -> bool {
         let oldest = self.lingering.sockets.borrow().keys().next().copied();
         let oldest = oldest.and_then(|number| self.forget_lingering(number));
-        oldest.map(|socket| socket.end(self)).is_some()
+        oldest.map(|socket| socket.give_up(self, asking)).is_some()
     }
 
     fn set_looking_timer(&self, at: u64) {
@@ -142,7 +148,7 @@ impl Core {
                 let number = socket.number();
                 drop(socket);
                 if let Some(socket) = self.forget_lingering(number) {
-                    socket.end(self);
+                    socket.give_up(self, &asking);
                 }
             }
         }
@@ -165,8 +171,8 @@ impl Core {
             for number in numbers {
                 let Some(socket) = self.lingering_socket(number) else { continue };
                 let before = socket.last_unacknowledged();
-                let is_done = socket.has_everything(&asking);
-                if socket.last_unacknowledged() < before {
+                let is_done = socket.has_everything(self, &asking);
+                if before.is_none() || socket.last_unacknowledged() < before {
                     progress_at = self.driver.now();
                 }
                 drop(socket);
@@ -185,7 +191,8 @@ impl Core {
                 break;
             }
         }
-        while self.give_up_oldest() {}
+        let asking = Unacknowledged::begin();
+        while self.give_up_oldest(&asking) {}
     }
 
     fn lingering_socket(&self, number: u64) -> Option<Rc<Lingering>> {
@@ -207,4 +214,60 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE]
         .iter()
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Protocol;
+    use crate::testing::{MemoryNetwork, pair, settle};
+    use crate::transport::Transport;
+
+    struct Closer;
+
+    impl Protocol for Closer {
+        fn connection_made(&mut self, transport: &dyn Transport) -> crate::Result {
+            transport.write(b"the last words");
+            transport.close();
+            Ok(())
+        }
+
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> crate::Result {
+            Ok(())
+        }
+    }
+
+    struct Reader;
+
+    impl Protocol for Reader {
+        fn connection_made(&mut self, transport: &dyn Transport) -> crate::Result {
+            transport.pause_reading();
+            Ok(())
+        }
+
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> crate::Result {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_a_lack_of_descriptors_ends_sockets_that_linger() {
+        let event_loop = MemoryNetwork::new().event_loop();
+        for _ in 0..GIVEN_UP_AT_ONCE + 1 {
+            pair(&event_loop, 64, Closer, Reader).unwrap();
+        }
+        settle(&event_loop).unwrap();
+        let core = event_loop.core();
+        assert_eq!(core.lingering.len(), GIVEN_UP_AT_ONCE + 1);
+        for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::CONNABORTED] {
+            assert!(!core.give_up_lingering(&errno.into()));
+        }
+        assert_eq!(core.lingering.len(), GIVEN_UP_AT_ONCE + 1);
+        assert!(core.give_up_lingering(&Errno::MFILE.into()));
+        assert_eq!(core.lingering.len(), 1);
+        assert!(core.give_up_lingering(&Errno::NFILE.into()));
+        assert_eq!(core.lingering.len(), 0);
+        assert!(!core.give_up_lingering(&Errno::NFILE.into()), "there are none");
+        assert_eq!(event_loop.metrics().lingering_cut_off, GIVEN_UP_AT_ONCE as u64 + 1);
+    }
 }

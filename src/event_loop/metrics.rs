@@ -36,6 +36,10 @@ pub struct Metrics {
     pub sources: usize,
     /// Sockets of connections that are over, kept until their peers have everything that was sent.
     pub lingering: usize,
+    /// Sockets that lingered and were closed before their peers had acknowledged everything that was
+    /// sent: a deadline passed, too many lingered, or the loop closed. What the system still held may
+    /// have arrived all the same, or not.
+    pub lingering_cut_off: u64,
     /// Entries of the ready list.
     pub ready: usize,
     /// How late the last timer was that went off: what the loop's other work cost it.
@@ -56,6 +60,7 @@ pub(crate) struct Counters {
     connections_total: Cell<u64>,
     bytes_received: Cell<u64>,
     bytes_sent: Cell<u64>,
+    cut_off: Cell<u64>,
     lag: Cell<u64>,
     max_lag: Cell<u64>,
 }
@@ -111,6 +116,10 @@ impl Counters {
         add(&self.bytes_sent, count as u64);
     }
 
+    pub(crate) fn count_cut_off(&self) {
+        add(&self.cut_off, 1);
+    }
+
     pub(crate) fn bytes_sent(&self) -> u64 {
         self.bytes_sent.get()
     }
@@ -140,6 +149,7 @@ impl EventLoop {
             tasks: core.tasks.len(),
             sources: core.slots.borrow().len() - core.lingering.len(),
             lingering: core.lingering.len(),
+            lingering_cut_off: counters.cut_off.get(),
             ready: core.ready.borrow().len(),
             lag: Duration::from_nanos(counters.lag.get()),
             max_lag: Duration::from_nanos(counters.max_lag.get()),

@@ -134,7 +134,7 @@ impl Accepting {
                     return;
                 }
                 // Sockets that only linger make room.
-                Err(error) if is_shortage(&error) && core.give_up_lingering() => {}
+                Err(error) if core.give_up_lingering(&error) => {}
                 Err(error) if is_shortage(&error) => return self.run_short(core, error),
                 // The peer was gone before it was accepted.
                 Err(error)

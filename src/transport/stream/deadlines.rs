@@ -43,8 +43,25 @@ enum Passed {
 }
 
 impl Deadlines {
+    /// The defaults, where whatever they count from begins at `now`. There is no other way to make them:
+    /// a time of 0 would be the loop's beginning, long ago.
+    fn beginning(now: u64) -> Self {
+        Self {
+            idle: None,
+            linger: Some(options::LINGER),
+            write_stall: None,
+            closing: None,
+            timer: None,
+            write_progress_at: now,
+            closing_at: now,
+            closing_since: now,
+            discarded: 0,
+            handshake_until: None,
+        }
+    }
+
     /// `None` when all are the defaults: most connections then never have any.
-    pub(super) fn from_options(options: &StreamOptions) -> Option<Box<Self>> {
+    pub(super) fn from_options(core: &Core, options: &StreamOptions) -> Option<Box<Self>> {
         let is_default = options.idle.is_none()
             && options.write_stall.is_none()
             && options.closing.is_none()
@@ -55,7 +72,7 @@ impl Deadlines {
                 linger: options.linger,
                 closing: options.closing,
                 write_stall: options.write_stall,
-                ..Self::default()
+                ..Self::beginning(core.tick_time())
             })
         })
     }
@@ -114,21 +131,14 @@ impl Deadlines {
     }
 }
 
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            idle: None,
-            linger: Some(options::LINGER),
-            write_stall: None,
-            closing: None,
-            timer: None,
-            write_progress_at: 0,
-            closing_at: 0,
-            closing_since: 0,
-            discarded: 0,
-            handshake_until: None,
-        }
-    }
+/// How long a socket may linger.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LingerLimits {
+    /// How long the peer may take nothing while it has not acknowledged everything; `None`: as long as
+    /// it likes.
+    pub(super) without_progress: Option<Duration>,
+    /// When it ends, whatever the peer does.
+    pub(super) until: u64,
 }
 
 impl Stream {
@@ -142,7 +152,7 @@ impl Stream {
             return;
         }
         let now = core.now();
-        self.with_deadlines(|deadlines| match kind {
+        self.with_deadlines(core, |deadlines| match kind {
             TimeoutKind::Idle => {
                 deadlines.idle = after;
                 self.active_at.set(core.instant(now));
@@ -172,13 +182,13 @@ impl Stream {
 
     /// A write failed: what was received before has some time to be read.
     pub(super) fn note_write_failed(self: &Rc<Self>, core: &Core) {
-        self.with_deadlines(|deadlines| deadlines.closing_at = core.tick_time());
+        self.with_deadlines(core, |deadlines| deadlines.closing_at = core.tick_time());
         self.arm_deadlines(core);
     }
 
     /// Input was read and dropped.
-    pub(super) fn note_discarded(&self, _: &Core, count: usize) {
-        self.with_deadlines(|deadlines| {
+    pub(super) fn note_discarded(&self, core: &Core, count: usize) {
+        self.with_deadlines(core, |deadlines| {
             deadlines.discarded = deadlines.discarded.saturating_add(count);
             if closing::is_too_much(deadlines.discarded) {
                 self.set(Flags::GLUTTED);
@@ -186,15 +196,15 @@ impl Stream {
         });
     }
 
-    /// Until when the socket may linger, if it begins now.
-    pub(super) fn lingers_until(&self, core: &Core) -> u64 {
-        let now = core.tick_time();
-        let closing = self.deadlines.borrow().as_ref().and_then(|deadlines| {
-            let limit = deadlines.closing?;
-            Some(deadlines.closing_since.saturating_add(nanoseconds(limit)))
-        });
-        let latest = now.saturating_add(nanoseconds(closing::LINGERS_AT_MOST));
-        closing.map_or(latest, |until| until.min(latest))
+    /// How long the socket may linger, now that the connection is over.
+    pub(super) fn linger_limits(&self) -> LingerLimits {
+        let place = self.deadlines.borrow();
+        let Some(deadlines) = &*place else {
+            return LingerLimits { without_progress: Some(options::LINGER), until: u64::MAX };
+        };
+        let end = |limit| deadlines.closing_since.saturating_add(nanoseconds(limit));
+        let until = deadlines.closing.map_or(u64::MAX, end);
+        LingerLimits { without_progress: deadlines.linger, until }
     }
 
     /// Closing has begun, or its next part has. (A stream that can close at once needs no timer,
@@ -202,7 +212,7 @@ impl Stream {
     pub(super) fn note_closing(&self, core: &Core) {
         let begins = self.phase() == Phase::Flushing;
         if !begins || self.has(Flags::HAS_QUEUE) || self.deadlines.borrow().is_some() {
-            self.with_deadlines(|deadlines| {
+            self.with_deadlines(core, |deadlines| {
                 deadlines.closing_at = core.tick_time();
                 if begins {
                     deadlines.closing_since = deadlines.closing_at;
@@ -218,11 +228,7 @@ impl Stream {
             if !waits {
                 return;
             }
-            self.with_deadlines(|deadlines| {
-                deadlines.write_progress_at = core.tick_time();
-                deadlines.closing_at = core.tick_time();
-                deadlines.closing_since = deadlines.closing_at;
-            });
+            self.with_deadlines(core, |_| {});
         }
         let mut place = self.deadlines.borrow_mut();
         let Some(deadlines) = &mut *place else { return };
@@ -243,10 +249,10 @@ impl Stream {
     /// Sets or removes the deadline of a handshake.
     #[cfg(feature = "tls-core")]
     pub(super) fn set_handshake_deadline(self: &Rc<Self>, core: &Core, until: Option<u64>) {
-        self.with_deadlines(|deadlines| deadlines.handshake_until = until);
+        self.with_deadlines(core, |deadlines| deadlines.handshake_until = until);
         let is_default = self.deadlines.borrow().as_ref().is_some_and(|own| own.is_default());
         if is_default && !self.has(Flags::HELD.and(Flags::CLOSING)) {
-            self.cancel_deadlines(core);
+            self.forget_deadlines(core);
         } else {
             self.arm_deadlines(core);
         }
@@ -256,14 +262,21 @@ impl Stream {
         self.deadlines.borrow().is_some()
     }
 
-    pub(super) fn cancel_deadlines(&self, core: &Core) {
-        if !self.has_deadlines() {
-            return;
-        }
-        let deadlines = self.deadlines.borrow_mut().take();
-        if let Some((key, _)) = deadlines.and_then(|deadlines| deadlines.timer) {
+    /// Takes the timer back. The limits stay: a socket that lingers goes by them.
+    pub(super) fn stop_deadlines(&self, core: &Core) {
+        let timer = match &mut *self.deadlines.borrow_mut() {
+            Some(deadlines) => deadlines.timer.take(),
+            None => None,
+        };
+        if let Some((key, _)) = timer {
             core.cancel_timer(key);
         }
+    }
+
+    #[cfg(feature = "tls-core")]
+    fn forget_deadlines(&self, core: &Core) {
+        self.stop_deadlines(core);
+        self.deadlines.borrow_mut().take();
     }
 
     fn deadline(self: &Rc<Self>, core: &Rc<Core>) {
@@ -298,7 +311,7 @@ impl Stream {
 
     fn time_out(self: &Rc<Self>, core: &Rc<Core>, kind: TimeoutKind, now: u64) {
         // Kept (`Ok`), the deadline begins anew.
-        self.with_deadlines(|deadlines| match kind {
+        self.with_deadlines(core, |deadlines| match kind {
             TimeoutKind::WriteStall => deadlines.write_progress_at = now,
             _ => self.active_at.set(core.instant(now)),
         });
@@ -306,8 +319,9 @@ impl Stream {
         self.settle(core);
     }
 
-    fn with_deadlines(&self, change: impl FnOnce(&mut Deadlines)) {
-        change(self.deadlines.borrow_mut().get_or_insert_with(Box::default));
+    fn with_deadlines(&self, core: &Core, change: impl FnOnce(&mut Deadlines)) {
+        let mut place = self.deadlines.borrow_mut();
+        change(place.get_or_insert_with(|| Box::new(Deadlines::beginning(core.tick_time()))));
     }
 }
 

@@ -148,7 +148,7 @@ impl Stream {
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
             active_at: Cell::new(core.tick_instant()),
             relays: Cell::new(0),
-            deadlines: RefCell::new(Deadlines::from_options(options)),
+            deadlines: RefCell::new(Deadlines::from_options(core, options)),
             extra: Cell::new(extra),
             server,
             peer,

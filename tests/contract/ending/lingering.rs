@@ -36,6 +36,10 @@ impl Stage {
     fn lingering(&self) -> usize {
         self.event_loop.metrics().lingering
     }
+
+    fn cut_off(&self) -> u64 {
+        self.event_loop.metrics().lingering_cut_off
+    }
 }
 
 // 62.
@@ -76,7 +80,7 @@ fn a_socket_lingers_no_longer_than_the_peer_has_to_take() {
 
 #[test]
 fn a_socket_lingers_while_the_peer_makes_progress() {
-    // Ten bytes every four seconds, of a hundred that the system holds.
+    // Ten bytes every 25 seconds, of a hundred that the system holds.
     let reads = |log: &Log| {
         Buffered(Probe::new(log).buffer_of(10).not_reading().on_data(|transport, _| {
             transport.pause_reading();
@@ -89,15 +93,17 @@ fn a_socket_lingers_while_the_peer_makes_progress() {
     settle(&stage.event_loop).unwrap();
     assert!(stage.near.is_lost());
     for _ in 0..9 {
-        stage.pass(4 * SECOND);
+        stage.pass(25 * SECOND);
         assert_eq!(stage.lingering(), 1);
         stage.far.handle().resume_reading();
         settle(&stage.event_loop).unwrap();
     }
     assert_eq!(stage.far.received_len(), 90);
-    // Then it takes nothing for longer than that is waited for.
-    stage.pass(8 * SECOND);
-    assert_eq!(stage.lingering(), 0);
+    // Then it takes nothing for longer than the linger deadline, which begins when progress was seen.
+    stage.pass(29 * SECOND);
+    assert_eq!((stage.lingering(), stage.cut_off()), (1, 0));
+    stage.pass(3 * SECOND);
+    assert_eq!((stage.lingering(), stage.cut_off()), (0, 1));
     // What it has not read is there all the same.
     for _ in 0..2 {
         stage.far.handle().resume_reading();
@@ -115,11 +121,47 @@ fn a_peer_that_goes_on_talking_is_heard_for_five_seconds() {
         stage.far.handle().write(b"still there?");
         stage.pass(SECOND);
         let expected = usize::from(second < 4);
-        if second != 4 && second != 5 {
-            assert_eq!(stage.lingering(), expected, "after {second} s");
-        }
+        assert_eq!(stage.lingering(), expected, "after {} s", second + 1);
     }
     run_until(&stage.event_loop, "the end", || stage.far.is_lost());
+    assert_eq!(stage.cut_off(), 0, "the peer had everything");
+}
+
+// 62: what the peer says is no reason to give it less time.
+#[test]
+fn a_peer_that_talks_and_takes_nothing_has_the_linger_deadline() {
+    let cases = [
+        (None, 29, 32),
+        (Some(Some(8 * SECOND)), 7, 10),
+        (Some(Some(100 * SECOND)), 99, 102),
+        // No bound, as in asyncio.
+        (Some(None), 3600, 0),
+    ];
+    for (limit, still, gone) in cases {
+        let stage = Stage::new(1000, Probe::new, |log| Probe::new(log).half_open().not_reading());
+        if let Some(limit) = limit {
+            stage.near.handle().set_timeout(TimeoutKind::Linger, limit);
+        }
+        stage.near.handle().write(&[7; 1000]);
+        stage.near.handle().close();
+        settle(&stage.event_loop).unwrap();
+        assert_eq!((stage.near.cause(), stage.near.count(Call::Lost)), (None, 1));
+        for second in 1..=still {
+            stage.far.handle().write(b"x");
+            stage.pass(SECOND);
+            assert_eq!(stage.lingering(), 1, "{limit:?}, after {second} s");
+        }
+        if gone > 0 {
+            stage.pass((gone - still) * SECOND);
+        }
+        assert_eq!(stage.lingering(), usize::from(gone == 0), "{limit:?}");
+        assert_eq!(stage.cut_off(), u64::from(gone > 0), "{limit:?}");
+        if gone == 0 {
+            stage.far.handle().resume_reading();
+            settle(&stage.event_loop).unwrap();
+            assert_eq!(stage.far.received_len(), 1000);
+        }
+    }
 }
 
 // 62: the deadline of closing as a whole.
@@ -156,7 +198,7 @@ fn closing_as_a_whole_can_have_a_deadline() {
     settle(&stage.event_loop).unwrap();
     assert_eq!((stage.near.cause(), stage.lingering()), (None, 1));
     stage.pass(3 * SECOND);
-    assert_eq!(stage.lingering(), 0);
+    assert_eq!((stage.lingering(), stage.cut_off()), (0, 1));
 }
 
 // 62: a slow reader, and one that stops.
@@ -241,6 +283,7 @@ fn no_more_than_some_thousand_sockets_linger_and_the_oldest_go_first() {
         fars.push(far);
     }
     assert_eq!(event_loop.metrics().lingering, 4096);
+    assert_eq!(event_loop.metrics().lingering_cut_off, 0, "their peers had everything");
     // Those that were given up are gone at the other end, too, once they say something.
     for far in &fars {
         far.handle().write(b"?");
@@ -262,4 +305,57 @@ fn closing_the_loop_ends_what_lingers() {
     drop(stage);
     let metrics = event_loop.metrics();
     assert_eq!((metrics.lingering, metrics.sources, metrics.timers), (0, 0, 0));
+    assert_eq!(metrics.lingering_cut_off, 0, "the other end was aborted before");
+}
+
+/// A stage on a loop that is some minutes old, where 1000 bytes wait for a peer that does not read.
+fn old_stage_with_a_queue() -> Stage {
+    let stage = Stage::new(64, Probe::new, |log| Probe::new(log).not_reading());
+    stage.pass(300 * SECOND);
+    stage.near.handle().write(&[7; 1000]);
+    settle(&stage.event_loop).unwrap();
+    assert!(stage.near.handle().write_buffer_size() > 0);
+    stage
+}
+
+// The deadlines of a connection that had none are made when it closes. They begin then, not with the loop.
+#[test]
+fn output_that_waits_at_close_has_its_time_however_old_the_loop_is() {
+    let ways: [fn(&Stage); 4] = [
+        |_| {},
+        |stage| stage.near.handle().set_timeout(TimeoutKind::Linger, Some(20 * SECOND)),
+        |stage| stage.near.handle().set_timeout(TimeoutKind::Closing, Some(20 * SECOND)),
+        // Input that is dropped is counted there, too.
+        |stage| {
+            stage.far.handle().write(b"more");
+            stage.pass(SECOND);
+        },
+    ];
+    for (index, way) in ways.into_iter().enumerate() {
+        for closes_first in [false, true] {
+            let stage = old_stage_with_a_queue();
+            if closes_first {
+                stage.near.handle().close();
+                way(&stage);
+            } else {
+                way(&stage);
+                stage.near.handle().close();
+            }
+            stage.pass(10 * SECOND);
+            assert!(!stage.near.is_lost(), "way {index}: {:?}", stage.near.cause());
+            stage.far.handle().resume_reading();
+            run_until(&stage.event_loop, "both ends", || {
+                stage.near.is_lost() && stage.far.is_lost()
+            });
+            assert_eq!((stage.far.received_len(), stage.far.cause()), (1000, None), "way {index}");
+            assert_eq!(stage.near.cause(), None);
+        }
+    }
+    // In one callback: nothing is queued before.
+    let stage = Stage::new(64, Probe::new, Probe::new);
+    stage.pass(300 * SECOND);
+    stage.near.handle().write(&[7; 200_000]);
+    stage.near.handle().close();
+    run_until(&stage.event_loop, "both ends", || stage.near.is_lost() && stage.far.is_lost());
+    assert_eq!((stage.far.received_len(), stage.far.cause()), (200_000, None));
 }

@@ -4,3 +4,4 @@
 mod failed_writes;
 mod lingering;
 mod real_peers;
+mod slow_readers;

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use wharf::{EventLoop, Protocol, Transport, WriteStatus};
 
@@ -86,22 +86,6 @@ fn a_write_that_nobody_reads_is_an_error_after_the_rest_of_the_input() {
         assert_eq!(log.received(), if is_full { &b""[..] } else { b"the rest" });
         assert!(reports.take().is_empty());
     }
-}
-
-#[test]
-fn a_close_with_input_pending_ends_with_the_peer() {
-    let (event_loop, log, mut input, _output) = joined(Probe::not_reading);
-    input.write_all(b"never read").unwrap();
-    rest(&event_loop);
-    let began = event_loop.time();
-    log.handle().close();
-    run_until(&event_loop, "connection_lost", || log.is_lost());
-    assert_eq!(event_loop.metrics().lingering, 1, "the peer may still be sending");
-    drop(input);
-    run_until(&event_loop, "the end", || event_loop.metrics().lingering == 0);
-    // It would be given up after 5 s.
-    assert!(event_loop.time() - began < Duration::from_secs(4));
-    assert_eq!((log.cause(), log.received_len()), (None, 0));
 }
 
 #[test]
@@ -213,4 +197,49 @@ fn what_was_read_ahead_of_a_small_buffer_outlives_a_failed_write() {
         rest(&event_loop);
     }
     assert_eq!(log.received_len(), 30);
+}
+
+// A pipe has no reset that could destroy what was written: there is nothing to wait for.
+#[test]
+fn closing_lets_go_of_both_pipes_at_once() {
+    let (event_loop, log, mut input, mut output) = joined(Probe::not_reading);
+    input.write_all(b"never read").unwrap();
+    rest(&event_loop);
+    log.handle().write(b"answer");
+    log.handle().close();
+    run_until(&event_loop, "connection_lost", || log.is_lost());
+    assert_eq!((log.cause(), log.received_len()), (None, 0));
+    assert_eq!(event_loop.metrics().lingering, 0);
+    let error = input.write_all(b"more").expect_err("nobody reads it");
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    let mut answer = String::new();
+    output.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "answer");
+}
+
+// A TCP socket has one, also when it is both pipes, as a service manager hands it over.
+#[test]
+fn a_joined_socket_lingers_as_any_other() {
+    const LEN: usize = 2_000_000;
+    let event_loop = EventLoop::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let socket = listener.accept().unwrap().0;
+    let log = Log::new();
+    let copy = socket.try_clone().unwrap();
+    join(&event_loop, Probe::new(&log), socket, copy);
+    log.handle().write(&vec![7; LEN]);
+    log.handle().close();
+    let client = std::thread::spawn(move || {
+        let (mut buffer, mut received) = (vec![0; 65_536], 0);
+        while let Ok(count @ 1..) = peer.read(&mut buffer) {
+            received += count;
+            let _ = peer.write_all(b".");
+        }
+        received
+    });
+    run_until(&event_loop, "connection_lost", || log.is_lost());
+    run_until(&event_loop, "the client", || client.is_finished());
+    assert_eq!(client.join().unwrap(), LEN);
+    run_until(&event_loop, "the end", || event_loop.metrics().lingering == 0);
 }

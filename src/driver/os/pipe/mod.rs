@@ -10,9 +10,7 @@ mod joined;
 mod polled;
 
 use std::io::{self, IoSlice};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use std::os::fd::BorrowedFd;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::fs::{FileType, OFlags};
@@ -177,6 +175,14 @@ impl OsPipe {
         match &self.means {
             Means::Polled(pipe) => pipe.write_vectored(slices),
             Means::File(file) => file.write_vectored(slices),
+        }
+    }
+
+    /// The socket that is read, where two descriptors are one transport.
+    pub(crate) fn joined_socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.means {
+            Means::Polled(pipe) if self.direction == Direction::Joined => pipe.socket_fd(),
+            _ => None,
         }
     }
 

@@ -109,6 +109,10 @@ impl PolledPipe {
         (self.kind == Kind::Pipe && self.rest.borrow().is_empty()).then(|| self.fd.as_fd())
     }
 
+    pub(super) fn socket_fd(&self) -> Option<BorrowedFd<'_>> {
+        (self.kind == Kind::Socket).then(|| self.fd.as_fd())
+    }
+
     /// Reads what there is. Short reads show nothing: see `driver/drained.rs`.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut rest = self.rest.borrow_mut();

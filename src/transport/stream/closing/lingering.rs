@@ -5,7 +5,11 @@
 //! with a reset, which destroys what is still on its way. So the socket stays open. What comes in is
 //! read and dropped, until the peer has ended its side, or until it has acknowledged everything and
 //! says nothing more. How much is acknowledged is asked for now and then; where it cannot be asked,
-//! input is taken for progress. Without progress the socket is closed after five seconds.
+//! input is taken for progress.
+//!
+//! While something is not acknowledged the peer has the linger deadline
+//! ([`TimeoutKind::Linger`](crate::TimeoutKind::Linger)), counted from the last progress. A peer that has
+//! acknowledged everything and talks on is heard for five seconds.
 //!
 //! ```text
 //!   Discarding ──── too much was dropped ───▶ Glutted: not read, so that the peer has to wait
@@ -21,13 +25,14 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::super::deadlines::LingerLimits;
 use super::{Stream, is_too_much};
 use crate::driver::Unacknowledged;
 use crate::event_loop::{Core, Ready, Source, Tenant, nanoseconds};
 use crate::transport::{Key, Readiness};
 
-/// How long a socket stays open without progress.
-const WITHOUT_PROGRESS: Duration = Duration::from_secs(5);
+/// How long a peer that has acknowledged everything is heard, if it talks on.
+const HEARD: Duration = Duration::from_secs(5);
 
 /// How often one socket is read before the others have their turn.
 const READS_PER_TURN: u32 = 16;
@@ -40,10 +45,11 @@ pub(crate) struct Lingering {
     stream: Rc<Stream>,
     /// Under which it is in the loop's list; the oldest has the lowest.
     number: u64,
-    until: u64,
+    limits: LingerLimits,
     progress_at: Cell<u64>,
-    /// How many bytes were not acknowledged when that was last asked for.
-    unacknowledged: Cell<usize>,
+    /// How many bytes were not acknowledged when that was last asked for; `None`: it was not yet, or
+    /// cannot be asked.
+    unacknowledged: Cell<Option<usize>>,
     /// How much was dropped since the last progress.
     discarded: Cell<usize>,
     /// Something came in since the last look.
@@ -63,20 +69,19 @@ enum Heard {
 
 impl Lingering {
     /// Has the socket of `stream` linger in the stream's place; `false`: there is nothing to wait for.
-    pub(super) fn begin(stream: &Rc<Stream>, core: &Rc<Core>, until: u64) -> bool {
+    pub(super) fn begin(stream: &Rc<Stream>, core: &Rc<Core>) -> bool {
         let mut scratch = [0; 2048];
-        let first = read(stream, &mut scratch);
-        if let Ok((Heard::End, _)) | Err(_) = first {
-            return false;
-        }
-        let (heard, count) = first.unwrap_or((Heard::Nothing, 0));
-        let has_input = matches!(heard, Heard::Input);
+        let (has_input, count) = match read(stream, &mut scratch) {
+            Ok((Heard::Input, count)) => (true, count),
+            Ok((Heard::Nothing, _)) => (false, 0),
+            Ok((Heard::End, _)) | Err(_) => return false,
+        };
         let lingering = Rc::new(Self {
             stream: Rc::clone(stream),
             number: core.lingering.next_number(),
-            until,
+            limits: stream.linger_limits(),
             progress_at: Cell::new(core.tick_time()),
-            unacknowledged: Cell::new(usize::MAX),
+            unacknowledged: Cell::new(None),
             discarded: Cell::new(count),
             heard: Cell::new(has_input),
             drained: Cell::new(false),
@@ -99,48 +104,50 @@ impl Lingering {
         let now = core.tick_time();
         let heard = self.heard.replace(false);
         let drained = self.drained.replace(false);
-        let is_glutted = is_too_much(self.discarded.get());
-        match asking.of(&self.stream.socket) {
-            Some(0) if !heard || is_glutted => return true,
-            Some(left) => {
-                let before = self.unacknowledged.replace(left);
-                if left < before {
-                    self.progress_at.set(now);
-                    self.discarded.set(0);
-                    if is_glutted {
-                        self.enqueue(core);
-                    }
-                }
-            }
+        let was_full = is_too_much(self.discarded.get());
+        let left = self.ask(core, asking);
+        match left {
+            Some(0) if !heard || was_full => return true,
             None if heard || drained => self.progress_at.set(now),
-            None => {}
+            _ => {}
         }
-        let waits_until = self.progress_at.get().saturating_add(nanoseconds(WITHOUT_PROGRESS));
-        now >= waits_until.min(self.until)
+        let patience = if left == Some(0) { Some(HEARD) } else { self.limits.without_progress };
+        let patience = patience.map_or(u64::MAX, nanoseconds);
+        now >= self.progress_at.get().saturating_add(patience).min(self.limits.until)
     }
 
-    /// Whether the peer has everything, or can get no more.
-    pub(crate) fn has_everything(&self, asking: &Unacknowledged) -> bool {
-        let mut piece = [0; PIECE];
-        for _ in 0..READS_PER_TURN {
-            if is_too_much(self.discarded.get()) {
-                break;
-            }
-            match read(&self.stream, &mut piece) {
-                Ok((Heard::Input, count)) => self.discarded.set(self.discarded.get() + count),
-                Ok((Heard::Nothing, _)) => break,
-                Ok((Heard::End, _)) | Err(_) => return true,
+    /// Whether the peer has everything, or can get no more, or nobody knows.
+    pub(crate) fn has_everything(self: &Rc<Self>, core: &Core, asking: &Unacknowledged) -> bool {
+        self.discard(core) || self.ask(core, asking).is_none_or(|left| left == 0)
+    }
+
+    /// What the peer has not acknowledged. Less than the last time is progress.
+    fn ask(self: &Rc<Self>, core: &Core, asking: &Unacknowledged) -> Option<usize> {
+        let left = asking.of(&self.stream.socket);
+        let before = self.unacknowledged.replace(left);
+        if left.zip(before).is_some_and(|(left, before)| left < before) {
+            self.progress_at.set(core.tick_time());
+            if is_too_much(self.discarded.replace(0)) {
+                self.enqueue(core);
             }
         }
-        asking.of(&self.stream.socket).is_none_or(|left| {
-            self.unacknowledged.set(left);
-            left == 0
-        })
+        left
     }
 
     /// What was unacknowledged when that was last asked for.
-    pub(crate) fn last_unacknowledged(&self) -> usize {
+    pub(crate) fn last_unacknowledged(&self) -> Option<usize> {
         self.unacknowledged.get()
+    }
+
+    /// Closes the socket before the peer has said that it is done; counts it if the peer had not
+    /// everything.
+    pub(crate) fn give_up(self: Rc<Self>, core: &Core, asking: &Unacknowledged) {
+        let last = self.last_unacknowledged();
+        // Nothing is sent any more: a peer that had everything has it.
+        if last != Some(0) && asking.of(&self.stream.socket).or(last).is_some_and(|left| left > 0) {
+            core.counters.count_cut_off();
+        }
+        self.end(core);
     }
 
     /// Closes the socket. It is in no list any more.
@@ -197,7 +204,7 @@ impl Source for Lingering {
         }
     }
 
-    /// Ended by the loop itself, which lets all of them have a moment more.
+    /// The loop closes: `end_all_lingering` waits for these.
     fn close(self: Rc<Self>, _: &Rc<Core>) {}
 }
 

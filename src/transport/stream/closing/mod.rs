@@ -22,11 +22,11 @@ mod lingering;
 
 use std::io;
 use std::rc::Rc;
+#[cfg(not(feature = "tls-core"))]
 use std::time::Duration;
 
 use super::Stream;
 use super::flags::Flags;
-use crate::driver::Direction;
 use crate::error::Error;
 use crate::event_loop::Core;
 
@@ -56,8 +56,8 @@ pub(super) enum Parting {
     Close,
     /// Output was dropped, and the peer must not take what it has for all.
     Reset,
-    /// It stays until the peer has everything, at the longest until then.
-    Linger { until: u64 },
+    /// It stays until the peer has everything.
+    Linger,
 }
 
 impl Stream {
@@ -101,8 +101,8 @@ impl Stream {
 
     /// As [`lose`](Self::lose), after everything was handed to the system and the write side ended.
     pub(super) fn lose_and_linger(self: &Rc<Self>, core: &Core, error: Option<Error>) {
-        let until = self.lingers_until(core);
-        self.part(core, error, Parting::Linger { until });
+        let parting = if self.socket.can_reset() { Parting::Linger } else { Parting::Close };
+        self.part(core, error, parting);
     }
 
     pub(super) fn part(self: &Rc<Self>, core: &Core, error: Option<Error>, parting: Parting) {
@@ -123,7 +123,7 @@ impl Stream {
             Some(error) => self.with_extra(|extra| extra.error.replace(error)),
             None => self.with_existing_extra(|extra| extra.error.take()),
         };
-        self.cancel_deadlines(core);
+        self.stop_deadlines(core);
         if self.has(Flags::LIMITED) {
             self.forget_limits(core);
         }
@@ -185,14 +185,16 @@ impl Stream {
     }
 
     fn finish_flushing(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.is_one_descriptor() || self.input_is_over() || self.peer_is_gone() {
+        let waits_for_peer = self.shutdown_timeout().is_some();
+        let can_close = !self.socket.can_reset() && !waits_for_peer;
+        if can_close || self.input_is_over() || self.peer_is_gone() {
             // Nothing can come any more that would be answered with a reset.
             return self.lose(core, None);
         }
         if !self.end_write_side(core) {
             return;
         }
-        if self.shutdown_timeout().is_some() && !self.has(Flags::EOF) {
+        if waits_for_peer && !self.has(Flags::EOF) {
             self.phase.set(Phase::AwaitingPeer);
             self.set(Flags::READABLE);
             self.note_closing(core);
@@ -272,7 +274,7 @@ impl Stream {
     /// Ends the stream's hold on its socket, as the [`Parting`] says. Its protocol was told.
     pub(super) fn let_go_of_socket(self: &Rc<Self>, core: &Rc<Core>) {
         match self.phase.get() {
-            Phase::Over(Parting::Linger { until }) if Lingering::begin(self, core, until) => return,
+            Phase::Over(Parting::Linger) if Lingering::begin(self, core) => return,
             Phase::Over(Parting::Reset) => self.socket.reset_when_closed(),
             _ => {}
         }
@@ -280,21 +282,11 @@ impl Stream {
         core.free_slot(self.key);
     }
 
-    /// A pipe, a terminal or a file with one descriptor: its two ways do not end apart.
-    fn is_one_descriptor(&self) -> bool {
-        let is_one = |direction| direction != Direction::Joined;
-        self.shutdown_timeout().is_none() && self.socket.pipe_direction().is_some_and(is_one)
-    }
-
     #[cfg(not(feature = "tls-core"))]
     pub(super) fn shutdown_timeout(&self) -> Option<Duration> {
         None
     }
 }
-
-/// How long a socket lingers at most, whatever progress it makes, unless the deadline for closing
-/// ([`TimeoutKind::Closing`](crate::TimeoutKind::Closing)) says less.
-pub(super) const LINGERS_AT_MOST: Duration = Duration::from_secs(300);
 
 /// Whether so much was dropped that reading stops.
 pub(super) fn is_too_much(discarded: usize) -> bool {
