@@ -38,7 +38,8 @@ impl EventLoopBuilder {
     /// A look-up takes a thread until the resolver answers, which for a name whose servers are dead
     /// can be many seconds. So that such names do not stop the others, a name that is looked up
     /// already is not looked up a second time, and all names under one domain (the last two labels)
-    /// together get at most a quarter of the threads; the others of them wait. Addresses take no
+    /// together get at most a quarter of the threads; the others of them wait. That holds for
+    /// registries of two labels, too: all names under `co.uk` are one domain. Addresses take no
     /// thread, and when all are busy one more looks up what `/etc/hosts` has. A connect's timeout
     /// gives up its place in the queue.
     pub fn resolver_threads(mut self, threads: usize) -> Self {

@@ -14,7 +14,7 @@ use self::local::is_local;
 use self::turns::Turns;
 use super::resolve::{copy_error, resolve_blocking};
 use crate::event_loop::{Core, fence};
-use crate::task::{LoopFuture, Promise, ThreadPool, ThreadPoolOptions, future};
+use crate::task::{Job, LoopFuture, Promise, ThreadPool, ThreadPoolOptions, Work, future};
 
 /// The look-ups of a loop: a limited number of threads, and who waits for which name.
 ///
@@ -67,6 +67,15 @@ struct Name {
     waiting: BTreeMap<u64, Promise<Answer>>,
     /// Its place among those of its domain that have no thread yet.
     queued: Option<u64>,
+    /// What asks whether it needs no network.
+    local: Option<Job>,
+}
+
+impl Name {
+    /// Has nobody ask that any more. What comes back is to be dropped when nothing is borrowed.
+    fn give_up_local(&mut self) -> Option<Work> {
+        self.local.take().and_then(|job| job.cancel())
+    }
 }
 
 impl Lookups {
@@ -99,7 +108,7 @@ impl Lookups {
         }
         let queued = Some(state.turns.push(&host));
         let waiting = BTreeMap::from([(id, promise)]);
-        state.names.insert(Rc::clone(&host), Name { waiting, queued });
+        state.names.insert(Rc::clone(&host), Name { waiting, queued, local: None });
         drop(state);
         self.begin_next(core);
         self.try_local(core, &host);
@@ -122,14 +131,17 @@ impl Lookups {
         loop {
             let mut state = self.state.borrow_mut();
             let Some(host) = state.turns.begin(self.threads) else { return };
+            let mut unasked = None;
             if let Some(name) = state.names.get_mut(&host) {
                 name.queued = None;
+                unasked = name.give_up_local();
             }
             let pool = state.pool.get_or_insert_with(|| pool(self.threads));
             let resolver = Arc::clone(&self.resolver.borrow());
             let submitted =
                 submit(core, pool, &host, Of::Network, move |host| Some(resolver.resolve(host)));
             drop(state);
+            drop(unasked);
             if let Err(error) = submitted {
                 self.finish(core, &host, Of::Network, Some(Err(error)));
             }
@@ -146,7 +158,10 @@ impl Lookups {
         let resolver = Arc::clone(&self.resolver.borrow());
         let of_local = move |host: &str| resolver.is_local(host).then(|| resolver.resolve(host));
         // Refused, it waits for its turn as any other.
-        let _ = submit(core, pool, host, Of::Local, of_local);
+        let job = submit(core, pool, host, Of::Local, of_local).ok();
+        if let Some(name) = state.names.get_mut(host) {
+            name.local = job;
+        }
     }
 
     /// A thread is done with the name. Without an answer it goes on waiting for its turn.
@@ -163,7 +178,9 @@ impl Lookups {
                 state.turns.remove(host, place);
             }
         }
+        let unasked = name.as_mut().and_then(Name::give_up_local);
         drop(state);
+        drop(unasked);
         self.begin_next(core);
         if let (Some(name), Some(answer)) = (name, answer) {
             for promise in name.waiting.into_values() {
@@ -176,14 +193,16 @@ impl Lookups {
         let mut state = self.state.borrow_mut();
         let Some(name) = state.names.get_mut(host) else { return };
         let promise = name.waiting.remove(&id);
+        let mut unasked = None;
         if name.waiting.is_empty()
             && let Some(place) = name.queued
         {
+            unasked = name.give_up_local();
             state.names.remove(host);
             state.turns.remove(host, place);
         }
         drop(state);
-        drop(promise);
+        drop((promise, unasked));
     }
 }
 
@@ -201,7 +220,7 @@ fn submit(
     host: &str,
     of: Of,
     look_up: impl FnOnce(&str) -> Option<Answer> + Send + 'static,
-) -> io::Result<()> {
+) -> io::Result<Job> {
     let remote = core.remote();
     let host = host.to_owned();
     let work = move || {
@@ -215,7 +234,7 @@ fn submit(
         });
     };
     match pool.submit(Box::new(work)) {
-        Ok(_) => Ok(()),
+        Ok(job) => Ok(job),
         Err(rejected) => Err(io::Error::other(rejected.reason.to_string())),
     }
 }

@@ -14,7 +14,7 @@ pub use self::future::{LoopFuture, Promise};
 pub use self::sleep::Sleep;
 pub use self::table::Task;
 
-pub(crate) use self::executor::{ThreadPool, ThreadPoolOptions};
+pub(crate) use self::executor::{Job, ThreadPool, ThreadPoolOptions, Work};
 pub(crate) use self::future::future;
 pub(crate) use self::jobs::{Jobs, run_in_executor};
 pub(crate) use self::table::{TaskTable, operation};

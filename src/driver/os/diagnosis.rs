@@ -1,7 +1,7 @@
 //! What the kernel tells of a socket by netlink (`sock_diag(7)`): what `SIOCOUTQ` would, which needs
 //! unsafe code. Unprivileged, and for one socket at a time; may be refused by sandboxes.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -17,13 +17,22 @@ const REQUEST: u16 = 1;
 const TCP: u8 = 6;
 /// The length of `nlmsghdr`.
 const HEADER: usize = 16;
-/// Where `inet_diag_msg` has the ports of the socket, and how much is not acknowledged.
-const PORTS: usize = HEADER + 4;
+/// Where `nlmsghdr` has the number of the request, which its answer repeats.
+const NUMBER: usize = 8;
+/// Where `inet_diag_req_v2` and `inet_diag_msg` name the socket: both ports and both addresses.
+const ASKED: usize = HEADER + 8;
+const ANSWERED: usize = HEADER + 4;
+const NAME: usize = 2 * (2 + 16);
+/// Where `inet_diag_msg` says how much is not acknowledged.
 const WRITE_QUEUE: usize = HEADER + 60;
 
 /// A way to ask, opened when it is first used.
 #[derive(Default)]
-pub(crate) struct SocketDiagnosis(OnceCell<Option<OwnedFd>>);
+pub(crate) struct SocketDiagnosis {
+    netlink: OnceCell<Option<OwnedFd>>,
+    /// The number of the last request.
+    number: Cell<u32>,
+}
 
 impl SocketDiagnosis {
     /// The bytes that the peer of a TCP socket has not acknowledged, its end included; 0 for a Unix
@@ -36,11 +45,24 @@ impl SocketDiagnosis {
         }
         let peer = socket.peer_addr().ok()?.as_socket()?;
         let local = local.as_socket()?;
-        let netlink = self.0.get_or_init(open).as_ref()?;
-        rustix::net::send(netlink, &request(local, peer), SendFlags::empty()).ok()?;
+        let netlink = self.netlink.get_or_init(open).as_ref()?;
+        let request = self.next_request(local, peer);
+        rustix::net::send(netlink, &request, SendFlags::empty()).ok()?;
         let mut answer = [0; 512];
-        let (_, count) = rustix::net::recv(netlink, &mut answer[..], RecvFlags::DONTWAIT).ok()?;
-        write_queue(answer.get(..count)?, local)
+        loop {
+            let received = rustix::net::recv(netlink, &mut answer[..], RecvFlags::DONTWAIT);
+            let (_, count) = received.ok()?;
+            let answer = answer.get(..count)?;
+            // An answer to a former request, which was given up, is passed over.
+            if is_answer_to(answer, &request) {
+                return write_queue(answer, &request);
+            }
+        }
+    }
+
+    fn next_request(&self, local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+        self.number.set(self.number.get().wrapping_add(1));
+        request(self.number.get(), local, peer)
     }
 }
 
@@ -51,7 +73,7 @@ fn open() -> Option<OwnedFd> {
 }
 
 /// `nlmsghdr` and `inet_diag_req_v2`.
-fn request(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+fn request(number: u32, local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
     let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let mut body = vec![family.as_raw() as u8, TCP, 0, 0];
     body.extend(u32::MAX.to_ne_bytes());
@@ -75,16 +97,23 @@ fn request(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
     let mut message = len.to_ne_bytes().to_vec();
     message.extend(BY_FAMILY.to_ne_bytes());
     message.extend(REQUEST.to_ne_bytes());
-    message.extend([0; 8]);
+    message.extend(number.to_ne_bytes());
+    message.extend([0; 4]);
     message.extend(body);
     message
 }
 
-/// `idiag_wqueue` of the answer, if it is one, and about the socket that was asked for.
-fn write_queue(answer: &[u8], local: SocketAddr) -> Option<usize> {
+fn is_answer_to(answer: &[u8], request: &[u8]) -> bool {
+    let number = NUMBER..NUMBER + 4;
+    answer.get(number.clone()).is_some_and(|answered| Some(answered) == request.get(number))
+}
+
+/// `idiag_wqueue` of the answer, if it is one, and about the socket that was asked for: a server's
+/// connections share the local port.
+fn write_queue(answer: &[u8], request: &[u8]) -> Option<usize> {
     let kind = answer.get(4..6)?;
-    let port = answer.get(PORTS..PORTS + 2)?;
-    if kind != BY_FAMILY.to_ne_bytes() || port != local.port().to_be_bytes() {
+    let name = answer.get(ANSWERED..ANSWERED + NAME)?;
+    if kind != BY_FAMILY.to_ne_bytes() || name != request.get(ASKED..ASKED + NAME)? {
         return None;
     }
     let count = answer.get(WRITE_QUEUE..WRITE_QUEUE + 4)?;
@@ -151,16 +180,54 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_was_left_unread_is_not_taken_for_another_sockets() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).unwrap();
+            let connect = || {
+                let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                (listener.accept().unwrap().0, far)
+            };
+            // Both have the port of the server.
+            let ((mut full, _full_peer), (idle, _idle_peer)) = (connect(), connect());
+            fill(&mut full);
+            let asking = SocketDiagnosis::default();
+            let Some(waiting) = asking.unacknowledged(full.as_fd()) else { return };
+            assert!(waiting > 0);
+            let left_unread =
+                asking.next_request(full.local_addr().unwrap(), full.peer_addr().unwrap());
+            let netlink = asking.netlink.get().unwrap().as_ref().unwrap();
+            rustix::net::send(netlink, &left_unread, SendFlags::empty()).unwrap();
+            assert_eq!(asking.unacknowledged(idle.as_fd()), Some(0));
+            assert!(asking.unacknowledged(full.as_fd()).unwrap() > 0);
+        }
+    }
+
+    #[test]
     fn answers_that_are_none_tell_nothing() {
         let local: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let peer: SocketAddr = "127.0.0.2:5000".parse().unwrap();
+        let asked = request(7, local, peer);
         for answer in [&[][..], &[0; 16], &[0xff; 124]] {
-            assert_eq!(write_queue(answer, local), None);
+            assert!(!is_answer_to(answer, &asked));
+            assert_eq!(write_queue(answer, &asked), None);
         }
         let mut answer = [0; 124];
         answer[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
-        answer[PORTS..PORTS + 2].copy_from_slice(&80u16.to_be_bytes());
-        answer[WRITE_QUEUE..WRITE_QUEUE + 4].copy_from_slice(&7u32.to_ne_bytes());
-        assert_eq!(write_queue(&answer, local), Some(7));
-        assert_eq!(write_queue(&answer[..WRITE_QUEUE + 3], local), None);
+        answer[NUMBER..NUMBER + 4].copy_from_slice(&7u32.to_ne_bytes());
+        answer[ANSWERED..ANSWERED + NAME].copy_from_slice(&asked[ASKED..ASKED + NAME]);
+        answer[WRITE_QUEUE..WRITE_QUEUE + 4].copy_from_slice(&9u32.to_ne_bytes());
+        assert!(is_answer_to(&answer, &asked));
+        assert!(!is_answer_to(&answer, &request(8, local, peer)));
+        assert_eq!(write_queue(&answer, &asked), Some(9));
+        assert_eq!(write_queue(&answer[..WRITE_QUEUE + 3], &asked), None);
+        for (local, peer) in [
+            ("127.0.0.1:81", "127.0.0.2:5000"),
+            ("127.0.0.1:80", "127.0.0.2:5001"),
+            ("127.0.0.1:80", "127.0.0.3:5000"),
+            ("127.0.0.3:80", "127.0.0.2:5000"),
+        ] {
+            let other = request(7, local.parse().unwrap(), peer.parse().unwrap());
+            assert_eq!(write_queue(&answer, &other), None, "{local} {peer}");
+        }
     }
 }

@@ -9,35 +9,46 @@ const HOSTS: &str = "/etc/hosts";
 /// Whether the system's resolver answers without asking another host. Reads a file.
 pub(super) fn is_local(host: &str) -> bool {
     is_address(host)
-        || is_localhost(host)
+        || host.eq_ignore_ascii_case("localhost")
         || fs::read(HOSTS).is_ok_and(|hosts| is_listed(&hosts, host))
 }
 
-/// An address in a form that the resolver knows: with a zone, or with fewer than four numbers.
+/// An address in a form that the resolver knows: IPv6 with a zone, or what `inet_aton` takes.
 fn is_address(host: &str) -> bool {
-    if let Some((address, _)) = host.split_once('%') {
-        return address.parse::<Ipv6Addr>().is_ok();
+    match host.split_once('%') {
+        Some((address, _)) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_inet_aton(host),
     }
-    let is_number = |part: &str| {
-        let part = part.to_ascii_lowercase();
-        match part.strip_prefix("0x") {
-            Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            None => !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()),
-        }
-    };
-    host.split('.').all(is_number)
 }
 
-/// RFC 6761, section 6.3.
-fn is_localhost(host: &str) -> bool {
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let last = name.rsplit('.').next().unwrap_or_default();
-    last.eq_ignore_ascii_case("localhost")
+/// Up to four numbers: all but the last are bytes, the last has the bytes that are left.
+///
+/// Anything else is a name as far as the resolver is concerned, and it asks the network for it.
+fn is_inet_aton(host: &str) -> bool {
+    let parts = host.split('.').count();
+    let room = |position: usize| match position + 1 {
+        last if last == parts => u32::MAX.checked_shr(8 * position as u32).unwrap_or(0),
+        _ => 255,
+    };
+    let fits = |(position, part)| number(part).is_some_and(|number| number <= room(position));
+    parts <= 4 && host.split('.').enumerate().all(fits)
+}
+
+/// A number as in C: decimal, octal after a 0, hexadecimal after 0x.
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
+        [b'0', _, ..] => (&text[1..], 8),
+        _ => (text, 10),
+    };
+    let is_unsigned = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // `from_str_radix` would take a sign.
+    if is_unsigned { u32::from_str_radix(digits, radix).ok() } else { None }
 }
 
 /// Whether a file of hosts (hosts(5)) has the name.
 fn is_listed(hosts: &[u8], host: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host).as_bytes();
+    let host = host.as_bytes();
     hosts.split(|&byte| byte == b'\n').any(|line| {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
@@ -49,6 +60,7 @@ fn is_listed(hosts: &[u8], host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::resolve::resolve_blocking;
 
     #[test]
     fn names_in_a_hosts_file_are_found() {
@@ -56,7 +68,9 @@ mod tests {
         for (host, listed) in [
             ("localhost", true),
             ("one.example", true),
-            ("ONE.example.", true),
+            ("ONE.example", true),
+            // The system's resolver asks the network for it.
+            ("one.example.", false),
             ("two", true),
             ("three", false),
             ("commented", false),
@@ -69,12 +83,64 @@ mod tests {
         }
     }
 
+    /// Forms that are addresses, each as the resolver has it.
+    const ADDRESSES: [(&str, &str); 13] = [
+        ("127.1", "127.0.0.1"),
+        ("127.0.1", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("0x7f.1", "127.0.0.1"),
+        ("0X7F000001", "127.0.0.1"),
+        ("0177.0.0.01", "127.0.0.1"),
+        ("0", "0.0.0.0"),
+        ("00", "0.0.0.0"),
+        ("0x0", "0.0.0.0"),
+        ("4294967295", "255.255.255.255"),
+        ("1.16777215", "1.255.255.255"),
+        ("1.2.65535", "1.2.255.255"),
+        ("fe80::1%1", "fe80::1"),
+    ];
+
     #[test]
-    fn addresses_in_unusual_forms_are_local() {
-        for host in ["fe80::1%eth0", "fe80::1%2", "127.1", "0x7f.1", "2130706433", "localhost"] {
+    fn addresses_in_unusual_forms_are_local_and_resolve_without_a_network() {
+        for (host, address) in ADDRESSES {
             assert!(is_local(host), "{host}");
+            let resolved = resolve_blocking(host, 0).unwrap_or_default();
+            let resolved = resolved.iter().any(|found| found.ip().to_string() == address);
+            assert!(resolved, "{host}");
         }
-        for host in ["example.invalid", "1.2.example.invalid", "", "a%b", "fe80.example.invalid"] {
+        assert!(is_local("localhost") && is_local("LocalHost"));
+    }
+
+    #[test]
+    fn names_that_only_look_like_addresses_are_not_local() {
+        for host in [
+            "1.2.3.4.5",
+            "99999999999",
+            "4294967296",
+            "1.16777216",
+            "1.2.65536",
+            "1.2.3.256",
+            "256.1",
+            "0x",
+            "0x.1",
+            "08",
+            "0x7g",
+            "1..2",
+            "1.",
+            ".1",
+            "+1",
+            "-1",
+            " 1",
+            "0x+1",
+            "0+1",
+            "a.localhost",
+            "localhost.",
+            ".localhost",
+            "1.2.example.invalid",
+            "",
+            "a%b",
+            "fe80.example.invalid",
+        ] {
             assert!(!is_local(host), "{host}");
         }
     }

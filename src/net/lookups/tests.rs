@@ -39,7 +39,7 @@ impl Resolver for Staged {
     }
 
     fn is_local(&self, host: &str) -> bool {
-        host.starts_with("local")
+        host.starts_with("local") || is_local(host)
     }
 }
 
@@ -164,6 +164,64 @@ fn what_needs_no_network_never_waits() {
     assert!(dead.iter().all(|one| !one.done()));
     assert_eq!(stage.log_len(), 11);
     assert_eq!(stage.staged.threads.lock().unwrap().len(), 1, "both are the first of a pool");
+}
+
+/// By the rules that the system's resolver goes by: not those of this test.
+#[test]
+fn names_that_are_made_up_do_not_take_the_thread_of_those_that_need_no_network() {
+    let stage = Stage::new(1);
+    let dead = stage.look_up_dead(std::iter::once("dead.example".to_owned()), 1);
+    let made_up = ["1.2.3.4.5", "99999999999", "0x.1", "a.localhost", "dead.localhost"];
+    let made_up = made_up.map(|host| stage.look_up(host));
+    for host in ["localhost", "127.1", "0x7f.1", "fe80::1%1"] {
+        assert!(stage.complete(stage.look_up(host)).unwrap().is_ok(), "{host}");
+    }
+    assert_eq!(stage.log_len(), 5, "nothing else was looked up");
+    assert!(dead.iter().chain(&made_up).all(|one| !one.done()));
+}
+
+/// A host of the test that keeps the one thread for local names busy.
+#[test]
+fn a_look_up_that_is_given_up_leaves_the_queue_of_local_names() {
+    let mut stage = Stage::new(1);
+    let first = stage.look_up_dead(std::iter::once("dead.example".to_owned()), 1);
+    let (entered, is_entered) = channel();
+    let (leave, may_leave) = channel::<()>();
+    let core = Rc::clone(stage.event_loop.core());
+    let local_pool = || {
+        let state = core.lookups.state.borrow();
+        state.local.as_ref().expect("names wait").metrics()
+    };
+    let kept = stage.look_up("kept.example");
+    // It has asked of the name above: from now on it does nothing but wait.
+    core.lookups
+        .state
+        .borrow()
+        .local
+        .as_ref()
+        .expect("a name waits")
+        .submit(Box::new(move || {
+            let _ = entered.send(());
+            let _ = may_leave.recv_timeout(LONG);
+        }))
+        .expect("it is taken");
+    is_entered.recv_timeout(LONG).expect("it begins");
+    let given_up: Vec<_> =
+        (0..1_000).map(|number| stage.look_up(&format!("www.{number}.example"))).collect();
+    assert_eq!(local_pool().waiting, 1_000);
+    drop(given_up);
+    assert_eq!(local_pool().waiting, 0);
+    // Whoever gets a thread of the others is not asked for here either.
+    let queued = stage.look_up("queued.example");
+    assert_eq!(local_pool().waiting, 1);
+    stage.gate.take();
+    for one in first {
+        assert!(stage.complete(one).unwrap().is_err());
+    }
+    assert!(stage.complete(kept).unwrap().is_ok());
+    assert!(stage.complete(queued).unwrap().is_ok());
+    assert_eq!(local_pool().waiting, 0);
+    drop(leave);
 }
 
 #[test]

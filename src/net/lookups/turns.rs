@@ -104,7 +104,8 @@ fn share(threads: usize) -> usize {
     threads.div_ceil(4)
 }
 
-/// The last two labels: what has servers of its own, mostly. An address is a domain of its own.
+/// The last two labels: what has servers of its own, mostly. What is registered under two labels, as
+/// `co.uk`, shares them: no list of such suffixes is kept. An address is a domain of its own.
 fn domain_of(host: &str) -> &str {
     if host.contains(':') {
         return host;
