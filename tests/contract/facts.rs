@@ -95,9 +95,9 @@ fn handles_know_what_a_connection_was_whatever_it_was_and_however_it_ended() {
             let connection = event_loop.create_unix_connection(|| Echo, &path).await?;
             let handle = connection.handle().clone();
             if aborts {
-                handle.abort()
+                handle.abort();
             } else {
-                handle.close()
+                handle.close();
             }
             until(&event_loop, "the end", || server.connections() == 0).await;
             let info = handle.info();

@@ -342,9 +342,9 @@ fn passes_descriptors<P: Protocol>(stage: &Stage, receiver: impl FnMut() -> P + 
     let mut receiver = receiver;
     let (near, far) = UnixStream::pair().expect("a pair");
     let mut quiet = Actor::new(stage, At::Nowhere, By::Panic);
-    let sending = stage.event_loop.create_connection_on(move || quiet(), near).start();
+    let sending = stage.event_loop.create_connection_on(quiet, near).start();
     let sender = stage.complete(sending).expect("a sender");
-    let receiving = stage.event_loop.connect_accepted_socket(move || receiver(), far);
+    let receiving = stage.event_loop.connect_accepted_socket(receiver, far);
     let receiving = receiving.receive_descriptors(2).start();
     let receiver = stage.complete(receiving).expect("a receiver");
     let file = std::fs::File::open("Cargo.toml").expect("a file");
