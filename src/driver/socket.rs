@@ -56,7 +56,7 @@ impl Socket {
         match self.short_reads() {
             ShortReads::Drain => true,
             ShortReads::Tell => matches!(self, Self::Os(socket) if !socket.left_something_out()),
-            ShortReads::ShowNothing => false,
+            ShortReads::ShowNothing => matches!(self, Self::Os(socket) if !socket.is_readable()),
         }
     }
 

@@ -145,6 +145,27 @@ fn idle_connection_without_deadlines_has_no_timer() {
     stage.end();
 }
 
+/// A connection without deadlines of its own notes nothing of its traffic before it needs one.
+#[test]
+fn the_deadlines_of_closing_begin_with_closing_however_old_the_connection_is() {
+    for sets in [false, true] {
+        let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
+        stage.pass(100 * SECOND);
+        stage.near.handle().write(&[7; 10_000]);
+        settle(&stage.event_loop).unwrap();
+        if sets {
+            stage.near.handle().set_timeout(TimeoutKind::Closing, Some(1000 * SECOND));
+        }
+        stage.near.handle().close();
+        stage.pass(20 * SECOND);
+        assert!(!stage.near.is_lost());
+        stage.far.handle().resume_reading();
+        settle(&stage.event_loop).unwrap();
+        assert_eq!((stage.near.cause(), stage.far.received_len()), (None, 10_000));
+        stage.end();
+    }
+}
+
 /// Two probes joined in memory.
 struct Stage {
     event_loop: EventLoop,

@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::cmsg_space;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    SendAncillaryMessage, recvmsg, sendmsg,
 };
 use socket2::{Domain, SockRef};
 
 use super::OsSocket;
+use super::stream::SEND;
 
 /// The most descriptors that one message carries (Linux's `SCM_MAX_FD`).
 pub(crate) const MOST_PER_MESSAGE: usize = 253;
@@ -35,8 +36,7 @@ impl OsSocket {
             if !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
-            let flags = SendFlags::NOSIGNAL;
-            match sendmsg(&self.fd, &[IoSlice::new(data)], &mut control, flags) {
+            match sendmsg(&self.fd, &[IoSlice::new(data)], &mut control, SEND) {
                 Err(rustix::io::Errno::INTR) => {}
                 result => return Ok(result?),
             }
@@ -78,14 +78,14 @@ impl OsSocket {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC.union(RecvFlags::DONTWAIT);
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const FLAGS: RecvFlags = RecvFlags::empty();
+const FLAGS: RecvFlags = RecvFlags::DONTWAIT;
 
 /// Has what was received closed in programs that this process starts, where receiving did not.
 fn close_on_exec(descriptors: &[OwnedFd]) -> io::Result<()> {
-    if FLAGS.is_empty() {
+    if cfg!(not(any(target_os = "linux", target_os = "android"))) {
         for descriptor in descriptors {
             rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
         }

@@ -16,6 +16,7 @@ mod splice;
 #[path = "no_splice.rs"]
 mod splice;
 mod stream;
+mod unwaiting;
 
 #[cfg(feature = "udp-batch")]
 use std::cell::OnceCell;

@@ -167,7 +167,8 @@ pub(crate) fn splice_directly(
 /// Whether an error says that a descriptor cannot be spliced, rather than that it is broken.
 pub(crate) fn cannot_splice(error: &io::Error) -> bool {
     let errors = [rustix::io::Errno::INVAL, rustix::io::Errno::NOSYS, rustix::io::Errno::OPNOTSUPP];
-    errors.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    error.kind() == io::ErrorKind::Unsupported
+        || errors.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn splice(

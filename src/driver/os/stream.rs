@@ -6,13 +6,18 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, SockRef, Type};
 
+use super::unwaiting::{has_input, is_ready, read_behind_mark, read_without_waiting};
 use crate::driver::ShortReads;
 use crate::net::Address;
 use crate::transport::PeerCredentials;
+
+/// No call waits, whatever others who share the socket make of it.
+pub(super) const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// A connected (or connecting) TCP or Unix stream socket, non-blocking.
 #[derive(Debug)]
@@ -72,26 +77,36 @@ impl OsSocket {
 
     #[inline]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.short_reads == ShortReads::Tell {
-            return self.read_telling(buffer);
+        if self.short_reads != ShortReads::Drain {
+            return self.read_other(buffer);
         }
         loop {
             match rustix::io::read(&self.fd, &mut *buffer) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return read_behind_mark(self.fd(), buffer),
                 result => return Ok(result?),
             }
         }
     }
 
-    /// Reads, and notes whether descriptors or credentials were left out.
+    /// Reads a socket that is not a TCP socket of our own.
     #[inline(never)]
+    fn read_other(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.short_reads {
+            ShortReads::Tell => self.read_telling(buffer),
+            // Whoever shares the socket may have made it a blocking one.
+            _ => read_without_waiting(self.fd(), buffer),
+        }
+    }
+
+    /// Reads, and notes whether descriptors or credentials were left out.
     fn read_telling(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut slices = [IoSliceMut::new(buffer)];
         loop {
             let mut control = RecvAncillaryBuffer::default();
-            let flags = RecvFlags::empty();
+            let flags = RecvFlags::DONTWAIT;
             match rustix::net::recvmsg(&self.fd, &mut slices, &mut control, flags) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
                 Ok(message) => {
                     self.left_out.set(message.flags.contains(ReturnFlags::CTRUNC));
@@ -103,20 +118,19 @@ impl OsSocket {
 
     /// Whether the system says that it can be written to now. If not, the poll is going to tell.
     pub(crate) fn is_writable(&self) -> bool {
-        let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), PollFlags::OUT)];
-        loop {
-            match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
-                Err(rustix::io::Errno::INTR) => {}
-                result => return result.is_ok() && !fds[0].revents().is_empty(),
-            }
-        }
+        is_ready(self.fd(), PollFlags::OUT)
+    }
+
+    /// Whether the system says that it can be read now. If not, the poll is going to tell.
+    pub(crate) fn is_readable(&self) -> bool {
+        is_ready(self.fd(), PollFlags::IN)
     }
 
     #[inline]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         loop {
-            match rustix::net::send(&self.fd, data, SendFlags::NOSIGNAL) {
-                Err(rustix::io::Errno::INTR) => {}
+            match rustix::net::send(&self.fd, data, SEND) {
+                Err(Errno::INTR) => {}
                 result => return Ok(result?),
             }
         }
@@ -125,8 +139,8 @@ impl OsSocket {
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
             let mut control = SendAncillaryBuffer::default();
-            match rustix::net::sendmsg(&self.fd, slices, &mut control, SendFlags::NOSIGNAL) {
-                Err(rustix::io::Errno::INTR) => {}
+            match rustix::net::sendmsg(&self.fd, slices, &mut control, SEND) {
+                Err(Errno::INTR) => {}
                 result => return Ok(result?),
             }
         }
@@ -136,13 +150,13 @@ impl OsSocket {
     /// for it to fill a packet.
     pub(crate) fn write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+        const FLAGS: SendFlags = SEND.union(SendFlags::MORE);
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        const FLAGS: SendFlags = SendFlags::NOSIGNAL;
+        const FLAGS: SendFlags = SEND;
         loop {
             let mut control = SendAncillaryBuffer::default();
             match rustix::net::sendmsg(&self.fd, slices, &mut control, FLAGS) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 result => return Ok(result?),
             }
         }
@@ -154,9 +168,12 @@ impl OsSocket {
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         loop {
+            if self.may_block() {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
             let mut offset = offset;
             match rustix::fs::sendfile(&self.fd, file, Some(&mut offset), count) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 result => return Ok(result?),
             }
         }
@@ -171,8 +188,17 @@ impl OsSocket {
         Ok(rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write)?)
     }
 
+    /// Whether a call that cannot be told not to wait may wait: whoever shares the socket has made it a
+    /// blocking one.
+    pub(crate) fn may_block(&self) -> bool {
+        self.shared
+            && !rustix::fs::fcntl_getfl(&self.fd)
+                .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+    }
+
+    /// Whether there is something to be read. To be asked when there is no error to be lost by it.
     pub(crate) fn has_input(&self) -> bool {
-        rustix::io::ioctl_fionread(&self.fd).is_ok_and(|count| count > 0)
+        has_input(self.fd())
     }
 
     pub(crate) fn reset_when_closed(&self) {

@@ -159,6 +159,10 @@ impl Joint {
         };
         self.come_to_an_end(end);
         if !there.lost.get() {
+            if !here.ended.get() {
+                // More may have been on its way, so the other peer is not told that it has everything.
+                there.handle.with(|stream| stream.withhold_close_notify());
+            }
             return there.handle.close();
         }
         self.statistics.over.set(true);

@@ -176,7 +176,7 @@ impl RelayBuilder {
         let passages = [0, 1].map(|side| Rc::new(Passage::new(statistics.clone(), side, splicing)));
         let joint = Joint::new(ends.clone(), passages, ways, statistics, idle, promise);
         for (side, (end, leftover)) in ends.iter().zip(leftovers).enumerate() {
-            end.with(|stream| stream.begin_relay());
+            end.with(|stream| stream.begin_relay(ends[1 - side].key()));
             end.set_protocol(joint.half(side), leftover);
             // Its former protocol may have waited for the other connection.
             end.resume_reading();

@@ -116,7 +116,8 @@ impl Deadlines {
             consider(after(self.closing_since, self.closing, whole));
         } else if stream.has(Flags::WRITE_FAILED) {
             let limit = self.linger.unwrap_or(options::LINGER);
-            consider(after(self.closing_at, Some(limit), Passed::Unread));
+            let since = self.closing_at.max(stream.input_moved_at(core));
+            consider(after(since, Some(limit), Passed::Unread));
         } else {
             let active_at = core.since_start(stream.active_at.get());
             consider(after(active_at, self.idle, Passed::Kind(TimeoutKind::Idle)));
@@ -178,6 +179,13 @@ impl Stream {
             deadlines.discarded = 0;
             self.clear(Flags::GLUTTED);
         }
+    }
+
+    /// When input was last read; of a relay, or was passed on.
+    fn input_moved_at(&self, core: &Core) -> u64 {
+        let passed_on_at = self.relayed_to(core).map(|to| to.active_at.get());
+        let moved_at = passed_on_at.map_or(self.active_at.get(), |at| at.max(self.active_at.get()));
+        core.since_start(moved_at)
     }
 
     /// A write failed: what was received before has some time to be read.

@@ -101,6 +101,8 @@ struct Extra {
     descriptors: usize,
     limits: Option<Rc<Limits>>,
     splice: Option<Rc<Splice>>,
+    /// The other connection of its relay.
+    relayed_to: Option<Key>,
     #[cfg(feature = "tls-core")]
     tls: Option<Box<tls::Tls>>,
 }
@@ -240,6 +242,7 @@ impl Stream {
             || extra.descriptors > 0
             || extra.limits.is_some()
             || extra.splice.is_some()
+            || extra.relayed_to.is_some()
             || self.has(Flags::TLS);
         if is_needed {
             self.extra.set(Some(extra));

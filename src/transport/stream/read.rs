@@ -408,6 +408,10 @@ impl Stream {
     /// before it.
     pub(super) fn note_error(self: &Rc<Self>, core: &Rc<Core>) {
         match self.socket.take_error() {
+            Some(error) if self.waits_by_itself(core) && self.input_waits() => {
+                self.clear(Flags::ERROR);
+                self.write_failed(core, error);
+            }
             Some(error) if self.is_about_output(&error) => {
                 self.clear(Flags::ERROR);
                 if self.has(Flags::HAS_QUEUE) {
@@ -448,13 +452,21 @@ impl Stream {
     /// A write has failed, and nothing is read. What was received before comes first: a protocol that
     /// has paused, or waits for its limit, gets it when it goes on, if that is soon enough.
     pub(super) fn end_unless_input_waits(self: &Rc<Self>, core: &Rc<Core>) {
-        if !self.may_wait_for_reader() || !self.input_waits() {
+        if !self.may_wait_for_reader(core) || !self.input_waits() {
             self.end_of_input(core, None);
         }
     }
 
     /// Whether it does not read because it has paused, or has to wait, and not because of an end.
-    pub(super) fn may_wait_for_reader(&self) -> bool {
-        !self.has(Flags::CLOSING) && self.has(Flags::PAUSED.and(Flags::HELD).and(Flags::THROTTLED))
+    pub(super) fn may_wait_for_reader(&self, core: &Core) -> bool {
+        !self.has(Flags::CLOSING)
+            && self.has(Flags::PAUSED.and(Flags::HELD).and(Flags::THROTTLED))
+            && !self.relays_to_nobody(core)
+    }
+
+    /// As [`may_wait_for_reader`](Self::may_wait_for_reader), and it is not the protocol that has paused:
+    /// it is a limit, a hold, or a relay whose other side lags behind.
+    fn waits_by_itself(&self, core: &Core) -> bool {
+        self.may_wait_for_reader(core) && (self.is_relayed() || !self.has(Flags::PAUSED))
     }
 }

@@ -75,19 +75,32 @@ impl Stream {
 
     /// A hold that was granted to a former protocol is not the relay's; and what is part of a relay
     /// cannot be given to another process.
-    pub(crate) fn begin_relay(&self) {
+    pub(crate) fn begin_relay(&self, to: Key) {
         self.clear(Flags::HELD.and(Flags::UNTOUCHED));
         self.relays.set(self.relays.get() + 1);
+        self.with_extra(|extra| extra.relayed_to = Some(to));
     }
 
     /// A relay's protocol was dropped. Another relay's can have its place already.
     pub(crate) fn end_relay(&self) {
         self.relays.set(self.relays.get() - 1);
+        if !self.is_relayed() {
+            self.with_existing_extra(|extra| extra.relayed_to = None);
+        }
     }
 
-    #[cfg(feature = "tls-core")]
     pub(super) fn is_relayed(&self) -> bool {
         self.relays.get() > 0
+    }
+
+    /// Where a relay sends the input of this stream: `None` when that is gone.
+    pub(super) fn relayed_to(&self, core: &Core) -> Option<Rc<Self>> {
+        self.with_existing_extra(|extra| extra.relayed_to).and_then(|to| core.stream(to))
+    }
+
+    /// Whether it is part of a relay, and what it brings cannot be sent on any more.
+    pub(super) fn relays_to_nobody(&self, core: &Core) -> bool {
+        self.is_relayed() && self.relayed_to(core).is_none_or(|to| to.has(TAKES_NOTHING))
     }
 
     /// The descriptor that the kernel can splice, if there is one.
@@ -95,6 +108,8 @@ impl Stream {
         match &self.socket {
             // What is on the way are records.
             _ if self.has(Flags::TLS) => None,
+            // Splicing would wait, whatever it is told.
+            Socket::Os(socket) if socket.may_block() => None,
             Socket::Os(socket) => Some(socket.fd()),
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Socket::Pipe(pipe) => pipe.spliced_fd(),

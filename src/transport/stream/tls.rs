@@ -27,6 +27,8 @@ pub(super) struct Tls {
     pub(super) end: Option<PeerEnd>,
     /// How long the peer's `close_notify` is waited for after ours; `None`: not at all.
     pub(super) shutdown: Option<Duration>,
+    /// What is written is not all that there should have been: the end goes without `close_notify`.
+    pub(super) is_cut_off: bool,
 }
 
 pub(super) struct Handshake {

@@ -140,6 +140,7 @@ impl Stream {
             handshake: Some(handshake),
             end: None,
             shutdown: setup.timeouts.shutdown,
+            is_cut_off: false,
         });
         let begun = core.tls.with_records(|records| {
             let begun = core.by_the_clock(|| tls.layer.begin(records));

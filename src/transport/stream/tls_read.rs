@@ -50,7 +50,7 @@ impl Stream {
             }
             self.read_tls(core, buffer);
         } else if self.has(Flags::WRITE_FAILED) {
-            if !self.may_wait_for_reader() || !self.look_ahead(core, buffer) {
+            if !self.may_wait_for_reader(core) || !self.look_ahead(core, buffer) {
                 self.end_of_input(core, None);
             }
         } else if self.discards() {

@@ -356,7 +356,9 @@ impl Stream {
             // Whoever closes is not told that the peer was gone already.
             let closed = core.tls.with_records(|records| {
                 tls.take_held(self, core, records);
-                tls.layer.close(records).map_err(Broken::Tls)?;
+                if !tls.is_cut_off {
+                    tls.layer.close(records).map_err(Broken::Tls)?;
+                }
                 self.send_records(core, &mut tls, records)
             });
             if let Err(Broken::Tls(error)) = closed {

@@ -4,4 +4,5 @@
 mod failed_writes;
 mod lingering;
 mod real_peers;
+mod resets;
 mod slow_readers;

@@ -4,6 +4,7 @@ mod ends;
 mod passing;
 mod pipes;
 mod random;
+mod resets;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod spliced;
 mod splicing;

@@ -9,12 +9,13 @@ use mio::Interest;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 use rustix::termios::LocalModes;
 
 use super::description::is_hung_up;
 use super::{Direction, OsDriver};
 use crate::driver::os::OsSocket;
+use crate::driver::os::unwaiting::read_without_waiting;
 use crate::net::Address;
 use crate::transport::{Key, PeerCredentials};
 
@@ -142,12 +143,10 @@ impl PolledPipe {
 
     fn read_at_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let result = match self.kind {
-                Kind::Socket => rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT)
-                    .map(|(count, _)| count),
-                _ => rustix::io::read(&self.fd, &mut *buffer),
-            };
-            match result {
+            if self.kind == Kind::Socket {
+                return read_without_waiting(self.fd(), buffer);
+            }
+            match rustix::io::read(&self.fd, &mut *buffer) {
                 Err(Errno::INTR) => {}
                 // The other side of the terminal was closed: that is its end.
                 Err(Errno::IO) if self.kind == Kind::Terminal => return Ok(0),

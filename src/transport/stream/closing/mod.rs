@@ -282,6 +282,15 @@ impl Stream {
         core.free_slot(self.key);
     }
 
+    /// What was written is not all that there should have been. Under TLS the peer is not told that it is,
+    /// by `close_notify`: the connection just ends, after all bytes. Without TLS there is no such thing.
+    pub(crate) fn withhold_close_notify(&self) {
+        #[cfg(feature = "tls-core")]
+        if self.has(Flags::TLS) {
+            self.with_tls(|tls| tls.is_cut_off = true);
+        }
+    }
+
     #[cfg(not(feature = "tls-core"))]
     pub(super) fn shutdown_timeout(&self) -> Option<Duration> {
         None
