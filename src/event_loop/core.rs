@@ -15,7 +15,7 @@ use super::metrics::Counters;
 use super::ready::{Ready, Timer};
 use super::remote::RemoteQueue;
 use super::signals::SignalTable;
-use super::slots::{Slots, Tenant};
+use super::slots::{Slots, Source, Tenant};
 use super::watch::WatchTable;
 use crate::driver::os::SplicePipes;
 use crate::driver::{Driver, Signals};
@@ -368,6 +368,12 @@ impl Core {
 
     pub(crate) fn fill_slot(&self, key: Key, tenant: Tenant) {
         let former = self.slots.borrow_mut().fill(key, tenant);
+        drop(former);
+    }
+
+    /// Puts the socket that a connection has left behind in the connection's place.
+    pub(crate) fn fill_lingering_slot(&self, key: Key, socket: Rc<dyn Source>) {
+        let former = self.slots.borrow_mut().fill_lingering(key, socket);
         drop(former);
     }
 

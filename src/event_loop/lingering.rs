@@ -1,7 +1,10 @@
 //! The sockets of connections that are over, and whose peers have still to get what was sent.
 //!
 //! They are no connections any more: no server, handle or count of connections knows of them. They are
-//! limited in number, and the oldest go first, also when no descriptor is left for something new.
+//! limited in number; `eviction.rs` says which one goes when there are too many, or when no descriptor is
+//! left for something new.
+
+mod eviction;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -11,6 +14,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use self::eviction::{Order, Peer};
 use super::core::{Core, nanoseconds};
 use super::ready::Callback;
 use crate::driver::{Driver, Unacknowledged};
@@ -19,9 +23,6 @@ use crate::transport::Lingering;
 
 /// How many sockets linger at most.
 const MOST: usize = 4096;
-
-/// How many go at once when no descriptor is left.
-const GIVEN_UP_AT_ONCE: usize = 16;
 
 /// How long after the last look the next one is taken at how far a peer is.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -40,6 +41,8 @@ const AT_THE_END_AT_MOST: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct LingeringSockets {
     sockets: RefCell<BTreeMap<u64, Entry>>,
+    /// The same sockets by who makes room first.
+    order: RefCell<Order>,
     next_number: Cell<u64>,
     timer: Cell<Option<TimerKey>>,
 }
@@ -48,6 +51,7 @@ struct Entry {
     socket: Rc<Lingering>,
     /// When it is to be looked at.
     look_at: u64,
+    peer: Peer,
 }
 
 impl LingeringSockets {
@@ -55,26 +59,46 @@ impl LingeringSockets {
         self.sockets.borrow().len()
     }
 
-    /// How many timers there are for them, which no connection has.
-    pub(crate) fn timers(&self) -> usize {
-        usize::from(self.timer.get().is_some())
+    /// The timer for all of them, which no connection has. It may have gone off, and not have run yet.
+    pub(crate) fn timer(&self) -> Option<TimerKey> {
+        self.timer.get()
     }
 
     pub(crate) fn next_number(&self) -> u64 {
         self.next_number.replace(self.next_number.get() + 1)
     }
+
+    fn first_to_go(&self) -> Option<u64> {
+        self.order.borrow().first()
+    }
+
+    fn first_to_spare(&self) -> Option<u64> {
+        self.order.borrow().first_to_spare()
+    }
+
+    /// Puts the socket where it belongs after a look.
+    fn note_look(&self, socket: &Lingering, now: u64) {
+        let mut sockets = self.sockets.borrow_mut();
+        let Some(entry) = sockets.get_mut(&socket.number()) else { return };
+        let mut order = self.order.borrow_mut();
+        order.remove(&entry.peer);
+        entry.peer.note_look(socket.last_unacknowledged() == Some(0), socket.progress_at(), now);
+        order.insert(&entry.peer);
+    }
 }
 
 impl Core {
     pub(crate) fn add_lingering(self: &Rc<Self>, socket: Rc<Lingering>) {
-        if self.lingering.len() >= MOST {
-            self.give_up_oldest(&Unacknowledged::begin());
-        }
         let look_at = self.tick_time().saturating_add(nanoseconds(BETWEEN_LOOKS));
-        let entry = Entry { look_at, socket };
+        let peer = Peer::new(socket.number(), socket.progress_at());
+        self.lingering.order.borrow_mut().insert(&peer);
+        let entry = Entry { look_at, socket, peer };
         self.lingering.sockets.borrow_mut().insert(entry.socket.number(), entry);
         if self.lingering.timer.get().is_none() {
             self.set_looking_timer(look_at);
+        }
+        if self.lingering.len() > MOST {
+            self.give_up(self.lingering.first_to_go(), &Unacknowledged::begin());
         }
     }
 
@@ -86,6 +110,7 @@ impl Core {
     pub(crate) fn forget_lingering(&self, number: u64) -> Option<Rc<Lingering>> {
         let mut sockets = self.lingering.sockets.borrow_mut();
         let entry = sockets.remove(&number)?;
+        self.lingering.order.borrow_mut().remove(&entry.peer);
         if sockets.is_empty()
             && let Some(timer) = self.lingering.timer.take()
         {
@@ -94,34 +119,30 @@ impl Core {
         Some(entry.socket)
     }
 
-    /// Opens something; where no descriptor is left, once more after the sockets that linger longest
-    /// were closed.
+    /// Opens something; where no descriptor is left, again after a socket that lingers has made room.
     pub(crate) fn open_descriptor<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        match open() {
-            Err(error) if self.give_up_lingering(&error) => open(),
-            outcome => outcome,
+        loop {
+            match open() {
+                Err(error) if self.give_up_lingering(&error) => {}
+                outcome => return outcome,
+            }
         }
     }
 
-    /// Closes some of the sockets that linger, if `error` says that no descriptor is left; whether there
-    /// were any. Other shortages, as of memory, they do not relieve.
+    /// Closes one of the sockets that linger, if `error` says that no descriptor is left; whether there was
+    /// one whose peer loses nothing by it, or takes nothing. Other shortages, as of memory, are not
+    /// relieved so.
     pub(crate) fn give_up_lingering(&self, error: &io::Error) -> bool {
         if !is_out_of_descriptors(error) {
             return false;
         }
-        // Asking takes a descriptor, too: where there is none, what they had is not known.
-        let asking = Unacknowledged::begin();
-        let mut any = false;
-        for _ in 0..GIVEN_UP_AT_ONCE {
-            any |= self.give_up_oldest(&asking);
-        }
-        any
+        // Asking takes a descriptor, too: where there is none, the last look says what the peer had.
+        self.give_up(self.lingering.first_to_spare(), &Unacknowledged::begin())
     }
 
-    fn give_up_oldest(&self, asking: &Unacknowledged) -> bool {
-        let oldest = self.lingering.sockets.borrow().keys().next().copied();
-        let oldest = oldest.and_then(|number| self.forget_lingering(number));
-        oldest.map(|socket| socket.give_up(self, asking)).is_some()
+    fn give_up(&self, number: Option<u64>, asking: &Unacknowledged) -> bool {
+        let socket = number.and_then(|number| self.forget_lingering(number));
+        socket.map(|socket| socket.give_up(self, asking)).is_some()
     }
 
     fn set_looking_timer(&self, at: u64) {
@@ -150,6 +171,8 @@ impl Core {
                 if let Some(socket) = self.forget_lingering(number) {
                     socket.give_up(self, &asking);
                 }
+            } else {
+                self.lingering.note_look(&socket, now);
             }
         }
         let next = self.lingering.sockets.borrow().values().map(|entry| entry.look_at).min();
@@ -192,7 +215,7 @@ impl Core {
             }
         }
         let asking = Unacknowledged::begin();
-        while self.give_up_oldest(&asking) {}
+        while self.give_up(self.lingering.first_to_go(), &asking) {}
     }
 
     fn lingering_socket(&self, number: u64) -> Option<Rc<Lingering>> {
@@ -220,7 +243,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::protocol::Protocol;
-    use crate::testing::{MemoryNetwork, pair, settle};
+    use crate::testing::{MemoryNetwork, advance, pair, settle};
     use crate::transport::Transport;
 
     struct Closer;
@@ -253,21 +276,21 @@ mod tests {
     #[test]
     fn only_a_lack_of_descriptors_ends_sockets_that_linger() {
         let event_loop = MemoryNetwork::new().event_loop();
-        for _ in 0..GIVEN_UP_AT_ONCE + 1 {
+        for _ in 0..2 {
             pair(&event_loop, 64, Closer, Reader).unwrap();
         }
         settle(&event_loop).unwrap();
         let core = event_loop.core();
-        assert_eq!(core.lingering.len(), GIVEN_UP_AT_ONCE + 1);
+        assert!(!core.give_up_lingering(&Errno::MFILE.into()), "nothing is known of their peers");
+        advance(&event_loop, 4 * BETWEEN_LOOKS).unwrap();
         for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::CONNABORTED] {
             assert!(!core.give_up_lingering(&errno.into()));
         }
-        assert_eq!(core.lingering.len(), GIVEN_UP_AT_ONCE + 1);
+        assert_eq!(core.lingering.len(), 2);
         assert!(core.give_up_lingering(&Errno::MFILE.into()));
-        assert_eq!(core.lingering.len(), 1);
+        assert_eq!(core.lingering.len(), 1, "one for each descriptor");
         assert!(core.give_up_lingering(&Errno::NFILE.into()));
-        assert_eq!(core.lingering.len(), 0);
         assert!(!core.give_up_lingering(&Errno::NFILE.into()), "there are none");
-        assert_eq!(event_loop.metrics().lingering_cut_off, GIVEN_UP_AT_ONCE as u64 + 1);
+        assert_eq!(event_loop.metrics().lingering_cut_off, 2);
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Tenant {
 
 struct Slot {
     generation: u32,
+    /// A socket that lingers is in it.
+    lingers: bool,
     content: Content,
 }
 
@@ -50,11 +52,18 @@ pub(crate) struct Slots {
     /// The head of the list of vacant slots, as index + 1; 0 ends it.
     vacant: u32,
     len: usize,
+    /// How many of these are sockets that linger.
+    lingering: usize,
 }
 
 impl Slots {
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many places are taken by what does not linger.
+    pub(crate) fn sources(&self) -> usize {
+        self.len - self.lingering
     }
 
     /// A place that nothing else gets until it is filled or freed; `None`: all are taken.
@@ -71,7 +80,7 @@ impl Slots {
                 if self.slots.len() > Key::MAX_INDEX {
                     return None;
                 }
-                self.slots.push(Slot { generation: 0, content: Content::Reserved });
+                self.slots.push(Slot { generation: 0, lingers: false, content: Content::Reserved });
                 (self.slots.len() - 1) as u32
             }
         };
@@ -93,10 +102,23 @@ impl Slots {
         }
     }
 
+    /// As [`fill`](Self::fill), with the socket that the place's connection has left behind. It counts
+    /// as lingering until the place is freed.
+    pub(crate) fn fill_lingering(&mut self, key: Key, socket: Rc<dyn Source>) -> Option<Tenant> {
+        if let Some(slot) = self.slots.get_mut(key.index as usize)
+            && slot.generation == key.generation
+            && !slot.lingers
+        {
+            slot.lingers = true;
+            self.lingering += 1;
+        }
+        self.fill(key, Tenant::Source(socket))
+    }
+
     #[inline]
     pub(crate) fn tenant(&self, key: Key) -> Option<&Tenant> {
         match self.slots.get(key.index as usize) {
-            Some(Slot { generation, content: Content::Tenant(tenant) })
+            Some(Slot { generation, content: Content::Tenant(tenant), .. })
                 if *generation == key.generation =>
             {
                 Some(tenant)
@@ -123,6 +145,7 @@ impl Slots {
         let former = std::mem::replace(&mut slot.content, Content::Vacant { next: self.vacant });
         self.vacant = key.index + 1;
         self.len -= 1;
+        self.lingering -= usize::from(std::mem::take(&mut slot.lingers));
         match former {
             Content::Tenant(tenant) => Some(tenant),
             Content::Reserved | Content::Vacant { .. } => None,
@@ -170,5 +193,22 @@ mod tests {
         assert!(slots.fill(first, Tenant::Source(Rc::new(Nothing))).is_some(), "handed back");
         assert_eq!(slots.len(), 1);
         assert_eq!(slots.tenants().count(), 1);
+    }
+
+    #[test]
+    fn what_lingers_is_counted_until_its_place_is_freed() {
+        let mut slots = Slots::default();
+        let first = slots.reserve().unwrap();
+        let second = slots.reserve().unwrap();
+        assert!(slots.fill(second, Tenant::Source(Rc::new(Nothing))).is_none());
+        assert!(slots.fill_lingering(second, Rc::new(Nothing)).is_some());
+        assert_eq!((slots.len(), slots.sources()), (2, 1));
+        assert!(slots.free(second).is_some());
+        assert!(slots.fill_lingering(second, Rc::new(Nothing)).is_some(), "a stale key");
+        assert_eq!((slots.len(), slots.sources()), (1, 1));
+        let second = slots.reserve().unwrap();
+        assert!(slots.fill(second, Tenant::Source(Rc::new(Nothing))).is_none());
+        assert!(slots.free(first).is_none());
+        assert_eq!((slots.len(), slots.sources()), (1, 1));
     }
 }

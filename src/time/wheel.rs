@@ -142,6 +142,12 @@ impl<T> Wheel<T> {
         self.slab.len() - self.fired
     }
 
+    /// How many timers have not fired, apart from that of `key`, if it is one of them.
+    pub(crate) fn len_without(&self, key: Option<TimerKey>) -> usize {
+        let node = key.and_then(|key| self.slab.find(key));
+        self.len() - usize::from(node.is_some_and(|node| node.links.location != FIRED))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -185,6 +185,10 @@ fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
             until(&event_loop, "the ends", || seen.lost() == left.len()).await;
             let before = event_loop.metrics().lingering;
             assert!(before > 30, "{before} sockets linger");
+            // Their peers take nothing: that is known after a few looks, one a second.
+            event_loop.sleep(Duration::from_secs(4)).await;
+            let before = event_loop.metrics().lingering;
+            assert!(before > 30, "{before} sockets linger");
             limit_descriptors_to(0);
             // For who is accepted, and for who connects.
             server.start_serving()?;
@@ -192,7 +196,10 @@ fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
             let client = event_loop.create_connection(|| Echo, address(&server)).await?;
             until(&event_loop, "who connects", || server.connections() == 2).await;
             assert!(errors.borrow().is_empty(), "{errors:?}");
-            assert!(event_loop.metrics().lingering < before);
+            // Each of the three that were opened has taken the place of one. One more may have gone, as
+            // `accept` asks for a descriptor before it looks whether anybody waits.
+            let gone = before - event_loop.metrics().lingering;
+            assert!((3..=4).contains(&gone), "{gone} have gone");
             // The oldest have gone, which shows in a reset, and the newest has not.
             let is_reset = |mut peer: &TcpStream| {
                 (0..2).any(|_| peer.write_all(b"x").is_err())
@@ -201,6 +208,49 @@ fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
             assert!(is_reset(&left[0]) && !is_reset(&left[left.len() - 1]));
             client.handle().close();
             drop((waiting, left));
+            Ok(())
+        });
+    });
+}
+
+// 62: whoever comes costs nobody a reply.
+#[test]
+fn without_descriptors_a_slow_reader_gets_its_reply_and_who_comes_is_turned_away() {
+    let name = "descriptors::\
+                without_descriptors_a_slow_reader_gets_its_reply_and_who_comes_is_turned_away";
+    alone(name, || {
+        run(async |event_loop| {
+            raise_descriptor_limit();
+            let seen = Seen::new();
+            let own = Rc::clone(&seen);
+            let leaving = move || Leaving(Rc::clone(&own));
+            let leaving = event_loop.create_server(leaving, "127.0.0.1:0").await?;
+            let server =
+                event_loop.create_server(|| Echo, "127.0.0.1:0").start_serving(false).await?;
+            let flood: Vec<TcpStream> = (0..100)
+                .map(|_| TcpStream::connect(address(&server)))
+                .collect::<std::io::Result<_>>()?;
+            let mut reader = TcpStream::connect(address(&leaving))?;
+            reader.set_nonblocking(true)?;
+            until(&event_loop, "the end", || seen.lost() == 1).await;
+            limit_descriptors_to(0);
+            server.start_serving()?;
+            // It reads a part at a time, over more than four looks, and talks all the while.
+            let mut received = 0;
+            for _ in 0..23 {
+                let mut part = [0; 20_000];
+                received += reader.read(&mut part)?;
+                let _ = reader.write(b"a word");
+                event_loop.sleep(Duration::from_millis(200)).await;
+            }
+            let away = || flood.iter().filter(|client| is_turned_away(client)).count();
+            until(&event_loop, "all turned away", || away() == flood.len()).await;
+            assert_eq!((server.connections(), event_loop.metrics().lingering), (0, 1));
+            reader.set_nonblocking(false)?;
+            reader.set_read_timeout(Some(Duration::from_secs(60)))?;
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest)?;
+            assert_eq!(received + rest.len(), UNREAD);
             Ok(())
         });
     });

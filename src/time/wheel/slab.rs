@@ -99,9 +99,12 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn contains(&self, key: TimerKey) -> bool {
-        self.nodes
-            .get(key.index as usize)
-            .is_some_and(|node| node.generation == Some(key.generation))
+        self.find(key).is_some()
+    }
+
+    pub(super) fn find(&self, key: TimerKey) -> Option<&Node<T>> {
+        let node = self.nodes.get(key.index as usize)?;
+        (node.generation == Some(key.generation)).then_some(node)
     }
 
     #[inline]

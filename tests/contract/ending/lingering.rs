@@ -295,6 +295,60 @@ fn no_more_than_some_thousand_sockets_linger_and_the_oldest_go_first() {
     drop(event_loop);
 }
 
+/// Makes a connection whose reply of `len` bytes lingers; its peer reads a byte each time it resumes.
+fn lingering_reply(event_loop: &EventLoop, len: usize) -> Log {
+    let (near, far) = (Log::new(), Log::new());
+    let reads = Probe::new(&far).buffer_of(1).not_reading().on_data(|transport, _| {
+        transport.pause_reading();
+        Ok(())
+    });
+    pair(event_loop, 64, Probe::new(&near), Buffered(reads)).unwrap();
+    near.handle().write(&vec![7; len]);
+    near.handle().close();
+    settle(event_loop).unwrap();
+    assert!(near.is_lost());
+    far
+}
+
+// 62.
+#[test]
+fn a_socket_whose_peer_takes_what_was_sent_makes_room_last() {
+    let event_loop = MemoryNetwork::new().event_loop();
+    let slow = lingering_reply(&event_loop, 60);
+    let _silent: Vec<Log> = (1..4096).map(|_| lingering_reply(&event_loop, 60)).collect();
+    for _ in 0..3 {
+        slow.handle().resume_reading();
+        advance(&event_loop, SECOND).unwrap();
+    }
+    assert_eq!((slow.received_len(), event_loop.metrics().lingering), (3, 4096));
+    // As many again: all that take nothing make room before the oldest does.
+    let _flood: Vec<Log> = (0..8192).map(|_| lingering_reply(&event_loop, 60)).collect();
+    assert_eq!(event_loop.metrics().lingering, 4096);
+    slow.handle().write(b"still there");
+    for _ in 0..60 {
+        slow.handle().resume_reading();
+        settle(&event_loop).unwrap();
+    }
+    run_until(&event_loop, "the end", || slow.is_lost());
+    assert_eq!((slow.received_len(), slow.cause()), (60, None));
+}
+
+#[test]
+fn metrics_are_right_when_the_timer_of_what_lingers_has_gone_off_and_not_run() {
+    let event_loop = MemoryNetwork::new().event_loop();
+    let seen = std::rc::Rc::new(std::cell::Cell::new(None));
+    let (own, place) = (event_loop.clone(), std::rc::Rc::clone(&seen));
+    // Due together with the look, and called before it.
+    event_loop.call_later(SECOND, move || place.set(Some(own.metrics())));
+    let far = lingering_reply(&event_loop, 60);
+    let metrics = event_loop.metrics();
+    assert_eq!((metrics.lingering, metrics.timers, metrics.sources), (1, 1, 1));
+    advance(&event_loop, SECOND).unwrap();
+    let metrics = seen.take().unwrap();
+    assert_eq!((metrics.lingering, metrics.timers, metrics.sources), (1, 0, 1));
+    drop(far);
+}
+
 #[test]
 fn closing_the_loop_ends_what_lingers() {
     let stage = Stage::new(64, Probe::new, |log| Probe::new(log).not_reading());

@@ -28,7 +28,7 @@ use std::time::Duration;
 use super::super::deadlines::LingerLimits;
 use super::{Stream, is_too_much};
 use crate::driver::Unacknowledged;
-use crate::event_loop::{Core, Ready, Source, Tenant, nanoseconds};
+use crate::event_loop::{Core, Ready, Source, nanoseconds};
 use crate::transport::{Key, Readiness};
 
 /// How long a peer that has acknowledged everything is heard, if it talks on.
@@ -87,7 +87,7 @@ impl Lingering {
             drained: Cell::new(false),
             queued: Cell::new(false),
         });
-        core.fill_slot(stream.key, Tenant::Source(Rc::clone(&lingering) as Rc<dyn Source>));
+        core.fill_lingering_slot(stream.key, Rc::clone(&lingering) as Rc<dyn Source>);
         if has_input {
             lingering.enqueue(core);
         }
@@ -97,6 +97,11 @@ impl Lingering {
 
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// When the peer was last seen to take something, or the socket began to linger.
+    pub(crate) fn progress_at(&self) -> u64 {
+        self.progress_at.get()
     }
 
     /// How far the peer is; whether the socket has lingered long enough.
