@@ -99,7 +99,7 @@
 //!
 //! | Type | Dropping it |
 //! |---|---|
-//! | [`EventLoop`] from [`EventLoop::new`], [`EventLoopBuilder::build`] or `testing` | closes the loop; dropping a clone changes nothing |
+//! | [`EventLoop`] from [`EventLoop::new`], [`EventLoopBuilder::build`] or `testing` | closes the loop, which may take up to five seconds ([`EventLoop::close`]); dropping a clone changes nothing |
 //! | a builder: [`EventLoopBuilder`], [`ConnectionBuilder`], [`ServerBuilder`], [`DatagramEndpointBuilder`], [`PipeBuilder`], [`SubprocessBuilder`], [`RunBuilder`], [`RelayBuilder`], `TlsClientBuilder`, `TlsServerBuilder` | begins nothing; sockets and descriptors that it was given are closed |
 //! | [`LoopFuture`], [`Task`] while pending | cancels what it stands for, unless it has a done callback or was detached |
 //! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error |

@@ -86,10 +86,11 @@ pub trait Protocol: Any {
         Ok(())
     }
 
-    /// A deadline set with [`Transport::set_timeout`] passed.
+    /// A deadline set with [`Transport::set_timeout`] passed: [`TimeoutKind::Idle`], or
+    /// [`TimeoutKind::WriteStall`] of a connection that is not closing.
     ///
     /// The default fails with a timeout error, which aborts the connection. `Ok` keeps it, and the
-    /// deadline is armed again. The linger deadline always aborts, without this call.
+    /// deadline is armed again. All other deadlines abort without this call.
     fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
         let _ = transport;
         Err(Error::timeout(kind).into())
@@ -118,7 +119,8 @@ pub trait Protocol: Any {
     /// The connection is over. Always the last callback; nothing can be written any more.
     ///
     /// `error` is `None` after a `close`, an `abort` or the peer's orderly end; else it is what
-    /// killed the connection. An `Err` from here is reported to the exception handler.
+    /// killed the connection. `None` after a `close` means that everything was handed to the system, not that the peer has
+    /// received it (see [`Transport::close`]). An `Err` from here is reported to the exception handler.
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         let _ = (transport, error);
         Ok(())
@@ -143,21 +145,32 @@ pub enum Eof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TimeoutKind {
-    /// Connecting, resolving included, took too long.
+    /// Connecting, resolving included, took too long. None by default; set where one connects.
     Connect,
-    /// Nothing was received and nothing could be sent for too long.
+    /// Nothing was received and nothing could be sent for too long. None by default.
     Idle,
-    /// After `close`, the peer took none of what was written before for too long.
+    /// After `close`, the peer took none of what was written before for too long. 30 s by default, none for
+    /// pipes.
+    ///
+    /// It counts from the last time that the peer took something: while output is queued, that the system took
+    /// some of it; when everything was handed over and `connection_lost` was called, that the peer acknowledged
+    /// more, which is looked at once a second. A receiver acknowledges in steps (tens of kilobytes) while its
+    /// buffer is full: one that takes less than a step within this deadline is given up. `None` waits without
+    /// a bound. Also how long a failed write leaves a protocol that has paused to read what came before.
     Linger,
-    /// Closing took too long, however much progress it made. Off by default.
+    /// Closing took too long, however much progress it made. None by default. It counts from `close`, and goes on
+    /// after `connection_lost` until the peer has everything.
     Closing,
-    /// A program that was run to its end took too long.
+    /// A program that was run to its end took too long. None by default; set where one is run.
     Process,
-    /// Data waits to be sent, and the peer took none of it for too long.
+    /// Data waits to be sent, and the peer took none of it for too long. 60 s by default while reading is held
+    /// or the connection closes, none otherwise and for pipes.
     WriteStall,
-    /// The TLS handshake took too long. Always ends the connection.
+    /// The TLS handshake took too long. 10 s by default; set with the TLS configuration. Always ends the
+    /// connection.
     TlsHandshake,
-    /// The peer did not answer our end of the TLS connection, which was to be waited for.
+    /// The peer did not answer our end of the TLS connection, which was to be waited for. Only where the TLS
+    /// configuration has a `shutdown_timeout`.
     TlsShutdown,
 }
 

@@ -18,6 +18,7 @@ use self::eviction::{Order, Peer};
 use super::core::{Core, nanoseconds};
 use super::ready::Callback;
 use crate::driver::{Driver, Unacknowledged};
+use crate::net::ServerCore;
 use crate::time::TimerKey;
 use crate::transport::Lingering;
 
@@ -143,6 +144,32 @@ impl Core {
     fn give_up(&self, number: Option<u64>, asking: &Unacknowledged) -> bool {
         let socket = number.and_then(|number| self.forget_lingering(number));
         socket.map(|socket| socket.give_up(self, asking)).is_some()
+    }
+
+    /// How many sockets of `server`'s connections linger whose peers have not acknowledged everything.
+    /// Those that only have not ended their side do not count.
+    pub(crate) fn unfinished_lingering(&self, server: &Rc<ServerCore>) -> usize {
+        self.unfinished_of(server, &Unacknowledged::begin()).len()
+    }
+
+    /// Closes those that [`unfinished_lingering`](Self::unfinished_lingering) counts; how many they were.
+    pub(crate) fn give_up_lingering_of(&self, server: &Rc<ServerCore>) -> usize {
+        let asking = Unacknowledged::begin();
+        let numbers = self.unfinished_of(server, &asking);
+        for number in &numbers {
+            if let Some(socket) = self.forget_lingering(*number) {
+                socket.give_up(self, &asking);
+            }
+        }
+        numbers.len()
+    }
+
+    fn unfinished_of(&self, server: &Rc<ServerCore>, asking: &Unacknowledged) -> Vec<u64> {
+        let sockets = self.lingering.sockets.borrow();
+        let own = sockets.values().filter(|entry| entry.socket.belongs_to(server));
+        own.filter(|entry| !entry.socket.has_everything(self, asking))
+            .map(|entry| entry.socket.number())
+            .collect()
     }
 
     fn set_looking_timer(&self, at: u64) {

@@ -23,6 +23,11 @@ impl EventLoop {
     ///
     /// The entry point of most programs. `main` gets a clone of the loop.
     ///
+    /// A program that ends when `main` does drops the loop, which aborts the connections that are open, those included
+    /// that are still closing: their queued output is lost. So have `main` wait for
+    /// [`connection_lost`](crate::Protocol::connection_lost) after a
+    /// [`close`](crate::Transport::close), or for [`Server::shutdown`](crate::Server::shutdown).
+    ///
     /// ```
     /// use std::time::Duration;
     /// use wharf::{EventLoop, Result};
@@ -108,6 +113,11 @@ impl EventLoop {
     /// Closes the loop: every transport is aborted and its `connection_lost` delivered; tasks,
     /// timers, callbacks and signal handlers are dropped. Also done when the owning value is
     /// dropped.
+    ///
+    /// It may block the thread for up to five seconds: what closed connections have sent, and their peers have
+    /// not acknowledged, has that long to arrive, as long as a peer takes something within each second. What is
+    /// still queued for connections that were not over is dropped. To leave peers more time, await
+    /// [`Server::shutdown`](crate::Server::shutdown), or every `connection_lost`, before.
     ///
     /// # Errors
     /// [`is_invalid`](Error::is_invalid) while the loop runs, and inside a protocol's callback. A

@@ -6,6 +6,7 @@ mod connect;
 mod connection_builder;
 mod datagram_builder;
 mod datagram_open;
+mod draining;
 mod handover;
 mod happy_eyeballs;
 mod inherited;

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::Address;
 use super::accept::Accepting;
+use super::draining::Draining;
 use super::server_builder::Settings;
 use super::unix_path::BoundPath;
 use crate::driver::Listener;
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, EventLoop, Exception, Tenant, fence};
+use crate::event_loop::{Core, EventLoop, Exception, Tenant, fence, nanoseconds};
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, Share, Waiters, future};
 #[cfg(feature = "tls-core")]
@@ -128,8 +129,13 @@ impl Server {
     /// [`Protocol::shutting_down`], which closes gracefully by default), waits for the connections
     /// to end, and aborts those that are left at the deadline.
     ///
-    /// Completes with the number of connections that had to be aborted. Dropping the future does not
-    /// call the shutdown off: a server that has stopped listening cannot go back.
+    /// It also waits until the peers of connections that were closed have acknowledged everything that
+    /// was sent to them, as far as the system tells; not until they have ended their side, too. So a program that
+    /// ends after the shutdown cuts no reply.
+    ///
+    /// Completes with the number of connections that had to be aborted, those included whose peers had not
+    /// acknowledged everything at the deadline. Dropping the future does not call the shutdown off: a server that
+    /// has stopped listening cannot go back.
     pub fn shutdown(&self, grace: Duration) -> LoopFuture<usize> {
         self.close();
         let event_loop = EventLoop::from_core(Rc::clone(&self.core));
@@ -143,13 +149,15 @@ impl Server {
         let count = Rc::clone(&aborted);
         let deadline = event_loop.call_later(grace, move || count.set(server.abort_clients()));
         let (promise, ended) = future(&self.core);
+        let server = self.clone();
+        let until = self.core.now().saturating_add(nanoseconds(grace));
         let gone = self.wait_closed();
         gone.add_done_callback(move |outcome| {
             deadline.cancel();
-            promise.set(match outcome {
-                Ok(()) => Ok(aborted.get()),
-                Err(_) => Err(Error::bare(Kind::Cancelled)),
-            });
+            match outcome {
+                Ok(()) => Draining::begin(server, until, aborted.get(), promise),
+                Err(_) => promise.set(Err(Error::bare(Kind::Cancelled))),
+            }
         });
         gone.detach();
         ended

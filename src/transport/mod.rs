@@ -168,8 +168,16 @@ pub trait Transport: sealed::Sealed {
     /// What was written arrives whatever the peer says meanwhile, if the peer goes on reading: the socket
     /// stays until the peer has ended its side, or has everything
     /// ([`Metrics::lingering`](crate::Metrics::lingering)). A peer that takes nothing for the linger deadline
-    /// (30 s by default, [`TimeoutKind::Linger`]) is reset; so is one when closing as a whole takes longer
+    /// (30 s by default, [`TimeoutKind::Linger`]) is given up; so is one when closing as a whole takes longer
     /// than [`TimeoutKind::Closing`], which is off by default. Repeated calls change nothing.
+    ///
+    /// `connection_lost(None)` means handed to the system, not received. To know that the peer has everything:
+    /// [`write_eof`](Self::write_eof), then wait for `eof_received` or for the peer's answer. If the loop ends before
+    /// `connection_lost`, what is queued is dropped, as by [`abort`](Self::abort).
+    ///
+    /// Two options change how it ends: `reset_on_close`
+    /// ([of clients](crate::ConnectionBuilder::reset_on_close), [of servers](crate::ServerBuilder::reset_on_close))
+    /// and, under TLS, `shutdown_timeout` (of `TlsClientBuilder` and `TlsServerBuilder`), which waits for the peer's end.
     fn close(&self);
 
     /// Closes without sending what is queued; `connection_lost(None)` follows soon.
@@ -243,7 +251,11 @@ pub trait Transport: sealed::Sealed {
 
     /// Arms, changes or (with `None`) removes a deadline.
     ///
-    /// `Protocol::timed_out` is called when it passes. Re-arming on traffic costs nothing.
+    /// [`Idle`](TimeoutKind::Idle) and, unless the connection is closing, [`WriteStall`](TimeoutKind::WriteStall)
+    /// call [`Protocol::timed_out`] when they pass. [`Linger`](TimeoutKind::Linger) and
+    /// [`Closing`](TimeoutKind::Closing) end the connection without that call, as a write stall does while the connection is closing. All
+    /// other kinds are set elsewhere, and ignored here. `None` for a write stall restores its
+    /// default. Re-arming on traffic costs nothing.
     fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>);
 
     /// Limits how fast this connection reads, from now on; `None`: as fast as it can.

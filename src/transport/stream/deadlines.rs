@@ -177,7 +177,7 @@ impl Stream {
         if let Some(deadlines) = &mut *self.deadlines.borrow_mut() {
             deadlines.write_progress_at = core.tick_time();
             deadlines.discarded = 0;
-            self.clear(Flags::GLUTTED);
+            self.clear(Flags::DISCARD_LIMIT_REACHED);
         }
     }
 
@@ -199,7 +199,7 @@ impl Stream {
         self.with_deadlines(core, |deadlines| {
             deadlines.discarded = deadlines.discarded.saturating_add(count);
             if closing::is_too_much(deadlines.discarded) {
-                self.set(Flags::GLUTTED);
+                self.set(Flags::DISCARD_LIMIT_REACHED);
             }
         });
     }

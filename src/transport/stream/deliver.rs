@@ -259,7 +259,7 @@ impl Stream {
         self.leave_info();
         if !self.has(Flags::LET_GO) {
             self.set(Flags::LET_GO);
-            self.let_go_of_socket(core);
+            self.release_socket(core);
         }
         fence::trip(Trip::LetGo);
         // One at a time: a panic while another unwinds would end the process.

@@ -79,7 +79,9 @@ flags! {
 
     // The end of the write side, and of the connection.
     EOF_WANTED,
+    /// The phase is another than `Open`. Set with it, in `closing/mod.rs` alone.
     CLOSING,
+    /// The phase is `Over`. Set with it, in `closing/mod.rs` alone.
     LOST,
     /// `connection_made` was called.
     MADE,
@@ -121,7 +123,7 @@ flags! {
     /// `close_notify` was.
     ENDED,
     /// Too much input was dropped since the output made its last progress: nothing is read until then.
-    GLUTTED,
+    DISCARD_LIMIT_REACHED,
 
     /// A callback that delivers input has just returned.
     IN_READ,

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod closing;
+mod draining;
 mod errors;
 mod ownership;
 mod serve_forever;

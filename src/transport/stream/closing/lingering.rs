@@ -12,7 +12,7 @@
 //! acknowledged everything and talks on is heard for five seconds.
 //!
 //! ```text
-//!   Discarding ──── too much was dropped ───▶ Glutted: not read, so that the peer has to wait
+//!   Discarding ──── too much was dropped ───▶ not read, so that the peer has to wait
 //!       ▲ │                                      │ │
 //!       │ └─ the peer's end, an error ──────┐    │ │
 //!       └──────── progress ─────────────────┼────┘ │
@@ -29,6 +29,7 @@ use super::super::deadlines::LingerLimits;
 use super::{Stream, is_too_much};
 use crate::driver::Unacknowledged;
 use crate::event_loop::{Core, Ready, Source, nanoseconds};
+use crate::net::ServerCore;
 use crate::transport::{Key, Readiness};
 
 /// How long a peer that has acknowledged everything is heard, if it talks on.
@@ -104,6 +105,10 @@ impl Lingering {
         self.progress_at.get()
     }
 
+    pub(crate) fn belongs_to(&self, server: &Rc<ServerCore>) -> bool {
+        self.stream.belongs_to(server)
+    }
+
     /// How far the peer is; whether the socket has lingered long enough.
     pub(crate) fn look(self: &Rc<Self>, core: &Core, asking: &Unacknowledged) -> bool {
         let now = core.tick_time();
@@ -123,7 +128,12 @@ impl Lingering {
 
     /// Whether the peer has everything, or can get no more, or nobody knows.
     pub(crate) fn has_everything(self: &Rc<Self>, core: &Core, asking: &Unacknowledged) -> bool {
-        self.discard(core) || self.ask(core, asking).is_none_or(|left| left == 0)
+        if self.discard(core) {
+            // Its turn finds the end again, and ends it.
+            self.enqueue(core);
+            return true;
+        }
+        self.ask(core, asking).is_none_or(|left| left == 0)
     }
 
     /// What the peer has not acknowledged. Less than the last time is progress.

@@ -19,6 +19,8 @@
 //! much to send do not wait for each other; a bounded amount between two steps of the output.
 
 mod lingering;
+#[cfg(feature = "tls-core")]
+mod tls;
 
 use std::io;
 use std::rc::Rc;
@@ -70,6 +72,17 @@ impl Stream {
         self.phase.get()
     }
 
+    /// The only place where the phase changes, and with it the flags that mirror it for the masks of the
+    /// hot paths.
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.set(match phase {
+            Phase::Open => return,
+            Phase::Flushing | Phase::AwaitingPeer => Flags::CLOSING,
+            Phase::Over(_) => Flags::CLOSING.and(Flags::LOST),
+        });
+    }
+
     pub(crate) fn close(self: &Rc<Self>, core: &Core) {
         if !self.has(Flags::CLOSING.and(Flags::LOST)) {
             if !self.has(Flags::MADE) && self.has(Flags::TLS) {
@@ -88,8 +101,7 @@ impl Stream {
     }
 
     pub(super) fn begin_closing(&self, core: &Core) {
-        self.set(Flags::CLOSING);
-        self.phase.set(Phase::Flushing);
+        self.enter(Phase::Flushing);
         self.note_closing(core);
     }
 
@@ -116,8 +128,7 @@ impl Stream {
         if let Some(error) = &error {
             self.report_tls_panic(core, error);
         }
-        self.set(Flags::LOST.and(Flags::CLOSING));
-        self.phase.set(Phase::Over(parting));
+        self.enter(Phase::Over(parting));
         self.discard_queue(core, error.as_ref());
         let former = match error {
             Some(error) => self.with_extra(|extra| extra.error.replace(error)),
@@ -195,7 +206,7 @@ impl Stream {
             return;
         }
         if waits_for_peer && !self.has(Flags::EOF) {
-            self.phase.set(Phase::AwaitingPeer);
+            self.enter(Phase::AwaitingPeer);
             self.set(Flags::READABLE);
             self.note_closing(core);
             return self.enqueue(core);
@@ -243,8 +254,10 @@ impl Stream {
     /// means nothing, but must not keep the peer from ending.
     pub(super) fn discards(&self) -> bool {
         let has_ended = Flags::EOF.and(Flags::TLS);
-        self.flags.get().just(Flags::READABLE, Flags::READABLE.and(Flags::LOST).and(Flags::GLUTTED))
-            && (self.has(Flags::CLOSING) || self.flags.get().just(has_ended, has_ended))
+        self.flags.get().just(
+            Flags::READABLE,
+            Flags::READABLE.and(Flags::LOST).and(Flags::DISCARD_LIMIT_REACHED),
+        ) && (self.has(Flags::CLOSING) || self.flags.get().just(has_ended, has_ended))
             && !self.input_is_over()
     }
 
@@ -272,7 +285,7 @@ impl Stream {
     }
 
     /// Ends the stream's hold on its socket, as the [`Parting`] says. Its protocol was told.
-    pub(super) fn let_go_of_socket(self: &Rc<Self>, core: &Rc<Core>) {
+    pub(super) fn release_socket(self: &Rc<Self>, core: &Rc<Core>) {
         match self.phase.get() {
             Phase::Over(Parting::Linger) if Lingering::begin(self, core) => return,
             Phase::Over(Parting::Reset) => self.socket.reset_when_closed(),

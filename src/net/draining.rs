@@ -1,0 +1,45 @@
+//! The last part of a server's shutdown: its connections are over, and their peers have still to take what was
+//! sent.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::server::Server;
+use crate::event_loop::EventLoop;
+use crate::task::Promise;
+
+/// How soon the peers are asked for again, first and at most: most have everything within a round trip.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Waits until the peers have acknowledged everything, or the grace is over.
+pub(super) struct Draining {
+    server: Server,
+    /// When the grace is over.
+    until: u64,
+    aborted: usize,
+    promise: Promise<usize>,
+    pause: Duration,
+}
+
+impl Draining {
+    /// `promise` is told how many connections were aborted: `aborted`, and those that are given up here.
+    pub(super) fn begin(server: Server, until: u64, aborted: usize, promise: Promise<usize>) {
+        Self { server, until, aborted, promise, pause: FIRST_PAUSE }.look();
+    }
+
+    fn look(mut self) {
+        let core = Rc::clone(&self.server.core);
+        let now = core.now();
+        if core.unfinished_lingering(&self.server.shared) == 0 {
+            return self.promise.set(Ok(self.aborted));
+        }
+        if now >= self.until {
+            self.aborted += core.give_up_lingering_of(&self.server.shared);
+            return self.promise.set(Ok(self.aborted));
+        }
+        let pause = self.pause.min(Duration::from_nanos(self.until - now));
+        self.pause = (2 * self.pause).min(LONGEST_PAUSE);
+        EventLoop::from_core(core).call_later(pause, move || self.look());
+    }
+}
