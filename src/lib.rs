@@ -102,7 +102,7 @@
 //! | [`EventLoop`] from [`EventLoop::new`], [`EventLoopBuilder::build`] or `testing` | closes the loop, which may take up to five seconds ([`EventLoop::close`]); dropping a clone changes nothing |
 //! | a builder: [`EventLoopBuilder`], [`ConnectionBuilder`], [`ServerBuilder`], [`DatagramEndpointBuilder`], [`PipeBuilder`], [`SubprocessBuilder`], [`RunBuilder`], [`RelayBuilder`], `TlsClientBuilder`, `TlsServerBuilder` | begins nothing; sockets and descriptors that it was given are closed |
 //! | [`LoopFuture`], [`Task`] while pending | cancels what it stands for, unless it has a done callback or was detached |
-//! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error |
+//! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error of the operation, or a panic. An `Err` that the task's own future returned is its output, and is not reported |
 //! | [`Promise`] | completes its future as cancelled |
 //! | [`Sleep`] | takes its timer back |
 //! | [`SendFile`] while pending | sends no more of the file, unless it has a done callback or was detached |
@@ -130,7 +130,9 @@
 //! open is then closed: a [`Connection`] and an [`Endpoint`] as by their `close`, a [`Server`] with its
 //! connections, a [`Handover`] as by [`Handover::close`], wherever they are in the result (in a tuple, a
 //! list, a type of your own). The same goes for the output of a task, and for the result of an operation
-//! that is cancelled from inside its own `connection_made`. What has a clone elsewhere stays open.
+//! that is cancelled from inside its own `connection_made`. What has a clone elsewhere stays open. The limit
+//! of this: while such a result is dropped, its parts are not told from what their `Drop` drops besides, so a
+//! `Drop` of yours in it that drops the last of another [`Connection`] closes that one, too.
 //!
 //! A result is taken once it is awaited, or [`LoopFuture::take_result`] has given it. A result passed
 //! to a done callback, or of a detached future, also counts as taken. From then on it is
@@ -159,11 +161,6 @@ mod protocol;
 mod task;
 mod time;
 #[cfg(feature = "tls-core")]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the byte layer that uses the rest is a branch of its own"
-)]
 mod tls;
 mod transport;
 

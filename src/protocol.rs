@@ -42,6 +42,11 @@ pub trait Protocol: Any {
     ///
     /// `data` is lent: it lies in a buffer that all connections of the loop share. What is to be
     /// kept must be copied.
+    ///
+    /// The urgent byte of TCP is not delivered. For telnet, which sends marks that way, set `SO_OOBINLINE`
+    /// on the socket, so that it comes as any other byte, and hand the socket in with
+    /// [`EventLoop::create_connection_on`](crate::EventLoop::create_connection_on) or
+    /// [`create_server_on`](crate::EventLoop::create_server_on).
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result;
 
     /// The peer has passed descriptors, over a Unix socket whose builder was told to

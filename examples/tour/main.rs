@@ -1,5 +1,5 @@
-//! One protocol over every transport there is: the same `Echo` each time, and clients that check
-//! every byte that comes back.
+//! One protocol over one transport after the other: the same `Echo` each time, and clients that check
+//! every byte that comes back. Not shown: terminals, devices, Unix datagrams.
 //!
 //! ```text
 //! cargo run --release --example tour
@@ -26,7 +26,7 @@ use wharf::{Protocol, Result, Transport};
 use self::client::{CONNECTIONS, Outcome, Workload};
 
 const USAGE: &str = "
-Runs one echo protocol over every transport, and shows what each of them does.
+Runs one echo protocol over one transport after the other, and shows what each of them does.
 
 usage: tour [--messages N]    N messages on each row, instead of half a second of them
 ";

@@ -84,6 +84,11 @@ impl Core {
 ///
 /// The text of an error, and a logger, are foreign code.
 fn default_exception_handler(exception: &Exception<'_>) {
+    // A line in a log has no `Error::is_panic` to ask.
+    let what = exception.message.strip_suffix("failed").map(|what| format!("{what}panicked"));
+    let is_panic = exception.error.is_some_and(Error::is_panic);
+    let message = what.as_deref().filter(|_| is_panic).unwrap_or(exception.message);
+    let exception = &Exception::new(message, exception.error, exception.transport);
     let text = fence::run(|| exception.to_string()).unwrap_or_else(|panic| {
         let bare = Exception::new(exception.message, None, exception.transport);
         format!("{bare}: an error whose text cannot be had: {}", panic.into_error())

@@ -19,7 +19,8 @@ use crate::event_loop::{Core, EventLoop, Ready, RemoteItem, closed};
 ///
 /// An `Err` means that the task was cancelled or panicked. Dropping it cancels the task, unless a
 /// done callback was added or [`detach`](Self::detach) called; dropping it when it is done closes what
-/// is in its output, as with a [`LoopFuture`], whose methods it has, too.
+/// is in its output, as with a [`LoopFuture`], whose methods it has, too. A panic that nobody has asked
+/// for is reported then. An `Err` that the future itself returned is its output, and is not reported.
 #[must_use = "dropping it cancels the task; await it, add a done callback or detach it"]
 pub struct Task<T: 'static>(LoopFuture<T>);
 

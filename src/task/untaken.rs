@@ -3,7 +3,8 @@
 //! A future that is dropped with its result still in it closes what is in the result. The values that
 //! lead to something open (`Connection`, `Server`, `Endpoint`, `Handover`) close nothing when their
 //! user drops them, so they have to know who drops them: the engine says so with [`discard`]. That
-//! reaches them wherever they are in the result, in a tuple, a list or a type of the user's own.
+//! reaches them wherever they are in the result, in a tuple, a list or a type of the user's own. It also
+//! reaches what a `Drop` of the user's in it drops besides, which cannot be told from a part of it.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;

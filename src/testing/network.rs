@@ -50,8 +50,9 @@ impl MemoryNetwork {
     }
 
     /// Has urgent data be on its way on every connection made from then on, and on every
-    /// [`pair`](super::pair) of its loop, at places that follow from `seed`. The urgent bytes themselves are not received, as on TCP; but a read ends where
-    /// one was, whatever is behind it. No byte of what is written is missing.
+    /// [`pair`](super::pair) of its loop, at places that follow from `seed`. The urgent bytes themselves
+    /// are not received, as on TCP; but a read ends where one was, whatever is behind it. No byte of what is
+    /// written is missing.
     ///
     /// ```
     /// # use wharf::{Protocol, Result, Transport, testing::MemoryNetwork};

@@ -123,6 +123,10 @@ pub trait Transport: sealed::Sealed {
     /// }
     /// ```
     ///
+    /// A file that is refused leaves the connection as it is, so that the example above would end it in good
+    /// order without the file. Where that can be, look at the result before a length is announced: an error
+    /// that is known at once is there at once ([`SendFile::done`]).
+    ///
     /// # Errors
     /// The future's; nothing is sent then: [`is_closed`](Error::is_closed) where
     /// [`write`](Self::write) would say so, [`is_unsupported`](Error::is_unsupported) for what is no

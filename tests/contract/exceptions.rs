@@ -221,10 +221,10 @@ fn a_panic_in_the_exception_handler_falls_back_to_the_default() {
             lines,
             [
                 "wharf: unhandled error in the exception handler: broken handler",
-                "wharf: a callback failed: original",
+                "wharf: a callback panicked: original",
                 "wharf: nested",
                 "wharf: unhandled error in the exception handler: broken handler",
-                "wharf: a callback failed: second",
+                "wharf: a callback panicked: second",
                 "wharf: by the default handler",
             ]
         );

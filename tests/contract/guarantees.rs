@@ -40,6 +40,27 @@ fn every_number_of_the_contract_is_there_once() {
     assert!(repeated.is_empty(), "more than once in docs/guarantees.md: {repeated:?}");
 }
 
+/// A backslash that is lost at the end of a line leaves the indentation of the next in the text.
+#[test]
+fn no_text_has_a_gap_in_it() {
+    let mut wrong = Vec::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = fs::read_to_string(&path).unwrap();
+            let lines = source.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+            let gaps = lines.filter(|line| line.contains('"') && line.contains("   "));
+            wrong.extend(gaps.map(|line| format!("{}: {line}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_table_of_drops_names_every_public_type() {
     let source = fs::read_to_string(root().join("src/lib.rs")).unwrap();

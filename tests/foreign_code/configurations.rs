@@ -238,3 +238,29 @@ fn closing_the_loop_drops_what_is_configured_behind_the_fence() {
         }
     }
 }
+
+/// The client learns that it was the server's fault, and not the network's.
+#[test]
+fn a_resolver_that_panics_is_told_to_the_client() {
+    #[derive(Debug)]
+    struct Panics(Bomb);
+    impl ResolvesServerCert for Panics {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            self.0.tick();
+            None
+        }
+    }
+    crate::keep_quiet();
+    let _alone = alone();
+    let stage = Stage::new(1);
+    let tls = TlsServer::from_rustls(server_config(Arc::new(Panics(stage.bomb.clone()))));
+    let server = serve(&stage, tls);
+    let to = server.addresses()[0].to_string();
+    let connecting = stage.event_loop.create_connection(|| Idle(None), to).tls(quiet_client());
+    let error = stage.complete(connecting.start()).map(drop).expect_err("no certificate");
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+    let text: Vec<String> = causes.map(ToString::to_string).collect();
+    assert!(text.iter().any(|text| text.contains("InternalError")), "{text:?}");
+    assert!(stage.bomb.has_gone_off());
+    stage.shut_down(&server);
+}

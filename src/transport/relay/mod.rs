@@ -45,6 +45,10 @@ pub(crate) use self::passage::Passage;
 /// - **Speed**: bytes go from the loop's buffer to the other socket, and are copied only when that
 ///   does not take them. Where there is much to move between plain sockets and pipes on Linux they do
 ///   not pass through this program at all; see [`Splicing`].
+/// - **Urgent data**: the urgent byte of TCP is not passed on; all others are. For telnet, which sends marks
+///   that way, set `SO_OOBINLINE` on the socket, so that it comes as any other byte, and hand the socket in
+///   with [`EventLoop::create_connection_on`](crate::EventLoop::create_connection_on) or
+///   [`create_server_on`](crate::EventLoop::create_server_on).
 ///
 /// While it goes on the relay pauses and resumes reading; a server's shutdown does not end it before
 /// the grace is over, since it cannot know where a message ends.

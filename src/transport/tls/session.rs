@@ -108,9 +108,22 @@ impl Session {
             Self::Server(connection) => receive(connection, buffer, input, output),
         });
         received.unwrap_or_else(|panic| {
+            if self.is_before_keys() {
+                output.append_bytes(&INTERNAL_ERROR);
+            }
             let end_of_it = End::Failed(Panicked::error(panic));
             Received { plaintext: 0, is_early: false, rest: end..end, end: end_of_it }
         })
+    }
+
+    /// Whether it is a server that has not agreed on anything, so that the peer reads what is not encrypted.
+    /// Later only rustls could say something, and after a panic it cannot be asked to.
+    #[cold]
+    fn is_before_keys(&self) -> bool {
+        match self {
+            Self::Client(_) => false,
+            Self::Server(connection) => connection.negotiated_cipher_suite().is_none(),
+        }
     }
 
     /// Appends the records of `data` to `output`. `partial` is the input that has to be presented
@@ -148,6 +161,9 @@ impl Session {
         }
     }
 }
+
+/// A record with the fatal alert `internal_error` (RFC 8446, 6.2).
+const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 
 /// Calls rustls, and what it calls.
 fn fenced<R>(action: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {

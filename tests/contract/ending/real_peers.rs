@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use socket2::SockRef;
 use wharf::{Keepalive, Protocol, Result, TimeoutKind, Transport};
 
 use crate::serving::{Seen, address, run, until};
@@ -205,17 +206,29 @@ fn a_loop_that_closes_lets_a_peer_take_what_was_sent() {
     assert_eq!(client.join().expect("a client"), REPLY);
 }
 
-// 210.
+// 210. The system counts in seconds.
 #[test]
 fn keepalive_times_are_rounded_up() {
     run(async |event_loop| {
-        let short = Some(Duration::from_millis(400));
-        let keepalive = Keepalive { time: short, interval: short, retries: None };
-        let seen = Seen::new();
-        let server =
-            event_loop.create_server(seen.watcher(), "127.0.0.1:0").keepalive(keepalive).await?;
-        let _socket = TcpStream::connect(address(&server))?;
-        until(&event_loop, "a connection", || seen.made.get() == 1).await;
+        for (asked, time) in [(1, 1), (400, 1), (1000, 1), (1001, 2), (2999, 3)] {
+            let asked = Some(Duration::from_millis(asked));
+            let keepalive = Keepalive { time: asked, interval: asked, retries: Some(3) };
+            let seen = Seen::new();
+            let server = event_loop.create_server(seen.watcher(), "127.0.0.1:0").await?;
+            let socket = TcpStream::connect(address(&server))?;
+            let same = socket.try_clone()?;
+            let mut watcher = seen.watcher();
+            let connecting = event_loop.create_connection_on(move || watcher(), socket);
+            let connection = connecting.keepalive(keepalive).await?;
+            let same = SockRef::from(&same);
+            let time = Duration::from_secs(time);
+            assert!(same.keepalive()?, "{asked:?}");
+            assert_eq!(same.tcp_keepalive_time()?, time, "{asked:?}");
+            assert_eq!(same.tcp_keepalive_interval()?, time, "{asked:?}");
+            assert_eq!(same.tcp_keepalive_retries()?, 3, "{asked:?}");
+            connection.handle().close();
+            server.close();
+        }
         Ok(())
     });
 }
