@@ -46,7 +46,9 @@ fn held_memory_under_tls_is_at_most_one_and_a_half_times_the_write_buffer() {
 
 #[test]
 fn memory_of_waiting_datagrams_is_at_most_one_and_a_half_times_what_is_counted() {
-    let lengths: [(&str, fn(usize) -> usize); 4] = [
+    /// How long the datagram of a turn is.
+    type Length = fn(usize) -> usize;
+    let lengths: [(&str, Length); 4] = [
         ("empty", |_| 0),
         ("tiny", |turn| turn % 3),
         ("of one size", |_| 20),

@@ -339,9 +339,8 @@ const VALUES: &[Point] = &[
 /// Sends a descriptor to what `receiver` makes, over a pair of Unix sockets.
 fn passes_descriptors<P: Protocol>(stage: &Stage, receiver: impl FnMut() -> P + 'static) {
     let before = stage.bomb.count();
-    let mut receiver = receiver;
     let (near, far) = UnixStream::pair().expect("a pair");
-    let mut quiet = Actor::new(stage, At::Nowhere, By::Panic);
+    let quiet = Actor::new(stage, At::Nowhere, By::Panic);
     let sending = stage.event_loop.create_connection_on(quiet, near).start();
     let sender = stage.complete(sending).expect("a sender");
     let receiving = stage.event_loop.connect_accepted_socket(receiver, far);
