@@ -1,4 +1,5 @@
 //! Hot restarts of the example, under load and with deaths at the worst moments.
+#![allow(clippy::print_stdout, reason = "the test's child processes report on it")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

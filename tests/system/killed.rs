@@ -1,5 +1,6 @@
 //! Peers that are killed, at each stage of a connection and of TLS on it: they say no more, and their
 //! kernel says the rest.
+#![allow(clippy::print_stdout, reason = "the test's child processes report on it")]
 
 use std::cell::Cell;
 use std::io::{Read, Write};
