@@ -10,9 +10,9 @@
 //!
 //! | descriptor | what ends a read though more is there | what a short read shows |
 //! |---|---|---|
-//! | TCP | the mark of urgent data | drained, unless the poll has said `URGENT`: the mark is reported with `EPOLLPRI`, and what arrives after the report is a new edge |
+//! | TCP | the mark of urgent data; while a signal is pending, a read at the mark says `EAGAIN`, so the poll is asked then (`os/unwaiting.rs`) | drained, unless the poll has said `URGENT`: the mark is reported with `EPOLLPRI`, and what arrives after the report is a new edge |
 //! | Unix sockets | a message with descriptors, another writer's credentials (`SO_PASSCRED`), the mark of urgent data | drained, unless the read itself said `MSG_CTRUNC` (descriptors or credentials were left out), or the poll `URGENT` |
-//! | sockets from elsewhere | as above; and whoever has another descriptor can receive the urgent byte, which ends the report of the mark but not the mark; they may be of any protocol, with messages (SCTP) | nothing |
+//! | sockets from elsewhere | as above; and whoever has another descriptor can receive the urgent byte, which ends the report of the mark but not the mark; they may be of any protocol, with messages (SCTP) | what the poll says then |
 //! | pipes, FIFOs | the end of a packet: the writer can ask for packets (`O_DIRECT`) at any time, and the reader cannot see it | nothing |
 //! | terminals | the end of a line | nothing |
 //! | other devices | the end of a packet or an event | nothing |

@@ -109,7 +109,8 @@ impl EventLoop {
 
     /// Takes a connected stream socket (TCP or Unix) as the client's end of a connection.
     ///
-    /// The socket is owned from here on, and closed if anything fails.
+    /// The socket is owned from here on, and closed if anything fails. Others may share it; they may even
+    /// make it a blocking one. [`close`](crate::Transport::close) ends the connection for them as well.
     pub fn create_connection_on<P: Protocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,

@@ -213,7 +213,8 @@ impl EventLoop {
     /// Runs the protocol that `factory` makes on standard input and output at once, as
     /// [`connect_pipes`](Self::connect_pipes): for a program that another one speaks to.
     ///
-    /// See [`connect_stdin`](Self::connect_stdin) for what stays as it is.
+    /// See [`connect_stdin`](Self::connect_stdin) for what stays as it is. If they are a socket,
+    /// [`close`](crate::Transport::close) ends the connection for everybody who shares it.
     ///
     /// # Errors
     /// As [`connect_read_pipe`](Self::connect_read_pipe).

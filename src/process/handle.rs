@@ -41,6 +41,10 @@ impl ProcessHandle {
     ///
     /// Any number can wait, before and after the exit, and stop waiting.
     ///
+    /// A status that the system does not keep counts as 255: somebody else has waited for the child, or
+    /// `SIGCHLD` is ignored. That is inherited (in a shell: `trap '' CHLD`), and every status is 255
+    /// then; set the signal to its default before the first child is started.
+    ///
     /// # Errors
     /// [`is_closed`](Error::is_closed) when the loop closes and the child runs on.
     pub fn wait(&self) -> LoopFuture<ExitStatus> {

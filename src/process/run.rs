@@ -60,6 +60,9 @@ impl EventLoop {
     /// # }
     /// ```
     ///
+    /// Where `SIGCHLD` is ignored every status is 255: see
+    /// [`ProcessHandle::wait`](crate::ProcessHandle::wait).
+    ///
     /// # Errors
     /// As [`subprocess_exec`](Self::subprocess_exec); [`is_timeout`](Error::is_timeout);
     /// [`is_output_limit`](Error::is_output_limit) when it wrote more than it may (see

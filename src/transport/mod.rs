@@ -182,6 +182,9 @@ pub trait Transport: sealed::Sealed {
     /// Two options change how it ends: `reset_on_close`
     /// ([of clients](crate::ConnectionBuilder::reset_on_close), [of servers](crate::ServerBuilder::reset_on_close))
     /// and, under TLS, `shutdown_timeout` (of `TlsClientBuilder` and `TlsServerBuilder`), which waits for the peer's end.
+    ///
+    /// The connection ends for everybody who shares the socket: other descriptors of it cannot write any
+    /// more. [`abort`](Self::abort), with nothing waiting to be sent, leaves it to them.
     fn close(&self);
 
     /// Closes without sending what is queued; `connection_lost(None)` follows soon.

@@ -38,8 +38,11 @@ pub(crate) use self::passage::Passage;
 ///   refused. What a connection sends that is joined with a read pipe has nowhere to go: it is not
 ///   read, so that its peer has to wait, and is dropped when the relay closes it.
 /// - **Failures**: when one connection is reset, closed, or passes one of its deadlines, the other is
-///   sent what was received before, and closed. TCP cannot send bytes and then a reset, so that its
-///   peer sees an orderly end.
+///   sent what was received before, at its own pace, and closed. A reader that takes nothing for the linger
+///   deadline ([`TimeoutKind::Linger`](crate::TimeoutKind::Linger)) loses the rest. Under TLS the
+///   connection then ends without `close_notify` if the failed one's peer had not ended its side: more may
+///   have been on its way, and the client sees a stream that was cut off. A plain TCP peer sees an orderly
+///   end, since a reset would destroy what it has not read.
 /// - **Limits** of either connection hold: its read limit for what comes from it, its write limit for
 ///   what goes to it.
 /// - **Speed**: bytes go from the loop's buffer to the other socket, and are copied only when that

@@ -2,6 +2,7 @@
 
 mod pipes;
 mod relays;
+mod shared;
 mod sockets;
 mod special;
 mod terminals;
