@@ -97,7 +97,7 @@ impl Driver {
     /// Waits until something is ready, at most `timeout` (`None`: for ever). An error is final.
     ///
     /// A signal ends it early, but only after what is ready was looked for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
             Self::Os(driver) => driver.wait(timeout),
@@ -130,7 +130,17 @@ impl Driver {
     }
 
     /// From now on `socket`'s readiness is reported under `key`, first what it is already ready for.
+    #[inline]
     pub(crate) fn register(&self, socket: &Socket, key: Key, signals: &Signals) -> io::Result<()> {
+        match (self, socket) {
+            (Self::Os(driver), Socket::Os(socket)) => driver.register_stream(socket.fd(), key),
+            _ => self.register_elsewhere(socket, key, signals),
+        }
+    }
+
+    /// Apart, so that a socket of the operating system costs two comparisons.
+    #[inline(never)]
+    fn register_elsewhere(&self, socket: &Socket, key: Key, signals: &Signals) -> io::Result<()> {
         match (self, socket) {
             (_, Socket::Memory(socket)) => {
                 socket.register(key, Rc::clone(signals));

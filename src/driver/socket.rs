@@ -44,6 +44,15 @@ impl Socket {
     pub(crate) fn short_reads(&self) -> ShortReads {
         match self {
             Self::Os(socket) => socket.short_reads(),
+            other => other.short_reads_elsewhere(),
+        }
+    }
+
+    /// Apart, so that a socket of the operating system costs one comparison.
+    #[inline(never)]
+    fn short_reads_elsewhere(&self) -> ShortReads {
+        match self {
+            Self::Os(socket) => socket.short_reads(),
             Self::Memory(_) | Self::Closed => ShortReads::Drain,
             Self::Pipe(pipe) => pipe.short_reads(),
         }
@@ -68,7 +77,7 @@ impl Socket {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Os(socket) => socket.write(data),

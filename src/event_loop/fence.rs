@@ -150,13 +150,21 @@ type Waiting = (Box<dyn FnOnce()>, String);
 pub(crate) struct Fence {
     /// One of the user's closures, tasks or `Drop`s runs. Protocols have [`Core::gathering`].
     inside: Cell<bool>,
-    /// A `Drop` runs; those that it leads to wait in `dropped`, so that chains need no stack.
-    dropping: Cell<bool>,
+    dropping: Cell<Dropping>,
     /// The loop is closed for good: no exception handler is kept any more, since it may hold the loop.
     pub(super) keeps_no_handler: Cell<bool>,
     /// The exception handler runs: what it does wrong itself goes to the default one, at once.
     handling: Cell<bool>,
     dropped: RefCell<VecDeque<Waiting>>,
+}
+
+/// Whether a `Drop` runs. Those that it leads to wait in `dropped`, so that chains need no stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Dropping {
+    #[default]
+    Nothing,
+    One,
+    OthersWait,
 }
 
 impl Core {
@@ -187,14 +195,14 @@ impl Core {
     #[inline]
     pub(crate) fn drop_user<T: 'static>(&self, value: T, what: &str) {
         if std::mem::needs_drop::<T>() {
-            self.run_flat(move || drop(value), || format!("dropping a {what} failed"));
+            self.run_flat(move || drop(value), what, drop_failed);
         }
     }
 
     /// As [`drop_user`](Self::drop_user), for what nobody took of a result: it closes what it leads to.
     pub(crate) fn discard_user<T: 'static>(&self, value: T, what: &str) {
         if std::mem::needs_drop::<T>() {
-            self.run_flat(move || discard(value), || format!("dropping a {what} failed"));
+            self.run_flat(move || discard(value), what, drop_failed);
         }
     }
 
@@ -207,19 +215,34 @@ impl Core {
                 failure,
             })));
         } else {
-            self.run_flat(action, || failure.to_owned());
+            self.run_flat(action, failure, str::to_owned);
         }
     }
 
-    fn run_flat(&self, work: impl FnOnce() + 'static, failure: impl FnOnce() -> String) {
-        if self.fence.dropping.get() {
-            self.fence.dropped.borrow_mut().push_back((Box::new(work), failure()));
-            return;
+    /// `failure` makes the beginning of a report from `what`.
+    #[inline]
+    fn run_flat(&self, work: impl FnOnce() + 'static, what: &str, failure: fn(&str) -> String) {
+        if self.fence.dropping.get() != Dropping::Nothing {
+            return self.run_after_this(Box::new(work), failure(what));
         }
-        self.fence.dropping.set(true);
+        self.fence.dropping.set(Dropping::One);
         if let Err(panic) = self.run_inside(work) {
-            self.report_when_free(&failure(), panic.into_error(), None);
+            self.report_when_free(&failure(what), panic.into_error(), None);
         }
+        if self.fence.dropping.get() == Dropping::OthersWait {
+            self.run_others();
+        }
+        self.fence.dropping.set(Dropping::Nothing);
+    }
+
+    #[cold]
+    fn run_after_this(&self, work: Box<dyn FnOnce()>, failure: String) {
+        self.fence.dropped.borrow_mut().push_back((work, failure));
+        self.fence.dropping.set(Dropping::OthersWait);
+    }
+
+    #[cold]
+    fn run_others(&self) {
         loop {
             let next = self.fence.dropped.borrow_mut().pop_front();
             let Some((work, failure)) = next else { break };
@@ -227,7 +250,6 @@ impl Core {
                 self.report_when_free(&failure, panic.into_error(), None);
             }
         }
-        self.fence.dropping.set(false);
     }
 
     /// Tells the exception handler: in the next round if a callback runs, since it is one too.
@@ -270,17 +292,23 @@ impl Core {
     pub(crate) fn recover(self: &Rc<Self>, panic: Panic) {
         self.gathering.set(false);
         self.fence.inside.set(false);
-        self.fence.dropping.set(false);
         self.fence.handling.set(false);
         UNFENCED.set(UNFENCED.get() + 1);
         // What an interrupted callback wrote would go out on whichever connection writes next.
         self.gather.borrow_mut().clear();
         self.datagrams.forget_gathered();
+        self.run_others();
+        self.fence.dropping.set(Dropping::Nothing);
         self.mark_pending();
         let error = panic.into_error();
         self.go_on_or_end_all(&error);
         self.report(&Exception::new("a panic passed through the event loop", Some(&error), None));
     }
+}
+
+#[cold]
+fn drop_failed(what: &str) -> String {
+    format!("dropping a {what} failed")
 }
 
 /// A user's closure that was to be called while a callback ran.

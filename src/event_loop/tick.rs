@@ -16,7 +16,7 @@ use super::{EventLoop, SlowWatch};
 use crate::time::TimerKey;
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsWork;
-use crate::transport::{Key, Readiness};
+use crate::transport::{Key, Readiness, Stream};
 
 /// How many rounds of the ready list run before the loop polls again.
 const ROUNDS: u32 = 64;
@@ -302,14 +302,16 @@ impl Core {
     pub(crate) fn finish_lost(self: &Rc<Self>) {
         let count = self.lost.borrow().len();
         for _ in 0..count {
-            // It stays in the list until it is finished: something may unwind.
-            let Some(stream) = self.lost.borrow().front().map(Rc::clone) else { break };
-            stream.finish(self);
-            drop(stream);
-            let finished = self.lost.borrow_mut().pop_front();
-            if let Some(stream) = finished {
+            let Some(stream) = self.lost.borrow_mut().pop_front() else { break };
+            let mut unfinished = Unfinished { core: self, stream: Some(stream) };
+            if let Some(stream) = &unfinished.stream {
+                stream.finish(self);
+            }
+            if let Some(stream) = unfinished.stream.take() {
                 self.stream_pool.retire(stream);
             }
+            // Nothing is left in it to be put in order: asking costs.
+            std::mem::forget(unfinished);
         }
         let datagrams = self.datagrams.has_lost();
         if datagrams {
@@ -332,6 +334,21 @@ impl Drop for UnservedList<'_> {
     fn drop(&mut self) {
         if self.rest.len() > 0 {
             self.core.put_first(self.rest.by_ref().collect());
+        }
+    }
+}
+
+/// A stream that is finished. When something unwinds, it is the next one in the next turn.
+struct Unfinished<'a> {
+    core: &'a Core,
+    stream: Option<Rc<Stream>>,
+}
+
+impl Drop for Unfinished<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.core.lost.borrow_mut().push_front(stream);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::server_builder::Settings;
 use super::unix_path::BoundPath;
 use crate::driver::Listener;
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, EventLoop, Exception, Tenant, fence, nanoseconds};
+use crate::event_loop::{Core, EventLoop, Exception, Tenant, fence, nanoseconds, put_back};
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, Share, Waiters, future};
 #[cfg(feature = "tls-core")]
@@ -308,9 +308,10 @@ impl ServerCore {
             Factory::Plain(make) => Ok(make()),
             Factory::WithInfo(make) => make(&info()),
         });
-        self.factory.set(Some(factory));
+        put_back(&self.factory, factory);
         match made {
-            Ok(made) => made.map_err(Error::from),
+            Ok(Ok(protocol)) => Ok(protocol),
+            Ok(Err(failure)) => Err(Error::from(failure)),
             Err(panic) => Err(panic.into_error()),
         }
     }
@@ -333,6 +334,7 @@ impl ServerCore {
         }
     }
 
+    #[inline]
     pub(crate) fn client_is_gone(&self, core: &Core) {
         let before = self.connections.get();
         self.connections.set(before - 1);
@@ -362,18 +364,25 @@ impl ServerCore {
         self.closed.get() && self.connections.get() == 0
     }
 
+    #[inline]
     fn tell_if_over(&self, core: &Core) {
         if self.is_over() {
-            self.waiting.tell(|| Ok(()));
-            // Nothing is made any more: all that is the user's is dropped here, behind the fence and
-            // one at a time. It may hold this server. Whoever has the rest of it drops no foreign code.
-            core.drop_user(self.factory.take(), "protocol factory");
-            core.drop_user(self.on_accept_error.take(), "accept error handler");
-            #[cfg(feature = "tls-core")]
-            {
-                let tls = self.tls.borrow_mut().take();
-                core.drop_user(tls, "TLS configuration");
-            }
+            self.tell_over(core);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_over(&self, core: &Core) {
+        self.waiting.tell(|| Ok(()));
+        // Nothing is made any more: all that is the user's is dropped here, behind the fence and
+        // one at a time. It may hold this server. Whoever has the rest of it drops no foreign code.
+        core.drop_user(self.factory.take(), "protocol factory");
+        core.drop_user(self.on_accept_error.take(), "accept error handler");
+        #[cfg(feature = "tls-core")]
+        {
+            let tls = self.tls.borrow_mut().take();
+            core.drop_user(tls, "TLS configuration");
         }
     }
 

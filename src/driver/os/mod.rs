@@ -84,7 +84,7 @@ impl OsDriver {
         Arc::clone(&self.waker)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let Some(mut events) = self.events.take() else { return Ok(()) };
         let result = self.fill(&mut events, timeout);
@@ -126,16 +126,15 @@ impl OsDriver {
         if let Some(events) = guard.events.take() {
             put_back(&self.events, events);
         }
+        // Nothing is left in it to be put in order: asking costs.
+        std::mem::forget(guard);
     }
 
+    #[inline(always)]
     fn fill(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let mut poll = self.poll.borrow_mut();
-        let wait = timeout != Some(Duration::ZERO);
-        for _ in 0..if wait { self.spin } else { 0 } {
-            poll_now(&mut poll, events)?;
-            if !events.is_empty() {
-                return Ok(());
-            }
+        if self.spin > 0 && timeout != Some(Duration::ZERO) && self.spin(&mut poll, events)? {
+            return Ok(());
         }
         match poll.poll(events, timeout) {
             // Timers must not run before input that waits, as after the process was stopped and
@@ -144,6 +143,19 @@ impl OsDriver {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => poll_now(&mut poll, events),
             result => result,
         }
+    }
+
+    /// Polls some times without waiting; whether something was ready.
+    #[cold]
+    #[inline(never)]
+    fn spin(&self, poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
+        for _ in 0..self.spin {
+            poll_now(poll, events)?;
+            if !events.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Registers a stream socket for both directions and urgent data, once and for all.
@@ -226,6 +238,8 @@ impl OsDriver {
 }
 
 /// What is ready now, whatever signals come.
+#[cold]
+#[inline(never)]
 fn poll_now(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
     loop {
         match poll.poll(events, Some(Duration::ZERO)) {
@@ -257,16 +271,37 @@ impl<F: FnMut(Key, Readiness)> Drop for Unserved<'_, F> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn readiness(event: &mio::event::Event) -> Readiness {
+    if says_more(event) {
+        return full_readiness(event);
+    }
     let mut readiness = Readiness::NONE;
     readiness.set(Readiness::READ, event.is_readable());
     readiness.set(Readiness::WRITE, event.is_writable());
-    if event.is_read_closed() | event.is_write_closed() | event.is_error() | event.is_priority() {
-        readiness.set(Readiness::URGENT, event.is_priority());
-        readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
-        readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
-        readiness.set(Readiness::ERROR, event.is_error());
-    }
+    readiness
+}
+
+/// Whether an event says more than that its source can be read or written, which few do.
+#[inline(always)]
+fn says_more(event: &mio::event::Event) -> bool {
+    // On Linux an end of the write side comes with an error or a hang-up, of which the others tell.
+    const WRITE_CLOSED_IS_APART: bool = !cfg!(any(target_os = "linux", target_os = "android"));
+    event.is_error()
+        || event.is_priority()
+        || event.is_read_closed()
+        || (WRITE_CLOSED_IS_APART && event.is_write_closed())
+}
+
+#[cold]
+#[inline(never)]
+fn full_readiness(event: &mio::event::Event) -> Readiness {
+    let mut readiness = Readiness::NONE;
+    readiness.set(Readiness::READ, event.is_readable());
+    readiness.set(Readiness::WRITE, event.is_writable());
+    readiness.set(Readiness::URGENT, event.is_priority());
+    readiness.set(Readiness::READ_CLOSED, event.is_read_closed());
+    readiness.set(Readiness::WRITE_CLOSED, event.is_write_closed());
+    readiness.set(Readiness::ERROR, event.is_error());
     readiness
 }

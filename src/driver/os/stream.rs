@@ -126,7 +126,7 @@ impl OsSocket {
         is_ready(self.fd(), PollFlags::IN)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         loop {
             match rustix::net::send(&self.fd, data, SEND) {

@@ -243,14 +243,8 @@ impl Stream {
         let error = self.with_existing_extra(|extra| extra.error.take());
         let mut end = End { stream: self, error };
         fence::trip(Trip::Finish);
-        if self.has(Flags::MADE) {
-            if !self.has(Flags::TOLD_LOST) {
-                self.tell_lost(core, end.error.as_ref());
-            }
-            if !self.has(Flags::COUNTED_OUT) {
-                self.set(Flags::COUNTED_OUT);
-                core.counters.connection_closed();
-            }
+        if self.flags.get().just(Flags::MADE, Flags::MADE.and(Flags::TOLD_LOST)) {
+            self.tell_lost(core, end.error.as_ref());
         }
         #[cfg(feature = "tls-core")]
         if !self.has(Flags::MADE) {
@@ -259,6 +253,9 @@ impl Stream {
         self.leave_info();
         if !self.has(Flags::LET_GO) {
             self.set(Flags::LET_GO);
+            if self.has(Flags::MADE) {
+                core.counters.connection_closed();
+            }
             self.release_socket(core);
         }
         fence::trip(Trip::LetGo);

@@ -36,7 +36,8 @@ impl Readiness {
 pub(crate) struct Flags(u64);
 
 /// Gives every flag a bit of its own, in this order: those that every message is asked about come
-/// first, as low bits are the cheapest to ask for.
+/// first, as low bits are the cheapest to ask for, and to clear: above the 31st that takes a mask in a
+/// register.
 macro_rules! flags {
     ($($(#[$attribute:meta])* $name:ident,)+) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the flags' names")]
@@ -51,14 +52,15 @@ macro_rules! flags {
 }
 
 flags! {
-    // What the operating system said. Edge-triggered: it says it once.
+    // What the operating system said. Edge-triggered: it says it once. Those that most events say have
+    // the bits that they have in epoll's events, so that nothing has to be moved.
     READABLE,
+    /// There is urgent data, at whose mark reads end. Until a read finds nothing more.
+    URGENT,
     WRITABLE,
     READ_CLOSED,
     WRITE_CLOSED,
     ERROR,
-    /// There is urgent data, at whose mark reads end. Until a read finds nothing more.
-    URGENT,
 
     /// A short read or write does not show that all was read, or that the socket is full: see
     /// `driver/drained.rs`.
@@ -108,10 +110,10 @@ flags! {
     THROTTLED,
     /// Something waits to be sent.
     HAS_QUEUE,
-    /// Descriptors are received with the bytes.
-    TAKES_DESCRIPTORS,
     /// Accepted, and nothing was received or written since: another process could begin with it.
     UNTOUCHED,
+    /// Descriptors are received with the bytes.
+    TAKES_DESCRIPTORS,
 
     /// A TLS handshake goes on.
     #[cfg(feature = "tls-core")]
@@ -133,9 +135,7 @@ flags! {
     // How far `finish` came: a turn that unwinds does not do it twice.
     /// `connection_lost` was called.
     TOLD_LOST,
-    /// The loop does not count it as open any more.
-    COUNTED_OUT,
-    /// The socket was closed, reset, or lingers.
+    /// The loop does not count it as open any more; the socket was closed, reset, or lingers.
     LET_GO,
 }
 

@@ -163,7 +163,7 @@ impl Stream {
     }
 
     /// Lets go of everything, the socket first: what is left is memory, and needs no drop.
-    #[inline]
+    #[inline(always)]
     fn vacate(&mut self) {
         self.socket = Socket::Closed;
         self.protocol = Cell::new(None);
@@ -248,6 +248,14 @@ impl Stream {
             self.extra.set(Some(extra));
         }
         result
+    }
+
+    #[inline]
+    fn has_extra(&self) -> bool {
+        let extra = self.extra.take();
+        let has = extra.is_some();
+        self.extra.set(extra);
+        has
     }
 
     /// As [`with_extra`](Self::with_extra) where there is something, else the default.

@@ -30,6 +30,7 @@ impl StreamPool {
     /// Closes the socket of a stream that is over, and keeps its memory.
     ///
     /// A stream that something still refers to (an entry of the ready list) goes with that.
+    #[inline(always)]
     pub(crate) fn retire(&self, mut stream: Rc<Stream>) {
         if let Some(place) = Rc::get_mut(&mut stream) {
             place.vacate();

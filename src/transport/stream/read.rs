@@ -171,23 +171,39 @@ impl Stream {
         if !self.flags.get().just(Flags::READABLE, MAY_READ_FREELY) {
             return self.enqueue_if_readable(core);
         }
-        for _ in 0..READS_PER_TURN {
-            match self.socket.read(buffer) {
-                Ok(count) if count > 0 => {
-                    self.note_received(core, count, buffer.len());
-                    self.deliver(core, &buffer[..count]);
-                    let flags = self.flags.get();
-                    if !flags.any(Flags::READABLE.and(Flags::LEFTOVER)) {
-                        return;
-                    }
-                    if !flags.just(Flags::READABLE, MAY_READ_FREELY) {
-                        break;
-                    }
-                }
-                result => return self.nothing_read(core, result),
+        if self.read_once(core, buffer) {
+            self.read_on(core, buffer);
+        }
+    }
+
+    /// The other reads of a turn: apart, so that the one that most turns need has all registers.
+    #[inline(never)]
+    fn read_on(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        for _ in 1..READS_PER_TURN {
+            if !self.flags.get().just(Flags::READABLE, MAY_READ_FREELY) {
+                break;
+            }
+            if !self.read_once(core, buffer) {
+                return;
             }
         }
         self.enqueue_if_readable(core);
+    }
+
+    /// Reads and delivers; whether there may be more.
+    #[inline(always)]
+    fn read_once(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) -> bool {
+        match self.socket.read(buffer) {
+            Ok(count) if count > 0 => {
+                self.note_received(core, count, buffer.len());
+                self.deliver(core, &buffer[..count]);
+                self.has(Flags::READABLE.and(Flags::LEFTOVER))
+            }
+            result => {
+                self.nothing_read(core, result);
+                false
+            }
+        }
     }
 
     fn read_buffered(self: &Rc<Self>, core: &Rc<Core>) {

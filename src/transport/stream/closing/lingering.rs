@@ -70,6 +70,7 @@ enum Heard {
 
 impl Lingering {
     /// Has the socket of `stream` linger in the stream's place; `false`: there is nothing to wait for.
+    #[inline(never)]
     pub(super) fn begin(stream: &Rc<Stream>, core: &Rc<Core>) -> bool {
         let mut scratch = [0; 2048];
         let (has_input, count) = match read(stream, &mut scratch) {

@@ -119,10 +119,7 @@ impl Stream {
 
     pub(super) fn part(self: &Rc<Self>, core: &Core, error: Option<Error>, parting: Parting) {
         if self.has(Flags::LOST) {
-            if let Some(error) = error {
-                core.drop_user(error, "user's error");
-            }
-            return;
+            return drop_error(core, error);
         }
         #[cfg(feature = "tls-core")]
         if let Some(error) = &error {
@@ -130,18 +127,24 @@ impl Stream {
         }
         self.enter(Phase::Over(parting));
         self.discard_queue(core, error.as_ref());
-        let former = match error {
-            Some(error) => self.with_extra(|extra| extra.error.replace(error)),
-            None => self.with_existing_extra(|extra| extra.error.take()),
-        };
         self.stop_deadlines(core);
         if self.has(Flags::LIMITED) {
             self.forget_limits(core);
         }
         core.push_lost(Rc::clone(self));
-        if let Some(former) = former {
-            core.drop_user(former, "user's error");
+        if error.is_some() || self.has_extra() {
+            self.replace_error(core, error);
         }
+    }
+
+    /// Keeps what `connection_lost` is to be told.
+    #[inline(never)]
+    fn replace_error(&self, core: &Core, error: Option<Error>) {
+        let former = match error {
+            Some(error) => self.with_extra(|extra| extra.error.replace(error)),
+            None => self.with_existing_extra(|extra| extra.error.take()),
+        };
+        drop_error(core, former);
     }
 
     /// Something has unwound through the turn. A connection whose callback it interrupted, or whose TLS
@@ -286,13 +289,24 @@ impl Stream {
 
     /// Ends the stream's hold on its socket, as the [`Parting`] says. Its protocol was told.
     pub(super) fn release_socket(self: &Rc<Self>, core: &Rc<Core>) {
-        match self.phase.get() {
-            Phase::Over(Parting::Linger) if Lingering::begin(self, core) => return,
-            Phase::Over(Parting::Reset) => self.socket.reset_when_closed(),
-            _ => {}
+        if self.phase.get() != Phase::Over(Parting::Close) && self.lingers_or_resets(core) {
+            return;
         }
         core.driver.deregister(&self.socket);
         core.free_slot(self.key);
+    }
+
+    /// What has to be done with a socket that is not just closed; whether it lingers.
+    #[inline(never)]
+    fn lingers_or_resets(self: &Rc<Self>, core: &Rc<Core>) -> bool {
+        match self.phase.get() {
+            Phase::Over(Parting::Linger) => Lingering::begin(self, core),
+            Phase::Over(Parting::Reset) => {
+                self.socket.reset_when_closed();
+                false
+            }
+            _ => false,
+        }
     }
 
     /// What was written is not all that there should have been. Under TLS the peer is not told that it is,
@@ -307,6 +321,14 @@ impl Stream {
     #[cfg(not(feature = "tls-core"))]
     pub(super) fn shutdown_timeout(&self) -> Option<Duration> {
         None
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn drop_error(core: &Core, error: Option<Error>) {
+    if let Some(error) = error {
+        core.drop_user(error, "user's error");
     }
 }
 
