@@ -29,7 +29,8 @@ pub(crate) fn a_peer_that_talks_while_we_close_gets_everything<L: Link>(stage: &
     stage.run_until_lost(&far);
     stage.run_until_lost(&near);
     assert!(near.received() == pattern(REPLY), "{} of {REPLY} bytes", near.received_len());
-    assert_eq!((near.cause(), far.cause()), (None, None));
+    stage.assert_talker_ended_well(&near);
+    assert_eq!(far.cause(), None);
     stage.run_until("nothing to linger", || stage.event_loop().metrics().lingering == 0);
 }
 
