@@ -173,6 +173,11 @@ impl Core {
         self.fence.inside.get() || self.is_in_protocol()
     }
 
+    /// Whether a `Drop` or a cancel action of the user's runs, behind which others wait.
+    pub(crate) fn is_dropping(&self) -> bool {
+        self.fence.dropping.get()
+    }
+
     /// As [`run`], for everything but protocols' callbacks: what is reported meanwhile waits.
     #[inline]
     pub(crate) fn run_inside<R>(&self, action: impl FnOnce() -> R) -> Result<R, Panic> {

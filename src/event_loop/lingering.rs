@@ -38,6 +38,10 @@ const NEXT_LOOKS: Duration = Duration::from_millis(1);
 const AT_THE_END: Duration = Duration::from_secs(1);
 const AT_THE_END_AT_MOST: Duration = Duration::from_secs(5);
 
+/// How soon it looks at all of them again, and how often if that lasts.
+const FIRST_LOOKS_AT_THE_END: Duration = Duration::from_millis(2);
+const LAST_LOOKS_AT_THE_END: Duration = Duration::from_millis(50);
+
 /// The sockets that linger, the oldest first.
 #[derive(Default)]
 pub(crate) struct LingeringSockets {
@@ -215,6 +219,7 @@ impl Core {
     pub(crate) fn end_all_lingering(self: &Rc<Self>) {
         let began = self.driver.now();
         let mut progress_at = began;
+        let mut delay = FIRST_LOOKS_AT_THE_END;
         loop {
             let asking = Unacknowledged::begin();
             let numbers: Vec<u64> = self.lingering.sockets.borrow().keys().copied().collect();
@@ -237,9 +242,10 @@ impl Core {
             if self.lingering.len() == 0 || is_late || matches!(self.driver, Driver::Memory(_)) {
                 break;
             }
-            if self.driver.wait(Some(Duration::from_millis(5))).is_err() {
-                break;
-            }
+            // Not woken by events: a peer that sends without a pause would have all of them looked at
+            // without one.
+            std::thread::sleep(delay);
+            delay = (2 * delay).min(LAST_LOOKS_AT_THE_END);
         }
         let asking = Unacknowledged::begin();
         while self.give_up(self.lingering.first_to_go(), &asking) {}

@@ -53,8 +53,8 @@ impl EventLoop {
     /// The future need not be `'static` nor `Send`. A panic in it goes through to the caller.
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) when a loop runs on this thread already, or when
-    /// [`stop`](Self::stop) was called before the future was done; [`is_closed`](Error::is_closed).
+    /// [`is_invalid`](Error::is_invalid) when a loop runs on this thread already, inside a callback or a
+    /// `Drop` that the loop runs, or when [`stop`](Self::stop) was called before the future was done; [`is_closed`](Error::is_closed).
     pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let core = self.core();
         let _running = Running::begin(core)?;
@@ -148,6 +148,10 @@ impl<'a> Running<'a> {
         }
         if core.is_in_protocol() {
             return Err(Error::invalid("a protocol's callback cannot run its event loop"));
+        }
+        if core.is_dropping() {
+            // All that the run drops would wait for its end.
+            return Err(Error::invalid("a `Drop` that the event loop runs cannot run the loop"));
         }
         if RUNNING.replace(true) {
             return Err(Error::invalid("another event loop is running on this thread"));

@@ -373,3 +373,25 @@ fn a_protocols_drop_may_use_the_loop_and_other_connections() {
     entries.sort_unstable();
     assert_eq!(entries, expected);
 }
+
+#[test]
+fn a_drop_that_the_loop_runs_cannot_run_the_loop() {
+    let event_loop = memory_loop();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let value = || {
+        let (own, list) = (event_loop.clone(), Rc::clone(&seen));
+        on_drop(move || {
+            list.borrow_mut().push(own.run_until_complete(async {}).unwrap_err().is_invalid());
+            list.borrow_mut().push(own.run_forever().unwrap_err().is_invalid());
+            list.borrow_mut().push(settle(&own).is_err());
+        })
+    };
+    // A closure, a result that nobody took, the state of a task, each while the loop does not run.
+    let held = value();
+    event_loop.call_later(Duration::from_secs(1), move || drop(held)).cancel();
+    let (promise, future) = event_loop.create_future();
+    assert!(promise.set_result(value()).is_ok());
+    drop(future);
+    assert_eq!(*seen.borrow(), [true; 6]);
+    event_loop.run_until_complete(async {}).unwrap();
+}

@@ -164,6 +164,7 @@ impl DatagramEndpoint {
         }
         self.clear(Flags::WRITABLE);
         let due = self.lanes.borrow().as_ref().map(|lanes| lanes.due(core.now()));
+        let mut in_vain = 0;
         for id in due.unwrap_or_default() {
             loop {
                 let mut place = self.lanes.borrow_mut();
@@ -177,6 +178,7 @@ impl DatagramEndpoint {
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         lanes.wait(id, self.retry_from(core));
+                        in_vain += 1;
                         break;
                     }
                     Err(error) => {
@@ -187,6 +189,9 @@ impl DatagramEndpoint {
                     }
                 }
             }
+        }
+        if let Some(lanes) = self.lanes.borrow_mut().as_mut() {
+            lanes.rest(core.now(), in_vain);
         }
         self.watch_lanes(core);
     }

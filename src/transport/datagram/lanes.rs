@@ -27,9 +27,18 @@ pub(super) struct Lanes {
     /// What flow control counts.
     size: usize,
     next_id: u64,
+    /// None is tried before.
+    rests_until: u64,
     /// That of the last datagram.
     last_number: u64,
 }
+
+/// How many lanes are tried in one step.
+const TRIES_PER_STEP: usize = 64;
+
+/// How long none is tried after each try in vain, in nanoseconds. When the sender's own buffer is full,
+/// they are all in vain.
+const REST: u64 = 1_000_000;
 
 /// Names a lane; never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,16 +164,25 @@ impl Lanes {
 
     /// When the first of those that have a time is to be tried again.
     pub(super) fn next_retry(&self) -> Option<u64> {
-        self.by_retry.first().map(|(at, _)| *at)
+        self.by_retry.first().map(|(at, _)| (*at).max(self.rests_until))
     }
 
-    /// The lanes to try again at this time, the longest due first; all that have no time.
+    /// So many were tried in vain: none is tried for a while.
+    pub(super) fn rest(&mut self, now: u64, in_vain: u32) {
+        self.rests_until = now.saturating_add(REST * u64::from(in_vain));
+    }
+
+    /// The lanes to try in one step at this time, the longest due first; all that have no time.
     pub(super) fn due(&self, now: u64) -> Vec<Id> {
         let timeless = self.by_retry.is_empty();
         if timeless {
             return self.by_age.iter().map(|(_, id)| *id).collect();
         }
-        self.by_retry.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+        if now < self.rests_until {
+            return Vec::new();
+        }
+        let due = self.by_retry.iter().take_while(|(at, _)| *at <= now);
+        due.take(TRIES_PER_STEP).map(|(_, id)| *id).collect()
     }
 
     /// Changes a lane, and what the lanes are ordered by; a lane in which nothing waits is closed.
@@ -319,5 +337,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn full_receivers_are_tried_in_turn_and_a_thousand_times_a_second_at_most() {
+        let mut lanes = Lanes::default();
+        for index in 0..300u16 {
+            let to = Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], index + 1)));
+            let backoff = Backoff::new(
+                std::time::Duration::from_millis(5),
+                std::time::Duration::from_millis(5),
+                u64::from(index),
+            );
+            let number = lanes.number();
+            let id = lanes.open(&to, backoff, number, b"x");
+            lanes.wait(id, Some(0));
+        }
+        let (mut tries, mut steps) = (BTreeMap::new(), 0);
+        let second = 1_000_000_000;
+        let mut now = 0;
+        loop {
+            now = lanes.next_retry().unwrap().max(now);
+            if now >= second {
+                break;
+            }
+            let due = lanes.due(now);
+            assert!(!due.is_empty() && due.len() <= TRIES_PER_STEP);
+            for id in &due {
+                lanes.wait(*id, Some(now));
+                *tries.entry(*id).or_insert(0) += 1;
+            }
+            lanes.rest(now, due.len() as u32);
+            assert!(lanes.due(now).is_empty(), "it rests");
+            steps += 1;
+        }
+        let all: usize = tries.values().sum();
+        assert!((900..=1064).contains(&all), "{all} tries");
+        assert!(steps < 30, "{steps} steps");
+        assert!(tries.len() == 300 && tries.values().all(|tries| (2..=5).contains(tries)));
     }
 }
