@@ -217,8 +217,7 @@ fn keepalive_times_are_rounded_up() {
             let server = event_loop.create_server(seen.watcher(), "127.0.0.1:0").await?;
             let socket = TcpStream::connect(address(&server))?;
             let same = socket.try_clone()?;
-            let mut watcher = seen.watcher();
-            let connecting = event_loop.create_connection_on(move || watcher(), socket);
+            let connecting = event_loop.create_connection_on(seen.watcher(), socket);
             let connection = connecting.keepalive(keepalive).await?;
             let same = SockRef::from(&same);
             let time = Duration::from_secs(time);
