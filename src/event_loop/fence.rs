@@ -175,7 +175,7 @@ impl Core {
 
     /// Whether a `Drop` or a cancel action of the user's runs, behind which others wait.
     pub(crate) fn is_dropping(&self) -> bool {
-        self.fence.dropping.get()
+        self.fence.dropping.get() != Dropping::Nothing
     }
 
     /// As [`run`], for everything but protocols' callbacks: what is reported meanwhile waits.
