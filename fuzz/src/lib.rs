@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub mod handover;
 pub mod line;
+mod sides;
 pub mod stream;
 pub mod tls;
 

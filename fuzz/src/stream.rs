@@ -8,7 +8,9 @@
 //! Some connections go through a proxy that joins them with others by a relay; what comes through is
 //! checked as if it was not there.
 //!
-//! A script that begins with the marker of [`panics`] has foreign code of every other kind panic, too.
+//! A script that begins with the marker of [`panics`] has foreign code of every other kind panic, too;
+//! one that begins with that of [`layers`] has TLS under its connections, layer in layer, over pipes of
+//! a few bytes.
 //!
 //! `tests/random` at the root plays scripts of its own making.
 
@@ -26,12 +28,13 @@ use wharf::{
 
 mod actor;
 mod acts;
+mod layers;
 mod panics;
 mod relays;
 
 use actor::{Actor, Inside};
 use acts::{LATER, Sending};
-use panics::MARKER;
+use layers::{Layers, Progress, Side};
 use relays::Relay;
 
 /// Plays the script.
@@ -47,14 +50,17 @@ use relays::Relay;
 /// If a promise is broken.
 pub fn run(bytes: &[u8]) {
     let unfenced = unfenced_panics();
-    let (script, panics) = match bytes.strip_prefix(&MARKER) {
-        Some(script) => (script, true),
-        None => (bytes, false),
+    let (script, panics, layers) = match bytes {
+        [0xff, panics::KIND, script @ ..] => (script, true, None),
+        [0xff, layers::KIND, choice, script @ ..] => {
+            (script, false, Some(Layers::chosen_by(*choice)))
+        }
+        script => (script, false, None),
     };
-    let world = World::new(script, panics);
+    let world = World::new(script, panics, layers);
     CURRENT.set(Rc::downgrade(&world));
     let size = world.byte();
-    let mut network = MemoryNetwork::new().capacity(1 + usize::from(size) * 16);
+    let mut network = MemoryNetwork::new().capacity(world.capacity(size, 16));
     if size % 2 == 1 {
         // Urgent data is on its way, too.
         network = network.urgent_data(size.into());
@@ -116,6 +122,8 @@ const MOST_ACTIONS: u32 = 4000;
 struct World {
     /// Foreign code of every kind may panic, not only protocols and what is dropped.
     panics: bool,
+    /// The TLS of each connection, if it has any.
+    layers: Option<Layers>,
     script: RefCell<VecDeque<u8>>,
     /// Handles to every connection so far, stale ones included.
     handles: RefCell<Vec<TransportHandle>>,
@@ -149,6 +157,7 @@ struct Life {
     lost: Cell<bool>,
     written: Cell<usize>,
     received: Cell<usize>,
+    layers: Progress,
 }
 
 impl Life {
@@ -170,9 +179,10 @@ impl Life {
 }
 
 impl World {
-    fn new(bytes: &[u8], panics: bool) -> Rc<Self> {
+    fn new(bytes: &[u8], panics: bool, layers: Option<Layers>) -> Rc<Self> {
         Rc::new(Self {
             panics,
+            layers,
             script: RefCell::new(bytes.iter().copied().collect()),
             handles: RefCell::default(),
             connections: RefCell::default(),
@@ -196,6 +206,14 @@ impl World {
         self.script.borrow_mut().pop_front().unwrap_or(0)
     }
 
+    /// What a pipe holds: a few bytes where TLS makes many of each.
+    fn capacity(&self, choice: u8, step: usize) -> usize {
+        match self.layers {
+            Some(_) => 1 + usize::from(choice) % 32,
+            None => 1 + usize::from(choice) * step,
+        }
+    }
+
     fn has_more(&self) -> bool {
         !self.script.borrow().is_empty()
     }
@@ -211,7 +229,7 @@ impl World {
         let world = Rc::clone(self);
         let factory = move || {
             world.may_panic();
-            Actor::new(&world)
+            Actor::new(&world, Side::Server)
         };
         let server = event_loop.create_server(factory, SERVER);
         event_loop.run_until_complete(server.start()).and_then(|server| server).expect("a server");
@@ -233,7 +251,7 @@ impl World {
         let world = Rc::clone(self);
         let factory = move || {
             world.may_panic();
-            Actor::new(&world)
+            Actor::new(&world, Side::Client)
         };
         let choice = self.byte();
         let to = if choice < LATER { SERVER } else { PROXY };
@@ -266,8 +284,9 @@ impl World {
                 drop(event_loop.create_connection(factory, to).start());
             }
             _ if self.depth.get() == 0 => {
-                let (near, far) = (Actor::new(self), Buffered(Actor::new(self)));
-                let capacity = usize::from(self.byte()) * 8 + 1;
+                let near = Actor::new(self, Side::Client);
+                let far = Buffered(Actor::new(self, Side::Server));
+                let capacity = self.capacity(self.byte(), 8);
                 // Refused on a loop that is running: a callback of the loop may be the caller.
                 if let Ok((near, far)) = pair(event_loop, capacity, near, far) {
                     let mut connections = self.connections.borrow_mut();

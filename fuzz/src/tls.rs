@@ -17,15 +17,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
 use wharf::testing::{MemoryNetwork, advance, pair};
 use wharf::{
-    Eof, Error, EventLoop, Protocol, Result, TlsClient, TlsIdentity, TlsServer, TlsUpgrade,
-    TlsVersion, Transport, TransportHandle,
+    Eof, Error, EventLoop, Protocol, Result, TlsUpgrade, TlsVersion, Transport, TransportHandle,
 };
+
+use crate::sides::{SIDES, TAKEN_EARLY};
 
 /// Plays the input.
 ///
@@ -61,27 +61,7 @@ const LONG: Duration = Duration::from_secs(200);
 
 /// How much early data is sent at most: more than the server takes.
 const EARLY: usize = 500;
-const TAKEN_EARLY: u32 = 300;
-
-/// A client and its server under TLS 1.3, and under 1.2; then those with early data.
-static SIDES: LazyLock<[(TlsClient, TlsServer); 4]> = LazyLock::new(|| {
-    let made = rcgen::generate_simple_self_signed(["server.test".to_owned()]).expect("a key");
-    let versions = [TlsVersion::Tls13, TlsVersion::Tls12];
-    let all = [
-        (versions[0], 0),
-        (versions[1], 0),
-        (versions[0], TAKEN_EARLY),
-        (versions[1], TAKEN_EARLY),
-    ];
-    all.map(|(version, max_early_data)| {
-        let client = TlsClient::builder().pin_certificate_pem(made.cert.pem());
-        let client = client.min_version(version).max_version(version);
-        let identity = TlsIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
-        let server = TlsServer::builder().identity(identity).max_early_data(max_early_data);
-        let server = server.build().expect("a server");
-        (client.build().expect("a client").server_name("server.test"), server)
-    })
-});
+const _: () = assert!(EARLY > TAKEN_EARLY as usize);
 
 /// What stands at `position` of everything that a side writes.
 fn byte_at(position: usize) -> u8 {

@@ -12,6 +12,9 @@ use wharf_fuzz::stream;
 const RUNS: u64 = 1000;
 const SEED: u64 = 1;
 
+/// Fewer, since each connection has handshakes.
+const LAYERED_RUNS: u64 = 120;
+
 #[test]
 fn no_sequence_of_actions_breaks_a_promise() {
     let number = |name: &str, default: u64| {
@@ -32,6 +35,19 @@ fn no_sequence_of_actions_breaks_a_promise() {
 fn no_sequence_of_panics_breaks_a_promise() {
     for seed in SEED..SEED + RUNS {
         let script = [&[0xff, 0xfe], &script_of(seed)[..]].concat();
+        if let Err(panic) = catch_unwind(|| stream::run(&script)) {
+            eprintln!("it was seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// As [`no_sequence_of_actions_breaks_a_promise`], with TLS in TLS over pipes of a few bytes.
+#[test]
+fn no_sequence_under_layers_of_tls_breaks_a_promise() {
+    for seed in SEED..SEED + LAYERED_RUNS {
+        let choice = seed as u8;
+        let script = [&[0xff, 0xfd, choice], &script_of(seed)[..]].concat();
         if let Err(panic) = catch_unwind(|| stream::run(&script)) {
             eprintln!("it was seed {seed}");
             std::panic::resume_unwind(panic);

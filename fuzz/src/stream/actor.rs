@@ -6,11 +6,13 @@ use wharf::{
     BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport, TransportHandle,
 };
 
-use super::{CURRENT, ON_PURPOSE, World};
+use super::layers::Side;
+use super::{CURRENT, Life, ON_PURPOSE, World};
 
 /// A protocol that does what the script says.
 pub(super) struct Actor {
     world: Rc<World>,
+    side: Side,
     pub(super) own: Option<TransportHandle>,
     /// Told to pause writing; a protocol that takes over a paused write side is told, too.
     paused: bool,
@@ -20,14 +22,21 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn new(world: &Rc<World>) -> Self {
+    pub(super) fn new(world: &Rc<World>, side: Side) -> Self {
         world.live_actors.set(world.live_actors.get() + 1);
         let buffer = vec![0; usize::from(world.byte() % 64) * 3 + 1];
-        Self { world: Rc::clone(world), own: None, paused: false, ended: false, buffer }
+        let world = Rc::clone(world);
+        Self { world, side, own: None, paused: false, ended: false, buffer }
     }
 
     /// Some actions, and then success, failure or a panic.
+    ///
+    /// While a layer of TLS is missing, nothing and success.
     fn behave(&self, transport: &dyn Transport) -> Result {
+        let is_ready = |life: &Rc<Life>| life.layers.is_done();
+        if !self.world.lives.borrow().get(&transport.id()).is_some_and(is_ready) {
+            return Ok(());
+        }
         for _ in 0..self.world.byte() % 4 {
             self.world.act(transport);
         }
@@ -38,6 +47,23 @@ impl Actor {
             29 => std::panic::resume_unwind(Box::new(ON_PURPOSE)),
             _ => Ok(()),
         }
+    }
+
+    /// From here on the connection can be acted on, once all its layers are there.
+    fn begin(&mut self, transport: &dyn Transport, life: &Life) -> Result {
+        if life.layers.is_done() {
+            self.world.handles.borrow_mut().push(transport.handle());
+            self.own = Some(transport.handle());
+        }
+        self.behave(transport)
+    }
+
+    fn layer_established(&mut self, transport: &dyn Transport) -> Result {
+        let world = Rc::clone(&self.world);
+        let _inside = Inside::enter(&world, "tls_established");
+        let life = world.life(transport, "tls_established");
+        world.end_layer(transport, &life);
+        self.begin(transport, &life)
     }
 
     fn callback(&mut self, transport: &dyn Transport, name: &str) -> Result {
@@ -51,6 +77,7 @@ impl Actor {
         self.world.check(!data.is_empty(), "data_received without data");
         let life = self.world.life(transport, "data_received");
         self.world.check(!self.ended, "data_received after eof_received");
+        self.world.check(life.layers.is_done(), "data_received before tls_established");
         self.world.check(life.receive(data), "received what was not written next");
         self.callback(transport, "data_received")
     }
@@ -72,12 +99,12 @@ impl Protocol for Actor {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         let world = Rc::clone(&self.world);
         let _inside = Inside::enter(&world, "connection_made");
-        let former = world.lives.borrow_mut().insert(transport.id(), Rc::default());
+        let life = Rc::<Life>::default();
+        let former = world.lives.borrow_mut().insert(transport.id(), Rc::clone(&life));
         world.check(former.is_none(), "connection_made twice");
         world.made.set(world.made.get() + 1);
-        world.handles.borrow_mut().push(transport.handle());
-        self.own = Some(transport.handle());
-        self.behave(transport)
+        world.begin_layers(transport, &life, self.side);
+        self.begin(transport, &life)
     }
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
@@ -117,6 +144,10 @@ impl Protocol for Actor {
 
     fn timed_out(&mut self, transport: &dyn Transport, _: TimeoutKind) -> Result {
         self.callback(transport, "timed_out")
+    }
+
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        self.layer_established(transport)
     }
 
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
@@ -169,6 +200,10 @@ impl BufferedProtocol for Actor {
 
     fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
         Protocol::timed_out(self, transport, kind)
+    }
+
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        self.layer_established(transport)
     }
 
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {

@@ -11,6 +11,7 @@ use wharf::bytes::Bytes;
 use wharf::{Buffered, RateLimit, SendFile, TimeoutKind, Transport, TransportId};
 
 use super::actor::{Actor, Inside, Owner};
+use super::layers::Side;
 use super::{LEFTOVER, MOST_ACTIONS, PERIOD, World, byte_at};
 
 /// Script bytes from here on are choices that came later: the meaning of all others, and so of older
@@ -148,7 +149,8 @@ impl World {
     }
 
     fn switch(self: &Rc<Self>, transport: &dyn Transport) {
-        let mut next = Actor::new(self);
+        // Its connection is made already, whichever side of it this is.
+        let mut next = Actor::new(self, Side::Client);
         next.own = Some(transport.handle());
         let leftover = Bytes::from_owner(Owner::new(vec![LEFTOVER; usize::from(self.byte() % 8)]));
         if self.byte().is_multiple_of(2) {

@@ -13,8 +13,8 @@ use wharf::EventLoop;
 use super::actor::Inside;
 use super::{CURRENT, ON_PURPOSE, World};
 
-/// What such a script begins with; the rest is a script like any other.
-pub(super) const MARKER: [u8; 2] = [0xff, 0xfe];
+/// Such a script begins with 255 and this; the rest is a script like any other.
+pub(super) const KIND: u8 = 0xfe;
 
 impl World {
     /// Foreign code has come to an end of its own: it panics, if the script says so.

@@ -11,6 +11,7 @@ use wharf::{
 };
 
 use super::actor::{Actor, Inside};
+use super::layers::Side;
 use super::{PROXY, SERVER, World};
 
 /// A relay that was begun.
@@ -36,7 +37,8 @@ impl World {
     pub(super) fn connect_by_proxy(self: &Rc<Self>, event_loop: &EventLoop) {
         if self.may_connect() {
             let world = Rc::clone(self);
-            event_loop.create_connection(move || Actor::new(&world), PROXY).start().detach();
+            let factory = move || Actor::new(&world, Side::Client);
+            event_loop.create_connection(factory, PROXY).start().detach();
         }
     }
 
