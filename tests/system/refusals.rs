@@ -16,13 +16,10 @@ use wharf::{
 };
 
 use crate::process::{alone, limit_descriptors_to};
+use crate::relay::pattern;
 use crate::serving::{run, until};
 
 const MUCH: usize = 700_000;
-
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len as u32).map(|position| (position.wrapping_mul(2_654_435_761) >> 23) as u8).collect()
-}
 
 /// Has the kernel refuse `splice` and `sendfile` to the descriptor: "invalid", as for a file that is
 /// appended to.

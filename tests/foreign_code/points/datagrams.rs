@@ -2,12 +2,11 @@
 
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
-use std::rc::Rc;
 
 use wharf::{Address, DatagramProtocol, DatagramTransport, Datagrams, Error, Result};
 
-use crate::bomb::{Bomb, DropError, OnDrop};
-use crate::stage::{Counts, Point, Stage, blow_up, elsewhere, reported};
+use super::reaching::Reaching;
+use crate::stage::{Point, Stage, blow_up, elsewhere, reported};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -21,40 +20,15 @@ enum At {
     Nowhere,
 }
 
-struct Endpoint {
-    at: At,
-    fails: bool,
-    bomb: Bomb,
-    counts: Rc<Counts>,
-    _on_drop: Option<OnDrop>,
-}
-
-impl Endpoint {
-    fn new(stage: &Stage, at: At, fails: bool) -> Self {
-        let counts = Rc::clone(&stage.counts);
-        Self { at, fails, bomb: stage.bomb.clone(), counts, _on_drop: None }
-    }
-
-    fn reach(&self, at: At) -> Result {
-        if at != self.at {
-            return Ok(());
-        }
-        if self.fails {
-            return Err(Box::new(DropError(self.bomb.on_drop())));
-        }
-        self.bomb.tick();
-        Ok(())
-    }
-}
+struct Endpoint(Reaching<At>);
 
 impl DatagramProtocol for Endpoint {
     fn connection_made(&mut self, _: &dyn DatagramTransport) -> Result {
-        self.counts.made.set(self.counts.made.get() + 1);
-        self.reach(At::Made)
+        self.0.made(At::Made)
     }
 
     fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
-        self.reach(At::Received)
+        self.0.reach(At::Received)
     }
 
     fn datagrams_received(
@@ -62,7 +36,7 @@ impl DatagramProtocol for Endpoint {
         transport: &dyn DatagramTransport,
         batch: &mut Datagrams<'_>,
     ) -> Result {
-        self.reach(At::Batch)?;
+        self.0.reach(At::Batch)?;
         for datagram in batch {
             self.datagram_received(transport, datagram.data, datagram.from)?;
         }
@@ -70,31 +44,30 @@ impl DatagramProtocol for Endpoint {
     }
 
     fn error_received(&mut self, _: &dyn DatagramTransport, _: &Error) -> Result {
-        self.reach(At::Error)
+        self.0.reach(At::Error)
     }
 
     fn pause_writing(&mut self, _: &dyn DatagramTransport) -> Result {
-        self.reach(At::Pause)
+        self.0.reach(At::Pause)
     }
 
     fn resume_writing(&mut self, _: &dyn DatagramTransport) -> Result {
-        self.reach(At::Resume)
+        self.0.reach(At::Resume)
     }
 
     fn connection_lost(&mut self, _: &dyn DatagramTransport, _: Option<&Error>) -> Result {
-        self.counts.lost.set(self.counts.lost.get() + 1);
-        self.reach(At::Lost)
+        self.0.lost(At::Lost)
     }
 }
 
 fn endpoint(stage: &Stage, at: At, fails: bool) {
-    run(stage, Endpoint::new(stage, at, fails));
+    run(stage, Endpoint(Reaching::new(stage, at, fails)));
 }
 
 fn run(stage: &Stage, endpoint: Endpoint) {
     let before = stage.bomb.count();
     let (at, builder) = (
-        endpoint.at,
+        endpoint.0.at,
         stage.event_loop.create_datagram_endpoint(|| endpoint).local("127.0.0.1:0").start(),
     );
     let endpoint = stage.complete(builder).expect("an endpoint");
@@ -118,7 +91,7 @@ fn refused(stage: &Stage, fails: bool) {
     let nobody = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let to = nobody.local_addr().expect("an address").to_string();
     drop(nobody);
-    let own = Endpoint::new(stage, At::Error, fails);
+    let own = Endpoint(Reaching::new(stage, At::Error, fails));
     let opening = stage.event_loop.create_datagram_endpoint(|| own).remote(to).start();
     let endpoint = stage.complete(opening).expect("an endpoint");
     stage.until("the point", || {
@@ -132,7 +105,7 @@ fn refused(stage: &Stage, fails: bool) {
 fn full(stage: &Stage, at: At, fails: bool) {
     let before = stage.bomb.count();
     let (near, far) = UnixDatagram::pair().expect("a pair");
-    let own = Endpoint::new(stage, at, fails);
+    let own = Endpoint(Reaching::new(stage, at, fails));
     let opening = stage.event_loop.create_datagram_endpoint(|| own).socket(near).start();
     let endpoint = stage.complete(opening).expect("an endpoint");
     let handle = endpoint.handle();
@@ -179,11 +152,10 @@ const POINTS: &[Point] = &[
         endpoint(stage, At::Lost, true);
     }),
     reported("the drop of an endpoint's protocol", |stage| {
-        let on_drop = Some(stage.bomb.on_drop());
-        run(stage, Endpoint { _on_drop: on_drop, ..Endpoint::new(stage, At::Nowhere, false) });
+        run(stage, Endpoint(Reaching::dropped(stage, At::Nowhere)));
     }),
     elsewhere("an endpoint's factory", |stage| {
-        let (bomb, made) = (stage.bomb.clone(), Endpoint::new(stage, At::Nowhere, false));
+        let (bomb, made) = (stage.bomb.clone(), Endpoint(Reaching::new(stage, At::Nowhere, false)));
         let factory = move || {
             bomb.tick();
             made

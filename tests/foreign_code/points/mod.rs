@@ -5,6 +5,7 @@ mod datagrams;
 mod loops;
 mod pipes;
 mod processes;
+mod reaching;
 mod streams;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

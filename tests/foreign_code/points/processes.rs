@@ -1,13 +1,13 @@
 //! Protocols of processes, and what runs a program is given.
 
 use std::process::ExitStatus;
-use std::rc::Rc;
 
 use wharf::bytes::Bytes;
 use wharf::{ChildFd, Error, ProcessProtocol, ProcessTransport, Result};
 
-use crate::bomb::{Bomb, DropError, OnDrop, Owner};
-use crate::stage::{Counts, Point, Stage, blow_up, elsewhere, reported};
+use super::reaching::Reaching;
+use crate::bomb::Owner;
+use crate::stage::{Point, Stage, blow_up, elsewhere, reported};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -19,40 +19,15 @@ enum At {
     Nowhere,
 }
 
-struct Child {
-    at: At,
-    fails: bool,
-    bomb: Bomb,
-    counts: Rc<Counts>,
-    _on_drop: Option<OnDrop>,
-}
-
-impl Child {
-    fn new(stage: &Stage, at: At, fails: bool) -> Self {
-        let counts = Rc::clone(&stage.counts);
-        Self { at, fails, bomb: stage.bomb.clone(), counts, _on_drop: None }
-    }
-
-    fn reach(&self, at: At) -> Result {
-        if at != self.at {
-            return Ok(());
-        }
-        if self.fails {
-            return Err(Box::new(DropError(self.bomb.on_drop())));
-        }
-        self.bomb.tick();
-        Ok(())
-    }
-}
+struct Child(Reaching<At>);
 
 impl ProcessProtocol for Child {
     fn connection_made(&mut self, _: &dyn ProcessTransport) -> Result {
-        self.counts.made.set(self.counts.made.get() + 1);
-        self.reach(At::Made)
+        self.0.made(At::Made)
     }
 
     fn pipe_data_received(&mut self, _: &dyn ProcessTransport, _: ChildFd, _: &[u8]) -> Result {
-        self.reach(At::Data)
+        self.0.reach(At::Data)
     }
 
     fn pipe_connection_lost(
@@ -61,21 +36,20 @@ impl ProcessProtocol for Child {
         _: ChildFd,
         _: Option<&Error>,
     ) -> Result {
-        self.reach(At::PipeLost)
+        self.0.reach(At::PipeLost)
     }
 
     fn process_exited(&mut self, _: &dyn ProcessTransport, _: ExitStatus) -> Result {
-        self.reach(At::Exited)
+        self.0.reach(At::Exited)
     }
 
     fn connection_lost(&mut self, _: &dyn ProcessTransport, _: Option<&Error>) -> Result {
-        self.counts.lost.set(self.counts.lost.get() + 1);
-        self.reach(At::Lost)
+        self.0.lost(At::Lost)
     }
 }
 
 fn child(stage: &Stage, at: At, fails: bool) {
-    run(stage, Child::new(stage, at, fails));
+    run(stage, Child(Reaching::new(stage, at, fails)));
 }
 
 fn run(stage: &Stage, child: Child) {
@@ -101,11 +75,10 @@ const POINTS: &[Point] = &[
         child(stage, At::Lost, true);
     }),
     reported("the drop of a process's protocol", |stage| {
-        let on_drop = Some(stage.bomb.on_drop());
-        run(stage, Child { _on_drop: on_drop, ..Child::new(stage, At::Nowhere, false) });
+        run(stage, Child(Reaching::dropped(stage, At::Nowhere)));
     }),
     elsewhere("a process's factory", |stage| {
-        let (bomb, made) = (stage.bomb.clone(), Child::new(stage, At::Nowhere, false));
+        let (bomb, made) = (stage.bomb.clone(), Child(Reaching::new(stage, At::Nowhere, false)));
         let factory = move || {
             bomb.tick();
             made
@@ -118,8 +91,7 @@ const POINTS: &[Point] = &[
         }
     }),
     reported("the drop of a process's protocol when its program cannot be run", |stage| {
-        let on_drop = Some(stage.bomb.on_drop());
-        let child = Child { _on_drop: on_drop, ..Child::new(stage, At::Nowhere, false) };
+        let child = Child(Reaching::dropped(stage, At::Nowhere));
         let started = stage.event_loop.subprocess_exec(move || child, "/").start();
         let error = stage.complete(started).map(drop).unwrap_err();
         assert!(!error.is_panic(), "{error}");
