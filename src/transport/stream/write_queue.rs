@@ -87,7 +87,7 @@ impl WriteQueue {
         self.len += data.len();
         let list = &mut self.chunks.get_or_insert_default().list;
         let (mut rest, room) = match list.back_mut() {
-            Some(last @ Chunk::Copied { .. }) => (last.append(data), self.len / 8),
+            Some(last @ Chunk::Copied { .. }) => (last.append(data), self.len / 32),
             Some(_) => (data, 0),
             None => (data, FIRST_CHUNK),
         };
@@ -141,7 +141,7 @@ impl WriteQueue {
         if pipe.level() == 0 {
             chunks.special -= 1;
             chunks.pop();
-            self.free_if_empty();
+            self.give_back_memory();
         }
         Ok(sent)
     }
@@ -161,7 +161,7 @@ impl WriteQueue {
             } else {
                 *chunk = Chunk::Copied { data, sent: 0 };
             }
-            self.free_if_empty();
+            self.give_back_memory();
         }
         Ok(())
     }
@@ -223,7 +223,7 @@ impl WriteQueue {
         let Some(Chunk::File(file)) = chunks.pop() else { return None };
         chunks.special -= 1;
         self.len -= FILE_WEIGHT;
-        self.free_if_empty();
+        self.give_back_memory();
         Some(file)
     }
 
@@ -241,7 +241,7 @@ impl WriteQueue {
         chunks.gone += 1;
         chunks.forget_gone();
         self.len -= FILE_WEIGHT;
-        self.free_if_empty();
+        self.give_back_memory();
         Some(file)
     }
 
@@ -260,7 +260,7 @@ impl WriteQueue {
         } else {
             chunks.pop();
         }
-        self.free_if_empty();
+        self.give_back_memory();
         descriptors
     }
 
@@ -278,9 +278,12 @@ impl WriteQueue {
         files
     }
 
-    fn free_if_empty(&mut self) {
-        if self.chunks.as_ref().is_some_and(|chunks| chunks.list.is_empty()) {
-            self.chunks = None;
+    /// What is held follows a length that became less.
+    fn give_back_memory(&mut self) {
+        match self.chunks.as_mut().map(|chunks| chunks.list.back_mut()) {
+            Some(Some(last)) => last.limit_room(FIRST_CHUNK.max(self.len / 16)),
+            Some(None) => self.chunks = None,
+            None => {}
         }
     }
 
@@ -300,14 +303,14 @@ impl WriteQueue {
             let Some(len) = front.bytes().map(<[u8]>::len) else { break };
             if count < len {
                 spent.extend(front.advance(count));
-                return;
+                break;
             }
             count -= len;
             if let Some(Chunk::Shared { bytes, .. }) = chunks.pop() {
                 spent.push(bytes);
             }
         }
-        self.free_if_empty();
+        self.give_back_memory();
     }
 
     #[inline]
@@ -321,7 +324,7 @@ impl Chunks {
     /// Appends a chunk that no copies are added to.
     fn push(&mut self, chunk: Chunk) {
         if let Some(last) = self.list.back_mut() {
-            last.close();
+            last.limit_room(0);
         }
         self.list.push_back(chunk);
     }

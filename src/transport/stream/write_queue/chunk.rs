@@ -13,6 +13,9 @@ pub(super) const CHUNK: usize = 64 * 1024;
 /// Sent bytes at the front of a chunk are not worth a copy of the others before they are this many.
 const TRIM_FROM: usize = 4 * 1024;
 
+/// A chunk of copies grows by so much at least, so that small ones are not each an allocation.
+const LEAST_GROWTH: usize = 128;
+
 #[derive(Debug)]
 pub(super) enum Chunk {
     Shared {
@@ -50,25 +53,29 @@ impl Chunk {
 
     /// Appends as much of `data` as it takes; the rest.
     ///
-    /// Its memory grows by half, so that it is at most one and a half times what was written.
+    /// Its memory grows by a quarter, and what is sent is not copied to where it grows.
     pub(super) fn append<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
-        let Self::Copied { data: copy, .. } = self else { return data };
+        let Self::Copied { data: copy, sent } = self else { return data };
         let (part, rest) = data.split_at(data.len().min(CHUNK.saturating_sub(copy.len())));
-        let len = copy.len() + part.len();
-        if len > copy.capacity() {
-            let capacity = len.max((copy.len() + copy.len() / 2).min(CHUNK));
-            copy.reserve_exact(capacity - copy.len());
+        if copy.len() + part.len() > copy.capacity() {
+            let unsent = &copy[*sent..];
+            let grown = (unsent.len() + (unsent.len() / 4).max(LEAST_GROWTH)).min(CHUNK);
+            let mut larger = Vec::with_capacity(grown.max(unsent.len() + part.len()));
+            larger.extend_from_slice(unsent);
+            *copy = larger;
+            *sent = 0;
         }
         copy.extend_from_slice(part);
         rest
     }
 
-    /// Nothing is appended any more: gives back what it has too much room of.
-    pub(super) fn close(&mut self) {
-        if let Self::Copied { data, .. } = self
-            && data.capacity() > data.len() + data.len() / 2
-        {
-            data.shrink_to_fit();
+    /// Gives back room for copies if it is more than a quarter of what is copied, and than `room`.
+    pub(super) fn limit_room(&mut self, room: usize) {
+        if let Self::Copied { data, .. } = self {
+            let free = data.capacity() - data.len();
+            if free > room && free > data.len() / 4 {
+                data.shrink_to_fit();
+            }
         }
     }
 
@@ -84,14 +91,15 @@ impl Chunk {
     /// The first `count` bytes, and not all, are sent.
     ///
     /// What is left is copied once it is little beside what it keeps in memory: no more is ever
-    /// copied than twice what was sent. `Bytes` that somebody else has stay as they are. Returns
-    /// those that it lets go of.
+    /// copied than a few times what was sent. `Bytes` that somebody else has stay as they are.
+    /// Returns those that it lets go of.
     pub(super) fn advance(&mut self, count: usize) -> Option<Bytes> {
         match self {
             Self::Shared { bytes, sent } => {
                 bytes.advance(count);
                 *sent = sent.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-                if is_little(bytes.len(), *sent as usize) && bytes.is_unique() {
+                let sent = *sent as usize;
+                if is_little(bytes.len(), sent, sent) && bytes.is_unique() {
                     let rest = Self::Copied { data: bytes.to_vec(), sent: 0 };
                     if let Self::Shared { bytes, .. } = std::mem::replace(self, rest) {
                         return Some(bytes);
@@ -100,7 +108,8 @@ impl Chunk {
             }
             Self::Copied { data, sent } => {
                 *sent += count;
-                if is_little(data.len() - *sent, *sent) {
+                let left = data.len() - *sent;
+                if is_little(left, *sent, data.capacity() - left) {
                     *data = data[*sent..].to_vec();
                     *sent = 0;
                 }
@@ -113,7 +122,8 @@ impl Chunk {
     }
 }
 
-/// Whether what is left of a chunk is little beside what was sent of it.
-fn is_little(left: usize, sent: usize) -> bool {
-    sent >= TRIM_FROM && sent > left / 2 && left <= CHUNK
+/// Whether what is left of a chunk is little beside what is held and not needed: what is sent of it,
+/// and the room for more.
+fn is_little(left: usize, sent: usize, unneeded: usize) -> bool {
+    sent >= TRIM_FROM && unneeded > left / 2 && left <= CHUNK
 }

@@ -119,6 +119,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         (1usize..64).prop_map(Act::Copy),
         (1usize..64).prop_map(Act::Copy),
         (1usize..200_000).prop_map(Act::Copy),
+        // Chunks that are full, and those that were begun for the rest.
+        (32_000usize..66_000).prop_map(Act::Copy),
         (1usize..2_000).prop_map(Act::Share),
         (512usize..700).prop_map(Act::Share),
         (1usize..100_000).prop_map(Act::Share),
@@ -162,56 +164,84 @@ fn send(queue: &mut WriteQueue, count: usize, files: &mut Vec<QueuedFile>) {
     }
 }
 
+/// As many as `PROPTEST_CASES` says.
+fn cases() -> u32 {
+    if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 64 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn held_memory_is_at_most_one_and_a_half_times_the_length(acts in acts()) {
-        let event_loop = EventLoop::new().expect("a loop");
-        let file = Rc::new(File::open("/dev/null").expect("a file"));
-        let mut queue = WriteQueue::default();
-        let mut files: VecDeque<Rc<Progress>> = VecDeque::new();
-        let mut held = 0;
-        for (position, act) in acts.iter().enumerate() {
-            // What is of the file's future is not the queue's.
-            let (promise, _future) = future(event_loop.core());
-            let progress = Rc::new(Progress::default());
-            let queued = QueuedFile::new(Rc::clone(&file), 0, 1, Rc::clone(&progress), promise);
-            let mut queued = Some(queued);
-            let cancelled = match act {
-                Act::Cancel(number) if *number < files.len() => files.remove(*number),
-                _ => None,
-            };
-            let descriptors = match act {
-                Act::Descriptors(_) => vec![file.try_clone().expect("a descriptor").into()],
-                _ => Vec::new(),
-            };
-            if let Act::File = act {
-                files.push_back(progress);
-            }
-            let mut taken = Vec::with_capacity(acts.len());
-            let info = measure(|| match act {
-                Act::Copy(len) => queue.push_copy(&vec![position as u8; *len]),
-                Act::Share(len) => queue.push_bytes(&vec![position as u8; *len].into()),
-                Act::File => queue.push_file(queued.take().expect("a file")),
-                Act::Descriptors(len) => queue.push_carrying(&vec![1; *len], descriptors),
-                Act::Send(count) => send(&mut queue, *count, &mut taken),
-                Act::Cancel(_) => {
-                    let file = cancelled.as_ref().and_then(|progress| queue.take_file(progress));
-                    taken.extend(file.map(|file| *file));
-                }
-            });
-            drop((queued, taken));
-            held += info.bytes_current;
-            let most = queue.len() + queue.len() / 2 + CONSTANT;
-            prop_assert!(held <= most as i64, "{held} held of {}: {act:?}", queue.len());
+        held_memory_follows_the_length(&acts)?;
+    }
+}
+
+#[test]
+fn room_for_copies_follows_the_length() {
+    // A chunk that was begun with much room, because much was queued, is the last one left.
+    for small in [1, 100, 10_000, 49_153] {
+        let mut acts = vec![Act::Copy(1_100_000), Act::Copy(small)];
+        acts.resize(200, Act::Send(10_253));
+        held_memory_follows_the_length(&acts).expect("it follows");
+    }
+    let mut acts = vec![Act::Share(512); 28];
+    acts.resize(80, Act::Copy(49_153));
+    acts.resize(600, Act::Send(10_253));
+    held_memory_follows_the_length(&acts).expect("it follows");
+    // A chunk that grew is the front, too, and much of it is sent.
+    let mut acts = vec![Act::Copy(64); 460];
+    acts.resize(1_000, Act::Send(64));
+    held_memory_follows_the_length(&acts).expect("it follows");
+}
+
+fn held_memory_follows_the_length(acts: &[Act]) -> Result<(), TestCaseError> {
+    let event_loop = EventLoop::new().expect("a loop");
+    let file = Rc::new(File::open("/dev/null").expect("a file"));
+    let mut queue = WriteQueue::default();
+    let mut files: VecDeque<Rc<Progress>> = VecDeque::new();
+    let mut held = 0;
+    for (position, act) in acts.iter().enumerate() {
+        // What is of the file's future is not the queue's.
+        let (promise, _future) = future(event_loop.core());
+        let progress = Rc::new(Progress::default());
+        let queued = QueuedFile::new(Rc::clone(&file), 0, 1, Rc::clone(&progress), promise);
+        let mut queued = Some(queued);
+        let cancelled = match act {
+            Act::Cancel(number) if *number < files.len() => files.remove(*number),
+            _ => None,
+        };
+        let descriptors = match act {
+            Act::Descriptors(_) => vec![file.try_clone().expect("a descriptor").into()],
+            _ => Vec::new(),
+        };
+        if let Act::File = act {
+            files.push_back(progress);
         }
         let mut taken = Vec::with_capacity(acts.len());
-        let info = measure(|| send(&mut queue, usize::MAX / 2, &mut taken));
+        let info = measure(|| match act {
+            Act::Copy(len) => queue.push_copy(&vec![position as u8; *len]),
+            Act::Share(len) => queue.push_bytes(&vec![position as u8; *len].into()),
+            Act::File => queue.push_file(queued.take().expect("a file")),
+            Act::Descriptors(len) => queue.push_carrying(&vec![1; *len], descriptors),
+            Act::Send(count) => send(&mut queue, *count, &mut taken),
+            Act::Cancel(_) => {
+                let file = cancelled.as_ref().and_then(|progress| queue.take_file(progress));
+                taken.extend(file.map(|file| *file));
+            }
+        });
+        drop((queued, taken));
         held += info.bytes_current;
-        // But for the lists that the descriptors came in.
-        prop_assert!(held.unsigned_abs() < CONSTANT as u64, "{held} bytes are left");
+        let most = queue.len() + queue.len() / 2 + CONSTANT;
+        prop_assert!(held <= most as i64, "{held} held of {}: {act:?}", queue.len());
     }
+    let mut taken = Vec::with_capacity(acts.len());
+    let info = measure(|| send(&mut queue, usize::MAX / 2, &mut taken));
+    held += info.bytes_current;
+    // But for the lists that the descriptors came in.
+    prop_assert!(held.unsigned_abs() < CONSTANT as u64, "{held} bytes are left");
+    Ok(())
 }
 
 /// Looks at chunks per chunk that was sent.
