@@ -1,8 +1,10 @@
 //! Peers that go on talking while a relay comes to its end.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use wharf::{EventLoop, RelayEnd, Splicing, Transport, relay};
 
@@ -25,6 +27,8 @@ fn a_client_that_talks_gets_the_whole_answer_of_an_upstream_that_is_gone() {
             socket.read_exact(&mut [0; 3]).unwrap();
             socket.write_all(&pattern(MUCH)).unwrap();
             socket.shutdown(Shutdown::Write).unwrap();
+            // What the client says is not read here: closing resets, which takes what is unsent.
+            wait_until_acknowledged(&socket);
         });
         let client = thread::spawn(move || {
             let mut socket = TcpStream::connect(to).unwrap();
@@ -55,6 +59,23 @@ fn a_client_that_talks_gets_the_whole_answer_of_an_upstream_that_is_gone() {
         answering.join().unwrap();
         let received = client.join().unwrap();
         assert!(received == pattern(MUCH), "{splicing:?}: {} bytes", received.len());
+    }
+}
+
+/// The system's table of sockets says how much of a socket's output the peer has not acknowledged.
+fn wait_until_acknowledged(socket: &TcpStream) {
+    let own = format!(":{:04X}", socket.local_addr().unwrap().port());
+    let peer = format!(":{:04X}", socket.peer_addr().unwrap().port());
+    let unacknowledged = || {
+        let table = fs::read_to_string("/proc/net/tcp").unwrap();
+        table.lines().any(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let [.., local, remote, _, queues] = columns[..5] else { return false };
+            local.ends_with(&own) && remote.ends_with(&peer) && !queues.starts_with("00000000:")
+        })
+    };
+    while unacknowledged() {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
