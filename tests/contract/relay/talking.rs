@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ fn a_client_that_talks_gets_the_whole_answer_of_an_upstream_that_is_gone() {
         let front = TcpListener::bind("127.0.0.1:0").unwrap();
         let (up, to) = (upstream.local_addr().unwrap(), front.local_addr().unwrap());
         let answering = thread::spawn(move || {
-            let (mut socket, _) = upstream.accept().unwrap();
+            let (mut socket, peer) = upstream.accept().unwrap();
             socket.read_exact(&mut [0; 3]).unwrap();
             socket.write_all(&pattern(MUCH)).unwrap();
             socket.shutdown(Shutdown::Write).unwrap();
             // What the client says is not read here: closing resets, which takes what is unsent.
-            wait_until_acknowledged(&socket);
+            wait_until_acknowledged(up, peer);
         });
         let client = thread::spawn(move || {
             let mut socket = TcpStream::connect(to).unwrap();
@@ -63,9 +63,8 @@ fn a_client_that_talks_gets_the_whole_answer_of_an_upstream_that_is_gone() {
 }
 
 /// The system's table of sockets says how much of a socket's output the peer has not acknowledged.
-fn wait_until_acknowledged(socket: &TcpStream) {
-    let own = format!(":{:04X}", socket.local_addr().unwrap().port());
-    let peer = format!(":{:04X}", socket.peer_addr().unwrap().port());
+fn wait_until_acknowledged(local: SocketAddr, peer: SocketAddr) {
+    let [own, peer] = [local, peer].map(|address| format!(":{:04X}", address.port()));
     let unacknowledged = || {
         let table = fs::read_to_string("/proc/net/tcp").unwrap();
         table.lines().any(|line| {
