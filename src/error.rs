@@ -6,8 +6,8 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::net::SocketAddr;
 
-use crate::event_loop::fence;
-use crate::protocol::TimeoutKind;
+use crate::fence::{self, Panic};
+use crate::timeout::TimeoutKind;
 
 /// What a user's code fails with: any error, or any text.
 ///
@@ -425,6 +425,19 @@ impl fmt::Display for ConnectAttempts {
 }
 
 impl StdError for ConnectAttempts {}
+
+impl Panic {
+    /// The text of the panic as an error.
+    #[cold]
+    pub(crate) fn into_error(self) -> Error {
+        self.error()
+    }
+
+    /// As [`into_error`](Self::into_error), for a panic that goes on.
+    pub(crate) fn error(&self) -> Error {
+        Error::from_panic(self.payload())
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -151,15 +151,19 @@
 //! being asked overrides both callbacks and stops in between.
 #![forbid(unsafe_code)]
 
+mod address;
+mod cell;
 mod driver;
 mod error;
 mod event_loop;
+mod fence;
 mod net;
 mod pipe;
 mod process;
 mod protocol;
 mod task;
 mod time;
+mod timeout;
 #[cfg(feature = "tls-core")]
 mod tls;
 mod transport;
@@ -172,24 +176,25 @@ pub use bytes;
 #[cfg(feature = "tls-core")]
 pub use rustls;
 
+pub use crate::address::{Address, UnixAddress};
+pub use crate::driver::{Ecn, Keepalive, MulticastInterface, PeerCredentials, TransportId};
 pub use crate::error::{ConnectAttempt, Error, Failure, Result};
 pub use crate::event_loop::{
     EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
-    Address, ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,
-    InheritedSocket, InheritedSockets, Server, ServerBuilder, Target, Targets, UnixAddress,
-    inherited_listeners, inherited_sockets,
+    ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,
+    InheritedSocket, InheritedSockets, Server, ServerBuilder, Target, Targets, inherited_listeners,
+    inherited_sockets,
 };
 pub use crate::pipe::PipeBuilder;
 pub use crate::process::{
     ChildFd, PartialOutput, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder,
     Stdio, SubprocessBuilder,
 };
-pub use crate::protocol::{
-    Buffered, BufferedProtocol, DatagramProtocol, Eof, Protocol, TimeoutKind,
-};
+pub use crate::protocol::{Buffered, BufferedProtocol, DatagramProtocol, Eof, Protocol};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
+pub use crate::timeout::TimeoutKind;
 #[cfg(feature = "tls-core")]
 pub use crate::tls::{
     TlsClient, TlsClientBuilder, TlsFingerprint, TlsIdentity, TlsProvider, TlsServer,
@@ -197,9 +202,9 @@ pub use crate::tls::{
 };
 pub use crate::transport::{
     Connection, Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams,
-    DropPolicy, Ecn, Endpoint, Info, Keepalive, MulticastInterface, PeerCredentials, RateGroup,
-    RateLimit, RelayBuilder, RelayEnd, RelayOutcome, RelaySide, RelayStatistics, SendFile,
-    SendStatus, Splicing, Transport, TransportHandle, TransportId, WriteStatus, relay,
+    DropPolicy, Endpoint, Info, RateGroup, RateLimit, RelayBuilder, RelayEnd, RelayOutcome,
+    RelaySide, RelayStatistics, SendFile, SendStatus, Splicing, Transport, TransportHandle,
+    WriteStatus, relay,
 };
 #[cfg(feature = "tls-core")]
 pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};

@@ -4,8 +4,8 @@ use std::io;
 use std::net::IpAddr;
 
 use super::{memory, os};
-use crate::net::{Address, UnixAddress};
-use crate::transport::{Ecn, MulticastInterface, Outbox};
+use crate::address::{Address, UnixAddress};
+use crate::driver::{MulticastInterface, Outbox};
 
 /// How many datagrams, or runs of them, one call receives at most.
 pub(crate) const RECEIVE_BATCH: usize = 32;
@@ -62,6 +62,17 @@ pub(crate) struct Details {
     pub(crate) interface: Option<u32>,
     pub(crate) ecn: Option<Ecn>,
     pub(crate) truncated: bool,
+}
+
+/// The explicit congestion notification of a datagram (RFC 3168, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ecn {
+    /// ECT(0): its sender understands ECN.
+    Ect0,
+    /// ECT(1): its sender understands ECN, and uses it as in L4S (RFC 9331).
+    Ect1,
+    /// CE: it met congestion.
+    Ce,
 }
 
 /// What a second attempt to send led to.

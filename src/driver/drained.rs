@@ -37,7 +37,7 @@
 //! **Datagrams** come in batches. A batch that is not full shows that the socket was empty then, or that
 //! it has an error, which was reported with an edge of its own.
 
-use crate::transport::Readiness;
+use crate::driver::Readiness;
 
 /// Whether the rules of Linux hold, where the poll reports urgent data.
 const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -63,12 +63,12 @@ impl ShortReads {
 
 /// What the poll can say that ends reads early.
 const SAID: Readiness = Readiness::READ_CLOSED
-    .and(Readiness::WRITE_CLOSED)
-    .and(Readiness::ERROR)
-    .and(Readiness::URGENT);
+    .union(Readiness::WRITE_CLOSED)
+    .union(Readiness::ERROR)
+    .union(Readiness::URGENT);
 
 /// With any of these a short read shows nothing by itself.
-const DOUBTS: Readiness = SAID.and(Readiness::ENDS_EARLY);
+const DOUBTS: Readiness = SAID.union(Readiness::ENDS_EARLY);
 
 /// Whether all input was read, after a read of `count` bytes where there was room for `room`.
 ///
@@ -81,13 +81,13 @@ pub(crate) fn is_drained(
     known: Readiness,
     ask: impl FnOnce() -> bool,
 ) -> bool {
-    count < room && (!known.has(DOUBTS) || (!known.has(SAID) && ask()))
+    count < room && (!known.intersects(DOUBTS) || (!known.intersects(SAID) && ask()))
 }
 
 /// Whether a socket is full that took just `sent` bytes, which is less than it was offered.
 #[inline]
 pub(crate) fn is_full(sent: usize, known: Readiness) -> bool {
-    sent == 0 || !known.has(Readiness::ENDS_EARLY)
+    sent == 0 || !known.intersects(Readiness::ENDS_EARLY)
 }
 
 /// Whether all datagrams were received, after a call that brought `count` where `wanted` were asked
@@ -115,7 +115,7 @@ mod tests {
             [Readiness::READ_CLOSED, Readiness::WRITE_CLOSED, Readiness::ERROR, Readiness::URGENT]
         {
             assert!(!is_drained(1, 2, said, never));
-            assert!(!is_drained(1, 2, said.and(Readiness::ENDS_EARLY), never));
+            assert!(!is_drained(1, 2, said.union(Readiness::ENDS_EARLY), never));
         }
         assert!(is_drained(1, 2, Readiness::ENDS_EARLY, || true));
         assert!(!is_drained(1, 2, Readiness::ENDS_EARLY, || false));
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn a_short_write_shows_that_the_socket_is_full_unless_anything_else_ends_it() {
         assert!(is_full(1, Readiness::WRITE));
-        assert!(!is_full(1, Readiness::WRITE.and(Readiness::ENDS_EARLY)));
-        assert!(is_full(0, Readiness::WRITE.and(Readiness::ENDS_EARLY)));
+        assert!(!is_full(1, Readiness::WRITE.union(Readiness::ENDS_EARLY)));
+        assert!(is_full(0, Readiness::WRITE.union(Readiness::ENDS_EARLY)));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What accepts streams.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use super::{Socket, memory, os};
-use crate::net::Address;
-use crate::transport::SocketOptions;
+use crate::address::Address;
+use crate::driver::SocketOptions;
 
 /// Something that accepts streams.
 #[derive(Debug)]
@@ -30,6 +31,15 @@ impl Listener {
         match self {
             Self::Os(listener) => listener.local_address(),
             Self::Memory(listener) => Some(listener.local_address()),
+        }
+    }
+
+    /// The descriptor of one of the operating system's, where each socket that is accepted takes
+    /// a descriptor, too.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Os(listener) => Some(listener.fd()),
+            Self::Memory(_) => None,
         }
     }
 

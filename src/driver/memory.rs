@@ -10,8 +10,6 @@ mod pipe;
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -94,17 +92,5 @@ impl MemoryDriver {
             }
             _ => Err(io::Error::other(Error::bare(Kind::Deadlock))),
         }
-    }
-
-    pub(crate) fn connect(
-        &self,
-        remote: SocketAddr,
-        local: Option<SocketAddr>,
-    ) -> io::Result<MemorySocket> {
-        self.network.connect(remote, local)
-    }
-
-    pub(crate) fn connect_unix(&self, path: &Path) -> io::Result<MemorySocket> {
-        self.network.connect_unix(path)
     }
 }

@@ -3,42 +3,67 @@
 //! The seam lies at the level of operations, not of file descriptors: a [`Socket`] can be read,
 //! written, shut down and asked for its addresses; a [`Listener`] accepts; a [`Driver`] opens them,
 //! reports which are ready, and tells the time. Everything above (transports, servers, connects,
-//! timers, tasks) is the same code on every driver.
+//! timers, tasks) is the same code on every driver, and never asks which one it is on: where drivers
+//! differ, it asks what they can do ([`Driver::os`], [`Driver::runs_jobs_inline`] and their like).
+//!
+//! The module imports nothing from above. Its vocabulary ([`Key`], [`Readiness`], the options of
+//! sockets) is what the rooms above speak, too.
 
+mod credentials;
 mod datagram;
+mod datagram_options;
 pub(crate) mod drained;
+mod key;
 mod listener;
 pub(crate) mod memory;
-pub(crate) mod os;
+mod open;
+mod options;
+mod os;
+mod outbox;
+mod readiness;
 mod socket;
+pub(crate) mod tight;
 mod unacknowledged;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::socket::closed;
-use crate::net::UnixAddress;
-use crate::transport::{DatagramSocketOptions, Key, Readiness, SocketOptions};
+use crate::error::{Error, Kind};
+
+pub use self::credentials::PeerCredentials;
+pub use self::datagram::Ecn;
+pub use self::datagram_options::MulticastInterface;
+pub use self::key::TransportId;
+pub use self::options::Keepalive;
 
 pub(crate) use self::datagram::{
     DatagramSocket, Details, RECEIVE_BATCH, ReceiveBuffers, Received, SentAgain,
 };
+pub(crate) use self::datagram_options::DatagramSocketOptions;
 pub(crate) use self::drained::ShortReads;
+pub(crate) use self::key::Key;
 pub(crate) use self::listener::Listener;
-pub(crate) use self::os::Direction;
+pub(crate) use self::options::SocketOptions;
+pub(crate) use self::os::{
+    Direction, FileJob, FileJobDone, ListenOptions, MOST_PER_MESSAGE, OsDriver, OsPipe, PipeHost,
+    PolledPipe, SplicePipe, SplicePipes, SpliceUser, cannot_splice, open_other_end,
+    own_description, splice_directly,
+};
+pub(crate) use self::outbox::{OVERHEAD, Outbox, Outgoing};
+pub(crate) use self::readiness::Readiness;
 pub(crate) use self::socket::Socket;
 pub(crate) use self::unacknowledged::Unacknowledged;
 
 /// The source of readiness and time of one loop.
 pub(crate) enum Driver {
-    Os(os::OsDriver),
+    Os(OsDriver),
     Memory(memory::MemoryDriver),
 }
 
@@ -63,6 +88,69 @@ impl Waker {
 }
 
 impl Driver {
+    /// The operating system's readiness and clock. It polls up to `spin` times without waiting before
+    /// it goes to sleep.
+    pub(crate) fn system(spin: u32) -> io::Result<Self> {
+        OsDriver::new(spin).map(Self::Os)
+    }
+
+    pub(crate) fn in_memory(network: memory::Network) -> Self {
+        Self::Memory(memory::MemoryDriver::new(network))
+    }
+
+    /// The operating system, for what only it has: descriptors from elsewhere, children, signals.
+    ///
+    /// There is no other way to them from above, so a loop on another driver never uses real ones
+    /// by mistake.
+    pub(crate) fn os(&self) -> Option<&OsDriver> {
+        match self {
+            Self::Os(driver) => Some(driver),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// As [`os`](Self::os), for what fails without it; `what` completes "a loop in memory cannot …".
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] on other drivers.
+    pub(crate) fn require_os(&self, what: &str) -> Result<&OsDriver, Error> {
+        self.os()
+            .ok_or_else(|| Error::new(Kind::Unsupported, format!("a loop in memory cannot {what}")))
+    }
+
+    /// The driver in memory, for those who play its network and its clock by hand.
+    pub(crate) fn memory(&self) -> Option<&memory::MemoryDriver> {
+        match self {
+            Self::Os(_) => None,
+            Self::Memory(driver) => Some(driver),
+        }
+    }
+
+    /// Whether jobs run on the loop's own thread, so that equal programs run equally.
+    pub(crate) fn runs_jobs_inline(&self) -> bool {
+        match self {
+            Self::Os(_) => false,
+            Self::Memory(_) => true,
+        }
+    }
+
+    /// Whether the path of a Unix socket is a file, which is there before and after the socket.
+    pub(crate) fn has_socket_files(&self) -> bool {
+        match self {
+            Self::Os(_) => true,
+            // A path is a name of the network.
+            Self::Memory(_) => false,
+        }
+    }
+
+    /// Whether peers go on while this thread sleeps.
+    pub(crate) fn peers_run_meanwhile(&self) -> bool {
+        match self {
+            Self::Os(_) => true,
+            Self::Memory(_) => false,
+        }
+    }
+
     pub(crate) fn now(&self) -> Instant {
         match self {
             Self::Os(_) => Instant::now(),
@@ -210,53 +298,6 @@ impl Driver {
         }
     }
 
-    pub(crate) fn open_datagram(
-        &self,
-        local: Option<SocketAddr>,
-        remote: Option<SocketAddr>,
-        options: &DatagramSocketOptions,
-    ) -> io::Result<DatagramSocket> {
-        match self {
-            Self::Os(driver) => {
-                os::OsDatagramSocket::open(driver, local, remote, options).map(DatagramSocket::Os)
-            }
-            Self::Memory(driver) => {
-                driver.network().open_datagram(local, remote).map(DatagramSocket::Memory)
-            }
-        }
-    }
-
-    pub(crate) fn open_unix_datagram(
-        &self,
-        local: Option<&UnixAddress>,
-        remote: Option<&UnixAddress>,
-        options: &DatagramSocketOptions,
-    ) -> io::Result<DatagramSocket> {
-        match self {
-            Self::Os(driver) => os::OsDatagramSocket::open_unix(driver, local, remote, options)
-                .map(DatagramSocket::Os),
-            Self::Memory(driver) => {
-                driver.network().open_unix_datagram(local, remote).map(DatagramSocket::Memory)
-            }
-        }
-    }
-
-    pub(crate) fn adopt_datagram(
-        &self,
-        socket: OwnedFd,
-        options: &DatagramSocketOptions,
-    ) -> io::Result<DatagramSocket> {
-        match self {
-            Self::Os(driver) => {
-                os::OsDatagramSocket::adopt(driver, socket, options).map(DatagramSocket::Os)
-            }
-            Self::Memory(_) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a loop in memory cannot drive the operating system's sockets",
-            )),
-        }
-    }
-
     /// To be called before a registered socket is closed.
     pub(crate) fn deregister(&self, socket: &Socket) {
         match (self, socket) {
@@ -287,30 +328,6 @@ impl Driver {
     pub(crate) fn deregister_listener(&self, listener: &Listener) {
         if let (Self::Os(driver), Listener::Os(listener)) = (self, listener) {
             driver.deregister(listener.fd());
-        }
-    }
-
-    /// Begins to connect. The socket becomes writable when it is connected or has failed.
-    pub(crate) fn connect(
-        &self,
-        remote: SocketAddr,
-        local: Option<SocketAddr>,
-        options: &SocketOptions,
-    ) -> io::Result<Socket> {
-        match self {
-            Self::Os(_) => os::connect(remote, local, options).map(Socket::Os),
-            Self::Memory(driver) => driver.connect(remote, local).map(Socket::Memory),
-        }
-    }
-
-    pub(crate) fn connect_unix(
-        &self,
-        path: &std::path::Path,
-        options: &SocketOptions,
-    ) -> io::Result<Socket> {
-        match self {
-            Self::Os(_) => os::connect_unix(path, options).map(Socket::Os),
-            Self::Memory(driver) => driver.connect_unix(path).map(Socket::Memory),
         }
     }
 }

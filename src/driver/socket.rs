@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::{Direction, ShortReads, memory, os};
-use crate::net::Address;
-use crate::transport::{PeerCredentials, SocketOptions};
+use crate::address::Address;
+use crate::driver::{PeerCredentials, SocketOptions};
 
 /// One byte stream.
 #[derive(Debug)]
@@ -174,6 +174,22 @@ impl Socket {
         }
     }
 
+    /// The descriptor, if the kernel can splice it without waiting.
+    pub(crate) fn splice_fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            // Splicing would wait, whatever it is told.
+            Self::Os(socket) if socket.may_block() => None,
+            Self::Os(socket) => Some(socket.fd()),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Self::Pipe(pipe) => pipe.spliced_fd(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_pipe(&self) -> bool {
+        matches!(self, Self::Pipe(_))
+    }
+
     /// Which way bytes go, of what is no socket and has no halves to be shut down apart.
     pub(crate) fn pipe_direction(&self) -> Option<Direction> {
         match self {
@@ -251,6 +267,18 @@ impl Socket {
             Self::Os(socket) => options.apply(socket),
             Self::Memory(_) | Self::Pipe(_) | Self::Closed => Ok(()),
         }
+    }
+}
+
+impl From<os::OsPipe> for Socket {
+    fn from(pipe: os::OsPipe) -> Self {
+        Self::Pipe(Box::new(pipe))
+    }
+}
+
+impl From<memory::MemorySocket> for Socket {
+    fn from(socket: memory::MemorySocket) -> Self {
+        Self::Memory(socket)
     }
 }
 

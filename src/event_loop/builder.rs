@@ -1,7 +1,6 @@
 //! Options of a loop.
 
 use crate::driver::Driver;
-use crate::driver::os::OsDriver;
 use crate::error::Error;
 
 use super::{Core, EventLoop};
@@ -52,13 +51,9 @@ impl EventLoopBuilder {
     /// # Errors
     /// What the operating system says, as when no file descriptor is left.
     pub fn build(self) -> Result<EventLoop, Error> {
-        let driver = OsDriver::new(self.spin)
+        let driver = Driver::system(self.spin)
             .map_err(|error| Error::io("an event loop could not be made", error))?;
-        Ok(EventLoop::owner(Core::new(
-            Driver::Os(driver),
-            self.executor_threads,
-            self.resolver_threads,
-        )))
+        Ok(EventLoop::owner(Core::new(driver, self.executor_threads, self.resolver_threads)))
     }
 }
 

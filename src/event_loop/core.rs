@@ -13,20 +13,21 @@ use super::fence::Fence;
 use super::lingering::LingeringSockets;
 use super::metrics::Counters;
 use super::ready::{Ready, Timer};
+use super::registry;
 use super::remote::RemoteQueue;
 use super::signals::SignalTable;
 use super::slots::{Slots, Source, Tenant};
 use super::watch::WatchTable;
-use crate::driver::os::SplicePipes;
-use crate::driver::{Driver, Signals};
+use crate::cell::Borrowed;
+use crate::driver::{Driver, Key, Readiness, Signals, SplicePipes};
 use crate::error::Error;
 use crate::net::Lookups;
 use crate::process::ProcessTable;
-use crate::task::{Jobs, TaskTable, registry};
+use crate::task::{Jobs, TaskTable};
 use crate::time::{TimerKey, Wheel, next_random};
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsWork;
-use crate::transport::{DatagramEndpoint, DatagramShared, Key, Readiness, Stream, StreamPool};
+use crate::transport::{DatagramEndpoint, DatagramShared, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -399,45 +400,6 @@ impl Core {
             *place = spent;
         }
     }
-}
-
-/// What was taken out of its place. It goes back when this is dropped, also by what unwinds.
-pub(crate) struct Borrowed<'a, T> {
-    place: &'a Cell<Option<T>>,
-    value: Option<T>,
-}
-
-impl<'a, T> Borrowed<'a, T> {
-    #[inline]
-    pub(crate) fn take(place: &'a Cell<Option<T>>, make: impl FnOnce() -> T) -> Self {
-        let value = place.take().unwrap_or_else(make);
-        Self { place, value: Some(value) }
-    }
-
-    #[inline]
-    pub(crate) fn value(&mut self) -> &mut T {
-        match &mut self.value {
-            Some(value) => value,
-            None => unreachable!("it is given back by `drop` only"),
-        }
-    }
-}
-
-impl<T> Drop for Borrowed<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(value) = self.value.take() {
-            put_back(self.place, value);
-        }
-    }
-}
-
-/// Puts back what was taken out of its place: nothing is there, and nothing has to be dropped.
-#[inline]
-pub(crate) fn put_back<T>(place: &Cell<Option<T>>, value: T) {
-    let nothing = place.replace(Some(value));
-    debug_assert!(nothing.is_none(), "the place was taken in the meantime");
-    std::mem::forget(nothing);
 }
 
 pub(crate) fn closed() -> Error {

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Core, EventLoop, fence};
+use super::{Core, EventLoop};
+use crate::driver::TransportId;
 use crate::error::Error;
-use crate::transport::TransportId;
+use crate::fence;
 
 /// Something went wrong that no caller can be told: what asyncio calls the exception context.
 #[derive(Debug)]

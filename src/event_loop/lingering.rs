@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use self::eviction::{Order, Peer};
 use super::core::{Core, nanoseconds};
 use super::ready::Callback;
-use crate::driver::{Driver, Unacknowledged};
+use crate::driver::Unacknowledged;
 use crate::net::ServerCore;
 use crate::time::TimerKey;
 use crate::transport::Lingering;
@@ -238,8 +238,7 @@ impl Core {
             let now = self.driver.now();
             let is_late = now.saturating_duration_since(progress_at) >= AT_THE_END
                 || now.saturating_duration_since(began) >= AT_THE_END_AT_MOST;
-            // In memory nobody else could do anything meanwhile.
-            if self.lingering.len() == 0 || is_late || matches!(self.driver, Driver::Memory(_)) {
+            if self.lingering.len() == 0 || is_late || !self.driver.peers_run_meanwhile() {
                 break;
             }
             // Not woken by events: a peer that sends without a pause would have all of them looked at

@@ -9,6 +9,7 @@ pub(crate) mod fence;
 mod lingering;
 mod metrics;
 mod ready;
+pub(crate) mod registry;
 mod remote;
 mod run;
 mod signals;
@@ -21,8 +22,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::driver::TransportId;
 use crate::error::Error;
-use crate::transport::{DatagramHandle, TransportHandle, TransportId};
+use crate::transport::{DatagramHandle, TransportHandle};
 
 pub use self::builder::EventLoopBuilder;
 pub use self::callbacks::{Handle, TimerHandle};
@@ -31,7 +33,7 @@ pub use self::metrics::Metrics;
 pub use self::remote::{Remote, RemoteHandle};
 
 pub(crate) use self::callbacks::Cancellable;
-pub(crate) use self::core::{Borrowed, Core, State, closed, nanoseconds, put_back};
+pub(crate) use self::core::{Core, State, closed, nanoseconds};
 pub(crate) use self::exceptions::SlowWatch;
 pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Ready, Timer};

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::core::{Core, State};
-use super::fence::{self, Panic};
 use super::remote::RemoteQueue;
 use super::{EventLoop, SlowWatch};
 use crate::error::{Error, Result};
+use crate::fence::{self, Panic};
 
 thread_local! {
     /// Whether a loop runs on this thread: one inside another would starve the outer one.

@@ -12,9 +12,11 @@ use self::default_action::InsteadOfDefault;
 use super::core::Core;
 use super::slots::{Source, Tenant};
 use super::{EventLoop, SlowWatch};
-use crate::driver::Driver;
+use crate::driver::{Key, Readiness};
 use crate::error::{Error, Kind};
-use crate::transport::{Key, Readiness};
+
+/// What only a loop of the operating system can do.
+const GET_SIGNALS: &str = "get signals";
 
 type SignalCallback = Box<dyn FnMut()>;
 
@@ -66,9 +68,7 @@ impl EventLoop {
             core.drop_user(former, "signal handler");
             return Ok(());
         }
-        if let Driver::Memory(_) = core.driver {
-            return Err(unsupported());
-        }
+        core.driver.require_os(GET_SIGNALS)?;
         if signal_hook::consts::FORBIDDEN.contains(&signal) {
             return Err(Error::invalid(format!("signal {signal} cannot be caught")));
         }
@@ -105,9 +105,7 @@ impl SignalTable {
         if let Some(source) = &*self.source.borrow() {
             return Ok(Rc::clone(source));
         }
-        let Driver::Os(driver) = &core.driver else {
-            return Err(unsupported());
-        };
+        let driver = core.driver.require_os(GET_SIGNALS)?;
         let failed = |error| Error::io("signals cannot be watched", error);
         let mut signals = Signals::new([] as [i32; 0]).map_err(failed)?;
         let key = core.reserve_slot()?;
@@ -179,8 +177,4 @@ impl Source for SignalSource {
     fn close(self: Rc<Self>, core: &Rc<Core>) {
         core.signal_handlers.close(core);
     }
-}
-
-fn unsupported() -> Error {
-    Error::new(Kind::Unsupported, "a loop in memory gets no signals")
 }

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::core::Core;
-use crate::transport::{DatagramEndpoint, Key, Readiness, Stream};
+use crate::driver::{Key, Readiness};
+use crate::transport::{DatagramEndpoint, Stream};
 
 /// Something other than a transport that readiness is reported for: a listener, a connect, a watcher.
 pub(crate) trait Source {

@@ -7,16 +7,17 @@ use std::time::Duration;
 use std::vec::Drain;
 
 use super::core::Core;
-use super::fence::{self, Trip};
 use super::ready::Ready;
 use super::remote::RemoteItem;
 use super::run::Main;
 use super::slots::{Source, Tenant};
 use super::{EventLoop, SlowWatch};
+use crate::driver::{Key, Readiness};
+use crate::fence::{self, Trip};
 use crate::time::TimerKey;
+use crate::transport::Stream;
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsWork;
-use crate::transport::{Key, Readiness, Stream};
 
 /// How many rounds of the ready list run before the loop polls again.
 const ROUNDS: u32 = 64;

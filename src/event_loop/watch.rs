@@ -10,9 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use super::core::Core;
 use super::slots::{Source, Tenant};
 use super::{EventLoop, Ready, SlowWatch};
-use crate::driver::Driver;
-use crate::error::{Error, Kind};
-use crate::transport::{Key, Readiness};
+use crate::driver::{Key, Readiness};
+use crate::error::Error;
 
 /// The watched descriptors of a loop.
 pub(crate) type WatchTable = BTreeMap<RawFd, Rc<Watch>>;
@@ -91,10 +90,7 @@ impl Core {
         callback: WatchCallback,
     ) -> Result<(), Error> {
         self.check_open()?;
-        let Driver::Os(driver) = &self.driver else {
-            let text = "a loop in memory cannot watch descriptors";
-            return Err(Error::new(Kind::Unsupported, text));
-        };
+        let driver = self.driver.require_os("watch descriptors")?;
         let raw = fd.as_fd().as_raw_fd();
         let known = self.watches.borrow().get(&raw).map(Rc::clone);
         let watch = match known {
@@ -166,7 +162,7 @@ impl Watch {
     fn let_go(self: &Rc<Self>, core: &Core) {
         if core.watches.borrow().get(&self.raw).is_some_and(|known| Rc::ptr_eq(known, self))
             && let Some(fd) = self.fd(core)
-            && let Driver::Os(driver) = &core.driver
+            && let Some(driver) = core.driver.os()
         {
             driver.deregister(fd);
         }
@@ -226,7 +222,7 @@ impl Watch {
         ready.set(Readiness::READ, found.contains(PollFlags::IN) || ended);
         ready.set(Readiness::WRITE, found.contains(PollFlags::OUT) || ended);
         if ready != Readiness::NONE {
-            self.ready.set(self.ready.get().and(ready));
+            self.ready.set(self.ready.get().union(ready));
             if !self.queued.replace(true) {
                 core.push_ready(Ready::Source(Rc::clone(self) as Rc<dyn Source>));
             }
@@ -236,18 +232,18 @@ impl Watch {
 
 impl Source for Watch {
     fn note(&self, _: Key, readiness: Readiness) -> bool {
-        self.ready.set(self.ready.get().and(readiness));
+        self.ready.set(self.ready.get().union(readiness));
         !self.queued.replace(true)
     }
 
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.queued.set(false);
         let ready = self.ready.replace(Readiness::NONE);
-        let ended = Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED).and(Readiness::ERROR);
-        if ready.has(Readiness::READ.and(ended)) {
+        let ended = Readiness::READ_CLOSED.union(Readiness::WRITE_CLOSED).union(Readiness::ERROR);
+        if ready.intersects(Readiness::READ.union(ended)) {
             self.call(core, Direction::Read);
         }
-        if ready.has(Readiness::WRITE.and(ended)) {
+        if ready.intersects(Readiness::WRITE.union(ended)) {
             self.call(core, Direction::Write);
         }
         self.look_again(core);

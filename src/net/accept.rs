@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::Address;
 use super::server::ServerCore;
-use crate::driver::{Listener, Socket};
+use crate::address::Address;
+use crate::driver::{Key, Listener, Readiness, Socket};
 use crate::error::{Error, Result};
 use crate::event_loop::{Callback, Core, Ready, Source, Tenant, nanoseconds};
 #[cfg(feature = "tls-core")]
 use crate::protocol::Protocol;
 use crate::time::Backoff;
-use crate::transport::{Info, Key, Readiness, Stream};
+use crate::transport::{Info, Stream};
 #[cfg(feature = "tls-core")]
 use crate::transport::{Nobody, Setup, Waiter};
 
@@ -60,10 +60,8 @@ impl Accepting {
             core.free_slot(key);
             return Err(Error::io("the listener could not be registered with the poll", error));
         }
-        let reserve = match &listener {
-            Listener::Os(_) => reserve(),
-            Listener::Memory(_) => None,
-        };
+        // In memory no descriptors are taken that could run out.
+        let reserve = listener.fd().and_then(|_| reserve());
         let accepting = Rc::new(Self {
             key,
             server: Rc::clone(server),
@@ -86,9 +84,9 @@ impl Accepting {
 
     /// Another descriptor for the same listener.
     pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
-        match &*self.listener.borrow() {
-            Some(Listener::Os(listener)) => listener.fd().try_clone_to_owned(),
-            _ => Err(io::ErrorKind::Unsupported.into()),
+        match self.listener.borrow().as_ref().and_then(Listener::fd) {
+            Some(fd) => fd.try_clone_to_owned(),
+            None => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -305,8 +303,8 @@ fn info(socket: &Socket, peer: Option<&Address>) -> Rc<Info> {
 impl Source for Accepting {
     fn note(&self, _: Key, readiness: Readiness) -> bool {
         // A listener that somebody has shut down says no more than that; `accept` tells the rest.
-        let broken = Readiness::READ_CLOSED.and(Readiness::ERROR);
-        if readiness.has(Readiness::READ.and(broken)) {
+        let broken = Readiness::READ_CLOSED.union(Readiness::ERROR);
+        if readiness.intersects(Readiness::READ.union(broken)) {
             self.ready.set(true);
         }
         self.ready.get() && !self.queued.replace(true)

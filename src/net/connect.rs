@@ -8,21 +8,21 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::Address;
+use super::DRIVE_SOCKETS;
 use super::connection_builder::To;
 use super::happy_eyeballs::interleave;
 use super::race::{Connecting, RaceFuture};
-use crate::driver::{Driver, Socket, os};
+use crate::address::Address;
+use crate::driver::{Key, Readiness, Socket, SocketOptions};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
-use crate::event_loop::fence;
 use crate::event_loop::{Core, EventLoop, Guarded, Tenant};
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::fence;
+use crate::protocol::Protocol;
 #[cfg(feature = "tls-core")]
 use crate::task::future;
 use crate::time::Backoff;
-use crate::transport::{
-    Connection, Key, Readiness, SocketOptions, Stream, StreamOptions, TransportHandle,
-};
+use crate::timeout::TimeoutKind;
+use crate::transport::{Connection, Stream, StreamOptions, TransportHandle};
 #[cfg(feature = "tls-core")]
 use crate::transport::{Nobody, Setup};
 
@@ -126,12 +126,9 @@ async fn connect(
             Connecting::new(core, socket)?.await.map_err(failed)
         }
         To::Socket(socket) => {
-            if let Driver::Memory(_) = core.driver {
-                let text = "a loop in memory cannot drive the operating system's sockets";
-                return Err(Error::new(Kind::Unsupported, text));
-            }
+            let driver = core.driver.require_os(DRIVE_SOCKETS)?;
             let adopt = |error| Error::io("the socket cannot be used as a connection", error);
-            let socket = Socket::Os(os::OsSocket::adopt(socket).map_err(adopt)?);
+            let socket = driver.adopt_stream(socket).map_err(adopt)?;
             socket.apply(options).map_err(adopt)?;
             Ok(register(core, socket)?)
         }

@@ -7,17 +7,19 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::address::UnixAddress;
 use super::connect::{self, Plan};
 use super::happy_eyeballs::DEFAULT_ATTEMPT_DELAY;
 use super::stream_settings::stream_settings;
 use super::targets::Targets;
+use crate::address::UnixAddress;
+use crate::driver::{Keepalive, SocketOptions};
 use crate::event_loop::{Core, EventLoop, Guarded};
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::protocol::Protocol;
 use crate::task::{LoopFuture, operation};
+use crate::timeout::TimeoutKind;
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsUpgrade;
-use crate::transport::{Connection, Keepalive, SocketOptions, StreamOptions};
+use crate::transport::{Connection, StreamOptions};
 
 /// How long resolving and connecting may take together, unless set.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -8,10 +8,12 @@ use std::rc::Rc;
 
 use super::datagram_open::{self, Place};
 use super::targets::Targets;
+use crate::address::UnixAddress;
+use crate::driver::DatagramSocketOptions;
 use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::protocol::DatagramProtocol;
 use crate::task::{LoopFuture, operation};
-use crate::transport::{DatagramOptions, DatagramSocketOptions, DropPolicy, Endpoint};
+use crate::transport::{DatagramOptions, DropPolicy, Endpoint};
 
 /// A datagram endpoint to be opened: what [`EventLoop::create_datagram_endpoint`] returns.
 ///
@@ -241,10 +243,10 @@ impl<P> fmt::Debug for DatagramEndpointBuilder<P> {
 }
 
 /// What a path means.
-pub(super) fn unix_address(path: PathBuf) -> super::UnixAddress {
+pub(super) fn unix_address(path: PathBuf) -> UnixAddress {
     use std::os::unix::ffi::OsStrExt as _;
     match path.as_os_str().as_bytes() {
-        [0, name @ ..] => super::UnixAddress::from_abstract_name(name),
-        _ => super::UnixAddress::from_path(path),
+        [0, name @ ..] => UnixAddress::from_abstract_name(name),
+        _ => UnixAddress::from_path(path),
     }
 }

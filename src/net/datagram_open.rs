@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::DRIVE_SOCKETS;
 use super::datagram_builder::unix_address;
 use super::targets::Targets;
 use super::unix_path::{BoundPath, remove_stale_datagram};
-use super::{Address, UnixAddress};
-use crate::driver::{DatagramSocket, Driver};
+use crate::address::{Address, UnixAddress};
+use crate::driver::{DatagramSocket, DatagramSocketOptions};
 use crate::error::{Error, Kind};
-use crate::event_loop::fence::{self, Panic};
 use crate::event_loop::{Core, EventLoop, Guarded, Tenant};
-use crate::protocol::{DatagramProtocol, TimeoutKind};
-use crate::transport::{
-    DatagramEndpoint, DatagramHandle, DatagramOptions, DatagramSocketOptions, Endpoint,
-};
+use crate::fence::{self, Panic};
+use crate::protocol::DatagramProtocol;
+use crate::timeout::TimeoutKind;
+use crate::transport::{DatagramEndpoint, DatagramHandle, DatagramOptions, Endpoint};
 
 /// How long resolving may take.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,7 +96,8 @@ fn adopt(
     if options.reuse_port || options.reuse_multicast_port || options.only_v6.is_some() {
         return Err(Error::invalid("a socket from elsewhere excludes options of binding"));
     }
-    let socket = core.driver.adopt_datagram(socket, options).map_err(|error| {
+    let driver = core.driver.require_os(DRIVE_SOCKETS)?;
+    let socket = driver.adopt_datagram(socket, options).map_err(|error| {
         let kind = match error.kind() {
             io::ErrorKind::Unsupported => Kind::Unsupported,
             io::ErrorKind::InvalidInput => Kind::Invalid,
@@ -117,8 +118,7 @@ fn open_unix(
     if local.iter().chain(&remote).any(is_empty) {
         return Err(Error::invalid("the path of a Unix datagram socket is empty"));
     }
-    // In memory a path is a name, and no file.
-    let file = local.clone().filter(|_| matches!(core.driver, Driver::Os(_)));
+    let file = local.clone().filter(|_| core.driver.has_socket_files());
     if let Some(file) = &file {
         remove_stale_datagram(file);
     }
@@ -158,9 +158,6 @@ async fn open_ip(
         let open = || core.driver.open_datagram(local, connect_to, options);
         match core.open_descriptor(open) {
             Ok(socket) => {
-                if let (true, DatagramSocket::Memory(_)) = (options.broadcast, &socket) {
-                    socket.set_broadcast(true)?;
-                }
                 return Ok(Opened { socket, remote: remote.map(Address::Ip), path: None });
             }
             Err(error) => {

@@ -6,13 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::address::UnixAddress;
+use super::DRIVE_SOCKETS;
 use super::targets::Targets;
 use super::unix_path::{BoundPath, is_shared, remove_stale};
-use crate::driver::{Driver, Listener, os};
-use crate::error::{Error, Kind};
+use crate::address::UnixAddress;
+use crate::driver::{ListenOptions, Listener, SocketOptions};
+use crate::error::Error;
 use crate::event_loop::Core;
-use crate::transport::SocketOptions;
 
 /// How often one port is looked for that is free on every address.
 const PORT_TRIES: usize = 16;
@@ -34,7 +34,7 @@ pub(super) struct Bound {
 pub(super) async fn bind(
     core: &Rc<Core>,
     on: On,
-    listen: &os::ListenOptions,
+    listen: &ListenOptions,
     options: &SocketOptions,
     cleanup_socket: Option<bool>,
 ) -> Result<Bound, Error> {
@@ -49,8 +49,7 @@ pub(super) async fn bind(
                 let text = "a Unix server needs a path or an abstract name, and this is empty";
                 return Err(Error::invalid(text));
             }
-            // In memory a path is a name, and no file.
-            let is_file = matches!(core.driver, Driver::Os(_));
+            let is_file = core.driver.has_socket_files();
             if is_file {
                 remove_stale(&path);
             }
@@ -61,35 +60,32 @@ pub(super) async fn bind(
             Ok(Bound { listeners: vec![listener], paths: path.into_iter().collect() })
         }
         On::Listeners(listeners) => {
-            if let Driver::Memory(_) = core.driver {
-                let text = "a loop in memory cannot drive the operating system's sockets";
-                return Err(Error::new(Kind::Unsupported, text));
-            }
+            let driver = core.driver.require_os(DRIVE_SOCKETS)?;
             let adopt = |error| Error::io("the socket cannot be listened on", error);
-            let adopted: io::Result<Vec<_>> =
-                listeners.into_iter().map(os::OsListener::adopt).collect();
-            let adopted = adopted.map_err(adopt)?;
-            let paths = adopted.iter().filter_map(|listener| path_of(listener, cleanup_socket));
+            let listeners = listeners.into_iter().map(|listener| driver.adopt_listener(listener));
+            let listeners = listeners.collect::<io::Result<Vec<_>>>().map_err(adopt)?;
+            let paths = listeners.iter().filter_map(|listener| path_of(listener, cleanup_socket));
             let paths = paths.collect();
-            Ok(Bound { listeners: adopted.into_iter().map(Listener::Os).collect(), paths })
+            Ok(Bound { listeners, paths })
         }
     }
 }
 
 /// The path that is to be removed with a listener that was bound elsewhere. Unless that was asked for,
 /// none that another process listens at, too.
-fn path_of(listener: &os::OsListener, cleanup_socket: Option<bool>) -> Option<BoundPath> {
+fn path_of(listener: &Listener, cleanup_socket: Option<bool>) -> Option<BoundPath> {
     let address = listener.local_address()?;
     let path = address.as_unix_path()?;
-    let removes_path = cleanup_socket.unwrap_or_else(|| !is_shared(listener.fd()));
-    removes_path.then(|| BoundPath::of_listener(listener.fd(), path)).flatten()
+    let fd = listener.fd()?;
+    let removes_path = cleanup_socket.unwrap_or_else(|| !is_shared(fd));
+    removes_path.then(|| BoundPath::of_listener(fd, path)).flatten()
 }
 
 /// One listener for each address. Port 0 is one free port for all of them where there is one.
 fn bind_addresses(
     core: &Rc<Core>,
     addresses: &[SocketAddr],
-    listen: &os::ListenOptions,
+    listen: &ListenOptions,
     options: &SocketOptions,
 ) -> Result<Vec<Listener>, Error> {
     let any_port = addresses.iter().filter(|address| address.port() == 0).count();
@@ -105,7 +101,7 @@ fn bind_addresses(
 fn bind_once(
     core: &Rc<Core>,
     addresses: &[SocketAddr],
-    listen: &os::ListenOptions,
+    listen: &ListenOptions,
     options: &SocketOptions,
     same_port: bool,
 ) -> Result<Vec<Listener>, Error> {
@@ -147,35 +143,19 @@ fn bind_once(
 fn bind_one(
     core: &Rc<Core>,
     address: SocketAddr,
-    listen: &os::ListenOptions,
+    listen: &ListenOptions,
     options: &SocketOptions,
 ) -> io::Result<Listener> {
-    match &core.driver {
-        Driver::Os(_) => {
-            let open = || os::listen(address, listen, options).map(Listener::Os);
-            core.open_descriptor(open)
-        }
-        Driver::Memory(driver) => {
-            driver.network().listen(address, listen.backlog).map(Listener::Memory)
-        }
-    }
+    core.open_descriptor(|| core.driver.listen(address, listen, options))
 }
 
 fn bind_unix(
     core: &Rc<Core>,
     path: &Path,
-    listen: &os::ListenOptions,
+    listen: &ListenOptions,
     options: &SocketOptions,
 ) -> io::Result<Listener> {
-    match &core.driver {
-        Driver::Os(_) => {
-            let open = || os::listen_unix(path, listen, options).map(Listener::Os);
-            core.open_descriptor(open)
-        }
-        Driver::Memory(driver) => {
-            driver.network().listen_unix(path, listen.backlog).map(Listener::Memory)
-        }
-    }
+    core.open_descriptor(|| core.driver.listen_unix(path, listen, options))
 }
 
 fn bind_failed(address: &str, error: io::Error) -> Error {

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use self::local::is_local;
 use self::turns::Turns;
 use super::resolve::{copy_error, resolve_blocking};
-use crate::event_loop::{Core, fence};
+use crate::event_loop::Core;
+use crate::fence;
 use crate::task::{Job, LoopFuture, Promise, ThreadPool, ThreadPoolOptions, Work, future};
 
 /// The look-ups of a loop: a limited number of threads, and who waits for which name.

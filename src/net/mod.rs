@@ -1,7 +1,6 @@
 //! Connecting and serving.
 
 mod accept;
-mod address;
 mod connect;
 mod connection_builder;
 mod datagram_builder;
@@ -21,7 +20,6 @@ mod stream_settings;
 mod targets;
 mod unix_path;
 
-pub use self::address::{Address, UnixAddress};
 pub use self::connection_builder::ConnectionBuilder;
 pub use self::datagram_builder::DatagramEndpointBuilder;
 #[doc(hidden)]
@@ -38,3 +36,6 @@ pub(crate) use self::lookups::Lookups;
 pub(crate) use self::server::ServerCore;
 pub(crate) use self::stream_settings::connection_settings;
 pub(crate) use self::unix_path::BoundPath;
+
+/// What only a loop of the operating system can do with sockets from elsewhere.
+const DRIVE_SOCKETS: &str = "drive the operating system's sockets";

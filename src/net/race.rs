@@ -9,14 +9,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::Address;
 use super::connect::{Opened, Plan};
 use super::happy_eyeballs::{Attempt, AttemptId, Finish, Race, RaceError, Step};
-use crate::driver::Socket;
+use crate::address::Address;
+use crate::driver::{Key, Readiness, Socket, SocketOptions};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
 use crate::event_loop::{Core, EventLoop, Source, Tenant};
 use crate::task::Sleep;
-use crate::transport::{Key, Readiness, SocketOptions};
 
 /// One socket that is connecting. Dropping it gives up.
 pub(super) struct Connecting {
@@ -99,7 +98,7 @@ impl Default for Watch {
 
 impl Source for Watch {
     fn note(&self, _: Key, readiness: Readiness) -> bool {
-        self.readiness.set(self.readiness.get().and(readiness));
+        self.readiness.set(self.readiness.get().union(readiness));
         !self.queued.replace(true)
     }
 

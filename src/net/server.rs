@@ -5,19 +5,21 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Address;
 use super::accept::Accepting;
 use super::draining::Draining;
 use super::server_builder::Settings;
 use super::unix_path::BoundPath;
-use crate::driver::Listener;
+use crate::address::Address;
+use crate::cell::put_back;
+use crate::driver::{Listener, SocketOptions};
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, EventLoop, Exception, Tenant, fence, nanoseconds, put_back};
+use crate::event_loop::{Core, EventLoop, Exception, Tenant, nanoseconds};
+use crate::fence;
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, Share, Waiters, future};
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
-use crate::transport::{Info, SocketOptions, Stream, StreamOptions};
+use crate::transport::{Info, Stream, StreamOptions};
 
 /// A server: a handle to its listeners and its connections.
 ///

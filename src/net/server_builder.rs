@@ -6,21 +6,21 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::address::UnixAddress;
 use super::connect::no_descriptors;
 use super::listen::{self, On};
 use super::server::{AcceptErrorHandler, Factory, Server, ServerCore};
 use super::stream_settings::stream_settings;
 use super::targets::Targets;
-use crate::driver::Listener;
-use crate::driver::os::ListenOptions;
+use crate::address::UnixAddress;
+use crate::driver::{Keepalive, ListenOptions, Listener, SocketOptions};
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop, Guarded};
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::protocol::Protocol;
 use crate::task::{LoopFuture, operation};
+use crate::timeout::TimeoutKind;
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
-use crate::transport::{Info, Keepalive, SocketOptions, StreamOptions};
+use crate::transport::{Info, StreamOptions};
 
 /// A server to be made: what [`EventLoop::create_server`] and its kin return.
 ///

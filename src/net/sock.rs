@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 
-use super::Address;
+use crate::address::Address;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 

@@ -60,7 +60,7 @@ macro_rules! stream_settings {
         /// is passed. On any other socket connecting or serving fails with
         /// [`is_unsupported`](crate::Error::is_unsupported).
         pub fn receive_descriptors(mut self, most: usize) -> Self {
-            self.stream_options.descriptors = most.clamp(1, crate::driver::os::MOST_PER_MESSAGE);
+            self.stream_options.descriptors = most.clamp(1, crate::driver::MOST_PER_MESSAGE);
             self
         }
 

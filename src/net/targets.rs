@@ -4,9 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
-use super::Address;
 use super::resolve::{HostPort, ParseAddressError, remove_duplicates};
-use crate::driver::Driver;
+use crate::address::Address;
 use crate::error::Error;
 use crate::event_loop::Core;
 
@@ -81,9 +80,9 @@ impl Targets {
 }
 
 async fn look_up(core: &Rc<Core>, host: HostPort) -> Result<Vec<SocketAddr>, Error> {
-    let result: io::Result<_> = match &core.driver {
-        Driver::Memory(driver) => driver.network().resolve(&host.host, host.port),
-        Driver::Os(_) => core.lookups.look_up(core, &host.host).into_step().await?.map(
+    let result: io::Result<_> = match core.driver.resolve(&host.host, host.port) {
+        Some(known) => known,
+        None => core.lookups.look_up(core, &host.host).into_step().await?.map(
             |mut addresses: Vec<SocketAddr>| {
                 for address in &mut addresses {
                     address.set_port(host.port);

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use super::fifo::open_fifo;
 use super::open;
-use super::open::{Pipe, open_joined};
-use crate::driver::os::{open_other_end, own_description};
-use crate::driver::{Direction, Driver};
+use super::open::{DRIVE_DESCRIPTORS, Pipe, open_joined};
+use crate::driver::{Direction, open_other_end, own_description};
 use crate::error::{Error, Kind};
-use crate::event_loop::fence::{self, Panic};
 use crate::event_loop::{Core, EventLoop, Guarded};
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::fence::{self, Panic};
+use crate::protocol::Protocol;
 use crate::task::{LoopFuture, operation};
+use crate::timeout::TimeoutKind;
 use crate::transport::{Connection, StreamOptions, TransportHandle};
 
 /// How long a FIFO's reader is waited for, unless set.
@@ -348,10 +348,7 @@ impl<P: Protocol> PipeBuilder<P> {
         let Self { core, factory, source, direction, keep_open, timeout, stream_options } = self;
         let factory = Guarded::new(&core, factory, "protocol factory");
         operation(&Rc::clone(&core), async move {
-            if let Driver::Memory(_) = core.driver {
-                let text = "a loop in memory cannot drive the operating system's descriptors";
-                return Err(Error::new(Kind::Unsupported, text));
-            }
+            core.driver.require_os(DRIVE_DESCRIPTORS)?;
             let unusable = |error| Error::io("the descriptor cannot be used as a transport", error);
             let one = |fd: io::Result<OwnedFd>| {
                 fd.and_then(|fd| with_other_end(fd, direction, keep_open)).map_err(unusable)

@@ -12,8 +12,8 @@ use super::open::Pipe;
 use crate::driver::Direction;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
-use crate::protocol::TimeoutKind;
 use crate::time::Backoff;
+use crate::timeout::TimeoutKind;
 
 /// How often it is looked whether a FIFO has got a reader: nothing tells of it.
 const FIRST_RETRY: Duration = Duration::from_millis(5);

@@ -2,6 +2,7 @@
 
 mod builder;
 mod fifo;
+mod host;
 mod open;
 
 pub use self::builder::PipeBuilder;

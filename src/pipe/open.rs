@@ -2,14 +2,16 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use crate::driver::os::{OsDriver, OsPipe};
-use crate::driver::{Direction, Driver, Socket};
+use crate::driver::{Direction, Key, OsDriver, OsPipe, PipeHost, Socket};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, Guarded, Tenant};
 use crate::protocol::Protocol;
-use crate::transport::{Key, Stream, StreamOptions};
+use crate::transport::{Stream, StreamOptions};
+
+/// What only a loop of the operating system can do.
+pub(super) const DRIVE_DESCRIPTORS: &str = "drive the operating system's descriptors";
 
 /// A stream on `pipe` (an `OwnedFd` will do), in a slot of its own.
 ///
@@ -39,7 +41,7 @@ pub(crate) fn open_joined(
     register(core, protocol, options, |driver, key| {
         let reader = reader.into().register(core, driver, Direction::Read, key)?;
         match writer.into().register(core, driver, Direction::Write, key) {
-            Ok(writer) => Ok(reader.joined_with(core, writer)),
+            Ok(writer) => Ok(reader.joined_with(host(core), writer)),
             Err(error) => {
                 reader.deregister(driver);
                 Err(error)
@@ -57,10 +59,7 @@ fn register(
 ) -> Result<Rc<Stream>, Error> {
     let protocol = Guarded::new(core, protocol, "protocol");
     core.check_open()?;
-    let Driver::Os(driver) = &core.driver else {
-        let text = "a loop in memory cannot drive the operating system's descriptors";
-        return Err(Error::new(Kind::Unsupported, text));
-    };
+    let driver = core.driver.require_os(DRIVE_DESCRIPTORS)?;
     let key = core.reserve_slot()?;
     let pipe = match register(driver, key) {
         Ok(pipe) => pipe,
@@ -73,11 +72,17 @@ fn register(
     let direction = pipe.direction();
     // The system forgets the address of a peer that resets the connection.
     let peer = pipe.peer_address();
-    let socket = Socket::Pipe(Box::new(pipe));
+    let socket = Socket::from(pipe);
     let stream = Stream::new(core, key, socket, protocol, options, None, peer);
     stream.become_pipe(direction);
     core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
     Ok(stream)
+}
+
+/// The loop, as its pipes know it.
+fn host(core: &Rc<Core>) -> Weak<dyn PipeHost> {
+    let host: Weak<Core> = Rc::downgrade(core);
+    host
 }
 
 /// An open end of a pipe.
@@ -112,7 +117,7 @@ impl Pipe {
         let Self { fd, other_end, is_new } = self;
         let pipe = match is_new {
             true => OsPipe::register_new(driver, fd, direction, key),
-            false => OsPipe::register(core, driver, fd, direction, key, &core.signals),
+            false => OsPipe::register(host(core), driver, fd, direction, key, &core.signals),
         };
         Ok(pipe?.holding(other_end))
     }

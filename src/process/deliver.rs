@@ -7,9 +7,11 @@ use super::ProcessHandle;
 use super::protocol::ProcessProtocol;
 use super::state::{Phase, ProcessState};
 use super::transport::ProcessTransport;
+use crate::cell::put_back;
+use crate::driver::TransportId;
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, Exception, SlowWatch, fence, put_back};
-use crate::transport::TransportId;
+use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::fence;
 
 impl ProcessState {
     /// Calls the protocol. Once a callback has failed nothing but `connection_lost` is called.

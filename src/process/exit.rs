@@ -20,8 +20,8 @@ use rustix::process::{
 };
 
 use self::thread::WaitingThread;
+use crate::driver::Key;
 use crate::event_loop::Core;
-use crate::transport::Key;
 
 #[cfg(target_os = "linux")]
 use self::pidfd::PidFd;

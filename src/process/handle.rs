@@ -8,10 +8,11 @@ use super::protocol::ChildFd;
 use super::signals;
 use super::state::ProcessState;
 use super::transport::{ProcessTransport, sealed};
+use crate::driver::TransportId;
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
 use crate::task::LoopFuture;
-use crate::transport::{TransportHandle, TransportId};
+use crate::transport::TransportHandle;
 
 /// A handle to one child process, to keep and to use from anywhere on its loop.
 ///

@@ -11,7 +11,7 @@ use super::ProcessHandle;
 use super::protocol::ProcessProtocol;
 use super::transport::ProcessTransport;
 use crate::error::{Error, Kind};
-use crate::event_loop::fence;
+use crate::fence;
 use crate::task::LoopFuture;
 
 /// A child process whose protocol is a `P`: who holds it, wants the child to run.

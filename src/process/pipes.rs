@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use super::protocol::ChildFd;
 use super::state::{Phase, ProcessState};
+use crate::driver::Key;
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
 use crate::protocol::{Eof, Protocol};
-use crate::transport::{Key, Stream, Transport, TransportHandle};
+use crate::transport::{Stream, Transport, TransportHandle};
 
 /// A pipe of a process that is not gone.
 pub(super) struct Pipe {

@@ -10,12 +10,11 @@ use super::prepare::Prepared;
 use super::protocol::ProcessProtocol;
 use super::settings::ProcessSettings;
 use super::state::{NewProcess, ProcessState};
-use crate::driver::{Direction, Driver};
+use crate::driver::{Direction, Key};
 use crate::error::{Error, Kind};
-use crate::event_loop::fence::{self, Panic};
 use crate::event_loop::{Core, EventLoop, Guarded, Source, Tenant, closed};
+use crate::fence::{self, Panic};
 use crate::task::{LoopFuture, future};
-use crate::transport::Key;
 
 /// Starts a child in the loop's next round.
 pub(super) fn start<P: ProcessProtocol>(
@@ -54,9 +53,7 @@ fn spawn<P: ProcessProtocol>(
 ) -> Result<Rc<ProcessState>, Error> {
     let factory = Guarded::new(core, factory, "protocol factory");
     core.check_open()?;
-    if let Driver::Memory(_) = core.driver {
-        return Err(no_processes());
-    }
+    core.driver.require_os(START_PROCESSES)?;
     let kill_on_drop = settings.kill_on_drop;
     let leads_group = settings.process_group == Some(0);
     let stream_options = settings.stream_options.clone();
@@ -140,9 +137,8 @@ impl Drop for Slot<'_> {
     }
 }
 
-pub(super) fn no_processes() -> Error {
-    Error::new(Kind::Unsupported, "a loop in memory cannot start processes")
-}
+/// What only a loop of the operating system can do.
+pub(super) const START_PROCESSES: &str = "start processes";
 
 pub(super) fn not_watched(pid: u32, error: std::io::Error) -> Error {
     Error::io(format!("process {pid} cannot be watched, and was ended"), error)

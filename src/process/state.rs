@@ -9,10 +9,10 @@ use rustix::process::Signal;
 use super::exit::{ExitWatch, Group};
 use super::pipes::Pipe;
 use super::protocol::ProcessProtocol;
+use crate::driver::{Key, Readiness};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, Ready, Source, closed};
 use crate::task::{LoopFuture, Waiters};
-use crate::transport::{Key, Readiness};
 
 /// One child process: its exit, its protocol, and this end of its pipes.
 ///

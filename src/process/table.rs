@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::ProcessHandle;
 use super::state::ProcessState;
+use crate::driver::{Key, TransportId};
 use crate::event_loop::EventLoop;
-use crate::transport::{Key, TransportId};
 
 /// The child processes of a loop whose `connection_lost` was not called yet.
 #[derive(Default)]

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::protocol::ChildFd;
 use super::{ProcessHandle, signals};
+use crate::driver::TransportId;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::transport::{Transport, TransportHandle, TransportId, WriteStatus};
+use crate::transport::{Transport, TransportHandle, WriteStatus};
 
 pub(super) mod sealed {
     /// Only wharf implements what requires this.

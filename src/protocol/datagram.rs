@@ -2,8 +2,8 @@
 
 use std::any::Any;
 
+use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::net::Address;
 use crate::transport::{DatagramTransport, Datagrams};
 
 /// One datagram endpoint: the loop calls it, it answers through the transport it is lent.

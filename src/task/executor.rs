@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{error, fmt, io, mem, thread};
 
-use crate::event_loop::fence;
+use crate::fence;
 
 /// What the pool runs.
 ///

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use super::executor::{Job, ThreadPool};
 use super::future::{LoopFuture, future};
-use crate::driver::Driver;
 use crate::error::{Error, Kind};
-use crate::event_loop::fence::{self, Panic};
 use crate::event_loop::{Core, EventLoop};
+use crate::fence::{self, Panic};
 
 /// The jobs of a loop that run, or wait to, on its threads.
 pub(crate) struct Jobs {
@@ -156,7 +155,7 @@ where
         promise.set(Err(error));
         return result;
     }
-    if let Driver::Memory(_) = core.driver {
+    if core.driver.runs_jobs_inline() {
         EventLoop::from_core(Rc::clone(core)).call_soon(move || {
             if promise.is_cancelled() {
                 return;

@@ -4,7 +4,6 @@ mod done_callbacks;
 mod executor;
 mod future;
 mod jobs;
-pub(crate) mod registry;
 mod sleep;
 mod table;
 mod untaken;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::future::{LoopFuture, future};
-use super::registry;
 use crate::error::{Error, Kind};
+use crate::event_loop::registry;
 use crate::event_loop::{Core, EventLoop, Ready, RemoteItem, closed};
 
 /// A running task: awaiting it gives what its future gave.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use crate::driver::Driver;
-use crate::driver::memory::{MemoryDriver, Network};
+use crate::driver::memory::Network;
 use crate::event_loop::{Core, EventLoop};
 
 /// A network in memory for one loop: names, addresses that are listened on, and buffers.
@@ -114,7 +114,7 @@ impl MemoryNetwork {
 
     /// A loop on this network. Dropping it closes it, as any loop's owner.
     pub fn event_loop(&self) -> EventLoop {
-        EventLoop::owner(Core::new(Driver::Memory(MemoryDriver::new(self.network.clone())), 1, 1))
+        EventLoop::owner(Core::new(Driver::in_memory(self.network.clone()), 1, 1))
     }
 }
 

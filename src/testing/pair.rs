@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::driver::memory;
-use crate::driver::{Driver, Socket};
+use crate::driver::{Socket, memory};
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop, Tenant};
 use crate::protocol::Protocol;
@@ -29,7 +28,7 @@ pub fn pair<P: Protocol, Q: Protocol>(
         return Err(Error::invalid("a pair cannot be made inside a protocol's callback"));
     }
     let (near, far) = memory::pair(capacity, [None, None]);
-    if let Driver::Memory(driver) = &core.driver {
+    if let Some(driver) = core.driver.memory() {
         driver.network().mark_urgent(&near);
     }
     let near = open(core, near, Box::new(first))?;
@@ -48,7 +47,7 @@ pub(super) fn open(
     protocol: Box<dyn Protocol>,
 ) -> Result<Rc<Stream>, Error> {
     let key = core.reserve_slot()?;
-    let socket = Socket::Memory(socket);
+    let socket = Socket::from(socket);
     if let Err(error) = core.driver.register(&socket, key, &core.signals) {
         core.free_slot(key);
         return Err(error.into());

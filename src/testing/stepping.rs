@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::driver::Driver;
 use crate::error::{Error, Kind};
 use crate::event_loop::EventLoop;
 
@@ -40,7 +39,7 @@ pub fn settle(event_loop: &EventLoop) -> Result<(), Error> {
 /// As [`settle`]; [`is_unsupported`](Error::is_unsupported) on a loop with a real clock.
 pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> {
     let core = event_loop.core();
-    let Driver::Memory(driver) = &core.driver else {
+    let Some(driver) = core.driver.memory() else {
         let text = "only a loop in memory has a clock that can be moved";
         return Err(Error::new(Kind::Unsupported, text));
     };

@@ -7,7 +7,7 @@ use rustls::{
 use super::dates;
 use super::pins::NotPinned;
 use crate::error::{Error, Kind};
-use crate::event_loop::fence;
+use crate::fence;
 
 /// The error of a handshake that failed.
 pub(crate) fn handshake_error(error: RustlsError) -> Error {

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use super::stream::{Access, Failed};
 use super::{Transport, TransportHandle};
 use crate::error::{Error, Kind};
-use crate::event_loop::fence;
+use crate::fence;
 use crate::protocol::Protocol;
 use crate::task::Share;
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::stream::Access;
-use super::{Facts, Key, Stream, Transport, TransportId};
-use crate::event_loop::{Core, fence};
+use super::{Facts, Stream, Transport};
+use crate::driver::{Key, TransportId};
+use crate::event_loop::Core;
+use crate::fence;
 
 /// A handle to one connection, to keep and to use from anywhere on its loop.
 ///

@@ -3,7 +3,8 @@
 #[cfg(feature = "tls-core")]
 use std::rc::Rc;
 
-use crate::net::Address;
+use crate::address::Address;
+use crate::driver::PeerCredentials;
 #[cfg(feature = "tls-core")]
 use crate::transport::tls::TlsInfo;
 
@@ -40,15 +41,4 @@ impl Info {
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.tls.as_deref()
     }
-}
-
-/// The user, group and process at the other end of a Unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerCredentials {
-    /// The user id.
-    pub user: u32,
-    /// The group id.
-    pub group: u32,
-    /// The process id, where the system tells it.
-    pub process: Option<i32>,
 }

@@ -5,7 +5,6 @@ mod datagram;
 mod facts;
 mod handle;
 mod info;
-mod key;
 mod options;
 mod rate_limit;
 mod relay;
@@ -22,19 +21,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::driver::TransportId;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::protocol::Protocol;
+use crate::timeout::TimeoutKind;
 
 pub use self::connection::Connection;
 pub use self::datagram::{
-    Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams, DropPolicy, Ecn,
-    Endpoint, MulticastInterface, SendStatus,
+    Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams, DropPolicy,
+    Endpoint, SendStatus,
 };
 pub use self::handle::TransportHandle;
-pub use self::info::{Info, PeerCredentials};
-pub use self::key::TransportId;
-pub use self::options::Keepalive;
+pub use self::info::Info;
 pub use self::rate_limit::{RateGroup, RateLimit};
 pub use self::relay::{
     RelayBuilder, RelayEnd, RelayOutcome, RelaySide, RelayStatistics, Splicing, relay,
@@ -44,13 +43,10 @@ pub use self::send_file::SendFile;
 #[cfg(feature = "tls-core")]
 pub use self::tls::{TlsEarlyData, TlsInfo, TlsUpgrade};
 
-pub(crate) use self::datagram::{
-    DatagramEndpoint, DatagramOptions, DatagramShared, DatagramSocketOptions, Outbox, Outgoing,
-};
+pub(crate) use self::datagram::{DatagramEndpoint, DatagramOptions, DatagramShared};
 pub(crate) use self::facts::Facts;
-pub(crate) use self::key::Key;
-pub(crate) use self::options::{SocketOptions, StreamOptions};
-pub(crate) use self::stream::{Lingering, Readiness, Stream, StreamPool, sealed};
+pub(crate) use self::options::StreamOptions;
+pub(crate) use self::stream::{Lingering, Stream, StreamPool, sealed};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::stream::{Nobody, Waiter};
 #[cfg(feature = "tls-core")]

@@ -8,9 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use super::network::{Network, Place};
-use crate::driver::{Details, ReceiveBuffers, Received, SentAgain, Signals};
-use crate::net::Address;
-use crate::transport::{Key, Outbox, Outgoing, Readiness};
+use crate::address::Address;
+use crate::driver::{
+    Details, Key, Outbox, Outgoing, Readiness, ReceiveBuffers, Received, SentAgain, Signals,
+};
 
 /// What a datagram that was not received counts beside its bytes.
 const OVERHEAD: usize = 8;
@@ -175,7 +176,7 @@ impl MemoryDatagramSocket {
                         && !self.network.is_black_hole(*address) =>
                     {
                         self.shared.refused.set(true);
-                        self.shared.signal(Readiness::READ.and(Readiness::ERROR));
+                        self.shared.signal(Readiness::READ.union(Readiness::ERROR));
                     }
                     None => {}
                 }

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use super::datagram::{self, MemoryDatagramSocket};
 use super::pipe::{DEFAULT_CAPACITY, Marks, MemorySocket};
-use crate::driver::Signals;
-use crate::net::{Address, UnixAddress};
-use crate::transport::{Key, Readiness};
+use crate::address::{Address, UnixAddress};
+use crate::driver::{Key, Readiness, Signals};
 
 /// The first port given out for port 0 and to clients: the range of Linux.
 const FIRST_PORT: u16 = 32_768;
@@ -167,7 +166,8 @@ impl Network {
         Ok(MemoryListener { shared, network: self.clone() })
     }
 
-    pub(super) fn connect(
+    /// Begins to connect; the outcome is readiness.
+    pub(crate) fn connect(
         &self,
         remote: SocketAddr,
         local: Option<SocketAddr>,
@@ -200,7 +200,7 @@ impl Network {
         Ok(self.connect_to(listener, addresses))
     }
 
-    pub(super) fn connect_unix(&self, path: &Path) -> io::Result<MemorySocket> {
+    pub(crate) fn connect_unix(&self, path: &Path) -> io::Result<MemorySocket> {
         let listener = self
             .listener(&Place::Unix(path.to_owned()))
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;

@@ -6,9 +6,8 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use crate::driver::Signals;
-use crate::net::Address;
-use crate::transport::{Key, Readiness};
+use crate::address::Address;
+use crate::driver::{Key, Readiness, Signals};
 
 /// What a direction holds before its writer is told to wait: about what a kernel's socket does.
 pub(crate) const DEFAULT_CAPACITY: usize = 64 * 1024;
@@ -207,7 +206,7 @@ impl MemorySocket {
         {
             way.mark = marks.place(written).map(|place| before + place);
         }
-        let mut readiness = Readiness::READ.and(Readiness::WRITE);
+        let mut readiness = Readiness::READ.union(Readiness::WRITE);
         readiness.set(Readiness::URGENT, way.mark.is_some());
         drop(way);
         if written > 0 {
@@ -220,7 +219,7 @@ impl MemorySocket {
 
     pub(crate) fn shutdown(&self) {
         self.outgoing().borrow_mut().ended = true;
-        self.other().signal(Readiness::READ.and(Readiness::READ_CLOSED));
+        self.other().signal(Readiness::READ.union(Readiness::READ_CLOSED));
     }
 
     /// Ends the connection as a reset does: the other side fails once it has read its input.
@@ -305,7 +304,7 @@ impl Drop for MemorySocket {
         self.end().registration.borrow_mut().take();
         if self.incoming().borrow().bytes.is_empty() && !self.end().resets.get() {
             self.outgoing().borrow_mut().ended = true;
-            self.other().signal(Readiness::READ.and(Readiness::READ_CLOSED));
+            self.other().signal(Readiness::READ.union(Readiness::READ_CLOSED));
         } else {
             self.reset();
         }
@@ -325,9 +324,9 @@ impl End {
         }
         self.error.set(Some(kind));
         self.error_untold.set(true);
-        let ended = Readiness::READ_CLOSED.and(Readiness::WRITE_CLOSED);
-        let ready = Readiness::READ.and(Readiness::WRITE);
-        self.signal(ready.and(ended).and(Readiness::ERROR));
+        let ended = Readiness::READ_CLOSED.union(Readiness::WRITE_CLOSED);
+        let ready = Readiness::READ.union(Readiness::WRITE);
+        self.signal(ready.union(ended).union(Readiness::ERROR));
     }
 }
 

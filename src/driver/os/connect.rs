@@ -7,8 +7,7 @@ use std::path::Path;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::OsSocket;
-use crate::driver::ShortReads;
-use crate::transport::SocketOptions;
+use crate::driver::{ShortReads, SocketOptions};
 
 /// Begins to connect to `remote`.
 pub(crate) fn connect(

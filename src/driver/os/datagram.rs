@@ -15,8 +15,8 @@ use std::rc::Rc;
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
-use crate::net::{Address, UnixAddress};
-use crate::transport::{DatagramSocketOptions, MulticastInterface};
+use crate::address::{Address, UnixAddress};
+use crate::driver::{DatagramSocketOptions, MulticastInterface};
 
 #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
 pub(crate) use self::receive_plain::ReceiveHeaders;

@@ -9,9 +9,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::OsSocket;
 use super::connect::open;
-use crate::driver::ShortReads;
-use crate::net::Address;
-use crate::transport::SocketOptions;
+use crate::address::Address;
+use crate::driver::{ShortReads, SocketOptions};
 
 /// Whether TCP options set on a listener are those of the sockets it accepts (Linux copies them).
 const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =

@@ -29,8 +29,8 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::event_loop::put_back;
-use crate::transport::{Key, Readiness};
+use crate::cell::put_back;
+use crate::driver::{Key, Readiness};
 
 pub(crate) use self::connect::{connect, connect_unix};
 pub(crate) use self::datagram::OsDatagramSocket;
@@ -39,7 +39,9 @@ pub(crate) use self::datagram::ReceiveHeaders;
 pub(crate) use self::descriptors::MOST_PER_MESSAGE;
 pub(crate) use self::diagnosis::SocketDiagnosis;
 pub(crate) use self::listener::{ListenOptions, OsListener, listen, listen_unix};
-pub(crate) use self::pipe::{Direction, OsPipe, PolledPipe, open_other_end, own_description};
+pub(crate) use self::pipe::{
+    Direction, FileJob, FileJobDone, OsPipe, PipeHost, PolledPipe, open_other_end, own_description,
+};
 pub(crate) use self::splice::{
     SplicePipe, SplicePipes, SpliceUser, cannot_splice, splice_directly,
 };

@@ -12,9 +12,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuff
 use socket2::{Domain, SockRef, Type};
 
 use super::unwaiting::{has_input, is_ready, read_behind_mark, read_without_waiting};
-use crate::driver::ShortReads;
-use crate::net::Address;
-use crate::transport::PeerCredentials;
+use crate::address::Address;
+use crate::driver::{PeerCredentials, ShortReads};
 
 /// No call waits, whatever others who share the socket make of it.
 pub(super) const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);

@@ -5,29 +5,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Trip;
 use crate::event_loop::EventLoop;
+use crate::fence::{Trip, tripping};
 use crate::testing::{MemoryNetwork, pair, settle, step};
 use crate::{
     Address, DatagramProtocol, DatagramTransport, Endpoint, Error, Protocol, Result, Transport,
 };
-
-thread_local! {
-    /// Where something unwinds, and how many times it passes there before.
-    static ARMED: Cell<Option<(Trip, u32)>> = const { Cell::new(None) };
-}
-
-pub(super) fn trip(at: Trip) {
-    match ARMED.get() {
-        Some((armed, 0)) if armed == at => {
-            ARMED.set(None);
-            // Without the hook's message: it is meant.
-            std::panic::resume_unwind(Box::new("tripped"));
-        }
-        Some((armed, left)) if armed == at => ARMED.set(Some((armed, left - 1))),
-        _ => {}
-    }
-}
 
 /// What became of one protocol.
 #[derive(Default)]
@@ -147,14 +130,14 @@ impl Stage {
 
     /// Has something unwind at `at`, the `later`-th time it comes there from now on.
     fn arm(&self, at: Trip, later: u32) {
-        ARMED.set(Some((at, later)));
+        tripping::arm(at, later);
     }
 
     /// What was armed has unwound, was reported once, and went no further.
     #[track_caller]
     fn expect_tripped(&self) {
         settle(&self.event_loop).unwrap();
-        assert_eq!(ARMED.replace(None), None, "it did not come there");
+        assert!(!tripping::disarm(), "it did not come there");
         let reports = self.reports.take();
         let unfenced = |text: &&String| text.contains("passed through the event loop");
         assert_eq!(reports.iter().filter(unfenced).count(), 1, "{reports:?}");

@@ -13,11 +13,13 @@ use std::time::Duration;
 use super::servers::Servers;
 use super::wire::{Frame, FrameDecoder, VERSION};
 use super::{PATIENCE, is_own_user};
+use crate::address::Address;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop};
-use crate::net::{Address, Server};
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::net::Server;
+use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Share, Waiters, operation};
+use crate::timeout::TimeoutKind;
 use crate::transport::{Transport, TransportHandle};
 
 /// How long somebody who has connected may take to ask.

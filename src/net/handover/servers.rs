@@ -5,11 +5,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::wire::MOST_NAME;
-use crate::driver::{Driver, Socket, os};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
-use crate::net::Server;
 use crate::net::unix_path::BoundPath;
+use crate::net::{DRIVE_SOCKETS, Server};
 
 /// The most listeners that one handover passes.
 const MOST_LISTENERS: usize = 512;
@@ -25,10 +24,7 @@ impl Servers {
         core: &Rc<Core>,
         servers: impl IntoIterator<Item = (&'a str, &'a Server)>,
     ) -> Result<Self, Error> {
-        if let Driver::Memory(_) = core.driver {
-            let text = "a loop in memory has nothing that could be handed over";
-            return Err(Error::new(Kind::Unsupported, text));
-        }
+        core.driver.require_os("hand anything over")?;
         let servers: Vec<_> =
             servers.into_iter().map(|(name, server)| (name.to_owned(), server.clone())).collect();
         let mut names = BTreeSet::new();
@@ -142,8 +138,9 @@ impl Server {
         if self.is_closed() {
             return;
         }
-        let adopted = os::OsSocket::adopt(socket).map_err(Error::from).and_then(|socket| {
-            let socket = Socket::Os(socket);
+        let driver = self.core.driver.require_os(DRIVE_SOCKETS);
+        let adopted = driver.and_then(|driver| {
+            let socket = driver.adopt_stream(socket)?;
             let peer = socket.peer_address();
             self.shared.begin(&self.core, socket, peer, false)
         });

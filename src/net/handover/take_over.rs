@@ -12,13 +12,14 @@ use super::offer::{Handover, send, unexpected};
 use super::servers::Servers;
 use super::wire::{Frame, FrameDecoder, VERSION};
 use super::{PATIENCE, is_own_user};
-use crate::driver::os::MOST_PER_MESSAGE;
+use crate::driver::MOST_PER_MESSAGE;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop};
 use crate::net::Server;
 use crate::net::unix_path::note_shared;
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, future, operation};
+use crate::timeout::TimeoutKind;
 use crate::transport::{Transport, TransportHandle};
 
 /// The most listeners that a predecessor is believed to have.

@@ -21,14 +21,12 @@ use super::partial_output::PartialOutput;
 use super::prepare::{OurEnd, Prepared};
 use super::protocol::ChildFd;
 use super::settings::ProcessSettings;
-use super::spawn::{Slot, no_processes, not_watched};
-use crate::driver::Driver;
-use crate::driver::os::{OsDriver, PolledPipe};
+use super::spawn::{START_PROCESSES, Slot, not_watched};
+use crate::driver::{Key, OsDriver, PolledPipe, Readiness};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop, Ready, Source, TimerHandle};
-use crate::protocol::TimeoutKind;
 use crate::task::Promise;
-use crate::transport::{Key, Readiness};
+use crate::timeout::TimeoutKind;
 
 /// A child whose output is collected until it has exited and its pipes have ended.
 pub(super) struct Collecting {
@@ -60,7 +58,7 @@ pub(super) fn start(
     output_limit: usize,
 ) -> Result<Rc<Collecting>, Error> {
     core.check_open()?;
-    let Driver::Os(driver) = &core.driver else { return Err(no_processes()) };
+    let driver = core.driver.require_os(START_PROCESSES)?;
     let leads_group = settings.process_group == Some(0);
     let prepared = Prepared::new(settings)?;
     let slot = Slot::reserve(core)?;
@@ -270,7 +268,7 @@ impl Collecting {
     }
 
     fn close_pipe(&self, core: &Rc<Core>, end: End) {
-        if let Driver::Os(driver) = &core.driver {
+        if let Some(driver) = core.driver.os() {
             driver.deregister_before_close(end.pipe.fd());
         }
         self.free_slot(core, end.key);

@@ -5,8 +5,7 @@ use std::io;
 
 use bytes::{Buf, Bytes};
 
-use crate::driver::os::PolledPipe;
-use crate::transport::{Key, Readiness};
+use crate::driver::{Key, PolledPipe, Readiness};
 
 /// How often one pipe is read or written before others have their turn.
 const TIMES_PER_TURN: u32 = 4;
@@ -81,7 +80,7 @@ impl Pipes {
     /// Notes what the system says of the pipe that is known by `key`, if there is one.
     pub(super) fn note(&self, key: Key, readiness: Readiness) {
         for end in self.ends.iter().flatten().filter(|end| end.key == key) {
-            end.ready.set(end.ready.get().and(readiness));
+            end.ready.set(end.ready.get().union(readiness));
         }
     }
 
@@ -112,7 +111,7 @@ impl Pipes {
     /// Has the outputs looked at whatever was said.
     pub(super) fn look_again(&self) {
         for end in self.ends[1..].iter().flatten() {
-            end.ready.set(end.ready.get().and(Readiness::READ));
+            end.ready.set(end.ready.get().union(Readiness::READ));
         }
     }
 

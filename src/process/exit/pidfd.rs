@@ -13,9 +13,8 @@ use rustix::process::{
 };
 
 use super::{seen_status, thread};
-use crate::driver::Driver;
+use crate::driver::Key;
 use crate::event_loop::Core;
-use crate::transport::Key;
 
 /// How long a loop that closes waits for a child that it has killed. One that takes longer hangs in
 /// the kernel, or is large; a thread waits for it then.
@@ -28,9 +27,7 @@ pub(in crate::process) struct PidFd {
 
 impl PidFd {
     pub(super) fn begin(core: &Rc<Core>, key: Key, pid: Pid) -> io::Result<Self> {
-        let Driver::Os(driver) = &core.driver else {
-            return Err(io::ErrorKind::Unsupported.into());
-        };
+        let driver = core.driver.os().ok_or(io::ErrorKind::Unsupported)?;
         // The child was not waited for: the id is its own.
         let fd = pidfd_open(pid, PidfdFlags::empty())?;
         driver.register(fd.as_fd(), key)?;

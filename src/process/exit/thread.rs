@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
 use super::{seen_status, status_of};
+use crate::driver::{Key, Readiness};
 use crate::event_loop::Core;
-use crate::transport::{Key, Readiness};
 
 /// How long a loop that closes waits for a child that it has killed.
 const DYING: Duration = Duration::from_secs(1);

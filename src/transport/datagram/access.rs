@@ -5,16 +5,16 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::DatagramEndpoint;
 use super::flags::Flags;
 use super::handle::DatagramHandle;
 use super::statistics::DatagramStatistics;
-use super::transport::{DatagramTransport, DropPolicy, MulticastInterface, SendStatus, sealed};
-use super::{DatagramEndpoint, Outbox};
-use crate::driver::DatagramSocket;
+use super::transport::{DatagramTransport, DropPolicy, SendStatus, sealed};
+use crate::address::Address;
+use crate::driver::{DatagramSocket, Key, MulticastInterface, Outbox, TransportId};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
-use crate::net::Address;
-use crate::transport::{Info, Key, TransportId};
+use crate::transport::Info;
 
 /// What leads to an endpoint: the transport lent to a callback, or a handle.
 pub(crate) trait Access {

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::slice::Iter;
 
 use super::flags::Flags;
-use crate::driver::{Details, Received};
+use crate::address::Address;
+use crate::driver::{Details, Ecn, Received};
 use crate::error::Result;
-use crate::net::Address;
 
 /// One datagram as it was received.
 #[derive(Clone, Copy, Debug)]
@@ -27,17 +27,6 @@ pub struct Datagram<'a> {
     pub ecn: Option<Ecn>,
     /// Whether it was longer than the receive buffer (256 KiB), and its end is lost.
     pub truncated: bool,
-}
-
-/// The explicit congestion notification of a datagram (RFC 3168, section 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ecn {
-    /// ECT(0): its sender understands ECN.
-    Ect0,
-    /// ECT(1): its sender understands ECN, and uses it as in L4S (RFC 9331).
-    Ect1,
-    /// CE: it met congestion.
-    Ce,
 }
 
 /// Datagrams that were received together: an iterator over those not yet taken.

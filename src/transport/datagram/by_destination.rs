@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::flags::Flags;
 use super::lanes::LANE;
-use super::{DatagramEndpoint, OVERHEAD, Outbox, Outgoing, SendStatus};
+use super::{DatagramEndpoint, SendStatus};
+use crate::address::Address;
+use crate::driver::{OVERHEAD, Outbox, Outgoing};
 use crate::event_loop::{Callback, Core};
-use crate::net::Address;
 use crate::time::Backoff;
 
 /// When a receiver that is full is tried again: first, and at least so often.

@@ -6,7 +6,7 @@ use super::DatagramEndpoint;
 use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::{Callback, Core, nanoseconds};
-use crate::protocol::TimeoutKind;
+use crate::timeout::TimeoutKind;
 use crate::transport::options;
 
 impl DatagramEndpoint {

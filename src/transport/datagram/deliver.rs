@@ -6,11 +6,12 @@ use super::DatagramEndpoint;
 use super::access::Lent;
 use super::flags::Flags;
 use super::transport::DatagramTransport;
+use crate::cell::put_back;
+use crate::driver::TransportId;
 use crate::error::{Error, Result};
-use crate::event_loop::fence::{self, Trip};
-use crate::event_loop::{Core, Exception, SlowWatch, put_back};
+use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::fence::{self, Trip};
 use crate::protocol::DatagramProtocol;
-use crate::transport::TransportId;
 
 /// Why a callback gave nothing.
 pub(super) enum Failed {

@@ -9,7 +9,7 @@ use super::deliver::Failed;
 use super::handle::DatagramHandle;
 use super::transport::DatagramTransport;
 use crate::error::{Error, Kind};
-use crate::event_loop::fence;
+use crate::fence;
 use crate::protocol::DatagramProtocol;
 use crate::task::Share;
 

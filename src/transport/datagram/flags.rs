@@ -1,6 +1,6 @@
 //! The state of an endpoint as bits.
 
-use crate::transport::Readiness;
+use crate::driver::Readiness;
 
 /// The state of an endpoint, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +72,13 @@ impl From<Readiness> for Flags {
     #[inline]
     fn from(readiness: Readiness) -> Self {
         let mut flags = Self::NONE;
-        if readiness.has(Readiness::READ.and(Readiness::READ_CLOSED)) {
+        if readiness.intersects(Readiness::READ.union(Readiness::READ_CLOSED)) {
             flags = flags.and(Self::READABLE);
         }
-        if readiness.has(Readiness::WRITE.and(Readiness::WRITE_CLOSED)) {
+        if readiness.intersects(Readiness::WRITE.union(Readiness::WRITE_CLOSED)) {
             flags = flags.and(Self::WRITABLE);
         }
-        if readiness.has(Readiness::ERROR) {
+        if readiness.intersects(Readiness::ERROR) {
             // An error is told by the next receive.
             flags = flags.and(Self::ERROR).and(Self::READABLE);
         }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::DatagramEndpoint;
 use super::access::Access;
 use super::transport::DatagramTransport;
+use crate::driver::{Key, TransportId};
 use crate::event_loop::Core;
-use crate::transport::{Key, TransportId};
 
 /// A handle to one datagram endpoint, to keep and to use from anywhere on its loop.
 ///

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{OVERHEAD, Outbox, tight};
-use crate::net::Address;
+use crate::address::Address;
+use crate::driver::{OVERHEAD, Outbox, tight};
 use crate::time::Backoff;
 
 /// What a lane counts beside its datagrams: it is in five ordered lists, with its receiver's name.
@@ -238,7 +238,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::net::UnixAddress;
+    use crate::address::UnixAddress;
 
     fn address(number: u8) -> Address {
         Address::Unix(UnixAddress::from_path(format!("/{number}")))

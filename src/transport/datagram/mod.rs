@@ -10,13 +10,11 @@ mod flags;
 mod handle;
 mod lanes;
 mod options;
-mod outbox;
 mod receive;
 mod send;
 mod settle;
 mod shared;
 mod statistics;
-mod tight;
 mod transport;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -28,23 +26,22 @@ use self::flags::Flags;
 use self::lanes::Lanes;
 use self::receive::Kept;
 use self::statistics::Counts;
-use crate::driver::DatagramSocket;
+use crate::address::Address;
+use crate::driver::{DatagramSocket, Key, Outbox, Readiness};
 use crate::error::Error;
 use crate::event_loop::{Core, Ready};
-use crate::net::{Address, BoundPath};
+use crate::net::BoundPath;
 use crate::protocol::DatagramProtocol;
 use crate::time::TimerKey;
-use crate::transport::{Info, Key, Readiness};
+use crate::transport::Info;
 
-pub use self::batch::{Datagram, Datagrams, Ecn};
+pub use self::batch::{Datagram, Datagrams};
 pub use self::endpoint::Endpoint;
 pub use self::handle::DatagramHandle;
 pub use self::statistics::DatagramStatistics;
-pub use self::transport::{DatagramTransport, DropPolicy, MulticastInterface, SendStatus};
+pub use self::transport::{DatagramTransport, DropPolicy, SendStatus};
 
-pub(crate) use self::options::{DatagramOptions, DatagramSocketOptions};
-use self::outbox::OVERHEAD;
-pub(crate) use self::outbox::{Outbox, Outgoing};
+pub(crate) use self::options::DatagramOptions;
 pub(crate) use self::shared::DatagramShared;
 
 /// One datagram endpoint: its socket, its protocol and what is between them.

@@ -10,7 +10,7 @@ use crate::driver::drained::is_batch_drained;
 use crate::driver::{Details, RECEIVE_BATCH, ReceiveBuffers, Received};
 use crate::error::Error;
 use crate::event_loop::Core;
-use crate::event_loop::fence::{self, Trip};
+use crate::fence::{self, Trip};
 
 /// How many batches one endpoint receives before the others have their turn.
 const BATCHES_PER_TURN: u32 = 4;

@@ -4,10 +4,11 @@ use std::io;
 use std::rc::Rc;
 
 use super::flags::Flags;
-use super::{DatagramEndpoint, DropPolicy, Outbox, SendStatus};
+use super::{DatagramEndpoint, DropPolicy, SendStatus};
+use crate::address::Address;
+use crate::driver::Outbox;
 use crate::error::Error;
 use crate::event_loop::Core;
-use crate::net::Address;
 
 /// What one callback can send before it goes out.
 const GATHER_LIMIT: usize = 256 * 1024;

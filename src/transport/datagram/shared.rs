@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::{DatagramEndpoint, Outbox};
-use crate::driver::ReceiveBuffers;
-use crate::event_loop::{Borrowed, Core};
+use super::DatagramEndpoint;
+use crate::cell::Borrowed;
+use crate::driver::{Outbox, ReceiveBuffers};
+use crate::event_loop::Core;
 
 /// What the datagram endpoints of one loop share.
 #[derive(Default)]

@@ -1,14 +1,15 @@
 //! What datagram protocols talk to.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::handle::DatagramHandle;
 use super::statistics::DatagramStatistics;
+use crate::address::Address;
+use crate::driver::{MulticastInterface, TransportId};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::net::Address;
-use crate::transport::{Info, TransportId};
+use crate::transport::Info;
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
@@ -218,16 +219,4 @@ pub enum DropPolicy {
     Oldest,
     /// It is not taken, and [`SendStatus::Refused`] says so: for those who send it again later.
     Refuse,
-}
-
-/// Which interface a multicast group is joined on, or datagrams to groups leave by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MulticastInterface {
-    /// The one that the system's routes say.
-    #[default]
-    Any,
-    /// That with this IPv4 address; not for IPv6.
-    Address(Ipv4Addr),
-    /// That with this number (`ip link` shows it).
-    Index(u32),
 }

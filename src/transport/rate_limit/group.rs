@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use super::bucket::Bucket;
 use super::{Direction, RateLimit};
+use crate::driver::Key;
 use crate::event_loop::{Core, EventLoop, Timer};
 use crate::time::TimerKey;
-use crate::transport::Key;
 
 /// Less is not handed out to one member of several: a system call for a few bytes costs more than
 /// they are worth.

@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use super::bucket::Bucket;
 use super::group::{Answer, Ticket};
 use super::{RateGroup, RateLimit};
+use crate::driver::Key;
 use crate::time::TimerKey;
-use crate::transport::Key;
 
 /// Which budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

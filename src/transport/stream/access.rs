@@ -10,15 +10,16 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::flags::Flags;
+use crate::driver::{Key, TransportId};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
-use crate::protocol::{Protocol, TimeoutKind};
+use crate::protocol::Protocol;
+use crate::timeout::TimeoutKind;
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsUpgrade;
 use crate::transport::rate_limit::Direction;
 use crate::transport::{
-    Facts, Info, Key, RateGroup, RateLimit, SendFile, Transport, TransportHandle, TransportId,
-    WriteStatus,
+    Facts, Info, RateGroup, RateLimit, SendFile, Transport, TransportHandle, WriteStatus,
 };
 
 pub(crate) mod sealed {

@@ -11,8 +11,8 @@ use super::closing::{self, Phase};
 use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::{Callback, Core, nanoseconds};
-use crate::protocol::TimeoutKind;
 use crate::time::TimerKey;
+use crate::timeout::TimeoutKind;
 use crate::transport::{StreamOptions, options};
 
 pub(super) struct Deadlines {

@@ -6,12 +6,14 @@ use bytes::Bytes;
 
 use super::Stream;
 use super::access::Lent;
-use super::flags::{Flags, Readiness};
+use super::flags::Flags;
+use crate::cell::put_back;
+use crate::driver::{Readiness, TransportId};
 use crate::error::{Error, Failure, Result};
-use crate::event_loop::fence::{self, Panic, Trip};
-use crate::event_loop::{Core, Exception, SlowWatch, put_back};
+use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::fence::{self, Panic, Trip};
 use crate::protocol::Protocol;
-use crate::transport::{Transport, TransportId};
+use crate::transport::Transport;
 
 impl Stream {
     /// Calls the protocol, and sends what it wrote to its own connection.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Stream;
 use super::flags::Flags;
 use super::read::{NOT_READING, READS_PER_TURN};
-use crate::driver::os::MOST_PER_MESSAGE;
+use crate::driver::MOST_PER_MESSAGE;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 use crate::transport::WriteStatus;

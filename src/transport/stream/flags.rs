@@ -1,35 +1,6 @@
 //! The state of a stream as bits, the lowest of which are its socket's readiness.
 
-/// What a socket is ready for, as the low bits of [`Flags`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness(pub(super) u32);
-
-impl Readiness {
-    pub(crate) const NONE: Self = Self(0);
-    pub(crate) const READ: Self = Self(Flags::READABLE.0 as u32);
-    pub(crate) const WRITE: Self = Self(Flags::WRITABLE.0 as u32);
-    pub(crate) const READ_CLOSED: Self = Self(Flags::READ_CLOSED.0 as u32);
-    pub(crate) const WRITE_CLOSED: Self = Self(Flags::WRITE_CLOSED.0 as u32);
-    pub(crate) const ERROR: Self = Self(Flags::ERROR.0 as u32);
-    pub(crate) const URGENT: Self = Self(Flags::URGENT.0 as u32);
-    pub(crate) const ENDS_EARLY: Self = Self(Flags::ENDS_EARLY.0 as u32);
-
-    #[inline]
-    pub(crate) fn set(&mut self, other: Self, on: bool) {
-        if on {
-            self.0 |= other.0;
-        }
-    }
-
-    #[inline]
-    pub(crate) const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub(crate) const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
+use crate::driver::Readiness;
 
 /// The state of a stream, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,13 +135,24 @@ impl Flags {
     /// What is known of the socket: the low bits.
     #[inline]
     pub(super) const fn readiness(self) -> Readiness {
-        Readiness(self.0 as u32)
+        Readiness::from_bits(self.0 as u32)
     }
 }
 
 impl From<Readiness> for Flags {
     #[inline]
     fn from(readiness: Readiness) -> Self {
-        Self(u64::from(readiness.0))
+        Self(u64::from(readiness.bits()))
     }
 }
+
+/// The flags that the driver reports have the bits that they have in [`Readiness`].
+const _: () = {
+    assert!(Flags::READABLE.0 == Readiness::READ.bits() as u64);
+    assert!(Flags::URGENT.0 == Readiness::URGENT.bits() as u64);
+    assert!(Flags::WRITABLE.0 == Readiness::WRITE.bits() as u64);
+    assert!(Flags::READ_CLOSED.0 == Readiness::READ_CLOSED.bits() as u64);
+    assert!(Flags::WRITE_CLOSED.0 == Readiness::WRITE_CLOSED.bits() as u64);
+    assert!(Flags::ERROR.0 == Readiness::ERROR.bits() as u64);
+    assert!(Flags::ENDS_EARLY.0 == Readiness::ENDS_EARLY.bits() as u64);
+};

@@ -38,19 +38,20 @@ use self::deadlines::Deadlines;
 use self::flags::Flags;
 use self::splice::Splice;
 use self::write_queue::WriteQueue;
-use crate::driver::{ShortReads, Socket};
+use crate::address::Address;
+use crate::driver::{Key, Readiness, ShortReads, Socket};
 use crate::error::Error;
-use crate::event_loop::{Core, fence};
-use crate::net::{Address, ServerCore};
+use crate::event_loop::Core;
+use crate::fence;
+use crate::net::ServerCore;
 use crate::protocol::Protocol;
 use crate::transport::rate_limit::Limits;
-use crate::transport::{Facts, Info, Key, StreamOptions, options};
+use crate::transport::{Facts, Info, StreamOptions, options};
 
 pub(crate) use self::access::Access;
 pub(crate) use self::access::sealed;
 pub(crate) use self::closing::Lingering;
 pub(crate) use self::deliver::Failed;
-pub(crate) use self::flags::Readiness;
 pub(crate) use self::pool::StreamPool;
 #[cfg(feature = "tls-core")]
 pub(crate) use self::tls::Waiter;

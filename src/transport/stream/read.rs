@@ -10,7 +10,7 @@ use super::flags::Flags;
 use crate::driver::drained::is_drained;
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
-use crate::event_loop::fence::{self, Trip};
+use crate::fence::{self, Trip};
 use crate::protocol::{Eof, Protocol, empty_buffer};
 use crate::transport::Transport;
 use crate::transport::rate_limit::Direction;

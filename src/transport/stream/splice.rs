@@ -19,12 +19,11 @@ use super::Stream;
 use super::flags::Flags;
 use super::read::{MAY_READ, READS_PER_TURN};
 use super::write::NOT_GATHERED;
-use crate::driver::Socket;
-use crate::driver::os::{SplicePipe, SplicePipes, SpliceUser, cannot_splice, splice_directly};
+use crate::driver::{Key, SplicePipe, SplicePipes, SpliceUser, cannot_splice, splice_directly};
 use crate::event_loop::Core;
+use crate::transport::WriteStatus;
 use crate::transport::rate_limit::Direction;
 use crate::transport::relay::Passage;
-use crate::transport::{Key, WriteStatus};
 
 /// Where the input of a stream is spliced to.
 pub(crate) struct Splice {
@@ -105,20 +104,12 @@ impl Stream {
 
     /// The descriptor that the kernel can splice, if there is one.
     fn plain(&self) -> Option<BorrowedFd<'_>> {
-        match &self.socket {
-            // What is on the way are records.
-            _ if self.has(Flags::TLS) => None,
-            // Splicing would wait, whatever it is told.
-            Socket::Os(socket) if socket.may_block() => None,
-            Socket::Os(socket) => Some(socket.fd()),
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            Socket::Pipe(pipe) => pipe.spliced_fd(),
-            _ => None,
-        }
+        // Under TLS records are on the way, not the bytes.
+        if self.has(Flags::TLS) { None } else { self.socket.splice_fd() }
     }
 
     fn is_pipe(&self) -> bool {
-        matches!(self.socket, Socket::Pipe(_))
+        self.socket.is_pipe()
     }
 
     /// Has the input of this stream spliced to another from now on, if both are plain sockets, or one is

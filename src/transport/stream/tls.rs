@@ -9,10 +9,10 @@ use bytes::Bytes;
 use super::Stream;
 use super::flags::Flags;
 use super::write_queue::WriteQueue;
+use crate::driver::TransportId;
 use crate::error::{Error, Kind, text_of};
 use crate::event_loop::Core;
 use crate::tls::TlsVersion;
-use crate::transport::TransportId;
 use crate::transport::tls::{Layer, Leftover, Scratch, TlsInfo, is_panic_of_rustls};
 
 /// The TLS of one stream. Plaintext that waits is in the stream's own queue.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use self::chunk::Chunk;
 use super::send_file::QueuedFile;
-use crate::driver::os::SplicePipe;
+use crate::driver::SplicePipe;
 use crate::transport::Progress;
 
 /// What was written to one connection and not yet sent, in order.

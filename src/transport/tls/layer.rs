@@ -8,7 +8,7 @@ use super::early_data::{EarlyData, TlsEarlyData};
 use super::hello::{self, Hello, HelloReader, ServerHello};
 use super::scratch::Scratch;
 use super::session::{End, HEADROOM, MOST_PARTIAL, Panicked, Received, Session};
-use crate::event_loop::fence;
+use crate::fence;
 use crate::tls::{ExporterSecret, MasterSecret, Secret, export_unsupported};
 
 /// A session, what it waits for the rest of, and the layer that carries its records (TLS in TLS).

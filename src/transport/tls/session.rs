@@ -18,7 +18,7 @@ use rustls::{CommonState, Error, OtherError};
 
 use super::early_data;
 use super::scratch::Scratch;
-use crate::event_loop::fence::{self, Panic};
+use crate::fence::{self, Panic};
 use crate::tls::{ClientSetup, ServerSetup};
 
 /// The most plaintext in one record (RFC 8446, 5.1).

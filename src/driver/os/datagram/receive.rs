@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix};
 
 use super::{Family, OsDatagramSocket};
+use crate::address::{Address, UnixAddress};
 #[cfg(feature = "udp-batch")]
 use crate::driver::drained::BATCHES_KEEP_ERRORS;
 use crate::driver::{Details, ReceiveBuffers, Received};
-use crate::net::{Address, UnixAddress};
 
 impl OsDatagramSocket {
     #[inline]

@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg};
 
 use super::Family;
+use crate::address::Address;
 use crate::driver::{RECEIVE_BATCH, ReceiveBuffers, Received};
-use crate::net::Address;
 
 /// Where one datagram lies, and from there to the next.
 const ROOM: usize = ReceiveBuffers::ip_place(0).end;

@@ -6,9 +6,8 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketAddrAny, SocketAddrUnix};
 
 use super::{Family, OsDatagramSocket};
-use crate::driver::SentAgain;
-use crate::net::{Address, UnixAddress};
-use crate::transport::Outbox;
+use crate::address::{Address, UnixAddress};
+use crate::driver::{Outbox, SentAgain};
 
 /// How many datagrams one call sends at most.
 #[cfg(target_os = "linux")]

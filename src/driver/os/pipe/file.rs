@@ -8,11 +8,9 @@ use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use super::Direction;
-use crate::driver::Signals;
-use crate::event_loop::Core;
-use crate::task::run_in_executor;
-use crate::transport::{Key, Readiness};
+use super::host::FileOutcome;
+use super::{Direction, PipeHost};
+use crate::driver::{Key, Readiness, Signals};
 
 /// What one job reads or writes at most.
 const CHUNK: usize = 128 * 1024;
@@ -25,7 +23,7 @@ const CHUNK: usize = 128 * 1024;
 /// that.
 pub(super) struct FilePipe {
     file: Arc<File>,
-    core: Weak<Core>,
+    host: Weak<dyn PipeHost>,
     state: Rc<State>,
 }
 
@@ -46,7 +44,7 @@ enum Job {
 
 impl FilePipe {
     pub(super) fn new(
-        core: &Rc<Core>,
+        host: Weak<dyn PipeHost>,
         fd: OwnedFd,
         key: Key,
         signals: &Signals,
@@ -58,7 +56,7 @@ impl FilePipe {
         }
         Self {
             file: Arc::new(fd.into()),
-            core: Rc::downgrade(core),
+            host,
             state: Rc::new(State {
                 key,
                 signals: Rc::clone(signals),
@@ -113,7 +111,7 @@ impl FilePipe {
             chunk.resize(CHUNK, 0);
             let result = retry(|| (&*file).read(&mut chunk));
             chunk.truncate(*result.as_ref().unwrap_or(&0));
-            (chunk, result)
+            FileOutcome { chunk, result }
         });
     }
 
@@ -129,34 +127,24 @@ impl FilePipe {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 result => result,
             };
-            (Vec::new(), result)
+            FileOutcome { chunk: Vec::new(), result }
         });
     }
 
-    fn begin(
-        &self,
-        readiness: Readiness,
-        job: impl FnOnce() -> (Vec<u8>, io::Result<usize>) + Send + 'static,
-    ) {
-        let Some(core) = self.core.upgrade() else { return };
+    fn begin(&self, readiness: Readiness, job: impl FnOnce() -> FileOutcome + Send + 'static) {
+        let Some(host) = self.host.upgrade() else { return };
         self.state.job.set(Job::Running);
         let state = Rc::downgrade(&self.state);
-        // The outcome is lent: it is taken out of a cell.
-        run_in_executor(&core, move || Cell::new(Some(job()))).add_done_callback(move |outcome| {
+        let done = move |outcome: io::Result<FileOutcome>| {
             let Some(state) = state.upgrade() else { return };
-            let result = match outcome {
-                Ok(outcome) => match outcome.take() {
-                    Some((chunk, result)) => {
-                        *state.chunk.borrow_mut() = chunk;
-                        result
-                    }
-                    None => Err(io::Error::other("the outcome was taken")),
-                },
-                Err(error) => Err(io::Error::other(error.to_string())),
-            };
+            let result = outcome.and_then(|FileOutcome { chunk, result }| {
+                *state.chunk.borrow_mut() = chunk;
+                result
+            });
             state.job.set(Job::Done(result));
             state.signals.borrow_mut().push_back((state.key, readiness));
-        });
+        };
+        host.run_job(Box::new(job), Box::new(done));
     }
 }
 

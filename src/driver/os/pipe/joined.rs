@@ -3,23 +3,21 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 
-use super::{Direction, Means, OsDriver, OsPipe};
-use crate::driver::Driver;
-use crate::event_loop::Core;
+use super::{Direction, Means, OsDriver, OsPipe, PipeHost};
 
 /// The descriptor that is written, until its side ends.
 pub(super) struct Writer {
     pipe: RefCell<Option<Box<OsPipe>>>,
-    core: Weak<Core>,
+    host: Weak<dyn PipeHost>,
 }
 
 impl OsPipe {
     /// Has `self` read and `writer` written. Both have their readiness reported under the same key.
-    pub(crate) fn joined_with(self, core: &Rc<Core>, writer: Self) -> Self {
+    pub(crate) fn joined_with(self, host: Weak<dyn PipeHost>, writer: Self) -> Self {
         let pipe = RefCell::new(Some(Box::new(writer)));
-        let writer = Writer { pipe, core: Rc::downgrade(core) };
+        let writer = Writer { pipe, host };
         Self { direction: Direction::Joined, writer: Some(writer), ..self }
     }
 }
@@ -44,8 +42,8 @@ impl Writer {
     /// Closes it: whoever reads sees the end, once all copies of the descriptor are closed.
     pub(super) fn end(&self) {
         let Some(pipe) = self.pipe.take() else { return };
-        if let Some(core) = self.core.upgrade()
-            && let Driver::Os(driver) = &core.driver
+        if let Some(host) = self.host.upgrade()
+            && let Some(driver) = host.os_driver()
         {
             pipe.deregister(driver);
         }

@@ -6,25 +6,25 @@
 
 mod description;
 mod file;
+mod host;
 mod joined;
 mod polled;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::rc::Weak;
 
 use rustix::fs::{FileType, OFlags};
 
 use super::OsDriver;
-use crate::driver::{ShortReads, Signals};
-use crate::event_loop::Core;
-use crate::net::Address;
-use crate::transport::{Key, PeerCredentials};
+use crate::address::Address;
+use crate::driver::{Key, PeerCredentials, ShortReads, Signals};
 
 use self::file::FilePipe;
 use self::joined::Writer;
 
 pub(crate) use self::description::{open_other_end, own_description};
+pub(crate) use self::host::{FileJob, FileJobDone, PipeHost};
 pub(crate) use self::polled::PolledPipe;
 
 /// Which way bytes go through a descriptor.
@@ -59,7 +59,7 @@ enum Means {
 impl OsPipe {
     /// Takes a descriptor from elsewhere and has its readiness reported under `key`.
     pub(crate) fn register(
-        core: &Rc<Core>,
+        host: Weak<dyn PipeHost>,
         driver: &OsDriver,
         fd: OwnedFd,
         direction: Direction,
@@ -86,7 +86,7 @@ impl OsPipe {
             let text = "the poll cannot watch it, so one transport cannot read and write it";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let file = FilePipe::new(core, fd, key, signals, direction);
+        let file = FilePipe::new(host, fd, key, signals, direction);
         Ok(Self::new(direction, Means::File(file)))
     }
 

@@ -14,10 +14,10 @@ use rustix::termios::LocalModes;
 
 use super::description::is_hung_up;
 use super::{Direction, OsDriver};
+use crate::address::Address;
 use crate::driver::os::OsSocket;
 use crate::driver::os::unwaiting::read_without_waiting;
-use crate::net::Address;
-use crate::transport::{Key, PeerCredentials};
+use crate::driver::{Key, PeerCredentials};
 
 /// A descriptor that the poll can watch, used without ever waiting.
 #[derive(Debug)]

@@ -27,10 +27,9 @@ use std::time::Duration;
 
 use super::super::deadlines::LingerLimits;
 use super::{Stream, is_too_much};
-use crate::driver::Unacknowledged;
+use crate::driver::{Key, Readiness, Unacknowledged};
 use crate::event_loop::{Core, Ready, Source, nanoseconds};
 use crate::net::ServerCore;
-use crate::transport::{Key, Readiness};
 
 /// How long a peer that has acknowledged everything is heard, if it talks on.
 const HEARD: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use bytes::{Buf, Bytes};
 
 use super::super::send_file::QueuedFile;
-use crate::driver::os::SplicePipe;
+use crate::driver::SplicePipe;
 
 /// The most bytes that one chunk of copies is begun or filled up to.
 pub(super) const CHUNK: usize = 64 * 1024;

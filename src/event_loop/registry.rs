@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_task::Runnable;
 
-use crate::event_loop::{Core, Ready, RemoteItem, RemoteQueue};
+use super::{Core, Ready, RemoteItem, RemoteQueue};
 
 thread_local! {
     static LOOPS: RefCell<Vec<(*const RemoteQueue, Weak<Core>)>> = const { RefCell::new(Vec::new()) };

@@ -6,19 +6,19 @@ use std::collections::VecDeque;
 const SLACK: usize = 4;
 
 /// Adds an item. The list grows by a quarter of its length.
-pub(super) fn push<T>(list: &mut VecDeque<T>, item: T) {
+pub(crate) fn push<T>(list: &mut VecDeque<T>, item: T) {
     reserve(list, 1);
     list.push_back(item);
 }
 
 /// Adds all items.
-pub(super) fn extend<T>(list: &mut VecDeque<T>, items: impl ExactSizeIterator<Item = T>) {
+pub(crate) fn extend<T>(list: &mut VecDeque<T>, items: impl ExactSizeIterator<Item = T>) {
     reserve(list, items.len());
     list.extend(items);
 }
 
 /// Gives back the memory of what is gone, once that is a third of all.
-pub(super) fn fit<T>(list: &mut VecDeque<T>) {
+pub(crate) fn fit<T>(list: &mut VecDeque<T>) {
     let len = list.len();
     if list.capacity() > len + len / 2 + SLACK {
         list.shrink_to(len + len / 8);

@@ -8,7 +8,7 @@ use mio::Token;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportId(pub(crate) Key);
 
-/// Where something lives in the loop's slots, and which of the slot's successive tenants it is.
+/// Where something lives in the loop's slots, and which of the slot's successive entries it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) index: u32,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use super::tight;
-use crate::net::Address;
+use crate::address::Address;
 
 /// What a datagram counts beside its bytes: what is held for one of another size or to another
 /// destination than the one before, with its share of the room that lists keep. asyncio counts 8,
