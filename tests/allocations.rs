@@ -4,10 +4,6 @@
 //! clients on other threads cost nothing here.
 #![forbid(unsafe_code)]
 
-#[path = "support/encryption.rs"]
-#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
-mod encryption;
-
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,6 +15,7 @@ use allocation_counter::{AllocationInfo, measure};
 use wharf::{
     Buffered, BufferedProtocol, Connection, Error, EventLoop, Protocol, Result, Server, Transport,
 };
+use wharf_test_support::encryption;
 
 /// The budget of a connection that is accepted, used and closed.
 const MOST_PER_CONNECTION: u64 = 6;

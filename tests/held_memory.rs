@@ -3,18 +3,13 @@
 //! Counted are the bytes that the loop's thread has allocated and not freed.
 #![forbid(unsafe_code)]
 
-#[path = "support/encryption.rs"]
-#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
-mod encryption;
-#[path = "support/files.rs"]
-mod files;
-
 use allocation_counter::measure;
 use wharf::testing::{MemoryNetwork, pair, settle, step};
 use wharf::{
     Address, Connection, DatagramProtocol, DatagramTransport, DropPolicy, Endpoint, EventLoop,
     Protocol, Result, SendFile, Transport,
 };
+use wharf_test_support::{encryption, files};
 
 /// The streams, the loop's lists, and a chunk, a record or a block of a file that is sent in part.
 const CONSTANT: usize = 192 * 1024;

@@ -1,17 +1,7 @@
 //! One suite for every stream transport: each check runs over each link.
 #![forbid(unsafe_code)]
 
-#[path = "../support/encryption.rs"]
-#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
-mod encryption;
-#[path = "../support/files.rs"]
-mod files;
-#[path = "../support/probe/mod.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod probe;
-#[path = "../support/running.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod running;
+use wharf_test_support::{encryption, files, probe, running};
 
 mod back_pressure;
 mod beyond;

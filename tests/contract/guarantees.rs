@@ -160,9 +160,13 @@ struct Functions {
 impl Functions {
     fn of_the_workspace() -> Self {
         let mut functions = Self::default();
-        for (folder, all_are_tests) in
-            [("tests", true), ("protocols/tests", true), ("src", false), ("protocols/src", false)]
-        {
+        for (folder, all_are_tests) in [
+            ("tests", true),
+            ("examples/tests", true),
+            ("protocols/tests", true),
+            ("src", false),
+            ("protocols/src", false),
+        ] {
             for file in rust_files(&root().join(folder)) {
                 functions.read(&fs::read_to_string(file).unwrap(), all_are_tests);
             }

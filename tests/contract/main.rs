@@ -1,25 +1,7 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
-#[path = "../support/children.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod children;
-#[path = "../support/datagram_probe.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod datagram_probe;
-#[path = "../support/encryption.rs"]
-#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
-mod encryption;
-#[path = "../support/files.rs"]
-mod files;
-#[path = "../support/probe/mod.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod probe;
-#[path = "../support/running.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod running;
-#[path = "../support/serving.rs"]
-mod serving;
+use wharf_test_support::{children, datagram_probe, encryption, files, probe, running, serving};
 
 mod broadcast;
 mod closing;

@@ -1,15 +1,7 @@
 //! One suite for every datagram transport: each check runs over each link.
 #![forbid(unsafe_code)]
 
-#[path = "../support/datagram_probe.rs"]
-mod datagram_probe;
-#[path = "../support/lacking.rs"]
-mod lacking;
-#[path = "../support/running.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod running;
-#[path = "../support/sockets.rs"]
-mod sockets;
+use wharf_test_support::{datagram_probe, needs, running, sockets};
 
 mod accounting;
 mod batches;

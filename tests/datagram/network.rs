@@ -5,7 +5,7 @@ use std::process::Command;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::lacking::lacking;
+use crate::needs::missing;
 
 const ROLE: &str = "WHARF_DATAGRAM_TEST_ROLE";
 
@@ -32,7 +32,7 @@ pub(crate) fn in_network_of_its_own(name: &str, body: impl FnOnce()) {
     match status.map(|status| status.code()) {
         Ok(Some(PASSED)) => {}
         // What unshare says when it may not.
-        Ok(Some(1)) | Err(_) => lacking("unshare(1), and the right to make a network namespace"),
+        Ok(Some(1)) | Err(_) => missing("unshare(1), and the right to make a network namespace"),
         Ok(code) => panic!("the process of {name} failed: {code:?}"),
     }
 }

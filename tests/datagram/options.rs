@@ -12,7 +12,7 @@ use wharf::{
 };
 
 use crate::datagram_probe::{Log, Probe};
-use crate::lacking::lacking;
+use crate::needs::missing;
 use crate::running::rest;
 use crate::sockets::find_bound;
 
@@ -33,7 +33,7 @@ fn socket_of(endpoint: &Endpoint<Probe>) -> Option<OwnedFd> {
         own => find_bound(&SockAddr::unix(own.as_unix_path()?).unwrap()),
     };
     if socket.is_none() {
-        lacking("pidfd_getfd(2)");
+        missing("pidfd_getfd(2)");
     }
     socket
 }

@@ -9,7 +9,7 @@ use wharf::testing::settle;
 use wharf::{DatagramTransport, Endpoint, EventLoop};
 
 use crate::datagram_probe::{Event, Log, Probe};
-use crate::lacking::lacking;
+use crate::needs::missing;
 use crate::network::{in_network_of_its_own, ip};
 use crate::running::rest;
 
@@ -68,7 +68,7 @@ socket.socket(fileno=0).setsockopt(socket.SOL_SOCKET, 11, 1)
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket.try_clone().unwrap())))
         .status();
     if !python.is_ok_and(|status| status.success()) {
-        return lacking("python3");
+        return missing("python3");
     }
     let log = Log::default();
     let probe = Probe::new(&log);

@@ -4,14 +4,7 @@
 //! Descriptors are the whole process's, so that the tests of this binary run one at a time.
 #![forbid(unsafe_code)]
 
-#[path = "../support/encryption.rs"]
-#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
-mod encryption;
-#[path = "../support/running.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
-mod running;
-#[path = "../support/serving.rs"]
-mod serving;
+use wharf_test_support::{encryption, running, serving};
 
 mod held;
 mod lists;

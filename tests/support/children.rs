@@ -10,7 +10,7 @@ use wharf::{ChildFd, Error, ProcessProtocol, ProcessTransport, Result};
 
 /// A callback that was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     Made,
     Data(ChildFd),
     PipeLost(ChildFd, Option<ErrorKind>),
@@ -22,7 +22,7 @@ pub(crate) enum Event {
 
 /// What an [`Observer`] saw; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Rc<State>);
+pub struct Log(Rc<State>);
 
 type Reaction = Box<dyn FnMut(&Event, &dyn ProcessTransport) -> Result>;
 
@@ -37,12 +37,12 @@ struct State {
 }
 
 impl Log {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// Has `reaction` called in every callback.
-    pub(crate) fn reacting(
+    pub fn reacting(
         reaction: impl FnMut(&Event, &dyn ProcessTransport) -> Result + 'static,
     ) -> Self {
         let log = Self::default();
@@ -51,55 +51,55 @@ impl Log {
     }
 
     /// A factory of an observer with this log.
-    pub(crate) fn factory(&self) -> impl FnOnce() -> Observer + use<> {
+    pub fn factory(&self) -> impl FnOnce() -> Observer + use<> {
         let log = self.clone();
         || Observer(log)
     }
 
-    pub(crate) fn events(&self) -> Vec<Event> {
+    pub fn events(&self) -> Vec<Event> {
         self.0.events.borrow().clone()
     }
 
     /// The events, with neighbouring data of one pipe as one.
-    pub(crate) fn order(&self) -> Vec<Event> {
+    pub fn order(&self) -> Vec<Event> {
         let mut events = self.events();
         events.dedup_by(|second, first| matches!(first, Event::Data(_)) && first == second);
         events
     }
 
-    pub(crate) fn has(&self, event: &Event) -> bool {
+    pub fn has(&self, event: &Event) -> bool {
         self.0.events.borrow().contains(event)
     }
 
-    pub(crate) fn stdout(&self) -> Vec<u8> {
+    pub fn stdout(&self) -> Vec<u8> {
         self.0.stdout.borrow().clone()
     }
 
-    pub(crate) fn stderr(&self) -> Vec<u8> {
+    pub fn stderr(&self) -> Vec<u8> {
         self.0.stderr.borrow().clone()
     }
 
     /// What came from other pipes.
-    pub(crate) fn other(&self) -> Vec<u8> {
+    pub fn other(&self) -> Vec<u8> {
         self.0.other.borrow().clone()
     }
 
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.0.events.borrow().iter().any(|event| matches!(event, Event::Lost(_)))
     }
 
-    pub(crate) fn has_exited(&self) -> bool {
+    pub fn has_exited(&self) -> bool {
         self.0.events.borrow().iter().any(|event| matches!(event, Event::Exited(_)))
     }
 
     /// How often an observer with this log was dropped.
-    pub(crate) fn drops(&self) -> u32 {
+    pub fn drops(&self) -> u32 {
         self.0.drops.get()
     }
 }
 
 /// The protocol that writes a [`Log`].
-pub(crate) struct Observer(Log);
+pub struct Observer(Log);
 
 impl Observer {
     /// Notes a callback, and checks that it may come now.
@@ -184,23 +184,23 @@ impl ProcessProtocol for Observer {
 }
 
 /// The status of a child that has called `exit` with `code`.
-pub(crate) fn code(code: i32) -> ExitStatus {
+pub fn code(code: i32) -> ExitStatus {
     ExitStatus::from_raw(code << 8)
 }
 
 /// The status of a child that a signal has ended.
-pub(crate) fn killed_by(signal: i32) -> ExitStatus {
+pub fn killed_by(signal: i32) -> ExitStatus {
     ExitStatus::from_raw(signal)
 }
 
 /// The state of a process, as one letter of the system's: `Z` for a zombie; `None`: there is none.
-pub(crate) fn state(pid: u32) -> Option<char> {
+pub fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it may contain anything, and is in parentheses.
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// Whether a process runs: it is there, and no zombie.
-pub(crate) fn is_running(pid: u32) -> bool {
+pub fn is_running(pid: u32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
 }

@@ -12,7 +12,7 @@ thread_local! {
 
 /// What a probe was told.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event {
+pub enum Event {
     Made,
     /// A batch begins, of so many.
     Batch(usize),
@@ -25,15 +25,15 @@ pub(crate) enum Event {
 
 /// What a probe has recorded.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Rc<RefCell<Vec<Event>>>);
+pub struct Log(Rc<RefCell<Vec<Event>>>);
 
 impl Log {
-    pub(crate) fn events(&self) -> Vec<Event> {
+    pub fn events(&self) -> Vec<Event> {
         self.0.borrow().clone()
     }
 
     /// What was received, in order.
-    pub(crate) fn received(&self) -> Vec<Vec<u8>> {
+    pub fn received(&self) -> Vec<Vec<u8>> {
         let events = self.0.borrow();
         let data = |event: &Event| match event {
             Event::Received(data, _) => Some(data.clone()),
@@ -42,7 +42,7 @@ impl Log {
         events.iter().filter_map(data).collect()
     }
 
-    pub(crate) fn senders(&self) -> Vec<Address> {
+    pub fn senders(&self) -> Vec<Address> {
         let events = self.0.borrow();
         let from = |event: &Event| match event {
             Event::Received(_, from) => Some(from.clone()),
@@ -51,15 +51,15 @@ impl Log {
         events.iter().filter_map(from).collect()
     }
 
-    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.0.borrow().iter().filter(|event| wanted(event)).count()
     }
 
-    pub(crate) fn errors(&self) -> usize {
+    pub fn errors(&self) -> usize {
         self.count(|event| matches!(event, Event::Error(_)))
     }
 
-    pub(crate) fn lost(&self) -> usize {
+    pub fn lost(&self) -> usize {
         self.count(|event| matches!(event, Event::Lost(_)))
     }
 
@@ -71,19 +71,19 @@ impl Log {
 type Reaction = Box<dyn FnMut(&Event, &dyn DatagramTransport) -> Result>;
 
 /// Records, and reacts.
-pub(crate) struct Probe {
+pub struct Probe {
     log: Log,
     reaction: Reaction,
     batches: bool,
 }
 
 impl Probe {
-    pub(crate) fn new(log: &Log) -> Self {
+    pub fn new(log: &Log) -> Self {
         Self { log: log.clone(), reaction: Box::new(|_, _| Ok(())), batches: false }
     }
 
     /// Has `reaction` called with each event, inside its callback.
-    pub(crate) fn reacting(
+    pub fn reacting(
         mut self,
         reaction: impl FnMut(&Event, &dyn DatagramTransport) -> Result + 'static,
     ) -> Self {
@@ -92,13 +92,13 @@ impl Probe {
     }
 
     /// Records batches, too.
-    pub(crate) fn with_batches(mut self) -> Self {
+    pub fn with_batches(mut self) -> Self {
         self.batches = true;
         self
     }
 
     /// Sends everything back.
-    pub(crate) fn echo(log: &Log) -> Self {
+    pub fn echo(log: &Log) -> Self {
         Self::new(log).reacting(|event, transport| {
             if let Event::Received(data, from) = event {
                 transport.send_to(data, from)?;

@@ -3,13 +3,13 @@
 use wharf::{ConnectionBuilder, Protocol, ServerBuilder};
 
 #[cfg(feature = "tls")]
-pub(crate) use self::with_tls::{CLIENT, Pem, SERVER, Tls, self_signed};
+pub use self::with_tls::{CLIENT, Pem, SERVER, Tls, self_signed};
 
 /// Nobody can have it.
 #[cfg(not(feature = "tls"))]
-pub(crate) enum Tls {}
+pub enum Tls {}
 
-pub(crate) fn serve(tls: Option<&Tls>, server: ServerBuilder) -> ServerBuilder {
+pub fn serve(tls: Option<&Tls>, server: ServerBuilder) -> ServerBuilder {
     match tls {
         #[cfg(feature = "tls")]
         Some(tls) => server.tls(&tls.server),
@@ -17,7 +17,7 @@ pub(crate) fn serve(tls: Option<&Tls>, server: ServerBuilder) -> ServerBuilder {
     }
 }
 
-pub(crate) fn connect<P: Protocol>(
+pub fn connect<P: Protocol>(
     tls: Option<&Tls>,
     connection: ConnectionBuilder<P>,
 ) -> ConnectionBuilder<P> {
@@ -35,38 +35,37 @@ mod with_tls {
     use wharf::{TlsClient, TlsIdentity, TlsServer, TlsVersion};
 
     /// A certificate and its key, as PEM.
-    pub(crate) struct Pem {
-        pub(crate) chain: String,
-        pub(crate) key: String,
+    pub struct Pem {
+        pub chain: String,
+        pub key: String,
     }
 
     /// The server's, for `localhost` and `server.test`.
-    pub(crate) static SERVER: LazyLock<Pem> =
-        LazyLock::new(|| self_signed(&["localhost", "server.test"]));
+    pub static SERVER: LazyLock<Pem> = LazyLock::new(|| self_signed(&["localhost", "server.test"]));
 
     /// The client's.
-    pub(crate) static CLIENT: LazyLock<Pem> = LazyLock::new(|| self_signed(&["client.test"]));
+    pub static CLIENT: LazyLock<Pem> = LazyLock::new(|| self_signed(&["client.test"]));
 
-    pub(crate) fn self_signed(names: &[&str]) -> Pem {
+    pub fn self_signed(names: &[&str]) -> Pem {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
         Pem { chain: made.cert.pem(), key: made.signing_key.serialize_pem() }
     }
 
     impl Pem {
-        pub(crate) fn identity(&self) -> TlsIdentity {
+        pub fn identity(&self) -> TlsIdentity {
             TlsIdentity::from_pem(&self.chain, &self.key)
         }
     }
 
     /// A client that knows the server by its certificate, and the server.
-    pub(crate) struct Tls {
-        pub(crate) client: TlsClient,
-        pub(crate) server: TlsServer,
+    pub struct Tls {
+        pub client: TlsClient,
+        pub server: TlsServer,
     }
 
     impl Tls {
-        pub(crate) fn new(version: TlsVersion) -> Self {
+        pub fn new(version: TlsVersion) -> Self {
             let client = TlsClient::builder()
                 .pin_certificate_pem(&SERVER.chain)
                 .min_version(version)

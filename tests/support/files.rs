@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file with this in it, open for reading and writing. It has no name any more.
-pub(crate) fn file_with(data: &[u8]) -> Rc<File> {
+pub fn file_with(data: &[u8]) -> Rc<File> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("wharf-file-{}-{number}", std::process::id());

@@ -8,11 +8,11 @@ use wharf::EventLoop;
 use wharf::testing::{advance, settle, unfenced_panics};
 
 /// No test waits longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Turns the loop until `condition` holds, and fails when it does not in time.
 #[track_caller]
-pub(crate) fn run_until(event_loop: &EventLoop, what: &str, mut condition: impl FnMut() -> bool) {
+pub fn run_until(event_loop: &EventLoop, what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         settle(event_loop).expect("the loop runs");
@@ -31,7 +31,7 @@ pub(crate) fn run_until(event_loop: &EventLoop, what: &str, mut condition: impl 
 /// On the operating system's sockets loopback delivers at once, so that a few milliseconds without
 /// an event mean rest.
 #[track_caller]
-pub(crate) fn rest(event_loop: &EventLoop) {
+pub fn rest(event_loop: &EventLoop) {
     settle(event_loop).expect("the loop runs");
     assert_eq!(unfenced_panics(), 0, "panics passed through the event loop");
     if is_virtual(event_loop) {
@@ -47,7 +47,7 @@ pub(crate) fn rest(event_loop: &EventLoop) {
 }
 
 /// Whether the loop's clock is virtual: what has not happened at rest never will by itself.
-pub(crate) fn is_virtual(event_loop: &EventLoop) -> bool {
+pub fn is_virtual(event_loop: &EventLoop) -> bool {
     advance(event_loop, Duration::ZERO).is_ok()
 }
 
@@ -58,11 +58,11 @@ fn nap(event_loop: &EventLoop, duration: Duration) {
 
 /// What the exception handler of a loop was told.
 #[derive(Clone, Default)]
-pub(crate) struct Reports(Rc<RefCell<Vec<String>>>);
+pub struct Reports(Rc<RefCell<Vec<String>>>);
 
 impl Reports {
     /// Has the reports of `event_loop` come here.
-    pub(crate) fn of(event_loop: &EventLoop) -> Self {
+    pub fn of(event_loop: &EventLoop) -> Self {
         let reports = Self::default();
         let texts = Rc::clone(&reports.0);
         event_loop.set_exception_handler(move |_, exception| {
@@ -72,7 +72,7 @@ impl Reports {
     }
 
     /// The reports since the last call.
-    pub(crate) fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<String> {
         self.0.take()
     }
 }

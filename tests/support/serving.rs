@@ -1,7 +1,5 @@
 //! What the tests of servers and connects have in common.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,19 +15,16 @@ use wharf::{Error, EventLoop, Protocol, Result, Server, Transport, TransportHand
 
 /// After this long a test that waits has failed. A machine with much else to do takes seconds to start
 /// a foreign program.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs `main` on a loop of the operating system, for as long as `LIMIT` at most.
-pub(crate) fn run<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
+pub fn run<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
     let event_loop = EventLoop::new().expect("a loop");
     run_on(&event_loop, main)
 }
 
 /// As [`run`], on a loop that is there.
-pub(crate) fn run_on<T>(
-    event_loop: &EventLoop,
-    main: impl AsyncFnOnce(EventLoop) -> Result<T>,
-) -> T {
+pub fn run_on<T>(event_loop: &EventLoop, main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
     let given = event_loop
         .run(async |event_loop| within(&event_loop, main(event_loop.clone())).await)
         .expect("no error");
@@ -38,7 +33,7 @@ pub(crate) fn run_on<T>(
 }
 
 /// Runs `main` on a loop in memory, in virtual time; waiting for nothing is an error there.
-pub(crate) fn run_in_memory<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
+pub fn run_in_memory<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
     let given = MemoryNetwork::new().event_loop().run(main).expect("no error");
     assert_no_panic_passed();
     given
@@ -51,7 +46,7 @@ fn assert_no_panic_passed() {
 }
 
 /// What `future` gives, if it does so in time.
-pub(crate) async fn within<F: Future>(event_loop: &EventLoop, future: F) -> F::Output {
+pub async fn within<F: Future>(event_loop: &EventLoop, future: F) -> F::Output {
     let mut future = pin!(future);
     let mut limit = pin!(event_loop.sleep(LIMIT));
     poll_fn(|context| {
@@ -65,7 +60,7 @@ pub(crate) async fn within<F: Future>(event_loop: &EventLoop, future: F) -> F::O
 }
 
 /// Waits until `condition` holds.
-pub(crate) async fn until(event_loop: &EventLoop, what: &str, condition: impl Fn() -> bool) {
+pub async fn until(event_loop: &EventLoop, what: &str, condition: impl Fn() -> bool) {
     let limit = event_loop.time() + LIMIT;
     while !condition() {
         assert!(event_loop.time() < limit, "waited for {LIMIT:?}: {what}");
@@ -75,7 +70,7 @@ pub(crate) async fn until(event_loop: &EventLoop, what: &str, condition: impl Fn
 
 /// A loopback address that no other test binds: a port that is closed there stays closed, and one that
 /// is free stays free, whatever tests on other threads do.
-pub(crate) fn own_host() -> Ipv4Addr {
+pub fn own_host() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let process = std::process::id();
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -83,7 +78,7 @@ pub(crate) fn own_host() -> Ipv4Addr {
 }
 
 /// An address that refuses connects as long as the socket lives, which is bound and does not listen.
-pub(crate) fn refusing_address() -> std::io::Result<(socket2::Socket, SocketAddr)> {
+pub fn refusing_address() -> std::io::Result<(socket2::Socket, SocketAddr)> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     let address = socket.local_addr()?.as_socket().expect("an IP address");
@@ -91,45 +86,45 @@ pub(crate) fn refusing_address() -> std::io::Result<(socket2::Socket, SocketAddr
 }
 
 /// The first address of a server.
-pub(crate) fn address(server: &Server) -> SocketAddr {
+pub fn address(server: &Server) -> SocketAddr {
     server.addresses()[0].as_ip().expect("an IP address")
 }
 
 /// What the protocols of one side have seen.
 #[derive(Default)]
-pub(crate) struct Seen {
-    pub(crate) made: Cell<usize>,
-    pub(crate) received: RefCell<Vec<u8>>,
-    pub(crate) eofs: Cell<usize>,
-    pub(crate) told_to_shut_down: Cell<usize>,
+pub struct Seen {
+    pub made: Cell<usize>,
+    pub received: RefCell<Vec<u8>>,
+    pub eofs: Cell<usize>,
+    pub told_to_shut_down: Cell<usize>,
     /// The errors of every `connection_lost`, as text.
-    pub(crate) lost: RefCell<Vec<Option<String>>>,
-    pub(crate) handles: RefCell<Vec<TransportHandle>>,
+    pub lost: RefCell<Vec<Option<String>>>,
+    pub handles: RefCell<Vec<TransportHandle>>,
 }
 
 impl Seen {
-    pub(crate) fn new() -> Rc<Self> {
+    pub fn new() -> Rc<Self> {
         Rc::default()
     }
 
     /// A factory of protocols that note what they see here.
-    pub(crate) fn watcher(self: &Rc<Self>) -> impl FnMut() -> Watcher + use<> {
+    pub fn watcher(self: &Rc<Self>) -> impl FnMut() -> Watcher + use<> {
         let seen = Rc::clone(self);
         move || Watcher(Rc::clone(&seen))
     }
 
-    pub(crate) fn lost(&self) -> usize {
+    pub fn lost(&self) -> usize {
         self.lost.borrow().len()
     }
 
     /// Whether every `connection_lost` came without an error.
-    pub(crate) fn lost_cleanly(&self) -> bool {
+    pub fn lost_cleanly(&self) -> bool {
         self.lost.borrow().iter().all(Option::is_none)
     }
 }
 
 /// Notes what it sees, and answers nothing.
-pub(crate) struct Watcher(pub(crate) Rc<Seen>);
+pub struct Watcher(pub Rc<Seen>);
 
 impl Protocol for Watcher {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
@@ -161,7 +156,7 @@ impl Protocol for Watcher {
 }
 
 /// Sends everything back.
-pub(crate) struct Echo;
+pub struct Echo;
 
 impl Protocol for Echo {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
@@ -171,7 +166,7 @@ impl Protocol for Echo {
 }
 
 /// Collects what goes to the exception handler.
-pub(crate) fn collect_reports(event_loop: &EventLoop) -> Rc<RefCell<Vec<String>>> {
+pub fn collect_reports(event_loop: &EventLoop) -> Rc<RefCell<Vec<String>>> {
     let reports = Rc::new(RefCell::new(Vec::new()));
     let list = Rc::clone(&reports);
     event_loop.set_exception_handler(move |_, exception| {
@@ -181,10 +176,10 @@ pub(crate) fn collect_reports(event_loop: &EventLoop) -> Rc<RefCell<Vec<String>>
 }
 
 /// A directory of its own, removed with this.
-pub(crate) struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("wharf-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -192,7 +187,7 @@ impl Directory {
         Self(path)
     }
 
-    pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.join(name)
     }
 }

@@ -7,7 +7,7 @@ use socket2::{SockAddr, SockRef};
 
 /// A descriptor of the first socket of this process that is the `wanted` one; `None` where there is
 /// none, or the system does not let us look.
-pub(crate) fn find_socket(wanted: impl Fn(SockRef<'_>) -> bool) -> Option<OwnedFd> {
+pub fn find_socket(wanted: impl Fn(SockRef<'_>) -> bool) -> Option<OwnedFd> {
     let process = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
     std::fs::read_dir("/proc/self/fd").ok()?.find_map(|entry| {
         let number = entry.ok()?.file_name().to_str()?.parse().ok()?;
@@ -18,6 +18,6 @@ pub(crate) fn find_socket(wanted: impl Fn(SockRef<'_>) -> bool) -> Option<OwnedF
 }
 
 /// That which is bound to an address.
-pub(crate) fn find_bound(local: &SockAddr) -> Option<OwnedFd> {
+pub fn find_bound(local: &SockAddr) -> Option<OwnedFd> {
     find_socket(|socket| socket.local_addr().is_ok_and(|own| own == *local))
 }

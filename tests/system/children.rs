@@ -9,10 +9,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wharf::testing::step;
 use wharf::{EventLoop, ProcessTransport, Stdio};
 
+use crate::needs::missing;
 use crate::observer::{Log, killed_by, state};
 use crate::process::{
-    Guard, PASSED, alone, command, lacking, limit_descriptors_to, open_descriptors,
-    raise_descriptor_limit, role,
+    Guard, PASSED, alone, command, limit_descriptors_to, open_descriptors, raise_descriptor_limit,
+    role,
 };
 use crate::serving::{run, until};
 
@@ -277,7 +278,7 @@ fn without_processes_a_start_fails_clearly_and_leaves_nothing() {
         let child = match command.spawn() {
             Ok(child) => child,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                return lacking("a test program that anybody may run");
+                return missing("a test program that anybody may run");
             }
             Err(error) => panic!("{error}"),
         };

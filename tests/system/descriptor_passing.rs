@@ -10,8 +10,9 @@ use std::rc::Rc;
 
 use wharf::{Protocol, Result, Transport};
 
+use crate::needs::missing;
 use crate::process::{
-    Guard, alone, lacking, limit_descriptors_to, open_descriptors, raise_descriptor_limit,
+    Guard, alone, limit_descriptors_to, open_descriptors, raise_descriptor_limit,
 };
 use crate::serving::{Directory, run, until};
 
@@ -85,7 +86,7 @@ fn descriptors_are_passed_to_python_and_back() {
             .stdout(Stdio::inherit())
             .spawn();
         let Ok(child) = started else {
-            lacking("python3");
+            missing("python3");
             return Ok(());
         };
         let mut python = Guard(child);

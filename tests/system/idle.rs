@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::needs::missing;
 use crate::process::{
-    Guard, alone, command, cpu_time, lacking, open_descriptors, raise_descriptor_limit, role,
+    Guard, alone, command, cpu_time, open_descriptors, raise_descriptor_limit, role,
 };
 use crate::serving::{Seen, address, run, until};
 
@@ -38,7 +39,7 @@ fn hold(name: &str, count: usize) {
     }
     alone(name, || {
         if raise_descriptor_limit() < count as u64 + 100 {
-            return lacking("more descriptors (ulimit -Hn)");
+            return missing("more descriptors (ulimit -Hn)");
         }
         run(async |event_loop| {
             let seen = Seen::new();

@@ -7,7 +7,8 @@ use std::time::Duration;
 use socket2::SockRef;
 use wharf::{Keepalive, Transport};
 
-use crate::process::{alone, lacking};
+use crate::needs::missing;
+use crate::process::alone;
 use crate::serving::{Echo, Seen, address, run, until};
 
 /// The socket of this process with these addresses; `None` where the system does not let us look.
@@ -62,7 +63,7 @@ fn both_ends(
         for (side, local, peer) in [("client", near, far), ("server", far, near)] {
             match find_socket(local, peer) {
                 Some(socket) => check(SockRef::from(&socket), side),
-                None => lacking("pidfd_getfd(2)"),
+                None => missing("pidfd_getfd(2)"),
             }
         }
         Ok(())
@@ -156,7 +157,7 @@ fn a_connect_from_an_address_without_a_port_has_it_chosen_when_it_connects() {
                     assert_ne!(near.port(), 0);
                     match find_socket(near, address(&server)) {
                         Some(socket) => assert!(getsockopt(&socket, IpBindAddressNoPort)?),
-                        None => lacking("pidfd_getfd(2)"),
+                        None => missing("pidfd_getfd(2)"),
                     }
                 }
                 Ok(())

@@ -11,7 +11,8 @@ use std::thread;
 
 use wharf::{Eof, Error, EventLoop, Protocol, Result, Server, Transport};
 
-use crate::process::{Guard, lacking};
+use crate::needs::missing;
+use crate::process::Guard;
 use crate::serving::{Directory, Echo, address, run, until};
 
 /// Enough to fill every buffer on the way many times.
@@ -77,7 +78,7 @@ pub(crate) fn start<A: AsRef<OsStr>>(
     match spawned {
         Ok(child) => Some(Guard(child)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            lacking(program);
+            missing(program);
             None
         }
         Err(error) => panic!("{program}: {error}"),

@@ -1,15 +1,15 @@
 //! What pipes leave behind in a process: nothing.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
 use rustix::fs::{CWD, Mode};
 use wharf::{Error, Protocol, Result, Transport};
 
-use super::process::{Guard, alone, open_descriptors};
-use crate::serving::{Directory, Seen, run, until};
+use crate::process::{Guard, PASSED, alone, command, open_descriptors, role};
+use crate::serving::{Directory, Echo, Seen, run, until};
 
 /// Writes without end, as fast as it may.
 struct Flood(Rc<Seen>);
@@ -124,4 +124,27 @@ fn a_writer_that_is_killed_in_the_middle_is_the_end_after_what_it_wrote() {
         shell.wait();
         Ok(())
     });
+}
+
+#[test]
+fn standard_input_and_output_are_one_transport() {
+    let name = "pipes::standard_input_and_output_are_one_transport";
+    if role().is_some() {
+        run(async |event_loop| {
+            let connection = event_loop.connect_stdio(|| Echo).await?;
+            until(&event_loop, "its end", || connection.handle().is_closing()).await;
+            Ok(())
+        });
+        std::process::exit(PASSED);
+    }
+    let mut command = command(name, "echo");
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a process");
+    let mut child = Guard(child);
+    let mut input = child.0.stdin.take().unwrap();
+    input.write_all(b"over both").unwrap();
+    drop(input);
+    let mut output = String::new();
+    child.0.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    assert!(output.ends_with("over both"), "{output}");
+    assert_eq!(child.wait().code(), Some(PASSED));
 }

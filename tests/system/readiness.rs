@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use wharf::{Protocol, Result, TimeoutKind, Transport};
 
-use crate::process::{Guard, alone, command, lacking, raise_descriptor_limit, role};
+use crate::needs::missing;
+use crate::process::{Guard, alone, command, raise_descriptor_limit, role};
 use crate::serving::{address, run, until};
 
 /// No connection of these tests is silent for so long while its process runs.
@@ -96,7 +97,7 @@ fn input_of_more_connections_than_one_poll_tells_of_is_before_their_deadlines() 
         "readiness::input_of_more_connections_than_one_poll_tells_of_is_before_their_deadlines",
         || {
             if raise_descriptor_limit() < 2 * COUNT as u64 + 100 {
-                return lacking("more descriptors (ulimit -Hn)");
+                return missing("more descriptors (ulimit -Hn)");
             }
             run(async |event_loop| {
                 let received = Rc::new(Cell::new(0));
@@ -130,7 +131,7 @@ fn output_in_packets_is_collected_and_delivered_whole() {
     run(async |event_loop| {
         let output = event_loop.run_shell(line).await?;
         if !output.status.success() || !output.stderr.is_empty() {
-            lacking("GNU dd");
+            missing("GNU dd");
             return Ok(());
         }
         assert_eq!(output.stdout.len(), 40_000);
@@ -166,30 +167,4 @@ fn output_in_packets_is_collected_and_delivered_whole() {
         drop(process);
         Ok(())
     });
-}
-
-#[test]
-fn standard_input_may_be_the_masters_side_of_a_terminal() {
-    // Its input is that terminal's, not a new one's.
-    let script = r#"
-import os, pty, select, subprocess, sys, tty
-master, terminal = pty.openpty()
-tty.setraw(terminal)
-program = subprocess.Popen([os.environ["TEE"]], stdin=master, stdout=subprocess.PIPE)
-os.write(terminal, b"typed\n")
-if not select.select([program.stdout], [], [], 15)[0]:
-    program.kill()
-    sys.exit("nothing came")
-print(os.read(program.stdout.fileno(), 100).decode().strip())
-os.close(terminal)
-print(program.wait(timeout=15))
-"#;
-    let mut python = std::process::Command::new("python3");
-    python.args(["-c", script]).env("TEE", crate::program::built("tee"));
-    let Ok(program) = crate::program::Program::start(&mut python) else {
-        return lacking("python3");
-    };
-    let ending = program.end();
-    assert_eq!(ending.errors, "");
-    assert_eq!(ending.output, ["typed", "0"]);
 }

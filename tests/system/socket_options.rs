@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{SockAddr, SockRef};
 use wharf::{EventLoop, Keepalive, ServerBuilder, TransportHandle};
 
-use crate::lacking::lacking;
+use crate::needs::missing;
 use crate::process::alone;
 use crate::serving::{Echo, Seen, address, run, until};
 use crate::sockets::find_socket;
@@ -51,7 +51,7 @@ fn check_all(socket: SockRef<'_>) {
 
 /// Says that the test ends early.
 fn skip(what: &str) -> wharf::Result {
-    lacking(what);
+    missing(what);
     Ok(())
 }
 
@@ -73,7 +73,7 @@ async fn check_accepted(
     let found = find_socket(|socket| is(socket.local_addr(), own) && is(socket.peer_addr(), peer));
     match found {
         Some(socket) => check(SockRef::from(&socket)),
-        None => lacking("pidfd_getfd(2)"),
+        None => missing("pidfd_getfd(2)"),
     }
     server.close();
     Ok(())

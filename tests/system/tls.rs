@@ -1,10 +1,10 @@
 //! TLS with foreign programs.
 
-mod authority;
+use wharf_test_support::authority;
+
 mod closing;
 mod early_data;
 mod ends;
-mod examples;
 mod exporting;
 mod key_updates;
 mod keys;

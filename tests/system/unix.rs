@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use wharf::{Info, PeerCredentials, Protocol, Result, Transport, UnixAddress};
 
-use super::process::{Guard, lacking};
+use super::process::Guard;
+use crate::needs::missing;
 use crate::serving::{Echo, run, until, within};
 
 /// Notes who is at the other end, when the first bytes come.
@@ -34,7 +35,7 @@ fn python(script: &str, name: &UnixAddress) -> Option<Guard> {
     match command.spawn() {
         Ok(child) => Some(Guard(child)),
         Err(_) => {
-            lacking("python3");
+            missing("python3");
             None
         }
     }

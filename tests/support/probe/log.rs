@@ -11,7 +11,7 @@ use super::rules::violate;
 
 /// A callback that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
     Made,
     Data,
     Eof,
@@ -25,7 +25,7 @@ pub(crate) enum Call {
 
 /// What a [`Probe`] saw; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Log(pub(super) Rc<State>);
+pub struct Log(pub(super) Rc<State>);
 
 #[derive(Default)]
 pub(super) struct State {
@@ -41,78 +41,78 @@ pub(super) struct State {
 
 /// What `connection_lost` was told, as far as tests ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cause {
-    pub(crate) text: String,
-    pub(crate) io_kind: Option<io::ErrorKind>,
-    pub(crate) timeout: Option<TimeoutKind>,
-    pub(crate) is_application: bool,
-    pub(crate) is_panic: bool,
-    pub(crate) is_write_cap: bool,
-    pub(crate) is_invalid: bool,
-    pub(crate) is_tls: bool,
-    pub(crate) is_truncated: bool,
+pub struct Cause {
+    pub text: String,
+    pub io_kind: Option<io::ErrorKind>,
+    pub timeout: Option<TimeoutKind>,
+    pub is_application: bool,
+    pub is_panic: bool,
+    pub is_write_cap: bool,
+    pub is_invalid: bool,
+    pub is_tls: bool,
+    pub is_truncated: bool,
 }
 
 impl Log {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// The log of a probe that `set_protocol` installs: no `connection_made` comes.
-    pub(crate) fn successor() -> Self {
+    pub fn successor() -> Self {
         let log = Self::default();
         log.0.successor.set(true);
         log
     }
 
-    pub(crate) fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<Call> {
         self.0.calls.borrow().clone()
     }
 
     /// The calls, with neighbouring `Data` as one.
-    pub(crate) fn order(&self) -> Vec<Call> {
+    pub fn order(&self) -> Vec<Call> {
         let mut calls = self.calls();
         calls.dedup_by(|second, first| *first == Call::Data && *second == Call::Data);
         calls
     }
 
-    pub(crate) fn count(&self, call: Call) -> usize {
+    pub fn count(&self, call: Call) -> usize {
         self.0.calls.borrow().iter().filter(|other| **other == call).count()
     }
 
-    pub(crate) fn received(&self) -> Vec<u8> {
+    pub fn received(&self) -> Vec<u8> {
         self.0.received.borrow().clone()
     }
 
-    pub(crate) fn received_len(&self) -> usize {
+    pub fn received_len(&self) -> usize {
         self.0.received.borrow().len()
     }
 
     /// The lengths of what `data_received` was given.
-    pub(crate) fn chunks(&self) -> Vec<usize> {
+    pub fn chunks(&self) -> Vec<usize> {
         self.0.chunks.borrow().clone()
     }
 
-    pub(crate) fn handle(&self) -> TransportHandle {
+    pub fn handle(&self) -> TransportHandle {
         self.0.handle.get().expect("connection_made was called").clone()
     }
 
-    pub(crate) fn is_made(&self) -> bool {
+    pub fn is_made(&self) -> bool {
         self.0.handle.get().is_some()
     }
 
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.0.lost.borrow().is_some()
     }
 
     /// What `connection_lost` was told.
     #[track_caller]
-    pub(crate) fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<Cause> {
         self.0.lost.borrow().clone().expect("connection_lost was called")
     }
 
     /// How often a probe with this log was dropped.
-    pub(crate) fn drops(&self) -> u32 {
+    pub fn drops(&self) -> u32 {
         self.0.drops.get()
     }
 

@@ -10,16 +10,15 @@ use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transpo
 
 use self::rules::{DEPTH, LIVE, MADE, violate};
 
-pub(crate) use self::log::{Call, Cause, Log};
-#[allow(unused_imports, reason = "every test binary uses a part of it")]
-pub(crate) use self::rules::{Inside, assert_rules_were_kept, depth};
+pub use self::log::{Call, Cause, Log};
+pub use self::rules::{Inside, assert_rules_were_kept, depth};
 
 type Hook<R = ()> = Option<Box<dyn FnMut(&dyn Transport) -> Result<R>>>;
 type DataHook = Option<Box<dyn FnMut(&dyn Transport, &[u8]) -> Result>>;
 type LostHook = Option<Box<dyn FnMut(&dyn Transport) -> Result>>;
 
 /// A protocol that records its calls, does what its hooks say, and else what the defaults do.
-pub(crate) struct Probe {
+pub struct Probe {
     log: Log,
     made: Hook,
     data: DataHook,
@@ -35,7 +34,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(log: &Log) -> Self {
+    pub fn new(log: &Log) -> Self {
         LIVE.set(LIVE.get() + 1);
         Self {
             log: log.clone(),
@@ -52,53 +51,41 @@ impl Probe {
         }
     }
 
-    pub(crate) fn log(&self) -> &Log {
+    pub fn log(&self) -> &Log {
         &self.log
     }
 
-    pub(crate) fn on_made(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
+    pub fn on_made(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
         self.made = Some(Box::new(hook));
         self
     }
 
-    pub(crate) fn on_data(
-        mut self,
-        hook: impl FnMut(&dyn Transport, &[u8]) -> Result + 'static,
-    ) -> Self {
+    pub fn on_data(mut self, hook: impl FnMut(&dyn Transport, &[u8]) -> Result + 'static) -> Self {
         self.data = Some(Box::new(hook));
         self
     }
 
-    pub(crate) fn on_eof(
-        mut self,
-        hook: impl FnMut(&dyn Transport) -> Result<Eof> + 'static,
-    ) -> Self {
+    pub fn on_eof(mut self, hook: impl FnMut(&dyn Transport) -> Result<Eof> + 'static) -> Self {
         self.eof = Some(Box::new(hook));
         self
     }
 
-    pub(crate) fn on_pause(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
+    pub fn on_pause(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
         self.pause = Some(Box::new(hook));
         self
     }
 
-    pub(crate) fn on_resume(
-        mut self,
-        hook: impl FnMut(&dyn Transport) -> Result + 'static,
-    ) -> Self {
+    pub fn on_resume(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
         self.resume = Some(Box::new(hook));
         self
     }
 
-    pub(crate) fn on_timed_out(
-        mut self,
-        hook: impl FnMut(&dyn Transport) -> Result + 'static,
-    ) -> Self {
+    pub fn on_timed_out(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
         self.timed_out = Some(Box::new(hook));
         self
     }
 
-    pub(crate) fn on_tls_established(
+    pub fn on_tls_established(
         mut self,
         hook: impl FnMut(&dyn Transport) -> Result + 'static,
     ) -> Self {
@@ -106,13 +93,13 @@ impl Probe {
         self
     }
 
-    pub(crate) fn on_lost(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
+    pub fn on_lost(mut self, hook: impl FnMut(&dyn Transport) -> Result + 'static) -> Self {
         self.lost = Some(Box::new(hook));
         self
     }
 
     /// Sends back what it receives.
-    pub(crate) fn echoing(self) -> Self {
+    pub fn echoing(self) -> Self {
         self.on_data(|transport, data| {
             transport.write(data);
             Ok(())
@@ -120,7 +107,7 @@ impl Probe {
     }
 
     /// Reads nothing from the beginning on.
-    pub(crate) fn not_reading(self) -> Self {
+    pub fn not_reading(self) -> Self {
         self.on_made(|transport| {
             transport.pause_reading();
             Ok(())
@@ -128,18 +115,18 @@ impl Probe {
     }
 
     /// Keeps its side open at the peer's end.
-    pub(crate) fn half_open(self) -> Self {
+    pub fn half_open(self) -> Self {
         self.on_eof(|_| Ok(Eof::KeepOpen))
     }
 
     /// As a [`BufferedProtocol`]: receives into so many bytes at a time.
-    pub(crate) fn buffer_of(mut self, len: usize) -> Self {
+    pub fn buffer_of(mut self, len: usize) -> Self {
         self.buffer = vec![0; len];
         self
     }
 
     /// How often a [`BufferedProtocol`] was asked for its buffer.
-    pub(crate) fn buffer_requests(&self) -> Rc<Cell<u32>> {
+    pub fn buffer_requests(&self) -> Rc<Cell<u32>> {
         Rc::clone(&self.buffer_requests)
     }
 

@@ -14,14 +14,14 @@ pub(super) fn violate(what: String) {
 }
 
 /// How many callbacks are running on this thread.
-pub(crate) fn depth() -> u32 {
+pub fn depth() -> u32 {
     DEPTH.get()
 }
 
 /// Fails if a rule was broken on this thread: a callback inside another, a connection without its
 /// `connection_lost`, a protocol that was not dropped, a panic that passed through a loop's turn.
 #[track_caller]
-pub(crate) fn assert_rules_were_kept() {
+pub fn assert_rules_were_kept() {
     assert_eq!(wharf::testing::unfenced_panics(), 0, "panics passed through the event loop");
     let violations = VIOLATIONS.take();
     assert!(violations.is_empty(), "{violations:#?}");
@@ -30,10 +30,10 @@ pub(crate) fn assert_rules_were_kept() {
 }
 
 /// Counts a running callback.
-pub(crate) struct Inside;
+pub struct Inside;
 
 impl Inside {
-    pub(crate) fn enter(what: &str) -> Self {
+    pub fn enter(what: &str) -> Self {
         if DEPTH.get() != 0 {
             violate(format!("{what} inside another callback"));
         }

@@ -8,7 +8,7 @@ use wharf::{
 };
 
 use super::authority::text;
-use crate::process::lacking;
+use crate::needs::missing;
 use crate::serving::{Directory, Echo, Seen, Watcher, address, run, until};
 
 /// Runs openssl; false when it is not installed.
@@ -24,7 +24,7 @@ fn openssl(arguments: &str, files: &[(&str, &Path)]) -> bool {
             true
         }
         Err(_) => {
-            lacking("openssl");
+            missing("openssl");
             false
         }
     }

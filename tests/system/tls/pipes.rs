@@ -8,7 +8,8 @@ use wharf::{EventLoop, Protocol, Result, TlsClient, TlsServer, TlsUpgrade, Trans
 
 use super::authority::{Authority, text};
 use super::servers::said_by_openssl;
-use crate::process::{Guard, lacking};
+use crate::needs::missing;
+use crate::process::Guard;
 use crate::program::Program;
 use crate::serving::{Seen, run, until};
 
@@ -46,7 +47,7 @@ async fn speak(
     answer: &[u8],
 ) -> Result<Option<Rc<wharf::Info>>> {
     let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
-        lacking(&command.get_program().to_string_lossy());
+        missing(&command.get_program().to_string_lossy());
         return Ok(None);
     };
     let (output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());

@@ -1,14 +1,14 @@
 //! The chat of `examples/chat/`, its server and many terminals, on one loop in virtual time.
 
-#[path = "../../examples/chat/command.rs"]
+#[path = "../chat/command.rs"]
 mod command;
-#[path = "../../examples/chat/hall.rs"]
+#[path = "../chat/hall.rs"]
 mod hall;
-#[path = "../../examples/chat/member.rs"]
+#[path = "../chat/member.rs"]
 mod member;
-#[path = "../../examples/chat/server.rs"]
+#[path = "../chat/server.rs"]
 mod server;
-#[path = "../../examples/support/serving.rs"]
+#[path = "../support/serving.rs"]
 #[expect(dead_code, reason = "signals are not to be had in memory")]
 mod serving;
 

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::process::lacking;
-use super::program::{Program, built};
+use crate::needs::missing;
+use crate::program::{Program, built};
 use crate::serving::Directory;
 
 /// A server, and its address.
@@ -118,7 +118,7 @@ print(client.wait(timeout=15))
     let client = built("stdio_chat");
     let mut command = Command::new("python3");
     command.arg("-c").arg(TERMINAL).arg(client).args(["--connect", &address]);
-    let Ok(program) = Program::start(&mut command) else { return lacking("python3") };
+    let Ok(program) = Program::start(&mut command) else { return missing("python3") };
     let ending = program.end();
     assert_eq!((ending.errors.as_str(), &ending.output[..]), ("", &["0".to_owned()][..]));
 }

@@ -7,23 +7,21 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-pub(crate) use crate::lacking::lacking;
-
 const ROLE: &str = "WHARF_SYSTEM_TEST_ROLE";
 
 /// How a process of a test says that it has passed.
-pub(crate) const PASSED: i32 = 42;
+pub const PASSED: i32 = 42;
 
 /// Long enough for the slowest of these tests on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The part that this process has in a test, when the test started it.
-pub(crate) fn role() -> Option<String> {
+pub fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }
 
 /// This test program again, to run just the test `name`, in the part `role`.
-pub(crate) fn command(name: &str, role: &str) -> Command {
+pub fn command(name: &str, role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(ROLE, role);
     command
@@ -32,7 +30,7 @@ pub(crate) fn command(name: &str, role: &str) -> Command {
 /// Runs `body` in a process where nothing else runs: the test `name` starts itself again.
 ///
 /// For what counts the process's descriptors, changes its limits, or measures its CPU time.
-pub(crate) fn alone(name: &str, body: impl FnOnce()) {
+pub fn alone(name: &str, body: impl FnOnce()) {
     if role().is_some() {
         body();
         // Not to be taken for a process that found no such test.
@@ -51,11 +49,11 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
 }
 
 /// A child process, killed if it is still there when this is dropped.
-pub(crate) struct Guard(pub(crate) Child);
+pub struct Guard(pub Child);
 
 impl Guard {
     /// Waits for its end, not for ever.
-    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+    pub fn wait(&mut self) -> std::process::ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait().expect("a child's status") {
@@ -66,7 +64,7 @@ impl Guard {
         }
     }
 
-    pub(crate) fn is_over(&mut self) -> bool {
+    pub fn is_over(&mut self) -> bool {
         self.0.try_wait().expect("a child's status").is_some()
     }
 }
@@ -81,19 +79,19 @@ impl Drop for Guard {
 }
 
 /// The descriptors that are open.
-pub(crate) fn open_descriptors() -> usize {
+pub fn open_descriptors() -> usize {
     // One is the directory's own.
     std::fs::read_dir("/proc/self/fd").expect("a list of descriptors").count() - 1
 }
 
 /// The CPU time that the process has used.
-pub(crate) fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// Allows as many descriptors as the system does, and gives their number.
-pub(crate) fn raise_descriptor_limit() -> u64 {
+pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     setrlimit(Resource::Nofile, raised).expect("its own limit");
@@ -101,7 +99,7 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
 }
 
 /// Allows `count` more descriptors than are open now.
-pub(crate) fn limit_descriptors_to(count: usize) {
+pub fn limit_descriptors_to(count: usize) {
     let open: BTreeSet<u64> = std::fs::read_dir("/proc/self/fd")
         .expect("a list of descriptors")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

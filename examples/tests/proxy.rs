@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::process::lacking;
-use super::program::{PATIENCE, Program};
-use super::serving::Directory;
+use crate::needs::missing;
+use crate::program::{PATIENCE, Program};
+use crate::serving::Directory;
 
 /// A proxy to `upstream`, and where it listens.
 fn proxy(upstream: &str, options: &[&str]) -> (Program, String) {
@@ -76,7 +76,7 @@ fn a_proxy_passes_on_what_curl_and_pythons_http_server_say() {
         let url = format!("http://{address}/file");
         let mut curl = Command::new("curl");
         let curl = curl.args(["-s", "-m", "15", "-o"]).arg(&fetched).arg(url);
-        let Ok(status) = curl.status() else { return lacking("curl") };
+        let Ok(status) = curl.status() else { return missing("curl") };
         assert!(status.success(), "{status}");
         assert!(std::fs::read(&fetched).unwrap() == data);
     }

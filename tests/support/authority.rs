@@ -10,19 +10,19 @@ use wharf::TlsIdentity;
 use crate::serving::Directory;
 
 /// An authority, and a directory for what it signs.
-pub(super) struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     directory: Directory,
 }
 
 /// Where a certificate and its key are.
-pub(super) struct Files {
-    pub(super) chain: PathBuf,
-    pub(super) key: PathBuf,
+pub struct Files {
+    pub chain: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -35,12 +35,12 @@ impl Authority {
     }
 
     /// Its own certificate.
-    pub(super) fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.directory.join("ca.pem")
     }
 
     /// A certificate for names, the first of which is also what it is called.
-    pub(super) fn issue(&self, names: &[&str]) -> Files {
+    pub fn issue(&self, names: &[&str]) -> Files {
         let listed: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(listed).unwrap();
         params.distinguished_name.push(DnType::CommonName, names[0]);
@@ -57,12 +57,12 @@ impl Authority {
 }
 
 impl Files {
-    pub(super) fn identity(&self) -> TlsIdentity {
+    pub fn identity(&self) -> TlsIdentity {
         TlsIdentity::from_files(&self.chain, &self.key)
     }
 }
 
 /// As an argument.
-pub(super) fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path of text")
 }

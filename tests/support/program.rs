@@ -12,14 +12,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use wharf::EventLoop;
 
-use super::process::lacking;
+use crate::needs::missing;
 use crate::serving::until;
 
 /// How long anything may take before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A program that runs: an example of this package, or a foreign peer. Dropping it kills it.
-pub(crate) struct Program {
+pub struct Program {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -28,17 +28,17 @@ pub(crate) struct Program {
 
 /// How a program ended.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub struct Ending {
     /// What `exit` was given; `None` when a signal ended it.
-    pub(crate) code: Option<i32>,
+    pub code: Option<i32>,
     /// The lines on standard output that were not taken before.
-    pub(crate) output: Vec<String>,
-    pub(crate) errors: String,
+    pub output: Vec<String>,
+    pub errors: String,
 }
 
 impl Program {
     /// Starts an example.
-    pub(crate) fn example(name: &str, arguments: &[&str]) -> Self {
+    pub fn example(name: &str, arguments: &[&str]) -> Self {
         let path = built(name);
         Self::start(Command::new(&path).args(arguments)).unwrap_or_else(|error| {
             panic!("{}: {error}; `cargo build --examples` makes it", path.display())
@@ -47,11 +47,11 @@ impl Program {
 
     /// Starts a program of the system. Where everything has to be (`CI` is set) it must be there;
     /// elsewhere `None` says that it is not.
-    pub(crate) fn foreign(name: &str, arguments: &[&str]) -> Option<Self> {
+    pub fn foreign(name: &str, arguments: &[&str]) -> Option<Self> {
         match Self::start(Command::new(name).args(arguments)) {
             Ok(program) => Some(program),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                lacking(name);
+                missing(name);
                 None
             }
             Err(error) => panic!("{name}: {error}"),
@@ -59,7 +59,7 @@ impl Program {
     }
 
     /// Starts what `command` says, with its standard streams in our hands.
-    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
+    pub fn start(command: &mut Command) -> io::Result<Self> {
         let mut child = command
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::piped())
@@ -81,13 +81,13 @@ impl Program {
     }
 
     /// The next line on standard output.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line on standard output")
     }
 
     /// The next line on standard output with `part` in it, waited for on the loop: for a peer that
     /// has to be served before it says something.
-    pub(crate) async fn line_with(&self, event_loop: &EventLoop, part: &str) -> String {
+    pub async fn line_with(&self, event_loop: &EventLoop, part: &str) -> String {
         let found = RefCell::new(None);
         until(event_loop, part, || {
             let line = self.lines.try_iter().find(|line| line.contains(part));
@@ -101,7 +101,7 @@ impl Program {
 
     /// The next lines on standard output until each of `parts` was in one, as
     /// [`line_with`](Self::line_with): for a peer that says them in no certain order.
-    pub(crate) async fn lines_with(&self, event_loop: &EventLoop, parts: &[&str]) -> Vec<String> {
+    pub async fn lines_with(&self, event_loop: &EventLoop, parts: &[&str]) -> Vec<String> {
         let lines = RefCell::new(Vec::<String>::new());
         until(event_loop, &parts.join(", "), || {
             let mut lines = lines.borrow_mut();
@@ -112,32 +112,32 @@ impl Program {
         lines.into_inner()
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Where a server says it listens.
-    pub(crate) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         let line = self.line();
         line.strip_prefix("listening on ").expect(&line).to_owned()
     }
 
-    pub(crate) fn types(&mut self, text: &str) {
+    pub fn types(&mut self, text: &str) {
         self.input.as_mut().expect("an open standard input").write_all(text.as_bytes()).unwrap();
     }
 
     /// Ends its standard input.
-    pub(crate) fn types_no_more(&mut self) {
+    pub fn types_no_more(&mut self) {
         self.input = None;
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Its resident memory in bytes.
     #[cfg(target_os = "linux")]
-    pub(crate) fn resident(&self) -> usize {
+    pub fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         kibibytes.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
@@ -145,12 +145,12 @@ impl Program {
 
     /// How many descriptors it has open.
     #[cfg(target_os = "linux")]
-    pub(crate) fn descriptors(&self) -> usize {
+    pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Waits for its end.
-    pub(crate) fn end(mut self) -> Ending {
+    pub fn end(mut self) -> Ending {
         let mut output = Vec::new();
         // Its outputs end when it does.
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
@@ -171,7 +171,7 @@ impl Drop for Program {
 }
 
 /// Where cargo puts an example: `target/PROFILE/examples`, beside the `deps` this test runs from.
-pub(crate) fn built(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     this.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name)
 }

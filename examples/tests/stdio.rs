@@ -1,14 +1,12 @@
 //! Standard streams in pipelines, with files, terminals and nothing: `tee` among real programs.
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::process::Signal;
-use wharf::Transport;
 
-use super::process::{Guard, PASSED, command, lacking, role};
-use super::program::{Ending, Program, built};
-use crate::serving::{Directory, Echo, run, until};
+use crate::needs::missing;
+use crate::program::{Ending, Program, built};
+use crate::serving::Directory;
 
 /// Runs a shell's script in which `$TEE` is the example, in a directory of its own.
 fn shell(script: &str) -> (Ending, Directory) {
@@ -198,12 +196,34 @@ print(program.wait(timeout=15))
     assert_eq!((ending.errors.as_str(), &ending.output[..]), ("", &["0".to_owned()][..]));
 }
 
+#[test]
+fn standard_input_may_be_the_masters_side_of_a_terminal() {
+    // Its input is that terminal's, not a new one's.
+    let script = r#"
+import os, pty, select, subprocess, sys, tty
+master, terminal = pty.openpty()
+tty.setraw(terminal)
+program = subprocess.Popen([os.environ["TEE"]], stdin=master, stdout=subprocess.PIPE)
+os.write(terminal, b"typed\n")
+if not select.select([program.stdout], [], [], 15)[0]:
+    program.kill()
+    sys.exit("nothing came")
+print(os.read(program.stdout.fileno(), 100).decode().strip())
+os.close(terminal)
+print(program.wait(timeout=15))
+"#;
+    let Some(program) = on_a_terminal(&["-c", script]) else { return };
+    let ending = program.end();
+    assert_eq!(ending.errors, "");
+    assert_eq!(ending.output, ["typed", "0"]);
+}
+
 fn on_a_terminal(arguments: &[&str]) -> Option<Program> {
     let mut command = Command::new("python3");
     command.args(arguments).env("TEE", built("tee"));
     let program = Program::start(&mut command).ok();
     if program.is_none() {
-        lacking("python3");
+        missing("python3");
     }
     program
 }
@@ -216,27 +236,4 @@ fn a_signal_ends_it_while_it_waits() {
     assert_eq!(program.line(), "kept");
     program.signal(Signal::TERM);
     assert_eq!(program.end().code, None);
-}
-
-#[test]
-fn standard_input_and_output_are_one_transport() {
-    let name = "stdio::standard_input_and_output_are_one_transport";
-    if role().is_some() {
-        run(async |event_loop| {
-            let connection = event_loop.connect_stdio(|| Echo).await?;
-            until(&event_loop, "its end", || connection.handle().is_closing()).await;
-            Ok(())
-        });
-        std::process::exit(PASSED);
-    }
-    let mut command = command(name, "echo");
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a process");
-    let mut child = Guard(child);
-    let mut input = child.0.stdin.take().unwrap();
-    input.write_all(b"over both").unwrap();
-    drop(input);
-    let mut output = String::new();
-    child.0.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-    assert!(output.ends_with("over both"), "{output}");
-    assert_eq!(child.wait().code(), Some(PASSED));
 }

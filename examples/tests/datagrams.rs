@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::program::{PATIENCE, Program};
+use crate::program::{PATIENCE, Program};
 
 fn client(server: &str) -> UdpSocket {
     let any = if server.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };

@@ -1,0 +1,17 @@
+//! The examples, as their users run them: among real programs, files and terminals, under load, and
+//! killed.
+//!
+//! `cargo test -p wharf-examples` builds the programs first.
+#![forbid(unsafe_code)]
+
+use wharf_test_support::{authority, children as observer, needs, process, program, serving};
+
+mod chat;
+mod datagrams;
+mod hot_restart;
+mod programs;
+mod proxy;
+mod stdio;
+mod stdio_chat;
+mod supervise;
+mod tls;
