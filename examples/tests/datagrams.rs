@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::needs::loopbacks;
 use crate::program::{PATIENCE, Program};
 
 fn client(server: &str) -> UdpSocket {
@@ -17,7 +18,7 @@ fn client(server: &str) -> UdpSocket {
 
 #[test]
 fn udp_echo_serves_until_sigterm() {
-    for listen in ["127.0.0.1:0", "[::1]:0"] {
+    for listen in loopbacks() {
         let echo = Program::example("udp_echo", &["--listen", listen]);
         let address = echo.address();
         let (first, second) = (client(&address), client(&address));

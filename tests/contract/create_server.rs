@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use wharf::{EventLoop, Result, Server, Transport};
 
+use crate::needs::{ipv6, loopbacks};
 use crate::serving::{Echo, LIMIT, Seen, address, own_host, run, run_in_memory, until};
 
 fn addresses(server: &Server) -> Vec<SocketAddr> {
@@ -26,6 +27,9 @@ async fn check_echo(event_loop: &EventLoop, to: SocketAddr) -> Result {
 // 208, 209.
 #[test]
 fn no_host_is_all_interfaces_of_both_families_on_one_port() {
+    if !ipv6() {
+        return;
+    }
     for text in [":0", "*:0"] {
         run(async |event_loop| {
             let server = event_loop.create_server(|| Echo, text).await?;
@@ -82,6 +86,9 @@ fn a_name_is_resolved_and_every_address_of_it_listened_on() {
 // 209.
 #[test]
 fn an_ipv6_listener_takes_no_ipv4_clients() {
+    if !ipv6() {
+        return;
+    }
     run(async |event_loop| {
         // Somebody else may listen on the same port of IPv4.
         let (server, _bound) = loop {
@@ -149,11 +156,13 @@ fn several_servers_share_a_port_only_when_all_ask_for_it() {
 #[test]
 fn port_zero_is_one_free_port_for_all_addresses() {
     run(async |event_loop| {
+        let families = loopbacks();
         for _ in 0..20 {
-            let list = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"];
+            let list = [&["127.0.0.2:0"][..], families].concat();
+            let count = list.len();
             let server = event_loop.create_server(|| Echo, list).await?;
             let bound = addresses(&server);
-            assert_eq!(bound.len(), 3);
+            assert_eq!(bound.len(), count);
             assert!(bound.iter().all(|address| address.port() == bound[0].port()), "{bound:?}");
             server.close();
         }

@@ -1,7 +1,9 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
-use wharf_test_support::{children, datagram_probe, encryption, files, probe, running, serving};
+use wharf_test_support::{
+    children, datagram_probe, encryption, files, needs, probe, running, serving,
+};
 
 mod broadcast;
 mod closing;

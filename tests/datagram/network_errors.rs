@@ -10,6 +10,7 @@ use wharf::testing::settle;
 use wharf::{Address, DatagramTransport, Endpoint, EventLoop};
 
 use crate::datagram_probe::{Event, Log, Probe};
+use crate::needs;
 use crate::network::{Icmp, in_network_of_its_own, ip};
 use crate::running::{rest, run_until};
 use crate::sockets::find_bound;
@@ -134,8 +135,10 @@ fn each_error(check: impl Fn(Icmp, Errno, &str)) {
     for (icmp, error) in ICMP {
         check(icmp, error, "127.0.0.1");
     }
-    for (icmp, error) in ICMPV6 {
-        check(icmp, error, "::1");
+    if needs::ipv6() {
+        for (icmp, error) in ICMPV6 {
+            check(icmp, error, "::1");
+        }
     }
 }
 
@@ -225,7 +228,11 @@ fn socket_that_hears_of_all_errors_loses_no_datagram() {
             (Icmp::new(1, 0), Errno::NETUNREACH, "::1"),
             (Icmp::new(1, 3), Errno::HOSTUNREACH, "::1"),
         ];
+        let has_ipv6 = needs::ipv6();
         for (icmp, error, ip) in lasting.into_iter().chain(passing) {
+            if ip == "::1" && !has_ipv6 {
+                continue;
+            }
             let socket = UdpSocket::bind((ip, 0)).unwrap();
             if ip == "::1" {
                 setsockopt(&socket, sockopt::Ipv6RecvErr, &true).unwrap();

@@ -1,7 +1,7 @@
 //! Runs of datagrams that the kernel refuses to cut up: each is then sent by itself.
 #![cfg(feature = "udp-batch")]
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use wharf::testing::settle;
 use wharf::{DatagramTransport, Endpoint, EventLoop};
 
 use crate::datagram_probe::{Event, Log, Probe};
-use crate::needs::missing;
+use crate::needs::{loopbacks, missing};
 use crate::network::{in_network_of_its_own, ip};
 use crate::running::rest;
 
-fn peer(ip: &str) -> UdpSocket {
+fn peer(ip: IpAddr) -> UdpSocket {
     let peer = UdpSocket::bind((ip, 0)).unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     peer
@@ -56,7 +56,7 @@ fn send_runs(
 #[test]
 fn socket_without_checksums_sends_each_datagram_by_itself() {
     let event_loop = EventLoop::new().unwrap();
-    let peer = peer("127.0.0.1");
+    let peer = peer(Ipv4Addr::LOCALHOST.into());
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(peer.local_addr().unwrap()).unwrap();
     let script = "
@@ -84,11 +84,11 @@ fn datagrams_longer_than_the_path_takes_at_once_are_sent_by_themselves() {
     in_network_of_its_own(name, || {
         ip("link set lo mtu 1500");
         let event_loop = EventLoop::new().unwrap();
-        for host in ["127.0.0.1", "::1"] {
-            let peer = peer(host);
+        for own in loopbacks() {
+            let own: SocketAddr = own.parse().unwrap();
+            let peer = peer(own.ip());
             let log = Log::default();
             let probe = Probe::new(&log);
-            let own: SocketAddr = SocketAddr::new(host.parse().unwrap(), 0);
             let builder = event_loop.create_datagram_endpoint(|| probe);
             let builder = builder.local(own).remote(peer.local_addr().unwrap());
             let endpoint = event_loop.run_until_complete(builder.start()).unwrap().unwrap();

@@ -8,6 +8,7 @@ use wharf::testing::MemoryNetwork;
 use wharf::{Address, DatagramEndpointBuilder, DatagramTransport, Endpoint, EventLoop};
 
 use crate::datagram_probe::{Log, Probe};
+use crate::needs;
 use crate::running::{Reports, rest, run_until};
 
 /// One kind of datagram transport.
@@ -42,6 +43,9 @@ impl Stage {
     /// Runs one check, closes the loop, and looks for what is left over.
     pub(crate) fn run(link: Link, check: fn(&Self)) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        if matches!(link, Link::UdpV6 | Link::UdpV6Offload) && !needs::ipv6() {
+            return;
+        }
         let event_loop = match link {
             Link::Memory | Link::MemoryUnix => {
                 MemoryNetwork::new().datagram_capacity(MEMORY_CAPACITY).event_loop()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use wharf::{Keepalive, Transport};
 
-use crate::needs::missing;
+use crate::needs::{loopbacks, missing};
 use crate::process::alone;
 use crate::serving::{Echo, Seen, address, run, until};
 
@@ -115,7 +115,7 @@ const KEEPALIVE: Keepalive = Keepalive {
 #[test]
 fn every_socket_option_is_set_on_both_sides() {
     alone("options::every_socket_option_is_set_on_both_sides", || {
-        for listen in ["127.0.0.1:0", "[::1]:0"] {
+        for &listen in loopbacks() {
             let check = |socket: SockRef<'_>, side: &str| {
                 assert!(socket.tcp_nodelay().unwrap(), "{side}");
                 assert!(socket.keepalive().unwrap(), "{side}");
@@ -146,11 +146,11 @@ fn a_connect_from_an_address_without_a_port_has_it_chosen_when_it_connects() {
         "options::a_connect_from_an_address_without_a_port_has_it_chosen_when_it_connects",
         || {
             run(async |event_loop| {
-                for (listen, local) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")] {
-                    let server = event_loop.create_server(|| Echo, listen).await?;
+                for &any_port in loopbacks() {
+                    let server = event_loop.create_server(|| Echo, any_port).await?;
                     let client = event_loop
                         .create_connection(|| Echo, address(&server))
-                        .local_address(local.parse()?)
+                        .local_address(any_port.parse()?)
                         .await?;
                     let info = client.handle().info();
                     let near = info.local_address().and_then(wharf::Address::as_ip).expect("near");

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use wharf::Transport;
 
+use crate::needs::missing;
 use crate::process::{Guard, PASSED, role};
 use crate::serving::{Echo, run};
 
@@ -46,7 +47,7 @@ fn connects_from_a_local_address_share_ports_among_servers() {
 
 /// `options` reads the option back where this cannot be.
 fn not_tested() {
-    eprintln!("not tested: it needs a network namespace");
+    missing("a network namespace (unshare and ip of util-linux and iproute2, and the right to it)");
 }
 
 fn connect_more_often_than_there_are_ports() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{SockAddr, SockRef};
 use wharf::{EventLoop, Keepalive, ServerBuilder, TransportHandle};
 
-use crate::needs::missing;
+use crate::needs::{loopbacks, missing};
 use crate::process::alone;
 use crate::serving::{Echo, Seen, address, run, until};
 use crate::sockets::find_socket;
@@ -84,7 +84,7 @@ async fn check_accepted(
 fn options_are_set_on_what_a_listener_from_elsewhere_accepts() {
     alone("socket_options::options_are_set_on_what_a_listener_from_elsewhere_accepts", || {
         run(async |event_loop| {
-            for listen in ["127.0.0.1:0", "[::1]:0"] {
+            for &listen in loopbacks() {
                 for waits in [false, true] {
                     let listener = TcpListener::bind(listen)?;
                     let to = listener.local_addr()?;
@@ -188,7 +188,7 @@ fn listening(address: SocketAddr) -> Option<OwnedFd> {
 fn what_is_about_listening_is_set_on_the_listener() {
     alone("socket_options::what_is_about_listening_is_set_on_the_listener", || {
         run(async |event_loop| {
-            for listen in ["127.0.0.1:0", "[::1]:0"] {
+            for &listen in loopbacks() {
                 for on in [true, false] {
                     let server = event_loop.create_server(|| Echo, listen);
                     let server = server.reuse_address(on).reuse_port(!on).await?;

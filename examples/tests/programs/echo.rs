@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{connect, read, read_to_end, temporary};
+use crate::needs::netcat_that_ends;
 use crate::program::{PATIENCE, Program};
 
 #[test]
@@ -116,7 +117,10 @@ asyncio.run(main())
     let path = path.to_str().unwrap();
     let unix = Program::example("echo", &["--unix", path]);
     unix.address();
-    let nc = Program::foreign("nc", &["-N", "127.0.0.1", port]);
+    let nc = match netcat_that_ends() {
+        true => Program::foreign("nc", &["-N", "127.0.0.1", port]),
+        false => None,
+    };
     let socat = Program::foreign("socat", &["-", &format!("TCP:{address}")]);
     let unix_socat = Program::foreign("socat", &["-", &format!("UNIX-CONNECT:{path}")]);
     for mut peer in [nc, socat, unix_socat].into_iter().flatten() {
