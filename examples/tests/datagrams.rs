@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use crate::needs::loopbacks;
 use crate::program::{PATIENCE, Program};
+use crate::sockets::shared_udp_port;
 
 fn client(server: &str) -> UdpSocket {
     let any = if server.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
@@ -98,8 +99,8 @@ print('all came back')
 #[test]
 fn multicast_discovery_finds_and_loses_peers_and_ends_by_itself() {
     // A port of its own, so that tests that run at the same time do not meet.
-    let free = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
-    let group = format!("239.255.43.22:{free}");
+    let (_held, port) = shared_udp_port().unwrap();
+    let group = format!("239.255.43.22:{port}");
     let peer = |name: &str, seconds: &str| {
         let arguments = ["--name", name, "--group", &*group, "--for", seconds];
         let program = Program::example("multicast_discovery", &arguments);

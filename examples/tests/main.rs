@@ -4,7 +4,9 @@
 //! `cargo test -p wharf-examples` builds the programs first.
 #![forbid(unsafe_code)]
 
-use wharf_test_support::{authority, children as observer, needs, process, program, serving};
+use wharf_test_support::{
+    authority, children as observer, needs, process, program, serving, sockets,
+};
 
 mod chat;
 mod datagrams;

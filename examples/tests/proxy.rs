@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::needs::{missing, netcat_that_ends};
 use crate::program::{PATIENCE, Program};
-use crate::serving::Directory;
+use crate::serving::{Directory, refusing_address};
 
 /// A proxy to `upstream`, and where it listens.
 fn proxy(upstream: &str, options: &[&str]) -> (Program, String) {
@@ -86,7 +86,8 @@ fn a_proxy_passes_on_what_curl_and_pythons_http_server_say() {
 
 #[test]
 fn a_client_whose_upstream_refuses_is_closed_and_one_line_says_so() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (_bound, nobody) = refusing_address().unwrap();
+    let nobody = nobody.to_string();
     let (proxy, address) = proxy(&nobody, &[]);
     let mut client = connect(&address);
     let mut rest = Vec::new();

@@ -14,7 +14,7 @@ use wharf::{
     Address, Error, EventLoop, Info, LoopFuture, Protocol, Result, Transport, UnixAddress,
 };
 
-use crate::serving::{Directory, Echo, Seen, run, until};
+use crate::serving::{Directory, Echo, Seen, own_host, run, until};
 
 /// Notes the info that it is told with `connection_lost`, and asks for none before.
 struct Notes(Rc<RefCell<Option<Rc<Info>>>>);
@@ -140,8 +140,8 @@ fn handles_know_what_tls_agreed_on_after_the_end() {
 #[test]
 fn a_socket_that_is_connected_to_itself_is_refused() {
     run(async |event_loop| {
-        // A port that is free: the one that a socket has had which is closed.
-        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        // A port that is free, and stays so: no other test uses this host.
+        let free = TcpListener::bind((own_host(), 0))?.local_addr()?;
         let connecting = event_loop.create_connection(|| Echo, free).local_address(free);
         let error = connecting.await.unwrap_err();
         assert!(error.is_connect());

@@ -1,9 +1,10 @@
 //! The sockets of this process, to ask the system what is set on them.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use socket2::{SockAddr, SockRef};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 /// A descriptor of the first socket of this process that is the `wanted` one; `None` where there is
 /// none, or the system does not let us look.
@@ -20,4 +21,14 @@ pub fn find_socket(wanted: impl Fn(SockRef<'_>) -> bool) -> Option<OwnedFd> {
 /// That which is bound to an address.
 pub fn find_bound(local: &SockAddr) -> Option<OwnedFd> {
     find_socket(|socket| socket.local_addr().is_ok_and(|own| own == *local))
+}
+
+/// A UDP port for sockets that share it, as members of multicast groups do. The system gives it to
+/// nobody else while the socket here is open.
+pub fn shared_udp_port() -> std::io::Result<(Socket, u16)> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into())?;
+    let address = socket.local_addr()?.as_socket().expect("an IP address");
+    Ok((socket, address.port()))
 }
