@@ -44,3 +44,10 @@ pub use self::stepping::{advance, settle, step};
 pub fn unfenced_panics() -> u64 {
     crate::event_loop::unfenced_panics()
 }
+
+/// How many cases a random unit test tries: as many as `PROPTEST_CASES` says, or the usual number.
+#[cfg(test)]
+pub(crate) fn cases(usual: u32) -> u32 {
+    let Ok(text) = std::env::var("PROPTEST_CASES") else { return usual };
+    text.parse().expect("PROPTEST_CASES is a number")
+}

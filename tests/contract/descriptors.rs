@@ -18,6 +18,7 @@ use wharf::{
 
 use crate::files::file_with;
 use crate::probe::{Log, Probe};
+use crate::random::cases;
 use crate::running::{rest, run_until};
 use crate::serving::{Directory, Echo, Watcher, run};
 
@@ -438,7 +439,7 @@ fn buffered_protocols_receive_descriptors_too() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(cases(40)))]
 
     #[test]
     fn descriptors_keep_their_order_among_the_bytes_for_any_writes(

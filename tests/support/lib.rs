@@ -18,6 +18,7 @@ pub mod needs;
 pub mod probe;
 pub mod process;
 pub mod program;
+pub mod random;
 pub mod running;
 pub mod serving;
 pub mod sockets;

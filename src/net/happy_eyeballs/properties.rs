@@ -114,7 +114,7 @@ impl Simulation {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(2000)))]
 
     #[test]
     fn every_race_ends_with_one_winner_or_all_errors(

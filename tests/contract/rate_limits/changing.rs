@@ -10,6 +10,7 @@ use wharf::{Protocol, RateGroup, Result, Transport};
 
 use super::{Flow, Idle, SECOND, limit, memory_loop};
 use crate::probe::{Log, Probe};
+use crate::random::cases;
 
 #[test]
 fn small_writes_keep_their_order_when_a_limit_comes_and_goes_between_them() {
@@ -64,7 +65,7 @@ fn limits_of_connections_and_groups_can_be_changed_at_any_time() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(64)) })]
 
     /// Whoever pauses, closes or changes limits meanwhile, no more passes than may.
     #[test]

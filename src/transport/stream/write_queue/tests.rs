@@ -164,13 +164,8 @@ fn send(queue: &mut WriteQueue, count: usize, files: &mut Vec<QueuedFile>) {
     }
 }
 
-/// As many as `PROPTEST_CASES` says.
-fn cases() -> u32 {
-    if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 64 }
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(crate::testing::cases(64)))]
 
     #[test]
     fn held_memory_is_at_most_one_and_a_half_times_the_length(acts in acts()) {
