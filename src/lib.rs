@@ -162,6 +162,7 @@ mod pipe;
 mod process;
 mod protocol;
 mod task;
+mod thread_bound;
 mod time;
 mod timeout;
 #[cfg(feature = "tls-core")]

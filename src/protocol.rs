@@ -31,8 +31,16 @@ pub use self::datagram::DatagramProtocol;
 /// An `Err` (or a panic, which is caught) from any callback aborts the connection, and
 /// `connection_lost` follows with that error. Panics and errors of the application also go to the
 /// loop's exception handler; network errors and timeouts do not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Protocol`",
+    label = "the protocol of a stream has to implement `wharf::Protocol`",
+    note = "a `LineProtocol` is installed as `Lines::new(x)`, a `BufferedProtocol` as `Buffered(x)`",
+    note = "a `DatagramProtocol` belongs to `create_datagram_endpoint`, a `ProcessProtocol` to `subprocess_exec`"
+)]
+#[doc(alias("StreamReader", "LineReceiver", "IProtocol"))]
 pub trait Protocol: Any {
     /// The connection is up. Always the first callback.
+    #[doc(alias("connectionMade"))]
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         let _ = transport;
         Ok(())
@@ -47,6 +55,7 @@ pub trait Protocol: Any {
     /// on the socket, so that it comes as any other byte, and hand the socket in with
     /// [`EventLoop::create_connection_on`](crate::EventLoop::create_connection_on) or
     /// [`create_server_on`](crate::EventLoop::create_server_on).
+    #[doc(alias("dataReceived"))]
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result;
 
     /// The peer has passed descriptors, over a Unix socket whose builder was told to
@@ -69,6 +78,7 @@ pub trait Protocol: Any {
     ///
     /// [`Eof::Close`] (the default) flushes what is written and closes; [`Eof::KeepOpen`] keeps
     /// the write side open until `close`.
+    #[doc(alias("readConnectionLost"))]
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
         let _ = transport;
         Ok(Eof::Close)
@@ -80,12 +90,14 @@ pub trait Protocol: Any {
     /// takes it, so that a protocol without a line about back-pressure stays bounded (see
     /// [`Transport::hold_reading`]). Strictly alternates with
     /// [`resume_writing`](Self::resume_writing).
+    #[doc(alias("pauseProducing", "drain"))]
     fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
         transport.hold_reading();
         Ok(())
     }
 
     /// What waits to be sent has shrunk to the low-water mark or below.
+    #[doc(alias("resumeProducing", "drain"))]
     fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
         let _ = transport;
         Ok(())
@@ -96,6 +108,7 @@ pub trait Protocol: Any {
     ///
     /// The default fails with a timeout error, which aborts the connection. `Ok` keeps it, and the
     /// deadline is armed again. All other deadlines abort without this call.
+    #[doc(alias("timeoutConnection"))]
     fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
         let _ = transport;
         Err(Error::timeout(kind).into())
@@ -126,6 +139,7 @@ pub trait Protocol: Any {
     /// `error` is `None` after a `close`, an `abort` or the peer's orderly end; else it is what
     /// killed the connection. `None` after a `close` means that everything was handed to the system, not that the peer has
     /// received it (see [`Transport::close`]). An `Err` from here is reported to the exception handler.
+    #[doc(alias("connectionLost"))]
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         let _ = (transport, error);
         Ok(())
@@ -151,6 +165,11 @@ pub enum Eof {
 /// Bytes are read from the operating system straight into the slice that
 /// [`get_buffer`](Self::get_buffer) returns. Install it as [`Buffered`]`(x)` wherever a
 /// [`Protocol`] is expected. All other callbacks are those of [`Protocol`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `BufferedProtocol`",
+    label = "`Buffered` wants a `wharf::BufferedProtocol` inside",
+    note = "a type that implements `Protocol` is installed as it is, without `Buffered`"
+)]
 pub trait BufferedProtocol: Any {
     /// The connection is up. Always the first callback.
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {

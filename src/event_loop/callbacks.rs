@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::core::{Core, nanoseconds};
 use super::ready::{Callback, Ready, Timer};
 use super::{EventLoop, SlowWatch};
+use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::time::TimerKey;
 
 /// A callback that is going to be called.
@@ -17,11 +19,12 @@ use crate::time::TimerKey;
 pub struct Handle {
     core: Rc<Core>,
     callback: Rc<dyn Cancellable>,
+    bound: ThreadBound<UseRemote>,
 }
 
 impl Handle {
     pub(crate) fn new(core: &Rc<Core>, callback: Rc<dyn Cancellable>) -> Self {
-        Self { core: Rc::clone(core), callback }
+        Self { core: Rc::clone(core), callback, bound: PhantomData }
     }
 
     /// Keeps the callback from being called, and drops it. Later calls change nothing.
@@ -44,6 +47,7 @@ impl fmt::Debug for Handle {
 /// A callback that is going to be called at a certain time.
 ///
 /// Dropping the handle does not cancel the callback.
+#[doc(alias("DelayedCall"))]
 pub struct TimerHandle {
     core: Rc<Core>,
     /// `TimerKey::NONE` once it was cancelled. (A handle is kept small: reading it from memory is most
@@ -51,6 +55,7 @@ pub struct TimerHandle {
     key: Cell<TimerKey>,
     /// In nanoseconds of the loop's time.
     when: u64,
+    bound: ThreadBound<UseRemote>,
 }
 
 impl TimerHandle {
@@ -99,6 +104,7 @@ impl fmt::Debug for TimerHandle {
     }
 }
 
+/// # Callbacks and timers
 impl EventLoop {
     /// Has `callback` called in the loop's next round, first come first served.
     ///
@@ -112,6 +118,7 @@ impl EventLoop {
     /// event_loop.run_forever()?;
     /// # Ok::<(), wharf::Error>(())
     /// ```
+    #[doc(alias("add_callback"))]
     pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
         let core = self.core();
         let callback = OneShot::new(callback);
@@ -128,6 +135,7 @@ impl EventLoop {
     /// Callbacks that are due are called in the order of their deadlines, those with equal
     /// deadlines in the order in which they were scheduled. A delay of zero means the loop's next
     /// tick. Any delay is accepted; beyond 584 years it means never.
+    #[doc(alias("callLater", "add_timeout"))]
     pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
         let when = self.core().now().saturating_add(nanoseconds(delay));
         self.schedule(when, callback)
@@ -141,6 +149,7 @@ impl EventLoop {
     }
 
     /// The loop's clock: monotonic, and in virtual time on a loop in memory.
+    #[doc(alias("seconds"))]
     pub fn time(&self) -> Instant {
         self.core().driver.now()
     }
@@ -154,7 +163,7 @@ impl EventLoop {
         } else {
             core.add_timer(when, Box::new(Timed(callback)))
         };
-        TimerHandle { core: Rc::clone(core), key: Cell::new(key), when }
+        TimerHandle { core: Rc::clone(core), key: Cell::new(key), when, bound: PhantomData }
     }
 }
 

@@ -109,6 +109,7 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stderr(), "wharf: {text}");
 }
 
+/// # Errors that no caller can be told
 impl EventLoop {
     /// Has `handler` told of what no caller can be told: panics and application errors of
     /// callbacks, failures of incoming connections, slow callbacks, results nobody asked for.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::EventLoop;
 
 /// What a loop has done, and what it holds, at one moment.
+#[doc(alias("RuntimeMetrics"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -130,6 +131,7 @@ impl Counters {
     }
 }
 
+/// # Statistics
 impl EventLoop {
     /// What the loop has done so far, and what it holds now.
     pub fn metrics(&self) -> Metrics {

@@ -19,11 +19,13 @@ mod wait;
 mod watch;
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::driver::TransportId;
 use crate::error::Error;
+use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::transport::{DatagramHandle, TransportHandle};
 
 pub use self::builder::EventLoopBuilder;
@@ -52,17 +54,21 @@ pub(crate) use self::slots::{Source, Tenant};
 /// one is just what was in the ready list at its start. After each round connections that were
 /// written to from elsewhere are flushed; after the last, `connection_lost` is delivered to those
 /// that are over. What is scheduled in a round runs in the next one.
+#[doc(alias("reactor", "Runtime", "LocalSet", "AbstractEventLoop", "get_event_loop"))]
 pub struct EventLoop {
     core: Rc<Core>,
     /// Whether dropping this value closes the loop.
     owner: bool,
+    bound: ThreadBound<UseRemote>,
 }
 
+/// # Making a loop
 impl EventLoop {
     /// A new loop on the operating system's readiness and clock.
     ///
     /// # Errors
     /// What the operating system says, as when no file descriptor is left.
+    #[doc(alias("new_event_loop"))]
     pub fn new() -> Result<Self, Error> {
         Self::builder().build()
     }
@@ -73,18 +79,21 @@ impl EventLoop {
     }
 
     pub(crate) fn owner(core: Rc<Core>) -> Self {
-        Self { core, owner: true }
+        Self { core, owner: true, bound: PhantomData }
     }
 
     pub(crate) fn from_core(core: Rc<Core>) -> Self {
-        Self { core, owner: false }
+        Self { core, owner: false, bound: PhantomData }
     }
 
     #[inline]
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.core
     }
+}
 
+/// # Transports by identity
+impl EventLoop {
     /// The handle of a connection by its identity; `None` when it is gone.
     ///
     /// The way to a connection for other threads: they keep the id, and ask inside
@@ -99,7 +108,10 @@ impl EventLoop {
         self.core.datagram_endpoint(id.0)?;
         Some(DatagramHandle::new(Rc::clone(&self.core), id.0))
     }
+}
 
+/// # State
+impl EventLoop {
     /// Whether the loop is running: a callback or a task of it is asking.
     pub fn is_running(&self) -> bool {
         self.core.state.get() == State::Running
@@ -113,6 +125,7 @@ impl EventLoop {
     /// Has callbacks that take `limit` or longer reported to the exception handler; `None`: none.
     ///
     /// Off by default: it reads the clock twice a callback. asyncio's `slow_callback_duration`.
+    #[doc(alias("slow_callback_duration", "set_debug"))]
     pub fn set_slow_callback_duration(&self, limit: Option<Duration>) {
         self.core.slow_callback.set(limit);
     }

@@ -27,6 +27,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`is_closed`](Error::is_closed) when the loop is closed. `callback` is then dropped here.
+    #[doc(alias("callFromThread", "run_coroutine_threadsafe"))]
     pub fn call_soon_threadsafe(
         &self,
         callback: impl FnOnce(&EventLoop) + Send + 'static,
@@ -204,8 +205,12 @@ impl RemoteQueue {
     }
 }
 
+/// # Other threads
+///
+/// An `EventLoop` and its handles stay on their thread. Other threads reach the loop by its [`Remote`].
 impl EventLoop {
     /// A way into this loop from other threads.
+    #[doc(alias("call_soon_threadsafe", "callFromThread"))]
     pub fn remote(&self) -> Remote {
         Remote { queue: Arc::clone(&self.core().remote) }
     }

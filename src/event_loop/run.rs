@@ -18,6 +18,7 @@ thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// # Running
 impl EventLoop {
     /// Runs `main` to its end, then closes nothing: what it left running goes on at the next run.
     ///
@@ -44,6 +45,7 @@ impl EventLoop {
     /// # Errors
     /// What `main` returned; and, as [`Error`], that the loop is closed or running, was stopped
     /// before `main` was done, or could not poll.
+    #[doc(alias("block_on", "Runner"))]
     pub fn run<T>(&self, main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> Result<T> {
         self.run_until_complete(main(self.clone()))?
     }
@@ -55,6 +57,7 @@ impl EventLoop {
     /// # Errors
     /// [`is_invalid`](Error::is_invalid) when a loop runs on this thread already, inside a callback or a
     /// `Drop` that the loop runs, or when [`stop`](Self::stop) was called before the future was done; [`is_closed`](Error::is_closed).
+    #[doc(alias("block_on"))]
     pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let core = self.core();
         let _running = Running::begin(core)?;

@@ -40,6 +40,7 @@ struct SignalSource {
     queued: Cell<bool>,
 }
 
+/// # Signals
 impl EventLoop {
     /// Has `callback` called on the loop whenever the process gets the signal (`SIGTERM` is 15).
     ///
@@ -53,6 +54,7 @@ impl EventLoop {
     /// signals;
     /// [`is_closed`](Error::is_closed); [`is_unsupported`](Error::is_unsupported) on a loop in
     /// memory.
+    #[doc(alias("ctrl_c", "signal"))]
     pub fn add_signal_handler(
         &self,
         signal: i32,

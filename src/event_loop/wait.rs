@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use super::{Core, EventLoop};
 use crate::error::Error;
 
+/// # Waiting for a descriptor
 impl EventLoop {
     /// Waits until `fd` is readable, has ended, or has failed.
     ///
@@ -20,6 +21,7 @@ impl EventLoop {
     /// # Errors
     /// As [`add_reader`](Self::add_reader). When the loop closes, [`is_closed`](Error::is_closed)
     /// if it is asked again.
+    #[doc(alias("readable", "AsyncFd"))]
     pub async fn wait_readable(&self, fd: impl AsFd) -> Result<(), Error> {
         Wait::begin(self, fd.as_fd(), Direction::Read)?.await;
         self.core().check_open()
@@ -29,6 +31,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`wait_readable`](Self::wait_readable).
+    #[doc(alias("writable", "AsyncFd"))]
     pub async fn wait_writable(&self, fd: impl AsFd) -> Result<(), Error> {
         Wait::begin(self, fd.as_fd(), Direction::Write)?.await;
         self.core().check_open()

@@ -36,6 +36,9 @@ pub(crate) struct Watch {
     queued: Cell<bool>,
 }
 
+/// # Watching descriptors
+///
+/// For descriptors of other libraries; for sockets without a protocol see "Sockets of your own".
 impl EventLoop {
     /// Has `callback` called whenever `fd` is readable, until [`remove_reader`](Self::remove_reader).
     ///
@@ -48,6 +51,7 @@ impl EventLoop {
     /// What the operating system says to watching this descriptor (a regular file cannot be);
     /// [`is_closed`](Error::is_closed); [`is_unsupported`](Error::is_unsupported) on a loop in
     /// memory.
+    #[doc(alias("addReader", "AsyncFd"))]
     pub fn add_reader(
         &self,
         fd: impl AsFd + 'static,
@@ -62,6 +66,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`add_reader`](Self::add_reader).
+    #[doc(alias("addWriter", "AsyncFd"))]
     pub fn add_writer(
         &self,
         fd: impl AsFd + 'static,

@@ -60,6 +60,9 @@ impl To {
     }
 }
 
+/// # Connections
+///
+/// Each method gives a builder: set options on it, then await it or [`start`](ConnectionBuilder::start) it.
 impl EventLoop {
     /// Connects to an address and runs the protocol that `factory` makes on the connection.
     ///
@@ -86,6 +89,7 @@ impl EventLoop {
     /// TLS handshake, or took too long over it; [`is_timeout`](crate::Error::is_timeout) after 30 s
     /// (see [`ConnectionBuilder::timeout`]); [`is_invalid`](crate::Error::is_invalid) for what is
     /// no address; the resolver's errors; a panic of the factory.
+    #[doc(alias("connect", "open_connection", "connectTCP", "TcpStream", "StreamReader"))]
     pub fn create_connection<P: Protocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
@@ -100,6 +104,7 @@ impl EventLoop {
     /// as the system knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
     ///
     /// See [`create_connection`](Self::create_connection).
+    #[doc(alias("open_unix_connection", "connectUNIX", "UnixStream"))]
     pub fn create_unix_connection<P: Protocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
@@ -163,6 +168,7 @@ impl EventLoop {
 impl<P: Protocol> ConnectionBuilder<P> {
     /// How long to wait for an address to answer before the next one is tried beside it. 250 ms by
     /// default, at least 10 ms; `None` tries strictly one after the other.
+    #[doc(alias("HappyEyeballs"))]
     pub fn happy_eyeballs_delay(mut self, delay: Option<Duration>) -> Self {
         self.plan.delay = delay;
         self

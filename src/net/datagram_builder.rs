@@ -27,6 +27,7 @@ pub struct DatagramEndpointBuilder<P> {
     options: DatagramOptions,
 }
 
+/// # Datagrams
 impl EventLoop {
     /// Opens a datagram endpoint (UDP, or a Unix datagram socket) and runs the protocol that
     /// `factory` makes on it.
@@ -71,6 +72,7 @@ impl EventLoop {
     /// remote addresses have no family in common, and for options that exclude each other; what the
     /// operating system says to binding or connecting, with the address; the resolver's errors; a
     /// panic of the factory.
+    #[doc(alias("bind", "listenUDP", "UdpSocket", "UnixDatagram"))]
     pub fn create_datagram_endpoint<P: DatagramProtocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,

@@ -55,6 +55,7 @@ const UNNAMED: &str = "unknown";
 /// # Errors
 /// [`is_invalid`](Error::is_invalid) when there are more names than descriptors, or fewer; the
 /// descriptors stay open then, as nobody's.
+#[doc(alias("systemd", "LISTEN_FDS", "sd_listen_fds", "socket_activation"))]
 pub fn inherited_sockets() -> Result<InheritedSockets, Error> {
     let names = std::env::var_os("LISTEN_FDNAMES");
     let mut passed = ListenFd::from_env();
@@ -79,6 +80,7 @@ pub fn inherited_sockets() -> Result<InheritedSockets, Error> {
 /// # Errors
 /// As [`inherited_sockets`]; [`is_invalid`](Error::is_invalid) when there is anything but listening
 /// stream sockets, all of which are closed then.
+#[doc(alias("systemd", "LISTEN_FDS", "sd_listen_fds", "socket_activation"))]
 pub fn inherited_listeners() -> Result<Vec<OwnedFd>, Error> {
     let inherited = inherited_sockets()?;
     let other = inherited.others.first().map(|(name, _)| name);

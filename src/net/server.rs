@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::event_loop::{Core, EventLoop, Exception, Tenant, nanoseconds};
 use crate::fence;
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, Share, Waiters, future};
+use crate::thread_bound::{ThreadBound, UseRemote};
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
 use crate::transport::{Info, Stream, StreamOptions};
@@ -26,16 +28,18 @@ use crate::transport::{Info, Stream, StreamOptions};
 /// Cheap to clone. Dropping it does not close the server: the loop keeps it. Only one that nobody ever
 /// had, since it still was in the result of a [future](LoopFuture) or a task that was dropped, is
 /// closed, unless a clone of it is elsewhere; its connections, too.
+#[doc(alias("TcpListener", "UnixListener", "Port"))]
 #[derive(Clone)]
 pub struct Server {
     pub(super) core: Rc<Core>,
     pub(super) shared: Rc<ServerCore>,
     share: Share,
+    bound: ThreadBound<UseRemote>,
 }
 
 impl Server {
     pub(super) fn new(core: Rc<Core>, shared: Rc<ServerCore>) -> Self {
-        Self { core, shared, share: Share::default() }
+        Self { core, shared, share: Share::default(), bound: PhantomData }
     }
 
     /// The addresses that are listened on; empty once the server is closed. asyncio's `sockets`.
@@ -96,6 +100,7 @@ impl Server {
 
     /// Stops listening at once: new connects are refused. Open connections stay. Later calls
     /// change nothing.
+    #[doc(alias("stopListening"))]
     pub fn close(&self) {
         self.shared.close(&self.core);
     }
@@ -138,6 +143,7 @@ impl Server {
     /// Completes with the number of connections that had to be aborted, those included whose peers had not
     /// acknowledged everything at the deadline. Dropping the future does not call the shutdown off: a server that
     /// has stopped listening cannot go back.
+    #[doc(alias("graceful_shutdown", "stopListening"))]
     pub fn shutdown(&self, grace: Duration) -> LoopFuture<usize> {
         self.close();
         let event_loop = EventLoop::from_core(Rc::clone(&self.core));

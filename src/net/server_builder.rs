@@ -47,6 +47,9 @@ pub(super) struct Settings {
     pub(super) tls: Option<TlsServer>,
 }
 
+/// # Servers
+///
+/// Each method gives a builder: set options on it, then await it or [`start`](ServerBuilder::start) it.
 impl EventLoop {
     /// Listens on `to` and runs a protocol that `factory` makes on each connection.
     ///
@@ -79,6 +82,7 @@ impl EventLoop {
     /// # Errors
     /// [`is_invalid`](Error::is_invalid) for what is no address; what the operating system says to
     /// binding, with the address; the resolver's errors.
+    #[doc(alias("bind", "listen", "start_server", "listenTCP", "TcpListener"))]
     pub fn create_server<P: Protocol>(
         &self,
         mut factory: impl FnMut() -> P + 'static,
@@ -90,6 +94,7 @@ impl EventLoop {
 
     /// As [`create_server`](Self::create_server), with a factory that is told who connects, and
     /// refuses the connection with an `Err` (which goes to the accept error handler).
+    #[doc(alias("buildProtocol", "Factory"))]
     pub fn create_server_with<P: Protocol>(
         &self,
         mut factory: impl FnMut(&Info) -> Result<P> + 'static,
@@ -107,6 +112,7 @@ impl EventLoop {
     /// a path that begins with a zero byte is an abstract name. An empty path is refused as
     /// [`is_invalid`](Error::is_invalid). Who a client is, as far as the system
     /// knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
+    #[doc(alias("start_unix_server", "listenUNIX", "UnixListener"))]
     pub fn create_unix_server<P: Protocol>(
         &self,
         mut factory: impl FnMut() -> P + 'static,
@@ -204,6 +210,7 @@ impl ServerBuilder {
     }
 
     /// The most connections at a time; further ones wait in the backlog. No limit by default.
+    #[doc(alias("Semaphore", "LimitTotalConnectionsFactory"))]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = Some(connections.max(1));
         self

@@ -60,6 +60,7 @@ enum Standard {
     Error,
 }
 
+/// # Pipes, terminals and standard streams
 impl EventLoop {
     /// Runs the protocol that `factory` makes on the read end of a pipe.
     ///
@@ -218,6 +219,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`connect_read_pipe`](Self::connect_read_pipe).
+    #[doc(alias("StandardIO"))]
     pub fn connect_stdio<P: Protocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,

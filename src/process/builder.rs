@@ -32,6 +32,7 @@ pub struct SubprocessBuilder<P> {
     settings: Box<ProcessSettings>,
 }
 
+/// # Child processes with a protocol
 impl EventLoop {
     /// Runs a program as a child process, and on its pipes the protocol that `factory` makes.
     ///
@@ -100,6 +101,7 @@ impl EventLoop {
     /// memory. A panic of the factory.
     ///
     /// [`is_unsupported`]: Error::is_unsupported
+    #[doc(alias("create_subprocess_exec", "spawnProcess", "Command"))]
     pub fn subprocess_exec<P: ProcessProtocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
@@ -119,6 +121,7 @@ impl EventLoop {
     /// # Errors
     /// As [`subprocess_exec`](Self::subprocess_exec); that a command of the line cannot be found is
     /// an exit status of the shell's.
+    #[doc(alias("create_subprocess_shell", "Command"))]
     pub fn subprocess_shell<P: ProcessProtocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,

@@ -1,6 +1,7 @@
 //! What is kept of a process beyond a callback.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::process::ExitStatus;
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use crate::driver::TransportId;
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
 use crate::task::LoopFuture;
+use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 use crate::transport::TransportHandle;
 
 /// A handle to one child process, to keep and to use from anywhere on its loop.
@@ -22,11 +24,12 @@ use crate::transport::TransportHandle;
 pub struct ProcessHandle {
     core: Rc<Core>,
     state: Rc<ProcessState>,
+    bound: ThreadBound<UseRemoteAndTransportId>,
 }
 
 impl ProcessHandle {
     pub(super) fn new(core: Rc<Core>, state: Rc<ProcessState>) -> Self {
-        Self { core, state }
+        Self { core, state, bound: PhantomData }
     }
 
     pub(super) fn core(&self) -> &Rc<Core> {

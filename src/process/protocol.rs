@@ -27,6 +27,12 @@ use crate::error::{Error, Result};
 /// closed, it is killed, and once it has exited `connection_lost` follows with that error; nothing
 /// else is called in between. Panics and errors of the application also go to the loop's exception
 /// handler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `ProcessProtocol`",
+    label = "the protocol of a child has to implement `wharf::ProcessProtocol`",
+    note = "a `Protocol` belongs to streams; to talk to a child as to a connection, give its pipes to `connect_pipes`"
+)]
+#[doc(alias("SubprocessProtocol"))]
 pub trait ProcessProtocol: Any {
     /// The child runs, and its pipes are connected. Always the first callback.
     fn connection_made(&mut self, process: &dyn ProcessTransport) -> Result {
@@ -37,6 +43,7 @@ pub trait ProcessProtocol: Any {
     /// The child wrote `data`, at least one byte, to `fd` (as the child numbers it).
     ///
     /// `data` is lent: what is to be kept must be copied. The default drops it.
+    #[doc(alias("outReceived", "errReceived", "childDataReceived"))]
     fn pipe_data_received(
         &mut self,
         process: &dyn ProcessTransport,
@@ -51,6 +58,7 @@ pub trait ProcessProtocol: Any {
     ///
     /// `error` is `None` after an orderly end; for a pipe to the child it is a broken pipe if data
     /// was still waiting to be sent.
+    #[doc(alias("childConnectionLost"))]
     fn pipe_connection_lost(
         &mut self,
         process: &dyn ProcessTransport,
@@ -62,6 +70,7 @@ pub trait ProcessProtocol: Any {
     }
 
     /// The child has exited. Its output may still be on its way.
+    #[doc(alias("processExited"))]
     fn process_exited(&mut self, process: &dyn ProcessTransport, status: ExitStatus) -> Result {
         let _ = (process, status);
         Ok(())
@@ -91,6 +100,7 @@ pub trait ProcessProtocol: Any {
     /// running (see [`SubprocessBuilder::kill_on_drop`]), it comes without an exit.
     ///
     /// [`SubprocessBuilder::kill_on_drop`]: crate::SubprocessBuilder::kill_on_drop
+    #[doc(alias("processEnded"))]
     fn connection_lost(&mut self, process: &dyn ProcessTransport, error: Option<&Error>) -> Result {
         let _ = (process, error);
         Ok(())

@@ -32,6 +32,7 @@ pub struct RunBuilder {
     output_limit: usize,
 }
 
+/// # Child processes, run to their end
 impl EventLoop {
     /// Runs a program to its end and collects what it writes: asyncio's `communicate`.
     ///
@@ -68,6 +69,7 @@ impl EventLoop {
     /// [`is_output_limit`](Error::is_output_limit) when it wrote more than it may (see
     /// [`RunBuilder::output_limit`]). The program was killed then, and what it had written is the
     /// error's [`partial_output`](Error::partial_output).
+    #[doc(alias("communicate", "getProcessOutput", "Command"))]
     pub fn run_process(&self, program: impl AsRef<OsStr>) -> RunBuilder {
         self.run_settings(ProcessSettings::new(Command::new(program)))
     }

@@ -46,6 +46,7 @@ impl ProcessTable {
     }
 }
 
+/// # Child processes by identity
 impl EventLoop {
     /// The handle of a child process by its identity; `None` when it is gone.
     ///

@@ -13,6 +13,11 @@ use crate::transport::{Transport, TransportHandle, WriteStatus};
 
 pub(super) mod sealed {
     /// Only wharf implements what requires this.
+    #[diagnostic::on_unimplemented(
+        message = "`ProcessTransport` is sealed: `{Self}` cannot implement it",
+        label = "only wharf's own types implement `wharf::ProcessTransport`",
+        note = "to test a protocol without sockets, use `wharf::testing`"
+    )]
     #[allow(unnameable_types, unreachable_pub)]
     pub trait Sealed {}
 }
@@ -23,6 +28,12 @@ pub(super) mod sealed {
 /// which implements it too. Every method takes `&self`, returns at once, and never calls a
 /// protocol. Of a process that is gone every method is a harmless no-op. The trait is sealed: wharf
 /// implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `ProcessTransport`",
+    label = "`wharf::ProcessTransport` is not implemented for this type",
+    note = "a transport is lent to each callback: to keep it, keep `process.handle()`, a `ProcessHandle`"
+)]
+#[doc(alias("SubprocessTransport"))]
 pub trait ProcessTransport: sealed::Sealed {
     /// The process id. It stays the same after the exit, when it means nothing to the system any
     /// more.

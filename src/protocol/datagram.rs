@@ -23,6 +23,12 @@ use crate::transport::{DatagramTransport, Datagrams};
 /// An `Err` (or a panic, which is caught) from a callback goes to the loop's exception handler, and
 /// the endpoint goes on: one bad datagram must not stop a server. Only a `connection_made` that
 /// fails aborts the endpoint.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `DatagramProtocol`",
+    label = "the protocol of an endpoint has to implement `wharf::DatagramProtocol`",
+    note = "a `Protocol` belongs to streams: `create_connection` and `create_server`"
+)]
+#[doc(alias("UdpSocket"))]
 pub trait DatagramProtocol: Any {
     /// The endpoint is open. Always the first callback.
     fn connection_made(&mut self, transport: &dyn DatagramTransport) -> Result {
@@ -34,6 +40,7 @@ pub trait DatagramProtocol: Any {
     ///
     /// `data` is lent: it lies in a buffer that all endpoints of the loop share. What is to be kept
     /// must be copied.
+    #[doc(alias("datagramReceived", "recv_from", "recvfrom"))]
     fn datagram_received(
         &mut self,
         transport: &dyn DatagramTransport,
@@ -64,6 +71,7 @@ pub trait DatagramProtocol: Any {
     /// the peer's host said to an earlier datagram, or "message too long". After a failed send its
     /// datagram is gone; those behind it are sent. An error that is an earlier datagram's says so, and
     /// takes no other with it. By default nothing is done: datagrams get lost.
+    #[doc(alias("connectionRefused"))]
     fn error_received(&mut self, transport: &dyn DatagramTransport, error: &Error) -> Result {
         let _ = (transport, error);
         Ok(())

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -10,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use super::done_callbacks::DoneCallbacks;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Callback, Core, EventLoop, Exception, Handle, Ready, SlowWatch};
+use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
 /// A result that will be there: awaitable, and it takes done callbacks. asyncio's `Future`.
 ///
@@ -23,16 +25,20 @@ use crate::event_loop::{Callback, Core, EventLoop, Exception, Handle, Ready, Slo
 /// taken when the future is awaited to its end or [`take_result`](Self::take_result) gives it, and it
 /// is as good as taken when a done callback was called with it, or the future was detached. Whoever
 /// has taken a value decides what becomes of it: dropping it then closes nothing.
+#[doc(alias("Future", "Deferred", "JoinHandle"))]
 #[must_use = "dropping it cancels what it stands for; await it, add a done callback or detach it"]
 pub struct LoopFuture<T: 'static> {
     shared: Rc<Shared<T>>,
+    bound: ThreadBound<UseRunInExecutorOrAChannel>,
 }
 
 /// The other end of a [`LoopFuture`]: it sets the result, once.
 ///
 /// Dropping it without a result completes the future as cancelled.
+#[doc(alias("oneshot", "Deferred"))]
 pub struct Promise<T: 'static> {
     shared: Rc<Shared<T>>,
+    bound: ThreadBound<UseRunInExecutorOrAChannel>,
 }
 
 /// A pending future and the promise that completes it.
@@ -50,7 +56,8 @@ pub(crate) fn future<T: 'static>(core: &Rc<Core>) -> (Promise<T>, LoopFuture<T>)
         told: Cell::new(false),
         cancelled: Cell::new(false),
     });
-    (Promise { shared: Rc::clone(&shared) }, LoopFuture { shared })
+    let promise = Promise { shared: Rc::clone(&shared), bound: PhantomData };
+    (promise, LoopFuture { shared, bound: PhantomData })
 }
 
 /// Values, callbacks, actions and wakers in it are the user's: they are called and dropped behind the
@@ -116,6 +123,7 @@ impl<T: 'static> LoopFuture<T> {
     ///
     /// The handle takes the callback back; it is then as if it had never been added: dropping the
     /// future cancels, and taking back the last one of a future that is dropped already does, too.
+    #[doc(alias("addCallback", "addBoth"))]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Result<T, Error>) + 'static) -> Handle {
         let callback = DoneCallbacks::add(&self.shared, Box::new(callback));
         if self.done() {
@@ -186,6 +194,7 @@ impl<T: 'static> fmt::Debug for LoopFuture<T> {
 
 impl<T: 'static> Promise<T> {
     /// Completes the future. Gives `value` back when it was cancelled in the meantime.
+    #[doc(alias("callback"))]
     pub fn set_result(self, value: T) -> Result<(), T> {
         match self.shared.complete(Ok(value)) {
             Err(Ok(value)) => Err(value),
@@ -194,6 +203,7 @@ impl<T: 'static> Promise<T> {
     }
 
     /// Completes the future with an error. Gives it back when it was cancelled in the meantime.
+    #[doc(alias("set_exception", "errback"))]
     pub fn set_error(self, error: impl Into<Error>) -> Result<(), Error> {
         match self.shared.complete(Err(error.into())) {
             Err(Err(error)) => Err(error),
@@ -420,6 +430,7 @@ impl<T: 'static> Callback for Tell<T> {
     }
 }
 
+/// # Futures
 impl EventLoop {
     /// A future to be completed by hand, and the promise that does it.
     ///
@@ -434,6 +445,7 @@ impl EventLoop {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("oneshot", "Deferred"))]
     pub fn create_future<T: 'static>(&self) -> (Promise<T>, LoopFuture<T>) {
         future(self.core())
     }

@@ -104,6 +104,7 @@ impl Jobs {
     }
 }
 
+/// # Work that blocks
 impl EventLoop {
     /// Runs `work`, which may block, on a thread of the loop's pool.
     ///
@@ -116,6 +117,7 @@ impl EventLoop {
     /// [`is_closed`](Error::is_closed) when the loop is closed or no thread could be started.
     ///
     /// [`EventLoopBuilder::executor_threads`]: crate::EventLoopBuilder::executor_threads
+    #[doc(alias("spawn_blocking", "to_thread", "deferToThread"))]
     pub fn run_in_executor<T, F>(&self, work: F) -> LoopFuture<T>
     where
         T: Send + 'static,

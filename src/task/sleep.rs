@@ -19,10 +19,12 @@ pub struct Sleep {
     alarm: Option<(TimerKey, Rc<Alarm>)>,
 }
 
+/// # Sleeping
 impl EventLoop {
     /// Waits for at least `delay`, from now on, when awaited. A delay of zero gives up one turn.
     ///
     /// On a loop that is closed it never ends, as its time does not pass any more.
+    #[doc(alias("deferLater"))]
     pub fn sleep(&self, delay: Duration) -> Sleep {
         let core = Rc::clone(self.core());
         let deadline = core.now().saturating_add(nanoseconds(delay));

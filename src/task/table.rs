@@ -21,6 +21,7 @@ use crate::event_loop::{Core, EventLoop, Ready, RemoteItem, closed};
 /// done callback was added or [`detach`](Self::detach) called; dropping it when it is done closes what
 /// is in its output, as with a [`LoopFuture`], whose methods it has, too. A panic that nobody has asked
 /// for is reported then. An `Err` that the future itself returned is its output, and is not reported.
+#[doc(alias("JoinHandle", "coroutine"))]
 #[must_use = "dropping it cancels the task; await it, add a done callback or detach it"]
 pub struct Task<T: 'static>(LoopFuture<T>);
 
@@ -57,11 +58,13 @@ impl<T: 'static> fmt::Debug for Task<T> {
     }
 }
 
+/// # Tasks
 impl EventLoop {
     /// Drives `future` on this loop, beginning in the next round.
     ///
     /// The loop owns the task. Cancelling it drops the future, at the loop's next round. On a
     /// closed loop it fails at once with [`is_closed`](Error::is_closed).
+    #[doc(alias("spawn", "spawn_local", "ensure_future", "TaskGroup", "JoinSet"))]
     pub fn create_task<F>(&self, future: F) -> Task<F::Output>
     where
         F: Future + 'static,

@@ -31,6 +31,7 @@ use crate::event_loop::{Core, EventLoop};
 /// })
 /// # }
 /// ```
+#[doc(alias("MemoryReactor", "Clock", "duplex"))]
 #[derive(Clone, Default)]
 pub struct MemoryNetwork {
     network: Network,

@@ -18,6 +18,7 @@ use crate::transport::{Connection, Transport, TransportHandle};
 /// What Twisted's `StringTransport` does, with the real engine beneath: flow control, deadlines,
 /// closing and the order of callbacks are those of every transport. Each call runs the loop until
 /// it rests; time passes only by [`advance`](Self::advance).
+#[doc(alias("StringTransport"))]
 pub struct Recorder<P> {
     event_loop: EventLoop,
     connection: Connection<P>,

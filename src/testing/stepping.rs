@@ -37,6 +37,7 @@ pub fn settle(event_loop: &EventLoop) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`settle`]; [`is_unsupported`](Error::is_unsupported) on a loop with a real clock.
+#[doc(alias("Clock"))]
 pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> {
     let core = event_loop.core();
     let Some(driver) = core.driver.memory() else {

@@ -32,6 +32,7 @@ use crate::error::Error;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("SSLContext", "TlsConnector", "ClientConfig"))]
 #[derive(Clone)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,

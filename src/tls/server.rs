@@ -38,6 +38,7 @@ use crate::error::Error;
 ///     Ok(server)
 /// }
 /// ```
+#[doc(alias("SSLContext", "TlsAcceptor", "ServerConfig"))]
 #[derive(Clone)]
 pub struct TlsServer {
     shared: Arc<Shared>,

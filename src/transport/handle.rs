@@ -1,6 +1,7 @@
 //! What is kept of a connection beyond a callback.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::stream::Access;
@@ -8,6 +9,7 @@ use super::{Facts, Stream, Transport};
 use crate::driver::{Key, TransportId};
 use crate::event_loop::Core;
 use crate::fence;
+use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 
 /// A handle to one connection, to keep and to use from anywhere on its loop.
 ///
@@ -20,11 +22,12 @@ pub struct TransportHandle {
     core: Rc<Core>,
     key: Key,
     facts: Rc<Facts>,
+    bound: ThreadBound<UseRemoteAndTransportId>,
 }
 
 impl TransportHandle {
     pub(crate) fn new(core: Rc<Core>, key: Key, facts: Rc<Facts>) -> Self {
-        Self { core, key, facts }
+        Self { core, key, facts, bound: PhantomData }
     }
 
     /// A handle to a stream that is there.

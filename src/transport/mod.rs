@@ -60,12 +60,19 @@ pub(crate) use self::tls::{Setup, TlsWork};
 /// is gone every method is a harmless no-op.
 ///
 /// The trait is sealed: wharf implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Transport`",
+    label = "`wharf::Transport` is not implemented for this type",
+    note = "a transport is lent to each callback: to keep it, keep `transport.handle()`, a `TransportHandle`"
+)]
+#[doc(alias("StreamWriter", "ITransport"))]
 pub trait Transport: sealed::Sealed {
     /// Sends `data`, in order, as soon as the peer takes it.
     ///
     /// It never blocks and never fails: errors arrive in `connection_lost`. Writes of one callback
     /// are gathered and go out together when it returns; what the operating system does not take
     /// is copied and queued. An empty slice changes nothing.
+    #[doc(alias("send", "write_all", "sendall"))]
     fn write(&self, data: &[u8]) -> WriteStatus;
 
     /// As [`write`](Self::write), without copying: what cannot be sent at once is queued as it is.
@@ -77,6 +84,7 @@ pub trait Transport: sealed::Sealed {
     fn write_bytes(&self, data: Bytes) -> WriteStatus;
 
     /// Writes the slices one after the other, as if joined.
+    #[doc(alias("writelines", "writeSequence"))]
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> WriteStatus;
 
     /// Sends `count` bytes of `file` from `offset` on, or with `None` all from there to its end,
@@ -129,6 +137,7 @@ pub trait Transport: sealed::Sealed {
     /// regular file, and for one whose size is not known before it is read (in `/proc`, `/sys` and the
     /// like: read it, and write what came), [`is_invalid`](Error::is_invalid) for one that is not open for reading or does
     /// not have `count` bytes there. Later ones are those of [`SendFile`].
+    #[doc(alias("sendfile"))]
     fn send_file(&self, file: Rc<File>, offset: u64, count: Option<u64>) -> SendFile;
 
     /// Sends `data` over a Unix socket, and `descriptors` with its first byte.
@@ -156,6 +165,7 @@ pub trait Transport: sealed::Sealed {
     /// Later writes are refused as [`WriteStatus::Closed`]. Repeated calls change nothing. A pipe that
     /// is only written to is closed by it, as by [`close`](Self::close); a terminal's other end
     /// notices nothing.
+    #[doc(alias("shutdown", "loseWriteConnection"))]
     fn write_eof(&self);
 
     /// Whether [`write_eof`](Self::write_eof) can end just the write side: not under TLS 1.2, where it
@@ -181,12 +191,14 @@ pub trait Transport: sealed::Sealed {
     ///
     /// The connection ends for everybody who shares the socket: other descriptors of it cannot write any
     /// more. [`abort`](Self::abort), with nothing waiting to be sent, leaves it to them.
+    #[doc(alias("loseConnection"))]
     fn close(&self);
 
     /// Closes without sending what is queued; `connection_lost(None)` follows soon.
     ///
     /// If something was dropped that way, the peer sees a reset and no end (no `close_notify` under TLS);
     /// pipes have no such thing, nor have Unix sockets: their peers see an end.
+    #[doc(alias("abortConnection"))]
     fn abort(&self);
 
     /// Whether the connection is closing or gone: true from `close`, `abort` or an error on.
@@ -198,9 +210,11 @@ pub trait Transport: sealed::Sealed {
     /// end of the peer's side that comes meanwhile is delivered after the resume; a reset is
     /// delivered at once. When a write fails meanwhile, what was received before is kept for the resume,
     /// for as long as the linger deadline.
+    #[doc(alias("pauseProducing"))]
     fn pause_reading(&self);
 
     /// Undoes [`pause_reading`](Self::pause_reading). It does not end a hold.
+    #[doc(alias("resumeProducing"))]
     fn resume_reading(&self);
 
     /// Asks to stop reading until the write buffer has drained to the low-water mark.
@@ -228,9 +242,11 @@ pub trait Transport: sealed::Sealed {
 
     /// The bytes written but not yet handed to the operating system. A file that waits counts as
     /// 4 KiB.
+    #[doc(alias("get_write_buffer_size"))]
     fn write_buffer_size(&self) -> usize;
 
     /// The water marks, low first (asyncio's order).
+    #[doc(alias("get_write_buffer_limits"))]
     fn write_buffer_limits(&self) -> (usize, usize);
 
     /// Sets the water marks, in bytes.
@@ -259,6 +275,7 @@ pub trait Transport: sealed::Sealed {
     /// [`Closing`](TimeoutKind::Closing) end the connection without that call, as a write stall does while the connection is closing. All
     /// other kinds are set elsewhere, and ignored here. `None` for a write stall restores its
     /// default. Re-arming on traffic costs nothing.
+    #[doc(alias("TimeoutMixin", "setTimeout"))]
     fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>);
 
     /// Limits how fast this connection reads, from now on; `None`: as fast as it can.
@@ -312,6 +329,7 @@ pub trait Transport: sealed::Sealed {
     /// after [`write_eof`](Self::write_eof), and while a handshake is going on;
     /// [`is_unsupported`](Error::is_unsupported) on a pipe that goes one way
     /// ([`connect_pipes`](crate::EventLoop::connect_pipes) makes one transport of two).
+    #[doc(alias("startTLS", "STARTTLS"))]
     #[cfg(feature = "tls-core")]
     fn start_tls(&self, upgrade: TlsUpgrade, leftover: Bytes);
 
@@ -338,6 +356,15 @@ pub trait Transport: sealed::Sealed {
 
     /// What is known of the connection: addresses, credentials, TLS. It stays known when the connection
     /// is gone, however it ended.
+    #[doc(alias(
+        "get_extra_info",
+        "getPeer",
+        "getHost",
+        "peer_addr",
+        "local_addr",
+        "peername",
+        "sockname"
+    ))]
     fn info(&self) -> Rc<Info>;
 
     /// The identity of the connection in its loop; never used again for another.

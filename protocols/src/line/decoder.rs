@@ -13,6 +13,7 @@ use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
 /// The decoder keeps at most `max_length` bytes plus one delimiter, besides lines of its last
 /// input that were not taken (see [`DecodedLines`]). The time per input is proportional to its
 /// length, no matter how much was kept before.
+#[doc(alias("LinesCodec", "readuntil"))]
 #[derive(Clone, Debug)]
 pub struct LineDecoder {
     delimiter: Delimiter,

@@ -4,6 +4,7 @@ use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
 ///
 /// A line that holds its own delimiter is refused: sent as it is, the peer would take what follows
 /// the delimiter for a line of its own, which lets whoever supplied the text speak for us.
+#[doc(alias("LinesCodec", "sendLine"))]
 #[derive(Clone, Debug)]
 pub struct LineEncoder {
     delimiter: Delimiter,

@@ -41,6 +41,7 @@ use super::{LineDecoder, LineError, Overlong};
 /// - `start_tls`, with nothing as leftover: what follows this line is the leftover, and refused
 ///   unless the upgrade says otherwise;
 /// - `close`, `abort` and an `Err`: nothing more is delivered.
+#[doc(alias("LineReceiver", "LineOnlyReceiver", "StreamReader"))]
 pub trait LineProtocol: Any {
     /// See [`Protocol::connection_made`].
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
@@ -48,6 +49,7 @@ pub trait LineProtocol: Any {
     }
 
     /// A line has arrived, without its delimiter. It is lent: what is to be kept must be copied.
+    #[doc(alias("lineReceived", "readline", "read_line"))]
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result;
 
     /// The peer sent a line above the maximum length. The line is discarded.
@@ -106,6 +108,7 @@ pub trait LineProtocol: Any {
 }
 
 /// Installs a [`LineProtocol`] where a [`Protocol`] is expected.
+#[doc(alias("LineReceiver", "LinesCodec"))]
 #[derive(Clone, Debug, Default)]
 pub struct Lines<P> {
     /// The protocol that receives the lines.

@@ -28,6 +28,7 @@ const ASKING: Duration = Duration::from_secs(5);
 /// Above this many bytes no further connections are written: about a hundred.
 const HIGH_WATER: usize = 2048;
 
+/// # Hot restart: the predecessor
 impl EventLoop {
     /// Offers `servers` to a successor that comes to the Unix socket at `path`, the control socket,
     /// with [`take_over`](Self::take_over).
@@ -78,6 +79,7 @@ impl EventLoop {
     /// [`is_invalid`](Error::is_invalid) for a name that is empty, too long or given twice, for
     /// servers of another loop, and for more than 512 listeners;
     /// [`is_unsupported`](Error::is_unsupported) on a loop in memory.
+    #[doc(alias("hot_restart"))]
     pub fn offer_handover<'a>(
         &self,
         path: impl AsRef<Path>,

@@ -25,6 +25,7 @@ use crate::transport::{Transport, TransportHandle};
 /// The most listeners that a predecessor is believed to have.
 const MOST_LISTENERS: usize = 1024;
 
+/// # Hot restart: the successor
 impl EventLoop {
     /// Asks the process that [offers](Self::offer_handover) its servers at `path` for them; `None`
     /// if there is none, so that this process is the first.
@@ -36,6 +37,7 @@ impl EventLoop {
     /// The predecessor refuses ([`is_closed`](Error::is_closed): it serves another successor just
     /// now, or its servers are closed), or runs as another user; it does not answer in 60 s ([`is_timeout`](Error::is_timeout)), or
     /// what it says makes no sense; [`is_unsupported`](Error::is_unsupported) on a loop in memory.
+    #[doc(alias("hot_restart"))]
     pub fn take_over(&self, path: impl AsRef<Path>) -> LoopFuture<Option<Inherited>> {
         let core = Rc::clone(self.core());
         let path = path.as_ref().to_owned();

@@ -1,6 +1,7 @@
 //! What is kept of an endpoint beyond a callback.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::DatagramEndpoint;
@@ -8,6 +9,7 @@ use super::access::Access;
 use super::transport::DatagramTransport;
 use crate::driver::{Key, TransportId};
 use crate::event_loop::Core;
+use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 
 /// A handle to one datagram endpoint, to keep and to use from anywhere on its loop.
 ///
@@ -18,11 +20,12 @@ use crate::event_loop::Core;
 pub struct DatagramHandle {
     core: Rc<Core>,
     key: Key,
+    bound: ThreadBound<UseRemoteAndTransportId>,
 }
 
 impl DatagramHandle {
     pub(crate) fn new(core: Rc<Core>, key: Key) -> Self {
-        Self { core, key }
+        Self { core, key, bound: PhantomData }
     }
 }
 

@@ -13,6 +13,11 @@ use crate::transport::Info;
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
+    #[diagnostic::on_unimplemented(
+        message = "`DatagramTransport` is sealed: `{Self}` cannot implement it",
+        label = "only wharf's own types implement `wharf::DatagramTransport`",
+        note = "to test a protocol without sockets, use `wharf::testing`"
+    )]
     #[allow(unnameable_types, unreachable_pub)]
     pub trait Sealed {}
 }
@@ -30,6 +35,12 @@ pub(crate) mod sealed {
 /// Every datagram that a send has [`Accepted`](SendStatus::Accepted) is handed to the operating
 /// system, or was refused by it (and reported to `error_received`), or counted as dropped:
 /// [`statistics`](Self::statistics) says how many of each.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `DatagramTransport`",
+    label = "`wharf::DatagramTransport` is not implemented for this type",
+    note = "a transport is lent to each callback: to keep it, keep `transport.handle()`, a `DatagramHandle`"
+)]
+#[doc(alias("UdpSocket"))]
 pub trait DatagramTransport: sealed::Sealed {
     /// Sends one datagram, which may be empty, to the endpoint's remote address.
     ///
@@ -48,6 +59,7 @@ pub trait DatagramTransport: sealed::Sealed {
     /// [`is_invalid`](Error::is_invalid) when the endpoint has a remote address and `to` is not it,
     /// when `to` is of another family than the endpoint or has no name or port, and for a datagram
     /// that is too large for any. Nothing was sent then, and the endpoint is unharmed.
+    #[doc(alias("sendto"))]
     fn send_to(&self, data: &[u8], to: &Address) -> Result<SendStatus, Error>;
 
     /// Sends `data` cut into datagrams of `size` bytes, the last one shorter, to `to` (`None`: to the

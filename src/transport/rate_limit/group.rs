@@ -36,6 +36,7 @@ const LEAST_SHARE: u64 = 1024;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("ThrottlingFactory"))]
 #[derive(Clone)]
 pub struct RateGroup {
     shared: Rc<Shared>,

@@ -78,6 +78,7 @@ pub(crate) use self::passage::Passage;
 ///     Ok(())
 /// }
 /// ```
+#[doc(alias("copy_bidirectional", "portforward", "proxy", "splice"))]
 pub fn relay(a: impl Into<TransportHandle>, b: impl Into<TransportHandle>) -> RelayBuilder {
     RelayBuilder {
         ends: [a.into(), b.into()],
