@@ -115,12 +115,12 @@
 //! | [`Remote`], [`RateGroup`] | nothing |
 //! | `TlsClient`, `TlsServer`, `TlsIdentity`, `TlsUpgrade` | nothing: connections and servers that use them keep what they need |
 //! | [`Datagrams`] | what was not taken from it is dropped, unless the transport was paused |
-//! | a protocol: [`Buffered`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
+//! | a protocol: [`Buffered`], [`PausedProtocol`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
 //! [`Targets`], [`Info`], [`PeerCredentials`], [`Metrics`], [`Exception`], [`Error`], [`Failure`], [`Result`],
-//! [`ConnectAttempt`], [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`TimeoutKind`],
+//! [`testing::Record`], [`testing::Call`], [`ConnectAttempt`], [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
 //! [`Splicing`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
@@ -193,7 +193,9 @@ pub use crate::process::{
     ChildFd, PartialOutput, Process, ProcessHandle, ProcessProtocol, ProcessTransport, RunBuilder,
     Stdio, SubprocessBuilder,
 };
-pub use crate::protocol::{Buffered, BufferedProtocol, DatagramProtocol, Eof, Protocol};
+pub use crate::protocol::{
+    Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
+};
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
 pub use crate::timeout::TimeoutKind;
 #[cfg(feature = "tls-core")]

@@ -1,6 +1,7 @@
 //! What users implement.
 
 mod datagram;
+mod paused;
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
@@ -10,6 +11,7 @@ use crate::timeout::TimeoutKind;
 use crate::transport::Transport;
 
 pub use self::datagram::DatagramProtocol;
+pub use self::paused::PausedProtocol;
 
 /// One end of a byte stream: the loop calls it, it answers through the transport it is lent.
 ///

@@ -39,7 +39,7 @@ impl LineProtocol for Member {
         Ok(())
     }
 
-    fn line_too_long(&mut self, transport: &dyn Transport, error: LineError) -> Result {
+    fn line_refused(&mut self, transport: &dyn Transport, error: LineError) -> Result {
         tell(transport, &format!("! {error}"));
         Ok(())
     }

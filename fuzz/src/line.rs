@@ -13,7 +13,7 @@
 
 use arbitrary::Unstructured;
 use wharf_protocols::line::{
-    DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, Overlong,
+    DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, Refused,
 };
 use wharf_protocols::testing::check_splits;
 
@@ -33,6 +33,7 @@ pub fn run(data: &[u8]) {
     if let Ok(case) = Case::parse(&mut Unstructured::new(data)) {
         case.splits_agree();
         case.limits_only_replace_lines();
+        case.refusing_bare_line_ends_only_replaces_lines();
         case.lines_make_up_the_stream();
         case.stopping_changes_nothing();
         case.remainder_completes_the_stream();
@@ -43,7 +44,7 @@ pub fn run(data: &[u8]) {
 struct Case<'a> {
     delimiter: Delimiter,
     max_length: usize,
-    overlong: Overlong,
+    refused: Refused,
     cuts: Vec<Cut>,
     stream: &'a [u8],
 }
@@ -64,7 +65,7 @@ impl<'a> Case<'a> {
         };
         let max_length = usize::from(input.arbitrary::<u8>()?);
         let discard = input.arbitrary::<u8>()? % 2 == 1;
-        let overlong = if discard { Overlong::Discard } else { Overlong::Fail };
+        let refused = if discard { Refused::Discard } else { Refused::Fail };
         let cut = |input: &mut Unstructured<'a>| {
             let byte = usize::from(input.arbitrary::<u8>()?);
             Ok(Cut { length: byte & 63, taken: byte >> 6 })
@@ -72,7 +73,7 @@ impl<'a> Case<'a> {
         let cuts = input.arbitrary::<u8>()? & 15;
         let cuts = (0..cuts).map(|_| cut(input)).collect::<arbitrary::Result<_>>()?;
         let stream = input.peek_bytes(input.len()).unwrap_or_default();
-        Ok(Self { delimiter, max_length, overlong, cuts, stream })
+        Ok(Self { delimiter, max_length, refused, cuts, stream })
     }
 
     fn splits_agree(&self) {
@@ -87,7 +88,7 @@ impl<'a> Case<'a> {
                 expected.push(Some(line));
             } else {
                 expected.push(None);
-                if self.overlong == Overlong::Fail {
+                if self.refused == Refused::Fail {
                     break;
                 }
             }
@@ -95,6 +96,30 @@ impl<'a> Case<'a> {
         let limited = self.decode_limited(&[self.stream]);
         let limited: Vec<_> = limited.into_iter().map(Result::ok).collect();
         assert_eq!(limited, expected);
+    }
+
+    /// Unless they are kept, lines with a bare line end become errors, and nothing else changes but for the last
+    /// line, which loses the beginning of a line end.
+    fn refusing_bare_line_ends_only_replaces_lines(&self) {
+        let mut decoder = self.unlimited().keep_bare_line_ends(false).refused(Refused::Discard);
+        let mut strict = Vec::new();
+        collect(&mut decoder.feed(self.stream), &mut strict, usize::MAX);
+        let mut kept = Vec::new();
+        collect(&mut self.unlimited().feed(self.stream), &mut kept, usize::MAX);
+        assert_eq!(strict.len(), kept.len());
+        let encoder = LineEncoder::new().delimiter(self.delimiter.clone()).max_length(usize::MAX);
+        for (strict, kept) in strict.into_iter().zip(kept) {
+            match strict {
+                Ok(line) => {
+                    encoder.check(&line).expect("what is decoded can be encoded");
+                    assert_eq!(Ok(line), kept);
+                }
+                Err(error) => {
+                    assert_eq!(error, LineError::BareLineEnd);
+                    assert!(encoder.check(&kept.expect("there is no limit")).is_err());
+                }
+            }
+        }
     }
 
     /// Without a limit no byte is lost, added or moved, and lines end at the first delimiter.
@@ -175,11 +200,14 @@ impl<'a> Case<'a> {
     }
 
     fn limited(&self) -> LineDecoder {
-        self.unlimited().max_length(self.max_length).overlong(self.overlong)
+        self.unlimited().max_length(self.max_length).refused(self.refused)
     }
 
     fn unlimited(&self) -> LineDecoder {
-        LineDecoder::new().delimiter(self.delimiter.clone()).max_length(usize::MAX)
+        LineDecoder::new()
+            .delimiter(self.delimiter.clone())
+            .max_length(usize::MAX)
+            .keep_bare_line_ends(true)
     }
 
     fn decode_limited(&self, parts: &[&[u8]]) -> Vec<Line> {

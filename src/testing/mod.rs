@@ -3,7 +3,8 @@
 //! A loop in memory runs the same transports, servers, connects, timers and tasks as any other, on
 //! sockets that are buffers and a clock that is virtual: when nothing is ready, time jumps to the
 //! next timer. Equal programs run equally. A [`Recorder`] runs one protocol and plays its peer by
-//! hand; [`pair`] joins two protocols; [`MemoryNetwork`] is for whole servers and their clients.
+//! hand; [`pair`] joins two protocols; [`MemoryNetwork`] is for whole servers and their clients. A
+//! [`Record`] says which callbacks a protocol got, of a stream or an endpoint, on any loop.
 //!
 //! ```
 //! use wharf::testing::Recorder;
@@ -24,18 +25,26 @@
 //! # }
 //! ```
 //!
+//! Codecs without sockets are tested with `check_splits` of
+//! [`wharf_protocols::testing`](https://docs.rs/wharf-protocols/latest/wharf_protocols/testing/): it
+//! checks that a codec gives the same frames however its input is split.
+//!
 //! Not to be had in memory, each with a clear [`is_unsupported`](crate::Error::is_unsupported)
 //! error: sockets and descriptors of the operating system, passing them and handing them over, child
 //! processes, and signals.
 
 mod network;
 mod pair;
+mod record;
 mod recorder;
+mod recording;
 mod stepping;
 
 pub use self::network::MemoryNetwork;
 pub use self::pair::pair;
+pub use self::record::{Call, Record};
 pub use self::recorder::Recorder;
+pub use self::recording::{Defaults, RecordingProtocol};
 pub use self::stepping::{advance, settle, step};
 
 /// How many panics came out of the turns of this thread's loops instead of being caught where the

@@ -18,6 +18,38 @@ use crate::transport::{Connection, Transport, TransportHandle};
 /// What Twisted's `StringTransport` does, with the real engine beneath: flow control, deadlines,
 /// closing and the order of callbacks are those of every transport. Each call runs the loop until
 /// it rests; time passes only by [`advance`](Self::advance).
+///
+/// There is no server: what a [`ServerBuilder`](crate::ServerBuilder) sets for its connections (deadlines, water
+/// marks, the write cap, rate limits, TLS) is not in force here. The transport has the settings
+/// of a client's; set others with [`with`](Self::with), or test the server itself on a
+/// [`MemoryNetwork`].
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::Recorder;
+/// # use wharf::{Protocol, Result, Transport};
+///
+/// /// Answers each byte with two.
+/// struct Twice;
+///
+/// impl Protocol for Twice {
+///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+///         for &byte in data {
+///             transport.write(&[byte, byte]);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(|| Twice)?;
+/// recorder.receive(b"ab")?;
+/// assert_eq!(recorder.sent()?, b"aabb");
+/// recorder.receive_eof()?;
+/// assert!(recorder.is_closing());
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias("StringTransport"))]
 pub struct Recorder<P> {
     event_loop: EventLoop,

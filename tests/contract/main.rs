@@ -30,6 +30,7 @@ mod probes;
 mod processes;
 mod rate_limits;
 mod readiness;
+mod ready_protocols;
 mod relay;
 mod send_file;
 mod servers;

@@ -18,7 +18,8 @@ use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
 pub struct LineDecoder {
     delimiter: Delimiter,
     max_length: usize,
-    overlong: Overlong,
+    refused: Refused,
+    keep_bare_line_ends: bool,
     state: State,
     /// Input that was kept. The current line begins at `start`; up to `searched` it is known to
     /// have no delimiter.
@@ -31,12 +32,13 @@ pub struct LineDecoder {
 
 impl LineDecoder {
     /// A decoder for [`Delimiter::NEWLINE`], at most [`DEFAULT_MAX_LENGTH`] bytes in a line, and
-    /// [`Overlong::Fail`].
+    /// [`Refused::Fail`].
     pub const fn new() -> Self {
         Self {
             delimiter: Delimiter::NEWLINE,
             max_length: DEFAULT_MAX_LENGTH,
-            overlong: Overlong::Fail,
+            refused: Refused::Fail,
+            keep_bare_line_ends: false,
             state: State::InLine,
             buffer: Vec::new(),
             start: 0,
@@ -60,10 +62,22 @@ impl LineDecoder {
         self
     }
 
-    /// What to do with a line above the maximum length.
+    /// What to do with a line that is refused: one above the maximum length, or one with a bare line
+    /// end.
     #[must_use]
-    pub const fn overlong(mut self, overlong: Overlong) -> Self {
-        self.overlong = overlong;
+    pub const fn refused(mut self, refused: Refused) -> Self {
+        self.refused = refused;
+        self
+    }
+
+    /// With `true`, gives lines with a `\r` or `\n` that is not their end, instead of refusing them.
+    ///
+    /// Off by default. For output of programs, which use a bare `\r` to write over a line; not for what
+    /// is passed on to others, who may take it for the end of a line. Delimiters other than
+    /// [`Delimiter::NEWLINE`] and [`Delimiter::CRLF`] have no bare line ends: every other byte is content.
+    #[must_use]
+    pub const fn keep_bare_line_ends(mut self, keep: bool) -> Self {
+        self.keep_bare_line_ends = keep;
         self
     }
 
@@ -78,8 +92,9 @@ impl LineDecoder {
     /// Ends the stream, and lends the lines that are left: the last one if it has no delimiter, and
     /// before it those left over when an earlier [`DecodedLines`] was dropped.
     ///
-    /// The stream may end right after a delimiter: no empty line follows it. With
-    /// [`Delimiter::NEWLINE`] a `\r` at the very end belongs to the last line.
+    /// The stream may end right after a delimiter: no empty line follows it. A `\r` at the very end is the
+    /// beginning of a `\r\n`, and no part of the last line; where
+    /// [bare line ends are kept](Self::keep_bare_line_ends) it is part of it.
     pub fn finish(&mut self) -> DecodedLines<'_, 'static> {
         DecodedLines { decoder: self, input: &[], at_end: true }
     }
@@ -128,10 +143,7 @@ impl LineDecoder {
             }
             let line = self.take(length, input);
             let length = self.delimiter.content_length(self.bytes(&line));
-            if length > self.max_length {
-                return Some(Err(self.too_long(State::InLine)));
-            }
-            return Some(Ok(line.truncated(length)));
+            return Some(self.checked(line.truncated(length)));
         }
         None
     }
@@ -180,11 +192,24 @@ impl LineDecoder {
         if !at_end || self.buffered().is_empty() {
             return None;
         }
-        let line = mem::replace(&mut self.start, self.searched)..self.searched;
-        if line.len() > self.max_length {
-            return Some(Err(self.too_long(State::InLine)));
+        let line = Line::Kept(mem::replace(&mut self.start, self.searched)..self.searched);
+        if self.keep_bare_line_ends {
+            return Some(self.checked(line));
         }
-        Some(Ok(Line::Kept(line)))
+        let length = self.delimiter.unfinished_length(self.bytes(&line));
+        (length > 0).then(|| self.checked(line.truncated(length)))
+    }
+
+    /// The line, if it is one that is taken.
+    fn checked<'i>(&mut self, line: Line<'i>) -> Found<'i> {
+        let content = self.bytes(&line);
+        if content.len() > self.max_length {
+            return Err(self.too_long(State::InLine));
+        }
+        if !self.keep_bare_line_ends && self.delimiter.has_bare_line_end(content) {
+            return Err(self.refuse(LineError::BareLineEnd, State::InLine));
+        }
+        Ok(line)
     }
 
     /// Takes out a line of that many bytes.
@@ -211,17 +236,21 @@ impl LineDecoder {
         self.searched = self.searched.max(self.start);
     }
 
-    /// Reports a line above the maximum length, and goes on as the policy says.
     fn too_long(&mut self, next: State) -> LineError {
-        match self.overlong {
-            Overlong::Fail => {
+        self.refuse(LineError::TooLong { max_length: self.max_length }, next)
+    }
+
+    /// Reports a line that is not taken, and goes on as the policy says.
+    fn refuse(&mut self, error: LineError, next: State) -> LineError {
+        match self.refused {
+            Refused::Fail => {
                 self.state = State::Failed;
                 self.start = self.buffer.len();
                 self.searched = self.start;
             }
-            Overlong::Discard => self.state = next,
+            Refused::Discard => self.state = next,
         }
-        LineError::TooLong { max_length: self.max_length }
+        error
     }
 
     /// The length with delimiter above which a line is too long, whatever its delimiter.
@@ -299,8 +328,8 @@ impl<'i> DecodedLines<'_, 'i> {
     /// The next line without its delimiter; `None` when more input is needed.
     ///
     /// # Errors
-    /// [`LineError::TooLong`]. With [`Overlong::Fail`] nothing follows it. With
-    /// [`Overlong::Discard`] it takes the place of the line, and the next lines follow.
+    /// [`LineError::TooLong`], [`LineError::BareLineEnd`]. With [`Refused::Fail`] nothing follows it.
+    /// With [`Refused::Discard`] it takes the place of the line, and the next lines follow.
     #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
     pub fn next(&mut self) -> Option<Result<&[u8], LineError>> {
         let line = self.decoder.next_line(&mut self.input, self.at_end)?;
@@ -344,9 +373,9 @@ impl Drop for DecodedLines<'_, '_> {
     }
 }
 
-/// What a [`LineDecoder`] does with a line above its maximum length.
+/// What a [`LineDecoder`] does with a line that it does not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overlong {
+pub enum Refused {
     /// Report it and then ignore all further input. This is the default.
     #[default]
     Fail,

@@ -13,17 +13,18 @@ use super::LineError;
 pub struct Delimiter(Kind);
 
 impl Delimiter {
-    /// `\n`. A `\r` right before it is not part of the line. This is the default.
+    /// `\n`. A `\r` right before it is not part of the line. This is the default. An encoder sends `\n`.
     ///
-    /// An encoder sends `\n`, and takes no line that has a `\r` or `\n` anywhere: some peers end a
-    /// line at a bare `\r`.
+    /// A line with a `\r` anywhere else is refused, by decoders and encoders alike: some peers end a line there, and
+    /// whoever wrote the line could smuggle another one past us. See `keep_bare_line_ends`
+    /// ([of decoders](super::LineDecoder::keep_bare_line_ends),
+    /// [of encoders](super::LineEncoder::keep_bare_line_ends)).
     pub const NEWLINE: Self = Self(Kind::Newline);
 
-    /// `\r\n` and nothing else: a bare `\r` or `\n` is part of the line.
+    /// `\r\n` and nothing else.
     ///
-    /// An encoder takes no line that has a `\r` or `\n` anywhere, because many peers end a line
-    /// there. A decoder does pass them on; a protocol whose lines are forwarded to other programs
-    /// should refuse such lines, or it can be used to smuggle messages.
+    /// A line with a bare `\r` or `\n` is refused, by decoders and encoders alike: many peers end a line there, and
+    /// whoever wrote the line could smuggle another one past us. See `keep_bare_line_ends`, as above.
     pub const CRLF: Self = Self(Kind::CrLf);
 
     /// A single byte, such as `0` for NUL-terminated strings.
@@ -76,6 +77,22 @@ impl Delimiter {
         }
     }
 
+    /// The length of the last line, whose delimiter has not come. The `\r` that begins one is no part of it.
+    pub(super) fn unfinished_length(&self, received: &[u8]) -> usize {
+        match self.0 {
+            Kind::Newline | Kind::CrLf if received.ends_with(b"\r") => received.len() - 1,
+            _ => received.len(),
+        }
+    }
+
+    /// Whether a line has a `\r` or `\n` in it, which some programs take for its end.
+    pub(super) fn has_bare_line_end(&self, line: &[u8]) -> bool {
+        match self.0 {
+            Kind::Newline | Kind::CrLf => memchr2(b'\r', b'\n', line).is_some(),
+            Kind::Byte(_) | Kind::Bytes(_) => false,
+        }
+    }
+
     /// The most bytes a delimiter can have, be they sent or only understood.
     pub(super) fn max_length(&self) -> usize {
         match self.0 {
@@ -99,7 +116,8 @@ impl Delimiter {
     /// Whether a decoder would not see exactly `line` if `line` and the delimiter were sent.
     pub(super) fn is_contained_in(&self, line: &[u8]) -> bool {
         match &self.0 {
-            Kind::Newline | Kind::CrLf => memchr2(b'\r', b'\n', line).is_some(),
+            Kind::Newline => line.ends_with(b"\r") || memchr(b'\n', line).is_some(),
+            Kind::CrLf => memmem::find(line, b"\r\n").is_some(),
             Kind::Byte(byte) => line.contains(byte),
             Kind::Bytes(delimiter) => {
                 let overlaps = |shared: usize| {
@@ -183,6 +201,23 @@ mod tests {
         assert!(!delimiter.is_contained_in(b"xa"));
         assert!(!delimiter.is_contained_in(b"xb"));
         assert!(!delimiter.is_contained_in(b""));
+    }
+
+    #[test]
+    fn bare_line_ends_are_told_from_delimiters() {
+        for (delimiter, line, contained, bare) in [
+            (Delimiter::NEWLINE, "a\nb", true, true),
+            (Delimiter::NEWLINE, "a\r", true, true),
+            (Delimiter::NEWLINE, "a\rb", false, true),
+            (Delimiter::CRLF, "a\r\nb", true, true),
+            (Delimiter::CRLF, "a\r", false, true),
+            (Delimiter::CRLF, "a\nb", false, true),
+            (Delimiter::CRLF, "ab", false, false),
+            (Delimiter::byte(0), "a\r\nb", false, false),
+        ] {
+            assert_eq!(delimiter.is_contained_in(line.as_bytes()), contained, "{line:?}");
+            assert_eq!(delimiter.has_bare_line_end(line.as_bytes()), bare, "{line:?}");
+        }
     }
 
     #[test]

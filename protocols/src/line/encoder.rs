@@ -1,20 +1,44 @@
+use std::io::IoSlice;
+
+use wharf::{Transport, WriteStatus};
+
 use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
 
 /// Writes lines so that a [`LineDecoder`](super::LineDecoder) with the same options reads them back.
 ///
 /// A line that holds its own delimiter is refused: sent as it is, the peer would take what follows
 /// the delimiter for a line of its own, which lets whoever supplied the text speak for us.
+///
+/// ```
+/// use wharf_protocols::line::{Delimiter, LineEncoder, LineError};
+///
+/// # fn main() -> Result<(), LineError> {
+/// let encoder = LineEncoder::new().delimiter(Delimiter::CRLF);
+/// let mut output = Vec::new();
+/// encoder.encode(b"SET k v", &mut output)?;
+/// assert_eq!(output, b"SET k v\r\n");
+///
+/// let injected = b"SET k v\r\nDELETE k";
+/// assert_eq!(encoder.encode(injected, &mut output), Err(LineError::ContainsDelimiter));
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias("LinesCodec", "sendLine"))]
 #[derive(Clone, Debug)]
 pub struct LineEncoder {
     delimiter: Delimiter,
     max_length: usize,
+    keep_bare_line_ends: bool,
 }
 
 impl LineEncoder {
     /// Lines that end with `\n` and have at most [`DEFAULT_MAX_LENGTH`] bytes.
     pub const fn new() -> Self {
-        Self { delimiter: Delimiter::NEWLINE, max_length: DEFAULT_MAX_LENGTH }
+        Self {
+            delimiter: Delimiter::NEWLINE,
+            max_length: DEFAULT_MAX_LENGTH,
+            keep_bare_line_ends: false,
+        }
     }
 
     /// What to put after each line.
@@ -31,6 +55,28 @@ impl LineEncoder {
         self
     }
 
+    /// With `true`, takes lines with a `\r` or `\n` that a decoder with the same options would give back
+    /// as they are. Off by default; for peers that are known to end lines at the delimiter only.
+    #[must_use]
+    pub const fn keep_bare_line_ends(mut self, keep: bool) -> Self {
+        self.keep_bare_line_ends = keep;
+        self
+    }
+
+    /// Sends `line` and the delimiter, without copying them together first.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check); nothing is sent then.
+    pub fn write_to(
+        &self,
+        transport: &(impl Transport + ?Sized),
+        line: impl AsRef<[u8]>,
+    ) -> Result<WriteStatus, LineError> {
+        let line = line.as_ref();
+        let delimiter = self.check(line)?;
+        Ok(transport.write_vectored(&[IoSlice::new(line), IoSlice::new(delimiter)]))
+    }
+
     /// Appends `line` and the delimiter to `output`.
     ///
     /// # Errors
@@ -45,18 +91,19 @@ impl LineEncoder {
 
     /// Checks that `line` can be sent, and returns the delimiter to send after it.
     ///
-    /// With a vectored write this sends a line without copying it.
-    ///
     /// # Errors
-    /// [`LineError::ContainsDelimiter`] if a decoder would see another line than `line`, or with
-    /// [`Delimiter::NEWLINE`] and [`Delimiter::CRLF`] if there is a `\r` or `\n` in it;
-    /// [`LineError::TooLong`].
+    /// [`LineError::ContainsDelimiter`] if a decoder would see another line than `line`; with
+    /// [`Delimiter::NEWLINE`] and [`Delimiter::CRLF`] [`LineError::BareLineEnd`] if there is a `\r` or `\n` in
+    /// it all the same; [`LineError::TooLong`].
     pub fn check(&self, line: &[u8]) -> Result<&[u8], LineError> {
         if line.len() > self.max_length {
             return Err(LineError::TooLong { max_length: self.max_length });
         }
         if self.delimiter.is_contained_in(line) {
             return Err(LineError::ContainsDelimiter);
+        }
+        if !self.keep_bare_line_ends && self.delimiter.has_bare_line_end(line) {
+            return Err(LineError::BareLineEnd);
         }
         Ok(self.delimiter.as_bytes())
     }
@@ -67,6 +114,47 @@ impl Default for LineEncoder {
         Self::new()
     }
 }
+
+/// Sending lines, for every [`Transport`] and handle.
+///
+/// ```
+/// use wharf::testing::Recorder;
+/// use wharf::{Result, Transport};
+/// use wharf_protocols::line::{LineProtocol, Lines, WriteLine};
+///
+/// /// Repeats each line.
+/// struct Repeat;
+///
+/// impl LineProtocol for Repeat {
+///     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+///         transport.write_line(line)?;
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(|| Lines::new(Repeat))?;
+/// recorder.receive(b"hello\r\n")?;
+/// assert_eq!(recorder.sent()?, b"hello\n");
+/// let injected = recorder.with(|_, transport| transport.write_line("x\nDELETE y"))?;
+/// assert!(injected.is_err());
+/// assert_eq!(recorder.sent()?, b"");
+/// # Ok(())
+/// # }
+/// ```
+pub trait WriteLine: Transport {
+    /// Sends `line` and a `\n`, as [`LineEncoder::new`] has it; for other delimiters and lengths see
+    /// [`LineEncoder::write_to`].
+    ///
+    /// # Errors
+    /// As for [`LineEncoder::check`]; nothing is sent then.
+    #[doc(alias("sendLine", "writeln"))]
+    fn write_line(&self, line: impl AsRef<[u8]>) -> Result<WriteStatus, LineError> {
+        LineEncoder::new().write_to(self, line)
+    }
+}
+
+impl<T: Transport + ?Sized> WriteLine for T {}
 
 #[cfg(test)]
 mod tests {
@@ -87,10 +175,12 @@ mod tests {
         for delimiter in [Delimiter::NEWLINE, Delimiter::CRLF] {
             let encoder = LineEncoder::new().delimiter(delimiter);
             for line in [&b"hi\nQUIT"[..], b"hi\rQUIT", b"hi\r\nQUIT", b"hi\r", b"\n"] {
-                let refused = encoder.encode(line, &mut output);
-                assert_eq!(refused, Err(LineError::ContainsDelimiter), "{line:?}");
+                assert!(encoder.encode(line, &mut output).is_err(), "{line:?}");
             }
         }
+        let encoder = LineEncoder::new();
+        assert_eq!(encoder.encode(b"hi\nQUIT", &mut output), Err(LineError::ContainsDelimiter));
+        assert_eq!(encoder.encode(b"hi\rQUIT", &mut output), Err(LineError::BareLineEnd));
         let encoder = LineEncoder::new().delimiter(Delimiter::bytes(b"--").unwrap());
         assert_eq!(encoder.encode(b"a--b", &mut output), Err(LineError::ContainsDelimiter));
         assert_eq!(encoder.encode(b"a-", &mut output), Err(LineError::ContainsDelimiter));

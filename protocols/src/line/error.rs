@@ -6,6 +6,8 @@ use std::io;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineError {
+    /// A line holds a `\r` or `\n` that is not its end: some programs would see two lines.
+    BareLineEnd,
     /// A line to send holds its own delimiter, so that the peer would see two lines.
     ContainsDelimiter,
     /// A delimiter of no bytes cannot end a line.
@@ -20,6 +22,7 @@ pub enum LineError {
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::BareLineEnd => f.write_str("a line contains a bare line end"),
             Self::ContainsDelimiter => f.write_str("the line contains its own delimiter"),
             Self::EmptyDelimiter => f.write_str("a line delimiter cannot be empty"),
             Self::TooLong { max_length } => write!(f, "a line is longer than {max_length} bytes"),
@@ -29,11 +32,11 @@ impl fmt::Display for LineError {
 
 impl Error for LineError {}
 
-/// As what a peer did: `InvalidData` for a line that is too long, else `InvalidInput`.
+/// `InvalidData` for what a peer can do, a line that is too long or has a bare line end; else `InvalidInput`.
 impl From<LineError> for io::Error {
     fn from(error: LineError) -> Self {
         let kind = match error {
-            LineError::TooLong { .. } => io::ErrorKind::InvalidData,
+            LineError::BareLineEnd | LineError::TooLong { .. } => io::ErrorKind::InvalidData,
             LineError::ContainsDelimiter | LineError::EmptyDelimiter => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)

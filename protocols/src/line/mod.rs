@@ -1,8 +1,13 @@
 //! Line framing: byte streams whose messages end with a delimiter.
 //!
 //! [`LineDecoder`] and [`LineEncoder`] are the codec. Both take a [`Delimiter`] and a maximum
-//! length, and both come with limits set: 64 KiB for a line, unless told otherwise. [`Lines`] feeds
-//! the decoder from a transport and calls a [`LineProtocol`].
+//! length, and both come with limits set: 64 KiB for a line, unless told otherwise. They agree about what a
+//! line is: each takes every line that the other one gives, and no other.
+//!
+//! On a transport, [`Lines`] feeds the decoder and calls a [`LineProtocol`], and
+//! [`write_line`](WriteLine::write_line) sends a line. Use it, or a [`LineEncoder`], for whatever is made of text
+//! that others wrote: `transport.write` with a `\n` behind the text lets whoever wrote
+//! `"x\nDELETE y"` give two commands.
 //!
 //! ```
 //! use wharf_protocols::line::{LineDecoder, LineError};
@@ -33,9 +38,9 @@ mod protocol_tests;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::{DecodedLines, LineDecoder, Overlong};
+pub use decoder::{DecodedLines, LineDecoder, Refused};
 pub use delimiter::Delimiter;
-pub use encoder::LineEncoder;
+pub use encoder::{LineEncoder, WriteLine};
 pub use error::LineError;
 pub use protocol::{LineProtocol, Lines};
 

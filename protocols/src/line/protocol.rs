@@ -2,22 +2,22 @@ use std::any::Any;
 
 use wharf::{Eof, Error, Protocol, Result, TimeoutKind, Transport};
 
-use super::{LineDecoder, LineError, Overlong};
+use super::{LineDecoder, LineError, Refused};
 
 /// A protocol that receives lines. Install it as [`Lines::new`]`(x)` wherever a
-/// [`Protocol`] is expected.
+/// [`Protocol`] is expected. To send lines, use [`WriteLine`](super::WriteLine), or a
+/// [`LineEncoder`](super::LineEncoder) with the options of the decoder.
 ///
 /// ```
 /// use wharf::testing::Recorder;
 /// use wharf::{Result, Transport};
-/// use wharf_protocols::line::{LineProtocol, Lines};
+/// use wharf_protocols::line::{LineProtocol, Lines, WriteLine};
 ///
 /// struct Shout;
 ///
 /// impl LineProtocol for Shout {
 ///     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
-///         transport.write(&line.to_ascii_uppercase());
-///         transport.write(b"\n");
+///         transport.write_line(line.to_ascii_uppercase())?;
 ///         Ok(())
 ///     }
 /// }
@@ -52,11 +52,12 @@ pub trait LineProtocol: Any {
     #[doc(alias("lineReceived", "readline", "read_line"))]
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result;
 
-    /// The peer sent a line above the maximum length. The line is discarded.
+    /// The peer sent a line above the maximum length, or one with a bare line end (see
+    /// [`Delimiter`](super::Delimiter)). The line is discarded.
     ///
     /// `Ok` goes on with the next line. The default fails with `error`, which aborts the
     /// connection; as the peer's doing it does not go to the exception handler.
-    fn line_too_long(&mut self, transport: &dyn Transport, error: LineError) -> Result {
+    fn line_refused(&mut self, transport: &dyn Transport, error: LineError) -> Result {
         let _ = transport;
         Err(std::io::Error::from(error).into())
     }
@@ -123,10 +124,10 @@ impl<P: LineProtocol> Lines<P> {
         Self::with_decoder(protocol, LineDecoder::new())
     }
 
-    /// Lines as `decoder` finds them. What becomes of a line above the maximum length is for
-    /// [`LineProtocol::line_too_long`] to say, whatever the decoder was told.
+    /// Lines as `decoder` finds them. What becomes of a line that it refuses is for
+    /// [`LineProtocol::line_refused`] to say, whatever the decoder was told.
     pub fn with_decoder(protocol: P, decoder: LineDecoder) -> Self {
-        let decoder = decoder.overlong(Overlong::Discard);
+        let decoder = decoder.refused(Refused::Discard);
         Self { protocol, decoder, writing_is_paused: false }
     }
 
@@ -149,7 +150,7 @@ impl<P: LineProtocol> Protocol for Lines<P> {
         while let Some(line) = lines.next() {
             match line {
                 Ok(line) => self.protocol.line_received(transport, line)?,
-                Err(error) => self.protocol.line_too_long(transport, error)?,
+                Err(error) => self.protocol.line_refused(transport, error)?,
             }
             let is_overflowing = !self.writing_is_paused && is_above_high_water(transport);
             if is_overflowing || !transport.is_reading() {
@@ -165,7 +166,7 @@ impl<P: LineProtocol> Protocol for Lines<P> {
         while let Some(line) = lines.next() {
             match line {
                 Ok(line) => self.protocol.unfinished_line_received(transport, line)?,
-                Err(error) => self.protocol.line_too_long(transport, error)?,
+                Err(error) => self.protocol.line_refused(transport, error)?,
             }
         }
         drop(lines);

@@ -45,9 +45,9 @@ impl LineProtocol for Script {
         Ok(())
     }
 
-    fn line_too_long(&mut self, transport: &dyn Transport, error: LineError) -> Result {
-        self.note("too long", b"");
-        if self.tolerant { Ok(()) } else { Defaults.line_too_long(transport, error) }
+    fn line_refused(&mut self, transport: &dyn Transport, error: LineError) -> Result {
+        self.note("refused", b"");
+        if self.tolerant { Ok(()) } else { Defaults.line_refused(transport, error) }
     }
 
     fn unfinished_line_received(&mut self, _: &dyn Transport, line: &[u8]) -> Result {
@@ -191,7 +191,7 @@ fn a_line_above_the_maximum_aborts_and_is_not_reported() -> Result {
     recorder.event_loop().set_exception_handler(move |_, _| *count.borrow_mut() += 1);
     recorder.receive(b"one\n123456789\ntwo\n")?;
     let lost = "lost Some(a line is longer than 8 bytes)";
-    assert_eq!(take(&calls), ["one", "too long", lost]);
+    assert_eq!(take(&calls), ["one", "refused", lost]);
     assert_eq!(*reported.borrow(), 0);
     Ok(())
 }
@@ -203,7 +203,7 @@ fn a_line_above_the_maximum_can_be_tolerated() {
         for part in parts {
             recorder.receive(part).unwrap();
         }
-        assert_eq!(take(&calls), ["one", "too long", "two", "too long"]);
+        assert_eq!(take(&calls), ["one", "refused", "two", "refused"]);
         recorder.receive(b"0\nthree\n").unwrap();
         assert_eq!(take(&calls), ["three"]);
     });
@@ -219,7 +219,7 @@ fn an_unfinished_line_comes_before_the_end() -> Result {
     let (mut recorder, calls) = script(true)?;
     recorder.receive(b"12345678\r")?;
     recorder.receive_eof()?;
-    assert_eq!(take(&calls), ["too long", "eof"]);
+    assert_eq!(take(&calls), ["refused", "eof"]);
 
     // By default it is dropped, and the connection closed.
     let mut recorder = Recorder::new(|| Lines::new(Defaults))?;
@@ -349,7 +349,7 @@ proptest! {
         }
         let mut expected: Vec<_> = if lines.is_empty() { vec![""] } else { lines };
         if overlong {
-            expected.extend(["too long", "last"]);
+            expected.extend(["refused", "last"]);
         }
         prop_assert_eq!(take(&calls), expected);
     }

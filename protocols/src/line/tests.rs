@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use proptest::prelude::*;
 
-use super::{DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, Overlong};
+use super::{DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, Refused};
 use crate::testing::check_splits;
 
 type Owned = Result<Vec<u8>, LineError>;
@@ -38,14 +38,14 @@ mod delimiters {
 
     #[test]
     fn newline_takes_both_line_ends() {
-        let decoder = LineDecoder::new();
+        let decoder = LineDecoder::new().keep_bare_line_ends(true);
         let decoded = decode(decoder, &[b"one\ntwo\r\n\n\r\nth\rree\r\r\nlast"]);
         assert_eq!(decoded, lines(["one", "two", "", "", "th\rree\r", "last"]));
     }
 
     #[test]
     fn crlf_is_strict() {
-        let decoder = LineDecoder::new().delimiter(Delimiter::CRLF);
+        let decoder = LineDecoder::new().delimiter(Delimiter::CRLF).keep_bare_line_ends(true);
         let decoded = decode(decoder, &[b"one\ntwo\r\n\rthree\r\r\n\r\n"]);
         assert_eq!(decoded, lines(["one\ntwo", "\rthree\r", ""]));
     }
@@ -70,11 +70,46 @@ mod delimiters {
         let decoder = LineDecoder::new().delimiter(delimiter);
         let parts = [&b"one\r\n"[..], b".", b"", b"\r", b"\ntwo\r\n.\r", b"\r\n.\r\n"];
         assert_eq!(decode(decoder, &parts), lines(["one", "two\r\n.\r"]));
-        let decoder = LineDecoder::new();
+        let decoder = LineDecoder::new().keep_bare_line_ends(true);
         assert_eq!(
             decode(decoder, &[b"one\r", b"\ntwo\r", b"three\n"]),
             lines(["one", "two\rthree"])
         );
+    }
+
+    #[test]
+    fn bare_line_ends_are_refused() {
+        let bare = || Err(LineError::BareLineEnd);
+        let decoder = LineDecoder::new().refused(Refused::Discard);
+        for (delimiter, input, refused) in [
+            (Delimiter::NEWLINE, "a\rb\n", true),
+            (Delimiter::NEWLINE, "a\r\r\n", true),
+            (Delimiter::NEWLINE, "a\r\n", false),
+            (Delimiter::CRLF, "a\rb\r\n", true),
+            (Delimiter::CRLF, "a\nb\r\n", true),
+            (Delimiter::CRLF, "a\r\r\n", true),
+            (Delimiter::byte(0), "a\r\nb\0", false),
+        ] {
+            let decoder = decoder.clone().delimiter(delimiter.clone());
+            let input = [input.as_bytes(), b"next", delimiter.as_bytes()].concat();
+            check_splits(&input, |parts| {
+                let decoded = decode(decoder.clone(), parts);
+                assert_eq!(decoded.len(), 2, "{input:?}");
+                assert_eq!(decoded[0] == bare(), refused, "{input:?}");
+                assert_eq!(decoded[1], Ok(b"next".to_vec()), "{input:?}");
+            });
+        }
+        assert_eq!(decode(LineDecoder::new(), &[b"one\na\rb\ntwo\n"]), [Ok(b"one".to_vec()), bare()]);
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_end_is_no_part_of_the_last_line() {
+        for delimiter in [Delimiter::NEWLINE, Delimiter::CRLF] {
+            let decoder = LineDecoder::new().delimiter(delimiter);
+            assert_eq!(decode(decoder.clone(), &[b"one\r"]), lines(["one"]));
+            assert_eq!(decode(decoder.clone(), &[b"\r"]), []);
+            assert_eq!(decode(decoder, &[b"a\rb"]), [Err(LineError::BareLineEnd)]);
+        }
     }
 }
 
@@ -111,7 +146,7 @@ mod limits {
 
     #[test]
     fn discarding_reports_once_and_goes_on() {
-        let decoder = LineDecoder::new().max_length(3).overlong(Overlong::Discard);
+        let decoder = LineDecoder::new().max_length(3).refused(Refused::Discard);
         let input = b"abc\nabcdefghijk\r\nab\nabcde\n\nabcdef";
         check_splits(input, |parts| {
             let decoded = decode(decoder.clone(), parts);
@@ -124,7 +159,7 @@ mod limits {
     #[test]
     fn discarding_finds_a_delimiter_that_begins_before_the_report() {
         let delimiter = Delimiter::bytes(b"ab").unwrap();
-        let decoder = LineDecoder::new().delimiter(delimiter).overlong(Overlong::Discard);
+        let decoder = LineDecoder::new().delimiter(delimiter).refused(Refused::Discard);
         let mut decoder = decoder.max_length(1);
         assert_eq!(collect(decoder.feed(b"xxa")), [too_long(1)]);
         assert_eq!(collect(decoder.feed(b"bx")), []);
@@ -134,7 +169,7 @@ mod limits {
     #[test]
     fn discarding_does_not_look_into_the_line_before() {
         let decoder = LineDecoder::new().delimiter(Delimiter::bytes(b"aba").unwrap());
-        let mut decoder = decoder.max_length(0).overlong(Overlong::Discard);
+        let mut decoder = decoder.max_length(0).refused(Refused::Discard);
         drop(decoder.feed(b"abab"));
         assert_eq!(decoder.feed(b"").next(), Some(Ok(&b""[..])));
         assert_eq!(collect(decoder.feed(b"")), [too_long(0)]);
@@ -158,13 +193,16 @@ mod limits {
     fn hold_for_the_last_line() {
         let decoder = LineDecoder::new().max_length(3);
         assert_eq!(decode(decoder.clone(), &[b"abc"]), lines(["abc"]));
+        assert_eq!(decode(decoder.clone(), &[b"abc\r"]), lines(["abc"]));
+        assert_eq!(decode(decoder.clone(), &[b"abcd\r"]), [too_long(3)]);
+        let decoder = decoder.keep_bare_line_ends(true);
         assert_eq!(decode(decoder.clone(), &[b"ab\r"]), lines(["ab\r"]));
         assert_eq!(decode(decoder, &[b"abc\r"]), [too_long(3)]);
     }
 
     #[test]
     fn may_be_zero_or_everything() {
-        let decoder = LineDecoder::new().max_length(0).overlong(Overlong::Discard);
+        let decoder = LineDecoder::new().max_length(0).refused(Refused::Discard);
         assert_eq!(decode(decoder, &[b"\na\n\n"]), [Ok(vec![]), too_long(0), Ok(vec![])]);
         let decoder = LineDecoder::new().max_length(usize::MAX);
         assert_eq!(decode(decoder, &[b"on", b"e\n"]), lines(["one"]));
@@ -197,11 +235,11 @@ mod leftovers {
 
     #[test]
     fn limits_hold_for_lines_not_taken() {
-        for (overlong, expected) in [
-            (Overlong::Fail, vec![too_long(3)]),
-            (Overlong::Discard, vec![too_long(3), Ok(b"two".to_vec()), too_long(3)]),
+        for (refused, expected) in [
+            (Refused::Fail, vec![too_long(3)]),
+            (Refused::Discard, vec![too_long(3), Ok(b"two".to_vec()), too_long(3)]),
         ] {
-            let mut decoder = LineDecoder::new().max_length(3).overlong(overlong);
+            let mut decoder = LineDecoder::new().max_length(3).refused(refused);
             drop(decoder.feed(b"three\ntwo\nseven"));
             assert_eq!(collect(decoder.finish()), expected);
             assert_eq!(decoder.buffer_capacity(), 0);
@@ -246,7 +284,7 @@ mod leftovers {
     #[test]
     fn remainder_has_nothing_of_a_discarded_line() {
         let decoder = LineDecoder::new().delimiter(Delimiter::CRLF).max_length(1);
-        let mut decoder = decoder.overlong(Overlong::Discard);
+        let mut decoder = decoder.refused(Refused::Discard);
         assert_eq!(collect(decoder.feed(b"abc\r")), [too_long(1)]);
         assert_eq!(*decoder.feed(b"new").into_remainder(), b"new"[..]);
         assert_eq!(collect(decoder.feed(b"a\r\n")), lines(["a"]));
@@ -259,7 +297,7 @@ mod costs {
     const MAX_LENGTH: usize = 10_000;
 
     fn decoder() -> LineDecoder {
-        LineDecoder::new().max_length(MAX_LENGTH).overlong(Overlong::Discard)
+        LineDecoder::new().max_length(MAX_LENGTH).refused(Refused::Discard)
     }
 
     #[test]
@@ -398,10 +436,13 @@ mod properties {
     fn reference(
         delimiter: &Delimiter,
         max_length: usize,
-        overlong: Overlong,
+        refused: Refused,
+        keep_bare_line_ends: bool,
         mut input: &[u8],
     ) -> Vec<Owned> {
         let end = delimiter.as_bytes();
+        let has_bare_line_ends = *delimiter == Delimiter::NEWLINE || *delimiter == Delimiter::CRLF;
+        let strict = has_bare_line_ends && !keep_bare_line_ends;
         let mut expected = Vec::new();
         while !input.is_empty() {
             let mut places = input.windows(end.len());
@@ -414,14 +455,26 @@ mod properties {
                     input = &input[length + end.len()..];
                     line
                 }
-                None => std::mem::take(&mut input),
+                None => {
+                    let mut line = std::mem::take(&mut input);
+                    if strict {
+                        line = line.strip_suffix(b"\r").unwrap_or(line);
+                        if line.is_empty() {
+                            break;
+                        }
+                    }
+                    line
+                }
             };
-            if line.len() <= max_length {
+            if line.len() > max_length {
+                expected.push(too_long(max_length));
+            } else if strict && (line.contains(&b'\r') || line.contains(&b'\n')) {
+                expected.push(Err(LineError::BareLineEnd));
+            } else {
                 expected.push(Ok(line.to_vec()));
                 continue;
             }
-            expected.push(too_long(max_length));
-            if overlong == Overlong::Fail {
+            if refused == Refused::Fail {
                 break;
             }
         }
@@ -438,8 +491,8 @@ mod properties {
         ]
     }
 
-    fn overlong() -> impl Strategy<Value = Overlong> {
-        prop_oneof![Just(Overlong::Fail), Just(Overlong::Discard)]
+    fn refused() -> impl Strategy<Value = Refused> {
+        prop_oneof![Just(Refused::Fail), Just(Refused::Discard)]
     }
 
     /// Few different bytes, so that delimiters and their beginnings abound.
@@ -452,12 +505,16 @@ mod properties {
         fn every_split_gives_the_reference(
             delimiter in delimiter(),
             max_length in 0_usize..12,
-            overlong in overlong(),
+            refused in refused(),
+            keep in any::<bool>(),
             input in text(100),
         ) {
-            let expected = reference(&delimiter, max_length, overlong, &input);
-            let decoder =
-                LineDecoder::new().delimiter(delimiter).max_length(max_length).overlong(overlong);
+            let expected = reference(&delimiter, max_length, refused, keep, &input);
+            let decoder = LineDecoder::new()
+                .delimiter(delimiter)
+                .max_length(max_length)
+                .refused(refused)
+                .keep_bare_line_ends(keep);
             check_splits(&input, |parts| assert_eq!(decode(decoder.clone(), parts), expected));
         }
 
@@ -465,13 +522,17 @@ mod properties {
         fn stopping_between_lines_changes_nothing(
             delimiter in delimiter(),
             max_length in 0_usize..12,
-            overlong in overlong(),
+            refused in refused(),
+            keep in any::<bool>(),
             input in text(60),
             taken_at_once in 0_usize..3,
         ) {
-            let expected = reference(&delimiter, max_length, overlong, &input);
-            let decoder =
-                LineDecoder::new().delimiter(delimiter).max_length(max_length).overlong(overlong);
+            let expected = reference(&delimiter, max_length, refused, keep, &input);
+            let decoder = LineDecoder::new()
+                .delimiter(delimiter)
+                .max_length(max_length)
+                .refused(refused)
+                .keep_bare_line_ends(keep);
             check_splits(&input, |parts| {
                 let mut decoder = decoder.clone();
                 let mut collected = Vec::new();
@@ -495,7 +556,7 @@ mod properties {
             // With these delimiters what was received can be told from the line.
             prop_assume!(delimiter != Delimiter::NEWLINE);
             let end = delimiter.as_bytes().to_vec();
-            let decoder = LineDecoder::new().delimiter(delimiter);
+            let decoder = LineDecoder::new().delimiter(delimiter).keep_bare_line_ends(true);
             for at in 0..=input.len() {
                 let (head, tail) = input.split_at(at);
                 let mut decoder = decoder.clone();
@@ -519,9 +580,11 @@ mod properties {
         #[test]
         fn what_is_encoded_is_decoded(
             delimiter in delimiter(),
+            keep in any::<bool>(),
             candidates in proptest::collection::vec(text(8), 0..10),
         ) {
             let encoder = LineEncoder::new().delimiter(delimiter.clone()).max_length(5);
+            let encoder = encoder.keep_bare_line_ends(keep);
             let (mut encoded, mut sent) = (Vec::new(), Vec::new());
             for line in candidates {
                 if encoder.encode(&line, &mut encoded).is_ok() {
@@ -529,7 +592,23 @@ mod properties {
                 }
             }
             let decoder = LineDecoder::new().delimiter(delimiter).max_length(5);
+            let decoder = decoder.keep_bare_line_ends(keep);
             check_splits(&encoded, |parts| assert_eq!(decode(decoder.clone(), parts), sent));
+        }
+
+        #[test]
+        fn what_is_decoded_can_be_encoded(
+            delimiter in delimiter(),
+            keep in any::<bool>(),
+            input in text(60),
+        ) {
+            let encoder = LineEncoder::new().delimiter(delimiter.clone()).keep_bare_line_ends(keep);
+            let decoder = LineDecoder::new().delimiter(delimiter).refused(Refused::Discard);
+            let mut decoder = decoder.keep_bare_line_ends(keep);
+            // The last line, which has no delimiter, may end with the beginning of one.
+            for line in collect(decoder.feed(&input)).into_iter().flatten() {
+                prop_assert!(encoder.check(&line).is_ok(), "{line:?}");
+            }
         }
 
         #[test]

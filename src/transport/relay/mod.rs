@@ -57,22 +57,10 @@ pub(crate) use self::passage::Passage;
 /// the grace is over, since it cannot know where a message ends.
 ///
 /// ```
-/// use wharf::{Connection, EventLoop, Protocol, Result, Transport, relay};
+/// use wharf::{Connection, PausedProtocol, Result, TransportHandle, relay};
 ///
-/// /// The server's and the client's protocol until they are joined.
-/// struct Unused;
-///
-/// impl Protocol for Unused {
-///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-///         transport.pause_reading();
-///         Ok(())
-///     }
-///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
-///         Ok(())
-///     }
-/// }
-///
-/// async fn join(client: Connection<Unused>, upstream: Connection<Unused>) -> Result {
+/// /// `upstream` was made with a `PausedProtocol`, so that nothing it sends is read before this.
+/// async fn join(client: TransportHandle, upstream: Connection<PausedProtocol>) -> Result {
 ///     let outcome = relay(&client, &upstream).await?;
 ///     println!("{} bytes up, {} down: {:?}", outcome.a_to_b, outcome.b_to_a, outcome.end);
 ///     Ok(())

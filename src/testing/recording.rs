@@ -1,0 +1,172 @@
+//! The protocol that records what is called.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+
+use super::record::{Call, Record};
+use crate::error::{Error, Result};
+use crate::net::Address;
+use crate::protocol::{DatagramProtocol, Eof, Protocol, TimeoutKind};
+use crate::transport::{DatagramTransport, Datagrams, Transport};
+
+/// A protocol that records its callbacks in a [`Record`], which makes it: [`Record::protocol`],
+/// [`Record::around`].
+///
+/// For streams and for datagrams. Around a protocol of yours, `P`, each callback is first recorded, then
+/// passed on; what `P` returns is returned.
+#[derive(Clone)]
+pub struct RecordingProtocol<P = Defaults> {
+    record: Record,
+    protocol: P,
+}
+
+/// What a [`RecordingProtocol`] is around that only records: the defaults of [`Protocol`] and
+/// [`DatagramProtocol`].
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Defaults;
+
+impl RecordingProtocol {
+    pub(super) fn new(record: Record) -> Self {
+        Self::around(record, Defaults)
+    }
+}
+
+impl<P> RecordingProtocol<P> {
+    pub(super) fn around(record: Record, protocol: P) -> Self {
+        Self { record, protocol }
+    }
+
+    /// What was recorded so far.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl<P: Protocol> Protocol for RecordingProtocol<P> {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.record.note(Call::ConnectionMade);
+        self.protocol.connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.record.note(Call::DataReceived(data.to_vec()));
+        self.protocol.data_received(transport, data)
+    }
+
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        self.record.note(Call::DescriptorsReceived(descriptors.len()));
+        self.protocol.descriptors_received(transport, descriptors)
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        self.record.note(Call::EofReceived);
+        self.protocol.eof_received(transport)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.record.note(Call::PauseWriting);
+        self.protocol.pause_writing(transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.record.note(Call::ResumeWriting);
+        self.protocol.resume_writing(transport)
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+        self.record.note(Call::TimedOut(kind));
+        self.protocol.timed_out(transport, kind)
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        self.record.note(Call::ShuttingDown);
+        self.protocol.shutting_down(transport)
+    }
+
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        self.record.note(Call::TlsEstablished);
+        self.protocol.tls_established(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        self.record.note_lost(error);
+        self.protocol.connection_lost(transport, error)
+    }
+}
+
+impl<P: DatagramProtocol> DatagramProtocol for RecordingProtocol<P> {
+    fn connection_made(&mut self, transport: &dyn DatagramTransport) -> Result {
+        self.record.note(Call::ConnectionMade);
+        self.protocol.connection_made(transport)
+    }
+
+    fn datagram_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        data: &[u8],
+        from: &Address,
+    ) -> Result {
+        self.record.note(Call::DatagramReceived(data.to_vec(), from.clone()));
+        self.protocol.datagram_received(transport, data, from)
+    }
+
+    /// Each datagram is recorded as it is taken, and passed on alone.
+    fn datagrams_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        batch: &mut Datagrams<'_>,
+    ) -> Result {
+        batch.try_each(|data, from| self.datagram_received(transport, data, from))
+    }
+
+    fn error_received(&mut self, transport: &dyn DatagramTransport, error: &Error) -> Result {
+        self.record.note(Call::ErrorReceived(error.to_string()));
+        self.protocol.error_received(transport, error)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn DatagramTransport) -> Result {
+        self.record.note(Call::PauseWriting);
+        self.protocol.pause_writing(transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn DatagramTransport) -> Result {
+        self.record.note(Call::ResumeWriting);
+        self.protocol.resume_writing(transport)
+    }
+
+    fn connection_lost(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        error: Option<&Error>,
+    ) -> Result {
+        self.record.note_lost(error);
+        self.protocol.connection_lost(transport, error)
+    }
+}
+
+impl Protocol for Defaults {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+impl DatagramProtocol for Defaults {
+    fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
+        Ok(())
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for RecordingProtocol<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RecordingProtocol")
+            .field("record", &self.record)
+            .field("protocol", &self.protocol)
+            .finish()
+    }
+}

@@ -1,0 +1,7 @@
+//~ `*const UseRemoteAndTransportId` cannot be sent between threads safely
+
+use wharf::{Transport, TransportHandle};
+
+pub fn close_later(handle: TransportHandle) {
+    std::thread::spawn(move || handle.close());
+}

@@ -1,0 +1,7 @@
+//~ `*const UseRunInExecutorOrAChannel` cannot be sent between threads safely
+
+use wharf::Promise;
+
+pub fn compute(promise: Promise<u64>) {
+    std::thread::spawn(move || promise.set_result(42));
+}

@@ -1,0 +1,6 @@
+//~ `Transport` is sealed: `Mock` cannot implement it
+//~ to test a protocol without sockets, use `wharf::testing`
+
+pub struct Mock;
+
+impl wharf::Transport for Mock {}
