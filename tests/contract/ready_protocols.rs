@@ -150,10 +150,8 @@ fn a_recording_protocol_passes_on_what_it_records() {
 fn a_record_of_an_endpoint_has_its_datagrams() {
     run_in_memory(async |event_loop| {
         let (served, answered) = (Record::new(), Record::new());
-        let server = event_loop
-            .create_datagram_endpoint(|| served.protocol())
-            .local("10.0.0.1:7")
-            .await?;
+        let server =
+            event_loop.create_datagram_endpoint(|| served.protocol()).local("10.0.0.1:7").await?;
         let client = event_loop
             .create_datagram_endpoint(|| answered.protocol())
             .local("10.0.0.2:7")

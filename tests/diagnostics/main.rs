@@ -72,8 +72,7 @@ fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {
         let control = case("control");
-        let library =
-            candidates().into_iter().find(|library| compile(&control, library).is_ok());
+        let library = candidates().into_iter().find(|library| compile(&control, library).is_ok());
         if library.is_none() {
             let what = "rustc, and the library that it has built";
             assert!(env::var_os("CI").is_none(), "this test needs {what}");
@@ -108,7 +107,14 @@ fn compile(source: &Path, library: &Path) -> Result<(), String> {
     dependencies_flag.push(dependencies());
     let output = Command::new(rustc)
         .args(["--edition", "2024", "--crate-type", "lib", "--emit", "metadata"])
-        .args(["--color", "never", "--cap-lints", "allow", "--out-dir", env!("CARGO_TARGET_TMPDIR")])
+        .args([
+            "--color",
+            "never",
+            "--cap-lints",
+            "allow",
+            "--out-dir",
+            env!("CARGO_TARGET_TMPDIR"),
+        ])
         .arg("--extern")
         .arg(wharf)
         .arg("-L")

@@ -99,7 +99,10 @@ mod delimiters {
                 assert_eq!(decoded[1], Ok(b"next".to_vec()), "{input:?}");
             });
         }
-        assert_eq!(decode(LineDecoder::new(), &[b"one\na\rb\ntwo\n"]), [Ok(b"one".to_vec()), bare()]);
+        assert_eq!(
+            decode(LineDecoder::new(), &[b"one\na\rb\ntwo\n"]),
+            [Ok(b"one".to_vec()), bare()]
+        );
     }
 
     #[test]

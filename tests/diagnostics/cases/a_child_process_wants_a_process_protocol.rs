@@ -13,6 +13,6 @@ impl Protocol for Echo {
 }
 
 pub async fn start(event_loop: EventLoop) -> Result {
-    event_loop.subprocess_exec(|| Echo, "cat", [""; 0]).await?;
+    event_loop.subprocess_exec(|| Echo, "cat", ["-"]).await?;
     Ok(())
 }
