@@ -13,7 +13,7 @@ use crate::protocol::TimeoutKind;
 
 /// What callbacks a protocol got, and with what: for tests of servers, clients and whatever else calls protocols.
 ///
-/// [`protocol`](Self::protocol) gives a protocol that records and does nothing else,
+/// [`protocol`](Self::protocol) and [`factory`](Self::factory) give a protocol that records and does nothing else,
 /// [`around`](Self::around) one that also passes each callback on to a protocol of yours. Both are a
 /// [`Protocol`](crate::Protocol) and a [`DatagramProtocol`](crate::DatagramProtocol), and work on every loop. Clones share
 /// one record. One record is for one connection or endpoint: several would be mixed up.
@@ -33,7 +33,7 @@ use crate::protocol::TimeoutKind;
 /// MemoryNetwork::new().event_loop().run(async |event_loop| {
 ///     event_loop.create_server(|| Echo, "10.0.0.1:7").await?;
 ///     let record = Record::new();
-///     let client = event_loop.create_connection(|| record.protocol(), "10.0.0.1:7").await?;
+///     let client = event_loop.create_connection(record.factory(), "10.0.0.1:7").await?;
 ///
 ///     client.handle().write(b"hello");
 ///     record.until(|record| record.received() == b"hello").await;
@@ -100,6 +100,12 @@ impl Record {
     /// A protocol that records into this, and else does what the defaults of its trait do.
     pub fn protocol(&self) -> RecordingProtocol {
         RecordingProtocol::new(self.clone())
+    }
+
+    /// A factory of such a protocol, for whatever takes factories.
+    pub fn factory(&self) -> impl FnMut() -> RecordingProtocol + use<> {
+        let record = self.clone();
+        move || record.protocol()
     }
 
     /// A protocol that records each callback into this, and then passes it on to `protocol`.

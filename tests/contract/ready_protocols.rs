@@ -61,7 +61,7 @@ fn a_paused_protocol_calls_its_action_once_with_the_transport() {
         };
         event_loop.create_server(proxy, "10.0.0.1:8").await?;
         let record = Record::new();
-        let client = event_loop.create_connection(|| record.protocol(), "10.0.0.1:8").await?;
+        let client = event_loop.create_connection(record.factory(), "10.0.0.1:8").await?;
         client.handle().write(b"through the proxy");
         record.until(|record| record.received() == b"through the proxy").await;
         client.handle().write_eof();
@@ -80,7 +80,7 @@ fn an_error_of_a_paused_protocols_action_aborts_the_connection() {
 #[test]
 fn a_record_has_every_callback_in_order_and_data_as_one() {
     let record = Record::new();
-    let mut recorder = Recorder::new(|| record.protocol()).unwrap();
+    let mut recorder = Recorder::new(record.factory()).unwrap();
     recorder.with(|_, transport| transport.pause_reading()).unwrap();
     recorder.with(|_, transport| transport.write(&vec![0; 200_000])).unwrap();
     recorder.with(|_, transport| transport.resume_reading()).unwrap();
@@ -107,7 +107,7 @@ fn a_record_has_every_callback_in_order_and_data_as_one() {
 #[test]
 fn a_record_keeps_the_error_of_connection_lost() {
     let record = Record::new();
-    let mut recorder = Recorder::new(|| record.protocol()).unwrap();
+    let mut recorder = Recorder::new(record.factory()).unwrap();
     assert!(!record.is_lost());
     recorder.receive_reset().unwrap();
     assert_eq!(record.calls(), [Call::ConnectionMade, Call::ConnectionLost]);
@@ -151,9 +151,9 @@ fn a_record_of_an_endpoint_has_its_datagrams() {
     run_in_memory(async |event_loop| {
         let (served, answered) = (Record::new(), Record::new());
         let server =
-            event_loop.create_datagram_endpoint(|| served.protocol()).local("10.0.0.1:7").await?;
+            event_loop.create_datagram_endpoint(served.factory()).local("10.0.0.1:7").await?;
         let client = event_loop
-            .create_datagram_endpoint(|| answered.protocol())
+            .create_datagram_endpoint(answered.factory())
             .local("10.0.0.2:7")
             .remote("10.0.0.1:7")
             .await?;
@@ -183,7 +183,7 @@ fn those_who_wait_for_a_record_are_woken_on_any_loop() {
         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
         let record = Record::new();
         let address = server.addresses()[0].clone();
-        let client = event_loop.create_connection(|| record.protocol(), address).await?;
+        let client = event_loop.create_connection(record.factory(), address).await?;
         let other = record.clone();
         let waiting = event_loop.create_task(async move { other.connection_lost().await });
         client.handle().write(b"hello");
