@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::recording::RecordingProtocol;
+use crate::address::Address;
 use crate::error::Error;
-use crate::net::Address;
-use crate::protocol::TimeoutKind;
+use crate::timeout::TimeoutKind;
 
 /// What callbacks a protocol got, and with what: for tests of servers, clients and whatever else calls protocols.
 ///

@@ -4,9 +4,10 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 
 use super::record::{Call, Record};
+use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::net::Address;
-use crate::protocol::{DatagramProtocol, Eof, Protocol, TimeoutKind};
+use crate::protocol::{DatagramProtocol, Eof, Protocol};
+use crate::timeout::TimeoutKind;
 use crate::transport::{DatagramTransport, Datagrams, Transport};
 
 /// A protocol that records its callbacks in a [`Record`], which makes it: [`Record::protocol`],
