@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
-#[cfg(target_os = "android")]
+#[cfg(all(linux_kernel, target_os = "android"))]
 use std::os::android::net::SocketAddrExt as _;
-#[cfg(target_os = "linux")]
+#[cfg(all(linux_kernel, target_os = "linux"))]
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::net::SocketAddr as StdUnixAddress;
@@ -229,9 +229,9 @@ impl UnixAddress {
         match &self.0 {
             Name::Unnamed => StdUnixAddress::from_pathname(""),
             Name::Path(path) => StdUnixAddress::from_pathname(path),
-            #[cfg(any(target_os = "linux", target_os = "android"))]
+            #[cfg(linux_kernel)]
             Name::Abstract(name) => StdUnixAddress::from_abstract_name(name),
-            #[cfg(not(any(target_os = "linux", target_os = "android")))]
+            #[cfg(not(linux_kernel))]
             Name::Abstract(_) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "abstract names of Unix sockets exist on Linux only",
@@ -292,7 +292,7 @@ impl From<&StdUnixAddress> for UnixAddress {
         if let Some(path) = address.as_pathname() {
             return Self::from_path(path);
         }
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(linux_kernel)]
         if let Some(name) = address.as_abstract_name() {
             return Self::from_abstract_name(name);
         }

@@ -118,7 +118,7 @@ fn paths_of_every_length_are_read_from_a_socket() {
 }
 
 #[test]
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 fn a_path_without_room_for_its_zero_byte_does_no_harm() {
     // The kernel allows it, so a peer may have one.
     let directory = TemporaryDirectory::new();
@@ -141,7 +141,7 @@ fn a_path_without_room_for_its_zero_byte_does_no_harm() {
 }
 
 #[test]
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 fn abstract_names_are_read_from_a_socket() {
     let id = std::process::id();
     let mut longest = format!("wharf-{id}-longest-").into_bytes();
@@ -161,7 +161,7 @@ fn addresses_of_sockets_are_checked_when_they_are_used() {
     for address in [
         UnixAddress::from_path("x".repeat(200)),
         UnixAddress::from_path("/a\0b"),
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(linux_kernel)]
         UnixAddress::from_abstract_name("x".repeat(200)),
     ] {
         assert_eq!(address.to_std().unwrap_err().kind(), io::ErrorKind::InvalidInput, "{address}");

@@ -39,7 +39,7 @@ pub(crate) struct ReceiveBuffers {
     pub(super) details: Vec<Details>,
     #[cfg(feature = "udp-batch")]
     pub(super) metadata: Box<[quinn_udp::RecvMeta; quinn_udp::BATCH_SIZE]>,
-    #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+    #[cfg(all(feature = "udp-batch", linux_kernel))]
     pub(super) headers: os::ReceiveHeaders,
 }
 
@@ -269,7 +269,7 @@ impl ReceiveBuffers {
             details: Vec::new(),
             #[cfg(feature = "udp-batch")]
             metadata: Box::new([quinn_udp::RecvMeta::default(); quinn_udp::BATCH_SIZE]),
-            #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+            #[cfg(all(feature = "udp-batch", linux_kernel))]
             headers: os::ReceiveHeaders::default(),
         }
     }

@@ -40,7 +40,7 @@
 use crate::driver::Readiness;
 
 /// Whether the rules of Linux hold, where the poll reports urgent data.
-const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+const LINUX: bool = cfg!(linux_kernel);
 
 /// What a short read of a descriptor shows while the poll has said nothing special.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -180,7 +180,7 @@ impl Socket {
             // Splicing would wait, whatever it is told.
             Self::Os(socket) if socket.may_block() => None,
             Self::Os(socket) => Some(socket.fd()),
-            #[cfg(any(target_os = "linux", target_os = "android"))]
+            #[cfg(linux_kernel)]
             Self::Pipe(pipe) => pipe.spliced_fd(),
             _ => None,
         }

@@ -5,7 +5,7 @@
 
 #[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
 mod group;
-#[cfg(target_os = "linux")]
+#[cfg(pidfd)]
 mod pidfd;
 mod thread;
 
@@ -23,7 +23,7 @@ use self::thread::WaitingThread;
 use crate::driver::Key;
 use crate::event_loop::Core;
 
-#[cfg(target_os = "linux")]
+#[cfg(pidfd)]
 use self::pidfd::PidFd;
 
 #[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
@@ -34,12 +34,12 @@ pub(super) use self::group::Group;
 /// It has to be waited for in one of three ways: [`try_wait`](Self::try_wait) until it gives a
 /// status, [`part`](Self::part), or, when something failed, [`destroy`].
 pub(super) enum ExitWatch {
-    #[cfg(target_os = "linux")]
+    #[cfg(pidfd)]
     PidFd(PidFd),
     Thread(WaitingThread),
     /// It has exited, and nobody can wait for it: the process ignores `SIGCHLD`, or somebody else
     /// was faster.
-    #[cfg(target_os = "linux")]
+    #[cfg(pidfd)]
     Gone,
 }
 
@@ -48,7 +48,7 @@ impl ExitWatch {
     ///
     /// After an error the child is not watched, and lives.
     pub(super) fn begin(core: &Rc<Core>, key: Key, pid: Pid) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
+        #[cfg(pidfd)]
         if !core.processes.waits_with_threads() {
             match PidFd::begin(core, key, pid) {
                 Ok(watch) => return Ok(Self::PidFd(watch)),
@@ -64,7 +64,7 @@ impl ExitWatch {
     /// Whether it has to be looked at though nothing tells.
     pub(super) fn is_gone(&self) -> bool {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::Gone => true,
             _ => false,
         }
@@ -73,9 +73,9 @@ impl ExitWatch {
     /// Waits for the child if it has exited; its id may then be another's at once.
     pub(super) fn try_wait(&self) -> Option<ExitStatus> {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::PidFd(watch) => watch.try_wait(),
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::Gone => Some(lost_status()),
             Self::Thread(watch) => watch.try_wait(),
         }
@@ -92,9 +92,9 @@ impl ExitWatch {
     /// waited for.
     pub(super) fn try_look(&self) -> Option<ExitStatus> {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::PidFd(watch) => watch.try_look(),
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::Gone => Some(lost_status()),
             Self::Thread(watch) => watch.try_look(),
         }
@@ -103,9 +103,9 @@ impl ExitWatch {
     /// The group of a child that has exited and that was only looked at.
     pub(super) fn into_group(self) -> Option<Group> {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::PidFd(watch) => Group::of(watch.pid),
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::Gone => None,
             Self::Thread(watch) => Group::of(watch.pid()),
         }
@@ -114,9 +114,9 @@ impl ExitWatch {
     /// That it has just exited is no error.
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         ignore_gone(match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::PidFd(watch) => watch.signal(signal),
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::Gone => Err(Errno::SRCH),
             Self::Thread(watch) => watch.signal(signal, kill_process),
         })
@@ -126,9 +126,9 @@ impl ExitWatch {
     /// waited for.
     pub(super) fn signal_group(&self, signal: Signal) -> io::Result<()> {
         ignore_gone(match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::PidFd(watch) => kill_process_group(watch.pid, signal),
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::Gone => Err(Errno::SRCH),
             Self::Thread(watch) => watch.signal(signal, kill_process_group),
         })
@@ -138,9 +138,9 @@ impl ExitWatch {
     /// that runs on.
     pub(super) fn part(self, killed: bool) -> Option<ExitStatus> {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::PidFd(watch) => watch.part(killed),
-            #[cfg(target_os = "linux")]
+            #[cfg(pidfd)]
             Self::Gone => Some(lost_status()),
             Self::Thread(watch) => watch.part(killed),
         }
@@ -190,12 +190,12 @@ pub(super) fn destroy(pid: Pid) {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(pidfd)]
 fn is_lacking(error: &io::Error) -> bool {
     [Errno::NOSYS, Errno::PERM, Errno::INVAL].into_iter().any(|errno| is(error, errno))
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(pidfd)]
 fn is(error: &io::Error, errno: Errno) -> bool {
     Errno::from_io_error(error) == Some(errno)
 }

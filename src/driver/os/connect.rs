@@ -33,13 +33,13 @@ pub(crate) fn connect(
 /// Has the system choose the port when it knows the remote address: connections to different
 /// addresses can then share it. Chosen by `bind`, each port would be good for one connection.
 fn choose_port_when_connecting(socket: &OsSocket) {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     {
         use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
         // Where it cannot be, `bind` chooses.
         let _ = setsockopt(&socket.fd, IpBindAddressNoPort, &true);
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(linux_kernel))]
     let _ = socket;
 }
 

@@ -1,7 +1,7 @@
 //! Datagram sockets of the operating system: opening them and their options.
 
 mod receive;
-#[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+#[cfg(all(feature = "udp-batch", linux_kernel))]
 mod receive_plain;
 mod send;
 
@@ -18,7 +18,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use crate::address::{Address, UnixAddress};
 use crate::driver::{DatagramSocketOptions, MulticastInterface};
 
-#[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+#[cfg(all(feature = "udp-batch", linux_kernel))]
 pub(crate) use self::receive_plain::ReceiveHeaders;
 
 /// A UDP or Unix datagram socket, non-blocking.
@@ -33,7 +33,7 @@ pub(crate) struct OsDatagramSocket {
     #[cfg(feature = "udp-batch")]
     batch: Option<Rc<quinn_udp::UdpSocketState>>,
     /// Whether it is a UDP socket made here of which no more than data and senders is asked for.
-    #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+    #[cfg(all(feature = "udp-batch", linux_kernel))]
     plain: bool,
     /// The longest datagrams of which the kernel is given runs to cut up; 0: of none. Less once it
     /// refused a run.
@@ -99,7 +99,7 @@ impl OsDatagramSocket {
             socket.connect(&remote.into())?;
         }
         let made = Self::finish(driver, socket, remote.is_some(), options)?;
-        #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+        #[cfg(all(feature = "udp-batch", linux_kernel))]
         let made = Self { plain: !options.offload, ..made };
         Ok(made)
     }
@@ -174,7 +174,7 @@ impl OsDatagramSocket {
                 connected,
                 shared: false,
                 batch,
-                #[cfg(any(target_os = "linux", target_os = "android"))]
+                #[cfg(linux_kernel)]
                 plain: false,
                 segments: Cell::new(if segments { usize::MAX } else { 0 }),
                 kept_error: Cell::new(None),
@@ -273,14 +273,14 @@ impl OsDatagramSocket {
                 socket.set_multicast_if_v4(&std::net::Ipv4Addr::UNSPECIFIED)
             }
             (_, MulticastInterface::Address(address)) => socket.set_multicast_if_v4(&address),
-            #[cfg(any(target_os = "linux", target_os = "android"))]
+            #[cfg(linux_kernel)]
             (_, MulticastInterface::Index(index)) => {
                 let any = std::net::Ipv4Addr::UNSPECIFIED;
 
                 rustix::net::sockopt::set_ip_multicast_if_with_ifindex(&self.fd, &any, &any, index)
                     .map_err(io::Error::from)
             }
-            #[cfg(not(any(target_os = "linux", target_os = "android")))]
+            #[cfg(not(linux_kernel))]
             (_, MulticastInterface::Index(_)) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "an IPv4 interface is chosen by its address here",

@@ -77,15 +77,15 @@ impl OsSocket {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC.union(RecvFlags::DONTWAIT);
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(linux_kernel))]
 const FLAGS: RecvFlags = RecvFlags::DONTWAIT;
 
 /// Has what was received closed in programs that this process starts, where receiving did not.
 fn close_on_exec(descriptors: &[OwnedFd]) -> io::Result<()> {
-    if cfg!(not(any(target_os = "linux", target_os = "android"))) {
+    if cfg!(not(linux_kernel)) {
         for descriptor in descriptors {
             rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
         }

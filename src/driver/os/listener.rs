@@ -13,8 +13,7 @@ use crate::address::Address;
 use crate::driver::{ShortReads, SocketOptions};
 
 /// Whether TCP options set on a listener are those of the sockets it accepts (Linux copies them).
-const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool =
-    cfg!(any(target_os = "linux", target_os = "android"));
+const ACCEPTED_SOCKETS_INHERIT_OPTIONS: bool = cfg!(linux_kernel);
 
 /// A listening TCP or Unix stream socket, non-blocking.
 #[derive(Debug)]
@@ -34,8 +33,9 @@ impl OsListener {
                 "a stream socket was expected",
             ));
         }
-        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-        if !socket.is_listener()? {
+        // Apple's systems have no way to ask.
+        #[cfg(not(target_vendor = "apple"))]
+        if !rustix::net::sockopt::socket_acceptconn(&fd)? {
             let text = "a listening socket was expected";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
@@ -107,11 +107,11 @@ impl AsFd for OsListener {
 /// Whether connections of a socket from elsewhere are TCP's: SCTP, for one, has streams too, and reads
 /// that end with each message.
 fn is_tcp(socket: &SockRef<'_>) -> bool {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     {
         socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::TCP))
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(linux_kernel))]
     {
         let _ = socket;
         false

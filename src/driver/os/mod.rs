@@ -3,16 +3,16 @@
 mod connect;
 mod datagram;
 mod descriptors;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 mod diagnosis;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(linux_kernel))]
 #[path = "no_diagnosis.rs"]
 mod diagnosis;
 mod listener;
 mod pipe;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 mod splice;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(linux_kernel))]
 #[path = "no_splice.rs"]
 mod splice;
 mod stream;
@@ -34,7 +34,7 @@ use crate::driver::{Key, Readiness};
 
 pub(crate) use self::connect::{connect, connect_unix};
 pub(crate) use self::datagram::OsDatagramSocket;
-#[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+#[cfg(all(feature = "udp-batch", linux_kernel))]
 pub(crate) use self::datagram::ReceiveHeaders;
 pub(crate) use self::descriptors::MOST_PER_MESSAGE;
 pub(crate) use self::diagnosis::SocketDiagnosis;
@@ -163,9 +163,9 @@ impl OsDriver {
     /// Registers a stream socket for both directions and urgent data, once and for all.
     pub(crate) fn register_stream(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
         const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(linux_kernel)]
         const INTEREST_IN_STREAMS: Interest = INTEREST.add(Interest::PRIORITY);
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(linux_kernel))]
         const INTEREST_IN_STREAMS: Interest = INTEREST;
         self.register_for(fd, key, INTEREST_IN_STREAMS)
     }
@@ -288,7 +288,7 @@ fn readiness(event: &mio::event::Event) -> Readiness {
 #[inline(always)]
 fn says_more(event: &mio::event::Event) -> bool {
     // On Linux an end of the write side comes with an error or a hang-up, of which the others tell.
-    const WRITE_CLOSED_IS_APART: bool = !cfg!(any(target_os = "linux", target_os = "android"));
+    const WRITE_CLOSED_IS_APART: bool = !cfg!(linux_kernel);
     event.is_error()
         || event.is_priority()
         || event.is_read_closed()

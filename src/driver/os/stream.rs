@@ -148,9 +148,9 @@ impl OsSocket {
     /// As [`write_vectored`](Self::write_vectored), when more follows at once: the system may wait
     /// for it to fill a packet.
     pub(crate) fn write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(linux_kernel)]
         const FLAGS: SendFlags = SEND.union(SendFlags::MORE);
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(linux_kernel))]
         const FLAGS: SendFlags = SEND;
         loop {
             let mut control = SendAncillaryBuffer::default();
@@ -165,7 +165,7 @@ impl OsSocket {
     ///
     /// There is no way to keep it from raising `SIGPIPE`, which Rust's programs ignore.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(linux_kernel)]
         loop {
             if self.may_block() {
                 return Err(io::ErrorKind::Unsupported.into());
@@ -176,7 +176,7 @@ impl OsSocket {
                 result => return Ok(result?),
             }
         }
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(linux_kernel))]
         {
             let _ = (file, offset, count);
             Err(io::ErrorKind::Unsupported.into())
@@ -230,7 +230,7 @@ impl OsSocket {
     }
 
     pub(super) fn peer_credentials_of(fd: &OwnedFd) -> Option<PeerCredentials> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(linux_kernel)]
         {
             if SockRef::from(fd).local_addr().ok()?.domain() != Domain::UNIX {
                 return None;
@@ -242,7 +242,7 @@ impl OsSocket {
                 process: Some(credentials.pid.as_raw_nonzero().get()),
             })
         }
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(linux_kernel))]
         {
             let _ = fd;
             None

@@ -36,6 +36,6 @@ fn is_own_user(info: &Info) -> bool {
     match info.peer_credentials() {
         Some(credentials) => credentials.user == rustix::process::geteuid().as_raw(),
         // Elsewhere the permissions of the path decide.
-        None => !cfg!(any(target_os = "linux", target_os = "android")),
+        None => !cfg!(linux_kernel),
     }
 }

@@ -155,7 +155,7 @@ impl Drop for LastWait {
 
 /// Starts a thread that waits for a child. If there can be none, the child stays unwaited for until
 /// this process ends.
-#[cfg(target_os = "linux")]
+#[cfg(pidfd)]
 pub(super) fn start(wait: impl FnOnce() + Send + 'static) {
     let _ = try_start(wait);
 }

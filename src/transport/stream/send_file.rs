@@ -307,7 +307,7 @@ fn check_size_is_known(
     Err(Error::new(Kind::Unsupported, text))
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 fn is_made_up(file: &File) -> bool {
     // As in the kernel's `magic.h`: proc, sysfs, debugfs, tracefs, securityfs, configfs, both cgroups,
     // bpf, resctrl, binfmt_misc, selinux, smack, efivarfs, pstore.
@@ -333,19 +333,19 @@ fn is_made_up(file: &File) -> bool {
         .is_ok_and(|status| KINDS.contains(&(status.f_type as u64 & 0xffff_ffff)))
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(linux_kernel))]
 fn is_made_up(_: &File) -> bool {
     false
 }
 
 /// Has the system begin to fetch what is not in its page cache, and does not wait for it.
 fn read_ahead(file: &File, offset: u64, count: u64) {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    #[cfg(any(linux_kernel, target_os = "freebsd"))]
     if let Some(count) = std::num::NonZero::new(count) {
         // Only a hint: where it is not taken the file is read all the same.
         let _ = rustix::fs::fadvise(file, offset, Some(count), rustix::fs::Advice::WillNeed);
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    #[cfg(not(any(linux_kernel, target_os = "freebsd")))]
     let _ = (file, offset, count);
 }
 

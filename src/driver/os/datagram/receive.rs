@@ -15,7 +15,7 @@ use crate::driver::{Details, ReceiveBuffers, Received};
 impl OsDatagramSocket {
     #[inline]
     pub(crate) fn receive(&self, buffers: &mut ReceiveBuffers, wanted: usize) -> io::Result<usize> {
-        #[cfg(all(feature = "udp-batch", any(target_os = "linux", target_os = "android")))]
+        #[cfg(all(feature = "udp-batch", linux_kernel))]
         if self.plain {
             return super::receive_plain::receive(&self.fd, self.family, buffers, wanted);
         }
@@ -148,7 +148,7 @@ fn from_rustix(address: &SocketAddrUnix) -> UnixAddress {
             path.to_bytes(),
         )));
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     if let Some(name) = address.abstract_name() {
         return UnixAddress::from_abstract_name(name);
     }

@@ -10,7 +10,7 @@ use crate::address::{Address, UnixAddress};
 use crate::driver::{Outbox, SentAgain};
 
 /// How many datagrams one call sends at most.
-#[cfg(target_os = "linux")]
+#[cfg(linux_kernel)]
 const SEND_BATCH: usize = 32;
 
 /// What is sent where, as the system takes it.
@@ -152,7 +152,7 @@ impl OsDatagramSocket {
     /// Each datagram by itself, though with one call.
     #[inline]
     fn send_apart(&self, outbox: &Outbox) -> io::Result<usize> {
-        #[cfg(target_os = "linux")]
+        #[cfg(linux_kernel)]
         if outbox.datagrams() > 1 {
             return self.send_several(outbox);
         }
@@ -160,7 +160,7 @@ impl OsDatagramSocket {
     }
 
     /// Different datagrams with one call.
-    #[cfg(target_os = "linux")]
+    #[cfg(linux_kernel)]
     fn send_several(&self, outbox: &Outbox) -> io::Result<usize> {
         use rustix::net::{MMsgHdr, SendAncillaryBuffer};
         use std::io::IoSlice;
@@ -243,7 +243,7 @@ fn to_rustix(address: &UnixAddress) -> io::Result<SocketAddrUnix> {
     if let Some(path) = address.as_path() {
         return Ok(SocketAddrUnix::new(path)?);
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     if let Some(name) = address.as_abstract_name() {
         return Ok(SocketAddrUnix::new_abstract_name(name)?);
     }

@@ -62,7 +62,7 @@ fn names_one_thing(fd: BorrowedFd<'_>) -> bool {
     if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
         return true;
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     {
         /// `/dev/tty`, `/dev/console`, `/dev/ptmx`.
         const ALIASES: u32 = 5;
@@ -72,7 +72,7 @@ fn names_one_thing(fd: BorrowedFd<'_>) -> bool {
         let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         device.0 != ALIASES && device.0 != OLD_MASTERS && device != CURRENT_CONSOLE
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(linux_kernel))]
     {
         // The slave's side of a pseudoterminal, and a line: all have a name that is theirs.
         path_of(fd).is_some_and(|path| {
@@ -83,7 +83,7 @@ fn names_one_thing(fd: BorrowedFd<'_>) -> bool {
 
 /// Has what is written through `again` go in packets if it does through `fd`; whether that is so.
 fn keeps_packets(fd: BorrowedFd<'_>, again: BorrowedFd<'_>) -> bool {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     if let Ok(flags) = rustix::fs::fcntl_getfl(fd)
         && flags.contains(OFlags::DIRECT)
     {
@@ -95,7 +95,7 @@ fn keeps_packets(fd: BorrowedFd<'_>, again: BorrowedFd<'_>) -> bool {
     true
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 fn path_of(fd: BorrowedFd<'_>) -> Option<String> {
     use std::os::fd::AsRawFd;
 
@@ -103,7 +103,7 @@ fn path_of(fd: BorrowedFd<'_>) -> Option<String> {
 }
 
 /// A terminal has a name; nothing else can be found again.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(linux_kernel))]
 fn path_of(fd: BorrowedFd<'_>) -> Option<std::ffi::CString> {
     rustix::termios::ttyname(fd, Vec::new()).ok()
 }

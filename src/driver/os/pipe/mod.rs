@@ -122,7 +122,7 @@ impl OsPipe {
     }
 
     /// The descriptor, if the kernel can splice it and never waits for it.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     pub(crate) fn spliced_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.means {
             // Which of the two would depend on the direction: they are copied.

@@ -105,7 +105,7 @@ impl PolledPipe {
     }
 
     /// The descriptor of a pipe, which the kernel can splice without waiting. A socket may block.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(linux_kernel)]
     pub(super) fn spliced_fd(&self) -> Option<BorrowedFd<'_>> {
         (self.kind == Kind::Pipe && self.rest.borrow().is_empty()).then(|| self.fd.as_fd())
     }
