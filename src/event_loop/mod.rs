@@ -39,7 +39,7 @@ pub(crate) use self::core::{Core, State, closed, nanoseconds};
 pub(crate) use self::exceptions::SlowWatch;
 pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Ready, Timer};
-pub(crate) use self::remote::{RemoteItem, RemoteQueue};
+pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};
 pub(crate) use self::slots::{Source, Tenant};
 
 /// The event loop: it waits for readiness and for time, and calls what is due.

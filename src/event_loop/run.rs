@@ -61,7 +61,7 @@ impl EventLoop {
     pub fn run_until_complete<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let core = self.core();
         let _running = Running::begin(core)?;
-        core.remote.wake_main();
+        core.remote.wake_main(|| false);
         let mut main = MainFuture {
             core,
             waker: Waker::from(Arc::new(MainWaker {
@@ -227,10 +227,7 @@ impl Wake for MainWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let first = self.remote.wake_main();
-        if first && std::thread::current().id() != self.thread {
-            self.remote.wake();
-        }
+        self.remote.wake_main(|| std::thread::current().id() != self.thread);
     }
 }
 

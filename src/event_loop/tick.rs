@@ -8,7 +8,7 @@ use std::vec::Drain;
 
 use super::core::Core;
 use super::ready::Ready;
-use super::remote::RemoteItem;
+use super::remote::{RemoteItem, TAKEN_AT_ONCE};
 use super::run::Main;
 use super::slots::{Source, Tenant};
 use super::{EventLoop, SlowWatch};
@@ -179,7 +179,7 @@ impl Core {
         if !self.remote.is_woken() {
             return;
         }
-        for item in self.remote.take() {
+        for item in self.remote.take(TAKEN_AT_ONCE) {
             match item {
                 RemoteItem::Task(runnable) => self.push_ready(Ready::Task(runnable)),
                 RemoteItem::Call(call) => {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use super::future::{LoopFuture, future};
 use crate::error::{Error, Kind};
 use crate::event_loop::registry;
-use crate::event_loop::{Core, EventLoop, Ready, RemoteItem, closed};
+use crate::event_loop::{Core, EventLoop, Ready, RemoteItem, TAKEN_AT_ONCE, closed};
 
 /// A running task: awaiting it gives what its future gave.
 ///
@@ -163,7 +163,7 @@ impl TaskTable {
     /// Runs the steps that drop the futures of cancelled tasks; other entries are left.
     pub(crate) fn run_cancelled(&self, core: &Rc<Core>) {
         self.cancel_all();
-        for item in core.remote.take() {
+        for item in core.remote.take(TAKEN_AT_ONCE) {
             match item {
                 RemoteItem::Task(runnable) => core.push_ready(Ready::Task(runnable)),
                 RemoteItem::Call(call) => core.drop_user(call, "callback from another thread"),

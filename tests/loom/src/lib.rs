@@ -1,0 +1,24 @@
+//! What wharf's threads share, run by loom in every order that threads can have.
+//!
+//! The files of the library that synchronize are compiled here with loom's atomics and locks, so
+//! the models run the code that ships. A model that can wait for ever fails as a deadlock.
+//!
+//! ```text
+//! cargo test -p wharf-loom
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg(test)]
+
+mod cancel_models;
+mod event_loop;
+mod queue_models;
+mod remote;
+
+/// Runs `body` in every order in which threads are interrupted at most twice: more find no
+/// more in practice, and would take for ever.
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(body);
+}
