@@ -150,6 +150,7 @@
 //! write cap ([`Transport::set_write_buffer_cap`]; 16 MiB on servers). Whoever produces data without
 //! being asked overrides both callbacks and stops in between.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
 mod cell;

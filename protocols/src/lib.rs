@@ -7,6 +7,7 @@
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod line;
 pub mod testing;
