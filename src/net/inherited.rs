@@ -6,7 +6,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use super::unix_path::note_shared;
+use super::shared_listeners::note_shared;
 use crate::address::Address;
 use crate::error::Error;
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::DRIVE_SOCKETS;
+use super::shared_listeners::is_shared;
 use super::targets::Targets;
-use super::unix_path::{BoundPath, is_shared, remove_stale};
+use super::unix_path::{BoundPath, remove_stale};
 use crate::address::UnixAddress;
 use crate::driver::{ListenOptions, Listener, SocketOptions};
 use crate::error::Error;

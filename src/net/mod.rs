@@ -15,6 +15,7 @@ mod race;
 mod resolve;
 mod server;
 mod server_builder;
+mod shared_listeners;
 mod sock;
 mod stream_settings;
 mod targets;

@@ -1,15 +1,15 @@
 //! The paths of Unix listeners: taken over when stale, removed when done.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::shared_listeners::socket_identity;
 
 /// A path that a listener or an endpoint of ours is bound to; it is removed with this, if it still is that one.
 #[derive(Debug)]
@@ -80,30 +80,6 @@ fn nobody_listens(path: &Path, kind: Type) -> io::Result<bool> {
         Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         Ok(()) => false,
     })
-}
-
-/// Listeners that another process has, too: a service manager, or the predecessor of a hot restart. Their
-/// paths are not this process's to remove. By the inodes of the sockets, which the system does not
-/// give out again while the socket is open anywhere.
-static SHARED: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
-
-/// Notes that another process has this listener, too.
-pub(super) fn note_shared(listener: impl AsFd) {
-    if let Some(identity) = socket_identity(listener) {
-        SHARED.lock().unwrap_or_else(PoisonError::into_inner).insert(identity);
-    }
-}
-
-/// Whether another process has this listener, as far as it is known here.
-pub(super) fn is_shared(listener: impl AsFd) -> bool {
-    socket_identity(listener).is_some_and(|identity| {
-        SHARED.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity)
-    })
-}
-
-fn socket_identity(socket: impl AsFd) -> Option<(u64, u64)> {
-    let status = rustix::fs::fstat(socket).ok()?;
-    Some((status.st_dev as u64, status.st_ino))
 }
 
 /// Whether no other socket listens under this path. (Where the system does not tell, the listener is

@@ -1,7 +1,7 @@
 //! Operations given up again and again at random: nothing grows.
 //!
 //! With `WHARF_REPETITIONS` in the environment each operation is given up so many times by itself, and what
-//! it costs is printed: so it shows which one grows.
+//! it costs is printed: so it shows which one grows. `WHARF_OPERATION` is a part of the names of those to try.
 
 use std::cell::Cell;
 
@@ -68,7 +68,8 @@ fn flat(stage: &Stage, operations: &[(&str, Begin)], repetitions: u32) {
         return;
     };
     let mut grows = Vec::new();
-    for operation in operations {
+    let wanted = std::env::var("WHARF_OPERATION").unwrap_or_default();
+    for operation in operations.iter().filter(|(name, _)| name.contains(&wanted)) {
         let grown = growth(stage, std::slice::from_ref(operation), each, &random);
         eprintln!("{each} times: {grown:>7} bytes more: {}", operation.0);
         if grown >= MOST_BYTES {

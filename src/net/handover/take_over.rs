@@ -16,7 +16,7 @@ use crate::driver::MOST_PER_MESSAGE;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::{Core, EventLoop};
 use crate::net::Server;
-use crate::net::unix_path::note_shared;
+use crate::net::shared_listeners::note_shared;
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, future, operation};
 use crate::timeout::TimeoutKind;
