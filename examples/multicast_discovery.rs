@@ -141,7 +141,7 @@ fn discover(discovery: Discovery, time: Option<Duration>) -> Result {
         let group = discovery.group;
         let endpoint = event_loop
             .create_datagram_endpoint(|| discovery)
-            .local((Ipv4Addr::UNSPECIFIED, group.port()))
+            .local_address((Ipv4Addr::UNSPECIFIED, group.port()))
             .reuse_multicast_port(true)
             .await?;
         if endpoint.handle().is_closing() {

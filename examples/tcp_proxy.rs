@@ -132,11 +132,11 @@ impl Traffic {
     /// Keeps no more of relays that are over than what they add up to.
     fn clear_up(&self) {
         self.relays.borrow_mut().retain(|relay| {
-            if relay.is_over() {
+            if relay.is_done() {
                 self.over_up.set(self.over_up.get() + relay.a_to_b());
                 self.over_down.set(self.over_down.get() + relay.b_to_a());
             }
-            !relay.is_over()
+            !relay.is_done()
         });
     }
 

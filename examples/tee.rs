@@ -85,8 +85,7 @@ impl Joined {
         let Some(input) = &*self.input.borrow() else { return };
         let outputs = self.outputs.borrow();
         let is_behind = |output: &TransportHandle| {
-            let (_, high) = output.write_buffer_limits();
-            output.write_buffer_size() > high
+            output.write_buffer_size() > output.write_buffer_limits().high
         };
         if outputs.is_empty() {
             input.close();

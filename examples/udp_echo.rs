@@ -50,8 +50,10 @@ fn main() -> ExitCode {
         while let Some(argument) = arguments.next()? {
             let endpoint = event_loop.create_datagram_endpoint(|| Echo);
             builder = Some(match argument {
-                lexopt::Arg::Long("listen") => endpoint.local(arguments.value()?.string()?),
-                lexopt::Arg::Long("unix") => endpoint.local_unix(arguments.value()?.string()?),
+                lexopt::Arg::Long("listen") => endpoint.local_address(arguments.value()?.string()?),
+                lexopt::Arg::Long("unix") => {
+                    endpoint.local_unix_address(arguments.value()?.string()?)
+                }
                 other => return Err(other.unexpected().into()),
             });
         }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 #[cfg(all(linux_kernel, target_os = "android"))]
 use std::os::android::net::SocketAddrExt as _;
 #[cfg(all(linux_kernel, target_os = "linux"))]
@@ -13,10 +13,41 @@ use std::os::unix::net::SocketAddr as StdUnixAddress;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::error::Error;
+
 /// The address of a socket: its own or that of its peer.
 ///
 /// Shown as `127.0.0.1:80`, `[::1]:80`, `unix:/run/server`, `unix:@abstract` or `unix:(unnamed)`,
 /// always on one line. Ordered with IP addresses first.
+///
+/// It compares with the standard library's [`SocketAddr`], converts to one where it is one, and can be
+/// connected to, by [`EventLoop::create_connection`](crate::EventLoop::create_connection) and by what
+/// takes [`ToSocketAddrs`]:
+///
+/// ```
+/// use std::net::{SocketAddr, TcpStream};
+/// use wharf::{Address, EventLoop, Result};
+/// # use wharf::{Protocol, Transport};
+/// # struct Echo;
+/// # impl Protocol for Echo {
+/// #     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+/// #         transport.write(data);
+/// #         Ok(())
+/// #     }
+/// # }
+///
+/// fn main() -> Result {
+///     EventLoop::new()?.run(async |event_loop| {
+///         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+///         let address: Address = server.local_address()?;
+///         let client = TcpStream::connect(&address)?;
+///         assert_eq!(address, client.peer_addr()?);
+///         let same: SocketAddr = address.try_into()?;
+///         assert!(same.ip().is_loopback());
+///         Ok(())
+///     })
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Address {
@@ -100,6 +131,69 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl PartialEq<SocketAddr> for Address {
+    fn eq(&self, other: &SocketAddr) -> bool {
+        matches!(self, Self::Ip(address) if address == other)
+    }
+}
+
+impl PartialEq<Address> for SocketAddr {
+    fn eq(&self, other: &Address) -> bool {
+        other == self
+    }
+}
+
+impl PartialEq<UnixAddress> for Address {
+    fn eq(&self, other: &UnixAddress) -> bool {
+        matches!(self, Self::Unix(address) if address == other)
+    }
+}
+
+impl PartialEq<Address> for UnixAddress {
+    fn eq(&self, other: &Address) -> bool {
+        other == self
+    }
+}
+
+impl ToSocketAddrs for Address {
+    type Iter = std::iter::Once<SocketAddr>;
+
+    /// # Errors
+    /// `InvalidInput` for the address of a Unix socket.
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        match self {
+            Self::Ip(address) => Ok(std::iter::once(*address)),
+            Self::Unix(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, no_ip(self))),
+        }
+    }
+}
+
+impl TryFrom<Address> for SocketAddr {
+    type Error = Error;
+
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) for the address of a Unix socket.
+    fn try_from(address: Address) -> Result<Self, Error> {
+        (&address).try_into()
+    }
+}
+
+impl TryFrom<&Address> for SocketAddr {
+    type Error = Error;
+
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) for the address of a Unix socket.
+    fn try_from(address: &Address) -> Result<Self, Error> {
+        address.as_ip().ok_or_else(|| Error::invalid(no_ip(address)))
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(address: &Address) -> Self {
+        address.clone()
     }
 }
 
@@ -305,6 +399,11 @@ enum Name {
     Unnamed,
     Path(Arc<Path>),
     Abstract(Arc<[u8]>),
+}
+
+/// What is wrong with the address of a Unix socket where one of IP is wanted.
+pub(crate) fn no_ip(address: &Address) -> String {
+    format!("`{address}` is no IP address")
 }
 
 /// A peer chooses its path, and must not forge lines of a log with it.

@@ -209,7 +209,7 @@ impl Error {
     }
 
     /// Whether TLS failed: the peer's certificate, an alert from the peer, a broken record. The text
-    /// says what; [`downcast_ref`](Self::downcast_ref) has rustls's own error.
+    /// says what; `interop::tls_error` gives rustls's own error.
     #[cfg(feature = "tls-core")]
     pub fn is_tls(&self) -> bool {
         matches!(self.kind(), Kind::Tls | Kind::Truncated)

@@ -41,7 +41,7 @@
 //!     let event_loop = EventLoop::new()?;
 //!     event_loop.run(async |event_loop| {
 //!         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
-//!         let address = server.addresses()[0].as_ip().ok_or("no IP address")?;
+//!         let address = server.local_address()?;
 //!         let greeter = Greeter { returned: Vec::new() };
 //!         event_loop.create_connection(|| greeter, address).await?;
 //!         Ok(())
@@ -63,10 +63,11 @@
 //! - **Datagrams:** [`EventLoop::create_datagram_endpoint`] gives an [`Endpoint`];
 //!   [`DatagramTransport`] is lent to its callbacks, and [`DatagramHandle`] kept.
 //! - **The loop:** [`EventLoop`] runs callbacks, timers, signals and watched descriptors; [`Remote`]
-//!   is the way in from other threads; [`Metrics`] are what it has done; [`Exception`] is what its
+//!   is the way in from other threads; [`LoopStatistics`] are what it has done; [`Exception`] is what its
 //!   exception handler is told.
 //! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
+//!   [`with_info`] for a server that is told who connects;
 //!   [`Targets`] and [`Address`].
 //! - **Pipes and standard streams:** [`EventLoop::connect_stdin`], [`EventLoop::connect_read_pipe`]
 //!   and their kin, for pipes, FIFOs, terminals and files, with the options of [`PipeBuilder`].
@@ -105,13 +106,14 @@
 //! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error of the operation, or a panic. An `Err` that the task's own future returned is its output, and is not reported |
 //! | [`Promise`] | completes its future as cancelled |
 //! | [`Sleep`] | takes its timer back |
+//! | [`SockRecv`] | stops waiting; nothing was received |
 //! | [`SendFile`] while pending | sends no more of the file, unless it has a done callback or was detached |
 //! | [`Connection`], [`Server`], [`Endpoint`], [`Handover`] | nothing: the loop keeps what they lead to |
 //! | [`Process`] | the last clone closes the child and kills it, unless it was detached or started with `kill_on_drop(false)` |
 //! | [`Inherited`] | declines: the predecessor goes on. Listeners that were not taken are closed |
 //! | [`InheritedSockets`], [`InheritedSocket`], [`Stdio`] | closes the sockets or descriptors that are still in it |
 //! | [`TransportHandle`], [`DatagramHandle`], [`ProcessHandle`], [`TransportId`] | nothing |
-//! | [`Handle`], [`TimerHandle`], [`RemoteHandle`] | nothing: the callback is called all the same |
+//! | [`CallbackHandle`], [`TimerHandle`], [`RemoteHandle`] | nothing: the callback is called all the same |
 //! | [`Remote`], [`RateGroup`] | nothing |
 //! | `TlsClient`, `TlsServer`, `TlsIdentity`, `TlsUpgrade` | nothing: connections and servers that use them keep what they need |
 //! | [`Datagrams`] | what was not taken from it is dropped, unless the transport was paused |
@@ -119,11 +121,11 @@
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
-//! [`Targets`], [`Info`], [`PeerCredentials`], [`Metrics`], [`Exception`], [`Error`], [`Failure`], [`Result`],
+//! [`Targets`], [`Info`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`Error`], [`Failure`], [`Result`],
 //! [`testing::Record`], [`testing::Call`], [`ConnectAttempt`], [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
-//! [`Splicing`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
+//! [`Splicing`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
 //!
 //! **A result that nobody took.** A future that is given up when it is done already, by a timeout or
 //! because the task that awaits it is cancelled, still has its result. Whatever in it leads to something
@@ -149,6 +151,22 @@
 //! bounded without a line of code. What others write to it, as in a broadcast, is bounded by the
 //! write cap ([`Transport::set_write_buffer_cap`]; 16 MiB on servers). Whoever produces data without
 //! being asked overrides both callbacks and stops in between.
+//! # Features
+//!
+//! Features only add: one that another crate of your program turns on takes nothing away.
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | yes | TLS, with ring |
+//! | `tls-platform-roots` | yes | clients can trust what the operating system trusts, and do unless told otherwise |
+//! | `udp-batch` | yes | datagrams are sent and received many at a time, with UDP's segmentation offload ([`DatagramEndpointBuilder::offload`]) |
+//! | `tls-aws-lc-rs` | | TLS with aws-lc-rs: `TlsProvider::AwsLcRs`, which is the default where `tls` is off |
+//! | `tls-webpki-roots` | | clients can trust Mozilla's list, and do by default where `tls-platform-roots` is off |
+//! | `tls-core` | | TLS without a provider, for one of your own; every feature of TLS turns it on |
+//! | `extra-fds` | | child processes get descriptors besides the standard three |
+//! | `log` | | reports can go to the `log` crate |
+//!
+//! What names types of rustls follows rustls's SemVer, and is in a module of its own, `interop`.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -170,24 +188,24 @@ mod timeout;
 mod tls;
 mod transport;
 
+#[cfg(feature = "tls-core")]
+pub mod interop;
 pub mod signal;
 pub mod testing;
 
 pub use bytes;
-/// The version of rustls that [`TlsClient::from_rustls`] and [`TlsServer::from_rustls`] take.
-#[cfg(feature = "tls-core")]
-pub use rustls;
 
 pub use crate::address::{Address, UnixAddress};
 pub use crate::driver::{Ecn, Keepalive, MulticastInterface, PeerCredentials, TransportId};
 pub use crate::error::{ConnectAttempt, Error, Failure, Result};
 pub use crate::event_loop::{
-    EventLoop, EventLoopBuilder, Exception, Handle, Metrics, Remote, RemoteHandle, TimerHandle,
+    CallbackHandle, EventLoop, EventLoopBuilder, Exception, LoopStatistics, Remote, RemoteHandle,
+    TimerHandle,
 };
 pub use crate::net::{
     ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,
-    InheritedSocket, InheritedSockets, Server, ServerBuilder, Target, Targets, inherited_listeners,
-    inherited_sockets,
+    InheritedSocket, InheritedSockets, ProtocolFactory, Server, ServerBuilder, SockRecv, Target,
+    Targets, WithInfo, inherited_listeners, inherited_sockets, with_info,
 };
 pub use crate::pipe::PipeBuilder;
 pub use crate::process::{
@@ -208,16 +226,10 @@ pub use crate::transport::{
     Connection, Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams,
     DropPolicy, Endpoint, Info, RateGroup, RateLimit, RelayBuilder, RelayEnd, RelayOutcome,
     RelaySide, RelayStatistics, SendFile, SendStatus, Splicing, Transport, TransportHandle,
-    WriteStatus, relay,
+    WaterMarks, WriteStatus, relay,
 };
 #[cfg(feature = "tls-core")]
 pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};
-
-/// Parsers that are no interface, for the fuzz targets.
-#[doc(hidden)]
-pub mod fuzzing {
-    pub use crate::net::{Frame, FrameDecoder, FrameError};
-}
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

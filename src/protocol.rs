@@ -147,14 +147,23 @@ pub trait Protocol: Any {
         Ok(())
     }
 
+    /// Only [`Buffered`] overrides it: nobody else can name the type of the argument.
     #[doc(hidden)]
-    fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {
+    fn as_buffered(&mut self, _: sealed::Token) -> Option<&mut dyn BufferedProtocol> {
         None
     }
 }
 
+pub(crate) mod sealed {
+    /// An argument of methods of public traits that are wharf's own.
+    #[allow(unnameable_types, unreachable_pub)]
+    #[derive(Debug)]
+    pub struct Token;
+}
+
 /// What is to become of a connection whose peer has ended its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Eof {
     /// Flush what is written, then close.
     Close,
@@ -302,7 +311,7 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
         self.0.connection_lost(transport, error)
     }
 
-    fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {
+    fn as_buffered(&mut self, _: sealed::Token) -> Option<&mut dyn BufferedProtocol> {
         Some(&mut self.0)
     }
 }

@@ -229,7 +229,7 @@ fn serve<P: Protocol + 'static>(
 }
 
 fn address_of(server: &Server) -> SocketAddr {
-    server.addresses()[0].as_ip().expect("an address of TCP")
+    server.local_address().unwrap().as_ip().expect("an address of TCP")
 }
 
 fn connect_use_and_close(address: SocketAddr) {

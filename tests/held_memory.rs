@@ -69,7 +69,7 @@ fn memory_of_waiting_datagrams_is_at_most_one_and_a_half_times_what_is_counted()
 #[test]
 fn memory_of_datagrams_to_many_names_is_at_most_one_and_a_half_times_what_is_counted() {
     let event_loop = MemoryNetwork::new().event_loop();
-    let sender = event_loop.create_datagram_endpoint(|| Deaf).local_unix("/sender");
+    let sender = event_loop.create_datagram_endpoint(|| Deaf).local_unix_address("/sender");
     let sender = event_loop.run_until_complete(sender.start()).unwrap().unwrap();
     sender.handle().set_queue_limit(usize::MAX, DropPolicy::Newest);
     let info = measure(|| {
@@ -176,13 +176,13 @@ fn hold_datagrams(what: &str, length: fn(usize) -> usize, receivers: usize, conn
     };
     let endpoint = || event_loop.create_datagram_endpoint(|| Deaf);
     let receivers: Vec<Endpoint<Deaf>> = (0..receivers)
-        .map(|number| open(endpoint().local_unix(format!("/{number:080}"))))
+        .map(|number| open(endpoint().local_unix_address(format!("/{number:080}"))))
         .collect();
     let addresses: Vec<Address> =
         receivers.iter().map(|one| one.handle().local_address().unwrap()).collect();
     let sender = match connected {
-        true => open(endpoint().remote_unix(addresses[0].as_unix_path().unwrap())),
-        false => open(endpoint().local_unix("/sender")),
+        true => open(endpoint().peer_unix_address(addresses[0].as_unix_path().unwrap())),
+        false => open(endpoint().local_unix_address("/sender")),
     };
     sender.handle().set_queue_limit(usize::MAX, DropPolicy::Oldest);
     let send = |turn: usize| {

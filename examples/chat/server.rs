@@ -34,5 +34,5 @@ pub(crate) fn chat_server(
         .write_buffer_cap(Some(WRITE_CAP))
         .connection_timeout(TimeoutKind::WriteStall, Some(STALL))
         .connection_timeout(TimeoutKind::Idle, idle)
-        .keepalive(Keepalive { time: Some(STALL), ..Keepalive::default() })
+        .keepalive(Keepalive::new().time(STALL))
 }

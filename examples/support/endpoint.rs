@@ -22,7 +22,7 @@ pub(crate) async fn run_until_signal(endpoint: &DatagramHandle) -> Result {
         })?;
     }
     // Now that everything is set up: whoever waits for this line may send datagrams, or a signal.
-    if let Some(address) = endpoint.local_address() {
+    if let Ok(address) = endpoint.local_address() {
         writeln!(io::stdout(), "listening on {address}")?;
     }
     end.await?;

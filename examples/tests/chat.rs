@@ -245,15 +245,15 @@ fn a_shutdown_is_announced_and_loses_nothing() {
 #[test]
 fn nothing_is_left_when_everybody_is_gone() {
     let stage = Stage::new();
-    let sources = stage.event_loop.metrics().sources;
+    let sources = stage.event_loop.statistics().sources;
     let members: Vec<_> = ["ann", "bob", "cid"].map(|name| stage.enter(name)).into();
     members[0].types("hello\n/quit\n");
     members[1].0.handle().abort();
     members[2].0.handle().close();
     stage.settle();
-    let metrics = stage.event_loop.metrics();
-    assert_eq!((metrics.connections_open, metrics.timers), (0, 0));
-    assert_eq!(metrics.sources, sources);
+    let statistics = stage.event_loop.statistics();
+    assert_eq!((statistics.connections_open, statistics.timers), (0, 0));
+    assert_eq!(statistics.sources, sources);
     assert_eq!(stage.connect().heard()[1], "* guest-4 joined lobby");
 }
 

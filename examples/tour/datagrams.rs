@@ -97,8 +97,9 @@ impl Client {
 
 pub(crate) fn udp(workload: Workload) -> Result<Outcome> {
     EventLoop::new()?.run(async |event_loop| {
-        let server = event_loop.create_datagram_endpoint(|| Echo).local("127.0.0.1:0").await?;
-        let address = server.handle().local_address().ok_or("no address")?;
+        let server =
+            event_loop.create_datagram_endpoint(|| Echo).local_address("127.0.0.1:0").await?;
+        let address = server.handle().local_address()?;
         let began = Instant::now();
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -115,13 +116,15 @@ pub(crate) fn udp(workload: Workload) -> Result<Outcome> {
                 last: Rc::clone(&last),
                 ending: Some(ending),
             };
-            let endpoint =
-                event_loop.create_datagram_endpoint(|| client).remote(address.clone()).await?;
+            let endpoint = event_loop
+                .create_datagram_endpoint(|| client)
+                .peer_address(address.clone())
+                .await?;
             clients.push((endpoint, last, end));
         }
         let mut messages = 0;
         for (endpoint, last, end) in clients {
-            while !end.done() {
+            while !end.is_done() {
                 event_loop.sleep(Duration::from_millis(1)).await;
                 if last.get().elapsed() > LOST_AFTER {
                     last.set(Instant::now());

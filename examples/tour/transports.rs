@@ -38,9 +38,9 @@ pub(crate) fn tls_over_tcp(workload: Workload) -> Result<Outcome> {
     let (client, server) = tls_1_3()?;
     EventLoop::new()?.run(async |event_loop| {
         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").tls(server).await?;
-        let address = server.addresses()[0].as_ip().ok_or("the server has no IP address")?;
+        let address = server.local_address()?;
         let connect = async |echoed| {
-            Ok(event_loop.create_connection(|| echoed, address).tls(&client).await?)
+            Ok(event_loop.create_connection(|| echoed, &address).tls(&client).await?)
         };
         let outcome = workload.run(&event_loop, connect).await?;
         server.shutdown(GRACE).await?;
@@ -123,8 +123,8 @@ pub(crate) fn memory_network(workload: Workload) -> Result<Outcome> {
 /// The same code serves and connects on any loop.
 async fn over_address(event_loop: EventLoop, address: &str, workload: Workload) -> Result<Outcome> {
     let server = event_loop.create_server(|| Echo, address).await?;
-    let address = server.addresses()[0].as_ip().ok_or("the server has no IP address")?;
-    let connect = async |client| Ok(event_loop.create_connection(|| client, address).await?);
+    let address = server.local_address()?;
+    let connect = async |client| Ok(event_loop.create_connection(|| client, &address).await?);
     let outcome = workload.run(&event_loop, connect).await?;
     server.shutdown(GRACE).await?;
     Ok(outcome)

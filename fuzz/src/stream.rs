@@ -327,7 +327,7 @@ impl World {
         }
         let clone = event_loop.clone();
         drop(event_loop);
-        let metrics = clone.metrics();
+        let statistics = clone.statistics();
         let members = self.group.take().map_or(0, |group| group.members());
         self.check(members == 0, "connections that are gone are in a group");
         self.handles.take();
@@ -338,12 +338,12 @@ impl World {
         self.check(undone == 0, "a relay on a closed loop");
         self.event_loop.take();
         drop(clone);
-        self.check(metrics.connections_open == 0, "connections are open on a closed loop");
-        let left = (metrics.sources, metrics.timers, metrics.tasks, metrics.ready);
-        self.check(metrics.lingering == 0, "sockets linger on a closed loop");
-        self.check(left == (0, 0, 0, 0), format_args!("left on a closed loop: {metrics:?}"));
+        self.check(statistics.connections_open == 0, "connections are open on a closed loop");
+        let left = (statistics.sources, statistics.timers, statistics.tasks, statistics.ready);
+        self.check(statistics.lingering == 0, "sockets linger on a closed loop");
+        self.check(left == (0, 0, 0, 0), format_args!("left on a closed loop: {statistics:?}"));
         let made = self.made.get() + self.made_by_proxy.get();
-        self.check(metrics.connections_total == made, "a wrong count of connections");
+        self.check(statistics.connections_total == made, "a wrong count of connections");
         self.check(self.made.get() == self.lost.get(), "connection_made without connection_lost");
         self.check(self.live_actors.get() == 0, "protocols were not dropped");
         let unended = self.lives.borrow().values().filter(|life| !life.lost.get()).count();

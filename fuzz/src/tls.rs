@@ -52,7 +52,7 @@ pub fn run(data: &[u8]) {
         2 => hear_anything((&SIDES[0].1).into(), &event_loop, first, &data[2..]),
         _ => hear_anything((&SIDES[0].0).into(), &event_loop, first, &data[2..]),
     }
-    assert_eq!(event_loop.metrics().connections_open, 0, "a connection is left");
+    assert_eq!(event_loop.statistics().connections_open, 0, "a connection is left");
     event_loop.close().expect("it does not run");
 }
 

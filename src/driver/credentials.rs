@@ -2,11 +2,12 @@
 
 /// The user, group and process at the other end of a Unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerCredentials {
     /// The user id.
-    pub user: u32,
+    pub uid: u32,
     /// The group id.
-    pub group: u32,
+    pub gid: u32,
     /// The process id, where the system tells it.
-    pub process: Option<i32>,
+    pub pid: Option<u32>,
 }

@@ -52,6 +52,7 @@ impl DatagramSocketOptions {
 
 /// Which interface a multicast group is joined on, or datagrams to groups leave by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MulticastInterface {
     /// The one that the system's routes say.
     #[default]

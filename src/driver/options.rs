@@ -10,7 +10,16 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 ///
 /// A field that is `None` is left to the system's default. Times are rounded up to whole seconds, at
 /// least one.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::Keepalive;
+///
+/// let keepalive = Keepalive::new().time(Duration::from_secs(60)).retries(3);
+/// assert_eq!((keepalive.interval, keepalive.retries), (None, Some(3)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Keepalive {
     /// Silence before the first probe.
     pub time: Option<Duration>,
@@ -147,6 +156,32 @@ impl Default for SocketOptions {
 }
 
 impl Keepalive {
+    /// Probes as the system's defaults have it.
+    pub const fn new() -> Self {
+        Self { time: None, interval: None, retries: None }
+    }
+
+    /// Sets the silence before the first probe.
+    #[must_use]
+    pub const fn time(mut self, time: Duration) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    /// Sets the time between probes.
+    #[must_use]
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// Sets after how many unanswered probes the connection is dead.
+    #[must_use]
+    pub const fn retries(mut self, retries: u32) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
     fn to_socket2(self) -> TcpKeepalive {
         let mut keepalive = TcpKeepalive::new();
         if let Some(time) = self.time {

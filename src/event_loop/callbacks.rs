@@ -16,13 +16,13 @@ use crate::time::TimerKey;
 ///
 /// Dropping the handle does not cancel the callback.
 #[derive(Clone)]
-pub struct Handle {
+pub struct CallbackHandle {
     core: Rc<Core>,
     callback: Rc<dyn Cancellable>,
     bound: ThreadBound<UseRemote>,
 }
 
-impl Handle {
+impl CallbackHandle {
     pub(crate) fn new(core: &Rc<Core>, callback: Rc<dyn Cancellable>) -> Self {
         Self { core: Rc::clone(core), callback, bound: PhantomData }
     }
@@ -33,14 +33,17 @@ impl Handle {
     }
 
     /// Whether it was cancelled before it was called, or its loop closed.
-    pub fn cancelled(&self) -> bool {
-        self.callback.cancelled()
+    pub fn is_cancelled(&self) -> bool {
+        self.callback.is_cancelled()
     }
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for CallbackHandle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Handle").field("cancelled", &self.cancelled()).finish()
+        formatter
+            .debug_struct("CallbackHandle")
+            .field("is_cancelled", &self.is_cancelled())
+            .finish()
     }
 }
 
@@ -70,7 +73,7 @@ impl TimerHandle {
     }
 
     /// Whether it was cancelled before it was called, or its loop closed.
-    pub fn cancelled(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         let key = self.key.get();
         key == TimerKey::NONE || self.core.is_closed() && self.core.timers.borrow().contains(key)
     }
@@ -99,7 +102,7 @@ impl fmt::Debug for TimerHandle {
         formatter
             .debug_struct("TimerHandle")
             .field("when", &self.when())
-            .field("cancelled", &self.cancelled())
+            .field("is_cancelled", &self.is_cancelled())
             .finish()
     }
 }
@@ -109,7 +112,7 @@ impl EventLoop {
     /// Has `callback` called in the loop's next round, first come first served.
     ///
     /// It is never called from here. A panic in it is caught and goes to the exception handler. On
-    /// a closed loop it is dropped, and the handle says `cancelled`.
+    /// a closed loop it is dropped, and the handle's `is_cancelled` says so.
     ///
     /// ```
     /// let event_loop = wharf::EventLoop::new()?;
@@ -119,7 +122,7 @@ impl EventLoop {
     /// # Ok::<(), wharf::Error>(())
     /// ```
     #[doc(alias("add_callback"))]
-    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
+    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> CallbackHandle {
         let core = self.core();
         let callback = OneShot::new(callback);
         if core.is_closed() {
@@ -127,7 +130,7 @@ impl EventLoop {
         } else {
             core.push_ready(Ready::Callback(Rc::clone(&callback) as Rc<dyn Callback>));
         }
-        Handle::new(core, callback)
+        CallbackHandle::new(core, callback)
     }
 
     /// Has `callback` called once `delay` has passed, never early.
@@ -169,7 +172,7 @@ impl EventLoop {
 
 pub(crate) trait Cancellable {
     fn cancel(&self, core: &Core);
-    fn cancelled(&self) -> bool;
+    fn is_cancelled(&self) -> bool;
 }
 
 /// A closure that is called at most once, shared by the loop and a handle.
@@ -204,7 +207,7 @@ impl<F: 'static> Cancellable for OneShot<F> {
         }
     }
 
-    fn cancelled(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         self.cancelled.get()
     }
 }

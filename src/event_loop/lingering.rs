@@ -323,6 +323,6 @@ mod tests {
         assert_eq!(core.lingering.len(), 1, "one for each descriptor");
         assert!(core.give_up_lingering(&Errno::NFILE.into()));
         assert!(!core.give_up_lingering(&Errno::NFILE.into()), "there are none");
-        assert_eq!(event_loop.metrics().lingering_cut_off, 2);
+        assert_eq!(event_loop.statistics().lingering_cut_off, 2);
     }
 }

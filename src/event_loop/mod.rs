@@ -7,13 +7,13 @@ mod core;
 mod exceptions;
 pub(crate) mod fence;
 mod lingering;
-mod metrics;
 mod ready;
 pub(crate) mod registry;
 mod remote;
 mod run;
 mod signals;
 mod slots;
+mod statistics;
 mod tick;
 mod wait;
 mod watch;
@@ -29,10 +29,10 @@ use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::transport::{DatagramHandle, TransportHandle};
 
 pub use self::builder::EventLoopBuilder;
-pub use self::callbacks::{Handle, TimerHandle};
+pub use self::callbacks::{CallbackHandle, TimerHandle};
 pub use self::exceptions::Exception;
-pub use self::metrics::Metrics;
 pub use self::remote::{Remote, RemoteHandle};
+pub use self::statistics::LoopStatistics;
 
 pub(crate) use self::callbacks::Cancellable;
 pub(crate) use self::core::{Core, State, closed, nanoseconds};
@@ -41,6 +41,7 @@ pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Ready, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};
 pub(crate) use self::slots::{Source, Tenant};
+pub(crate) use self::wait::{Direction, Wait};
 
 /// The event loop: it waits for readiness and for time, and calls what is due.
 ///
@@ -126,8 +127,8 @@ impl EventLoop {
     ///
     /// Off by default: it reads the clock twice a callback. asyncio's `slow_callback_duration`.
     #[doc(alias("slow_callback_duration", "set_debug"))]
-    pub fn set_slow_callback_duration(&self, limit: Option<Duration>) {
-        self.core.slow_callback.set(limit);
+    pub fn set_slow_callback_duration(&self, limit: impl Into<Option<Duration>>) {
+        self.core.slow_callback.set(limit.into());
     }
 }
 

@@ -38,14 +38,14 @@ impl EventLoop {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Direction {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Direction {
     Read,
     Write,
 }
 
 /// Ready when the descriptor is. Dropping it ends the watching.
-struct Wait {
+pub(crate) struct Wait {
     event_loop: EventLoop,
     /// Our own, so that it stays open and nobody else watches it.
     fd: Rc<OwnedFd>,
@@ -60,7 +60,7 @@ struct State {
 }
 
 impl Wait {
-    fn begin(
+    pub(crate) fn begin(
         event_loop: &EventLoop,
         fd: BorrowedFd<'_>,
         direction: Direction,

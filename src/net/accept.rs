@@ -107,7 +107,7 @@ impl Accepting {
     }
 
     fn accept(self: &Rc<Self>, core: &Rc<Core>) {
-        for _ in 0..self.server.settings.accepts_per_turn {
+        for _ in 0..self.server.settings.accept_batch {
             // Asked each time: protocols that were begun may have closed the server.
             if self.resting.get() || !self.server.may_accept() {
                 return;

@@ -12,6 +12,7 @@ use super::DRIVE_SOCKETS;
 use super::connection_builder::To;
 use super::happy_eyeballs::interleave;
 use super::race::{Connecting, RaceFuture};
+use super::targets::Targets;
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Socket, SocketOptions};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
@@ -34,7 +35,7 @@ const LAST_RETRY: Duration = Duration::from_millis(640);
 /// How a connection is to be made.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) local: Vec<SocketAddr>,
+    pub(super) local: Option<Targets>,
     pub(super) delay: Option<Duration>,
     pub(super) first_family_count: usize,
 }
@@ -103,9 +104,13 @@ async fn connect(
     match to {
         To::Targets(targets) => {
             let addresses = targets.resolve(core, false).await?;
-            let addresses = with_local_address(addresses, &plan.local)?;
+            let local = match plan.local {
+                Some(local) => local.resolve(core, true).await?,
+                None => Vec::new(),
+            };
+            let addresses = with_local_address(addresses, &local)?;
             let addresses = interleave(&addresses, plan.first_family_count);
-            RaceFuture::new(core, addresses, &plan, options, attempts).await
+            RaceFuture::new(core, addresses, local, plan.delay, options, attempts).await
         }
         To::Unix(address) => {
             let path = address.to_path();

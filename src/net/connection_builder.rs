@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::IntoFuture;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -78,7 +77,7 @@ impl EventLoop {
     /// # }
     /// # async fn connect(event_loop: EventLoop) -> Result {
     /// let connection = event_loop.create_connection(|| Client, "localhost:7000").await?;
-    /// connection.with(|_client, transport| transport.write(b"hello"))?;
+    /// connection.write(b"hello");
     /// # Ok(())
     /// # }
     /// ```
@@ -149,11 +148,7 @@ impl EventLoop {
             core: Rc::clone(self.core()),
             factory: Box::new(factory),
             to,
-            plan: Plan {
-                local: Vec::new(),
-                delay: Some(DEFAULT_ATTEMPT_DELAY),
-                first_family_count: 1,
-            },
+            plan: Plan { local: None, delay: Some(DEFAULT_ATTEMPT_DELAY), first_family_count: 1 },
             timeout: Some(CONNECT_TIMEOUT),
             socket_options: SocketOptions::default(),
             stream_options,
@@ -169,8 +164,8 @@ impl<P: Protocol> ConnectionBuilder<P> {
     /// How long to wait for an address to answer before the next one is tried beside it. 250 ms by
     /// default, at least 10 ms; `None` tries strictly one after the other.
     #[doc(alias("HappyEyeballs"))]
-    pub fn happy_eyeballs_delay(mut self, delay: Option<Duration>) -> Self {
-        self.plan.delay = delay;
+    pub fn happy_eyeballs_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.plan.delay = delay.into();
         self
     }
 
@@ -181,16 +176,18 @@ impl<P: Protocol> ConnectionBuilder<P> {
         self
     }
 
-    /// The local address to connect from. Given several times: the first of the remote address's
-    /// family is taken, and remote addresses of a family that has none are not tried.
-    pub fn local_address(mut self, address: SocketAddr) -> Self {
-        self.plan.local.push(address);
+    /// The local address to connect from; port 0 is any that is free.
+    ///
+    /// Of several the first of the remote address's family is taken. Remote addresses of a family
+    /// without a local address are not tried.
+    pub fn local_address(mut self, address: impl Into<Targets>) -> Self {
+        self.plan.local = Some(address.into());
         self
     }
 
     /// How long resolving and connecting may take together. 30 s by default; `None`: no limit.
-    pub fn timeout(mut self, after: Option<Duration>) -> Self {
-        self.timeout = after;
+    pub fn timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.timeout = after.into();
         self
     }
 
@@ -228,7 +225,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
     ///         .tls(tls)
     ///         .early_data("GET / HTTP/1.0\r\n\r\n")
     ///         .await?;
-    ///     let info = connection.handle().info();
+    ///     let info = connection.info();
     ///     if info.tls().is_some_and(|tls| tls.early_data() == TlsEarlyData::Accepted) {
     ///         println!("the answer is on its way already");
     ///     }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::IntoFuture;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::datagram_open::{self, Place};
@@ -13,7 +12,7 @@ use crate::driver::DatagramSocketOptions;
 use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::protocol::DatagramProtocol;
 use crate::task::{LoopFuture, operation};
-use crate::transport::{DatagramOptions, DropPolicy, Endpoint};
+use crate::transport::{DatagramOptions, DropPolicy, Endpoint, WaterMarks};
 
 /// A datagram endpoint to be opened: what [`EventLoop::create_datagram_endpoint`] returns.
 ///
@@ -32,9 +31,9 @@ impl EventLoop {
     /// Opens a datagram endpoint (UDP, or a Unix datagram socket) and runs the protocol that
     /// `factory` makes on it.
     ///
-    /// It needs an address: [`local`](DatagramEndpointBuilder::local) to receive at,
-    /// [`remote`](DatagramEndpointBuilder::remote) to send to, or both. Names are resolved off the
-    /// loop's thread. The future completes after `connection_made`.
+    /// It needs an address: a [`local_address`](DatagramEndpointBuilder::local_address) to receive at,
+    /// a [`peer_address`](DatagramEndpointBuilder::peer_address) to send to, or both. Names are
+    /// resolved off the loop's thread. The future completes after `connection_made`.
     ///
     /// ```
     /// use wharf::{Address, DatagramProtocol, DatagramTransport, EventLoop, Result};
@@ -57,10 +56,10 @@ impl EventLoop {
     /// fn main() -> Result {
     ///     EventLoop::new()?.run(async |event_loop| {
     ///         let endpoint =
-    ///             event_loop.create_datagram_endpoint(|| Echo).local("127.0.0.1:0").await?;
-    ///         let address = endpoint.handle().local_address().ok_or("no address")?;
+    ///             event_loop.create_datagram_endpoint(|| Echo).local_address("127.0.0.1:0").await?;
+    ///         let address = endpoint.local_address()?;
     ///         println!("listening on {address}");
-    ///         endpoint.handle().close();
+    ///         endpoint.close();
     ///         Ok(())
     ///     })
     /// }
@@ -90,31 +89,31 @@ impl EventLoop {
 impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
     /// The address to receive at: `"0.0.0.0:7000"` or `":7000"` for all of this machine's, port 0
     /// for any that is free. Of several the first that can be bound is taken.
-    pub fn local(mut self, address: impl Into<Targets>) -> Self {
+    pub fn local_address(mut self, address: impl Into<Targets>) -> Self {
         self.place.local = Some(address.into());
         self
     }
 
     /// The only address to send to and to receive from: the socket is connected to it, so that it
-    /// can be told that nobody is there (unless with [`allow_broadcast`](Self::allow_broadcast)).
-    pub fn remote(mut self, address: impl Into<Targets>) -> Self {
+    /// can be told that nobody is there (unless with [`broadcast`](Self::broadcast)).
+    pub fn peer_address(mut self, address: impl Into<Targets>) -> Self {
         self.place.remote = Some(address.into());
         self
     }
 
-    /// The path to receive at with a Unix datagram socket; on Linux a path that begins with a zero
-    /// byte is an abstract name.
+    /// The address to receive at with a Unix datagram socket: a path, or any [`UnixAddress`]. On
+    /// Linux a path that begins with a zero byte is an abstract name.
     ///
     /// A socket there that nobody has open any more is removed first; anything else there is an
     /// error. The path is removed when the endpoint is gone, if it still is this endpoint's.
-    pub fn local_unix(mut self, path: impl AsRef<Path>) -> Self {
-        self.place.local_unix = Some(path.as_ref().to_owned());
+    pub fn local_unix_address(mut self, address: impl Into<UnixAddress>) -> Self {
+        self.place.local_unix = Some(address.into());
         self
     }
 
     /// The Unix datagram socket to send to.
-    pub fn remote_unix(mut self, path: impl AsRef<Path>) -> Self {
-        self.place.remote_unix = Some(path.as_ref().to_owned());
+    pub fn peer_unix_address(mut self, address: impl Into<UnixAddress>) -> Self {
+        self.place.remote_unix = Some(address.into());
         self
     }
 
@@ -126,8 +125,8 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
     }
 
     /// Whether datagrams to broadcast addresses may be sent (`SO_BROADCAST`). The endpoint is then
-    /// not connected to its remote address, but sends there by default, and receives from anyone.
-    pub fn allow_broadcast(mut self, on: bool) -> Self {
+    /// not connected to its peer address, but sends there by default, and receives from anyone.
+    pub fn broadcast(mut self, on: bool) -> Self {
         self.socket_options.broadcast = on;
         self
     }
@@ -196,12 +195,10 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
         self
     }
 
-    /// The water marks that the endpoint starts with, in bytes: writing pauses above `high` and
-    /// resumes at or below `low`. 64 KiB and 16 KiB by default; a `low` above `high` is lowered to
-    /// it.
-    pub fn write_buffer_limits(mut self, high: usize, low: usize) -> Self {
-        self.options.high_water = high;
-        self.options.low_water = low.min(high);
+    /// The water marks that the endpoint starts with: 64 KiB and 16 KiB by default. A `low` above
+    /// `high` is refused with [`is_invalid`](crate::Error::is_invalid).
+    pub fn write_buffer_limits(mut self, limits: WaterMarks) -> Self {
+        self.options.marks = limits;
         self
     }
 
@@ -219,6 +216,7 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
         let Self { core, factory, place, socket_options, options } = self;
         let factory = Guarded::new(&core, factory, "protocol factory");
         operation(&Rc::clone(&core), async move {
+            options.marks.check()?;
             let opened = datagram_open::open(&core, place, &socket_options).await?;
             datagram_open::begin(&core, opened, factory, &options)
         })
@@ -241,14 +239,5 @@ impl<P> fmt::Debug for DatagramEndpointBuilder<P> {
             .field("socket_options", &self.socket_options)
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a path means.
-pub(super) fn unix_address(path: PathBuf) -> UnixAddress {
-    use std::os::unix::ffi::OsStrExt as _;
-    match path.as_os_str().as_bytes() {
-        [0, name @ ..] => UnixAddress::from_abstract_name(name),
-        _ => UnixAddress::from_path(path),
     }
 }

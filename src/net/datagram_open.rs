@@ -3,12 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::DRIVE_SOCKETS;
-use super::datagram_builder::unix_address;
 use super::targets::Targets;
 use super::unix_path::{BoundPath, remove_stale_datagram};
 use crate::address::{Address, UnixAddress};
@@ -28,8 +26,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Place {
     pub(super) local: Option<Targets>,
     pub(super) remote: Option<Targets>,
-    pub(super) local_unix: Option<PathBuf>,
-    pub(super) remote_unix: Option<PathBuf>,
+    pub(super) local_unix: Option<UnixAddress>,
+    pub(super) remote_unix: Option<UnixAddress>,
     pub(super) socket: Option<OwnedFd>,
 }
 
@@ -110,25 +108,23 @@ fn adopt(
 
 fn open_unix(
     core: &Rc<Core>,
-    local: Option<PathBuf>,
-    remote: Option<PathBuf>,
+    local: Option<UnixAddress>,
+    remote: Option<UnixAddress>,
     options: &DatagramSocketOptions,
 ) -> Result<Opened, Error> {
-    let is_empty = |path: &PathBuf| path.as_os_str().is_empty();
-    if local.iter().chain(&remote).any(is_empty) {
+    if local.iter().chain(&remote).any(UnixAddress::is_unnamed) {
         return Err(Error::invalid("the path of a Unix datagram socket is empty"));
     }
-    let file = local.clone().filter(|_| core.driver.has_socket_files());
-    if let Some(file) = &file {
+    let is_file = core.driver.has_socket_files();
+    let file = local.as_ref().and_then(UnixAddress::as_path).filter(|_| is_file);
+    if let Some(file) = file {
         remove_stale_datagram(file);
     }
-    let local: Option<UnixAddress> = local.map(unix_address);
-    let remote: Option<UnixAddress> = remote.map(unix_address);
     let open = || core.driver.open_unix_datagram(local.as_ref(), remote.as_ref(), options);
     let socket = core
         .open_descriptor(open)
         .map_err(|error| open_failed(shown(local.as_ref()), shown(remote.as_ref()), error))?;
-    let path = file.as_deref().and_then(BoundPath::note);
+    let path = file.and_then(BoundPath::note);
     Ok(Opened { socket, remote: None, path })
 }
 

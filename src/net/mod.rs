@@ -6,6 +6,7 @@ mod connection_builder;
 mod datagram_builder;
 mod datagram_open;
 mod draining;
+mod factory;
 mod handover;
 mod happy_eyeballs;
 mod inherited;
@@ -23,14 +24,14 @@ mod unix_path;
 
 pub use self::connection_builder::ConnectionBuilder;
 pub use self::datagram_builder::DatagramEndpointBuilder;
-#[doc(hidden)]
-pub use self::handover::{Frame, FrameDecoder, FrameError};
+pub use self::factory::{ProtocolFactory, WithInfo, with_info};
 pub use self::handover::{Handover, Inherited};
 pub use self::inherited::{
     InheritedKind, InheritedSocket, InheritedSockets, inherited_listeners, inherited_sockets,
 };
 pub use self::server::Server;
 pub use self::server_builder::ServerBuilder;
+pub use self::sock::SockRecv;
 pub use self::targets::{Target, Targets};
 
 pub(crate) use self::lookups::Lookups;

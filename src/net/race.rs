@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::connect::{Opened, Plan};
+use super::connect::Opened;
 use super::happy_eyeballs::{Attempt, AttemptId, Finish, Race, RaceError, Step};
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Socket, SocketOptions};
@@ -117,7 +117,8 @@ impl Source for Watch {
 pub(super) struct RaceFuture<'a> {
     core: Rc<Core>,
     race: Race,
-    local: &'a [SocketAddr],
+    /// At most one of each family is used: the first.
+    local: Vec<SocketAddr>,
     options: &'a SocketOptions,
     /// By attempt; `None` for those that are over.
     connecting: Vec<Option<Connecting>>,
@@ -132,14 +133,15 @@ impl<'a> RaceFuture<'a> {
     pub(super) fn new(
         core: &Rc<Core>,
         addresses: Vec<SocketAddr>,
-        plan: &'a Plan,
+        local: Vec<SocketAddr>,
+        delay: Option<Duration>,
         options: &'a SocketOptions,
         failures: &'a mut Vec<ConnectAttempt>,
     ) -> Self {
         Self {
             core: Rc::clone(core),
-            race: Race::new(addresses, plan.delay),
-            local: &plan.local,
+            race: Race::new(addresses, delay),
+            local,
             options,
             connecting: Vec::new(),
             addresses: Vec::new(),

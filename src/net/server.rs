@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::accept::Accepting;
 use super::draining::Draining;
+use super::factory::{Factory, Make};
 use super::server_builder::Settings;
 use super::unix_path::BoundPath;
 use crate::address::Address;
 use crate::cell::put_back;
 use crate::driver::{Listener, SocketOptions};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop, Exception, Tenant, nanoseconds};
 use crate::fence;
 use crate::protocol::Protocol;
@@ -42,7 +43,18 @@ impl Server {
         Self { core, shared, share: Share::default(), bound: PhantomData }
     }
 
-    /// The addresses that are listened on; empty once the server is closed. asyncio's `sockets`.
+    /// The address that is listened on, with the port that port 0 became; the first, if there are
+    /// several.
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed) once the server is closed.
+    pub fn local_address(&self) -> Result<Address, Error> {
+        self.check_open()?;
+        let first = self.addresses().into_iter().next();
+        first.ok_or_else(|| Error::new(Kind::Unsupported, "the listener has no address"))
+    }
+
+    /// All addresses that are listened on; empty once the server is closed. asyncio's `sockets`.
     pub fn addresses(&self) -> Vec<Address> {
         let listeners = self.shared.listeners.borrow();
         listeners.iter().filter_map(|listener| listener.local_address()).collect()
@@ -217,14 +229,6 @@ impl fmt::Debug for Server {
     }
 }
 
-/// What makes the protocols.
-pub(super) enum Factory {
-    Plain(Box<dyn FnMut() -> Box<dyn Protocol>>),
-    WithInfo(FactoryWithInfo),
-}
-
-type FactoryWithInfo = Box<dyn FnMut(&Info) -> Result<Box<dyn Protocol>>>;
-
 pub(super) type AcceptErrorHandler = Box<dyn FnMut(&Error)>;
 
 /// The state of a server, shared by its handles, its listeners and its connections.
@@ -251,7 +255,7 @@ pub(crate) struct ServerCore {
 
 pub(super) struct ServerSettings {
     pub(super) max_connections: usize,
-    pub(super) accepts_per_turn: u32,
+    pub(super) accept_batch: u32,
 }
 
 /// The least time between two accept errors that are reported by default, in nanoseconds.
@@ -269,7 +273,7 @@ impl ServerCore {
             factory: Cell::new(Some(factory)),
             settings: ServerSettings {
                 max_connections: settings.max_connections.unwrap_or(usize::MAX),
-                accepts_per_turn: settings.accepts_per_turn,
+                accept_batch: settings.accept_batch,
             },
             #[cfg(feature = "tls-core")]
             tls: RefCell::new(settings.tls),
@@ -313,8 +317,8 @@ impl ServerCore {
             return Err(Error::bare(Kind::Closed));
         };
         let made = fence::run(|| match &mut factory {
-            Factory::Plain(make) => Ok(make()),
-            Factory::WithInfo(make) => make(&info()),
+            Factory(Make::Plain(make)) => Ok(make()),
+            Factory(Make::WithInfo(make)) => make(&info()),
         });
         put_back(&self.factory, factory);
         match made {

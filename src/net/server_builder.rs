@@ -7,20 +7,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::connect::no_descriptors;
+use super::factory::{Factory, ProtocolFactory};
 use super::listen::{self, On};
-use super::server::{AcceptErrorHandler, Factory, Server, ServerCore};
+use super::server::{AcceptErrorHandler, Server, ServerCore};
 use super::stream_settings::stream_settings;
 use super::targets::Targets;
 use crate::address::UnixAddress;
 use crate::driver::{Keepalive, ListenOptions, Listener, SocketOptions};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop, Guarded};
-use crate::protocol::Protocol;
 use crate::task::{LoopFuture, operation};
 use crate::timeout::TimeoutKind;
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
-use crate::transport::{Info, StreamOptions};
+use crate::transport::StreamOptions;
 
 /// A server to be made: what [`EventLoop::create_server`] and its kin return.
 ///
@@ -41,10 +41,20 @@ pub struct ServerBuilder {
 /// What a running server goes by.
 pub(super) struct Settings {
     pub(super) max_connections: Option<usize>,
-    pub(super) accepts_per_turn: u32,
+    pub(super) accept_batch: u32,
     pub(super) on_accept_error: Option<AcceptErrorHandler>,
     #[cfg(feature = "tls-core")]
     pub(super) tls: Option<TlsServer>,
+}
+
+impl Settings {
+    /// A server that accepts nothing is a mistake.
+    fn check(&self) -> Result<(), Error> {
+        if self.max_connections == Some(0) || self.accept_batch == 0 {
+            return Err(Error::invalid("a server has to accept at least one connection"));
+        }
+        Ok(())
+    }
 }
 
 /// # Servers
@@ -52,6 +62,9 @@ pub(super) struct Settings {
 /// Each method gives a builder: set options on it, then await it or [`start`](ServerBuilder::start) it.
 impl EventLoop {
     /// Listens on `to` and runs a protocol that `factory` makes on each connection.
+    ///
+    /// `factory` is a closure without arguments, or [`with_info`](crate::with_info) of one that is told
+    /// who connects and may refuse.
     ///
     /// `to` is anything [`Targets`] are made from: `"127.0.0.1:7000"`, `":7000"` for all
     /// interfaces, a `SocketAddr`, a list. Every address gets its own listener; port 0 is a free
@@ -72,7 +85,7 @@ impl EventLoop {
     /// fn main() -> Result {
     ///     EventLoop::new()?.run(async |event_loop| {
     ///         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
-    ///         println!("listening on {}", server.addresses()[0]);
+    ///         println!("listening on {}", server.local_address()?);
     ///         server.close();
     ///         Ok(())
     ///     })
@@ -83,26 +96,12 @@ impl EventLoop {
     /// [`is_invalid`](Error::is_invalid) for what is no address; what the operating system says to
     /// binding, with the address; the resolver's errors.
     #[doc(alias("bind", "listen", "start_server", "listenTCP", "TcpListener"))]
-    pub fn create_server<P: Protocol>(
+    pub fn create_server(
         &self,
-        mut factory: impl FnMut() -> P + 'static,
+        factory: impl ProtocolFactory,
         to: impl Into<Targets>,
     ) -> ServerBuilder {
-        let factory = Factory::Plain(Box::new(move || Box::new(factory())));
-        self.server(factory, On::Targets(to.into()))
-    }
-
-    /// As [`create_server`](Self::create_server), with a factory that is told who connects, and
-    /// refuses the connection with an `Err` (which goes to the accept error handler).
-    #[doc(alias("buildProtocol", "Factory"))]
-    pub fn create_server_with<P: Protocol>(
-        &self,
-        mut factory: impl FnMut(&Info) -> Result<P> + 'static,
-        to: impl Into<Targets>,
-    ) -> ServerBuilder {
-        let factory =
-            Factory::WithInfo(Box::new(move |info| factory(info).map(|made| Box::new(made) as _)));
-        self.server(factory, On::Targets(to.into()))
+        self.server(factory.into_factory(), On::Targets(to.into()))
     }
 
     /// Listens on a Unix socket, at a path or at any [`UnixAddress`].
@@ -113,39 +112,24 @@ impl EventLoop {
     /// [`is_invalid`](Error::is_invalid). Who a client is, as far as the system
     /// knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
     #[doc(alias("start_unix_server", "listenUNIX", "UnixListener"))]
-    pub fn create_unix_server<P: Protocol>(
+    pub fn create_unix_server(
         &self,
-        mut factory: impl FnMut() -> P + 'static,
+        factory: impl ProtocolFactory,
         path: impl Into<UnixAddress>,
     ) -> ServerBuilder {
-        let factory = Factory::Plain(Box::new(move || Box::new(factory())));
-        self.server(factory, On::Unix(path.into().to_path()))
-    }
-
-    /// As [`create_unix_server`](Self::create_unix_server), with a factory that is told who connects
-    /// (on Linux which user and process it is), and refuses the connection with an `Err` (which
-    /// goes to the accept error handler).
-    pub fn create_unix_server_with<P: Protocol>(
-        &self,
-        mut factory: impl FnMut(&Info) -> Result<P> + 'static,
-        path: impl Into<UnixAddress>,
-    ) -> ServerBuilder {
-        let factory =
-            Factory::WithInfo(Box::new(move |info| factory(info).map(|made| Box::new(made) as _)));
-        self.server(factory, On::Unix(path.into().to_path()))
+        self.server(factory.into_factory(), On::Unix(path.into().to_path()))
     }
 
     /// Serves on sockets that listen already: a `TcpListener`, or those of
     /// [`inherited_sockets`](crate::inherited_sockets). They are owned from here on; the path of one at a
     /// Unix path goes with it (see [`cleanup_socket`](ServerBuilder::cleanup_socket)).
-    pub fn create_server_on<P: Protocol, L: Into<OwnedFd>>(
+    pub fn create_server_on<L: Into<OwnedFd>>(
         &self,
-        mut factory: impl FnMut() -> P + 'static,
+        factory: impl ProtocolFactory,
         listeners: impl IntoIterator<Item = L>,
     ) -> ServerBuilder {
-        let factory = Factory::Plain(Box::new(move || Box::new(factory())));
         let listeners = listeners.into_iter().map(Into::into).collect();
-        self.server(factory, On::Listeners(listeners))
+        self.server(factory.into_factory(), On::Listeners(listeners))
     }
 
     fn server(&self, factory: Factory, on: On) -> ServerBuilder {
@@ -158,7 +142,7 @@ impl EventLoop {
             cleanup_socket: None,
             settings: Settings {
                 max_connections: None,
-                accepts_per_turn: 16,
+                accept_batch: 16,
                 on_accept_error: None,
                 #[cfg(feature = "tls-core")]
                 tls: None,
@@ -209,24 +193,26 @@ impl ServerBuilder {
         self
     }
 
-    /// The most connections at a time; further ones wait in the backlog. No limit by default.
+    /// The most connections at a time, at least 1; further ones wait in the backlog. `None`, the
+    /// default: no limit.
     #[doc(alias("Semaphore", "LimitTotalConnectionsFactory"))]
-    pub fn max_connections(mut self, connections: usize) -> Self {
-        self.settings.max_connections = Some(connections.max(1));
+    pub fn max_connections(mut self, connections: impl Into<Option<usize>>) -> Self {
+        self.settings.max_connections = connections.into();
         self
     }
 
-    /// The most connections accepted before others have their turn. 16 by default.
-    pub fn accepts_per_turn(mut self, connections: u32) -> Self {
-        self.settings.accepts_per_turn = connections.max(1);
+    /// The most connections that one listener accepts before other sockets are served, at least 1.
+    /// 16 by default.
+    pub fn accept_batch(mut self, connections: u32) -> Self {
+        self.settings.accept_batch = connections;
         self
     }
 
     /// Serves under TLS.
     ///
-    /// The factory and `connection_made` are called when a handshake is done, so that
-    /// [`create_server_with`](EventLoop::create_server_with)'s is told what was agreed on
-    /// ([`Info::tls`]). A handshake that fails or takes too long is an accept error. Handshakes that
+    /// The factory and `connection_made` are called when a handshake is done, so that a factory
+    /// [`with_info`](crate::with_info) is told what was agreed on
+    /// ([`Info::tls`](crate::Info::tls)). A handshake that fails or takes too long is an accept error. Handshakes that
     /// go on count as connections.
     #[cfg(feature = "tls-core")]
     pub fn tls(mut self, tls: impl Into<TlsServer>) -> Self {
@@ -258,6 +244,7 @@ impl ServerBuilder {
         let tls = Guarded::new(&core, settings.tls.take(), "TLS configuration");
         operation(&Rc::clone(&core), async move {
             self.stream_options.check(&core)?;
+            settings.check()?;
             let bound = listen::bind(&core, on, &listen, &socket_options, cleanup_socket).await?;
             core.check_open()?;
             let pass = |listener: &Listener| listener.passes_descriptors();

@@ -1,14 +1,18 @@
 //! asyncio's `sock_*`: sockets of the user's own, awaited one operation at a time.
 
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 
 use crate::address::Address;
 use crate::error::Error;
-use crate::event_loop::EventLoop;
+use crate::event_loop::{Direction, EventLoop, Wait};
 
 /// # Sockets of your own
 ///
@@ -39,16 +43,8 @@ impl EventLoop {
     ///
     /// # Errors
     /// What the operating system says; and as [`add_reader`](Self::add_reader).
-    pub async fn sock_recv(&self, socket: impl AsFd, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.core().check_open()?;
-        loop {
-            let received = rustix::net::recv(&socket, &mut *buffer, RecvFlags::DONTWAIT);
-            match received.map_err(io::Error::from) {
-                Ok((count, _)) => return Ok(count),
-                Err(error) => self.go_on(error)?,
-            }
-            self.wait_readable(&socket).await?;
-        }
+    pub fn sock_recv<'a, S: AsFd>(&self, socket: S, buffer: &'a mut [u8]) -> SockRecv<'a, S> {
+        SockRecv { event_loop: self.clone(), socket, buffer, waiting: None }
     }
 
     /// Sends all of `data`.
@@ -130,6 +126,67 @@ impl EventLoop {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => self.core().check_open(),
             _ => Err(error.into()),
         }
+    }
+}
+
+/// What [`EventLoop::sock_recv`] returns: it receives when it is awaited.
+///
+/// The buffer is free again as soon as it has been awaited, also where it was pinned:
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use std::pin::pin;
+///
+/// # fn main() -> wharf::Result {
+/// let event_loop = wharf::EventLoop::new()?;
+/// let (ours, theirs) = UnixStream::pair()?;
+/// event_loop.run(async |event_loop| {
+///     event_loop.sock_sendall(&theirs, b"hello").await?;
+///     let mut buffer = [0; 16];
+///     let receiving = pin!(event_loop.sock_recv(&ours, &mut buffer));
+///     let count = receiving.await?;
+///     assert_eq!(&buffer[..count], b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
+// No `async` block: the borrow of the buffer would last until that is dropped.
+#[must_use = "it receives only when it is awaited"]
+pub struct SockRecv<'a, S> {
+    event_loop: EventLoop,
+    socket: S,
+    buffer: &'a mut [u8],
+    waiting: Option<Wait>,
+}
+
+/// Nothing in it is pinned.
+impl<S> Unpin for SockRecv<'_, S> {}
+
+impl<S: AsFd> Future for SockRecv<'_, S> {
+    type Output = Result<usize, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            if let Some(wait) = &mut this.waiting {
+                ready!(Pin::new(wait).poll(context));
+                this.waiting = None;
+            }
+            this.event_loop.core().check_open()?;
+            let received = rustix::net::recv(&this.socket, &mut *this.buffer, RecvFlags::DONTWAIT);
+            match received.map_err(io::Error::from) {
+                Ok((count, _)) => return Poll::Ready(Ok(count)),
+                Err(error) => this.event_loop.go_on(error)?,
+            }
+            this.waiting =
+                Some(Wait::begin(&this.event_loop, this.socket.as_fd(), Direction::Read)?);
+        }
+    }
+}
+
+impl<S> fmt::Debug for SockRecv<'_, S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SockRecv").field("room", &self.buffer.len()).finish_non_exhaustive()
     }
 }
 

@@ -71,33 +71,31 @@ macro_rules! stream_settings {
 /// Gives a builder with the field `stream_options` the methods for what is no socket's option.
 macro_rules! connection_settings {
     () => {
-        /// The water marks that connections start with, in bytes: writing pauses above `high` and
-        /// resumes at or below `low`. 64 KiB and 16 KiB by default; a `low` above `high` is lowered
-        /// to it.
-        pub fn write_buffer_limits(mut self, high: usize, low: usize) -> Self {
-            self.stream_options.high_water = high;
-            self.stream_options.low_water = low.min(high);
+        /// The water marks that connections start with: 64 KiB and 16 KiB by default. A `low` above
+        /// `high` is refused with [`is_invalid`](crate::Error::is_invalid).
+        pub fn write_buffer_limits(mut self, limits: crate::WaterMarks) -> Self {
+            self.stream_options.marks = limits;
             self
         }
 
         /// The write cap that connections start with; see
         /// [`Transport::set_write_buffer_cap`](crate::Transport::set_write_buffer_cap).
-        pub fn write_buffer_cap(mut self, cap: Option<usize>) -> Self {
-            self.stream_options.write_cap = cap;
+        pub fn write_buffer_cap(mut self, cap: impl Into<Option<usize>>) -> Self {
+            self.stream_options.write_cap = cap.into();
             self
         }
 
         /// How fast a connection may read; see
         /// [`Transport::set_read_limit`](crate::Transport::set_read_limit).
-        pub fn read_limit(mut self, limit: crate::RateLimit) -> Self {
-            self.stream_options.limits.get_or_insert_default().read = Some(limit);
+        pub fn read_limit(mut self, limit: impl Into<Option<crate::RateLimit>>) -> Self {
+            self.stream_options.limits.get_or_insert_default().read = limit.into();
             self
         }
 
         /// How fast a connection may write; see
         /// [`Transport::set_write_limit`](crate::Transport::set_write_limit).
-        pub fn write_limit(mut self, limit: crate::RateLimit) -> Self {
-            self.stream_options.limits.get_or_insert_default().write = Some(limit);
+        pub fn write_limit(mut self, limit: impl Into<Option<crate::RateLimit>>) -> Self {
+            self.stream_options.limits.get_or_insert_default().write = limit.into();
             self
         }
 
@@ -111,8 +109,12 @@ macro_rules! connection_settings {
 
         /// The deadline of the given kind that connections start with; see
         /// [`Transport::set_timeout`](crate::Transport::set_timeout).
-        pub fn connection_timeout(mut self, kind: TimeoutKind, after: Option<Duration>) -> Self {
-            self.stream_options.set_timeout(kind, after);
+        pub fn connection_timeout(
+            mut self,
+            kind: TimeoutKind,
+            after: impl Into<Option<Duration>>,
+        ) -> Self {
+            self.stream_options.set_timeout(kind, after.into());
             self
         }
     };

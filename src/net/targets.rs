@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use super::resolve::{HostPort, ParseAddressError, remove_duplicates};
-use crate::address::Address;
+use crate::address::{Address, no_ip};
 use crate::error::Error;
 use crate::event_loop::Core;
 
@@ -22,7 +22,7 @@ enum Kind {
     Address(SocketAddr),
     Host(HostPort),
     Invalid(ParseAddressError),
-    NotIp(String),
+    NotIp(Address),
 }
 
 /// Places to connect to, in order of preference, or to listen on.
@@ -56,7 +56,7 @@ impl Targets {
                 Kind::Address(address) => addresses.push(address),
                 Kind::Invalid(error) => return Err(Error::invalid(error.to_string())),
                 Kind::NotIp(address) => {
-                    return Err(Error::invalid(format!("`{address}` is no IP address")));
+                    return Err(Error::invalid(no_ip(&address)));
                 }
                 Kind::Host(host) => {
                     let host = if for_server {
@@ -106,7 +106,7 @@ impl From<&Address> for Target {
     fn from(address: &Address) -> Self {
         Self(match address.as_ip() {
             Some(address) => Kind::Address(address),
-            None => Kind::NotIp(address.to_string()),
+            None => Kind::NotIp(address.clone()),
         })
     }
 }

@@ -338,8 +338,8 @@ impl<P: Protocol> PipeBuilder<P> {
 
     /// How long a FIFO that is to be written to is given to get a reader. 30 s by default; `None`:
     /// no limit; zero: it must have one already.
-    pub fn timeout(mut self, after: Option<Duration>) -> Self {
-        self.timeout = after;
+    pub fn timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.timeout = after.into();
         self
     }
 
@@ -350,6 +350,7 @@ impl<P: Protocol> PipeBuilder<P> {
         let Self { core, factory, source, direction, keep_open, timeout, stream_options } = self;
         let factory = Guarded::new(&core, factory, "protocol factory");
         operation(&Rc::clone(&core), async move {
+            stream_options.check(&core)?;
             core.driver.require_os(DRIVE_DESCRIPTORS)?;
             let unusable = |error| Error::io("the descriptor cannot be used as a transport", error);
             let one = |fd: io::Result<OwnedFd>| {

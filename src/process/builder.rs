@@ -20,6 +20,7 @@ use super::stdio::Stdio;
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
 use crate::task::LoopFuture;
+use crate::transport::WaterMarks;
 
 /// A child process to be started: what [`EventLoop::subprocess_exec`] and
 /// [`subprocess_shell`](EventLoop::subprocess_shell) return.
@@ -89,7 +90,7 @@ impl EventLoop {
     /// })?;
     /// event_loop.run_forever()?;
     /// # use std::process::ExitStatus;
-    /// assert!(process.handle().exit_status().is_some_and(|status| status.success()));
+    /// assert!(process.exit_status().is_some_and(|status| status.success()));
     /// # Ok(())
     /// # }
     /// ```
@@ -184,20 +185,20 @@ impl<P: ProcessProtocol> SubprocessBuilder<P> {
         self
     }
 
-    /// The water marks of the pipes to the child, in bytes; see
+    /// The water marks of the pipes to the child; see
     /// [`Transport::set_write_buffer_limits`](crate::Transport::set_write_buffer_limits). 64 KiB
-    /// and 16 KiB by default; a `low` above `high` is lowered to it.
-    pub fn write_buffer_limits(mut self, high: usize, low: usize) -> Self {
-        self.settings.stream_options.high_water = high;
-        self.settings.stream_options.low_water = low.min(high);
+    /// and 16 KiB by default. A `low` above `high` is refused with
+    /// [`is_invalid`](Error::is_invalid).
+    pub fn write_buffer_limits(mut self, limits: WaterMarks) -> Self {
+        self.settings.stream_options.marks = limits;
         self
     }
 
     /// The most bytes that may wait for the child to take them before the pipe to it is aborted;
     /// see [`Transport::set_write_buffer_cap`](crate::Transport::set_write_buffer_cap). None by
     /// default.
-    pub fn write_buffer_cap(mut self, cap: Option<usize>) -> Self {
-        self.settings.stream_options.write_cap = cap;
+    pub fn write_buffer_cap(mut self, cap: impl Into<Option<usize>>) -> Self {
+        self.settings.stream_options.write_cap = cap.into();
         self
     }
 

@@ -5,16 +5,12 @@ use std::marker::PhantomData;
 use std::process::ExitStatus;
 use std::rc::Rc;
 
-use super::protocol::ChildFd;
-use super::signals;
+use super::access::Access;
 use super::state::ProcessState;
-use super::transport::{ProcessTransport, sealed};
-use crate::driver::TransportId;
-use crate::error::Error;
-use crate::event_loop::{Core, EventLoop};
+use super::transport::ProcessTransport;
+use crate::event_loop::Core;
 use crate::task::LoopFuture;
 use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
-use crate::transport::TransportHandle;
 
 /// A handle to one child process, to keep and to use from anywhere on its loop.
 ///
@@ -56,51 +52,9 @@ impl ProcessHandle {
     }
 }
 
-impl sealed::Sealed for ProcessHandle {}
-
-impl ProcessTransport for ProcessHandle {
-    fn pid(&self) -> u32 {
-        self.state.pid()
-    }
-
-    fn exit_status(&self) -> Option<ExitStatus> {
-        self.state.exit_status()
-    }
-
-    fn pipe_transport(&self, fd: ChildFd) -> Option<TransportHandle> {
-        self.state.pipe_transport(&self.core, fd)
-    }
-
-    fn hold_reading(&self) {
-        self.state.hold_reading(&self.core);
-    }
-
-    fn send_signal(&self, signal: i32) -> Result<(), Error> {
-        self.state.send_signal(signals::from_number(signal)?)
-    }
-
-    fn send_signal_to_group(&self, signal: i32) -> Result<(), Error> {
-        self.state.send_signal_to_group(signals::from_number(signal)?)
-    }
-
-    fn close(&self) {
-        self.state.close(&self.core);
-    }
-
-    fn is_closing(&self) -> bool {
-        self.state.is_closing()
-    }
-
-    fn id(&self) -> TransportId {
-        TransportId(self.state.key())
-    }
-
-    fn handle(&self) -> ProcessHandle {
-        self.clone()
-    }
-
-    fn event_loop(&self) -> EventLoop {
-        EventLoop::from_core(Rc::clone(&self.core))
+impl Access for ProcessHandle {
+    fn process(&self) -> &ProcessHandle {
+        self
     }
 }
 

@@ -6,6 +6,7 @@
 //! (`deliver`); `state` is what all of them work on. For what a program writes until its end,
 //! `collect` reads the pipes as they are.
 
+mod access;
 mod builder;
 mod collect;
 mod deliver;

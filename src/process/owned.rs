@@ -8,18 +8,23 @@ use std::process::ExitStatus;
 use std::rc::Rc;
 
 use super::ProcessHandle;
+use super::access::Access;
 use super::protocol::ProcessProtocol;
 use super::transport::ProcessTransport;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::fence;
 use crate::task::LoopFuture;
 
-/// A child process whose protocol is a `P`: who holds it, wants the child to run.
+/// A child process whose protocol is a `P`: it owns the child.
+///
+/// It implements [`ProcessTransport`], so that it can be written to and signalled as it is;
+/// [`with`](Self::with) reaches the protocol.
 ///
 /// A clone is another reference to the same child. When the last is dropped, the process is closed:
 /// its pipes are closed, it is killed if it still runs, and its protocol is told as ever. Whoever
 /// wants it to go on [detaches](Self::detach) it, or starts it with
 /// [`kill_on_drop(false)`](crate::SubprocessBuilder::kill_on_drop).
+#[must_use = "dropping the last one kills the child; keep it or detach it"]
 pub struct Process<P> {
     handle: ProcessHandle,
     ownership: Rc<Ownership>,
@@ -67,6 +72,18 @@ impl<P: ProcessProtocol> Process<P> {
         };
         core.close_if_wanted();
         result.map(|outcome| outcome.unwrap_or_else(|panic| panic.resume()))
+    }
+
+    /// As [`with`](Self::with), for an `action` that can fail: its error is converted, so that there is
+    /// one result to look at.
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with), and what `action` returns.
+    pub fn try_with<R>(
+        &self,
+        action: impl FnOnce(&mut P, &dyn ProcessTransport) -> Result<R>,
+    ) -> Result<R, Error> {
+        self.with(action)?.map_err(Error::from)
     }
 
     /// Calls `action` with the protocol and its transport in the loop's next round.
@@ -118,6 +135,12 @@ impl Drop for Ownership {
         if self.kill_on_drop.get() {
             self.handle.close();
         }
+    }
+}
+
+impl<P> Access for Process<P> {
+    fn process(&self) -> &ProcessHandle {
+        &self.handle
     }
 }
 

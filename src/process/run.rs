@@ -125,20 +125,20 @@ impl RunBuilder {
         self
     }
 
-    /// The longest it may take, until the program is killed. No limit by default.
+    /// The longest it may take, until the program is killed. `None`, the default: no limit.
     ///
     /// What it had written by then is the error's [`partial_output`](Error::partial_output).
-    pub fn timeout(mut self, after: Duration) -> Self {
-        self.timeout = Some(after);
+    pub fn timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.timeout = after.into();
         self
     }
 
     /// The most that may come from standard output and standard error together, in bytes, before
-    /// the program is killed. 16 MiB by default.
+    /// the program is killed. 16 MiB by default; `None`: no limit.
     ///
     /// The first so many bytes are the error's [`partial_output`](Error::partial_output).
-    pub fn output_limit(mut self, bytes: usize) -> Self {
-        self.output_limit = bytes;
+    pub fn output_limit(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.output_limit = bytes.into().unwrap_or(usize::MAX);
         self
     }
 

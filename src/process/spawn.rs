@@ -57,6 +57,7 @@ fn spawn<P: ProcessProtocol>(
     let kill_on_drop = settings.kill_on_drop;
     let leads_group = settings.process_group == Some(0);
     let stream_options = settings.stream_options.clone();
+    stream_options.check(core)?;
     let prepared = Prepared::new(settings)?;
     let factory = factory.take().ok_or_else(|| Error::bare(Kind::Closed))?;
     let protocol: Box<dyn ProcessProtocol> =

@@ -202,7 +202,7 @@ fn closing_kills_what_an_exited_leader_has_left_in_its_group_either_way() {
             process.handle().close();
             wait_until(&event_loop, "the end of what was left", || !runs(left));
             assert!(!is_there(leader), "it was waited for");
-            wait_until(&event_loop, "the slot", || event_loop.metrics().sources == 0);
+            wait_until(&event_loop, "the slot", || event_loop.statistics().sources == 0);
         }
     }
 }
@@ -235,7 +235,7 @@ fn a_group_that_nobody_has_is_left_alone_and_its_leader_waited_for_either_way() 
                 process.detach();
             }
             wait_until(&event_loop, "the leader's end", || !is_there(leader));
-            wait_until(&event_loop, "the slot", || event_loop.metrics().sources == 0);
+            wait_until(&event_loop, "the slot", || event_loop.statistics().sources == 0);
             assert!(runs(left), "nobody wanted it killed");
             let left = rustix::process::Pid::from_raw(left as i32).unwrap();
             rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();

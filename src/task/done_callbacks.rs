@@ -87,7 +87,7 @@ impl<T: 'static> Cancellable for Entry<T> {
         }
     }
 
-    fn cancelled(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         self.cancelled.get()
     }
 }

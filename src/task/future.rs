@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::done_callbacks::DoneCallbacks;
 use crate::error::{Error, Kind};
-use crate::event_loop::{Callback, Core, EventLoop, Exception, Handle, Ready, SlowWatch};
+use crate::event_loop::{Callback, CallbackHandle, Core, EventLoop, Exception, Ready, SlowWatch};
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
 /// A result that will be there: awaitable, and it takes done callbacks. asyncio's `Future`.
@@ -35,6 +35,7 @@ pub struct LoopFuture<T: 'static> {
 /// The other end of a [`LoopFuture`]: it sets the result, once.
 ///
 /// Dropping it without a result completes the future as cancelled.
+#[must_use = "dropping it cancels its future"]
 #[doc(alias("oneshot", "Deferred"))]
 pub struct Promise<T: 'static> {
     shared: Rc<Shared<T>>,
@@ -101,12 +102,12 @@ enum OnCancel {
 
 impl<T: 'static> LoopFuture<T> {
     /// Whether it has a result, or was cancelled.
-    pub fn done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.shared.state.get() != State::Pending
     }
 
     /// Whether it was cancelled.
-    pub fn cancelled(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.shared.cancelled.get()
     }
 
@@ -124,12 +125,15 @@ impl<T: 'static> LoopFuture<T> {
     /// The handle takes the callback back; it is then as if it had never been added: dropping the
     /// future cancels, and taking back the last one of a future that is dropped already does, too.
     #[doc(alias("addCallback", "addBoth"))]
-    pub fn add_done_callback(&self, callback: impl FnOnce(&Result<T, Error>) + 'static) -> Handle {
+    pub fn add_done_callback(
+        &self,
+        callback: impl FnOnce(&Result<T, Error>) + 'static,
+    ) -> CallbackHandle {
         let callback = DoneCallbacks::add(&self.shared, Box::new(callback));
-        if self.done() {
+        if self.is_done() {
             self.shared.tell_soon();
         }
-        Handle::new(&self.shared.core, callback)
+        CallbackHandle::new(&self.shared.core, callback)
     }
 
     /// Lets what it stands for go on without anybody waiting for it.
@@ -186,8 +190,8 @@ impl<T: 'static> fmt::Debug for LoopFuture<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("LoopFuture")
-            .field("done", &self.done())
-            .field("cancelled", &self.cancelled())
+            .field("is_done", &self.is_done())
+            .field("is_cancelled", &self.is_cancelled())
             .finish()
     }
 }

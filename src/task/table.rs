@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,19 +12,51 @@ use std::task::{Context, Poll, Waker};
 use super::future::{LoopFuture, future};
 use crate::error::{Error, Kind};
 use crate::event_loop::registry;
-use crate::event_loop::{Core, EventLoop, Ready, RemoteItem, TAKEN_AT_ONCE, closed};
+use crate::event_loop::{
+    CallbackHandle, Core, EventLoop, Ready, RemoteItem, TAKEN_AT_ONCE, closed,
+};
 
 /// A running task: awaiting it gives what its future gave.
 ///
 /// An `Err` means that the task was cancelled or panicked. Dropping it cancels the task, unless a
 /// done callback was added or [`detach`](Self::detach) called; dropping it when it is done closes what
-/// is in its output, as with a [`LoopFuture`], whose methods it has, too. A panic that nobody has asked
+/// is in its output, as with a [`LoopFuture`]. A panic that nobody has asked
 /// for is reported then. An `Err` that the future itself returned is its output, and is not reported.
 #[doc(alias("JoinHandle", "coroutine"))]
 #[must_use = "dropping it cancels the task; await it, add a done callback or detach it"]
 pub struct Task<T: 'static>(LoopFuture<T>);
 
 impl<T: 'static> Task<T> {
+    /// Whether it has finished, or was cancelled.
+    pub fn is_done(&self) -> bool {
+        self.0.is_done()
+    }
+
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Completes the task as cancelled, and has the loop drop its future at the next step; `false`
+    /// when it was done already.
+    pub fn cancel(&self) -> bool {
+        self.0.cancel()
+    }
+
+    /// Has `callback` called with the result, by the loop, never from here; see
+    /// [`LoopFuture::add_done_callback`].
+    pub fn add_done_callback(
+        &self,
+        callback: impl FnOnce(&Result<T, Error>) + 'static,
+    ) -> CallbackHandle {
+        self.0.add_done_callback(callback)
+    }
+
+    /// Takes the result; `None` while the task runs, and once it was taken.
+    pub fn take_result(&self) -> Option<Result<T, Error>> {
+        self.0.take_result()
+    }
+
     /// Lets the task go on without anybody waiting for it. A panic of it is reported.
     pub fn detach(self) {
         self.0.detach();
@@ -40,20 +71,12 @@ impl<T: 'static> Future for Task<T> {
     }
 }
 
-impl<T: 'static> Deref for Task<T> {
-    type Target = LoopFuture<T>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
 impl<T: 'static> fmt::Debug for Task<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Task")
-            .field("done", &self.done())
-            .field("cancelled", &self.cancelled())
+            .field("is_done", &self.is_done())
+            .field("is_cancelled", &self.is_cancelled())
             .finish()
     }
 }

@@ -68,11 +68,9 @@ impl TlsClient {
         TlsClientBuilder::default()
     }
 
-    /// The door for experts: a ready configuration of [rustls](crate::rustls), used as it is, but for
-    /// a key log around its own, which keying material is exported by.
-    ///
-    /// Its time is that of its own `time_provider`: the system's, also on a loop in virtual time.
-    pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
+    /// A ready configuration, used as it is but for a key log around its own, which keying material is
+    /// exported by.
+    pub(crate) fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
         let mut config = Arc::unwrap_or_clone(config.into());
         config.key_log = Arc::new(SecretCatcher(config.key_log));
         Self::from_parts(Arc::new(config), true)

@@ -21,7 +21,8 @@ pub enum TlsProvider {
     /// aws-lc-rs (feature `tls-aws-lc-rs`): faster with RSA, and has post-quantum key exchange.
     #[cfg(feature = "tls-aws-lc-rs")]
     AwsLcRs,
-    /// Any other provider, or one of those above with fewer suites.
+    /// Any other provider, or one of those above with fewer suites. Its type follows rustls's SemVer:
+    /// see [`interop`](crate::interop).
     ///
     /// What it encrypts lies in the connection's write queue meanwhile, which is not copied for it. A
     /// provider that panics ends its connection with a TLS error, and so does one whose ciphers write to

@@ -82,11 +82,9 @@ impl TlsServer {
         TlsServerBuilder::default()
     }
 
-    /// The door for experts: a ready configuration of [rustls](crate::rustls), used as it is, but for
-    /// a key log around its own, which keying material is exported by.
-    ///
-    /// Its time is that of its own `time_provider`: the system's, also on a loop in virtual time.
-    pub fn from_rustls(config: impl Into<Arc<ServerConfig>>) -> Self {
+    /// A ready configuration, used as it is but for a key log around its own, which keying material is
+    /// exported by.
+    pub(crate) fn from_rustls(config: impl Into<Arc<ServerConfig>>) -> Self {
         let mut config = Arc::unwrap_or_clone(config.into());
         config.key_log = Arc::new(SecretCatcher(config.key_log));
         let current =
@@ -124,7 +122,7 @@ impl TlsServer {
     ///
     /// # Errors
     /// Those of [`TlsServerBuilder::build`]; what was in force stays in force.
-    /// [`is_unsupported`](Error::is_unsupported) on one made by [`from_rustls`](Self::from_rustls).
+    /// [`is_unsupported`](Error::is_unsupported) on one made by [`interop::tls_server`](crate::interop::tls_server).
     pub fn reload(&self) -> Result<(), Error> {
         let Some(recipe) = &self.shared.recipe else {
             let text = "a TlsServer made from rustls's configuration has no files to reload";
@@ -138,7 +136,7 @@ impl TlsServer {
     }
 
     /// The SHA-256 fingerprint of the certificate that is in force for clients that ask for no known
-    /// name; `None` on one made by [`from_rustls`](Self::from_rustls).
+    /// name; `None` on one made by [`interop::tls_server`](crate::interop::tls_server).
     pub fn fingerprint(&self) -> Option<TlsFingerprint> {
         self.current().fingerprint
     }

@@ -115,8 +115,8 @@ impl TlsServerBuilder {
     ///
     /// A key encrypts tickets for half of that time and is forgotten after it, so a ticket is good
     /// for between half and all of it.
-    pub fn ticket_lifetime(mut self, lifetime: Option<Duration>) -> Self {
-        self.recipe.tickets = lifetime;
+    pub fn ticket_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.recipe.tickets = lifetime.into();
         self
     }
 

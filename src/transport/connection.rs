@@ -3,18 +3,49 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use super::stream::{Access, Failed};
-use super::{Transport, TransportHandle};
-use crate::error::{Error, Kind};
+use super::{Facts, Stream, Transport, TransportHandle};
+use crate::driver::Key;
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::Core;
 use crate::fence;
 use crate::protocol::Protocol;
 use crate::task::Share;
 
 /// A connection whose protocol is a `P`: a way in from outside its callbacks.
 ///
-/// Cheap to clone. It also gives the connection's [`handle`](Self::handle), to write to it or to
-/// close it.
+/// It implements [`Transport`], so that it can be written to and closed as it is; [`with`](Self::with)
+/// reaches the protocol. Cheap to clone.
+///
+/// ```
+/// use wharf::testing::MemoryNetwork;
+/// use wharf::{EventLoop, Protocol, Result, Transport};
+///
+/// #[derive(Default)]
+/// struct Counter {
+///     received: usize,
+/// }
+///
+/// impl Protocol for Counter {
+///     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+///         self.received += data.len();
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> Result {
+///     MemoryNetwork::new().event_loop().run(async |event_loop| {
+///         let _server = event_loop.create_server(Counter::default, "10.0.0.1:7").await?;
+///         let connection = event_loop.create_connection(Counter::default, "10.0.0.1:7").await?;
+///         connection.write(b"hello");
+///         connection.write_eof();
+///         assert_eq!(connection.with(|counter, _| counter.received)?, 0);
+///         Ok(())
+///     })
+/// }
+/// ```
 ///
 /// Dropping it closes nothing: the loop keeps the connection. Only one that nobody ever had, since it
 /// still was in the result of a [future](crate::LoopFuture) or a task that was dropped, is closed, as
@@ -71,6 +102,18 @@ impl<P: Protocol> Connection<P> {
         result.map(|outcome| outcome.unwrap_or_else(|panic| panic.resume()))
     }
 
+    /// As [`with`](Self::with), for an `action` that can fail: its error is converted, so that there is
+    /// one result to look at.
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with), and what `action` returns.
+    pub fn try_with<R>(
+        &self,
+        action: impl FnOnce(&mut P, &dyn Transport) -> Result<R>,
+    ) -> Result<R, Error> {
+        self.with(action)?.map_err(Error::from)
+    }
+
     /// Calls `action` with the protocol and its transport in the loop's next round.
     ///
     /// From anywhere on the loop, this protocol's own callbacks included. If the connection is
@@ -83,9 +126,27 @@ impl<P: Protocol> Connection<P> {
         });
     }
 
-    /// The connection's handle.
+    /// The connection's handle: the same without the type of the protocol.
     pub fn handle(&self) -> &TransportHandle {
         &self.handle
+    }
+}
+
+impl<P> Access for Connection<P> {
+    fn core(&self) -> &Rc<Core> {
+        self.handle.core()
+    }
+
+    fn key(&self) -> Key {
+        self.handle.key()
+    }
+
+    fn facts(&self) -> Rc<Facts> {
+        self.handle.facts()
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R> {
+        self.handle.with(act)
     }
 }
 

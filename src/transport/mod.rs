@@ -12,6 +12,7 @@ mod send_file;
 mod stream;
 #[cfg(feature = "tls-core")]
 mod tls;
+mod water_marks;
 
 use std::fs::File;
 use std::io::IoSlice;
@@ -42,6 +43,7 @@ pub(crate) use self::send_file::Progress;
 pub use self::send_file::SendFile;
 #[cfg(feature = "tls-core")]
 pub use self::tls::{TlsEarlyData, TlsInfo, TlsUpgrade};
+pub use self::water_marks::WaterMarks;
 
 pub(crate) use self::datagram::{DatagramEndpoint, DatagramOptions, DatagramShared};
 pub(crate) use self::facts::Facts;
@@ -129,7 +131,7 @@ pub trait Transport: sealed::Sealed {
     ///
     /// A file that is refused leaves the connection as it is, so that the example above would end it in good
     /// order without the file. Where that can be, look at the result before a length is announced: an error
-    /// that is known at once is there at once ([`SendFile::done`]).
+    /// that is known at once is there at once ([`SendFile::is_done`]).
     ///
     /// # Errors
     /// The future's; nothing is sent then: [`is_closed`](Error::is_closed) where
@@ -177,7 +179,7 @@ pub trait Transport: sealed::Sealed {
     ///
     /// What was written arrives whatever the peer says meanwhile, if the peer goes on reading: the socket
     /// stays until the peer has ended its side, or has everything
-    /// ([`Metrics::lingering`](crate::Metrics::lingering)). A peer that takes nothing for the linger deadline
+    /// ([`LoopStatistics::lingering`](crate::LoopStatistics::lingering)). A peer that takes nothing for the linger deadline
     /// (30 s by default, [`TimeoutKind::Linger`]) is given up; so is one when closing as a whole takes longer
     /// than [`TimeoutKind::Closing`], which is off by default. Repeated calls change nothing.
     ///
@@ -245,21 +247,17 @@ pub trait Transport: sealed::Sealed {
     #[doc(alias("get_write_buffer_size"))]
     fn write_buffer_size(&self) -> usize;
 
-    /// The water marks, low first (asyncio's order).
+    /// The water marks. Both are 0 when the connection is closed.
     #[doc(alias("get_write_buffer_limits"))]
-    fn write_buffer_limits(&self) -> (usize, usize);
+    fn write_buffer_limits(&self) -> WaterMarks;
 
-    /// Sets the water marks, in bytes.
+    /// Sets the water marks: [`WaterMarks::default`] are 64 KiB and 16 KiB.
     ///
-    /// Writing pauses when the buffer is above `high`, and resumes at or below `low`. With only
-    /// `high` given, `low` is a quarter of it; with only `low`, `high` is four times it; with
-    /// neither, both are the defaults (64 KiB and 16 KiB). Both directions are judged again right
-    /// after the running callback.
+    /// Whether writing pauses or resumes is decided again right after the running callback.
     ///
     /// # Errors
-    /// `low` above `high` is refused and changes nothing.
-    fn set_write_buffer_limits(&self, high: Option<usize>, low: Option<usize>)
-    -> Result<(), Error>;
+    /// [`is_invalid`](Error::is_invalid) when `low` is above `high`, which changes nothing.
+    fn set_write_buffer_limits(&self, limits: WaterMarks) -> Result<(), Error>;
 
     /// The most bytes that may wait to be sent before the connection is aborted; `None`: no cap.
     ///
@@ -379,6 +377,7 @@ pub trait Transport: sealed::Sealed {
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WriteStatus {
     /// Taken: sent, or queued below the high-water mark.
     Accepted,
@@ -387,4 +386,11 @@ pub enum WriteStatus {
     /// Refused, nothing was taken: the connection is closing, its write side is ended, or the
     /// write cap was exceeded.
     Closed,
+}
+
+impl WriteStatus {
+    /// Whether the connection has taken what was written.
+    pub fn is_taken(self) -> bool {
+        matches!(self, Self::Accepted | Self::AboveHighWater)
+    }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::WaterMarks;
 use super::rate_limit::LimitOptions;
 use crate::error::Error;
 use crate::event_loop::Core;
@@ -11,8 +12,7 @@ use crate::timeout::TimeoutKind;
 /// What a connection starts with; all can be changed later through its transport.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamOptions {
-    pub(crate) high_water: usize,
-    pub(crate) low_water: usize,
+    pub(crate) marks: WaterMarks,
     pub(crate) write_cap: Option<usize>,
     pub(crate) idle: Option<Duration>,
     pub(crate) linger: Option<Duration>,
@@ -25,9 +25,8 @@ pub(crate) struct StreamOptions {
     pub(crate) limits: Option<Box<LimitOptions>>,
 }
 
-/// asyncio's and most others' water marks.
-pub(crate) const HIGH_WATER: usize = 64 * 1024;
-pub(crate) const LOW_WATER: usize = 16 * 1024;
+/// How much of what a callback writes is gathered at most before it is sent.
+pub(crate) const GATHER_LIMIT: usize = 64 * 1024;
 
 /// A server cannot know its clients: what it may owe each of them is bounded.
 pub(crate) const SERVER_WRITE_CAP: usize = 16 * 1024 * 1024;
@@ -37,29 +36,10 @@ pub(crate) const LINGER: Duration = Duration::from_secs(30);
 /// In force while reading is held or the connection is closing, unless set.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
 
-/// The water marks that are asked for, high first, as [`Transport::set_write_buffer_limits`] says.
-///
-/// [`Transport::set_write_buffer_limits`]: super::Transport::set_write_buffer_limits
-pub(crate) fn water_marks(
-    high: Option<usize>,
-    low: Option<usize>,
-) -> Result<(usize, usize), Error> {
-    match (high, low) {
-        (None, None) => Ok((HIGH_WATER, LOW_WATER)),
-        (Some(high), None) => Ok((high, high / 4)),
-        (None, Some(low)) => Ok((low.saturating_mul(4), low)),
-        (Some(high), Some(low)) if low > high => Err(Error::invalid(format!(
-            "high ({high}) must be at least low ({low}) for the write buffer limits"
-        ))),
-        (Some(high), Some(low)) => Ok((high, low)),
-    }
-}
-
 impl StreamOptions {
     pub(crate) fn for_client() -> Self {
         Self {
-            high_water: HIGH_WATER,
-            low_water: LOW_WATER,
+            marks: WaterMarks::default(),
             write_cap: None,
             idle: None,
             linger: Some(LINGER),
@@ -74,8 +54,9 @@ impl StreamOptions {
         Self { write_cap: Some(SERVER_WRITE_CAP), ..Self::for_client() }
     }
 
-    /// A rate group has to be one of the loop's own.
+    /// A rate group has to be one of the loop's own, and the water marks in order.
     pub(crate) fn check(&self, core: &Rc<Core>) -> Result<(), Error> {
+        self.marks.check()?;
         match self.limits.as_ref().and_then(|limits| limits.group.as_ref()) {
             Some(group) if !group.is_of(core) => {
                 Err(Error::invalid("the rate group is of another event loop"))

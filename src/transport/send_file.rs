@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
-use crate::event_loop::{Core, Exception, Handle};
+use crate::event_loop::{CallbackHandle, Core, Exception};
 use crate::task::{LoopFuture, future};
 
 /// A file that is being sent: what [`Transport::send_file`](crate::Transport::send_file) returns.
@@ -75,13 +75,13 @@ impl SendFile {
     }
 
     /// Whether it has a result, or was cancelled.
-    pub fn done(&self) -> bool {
-        self.future.done()
+    pub fn is_done(&self) -> bool {
+        self.future.is_done()
     }
 
     /// Whether it was cancelled.
-    pub fn cancelled(&self) -> bool {
-        self.future.cancelled()
+    pub fn is_cancelled(&self) -> bool {
+        self.future.is_cancelled()
     }
 
     /// Has `callback` called with the result, by the loop, never from here; see
@@ -89,7 +89,7 @@ impl SendFile {
     pub fn add_done_callback(
         &self,
         callback: impl FnOnce(&Result<u64, Error>) + 'static,
-    ) -> Handle {
+    ) -> CallbackHandle {
         self.future.add_done_callback(callback)
     }
 
@@ -130,7 +130,7 @@ impl fmt::Debug for SendFile {
             .debug_struct("SendFile")
             .field("progress", &self.progress())
             .field("count", &self.count)
-            .field("done", &self.done())
+            .field("is_done", &self.is_done())
             .finish()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wharf::bytes::Bytes;
 use wharf::{
     Buffered, Connection, Eof, Protocol, Result, TimeoutKind, Transport, TransportHandle,
-    WriteStatus,
+    WaterMarks, WriteStatus,
 };
 
 use crate::probe::{Call, Inside, Log, Probe};
@@ -47,8 +47,8 @@ pub(crate) fn input_after_close_is_discarded_and_not_delivered<L: Link>(stage: &
     stage.run_until("eof_received", || near.count(Call::Eof) == 1);
     stage.run_until_lost(&far);
     // Pipes know no reset, and close at once.
-    let lingering = usize::from(stage.can().reset);
-    assert_eq!(stage.event_loop().metrics().lingering, lingering, "closed with input pending");
+    let lingering = u64::from(stage.can().reset);
+    assert_eq!(stage.event_loop().statistics().lingering, lingering, "closed with input pending");
     near.handle().write(&pattern(MUCH));
     near.handle().close();
     stage.run_until_lost(&far);
@@ -184,7 +184,7 @@ pub(crate) fn stale_handles_are_harmless<L: Link>(stage: &mut Stage<L>) {
     stale.resume_reading();
     stale.hold_reading();
     stale.set_write_buffer_cap(Some(0));
-    stale.set_write_buffer_limits(Some(0), None).unwrap();
+    stale.set_write_buffer_limits(WaterMarks::from_high(0)).unwrap();
     stale.set_timeout(TimeoutKind::Idle, Some(Duration::from_nanos(1)));
     stale.set_protocol(Box::new(Silent), Bytes::from_static(b"stray"));
     stale.close();
@@ -195,7 +195,10 @@ pub(crate) fn stale_handles_are_harmless<L: Link>(stage: &mut Stage<L>) {
     far.handle().write(b"unharmed");
     stage.run_until_received(&next, 8);
     assert_eq!(next.calls(), [Call::Made, Call::Data]);
-    assert_eq!((far.calls(), next.handle().write_buffer_limits().1), (vec![Call::Made], 64 * 1024));
+    assert_eq!(
+        (far.calls(), next.handle().write_buffer_limits().high),
+        (vec![Call::Made], 64 * 1024)
+    );
 }
 
 pub(crate) fn callbacks_never_run_inside_others<L: Link>(stage: &mut Stage<L>) {
@@ -204,13 +207,13 @@ pub(crate) fn callbacks_never_run_inside_others<L: Link>(stage: &mut Stage<L>) {
     let other_far = stage.join_to_probe(Probe::new(&other).echoing());
     let elsewhere = [other.handle(), other_far.handle()];
     let probe = Probe::new(&near).on_data(move |transport, _| {
-        transport.set_write_buffer_limits(Some(0), None)?;
+        transport.set_write_buffer_limits(WaterMarks::from_high(0))?;
         transport.write(&vec![0; MUCH]);
         transport.handle().write(&vec![0; MUCH]);
         for handle in &elsewhere {
-            handle.set_write_buffer_limits(Some(0), None)?;
+            handle.set_write_buffer_limits(WaterMarks::from_high(0))?;
             handle.write(&vec![0; MUCH]);
-            handle.set_write_buffer_limits(None, None)?;
+            handle.set_write_buffer_limits(WaterMarks::default())?;
         }
         elsewhere[0].write_eof();
         elsewhere[0].close();

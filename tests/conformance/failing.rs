@@ -261,9 +261,14 @@ fn assert_serves<L: Link>(stage: &Stage<L>, after: &str) {
 #[track_caller]
 fn assert_nothing_is_left<L: Link>(stage: &Stage<L>, after: &str) {
     let is_clean = || {
-        let metrics = stage.event_loop().metrics();
-        let left = (metrics.connections_open, metrics.sources, metrics.timers, metrics.lingering);
-        left == (0, 0, 0, 0) && metrics.tasks == 0
+        let statistics = stage.event_loop().statistics();
+        let left = (
+            statistics.connections_open,
+            statistics.sources,
+            statistics.timers,
+            statistics.lingering,
+        );
+        left == (0, 0, 0, 0) && statistics.tasks == 0
     };
     stage.run_until(&format!("nothing to be left after a panic in {after}"), is_clean);
 }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use wharf::{Transport, WriteStatus};
+use wharf::{Transport, WaterMarks, WriteStatus};
 
 use crate::probe::{Call, Log, Probe};
 use crate::stage::{CAPACITY, Link, MUCH, Stage};
@@ -15,16 +15,21 @@ pub(crate) fn limits_are_derived_from_one_another<L: Link>(stage: &mut Stage<L>)
     let near = Log::new();
     stage.join_to_probe(Probe::new(&near));
     let handle = near.handle();
-    assert_eq!(handle.write_buffer_limits(), (16 * KIB, 64 * KIB), "low first");
-    for (high, low, expected) in [
-        (None, Some(16_385), (16_385, 65_540)),
-        (Some(1001), None, (250, 1001)),
-        (Some(7), Some(7), (7, 7)),
-        (Some(0), None, (0, 0)),
-        (None, None, (16 * KIB, 64 * KIB)),
+    assert_eq!(
+        handle.write_buffer_limits(),
+        WaterMarks { low: 16 * KIB, high: 64 * KIB },
+        "unless set"
+    );
+    for (limits, low, high) in [
+        (WaterMarks::from_low(16_385), 16_385, 65_540),
+        (WaterMarks::from_high(1001), 250, 1001),
+        (WaterMarks { low: 7, high: 7 }, 7, 7),
+        (WaterMarks::from_high(0), 0, 0),
+        (WaterMarks::from_low(usize::MAX), usize::MAX, usize::MAX),
+        (WaterMarks::default(), 16 * KIB, 64 * KIB),
     ] {
-        handle.set_write_buffer_limits(high, low).unwrap();
-        assert_eq!(handle.write_buffer_limits(), expected);
+        handle.set_write_buffer_limits(limits).unwrap();
+        assert_eq!(handle.write_buffer_limits(), WaterMarks { low, high });
     }
 }
 
@@ -32,9 +37,14 @@ pub(crate) fn limits_are_derived_from_one_another<L: Link>(stage: &mut Stage<L>)
 pub(crate) fn low_above_high_is_refused<L: Link>(stage: &mut Stage<L>) {
     let near = Log::new();
     stage.join_to_probe(Probe::new(&near));
-    let error = near.handle().set_write_buffer_limits(Some(10), Some(11)).unwrap_err();
+    let error =
+        near.handle().set_write_buffer_limits(WaterMarks { low: 11, high: 10 }).unwrap_err();
     assert!(error.is_invalid(), "{error}");
-    assert_eq!(near.handle().write_buffer_limits(), (16 * KIB, 64 * KIB), "unchanged");
+    assert_eq!(
+        near.handle().write_buffer_limits(),
+        WaterMarks { low: 16 * KIB, high: 64 * KIB },
+        "unchanged"
+    );
 }
 
 // 131, 134.
@@ -45,7 +55,7 @@ pub(crate) fn writing_pauses_above_high_and_resumes_at_low<L: Link>(stage: &mut 
     fill(stage, &near);
     let full = handle.write_buffer_size();
     // Exactly at the mark is not above it; one byte more is.
-    handle.set_write_buffer_limits(Some(full + 100), Some(full + 100)).unwrap();
+    handle.set_write_buffer_limits(WaterMarks { low: full + 100, high: full + 100 }).unwrap();
     stage.rest();
     // (What it took to fill the link has paused it, perhaps, and the new limits resumed it.)
     let pauses = near.count(Call::Pause);
@@ -55,16 +65,16 @@ pub(crate) fn writing_pauses_above_high_and_resumes_at_low<L: Link>(stage: &mut 
     assert_eq!(handle.write(b"!"), WriteStatus::AboveHighWater);
     stage.rest();
     assert_eq!((near.count(Call::Pause), near.count(Call::Resume)), (pauses + 1, pauses));
-    handle.set_write_buffer_limits(Some(full + 100), Some(10)).unwrap();
+    handle.set_write_buffer_limits(WaterMarks { low: 10, high: full + 100 }).unwrap();
     assert_eq!(handle.write(b"again"), WriteStatus::AboveHighWater);
     stage.rest();
     assert_eq!(near.count(Call::Pause), pauses + 1, "once until resumed");
     // Resumed as soon as no more than the low mark waits.
     let size = handle.write_buffer_size();
-    handle.set_write_buffer_limits(Some(size), Some(size - 1)).unwrap();
+    handle.set_write_buffer_limits(WaterMarks { low: size - 1, high: size }).unwrap();
     stage.rest();
     assert_eq!(near.count(Call::Resume), pauses);
-    handle.set_write_buffer_limits(Some(size), Some(size)).unwrap();
+    handle.set_write_buffer_limits(WaterMarks { low: size, high: size }).unwrap();
     stage.rest();
     assert_eq!(near.count(Call::Resume), pauses + 1);
 }
@@ -78,7 +88,7 @@ pub(crate) fn pause_and_resume_are_called_after_the_running_callback<L: Link>(
     let probe = Probe::new(&near).on_data(move |transport, _| {
         assert_eq!(transport.write(&vec![0; MUCH]), WriteStatus::AboveHighWater);
         assert_eq!(seen.count(Call::Pause), 0, "called from inside the write");
-        transport.set_write_buffer_limits(Some(1), None)?;
+        transport.set_write_buffer_limits(WaterMarks::from_high(1))?;
         assert_eq!(seen.count(Call::Pause), 0, "called from inside the setting");
         Ok(())
     });
@@ -92,10 +102,10 @@ pub(crate) fn pause_and_resume_are_called_after_the_running_callback<L: Link>(
 pub(crate) fn lowering_the_limits_pauses<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far).not_reading());
-    near.handle().set_write_buffer_limits(Some(10 * MUCH), None).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks::from_high(10 * MUCH)).unwrap();
     fill(stage, &near);
     assert_eq!(near.count(Call::Pause), 0);
-    near.handle().set_write_buffer_limits(Some(1), None).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks::from_high(1)).unwrap();
     assert_eq!(near.count(Call::Pause), 0, "called from inside");
     stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
 }
@@ -104,12 +114,12 @@ pub(crate) fn lowering_the_limits_pauses<L: Link>(stage: &mut Stage<L>) {
 pub(crate) fn raising_the_limits_resumes<L: Link>(stage: &mut Stage<L>) {
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far).not_reading());
-    near.handle().set_write_buffer_limits(Some(0), None).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks::from_high(0)).unwrap();
     fill(stage, &near);
     // The kernel may have taken everything once, and resumed it, before it was full for good.
     let pauses = near.count(Call::Pause);
     assert_eq!(near.count(Call::Resume), pauses - 1);
-    near.handle().set_write_buffer_limits(Some(10 * MUCH), Some(10 * MUCH)).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks { low: 10 * MUCH, high: 10 * MUCH }).unwrap();
     stage.run_until("resume_writing", || near.count(Call::Resume) == pauses);
     assert!(near.handle().write_buffer_size() > 0);
 }
@@ -124,7 +134,7 @@ pub(crate) fn zero_limits_pause_on_any_byte_and_resume_when_empty<L: Link>(stage
         Ok(())
     });
     stage.join(probe, Probe::new(&far).not_reading());
-    near.handle().set_write_buffer_limits(Some(0), None).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks::from_high(0)).unwrap();
     near.handle().write(b"taken whole by the system");
     stage.rest();
     assert_eq!(near.count(Call::Pause), 0, "nothing waits");
@@ -194,7 +204,7 @@ pub(crate) fn writer_that_was_told_above_high_water_is_always_resumed<L: Link>(
         }
     };
     let probe = Probe::new(&near).on_made(move |transport| {
-        transport.set_write_buffer_limits(Some(8 * KIB), None)?;
+        transport.set_write_buffer_limits(WaterMarks::from_high(8 * KIB))?;
         fill(transport)
     });
     stage.join(probe.on_resume(again), Probe::new(&far));
@@ -209,7 +219,7 @@ pub(crate) fn paused_protocol_that_is_aborted_gets_no_resume_writing<L: Link>(
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far).not_reading());
     fill(stage, &near);
-    near.handle().set_write_buffer_limits(Some(1), None).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks::from_high(1)).unwrap();
     stage.run_until("pause_writing", || near.count(Call::Pause) > near.count(Call::Resume));
     near.handle().abort();
     stage.run_until_lost(&near);

@@ -29,7 +29,7 @@ fn join<L: Link>(stage: &Stage<L>) -> (Log, Log) {
 
 #[track_caller]
 fn run_until_done<L: Link>(stage: &Stage<L>, sending: &SendFile) -> Result<u64, wharf::Error> {
-    stage.run_until("the end of the sending", || sending.done());
+    stage.run_until("the end of the sending", || sending.is_done());
     sending.take_result().expect("a result")
 }
 
@@ -43,7 +43,10 @@ pub(crate) fn file_goes_out_between_what_is_written_before_and_after<L: Link>(
     let far = stage.join_to_probe(Probe::new(&near).on_data(move |transport, _| {
         transport.write(b"before, ");
         let sending = transport.send_file(file_with(&pattern(MUCH)), 0, None);
-        assert_eq!((sending.count(), sending.progress(), sending.done()), (MUCH as u64, 0, false));
+        assert_eq!(
+            (sending.count(), sending.progress(), sending.is_done()),
+            (MUCH as u64, 0, false)
+        );
         *inside.borrow_mut() = Some(sending);
         transport.write(b"after");
         Ok(())
@@ -86,10 +89,10 @@ pub(crate) fn reading_goes_on_while_a_file_is_sent<L: Link>(stage: &mut Stage<L>
     let (near, far) = join(stage);
     let sending = near.handle().send_file(file_with(&pattern(MUCH)), 0, None);
     stage.rest();
-    assert!(!sending.done() && near.handle().is_reading());
+    assert!(!sending.is_done() && near.handle().is_reading());
     far.handle().write(b"meanwhile");
     stage.run_until_received(&near, 9);
-    assert!(!sending.done());
+    assert!(!sending.is_done());
     far.handle().resume_reading();
     assert_eq!(run_until_done(stage, &sending).unwrap(), MUCH as u64);
 }
@@ -192,7 +195,7 @@ pub(crate) fn abort_ends_the_sending_with_closed<L: Link>(stage: &mut Stage<L>) 
     let behind = near.handle().send_file(file_with(b"never sent"), 0, None);
     stage.rest();
     near.handle().abort();
-    assert!(!sending.done(), "told by the loop");
+    assert!(!sending.is_done(), "told by the loop");
     assert!(run_until_done(stage, &sending).unwrap_err().is_closed());
     assert!(run_until_done(stage, &behind).unwrap_err().is_closed());
     assert_eq!(behind.progress(), 0);
@@ -215,7 +218,7 @@ pub(crate) fn close_and_write_eof_send_the_whole_file_first<L: Link>(stage: &mut
         }
         assert_eq!(near.handle().write(b"too late"), WriteStatus::Closed);
         stage.rest();
-        assert!(!sending.done() && !near.is_lost());
+        assert!(!sending.is_done() && !near.is_lost());
         far.handle().resume_reading();
         stage.run_until_lost(&near);
         stage.run_until_lost(&far);
@@ -234,7 +237,7 @@ pub(crate) fn cancelled_file_stops_and_what_is_behind_it_follows<L: Link>(stage:
     stage.rest();
     assert!(sending.cancel());
     assert!(!sending.cancel(), "once");
-    assert!(sending.cancelled() && sending.take_result().unwrap().unwrap_err().is_cancelled());
+    assert!(sending.is_cancelled() && sending.take_result().unwrap().unwrap_err().is_cancelled());
     let sent = usize::try_from(sending.progress()).unwrap();
     assert!(sent > 0 && sent < MUCH, "{sent}");
     far.handle().resume_reading();
@@ -377,7 +380,7 @@ pub(crate) fn long_file_leaves_others_their_turn<L: Link>(stage: &mut Stage<L>) 
         steps += 1;
         assert!(steps < 1000, "the other one had no turn");
     }
-    assert!(!sending.done(), "the other one waited for the whole file");
+    assert!(!sending.is_done(), "the other one waited for the whole file");
     assert_eq!(run_until_done(stage, &sending).unwrap(), 16 * MUCH as u64);
     stage.run_until_received(&far, 16 * MUCH);
     assert!(far.received() == pattern(16 * MUCH), "the bytes differ");

@@ -132,9 +132,12 @@ impl<L: Link> Stage<L> {
         let event_loop = stage.event_loop().clone();
         drop(stage);
         assert!(event_loop.is_closed());
-        let metrics = event_loop.metrics();
-        assert_eq!(metrics.connections_open, 0);
-        assert_eq!((metrics.sources, metrics.timers, metrics.tasks, metrics.ready), (0, 0, 0, 0));
+        let statistics = event_loop.statistics();
+        assert_eq!(statistics.connections_open, 0);
+        assert_eq!(
+            (statistics.sources, statistics.timers, statistics.tasks, statistics.ready),
+            (0, 0, 0, 0)
+        );
         assert_rules_were_kept();
     }
 
@@ -349,7 +352,7 @@ impl Socket for Tcp {
         let (factory, _) = once(near);
         let serving = serve(tls, self.0.create_server(factory, "127.0.0.1:0")).start();
         let server = self.0.run_until_complete(serving).expect("it runs").expect("a server");
-        let address = server.addresses()[0].as_ip().expect("an IP address");
+        let address = server.local_address().unwrap();
         let client = TcpStream::connect(address).expect("a client");
         client.set_nodelay(true).expect("the option");
         Some(client.into())

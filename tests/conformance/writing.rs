@@ -17,14 +17,14 @@ pub(crate) fn empty_writes_change_nothing<L: Link>(stage: &mut Stage<L>) {
     let far = stage.join_to_probe(Probe::new(&near));
     let handle = near.handle();
     stage.rest();
-    let before = stage.event_loop().metrics().bytes_sent;
+    let before = stage.event_loop().statistics().bytes_sent;
     assert_eq!(handle.write(b""), WriteStatus::Accepted);
     assert_eq!(handle.write_bytes(Bytes::new()), WriteStatus::Accepted);
     assert_eq!(handle.write_vectored(&[]), WriteStatus::Accepted);
     assert_eq!(handle.write_vectored(&[IoSlice::new(b"")]), WriteStatus::Accepted);
     assert_eq!(handle.write_buffer_size(), 0);
     stage.rest();
-    assert_eq!((far.received_len(), stage.event_loop().metrics().bytes_sent), (0, before));
+    assert_eq!((far.received_len(), stage.event_loop().statistics().bytes_sent), (0, before));
 }
 
 // 102: differs.
@@ -205,9 +205,9 @@ pub(crate) fn vectored_writes_are_joined_and_skip_empty_slices<L: Link>(stage: &
     assert_eq!(far.chunks(), [13], "sent together");
     // Nothing is left that would spin, or keep it from closing.
     stage.rest();
-    let ticks = stage.event_loop().metrics().ticks;
+    let ticks = stage.event_loop().statistics().ticks;
     stage.rest();
-    assert!(stage.event_loop().metrics().ticks - ticks < 100, "the loop spins");
+    assert!(stage.event_loop().statistics().ticks - ticks < 100, "the loop spins");
     near.handle().close();
     stage.run_until_lost(&near);
 }
@@ -289,12 +289,12 @@ pub(crate) fn write_buffer_size_counts_what_is_not_handed_over<L: Link>(stage: &
     let (near, far) = (Log::new(), Log::new());
     stage.join(Probe::new(&near), Probe::new(&far).not_reading());
     stage.rest();
-    let sent_before = stage.event_loop().metrics().bytes_sent;
+    let sent_before = stage.event_loop().statistics().bytes_sent;
     near.handle().write(&pattern(MUCH));
     stage.rest();
     let before = near.handle().write_buffer_size();
     // All that was written is either sent or waits; records are a little longer than what is in them.
-    let sent = (stage.event_loop().metrics().bytes_sent - sent_before) as usize;
+    let sent = (stage.event_loop().statistics().bytes_sent - sent_before) as usize;
     let more = sent + before - MUCH;
     assert!(if stage.can().plain { more == 0 } else { more < MUCH / 100 }, "{more} bytes more");
     for _ in 0..1000 {

@@ -132,7 +132,7 @@ fn broadcast(event_loop: &EventLoop, listen: &str, members: usize) {
     assert!(reports.take().is_empty());
     server.close();
     server.abort_clients();
-    run_until(event_loop, "the end", || event_loop.metrics().sources == 0);
+    run_until(event_loop, "the end", || event_loop.statistics().sources == 0);
     assert_eq!(room.lost.get(), members);
 }
 

@@ -214,7 +214,7 @@ fn an_address_in_use_is_named_and_nothing_stays_bound() {
         assert_eq!(error.io_kind(), Some(ErrorKind::AddrInUse));
         assert!(error.to_string().contains(&in_use.to_string()), "{error}");
         assert_eq!(TcpListener::bind(free)?.local_addr()?, free);
-        assert_eq!(event_loop.metrics().sources, 0);
+        assert_eq!(event_loop.statistics().sources, 0);
         Ok(())
     });
 }
@@ -272,7 +272,7 @@ fn dropping_the_future_of_a_server_gives_up() {
         drop(event_loop.create_server(|| Echo, free).start());
         drop(event_loop.create_server(|| Echo, ("localhost", free.port())).start());
         event_loop.sleep(std::time::Duration::from_millis(20)).await;
-        assert_eq!(event_loop.metrics().sources, 0);
+        assert_eq!(event_loop.statistics().sources, 0);
         assert!(TcpStream::connect(free).is_err());
 
         event_loop.create_server(|| Echo, free).start().detach();
@@ -283,7 +283,7 @@ fn dropping_the_future_of_a_server_gives_up() {
             }
         };
         client.write_all(b"x")?;
-        until(&event_loop, "a byte", || event_loop.metrics().bytes_received == 1).await;
+        until(&event_loop, "a byte", || event_loop.statistics().bytes_received == 1).await;
         Ok(())
     });
 }

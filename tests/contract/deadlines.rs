@@ -133,15 +133,15 @@ fn idle_connection_without_deadlines_has_no_timer() {
     let stage = Stage::new(|log| Probe::new(log).echoing(), Probe::new);
     stage.far.handle().write(b"some traffic");
     settle(&stage.event_loop).unwrap();
-    assert_eq!(stage.event_loop.metrics().timers, 0);
+    assert_eq!(stage.event_loop.statistics().timers, 0);
     // Many deadlines take one, and none is left afterwards.
     for kind in [TimeoutKind::Idle, TimeoutKind::Linger, TimeoutKind::WriteStall] {
         stage.near.handle().set_timeout(kind, Some(SECOND));
     }
-    assert_eq!(stage.event_loop.metrics().timers, 1);
+    assert_eq!(stage.event_loop.statistics().timers, 1);
     stage.near.handle().close();
     settle(&stage.event_loop).unwrap();
-    assert_eq!(stage.event_loop.metrics().timers, 0);
+    assert_eq!(stage.event_loop.statistics().timers, 0);
     stage.end();
 }
 
@@ -191,8 +191,8 @@ impl Stage {
     fn end(self) {
         let event_loop = self.event_loop.clone();
         drop(self);
-        let metrics = event_loop.metrics();
-        assert_eq!((metrics.timers, metrics.sources, metrics.connections_open), (0, 0, 0));
+        let statistics = event_loop.statistics();
+        assert_eq!((statistics.timers, statistics.sources, statistics.connections_open), (0, 0, 0));
         assert_rules_were_kept();
     }
 }

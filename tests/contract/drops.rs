@@ -33,7 +33,7 @@ fn meddler(event_loop: &EventLoop, count: &Rc<Cell<u32>>) -> OnDrop {
         promise.set_result(()).unwrap();
         drop(event_loop.create_future::<()>());
         event_loop.call_exception_handler("dropped", None);
-        let _ = event_loop.metrics();
+        let _ = event_loop.statistics();
     })
 }
 
@@ -45,7 +45,7 @@ fn check(event_loop: &EventLoop, drops: u32, plant: impl FnOnce(&dyn Fn() -> OnD
     settle(event_loop).unwrap();
     assert_eq!(count.get(), drops);
     assert_eq!(reports.entries(), vec!["dropped"; drops as usize]);
-    assert_eq!(event_loop.metrics().tasks, 0);
+    assert_eq!(event_loop.statistics().tasks, 0);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_watchers_drop_may_use_the_loop() {
     settle(&event_loop).unwrap();
     assert_eq!(calls.get(), 1);
     assert_eq!(reports.entries(), ["dropped"; 3]);
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn the_drop_of_sent_bytes_may_use_the_loop_and_their_connection() {
     settle(&event_loop).unwrap();
     let text = log.take().concat();
     assert_eq!(text.matches("from a drop").count(), 2);
-    assert_eq!(event_loop.metrics().bytes_sent, 2 * (4096 + 11));
+    assert_eq!(event_loop.statistics().bytes_sent, 2 * (4096 + 11));
     HANDLE.set(None);
 }
 
@@ -282,8 +282,8 @@ fn a_panic_in_the_drop_of_sent_bytes_is_reported_and_the_loop_goes_on() {
     }
     settle(&event_loop).unwrap();
     assert_eq!(reports.entries(), ["dropping a buffer failed: bytes"; 4]);
-    assert_eq!(event_loop.metrics().bytes_received, 4 * 4096);
-    assert_eq!(event_loop.metrics().connections_open, 2);
+    assert_eq!(event_loop.statistics().bytes_received, 4 * 4096);
+    assert_eq!(event_loop.statistics().connections_open, 2);
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn everything_that_a_connection_ends_with_may_panic_when_dropped() {
         ]
     );
     assert_eq!(log.entries(), ["peer made", "peer lost"]);
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn a_panic_in_any_callback_is_reported_and_the_loop_goes_on() {
             "a callback failed: later",
         ]
     );
-    assert_eq!(event_loop.metrics().exceptions, 4);
+    assert_eq!(event_loop.statistics().exceptions, 4);
 }
 
 // 27.
@@ -149,12 +149,12 @@ fn a_panic_in_drop_is_reported_and_the_loop_goes_on() {
     });
     settle(&event_loop).unwrap();
     assert_eq!(reports.take(), ["a callback failed: closure", "dropping a result failed: value"]);
-    assert_eq!(event_loop.metrics().tasks, 1);
+    assert_eq!(event_loop.statistics().tasks, 1);
     task.cancel();
     event_loop.call_soon(log.adds("after"));
     settle(&event_loop).unwrap();
     assert_eq!(reports.take(), ["dropping a task failed: task"]);
-    assert_eq!(event_loop.metrics().tasks, 0);
+    assert_eq!(event_loop.statistics().tasks, 0);
     assert_eq!(log.entries(), ["after"]);
     event_loop.close().unwrap();
 }
@@ -284,7 +284,7 @@ fn the_exception_handler_can_put_another_in_its_place_or_take_itself_away() {
     event_loop.call_exception_handler("three", None);
     event_loop.call_exception_handler("four, for the default handler", None);
     assert_eq!(log.entries(), ["three"]);
-    assert_eq!(event_loop.metrics().exceptions, 4);
+    assert_eq!(event_loop.statistics().exceptions, 4);
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn slow_callbacks_of_every_kind_are_reported() {
     second.handle().write(b"hello");
     expect_slow("data_received");
 
-    assert!(event_loop.metrics().slow_callbacks >= 6);
+    assert!(event_loop.statistics().slow_callbacks >= 6);
     event_loop.run_until_complete(async { work_for(TOO_LONG) }).unwrap();
     expect_slow("the future that is run");
 }
@@ -381,6 +381,6 @@ fn slow_callbacks_are_not_measured_unless_asked_for() {
     event_loop.set_slow_callback_duration(None);
     event_loop.call_soon(|| work_for(TOO_LONG));
     settle(&event_loop).unwrap();
-    let metrics = event_loop.metrics();
-    assert_eq!((metrics.slow_callbacks, metrics.exceptions), (0, 0));
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.slow_callbacks, statistics.exceptions), (0, 0));
 }

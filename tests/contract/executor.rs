@@ -100,7 +100,7 @@ fn a_job_that_is_cancelled_before_it_begins_never_runs() {
     let second = event_loop.run_in_executor(move || ran.store(true, Ordering::SeqCst));
     assert_eq!(Arc::strong_count(&held), 2);
     assert!(second.cancel());
-    assert!(second.cancelled());
+    assert!(second.is_cancelled());
     assert_eq!(Arc::strong_count(&held), 1, "it is dropped at once");
     end.send(()).unwrap();
     complete(&event_loop, first).unwrap();
@@ -191,7 +191,7 @@ fn shutting_the_executor_down_gives_up_after_the_timeout() {
     let running = event_loop.run_in_executor(job);
     has_begun.recv_timeout(PATIENCE).unwrap();
     assert!(!event_loop.shutdown_default_executor(Duration::from_millis(5)));
-    assert!(!running.done());
+    assert!(!running.is_done());
     end.send(()).unwrap();
     complete(&event_loop, running).unwrap();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf::testing::{self, MemoryNetwork, Recorder};
 use wharf::{
     ConnectionBuilder, DropPolicy, EventLoop, Keepalive, RateGroup, RateLimit, ServerBuilder,
-    TimeoutKind,
+    TimeoutKind, WaterMarks,
 };
 
 use crate::probes::memory_loop;
@@ -69,6 +69,28 @@ fn exchange(
     }
 }
 
+/// What builders are given that makes no sense is refused before anything is opened.
+#[test]
+fn settings_that_make_no_sense_are_refused_by_builders() {
+    let upside_down = WaterMarks { low: 2, high: 1 };
+    let event_loop = memory_loop();
+    let server = || event_loop.create_server(|| Echo, "127.0.0.1:7");
+    for refused in [
+        server().max_connections(0),
+        server().accept_batch(0),
+        server().write_buffer_limits(upside_down),
+    ] {
+        let error = event_loop.run_until_complete(refused.start()).unwrap().unwrap_err();
+        assert!(error.is_invalid(), "{error}");
+    }
+    let seen = Seen::new();
+    let connecting = event_loop
+        .create_connection(seen.watcher(), "127.0.0.1:7")
+        .write_buffer_limits(upside_down);
+    let error = event_loop.run_until_complete(connecting.start()).unwrap().unwrap_err();
+    assert!(error.is_invalid() && error.to_string().contains("mark"), "{error}");
+}
+
 #[test]
 fn numbers_of_connections_and_servers_are_sane_at_both_ends() {
     use Outcome::{IsSane, Works};
@@ -82,8 +104,14 @@ fn numbers_of_connections_and_servers_are_sane_at_both_ends() {
         exchange(
             &format!("marks and caps of {size}"),
             if size == 0 { IsSane } else { Works },
-            |server| server.write_buffer_limits(size, size).write_buffer_cap(Some(size.max(16))),
-            |client| client.write_buffer_limits(size, usize::MAX).write_buffer_cap(Some(size)),
+            |server| {
+                server
+                    .write_buffer_limits(WaterMarks { low: size, high: size })
+                    .write_buffer_cap(Some(size.max(16)))
+            },
+            |client| {
+                client.write_buffer_limits(WaterMarks::from_high(size)).write_buffer_cap(Some(size))
+            },
         );
         exchange(
             &format!("{size} connections, families and descriptors"),
@@ -94,9 +122,9 @@ fn numbers_of_connections_and_servers_are_sane_at_both_ends() {
     }
     for count in COUNTS {
         exchange(
-            &format!("{count} in the backlog and per turn"),
-            Works,
-            |server| server.backlog(count).accepts_per_turn(count),
+            &format!("{count} in the backlog and at once"),
+            if count == 0 { IsSane } else { Works },
+            |server| server.backlog(count).accept_batch(count),
             |client| client,
         );
         exchange(
@@ -121,8 +149,7 @@ fn numbers_of_connections_and_servers_are_sane_at_both_ends() {
             |server| server,
             |client| client.timeout(Some(duration)).happy_eyeballs_delay(Some(duration)),
         );
-        let keepalive =
-            Keepalive { time: Some(duration), interval: Some(duration), retries: Some(u32::MAX) };
+        let keepalive = Keepalive::new().time(duration).interval(duration).retries(u32::MAX);
         exchange(
             &format!("keepalive of {duration:?}"),
             IsSane,
@@ -236,10 +263,10 @@ fn numbers_of_datagram_endpoints_are_sane_at_both_ends() {
                 run_on(&event_loop, async |event_loop: EventLoop| {
                     let endpoint = event_loop
                         .create_datagram_endpoint(|| Ignore)
-                        .local("127.0.0.1:0")
+                        .local_address("127.0.0.1:0")
                         .send_buffer_size(size)
                         .receive_buffer_size(size)
-                        .write_buffer_limits(size, size)
+                        .write_buffer_limits(WaterMarks { low: size, high: size })
                         .queue_limit(size, policy)
                         .await?;
                     endpoint.with(|_, transport| transport.close())?;

@@ -45,8 +45,8 @@ fn both_addresses_are_known_after_a_reset_though_nobody_asked_before() {
             let protocol = Notes(Rc::clone(&noted));
             let connection = match way {
                 0 => event_loop.create_connection(|| protocol, to).await?,
-                1 => event_loop.create_connection_on(|| protocol, TcpStream::connect(to)?).await?,
-                _ => event_loop.connect_read_pipe(|| protocol, TcpStream::connect(to)?).await?,
+                1 => event_loop.create_connection_on(|| protocol, TcpStream::connect(&to)?).await?,
+                _ => event_loop.connect_read_pipe(|| protocol, TcpStream::connect(&to)?).await?,
             };
             let (peer, client) = listener.accept()?;
             reset(&peer);
@@ -70,8 +70,8 @@ fn the_address_of_a_client_is_known_after_its_reset() {
         let place = Rc::clone(&noted);
         let server = event_loop.create_server(move || Notes(Rc::clone(&place)), "127.0.0.1:0");
         let server = server.await?;
-        let to = server.addresses()[0].as_ip().expect("an IP address");
-        let client = TcpStream::connect(to)?;
+        let to = server.local_address().unwrap();
+        let client = TcpStream::connect(&to)?;
         let address = Address::from(client.local_addr()?);
         until(&event_loop, "it", || server.connections() == 1).await;
         reset(&client);
@@ -79,7 +79,7 @@ fn the_address_of_a_client_is_known_after_its_reset() {
         until(&event_loop, "the end", || noted.borrow().is_some()).await;
         let info = noted.take().expect("an info");
         assert_eq!(info.peer_address(), Some(&address));
-        assert_eq!(info.local_address(), Some(&Address::from(to)));
+        assert_eq!(info.local_address(), Some(&to));
         Ok(())
     });
 }
@@ -128,7 +128,7 @@ fn handles_know_what_tls_agreed_on_after_the_end() {
     let tls = crate::encryption::Tls::new(wharf::TlsVersion::Tls13);
     run(async |event_loop| {
         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").tls(&tls.server).await?;
-        let to = server.addresses()[0].as_ip().expect("an IP address");
+        let to = server.local_address().unwrap();
         let connection = event_loop.create_connection(|| Echo, to).tls(&tls.client).await?;
         connection.handle().close();
         until(&event_loop, "the end", || server.connections() == 0).await;
@@ -237,7 +237,7 @@ mod handshakes {
                 .tls(&tls.server)
                 .on_accept_error(move |error| list.borrow_mut().push(error.to_string()))
                 .await?;
-            let client = TcpStream::connect(server.addresses()[0].as_ip().expect("an address"))?;
+            let client = TcpStream::connect(server.local_address()?)?;
             let address = client.local_addr()?;
             until(&event_loop, "it", || server.connections() == 1).await;
             reset(&client);
@@ -301,8 +301,16 @@ fn an_empty_unix_path_is_refused() {
                     event_loop.create_unix_server(|| Echo, "").await.map(drop),
                     event_loop.create_unix_server(|| Echo, UnixAddress::unnamed()).await.map(drop),
                     event_loop.create_unix_connection(|| Echo, "").await.map(drop),
-                    event_loop.create_datagram_endpoint(|| Silent).local_unix("").await.map(drop),
-                    event_loop.create_datagram_endpoint(|| Silent).remote_unix("").await.map(drop),
+                    event_loop
+                        .create_datagram_endpoint(|| Silent)
+                        .local_unix_address("")
+                        .await
+                        .map(drop),
+                    event_loop
+                        .create_datagram_endpoint(|| Silent)
+                        .peer_unix_address("")
+                        .await
+                        .map(drop),
                 ];
                 for outcome in refused {
                     let error = outcome.unwrap_err();

@@ -92,7 +92,7 @@ fn echo_returns_64_mebibytes_to_a_client_on_the_same_loop() {
             })
             .unwrap();
         run_until(&event_loop, "every byte", || received.get() == MUCH);
-        run_until(&event_loop, "the end", || event_loop.metrics().connections_open == 0);
+        run_until(&event_loop, "the end", || event_loop.statistics().connections_open == 0);
         assert!(most.get() <= BOUND, "{} bytes waited", most.get());
     }
 }
@@ -277,9 +277,9 @@ fn stuck_client(
 fn settle_echo(event_loop: &EventLoop) {
     let mut quiet = 0;
     while quiet < 20 {
-        let before = event_loop.metrics().bytes_received;
+        let before = event_loop.statistics().bytes_received;
         crate::running::rest(event_loop);
-        quiet = if event_loop.metrics().bytes_received == before { quiet + 1 } else { 0 };
+        quiet = if event_loop.statistics().bytes_received == before { quiet + 1 } else { 0 };
     }
 }
 

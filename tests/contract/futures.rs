@@ -26,14 +26,14 @@ fn notes(log: &Log, name: &'static str) -> impl FnOnce(&Result<i32, wharf::Error
 fn a_future_is_pending_then_done_for_good() {
     let event_loop = memory_loop();
     let (promise, future) = event_loop.create_future();
-    assert!(!future.done() && !future.cancelled() && !promise.is_cancelled());
+    assert!(!future.is_done() && !future.is_cancelled() && !promise.is_cancelled());
     assert!(future.take_result().is_none());
     promise.set_result(1).unwrap();
-    assert!(future.done() && !future.cancelled());
+    assert!(future.is_done() && !future.is_cancelled());
     assert!(!future.cancel(), "it is done");
     assert_eq!(future.take_result().unwrap().unwrap(), 1);
     assert!(future.take_result().is_none(), "it was taken");
-    assert!(future.done());
+    assert!(future.is_done());
     let again = event_loop.run_until_complete(future).unwrap();
     assert!(again.unwrap_err().is_invalid());
 }
@@ -44,7 +44,7 @@ fn an_error_is_a_result() {
     let event_loop = memory_loop();
     let (promise, future) = event_loop.create_future::<()>();
     promise.set_error(error("no luck")).unwrap();
-    assert!(future.done() && !future.cancelled());
+    assert!(future.is_done() && !future.is_cancelled());
     let result = event_loop.run_until_complete(future).unwrap();
     assert_eq!(result.unwrap_err().to_string(), "no luck");
 }
@@ -55,10 +55,10 @@ fn a_cancelled_future_says_so_and_gives_the_value_back_to_who_comes_late() {
     let event_loop = memory_loop();
     let (promise, future) = event_loop.create_future();
     assert!(future.cancel());
-    assert!(future.done() && future.cancelled() && promise.is_cancelled());
+    assert!(future.is_done() && future.is_cancelled() && promise.is_cancelled());
     assert_eq!(promise.set_result("late"), Err("late"));
     assert!(future.take_result().unwrap().unwrap_err().is_cancelled());
-    assert!(future.cancelled(), "also after the result was taken");
+    assert!(future.is_cancelled(), "also after the result was taken");
 
     let (promise, future) = event_loop.create_future::<()>();
     future.cancel();
@@ -141,7 +141,7 @@ fn the_handle_of_a_done_callback_takes_it_back() {
     assert_eq!(log.take(), ["third dropped"]);
     settle(&event_loop).unwrap();
     assert_eq!(log.entries(), ["second 1"]);
-    assert!(first.cancelled() && third.cancelled());
+    assert!(first.is_cancelled() && third.is_cancelled());
 }
 
 // 278.
@@ -151,7 +151,7 @@ fn done_callbacks_may_add_and_remove_others() {
     let log = Log::default();
     let (promise, future) = event_loop.create_future();
     let future = Rc::new(future);
-    let removed: Rc<RefCell<Option<wharf::Handle>>> = Rc::default();
+    let removed: Rc<RefCell<Option<wharf::CallbackHandle>>> = Rc::default();
     future.add_done_callback({
         let (log, future, removed) = (log.clone(), Rc::downgrade(&future), Rc::clone(&removed));
         move |_| {
@@ -179,7 +179,7 @@ fn a_done_callback_may_ask_its_own_future() {
             let (asked, future) = (Rc::clone(&asked), Rc::downgrade(&future));
             move |_| {
                 let future = future.upgrade().unwrap();
-                asked.set(Some((future.done(), future.cancelled(), future.cancel())));
+                asked.set(Some((future.is_done(), future.is_cancelled(), future.cancel())));
             }
         });
         if cancels {
@@ -298,7 +298,7 @@ fn dropping_the_promise_completes_the_future_as_cancelled() {
     promise.on_cancel(log.adds("the operation itself gave up"));
     future.add_done_callback(notes(&log, "told"));
     drop(promise);
-    assert!(future.cancelled());
+    assert!(future.is_cancelled());
     settle(&event_loop).unwrap();
     assert_eq!(log.entries(), ["told cancelled"]);
 }
@@ -320,8 +320,8 @@ fn a_future_that_is_completed_while_it_is_awaited_wakes_its_task_once() {
     let (promise, future) = event_loop.create_future();
     let task = event_loop.create_task(future);
     settle(&event_loop).unwrap();
-    let before = event_loop.metrics().callbacks;
+    let before = event_loop.statistics().callbacks;
     promise.set_result("value").unwrap();
     assert_eq!(event_loop.run_until_complete(task).unwrap().unwrap().unwrap(), "value");
-    assert_eq!(event_loop.metrics().callbacks - before, 1);
+    assert_eq!(event_loop.statistics().callbacks - before, 1);
 }

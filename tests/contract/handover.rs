@@ -92,7 +92,7 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
         let to = address(&server);
         let handover = event_loop.offer_handover(control, [("echo", &server)]).await?;
-        assert_eq!(handover.address().unwrap().as_unix_path(), Some(control));
+        assert_eq!(handover.local_address().unwrap().as_unix_path(), Some(control));
         let taken = handover.taken();
 
         let established = TcpStream::connect(to)?;
@@ -106,7 +106,7 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
         assert!(inherited.take_listeners("echo").is_empty(), "once");
         let successor = event_loop.create_server_on(generation(2), listeners).await?;
         assert_eq!(address(&successor), to);
-        assert!(server.is_serving() && !taken.done(), "not before it is told");
+        assert!(server.is_serving() && !taken.is_done(), "not before it is told");
         let next = inherited.serving([("echo", &successor)]).await?;
 
         assert_eq!(within(&event_loop, taken).await?, 1);
@@ -117,7 +117,7 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
         assert_eq!(who_answers(&event_loop, established).await?, 1);
         assert_eq!(who_answers(&event_loop, silent).await?, 2);
         assert_eq!(who_answers(&event_loop, TcpStream::connect(to)?).await?, 2);
-        assert_eq!(next.address().unwrap().as_unix_path(), Some(control));
+        assert_eq!(next.local_address().unwrap().as_unix_path(), Some(control));
         next.close();
         assert!(!control.exists(), "its own now");
         Ok(())
@@ -242,7 +242,7 @@ fn predecessor_goes_on_when_the_successor_goes_away() {
             assert!(refused.is_closed(), "one at a time: {refused}");
             drop(inherited);
             event_loop.sleep(Duration::from_millis(20)).await;
-            assert!(server.is_serving() && !handover.taken().done());
+            assert!(server.is_serving() && !handover.taken().is_done());
             assert_eq!(who_answers(&event_loop, TcpStream::connect(to)?).await?, 1);
         }
         let (successor, _) = succeed(&event_loop, control).await?;

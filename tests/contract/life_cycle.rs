@@ -24,7 +24,7 @@ fn panicking_factory_fails_the_connect_and_closes_the_socket() {
     let error = outcome.unwrap_err();
     assert!(error.is_panic() && error.to_string().contains("no protocol"), "{error}");
     assert_eq!(read_to_end(listener.accept().unwrap().0), b"");
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
 }
 
 // 72, 73.
@@ -43,7 +43,7 @@ fn adopted_socket_is_closed_when_the_connect_fails_or_is_cancelled() {
     let log = Log::new();
     let probe = Probe::new(&log);
     drop(event_loop.create_connection_on(move || probe, own).start());
-    run_until(&event_loop, "the socket's end", || event_loop.metrics().sources == 0);
+    run_until(&event_loop, "the socket's end", || event_loop.statistics().sources == 0);
     assert_eq!(read_to_end(peer), b"");
     assert_eq!((log.is_made(), log.drops()), (false, 1));
 }
@@ -75,7 +75,7 @@ fn socket_is_closed_after_connection_lost() {
     log.handle().close();
     run_until(&event_loop, "connection_lost", || log.is_lost());
     assert_eq!(read_to_end(peer), b"bye");
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
 }
 
 // 74.
@@ -98,7 +98,7 @@ fn info_tells_both_addresses_and_the_credentials_of_a_unix_peer() {
     event_loop.run_until_complete(connecting).unwrap().unwrap();
     let credentials = log.handle().info().peer_credentials();
     if cfg!(target_os = "linux") {
-        assert_eq!(credentials.unwrap().process, Some(std::process::id() as i32));
+        assert_eq!(credentials.unwrap().pid, Some(std::process::id()));
     }
 }
 

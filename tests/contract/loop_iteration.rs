@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wharf::testing::{self, settle, step};
-use wharf::{EventLoop, Protocol, Transport};
+use wharf::{EventLoop, Protocol, Transport, WaterMarks};
 
 use crate::probes::{Log, Noting, complete, memory_loop, run_forever, work_for};
 
@@ -58,7 +58,7 @@ fn what_is_created_in_a_round_runs_in_the_next() {
     event_loop.call_soon(log.adds("c"));
     step(&event_loop).unwrap();
     assert_eq!(log.entries(), ["a", "b", "c", "d", "e"]);
-    assert_eq!(event_loop.metrics().ticks, 1, "no poll was needed in between");
+    assert_eq!(event_loop.statistics().ticks, 1, "no poll was needed in between");
 }
 
 // 2.
@@ -71,7 +71,7 @@ fn up_to_64_rounds_run_without_a_poll() {
     assert_eq!(count.get(), 64);
     step(&event_loop).unwrap();
     assert_eq!(count.get(), 128);
-    assert_eq!(event_loop.metrics().ticks, 2);
+    assert_eq!(event_loop.statistics().ticks, 2);
 }
 
 // 2.
@@ -114,7 +114,7 @@ fn a_tick_serves_input_then_what_was_ready_then_other_threads_then_timers() {
     // A byte of it is on its way, the other waits until that is read.
     let reader = Noting::new("reader", &log);
     let (writer, reader) = testing::pair(&event_loop, 1, Resumed(log.clone()), reader).unwrap();
-    writer.handle().set_write_buffer_limits(Some(0), None).unwrap();
+    writer.handle().set_write_buffer_limits(WaterMarks::from_high(0)).unwrap();
     reader.handle().pause_reading();
     writer.handle().write(b"ab");
     settle(&event_loop).unwrap();
@@ -163,7 +163,7 @@ fn an_idle_loop_sleeps_until_its_next_timer() {
     });
     run_forever(&event_loop);
     assert!(began.elapsed() >= Duration::from_millis(30));
-    let ticks = event_loop.metrics().ticks;
+    let ticks = event_loop.statistics().ticks;
     assert!(ticks <= 12, "{ticks} polls for one timer");
 }
 
@@ -175,7 +175,7 @@ fn one_sleep_lasts_at_most_a_day() {
     let days = Duration::from_secs(10 * 86_400);
     event_loop.run_until_complete(event_loop.sleep(days)).unwrap();
     assert_eq!(event_loop.time() - began, days);
-    assert!(event_loop.metrics().ticks >= 10);
+    assert!(event_loop.statistics().ticks >= 10);
 }
 
 // 5.
@@ -221,7 +221,7 @@ fn stop_before_a_run_makes_one_turn_without_waiting() {
     event_loop.run_forever().unwrap();
     assert_eq!(log.entries(), ["soon"]);
     assert_eq!(event_loop.time(), began);
-    assert_eq!(event_loop.metrics().ticks, 1);
+    assert_eq!(event_loop.statistics().ticks, 1);
 }
 
 // 21.
@@ -350,7 +350,7 @@ fn a_loop_can_be_driven_step_by_step() {
         let log = Rc::clone(&log);
         event_loop.call_soon(move || log.borrow_mut().push(round));
         step(&event_loop).unwrap();
-        assert_eq!(event_loop.metrics().ticks, round + 1);
+        assert_eq!(event_loop.statistics().ticks, round + 1);
         assert!(!event_loop.is_running());
     }
     assert_eq!(*log.borrow(), [0, 1, 2]);

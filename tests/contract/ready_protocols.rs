@@ -150,12 +150,14 @@ fn a_recording_protocol_passes_on_what_it_records() {
 fn a_record_of_an_endpoint_has_its_datagrams() {
     run_in_memory(async |event_loop| {
         let (served, answered) = (Record::new(), Record::new());
-        let server =
-            event_loop.create_datagram_endpoint(served.factory()).local("10.0.0.1:7").await?;
+        let server = event_loop
+            .create_datagram_endpoint(served.factory())
+            .local_address("10.0.0.1:7")
+            .await?;
         let client = event_loop
             .create_datagram_endpoint(answered.factory())
-            .local("10.0.0.2:7")
-            .remote("10.0.0.1:7")
+            .local_address("10.0.0.2:7")
+            .peer_address("10.0.0.1:7")
             .await?;
         use wharf::DatagramTransport as _;
         for word in ["one", "two"] {
@@ -189,7 +191,7 @@ fn those_who_wait_for_a_record_are_woken_on_any_loop() {
         client.handle().write(b"hello");
         record.until(|record| record.received() == b"hello").await;
         event_loop.sleep(Duration::ZERO).await;
-        assert!(!waiting.done());
+        assert!(!waiting.is_done());
         client.handle().close();
         assert!(waiting.await?.is_none());
         Ok(())

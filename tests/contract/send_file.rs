@@ -70,7 +70,7 @@ fn linger_and_write_stall_end_a_file_that_makes_no_progress() {
             near.handle().set_timeout(kind, Some(Duration::from_secs(30)));
         }
         advance(&event_loop, Duration::from_millis(29_900)).unwrap();
-        assert!(!sending.done() && !near.is_lost());
+        assert!(!sending.is_done() && !near.is_lost());
         advance(&event_loop, Duration::from_millis(200)).unwrap();
         assert_eq!(near.cause().unwrap().timeout, Some(kind));
         let error = sending.take_result().unwrap().unwrap_err();
@@ -89,7 +89,7 @@ fn watch(
     event_loop.call_soon(move || {
         let progress = place.borrow().as_ref().map_or(0, SendFile::progress);
         longest.set(longest.get().max(progress - last));
-        let done = place.borrow().as_ref().is_some_and(SendFile::done);
+        let done = place.borrow().as_ref().is_some_and(SendFile::is_done);
         if !done {
             watch(&own.clone(), place, longest, progress);
         }
@@ -127,7 +127,7 @@ fn one_turn_sends_no_more_than_a_mebibyte_of_a_file() {
         });
         let longest = Rc::new(Cell::new(0));
         watch(&event_loop, Rc::clone(&place), Rc::clone(&longest), 0);
-        let sent = || place.borrow().as_ref().is_some_and(SendFile::done);
+        let sent = || place.borrow().as_ref().is_some_and(SendFile::is_done);
         until(&event_loop, "the whole file", sent).await;
         assert_eq!(reader.join().unwrap(), 32 << 20);
         assert!(longest.get() > 0 && longest.get() <= TURN, "{}", longest.get());

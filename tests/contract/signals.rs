@@ -76,7 +76,7 @@ fn a_signal_handler_runs_on_the_loop_and_wakes_it() {
         thread.join().unwrap();
         assert_eq!(calls.get(), expected);
     }
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 // 40.
@@ -103,7 +103,7 @@ fn two_signals_have_their_own_handlers_and_a_second_handler_replaces_the_first()
     raise(Signal::USR1);
     step_until(&event_loop, || log.len() == 2);
     assert_eq!(log.entries(), ["usr2", "usr1"]);
-    assert_eq!(event_loop.metrics().sources, 1, "one descriptor for all signals");
+    assert_eq!(event_loop.statistics().sources, 1, "one descriptor for all signals");
 }
 
 // 40.
@@ -143,10 +143,10 @@ fn removing_tells_whether_there_was_one_and_a_handler_can_come_back() {
         event_loop.add_signal_handler(USR1, count).unwrap();
         raise(Signal::USR1);
         step_until(&event_loop, || calls.get() == expected);
-        assert_eq!(event_loop.metrics().sources, 1);
+        assert_eq!(event_loop.statistics().sources, 1);
         assert!(event_loop.remove_signal_handler(USR1));
         assert!(!event_loop.remove_signal_handler(USR1));
-        assert_eq!(event_loop.metrics().sources, 0, "nothing is left to wait for");
+        assert_eq!(event_loop.statistics().sources, 0, "nothing is left to wait for");
     }
     assert_eq!(Rc::strong_count(&calls), 1);
 }
@@ -218,7 +218,7 @@ fn a_signal_handler_may_remove_or_replace_itself() {
     step_until(&other, || raised.get() > before);
     complete(&event_loop, event_loop.sleep(Duration::from_millis(5)));
     assert_eq!(log.len(), 0);
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 // 41.
@@ -262,7 +262,7 @@ fn signals_that_cannot_be_caught_are_refused() {
         assert!(error.is_invalid(), "{signal:?}: {error}");
         assert!(error.to_string().contains("cannot be caught"), "{error}");
     }
-    assert_eq!(event_loop.metrics().sources, 0, "nothing is left of what was refused");
+    assert_eq!(event_loop.statistics().sources, 0, "nothing is left of what was refused");
     let memory = memory_loop();
     assert!(memory.add_signal_handler(USR1, || {}).unwrap_err().is_unsupported());
 }

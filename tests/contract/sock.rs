@@ -119,7 +119,7 @@ fn sock_sendall_is_done_when_everything_is_taken() {
     let mut received = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
     while received.len() < sent.len() {
-        assert!(!sender.done() || sent.len() - received.len() < 1_000_000, "it does not fit");
+        assert!(!sender.is_done() || sent.len() - received.len() < 1_000_000, "it does not fit");
         let count = complete(&event_loop, event_loop.sock_recv(&theirs, &mut buffer)).unwrap();
         received.extend_from_slice(&buffer[..count]);
     }

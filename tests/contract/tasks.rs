@@ -52,10 +52,10 @@ fn a_sleep_of_zero_gives_up_one_turn() {
     for turn in 0..3 {
         step(&event_loop).unwrap();
         assert_eq!(log.take(), [format!("turn {turn}")]);
-        assert!(!task.done());
+        assert!(!task.is_done());
     }
     step(&event_loop).unwrap();
-    assert!(task.done());
+    assert!(task.is_done());
 }
 
 // 283.
@@ -85,7 +85,7 @@ fn sleep_waits_for_its_time_from_the_call_on() {
 fn a_sleep_that_is_dropped_takes_its_timer_back() {
     let event_loop = memory_loop();
     let mut sleep = Box::pin(event_loop.sleep(Duration::from_secs(1)));
-    assert_eq!(event_loop.metrics().timers, 0, "it is not awaited yet");
+    assert_eq!(event_loop.statistics().timers, 0, "it is not awaited yet");
     event_loop
         .run_until_complete(poll_fn(|context| {
             assert!(sleep.as_mut().poll(context).is_pending());
@@ -93,9 +93,9 @@ fn a_sleep_that_is_dropped_takes_its_timer_back() {
             Poll::Ready(())
         }))
         .unwrap();
-    assert_eq!(event_loop.metrics().timers, 1);
+    assert_eq!(event_loop.statistics().timers, 1);
     drop(sleep);
-    assert_eq!(event_loop.metrics().timers, 0);
+    assert_eq!(event_loop.statistics().timers, 0);
 }
 
 // 283.
@@ -105,8 +105,8 @@ fn a_sleep_on_a_closed_loop_never_ends_and_keeps_nothing() {
     closed.close().unwrap();
     let task = other.create_task(closed.sleep(Duration::ZERO));
     advance(&other, Duration::from_secs(1)).unwrap();
-    assert!(!task.done());
-    assert_eq!(closed.metrics().timers, 0);
+    assert!(!task.is_done());
+    assert_eq!(closed.statistics().timers, 0);
     task.cancel();
 }
 
@@ -124,12 +124,12 @@ fn cancelling_a_task_drops_its_future_in_the_next_round() {
     });
     settle(&event_loop).unwrap();
     assert!(task.cancel());
-    assert!(task.cancelled());
+    assert!(task.is_cancelled());
     assert_eq!(log.len(), 0, "its Drop code runs on the loop");
     step(&event_loop).unwrap();
     assert_eq!(log.entries(), ["dropped"]);
     assert!(event_loop.run_until_complete(task).unwrap().unwrap_err().is_cancelled());
-    assert_eq!((event_loop.metrics().tasks, event_loop.metrics().timers), (0, 0));
+    assert_eq!((event_loop.statistics().tasks, event_loop.statistics().timers), (0, 0));
 }
 
 // 285.
@@ -143,8 +143,8 @@ fn a_task_that_is_cancelled_before_its_first_step_never_runs() {
     drop(event_loop.create_task(body(log.clone())));
     settle(&event_loop).unwrap();
     assert_eq!(log.len(), 0);
-    assert!(task.cancelled());
-    assert_eq!(event_loop.metrics().tasks, 0);
+    assert!(task.is_cancelled());
+    assert_eq!(event_loop.statistics().tasks, 0);
 }
 
 // 286.
@@ -165,7 +165,7 @@ fn a_task_that_cancels_itself_ends_at_its_next_await() {
     *own.borrow_mut() = Some(task);
     settle(&event_loop).unwrap();
     assert_eq!(log.take(), ["goes on"]);
-    assert!(own.take().unwrap().cancelled());
+    assert!(own.take().unwrap().is_cancelled());
 
     // Returning instead of awaiting does not undo it.
     let own: Rc<RefCell<Option<Task<i32>>>> = Rc::default();
@@ -180,7 +180,7 @@ fn a_task_that_cancels_itself_ends_at_its_next_await() {
     settle(&event_loop).unwrap();
     let task = own.take().unwrap();
     assert!(task.take_result().unwrap().unwrap_err().is_cancelled());
-    assert_eq!(event_loop.metrics().tasks, 0);
+    assert_eq!(event_loop.statistics().tasks, 0);
 }
 
 // 287.
@@ -203,10 +203,10 @@ fn cancelling_reaches_through_awaited_tasks() {
         }
     });
     settle(&event_loop).unwrap();
-    assert_eq!(event_loop.metrics().tasks, 2);
+    assert_eq!(event_loop.statistics().tasks, 2);
     outer.cancel();
     settle(&event_loop).unwrap();
-    assert_eq!(event_loop.metrics().tasks, 0);
+    assert_eq!(event_loop.statistics().tasks, 0);
     let mut dropped = log.entries();
     dropped.sort();
     assert_eq!(dropped, ["inner dropped", "outer dropped"]);
@@ -250,10 +250,10 @@ fn the_loop_owns_its_tasks() {
         })
         .detach();
     settle(&event_loop).unwrap();
-    assert_eq!(event_loop.metrics().tasks, 1);
+    assert_eq!(event_loop.statistics().tasks, 1);
     advance(&event_loop, Duration::from_secs(60)).unwrap();
     assert_eq!(log.entries(), ["done"]);
-    assert_eq!(event_loop.metrics().tasks, 0);
+    assert_eq!(event_loop.statistics().tasks, 0);
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_task_may_drop_its_own_handle() {
     *own.borrow_mut() = Some(task);
     settle(&event_loop).unwrap();
     assert!(after.get());
-    assert_eq!((event_loop.metrics().tasks, reports.len()), (0, 0));
+    assert_eq!((event_loop.statistics().tasks, reports.len()), (0, 0));
 }
 
 #[test]

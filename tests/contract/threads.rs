@@ -7,7 +7,9 @@ use std::thread;
 use std::thread::ThreadId;
 
 use wharf::testing::{settle, step};
-use wharf::{EventLoop, Handle, LoopFuture, Promise, Remote, RemoteHandle, Task, TimerHandle};
+use wharf::{
+    CallbackHandle, EventLoop, LoopFuture, Promise, Remote, RemoteHandle, Task, TimerHandle,
+};
 
 use crate::probes::{PATIENCE, complete, memory_loop, run_forever, step_until};
 
@@ -33,7 +35,7 @@ fn other_threads_wake_a_sleeping_loop() {
     });
     run_forever(&event_loop);
     thread.join().unwrap();
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 // 15.
@@ -78,7 +80,7 @@ fn the_loops_own_thread_may_call_threadsafe_too() {
     assert_eq!(count.load(Ordering::SeqCst), 0, "never at once");
     settle(&event_loop).unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 3);
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 fn count(calls: &AtomicUsize) {
@@ -112,11 +114,11 @@ fn many_calls_from_another_thread_cost_one_wake_up() {
     });
     // Nobody polls in the meantime.
     assert_eq!(thread.join().unwrap(), 1);
-    let before = event_loop.metrics().ticks;
+    let before = event_loop.statistics().ticks;
     settle(&event_loop).unwrap();
     assert_eq!(called.load(Ordering::Relaxed), 10_000);
     // A tick takes 4096 at most.
-    assert!(event_loop.metrics().ticks - before <= 4);
+    assert!(event_loop.statistics().ticks - before <= 4);
 }
 
 #[cfg(target_os = "linux")]
@@ -150,7 +152,7 @@ fn wakes_on_the_loops_own_thread_make_no_system_call() {
     complete(&event_loop, player(event_loop.clone()));
     complete(&event_loop, task).unwrap();
     assert_eq!(writes_of_this_thread() - before, 0);
-    let ticks = event_loop.metrics().ticks;
+    let ticks = event_loop.statistics().ticks;
     assert!(ticks < passes, "{ticks} polls for {passes} wakes of each");
 }
 
@@ -197,7 +199,7 @@ fn cancelling_a_call_that_has_begun_says_that_it_was_too_late_and_does_not_wait(
     });
     run_forever(&event_loop);
     thread.join().unwrap();
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 // 25.
@@ -323,7 +325,7 @@ fn only_remotes_can_leave_the_loops_thread() {
     any_thread::<Remote>();
     any_thread::<RemoteHandle>();
     <EventLoop as NotSend<_>>::holds();
-    <Handle as NotSend<_>>::holds();
+    <CallbackHandle as NotSend<_>>::holds();
     <TimerHandle as NotSend<_>>::holds();
     <LoopFuture<()> as NotSend<_>>::holds();
     <Promise<()> as NotSend<_>>::holds();

@@ -57,7 +57,7 @@ fn a_reader_is_called_as_long_as_something_is_left_to_read() {
         step_until(&event_loop, || read.get() == round * 100);
     }
     let_time_pass(&event_loop);
-    assert_eq!((read.get(), event_loop.metrics().exceptions), (300, 0));
+    assert_eq!((read.get(), event_loop.statistics().exceptions), (300, 0));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_second_reader_replaces_the_first_and_leaves_the_writer_alone() {
     assert_eq!(log.take(), ["writer dropped"]);
     peer.write_all(b"x").unwrap();
     step_until(&event_loop, || log.entries().contains(&"second".to_owned()));
-    assert_eq!(event_loop.metrics().sources, 1, "one descriptor");
+    assert_eq!(event_loop.statistics().sources, 1, "one descriptor");
 }
 
 // 35.
@@ -129,12 +129,12 @@ fn removing_tells_whether_there_was_one_and_lets_go_of_the_descriptor_with_the_l
     event_loop.add_reader(Rc::clone(&watched), || {}).unwrap();
     assert!(!event_loop.remove_writer(&watched));
     event_loop.add_writer(Rc::clone(&watched), || {}).unwrap();
-    assert_eq!(event_loop.metrics().sources, 1);
+    assert_eq!(event_loop.statistics().sources, 1);
     assert!(event_loop.remove_reader(&watched));
     assert!(!event_loop.remove_reader(&watched));
-    assert_eq!(event_loop.metrics().sources, 1);
+    assert_eq!(event_loop.statistics().sources, 1);
     assert!(event_loop.remove_writer(&watched));
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
     settle(&event_loop).unwrap();
     assert_eq!(Rc::strong_count(&watched), 1, "the loop let go of it");
     assert!(!event_loop.remove_writer(&watched));
@@ -164,7 +164,7 @@ fn a_watcher_that_was_removed_by_an_earlier_callback_is_not_called() {
     step_until(&event_loop, || !called.borrow().is_empty());
     let_time_pass(&event_loop);
     assert_eq!(called.borrow().len(), 1);
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 // 36.
@@ -196,7 +196,7 @@ fn a_reader_may_remove_or_replace_itself_and_its_writer() {
     run_forever(&event_loop);
     let_time_pass(&event_loop);
     assert_eq!(log.entries(), ["first", "second"]);
-    assert_eq!((event_loop.metrics().sources, event_loop.metrics().exceptions), (0, 0));
+    assert_eq!((event_loop.statistics().sources, event_loop.statistics().exceptions), (0, 0));
     assert_eq!(Rc::strong_count(&watched), 1);
 }
 
@@ -225,7 +225,7 @@ fn stopping_does_not_call_a_watcher_twice_for_one_readiness() {
         event_loop.run_forever().unwrap();
         assert_eq!(calls.get(), expected);
     }
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 // 38.
@@ -235,14 +235,14 @@ fn what_cannot_be_watched_is_refused() {
     let file = Rc::new(File::open(std::env::current_exe().unwrap()).unwrap());
     let error = event_loop.add_reader(Rc::clone(&file), || {}).unwrap_err();
     assert!(error.io_error().is_some(), "{error}");
-    assert_eq!((event_loop.metrics().sources, Rc::strong_count(&file)), (0, 1));
+    assert_eq!((event_loop.statistics().sources, Rc::strong_count(&file)), (0, 1));
 
     let memory = memory_loop();
     let (watched, _peer) = stream_pair();
     assert!(memory.add_reader(Rc::clone(&watched), || {}).unwrap_err().is_unsupported());
     assert!(memory.add_writer(Rc::clone(&watched), || {}).unwrap_err().is_unsupported());
     assert!(!memory.remove_reader(&watched));
-    assert_eq!((memory.metrics().sources, Rc::strong_count(&watched)), (0, 1));
+    assert_eq!((memory.statistics().sources, Rc::strong_count(&watched)), (0, 1));
 }
 
 // 39.
@@ -283,7 +283,7 @@ fn a_descriptor_can_be_closed_right_after_its_removal_and_its_number_used_again(
         step_until(&event_loop, || seen.get() == 1);
         event_loop.remove_reader(&next);
     }
-    assert_eq!((stale.get(), event_loop.metrics().exceptions), (0, 0));
+    assert_eq!((stale.get(), event_loop.statistics().exceptions), (0, 0));
     assert!(reused > 0, "the test tested nothing");
 }
 
@@ -313,7 +313,7 @@ fn a_reader_is_told_of_the_end() {
         .unwrap();
     drop(peer);
     run_forever(&event_loop);
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 #[test]
@@ -350,5 +350,5 @@ fn datagram_sockets_and_pipes_can_be_watched() {
     writer.write_all(b"through a pipe").unwrap();
     step_until(&event_loop, || log.len() == 1);
     assert_eq!(log.entries(), ["through a pipe"]);
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }

@@ -76,8 +76,8 @@ pub(crate) fn batch_that_always_fails_does_not_keep_the_loop(stage: &Stage) {
     let sender = stage.bound(Probe::new(&log));
     let builder = stage.event_loop().create_datagram_endpoint(|| Refuses(count));
     let builder = match address(&sender) {
-        Address::Ip(own) => builder.local((own.ip(), 0)),
-        own => builder.local_unix(own.as_unix_path().unwrap().with_extension("refuses")),
+        Address::Ip(own) => builder.local_address((own.ip(), 0)),
+        own => builder.local_unix_address(own.as_unix_path().unwrap().with_extension("refuses")),
     };
     let endpoint = stage.event_loop().run_until_complete(builder.start()).unwrap().unwrap();
     let to = endpoint.handle().local_address().unwrap();
@@ -117,8 +117,8 @@ pub(crate) fn what_a_batch_leaves_is_let_go_of(stage: &Stage) {
     let sender = stage.bound(Probe::new(&Log::default()));
     let builder = stage.event_loop().create_datagram_endpoint(|| first);
     let builder = match address(&sender) {
-        Address::Ip(own) => builder.local((own.ip(), 0)),
-        own => builder.local_unix(own.as_unix_path().unwrap().with_extension("first")),
+        Address::Ip(own) => builder.local_address((own.ip(), 0)),
+        own => builder.local_unix_address(own.as_unix_path().unwrap().with_extension("first")),
     };
     let endpoint = stage.event_loop().run_until_complete(builder.start()).unwrap().unwrap();
     let to = endpoint.handle().local_address().unwrap();

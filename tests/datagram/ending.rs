@@ -142,12 +142,12 @@ pub(crate) fn dropping_the_loop_delivers_connection_lost(stage: &Stage) {
     let event_loop = wharf::testing::MemoryNetwork::new().event_loop();
     let log = Log::default();
     let probe = Probe::new(&log);
-    let builder = event_loop.create_datagram_endpoint(|| probe).local("192.0.2.1:0");
+    let builder = event_loop.create_datagram_endpoint(|| probe).local_address("192.0.2.1:0");
     let endpoint = event_loop.run_until_complete(builder.start()).unwrap().unwrap();
     drop(event_loop);
     assert_eq!(log.events(), [Event::Made, Event::Lost(None)]);
     assert!(endpoint.handle().is_closing());
-    // That of the stage is dropped with endpoints open, and its metrics looked at.
+    // That of the stage is dropped with endpoints open, and its statistics looked at.
     stage.bound(Probe::new(&Log::default()));
 }
 

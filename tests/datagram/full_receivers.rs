@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf::{DatagramTransport, DropPolicy, Endpoint, EventLoop};
+use wharf::{DatagramTransport, DropPolicy, Endpoint, EventLoop, WaterMarks};
 
 use crate::datagram_probe::{Event, Log, Probe};
 use crate::running::run_until;
@@ -263,7 +263,7 @@ pub(crate) fn marks_count_what_waits_for_each_receiver(stage: &Stage) {
     }
     let each = LANE + SIZE + OVERHEAD;
     assert_eq!(sender.handle().write_buffer_size(), 2 * each);
-    sender.handle().set_write_buffer_limits(Some(2 * each), Some(each)).unwrap();
+    sender.handle().set_write_buffer_limits(WaterMarks { low: each, high: 2 * each }).unwrap();
     stage.rest();
     assert_eq!(sender_log.events(), [Event::Made]);
     send(&sender, false, b"more", &receivers[0]);
@@ -281,7 +281,7 @@ fn retries_for_full_receivers_back_off() {
     let at = |name: &str| folder.join(format!("wharf-retries-{name}-{}", std::process::id()));
     let open = |log: &Log, name: &str| {
         let probe = Probe::new(log);
-        let builder = event_loop.create_datagram_endpoint(|| probe).local_unix(at(name));
+        let builder = event_loop.create_datagram_endpoint(|| probe).local_unix_address(at(name));
         event_loop.run_until_complete(builder.start()).unwrap().unwrap()
     };
     let log = Log::default();
@@ -297,12 +297,12 @@ fn retries_for_full_receivers_back_off() {
     }
     let wait = |time| event_loop.run_until_complete(event_loop.sleep(time)).unwrap();
     wait(Duration::from_millis(500));
-    let (before, began) = (event_loop.metrics().ticks, event_loop.time());
+    let (before, began) = (event_loop.statistics().ticks, event_loop.time());
     let mut retries = 0;
     // Some of each, however slow the machine is. One that is slow has fewer in a second, not more.
     while retries < 20 {
         wait(Duration::from_secs(1));
-        retries = event_loop.metrics().ticks - before;
+        retries = event_loop.statistics().ticks - before;
     }
     // Every 5 ms they would be 4,000.
     let at_most = 400.0 * (event_loop.time() - began).as_secs_f64();

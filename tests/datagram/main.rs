@@ -47,7 +47,7 @@ macro_rules! links {
                     endpoint_post_runs_in_a_later_round,
                     stale_handles_are_harmless,
                     endpoints_know_their_addresses_and_identities,
-                    metrics_count_endpoints_and_bytes,
+                    statistics_count_endpoints_and_bytes,
                 );
                 checks!($link, sending:
                     answers_reach_their_senders,

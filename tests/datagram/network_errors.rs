@@ -102,8 +102,10 @@ fn connected(event_loop: &EventLoop, log: &Log, opened: Opened, to: SocketAddr) 
     let probe = Probe::new(log);
     let builder = event_loop.create_datagram_endpoint(|| probe);
     let builder = match opened {
-        Opened::Plain => builder.local(own).remote(to),
-        Opened::Offload => builder.local(own).remote(to).offload(cfg!(feature = "udp-batch")),
+        Opened::Plain => builder.local_address(own).peer_address(to),
+        Opened::Offload => {
+            builder.local_address(own).peer_address(to).offload(cfg!(feature = "udp-batch"))
+        }
         Opened::Adopted => {
             let socket = UdpSocket::bind(own).unwrap();
             socket.connect(to).unwrap();
@@ -114,7 +116,7 @@ fn connected(event_loop: &EventLoop, log: &Log, opened: Opened, to: SocketAddr) 
 }
 
 fn local(endpoint: &Endpoint<Probe>) -> SocketAddr {
-    endpoint.handle().local_address().and_then(|own| own.as_ip()).unwrap()
+    endpoint.local_address().unwrap().as_ip().unwrap()
 }
 
 /// Sends an ICMP message to the endpoint about a datagram to `to`, and waits until its socket has it.
@@ -319,7 +321,7 @@ fn one_bad_destination_is_no_harm_to_the_others() {
         let event_loop = EventLoop::new().unwrap();
         let log = Log::default();
         let probe = Probe::new(&log);
-        let builder = event_loop.create_datagram_endpoint(|| probe).local("0.0.0.0:0");
+        let builder = event_loop.create_datagram_endpoint(|| probe).local_address("0.0.0.0:0");
         let endpoint = event_loop.run_until_complete(builder.start()).unwrap().unwrap();
         let peer = peer("127.0.0.1");
         let good = Address::Ip(peer.local_addr().unwrap());
@@ -358,7 +360,7 @@ fn unix_peer_that_turns_away_is_told_and_nothing_more_is_lost() {
     let log = Log::default();
     let probe = Probe::new(&log);
     let builder = event_loop.create_datagram_endpoint(|| probe);
-    let builder = builder.local_unix(at("own")).remote_unix(at("peer"));
+    let builder = builder.local_unix_address(at("own")).peer_unix_address(at("peer"));
     let endpoint = event_loop.run_until_complete(builder.start()).unwrap().unwrap();
     peer.connect(at("own")).unwrap();
     endpoint.with(|_, transport| transport.send(b"never read").unwrap()).unwrap();

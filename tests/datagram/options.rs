@@ -26,7 +26,7 @@ fn open(event_loop: &EventLoop, builder: DatagramEndpointBuilder<Probe>) -> Endp
 
 /// The endpoint's socket; `None` where the system does not let us look.
 fn socket_of(endpoint: &Endpoint<Probe>) -> Option<OwnedFd> {
-    let socket = match endpoint.handle().local_address()? {
+    let socket = match endpoint.local_address().ok()? {
         Address::Ip(own) => find_bound(&own.into()),
         own => find_bound(&SockAddr::unix(own.as_unix_path()?).unwrap()),
     };
@@ -44,7 +44,7 @@ fn each_with(
     check: impl Fn(SockRef<'_>, &DatagramHandle),
 ) {
     let event_loop = EventLoop::new().unwrap();
-    let own = builder(&event_loop).local(local);
+    let own = builder(&event_loop).local_address(local);
     let adopted = builder(&event_loop).socket(UdpSocket::bind(local).unwrap());
     for made in [own, adopted] {
         let endpoint = open(&event_loop, options(made));
@@ -84,7 +84,7 @@ fn sizes_of_unix_datagram_sockets_are_set() {
     let path = std::env::temp_dir().join(format!("wharf-sizes-{}", std::process::id()));
     let given = path.with_extension("given");
     let adopted = builder(&event_loop).socket(UnixDatagram::bind(&given).unwrap());
-    for made in [builder(&event_loop).local_unix(&path), adopted] {
+    for made in [builder(&event_loop).local_unix_address(&path), adopted] {
         let endpoint = open(&event_loop, made.send_buffer_size(50_000).receive_buffer_size(60_000));
         let Some(socket) = socket_of(&endpoint) else { break };
         let socket = SockRef::from(&socket);
@@ -99,7 +99,7 @@ fn broadcast_is_set_with_the_endpoint_and_later() {
     for &local in loopbacks() {
         each_with(
             local,
-            |builder| builder.allow_broadcast(true),
+            |builder| builder.broadcast(true),
             |socket, handle| {
                 assert!(socket.broadcast().unwrap());
                 for on in [false, true] {
@@ -189,7 +189,8 @@ fn what_is_about_binding_is_set() {
     let event_loop = EventLoop::new().unwrap();
     for &local in loopbacks() {
         for on in [false, true] {
-            let made = builder(&event_loop).local(local).reuse_port(on).reuse_multicast_port(!on);
+            let made =
+                builder(&event_loop).local_address(local).reuse_port(on).reuse_multicast_port(!on);
             let endpoint = open(&event_loop, made);
             let Some(socket) = socket_of(&endpoint) else { return };
             let socket = SockRef::from(&socket);
@@ -201,7 +202,7 @@ fn what_is_about_binding_is_set() {
         return;
     }
     for on in [false, true] {
-        let endpoint = open(&event_loop, builder(&event_loop).local("[::]:0").only_v6(on));
+        let endpoint = open(&event_loop, builder(&event_loop).local_address("[::]:0").only_v6(on));
         let Some(socket) = socket_of(&endpoint) else { return };
         assert_eq!(SockRef::from(&socket).only_v6().unwrap(), on);
         // And it means what it says.
@@ -239,11 +240,11 @@ fn offload_asks_for_what_it_tells() {
 fn options_that_the_system_refuses_are_told_and_nothing_is_left() {
     let event_loop = EventLoop::new().unwrap();
     for &local in loopbacks() {
-        let wrong = builder(&event_loop).local(local).ttl(1000);
+        let wrong = builder(&event_loop).local_address(local).ttl(1000);
         let error = event_loop.run_until_complete(wrong.start()).unwrap().unwrap_err();
         let own: SocketAddr = local.parse().unwrap();
         assert!(error.to_string().contains(&own.to_string()), "{error}");
-        assert_eq!(event_loop.metrics().sources, 0);
+        assert_eq!(event_loop.statistics().sources, 0);
     }
 }
 
@@ -253,7 +254,7 @@ fn groups_are_left_and_only_those_that_were_joined() {
     for (event_loop, local) in loops.iter().zip(["0.0.0.0:0", "192.0.2.1:7"]) {
         let log = Log::default();
         let probe = Probe::new(&log);
-        let made = event_loop.create_datagram_endpoint(|| probe).local(local);
+        let made = event_loop.create_datagram_endpoint(|| probe).local_address(local);
         let member = open(event_loop, made);
         let handle = member.handle();
         let interface = match local {
@@ -263,8 +264,8 @@ fn groups_are_left_and_only_those_that_were_joined() {
         let group = "239.255.77.67".parse().unwrap();
         let port = handle.local_address().unwrap().port().unwrap();
         let sender = match local {
-            "0.0.0.0:0" => builder(event_loop).local("127.0.0.1:0"),
-            _ => builder(event_loop).local("192.0.2.2:7"),
+            "0.0.0.0:0" => builder(event_loop).local_address("127.0.0.1:0"),
+            _ => builder(event_loop).local_address("192.0.2.2:7"),
         };
         let sender = open(event_loop, sender);
         sender.handle().set_multicast_interface(interface).unwrap();

@@ -73,8 +73,8 @@ pub(crate) fn peer_that_comes_back_is_heard_again(stage: &Stage) {
     let server = Probe::echo(&Log::default());
     let builder = stage.event_loop().create_datagram_endpoint(|| server);
     let _server = stage.open(match place {
-        Address::Ip(place) => builder.local(place),
-        place => builder.local_unix(place.as_unix_path().unwrap()),
+        Address::Ip(place) => builder.local_address(place),
+        place => builder.local_unix_address(place.as_unix_path().unwrap()),
     });
     client.handle().send(b"hello").unwrap();
     stage.run_until_received(&log, 1);

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use wharf::testing::advance;
-use wharf::{DatagramTransport, DropPolicy, Endpoint, SendStatus};
+use wharf::{DatagramTransport, DropPolicy, Endpoint, SendStatus, WaterMarks};
 
 use crate::datagram_probe::{Event, Log, Probe};
 use crate::stage::{OVERHEAD, Stage, address};
@@ -61,7 +61,7 @@ pub(crate) fn writing_pauses_above_high_and_resumes_at_low(stage: &Stage) {
     let (log, sender_log) = (Log::default(), Log::default());
     let (receiver, sender) = filled(stage, &log, &sender_log);
     let size = SIZE + OVERHEAD;
-    sender.handle().set_write_buffer_limits(Some(4 * size), Some(size)).unwrap();
+    sender.handle().set_write_buffer_limits(WaterMarks { low: size, high: 4 * size }).unwrap();
     let mut statuses = Vec::new();
     while sender.handle().statistics().queued < 4 {
         statuses.push(sender.handle().send(&[1; SIZE]).unwrap());
@@ -165,15 +165,17 @@ pub(crate) fn refused_datagrams_can_be_sent_again_after_the_resume(stage: &Stage
 pub(crate) fn limits_are_derived_and_low_above_high_is_refused(stage: &Stage) {
     let endpoint = stage.bound(Probe::new(&Log::default()));
     let handle = endpoint.handle();
-    assert_eq!(handle.write_buffer_limits(), (16 * 1024, 64 * 1024));
-    handle.set_write_buffer_limits(Some(1000), None).unwrap();
-    assert_eq!(handle.write_buffer_limits(), (250, 1000));
-    handle.set_write_buffer_limits(None, Some(30)).unwrap();
-    assert_eq!(handle.write_buffer_limits(), (30, 120));
-    assert!(handle.set_write_buffer_limits(Some(1), Some(2)).unwrap_err().is_invalid());
-    assert_eq!(handle.write_buffer_limits(), (30, 120));
-    handle.set_write_buffer_limits(None, None).unwrap();
-    assert_eq!(handle.write_buffer_limits(), (16 * 1024, 64 * 1024));
+    assert_eq!(handle.write_buffer_limits(), WaterMarks { low: 16 * 1024, high: 64 * 1024 });
+    handle.set_write_buffer_limits(WaterMarks::from_high(1000)).unwrap();
+    assert_eq!(handle.write_buffer_limits(), WaterMarks { low: 250, high: 1000 });
+    handle.set_write_buffer_limits(WaterMarks::from_low(30)).unwrap();
+    assert_eq!(handle.write_buffer_limits(), WaterMarks { low: 30, high: 120 });
+    assert!(
+        handle.set_write_buffer_limits(WaterMarks { low: 2, high: 1 }).unwrap_err().is_invalid()
+    );
+    assert_eq!(handle.write_buffer_limits(), WaterMarks { low: 30, high: 120 });
+    handle.set_write_buffer_limits(WaterMarks::default()).unwrap();
+    assert_eq!(handle.write_buffer_limits(), WaterMarks { low: 16 * 1024, high: 64 * 1024 });
     stage.rest();
 }
 

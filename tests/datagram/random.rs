@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use wharf::testing::{MemoryNetwork, settle};
-use wharf::{Address, DatagramStatistics, DatagramTransport, DropPolicy, Endpoint};
+use wharf::{Address, DatagramStatistics, DatagramTransport, DropPolicy, Endpoint, WaterMarks};
 
 use crate::datagram_probe::{Event, Log, Probe};
 
@@ -61,8 +61,8 @@ fn balance(unix: bool, actions: &[(usize, Action)]) {
             });
             let builder = event_loop.create_datagram_endpoint(|| probe);
             let builder = match unix {
-                true => builder.local_unix(format!("/{number}")),
-                false => builder.local(format!("192.0.2.{number}:7")),
+                true => builder.local_unix_address(format!("/{number}")),
+                false => builder.local_address(format!("192.0.2.{number}:7")),
             };
             event_loop.run_until_complete(builder.start()).unwrap().unwrap()
         })
@@ -92,7 +92,7 @@ fn balance(unix: bool, actions: &[(usize, Action)]) {
                 endpoint.handle().set_queue_limit(*limit, policies[usize::from(*policy)]);
             }
             Action::Marks(high) => {
-                endpoint.handle().set_write_buffer_limits(Some(*high), None).unwrap();
+                endpoint.handle().set_write_buffer_limits(WaterMarks::from_high(*high)).unwrap();
             }
             Action::Settle => settle(&event_loop).unwrap(),
         }

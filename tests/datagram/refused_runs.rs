@@ -90,7 +90,7 @@ fn datagrams_longer_than_the_path_takes_at_once_are_sent_by_themselves() {
             let log = Log::default();
             let probe = Probe::new(&log);
             let builder = event_loop.create_datagram_endpoint(|| probe);
-            let builder = builder.local(own).remote(peer.local_addr().unwrap());
+            let builder = builder.local_address(own).peer_address(peer.local_addr().unwrap());
             let endpoint = event_loop.run_until_complete(builder.start()).unwrap().unwrap();
             for size in [1000, 2000, 1400, 9000] {
                 send_runs(&event_loop, &endpoint, &log, &peer, size);

@@ -65,9 +65,12 @@ impl Stage {
         let event_loop = stage.event_loop().clone();
         drop(stage.event_loop.take());
         assert!(event_loop.is_closed());
-        let metrics = event_loop.metrics();
-        assert_eq!(metrics.connections_open, 0);
-        assert_eq!((metrics.sources, metrics.timers, metrics.tasks, metrics.ready), (0, 0, 0, 0));
+        let statistics = event_loop.statistics();
+        assert_eq!(statistics.connections_open, 0);
+        assert_eq!(
+            (statistics.sources, statistics.timers, statistics.tasks, statistics.ready),
+            (0, 0, 0, 0)
+        );
         if link == Link::Unix {
             // It fails if a socket was left behind.
             std::fs::remove_dir(&stage.folder).unwrap();
@@ -92,14 +95,18 @@ impl Stage {
     pub(crate) fn builder(&self, probe: Probe) -> DatagramEndpointBuilder<Probe> {
         let builder = self.event_loop().create_datagram_endpoint(|| probe);
         match self.link {
-            Link::UdpV4 => builder.local("127.0.0.1:0"),
-            Link::UdpV6 => builder.local("[::1]:0"),
-            Link::UdpV4Offload => builder.local("127.0.0.1:0").offload(cfg!(feature = "udp-batch")),
-            Link::UdpV6Offload => builder.local("[::1]:0").offload(cfg!(feature = "udp-batch")),
-            Link::Memory => builder.local("192.0.2.1:0"),
+            Link::UdpV4 => builder.local_address("127.0.0.1:0"),
+            Link::UdpV6 => builder.local_address("[::1]:0"),
+            Link::UdpV4Offload => {
+                builder.local_address("127.0.0.1:0").offload(cfg!(feature = "udp-batch"))
+            }
+            Link::UdpV6Offload => {
+                builder.local_address("[::1]:0").offload(cfg!(feature = "udp-batch"))
+            }
+            Link::Memory => builder.local_address("192.0.2.1:0"),
             Link::Unix | Link::MemoryUnix => {
                 self.next.set(self.next.get() + 1);
-                builder.local_unix(self.folder.join(self.next.get().to_string()))
+                builder.local_unix_address(self.folder.join(self.next.get().to_string()))
             }
         }
     }
@@ -111,8 +118,8 @@ impl Stage {
         to: &Address,
     ) -> DatagramEndpointBuilder<Probe> {
         match to {
-            Address::Ip(to) => builder.remote(*to),
-            to => builder.remote_unix(to.as_unix_path().unwrap()),
+            Address::Ip(to) => builder.peer_address(*to),
+            to => builder.peer_unix_address(to.as_unix_path().unwrap()),
         }
     }
 
@@ -138,8 +145,8 @@ impl Stage {
         let port = (20_000 + (std::process::id() * 37 + own) % 10_000) as u16;
         let builder = self.builder(probe);
         self.open(match self.link {
-            Link::UdpV4 | Link::UdpV4Offload => builder.local(("127.0.0.1", port)),
-            Link::UdpV6 | Link::UdpV6Offload => builder.local(("::1", port)),
+            Link::UdpV4 | Link::UdpV4Offload => builder.local_address(("127.0.0.1", port)),
+            Link::UdpV6 | Link::UdpV6Offload => builder.local_address(("::1", port)),
             _ => builder,
         })
     }

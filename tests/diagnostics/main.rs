@@ -53,6 +53,11 @@ fn a_promise_cannot_leave_its_thread() {
 }
 
 #[test]
+fn as_buffered_is_sealed() {
+    check("as_buffered_is_sealed");
+}
+
+#[test]
 fn a_protocol_is_not_installed_as_buffered() {
     check("a_protocol_is_not_installed_as_buffered");
 }

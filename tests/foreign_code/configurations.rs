@@ -4,8 +4,8 @@ use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use wharf::rustls::server::{ClientHello, ResolvesServerCert};
-use wharf::rustls::sign::CertifiedKey;
+use wharf::interop::rustls::server::{ClientHello, ResolvesServerCert};
+use wharf::interop::rustls::sign::CertifiedKey;
 use wharf::{
     Address, DatagramProtocol, DatagramTransport, Error, Protocol, Result, Server, TlsClient,
     TlsServer, Transport,
@@ -45,7 +45,7 @@ impl DatagramProtocol for Idle {
 }
 
 fn server_of(bomb: &Bomb) -> TlsServer {
-    TlsServer::from_rustls(server_config(Arc::new(Held {
+    wharf::interop::tls_server(server_config(Arc::new(Held {
         inner: quiet(),
         on_drop: bomb.on_drop(),
     })))
@@ -53,8 +53,8 @@ fn server_of(bomb: &Bomb) -> TlsServer {
 
 /// A client whose client certificates nobody asks for: what would give them has the point.
 fn client_of(bomb: &Bomb) -> TlsClient {
-    use wharf::rustls::SignatureScheme;
-    use wharf::rustls::client::ResolvesClientCert;
+    use wharf::interop::rustls::SignatureScheme;
+    use wharf::interop::rustls::client::ResolvesClientCert;
 
     #[derive(Debug)]
     struct Nothing(#[expect(dead_code, reason = "it is there to be dropped")] OnDrop);
@@ -68,7 +68,7 @@ fn client_of(bomb: &Bomb) -> TlsClient {
     }
     let mut config = client_config();
     config.client_auth_cert_resolver = Arc::new(Nothing(bomb.on_drop()));
-    TlsClient::from_rustls(config).server_name("localhost")
+    wharf::interop::tls_client(config).server_name("localhost")
 }
 
 fn serve(stage: &Stage, tls: TlsServer) -> Server {
@@ -88,15 +88,15 @@ fn connect(stage: &Stage, server: Server, client: TlsClient) -> wharf::Connectio
 
 fn end(stage: &Stage, connection: wharf::Connection<Idle>) {
     connection.handle().close();
-    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+    stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
 }
 
 fn quiet_server() -> TlsServer {
-    TlsServer::from_rustls(server_config(quiet()))
+    wharf::interop::tls_server(server_config(quiet()))
 }
 
 fn quiet_client() -> TlsClient {
-    TlsClient::from_rustls(client_config()).server_name("localhost")
+    wharf::interop::tls_client(client_config()).server_name("localhost")
 }
 
 fn nowhere() -> std::net::SocketAddr {
@@ -253,7 +253,7 @@ fn a_resolver_that_panics_is_told_to_the_client() {
     crate::keep_quiet();
     let _alone = alone();
     let stage = Stage::new(1);
-    let tls = TlsServer::from_rustls(server_config(Arc::new(Panics(stage.bomb.clone()))));
+    let tls = wharf::interop::tls_server(server_config(Arc::new(Panics(stage.bomb.clone()))));
     let server = serve(&stage, tls);
     let to = server.addresses()[0].to_string();
     let connecting = stage.event_loop.create_connection(|| Idle(None), to).tls(quiet_client());

@@ -148,8 +148,9 @@ fn a_failing_datagram_received_is_called_by_its_name() {
             event_loop.run_until_complete(builder.start()).unwrap().unwrap()
         };
         let receiver = event_loop.create_datagram_endpoint(move || Fails(panics));
-        let receiver = run(receiver.local("10.0.0.1:7"));
-        let sender = run(event_loop.create_datagram_endpoint(|| Fails(false)).local("10.0.0.2:7"));
+        let receiver = run(receiver.local_address("10.0.0.1:7"));
+        let sender =
+            run(event_loop.create_datagram_endpoint(|| Fails(false)).local_address("10.0.0.2:7"));
         let to = "10.0.0.1:7".parse::<std::net::SocketAddr>().unwrap();
         sender.handle().send_to(b"x", &to.into()).unwrap();
         settle(&event_loop).unwrap();
@@ -257,8 +258,8 @@ fn an_error_whose_text_panics_is_reported_by_the_default_handler() {
     let (_, far) = pair(&event_loop, 64, near, far).unwrap();
     far.handle().write(b"go");
     settle(&event_loop).unwrap();
-    let metrics = event_loop.metrics();
-    assert_eq!((metrics.connections_open, metrics.sources, metrics.exceptions), (0, 0, 1));
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.connections_open, statistics.sources, statistics.exceptions), (0, 0, 1));
 }
 
 /// A resolver that unwraps the client's server name, and a client that sends none.
@@ -267,8 +268,8 @@ fn an_error_whose_text_panics_is_reported_by_the_default_handler() {
 fn a_client_without_a_name_cannot_stop_a_server_whose_resolver_unwraps_it() {
     use std::sync::Arc;
 
-    use wharf::rustls::server::{ClientHello, ResolvesServerCert};
-    use wharf::rustls::sign::CertifiedKey;
+    use wharf::interop::rustls::server::{ClientHello, ResolvesServerCert};
+    use wharf::interop::rustls::sign::CertifiedKey;
     use wharf::{TlsClient, TlsServer};
 
     use crate::points::tls::{client_config, quiet, server_config};
@@ -294,11 +295,11 @@ fn a_client_without_a_name_cannot_stop_a_server_whose_resolver_unwraps_it() {
     let told = Rc::clone(&failed);
     let server = event_loop
         .create_server(|| Idle, "10.0.0.1:7")
-        .tls(TlsServer::from_rustls(config))
+        .tls(wharf::interop::tls_server(config))
         .on_accept_error(move |error| told.borrow_mut().push(error.to_string()));
     let server = event_loop.run_until_complete(server.start()).unwrap().unwrap();
     for name in ["10.0.0.1", "localhost", "10.0.0.1", "localhost"] {
-        let client = TlsClient::from_rustls(client_config()).server_name(name);
+        let client = wharf::interop::tls_client(client_config()).server_name(name);
         let connecting = event_loop.create_connection(|| Idle, "10.0.0.1:7").tls(client).start();
         let connected = event_loop.run_until_complete(connecting).unwrap();
         assert_eq!(connected.is_ok(), name == "localhost", "{name}: {connected:?}");

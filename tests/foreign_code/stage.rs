@@ -199,9 +199,10 @@ impl Stage {
         assert!(is_told || point.shows == Shows::Elsewhere, "{name}: told {told:?}");
         assert_eq!(unfenced_panics(), 0, "{name}: not fenced: {told:?}");
         assert_eq!(self.counts.made.get(), self.counts.lost.get(), "{name}: made and lost");
-        let metrics = self.event_loop.metrics();
-        let left = (metrics.connections_open, metrics.timers, metrics.tasks, metrics.sources);
-        assert_eq!(left, (0, 0, 0, 0), "{name}: left on the loop: {metrics:?}");
+        let statistics = self.event_loop.statistics();
+        let left =
+            (statistics.connections_open, statistics.timers, statistics.tasks, statistics.sources);
+        assert_eq!(left, (0, 0, 0, 0), "{name}: left on the loop: {statistics:?}");
     }
 }
 

@@ -11,9 +11,9 @@ use crate::running::{PATIENCE, is_virtual};
 /// Everything that an operation could leave behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
-    sources: usize,
-    timers: usize,
-    tasks: usize,
+    sources: u64,
+    timers: u64,
+    tasks: u64,
     connections: u64,
     /// Of the process, with what they are.
     descriptors: Vec<String>,
@@ -22,12 +22,12 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn by(event_loop: &EventLoop) -> Self {
-        let metrics = event_loop.metrics();
+        let statistics = event_loop.statistics();
         Self {
-            sources: metrics.sources,
-            timers: metrics.timers,
-            tasks: metrics.tasks,
-            connections: metrics.connections_open,
+            sources: statistics.sources,
+            timers: statistics.timers,
+            tasks: statistics.tasks,
+            connections: statistics.connections_open,
             descriptors: descriptors(),
             children: children(),
         }

@@ -150,9 +150,9 @@ fn members_of_a_shut_rate_group_that_come_and_go_leave_nothing() {
     group.set_read_limit(Some(RateLimit::bytes_per_second(0)));
     let server = event_loop.create_server(|| Talker, "127.0.0.1:0").start();
     let server = event_loop.run_until_complete(server).expect("the loop runs").expect("a server");
-    let to = server.addresses()[0].as_ip().expect("an IP address");
+    let to = server.local_address().unwrap();
     leaves_nothing("a member", || {
-        let made = event_loop.create_connection(|| Talker, to).rate_group(&group).start();
+        let made = event_loop.create_connection(|| Talker, &to).rate_group(&group).start();
         let made = event_loop.run_until_complete(made).expect("the loop runs").expect("it");
         settle(&event_loop).expect("the loop runs");
         made.handle().abort();
@@ -163,7 +163,7 @@ fn members_of_a_shut_rate_group_that_come_and_go_leave_nothing() {
     assert_eq!(group.members(), 0);
     // One that leaves while it waits, and stays connected.
     let held = RefCell::new(Vec::new());
-    let made = event_loop.create_connection(|| Talker, to).start();
+    let made = event_loop.create_connection(|| Talker, &to).start();
     let made = event_loop.run_until_complete(made).expect("the loop runs").expect("it");
     held.borrow_mut().push(made.clone());
     leaves_nothing("a member that leaves", || {

@@ -20,7 +20,7 @@ use crate::stage::{Silent, Stage};
 
 /// An operation that was started, and whose result nobody takes.
 pub(crate) trait Started {
-    fn done(&self) -> bool;
+    fn is_done(&self) -> bool;
 }
 
 pub(crate) type Begin = fn(&Stage) -> Box<dyn Started>;
@@ -74,17 +74,17 @@ pub(crate) fn of_any_loop() -> Vec<(&'static str, Begin)> {
         }),
         ("a datagram endpoint", |stage| {
             let endpoint = stage.event_loop.create_datagram_endpoint(|| Silent);
-            Box::new(endpoint.local("127.0.0.1:0").start())
+            Box::new(endpoint.local_address("127.0.0.1:0").start())
         }),
         ("a datagram endpoint by name", |stage| {
             let to = stage.udp.as_ip().expect("an IP address");
             let endpoint = stage.event_loop.create_datagram_endpoint(|| Silent);
-            Box::new(endpoint.remote(("localhost", to.port())).start())
+            Box::new(endpoint.peer_address(("localhost", to.port())).start())
         }),
         ("a Unix datagram endpoint", |stage| {
             let path = stage.new_path("datagrams");
             let endpoint = stage.event_loop.create_datagram_endpoint(|| Silent);
-            Box::new(endpoint.local_unix(path).start())
+            Box::new(endpoint.local_unix_address(path).start())
         }),
         ("a task with a connect", |stage| {
             let connecting = connect(stage);
@@ -101,7 +101,7 @@ pub(crate) fn of_any_loop() -> Vec<(&'static str, Begin)> {
             let event_loop = stage.event_loop.clone();
             Box::new(stage.event_loop.create_task(async move {
                 let endpoint = event_loop.create_datagram_endpoint(|| Silent);
-                let endpoint = endpoint.local("127.0.0.1:0").start();
+                let endpoint = endpoint.local_address("127.0.0.1:0").start();
                 let server = event_loop.create_server(|| Echo, "127.0.0.1:0").start();
                 both(endpoint, server).await
             }))
@@ -300,8 +300,8 @@ fn fifo(stage: &Stage) -> std::path::PathBuf {
 /// Both results, taken in the step in which both are there.
 async fn both<A, B>(mut a: LoopFuture<A>, mut b: LoopFuture<B>) -> impl Sized {
     poll_fn(|context| {
-        let a_waits = !a.done() && Pin::new(&mut a).poll(context).is_pending();
-        let b_waits = !b.done() && Pin::new(&mut b).poll(context).is_pending();
+        let a_waits = !a.is_done() && Pin::new(&mut a).poll(context).is_pending();
+        let b_waits = !b.is_done() && Pin::new(&mut b).poll(context).is_pending();
         if a_waits || b_waits { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
@@ -309,20 +309,20 @@ async fn both<A, B>(mut a: LoopFuture<A>, mut b: LoopFuture<B>) -> impl Sized {
 }
 
 impl<T> Started for LoopFuture<T> {
-    fn done(&self) -> bool {
-        self.done()
+    fn is_done(&self) -> bool {
+        self.is_done()
     }
 }
 
 impl<T> Started for Task<T> {
-    fn done(&self) -> bool {
-        std::ops::Deref::deref(self).done()
+    fn is_done(&self) -> bool {
+        self.is_done()
     }
 }
 
 impl Started for SendFile {
-    fn done(&self) -> bool {
-        self.done()
+    fn is_done(&self) -> bool {
+        self.is_done()
     }
 }
 
@@ -334,8 +334,8 @@ fn then<S: Started + 'static>(started: S, end: impl FnOnce() + 'static) -> Box<d
 }
 
 impl<S: Started> Started for Then<S> {
-    fn done(&self) -> bool {
-        self.0.as_ref().is_none_or(|(started, _)| started.done())
+    fn is_done(&self) -> bool {
+        self.0.as_ref().is_none_or(|(started, _)| started.is_done())
     }
 }
 

@@ -26,7 +26,7 @@ fn connecting(event_loop: &EventLoop) -> LoopFuture<Connection<Echo>> {
 /// How many connections are open after the loop has come to rest.
 fn open(event_loop: &EventLoop) -> u64 {
     settle(event_loop).expect("the loop runs");
-    event_loop.metrics().connections_open / 2
+    event_loop.statistics().connections_open / 2
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_connection_that_nobody_took_is_closed_in_order() {
     let (event_loop, _server, seen) = with_server();
     let made = event_loop.create_connection(|| Speaks, "10.0.0.1:7").start();
     assert_eq!(open(&event_loop), 1);
-    assert!(made.done());
+    assert!(made.is_done());
     drop(made);
     assert_eq!(open(&event_loop), 0);
     assert_eq!(*seen.received.borrow(), b"hello", "what it had written arrives");
@@ -96,7 +96,7 @@ fn taking_back_the_last_callback_of_a_dropped_future_cancels_and_of_a_kept_one_d
     let made = connecting(&event_loop);
     let handle = made.add_done_callback(|_| {});
     handle.cancel();
-    assert!(handle.cancelled());
+    assert!(handle.is_cancelled());
     assert_eq!(open(&event_loop), 1, "the future still waits");
     drop(made);
     assert_eq!(open(&event_loop), 0, "and without it nobody does");
@@ -105,7 +105,7 @@ fn taking_back_the_last_callback_of_a_dropped_future_cancels_and_of_a_kept_one_d
     let (one, two) = (made.add_done_callback(|_| {}), made.add_done_callback(|_| {}));
     drop(made);
     one.cancel();
-    assert_eq!(event_loop.metrics().tasks, 1, "one is left");
+    assert_eq!(event_loop.statistics().tasks, 1, "one is left");
     two.cancel();
     assert_eq!(open(&event_loop), 0);
 
@@ -127,7 +127,7 @@ fn a_result_is_closed_wherever_it_is_in_the_output_of_a_task() {
         Ok::<_, wharf::Error>(Rc::new(Made::Both(Box::new(one.await?), vec![Some(two.await?)])))
     });
     assert_eq!(open(&event_loop), 2);
-    assert!(task.done());
+    assert!(task.is_done());
     drop(task);
     assert_eq!(open(&event_loop), 0);
 }
@@ -210,14 +210,14 @@ fn a_server_that_nobody_took_is_closed_with_its_connections() {
     let event_loop = MemoryNetwork::new().event_loop();
     let server = event_loop.create_server(|| Echo, "10.0.0.1:7").start();
     settle(&event_loop).expect("the loop runs");
-    assert!(server.done());
+    assert!(server.is_done());
     connecting(&event_loop).detach();
     assert_eq!(open(&event_loop), 1);
     drop(server);
     assert_eq!(open(&event_loop), 0);
     let refused = event_loop.run_until_complete(connecting(&event_loop)).expect("the loop runs");
     assert!(refused.unwrap_err().is_connect());
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
 }
 
 #[test]
@@ -260,17 +260,17 @@ fn an_endpoint_that_nobody_took_is_closed() {
     let lost = Rc::new(Cell::new(0));
     let open = |lost: &Rc<Cell<u32>>| {
         let protocol = Lost(Rc::clone(lost));
-        event_loop.create_datagram_endpoint(|| protocol).local("10.0.0.1:7").start()
+        event_loop.create_datagram_endpoint(|| protocol).local_address("10.0.0.1:7").start()
     };
     let endpoint = open(&lost);
     settle(&event_loop).expect("the loop runs");
     drop(endpoint);
     settle(&event_loop).expect("the loop runs");
-    assert_eq!((lost.get(), event_loop.metrics().sources), (1, 0));
+    assert_eq!((lost.get(), event_loop.statistics().sources), (1, 0));
     let endpoint = event_loop.run_until_complete(open(&lost)).expect("the loop runs");
     drop(endpoint.expect("an endpoint"));
     settle(&event_loop).expect("the loop runs");
-    assert_eq!((lost.get(), event_loop.metrics().sources), (1, 1), "that one was taken");
+    assert_eq!((lost.get(), event_loop.statistics().sources), (1, 1), "that one was taken");
 }
 
 /// A value that a promise's owner is given back is not closed: its owner decides.

@@ -80,9 +80,10 @@ impl Stage {
         let _: fn(Option<&Tls>, wharf::ServerBuilder) -> wharf::ServerBuilder = encryption::serve;
         let closed =
             complete(&event_loop, event_loop.create_server(|| Echo, "127.0.0.1:0").start());
-        let dead = closed.addresses()[0].as_ip().expect("an IP address");
+        let dead = closed.local_address().unwrap().as_ip().expect("an IP address");
         closed.close();
-        let endpoint = event_loop.create_datagram_endpoint(|| Silent).local("127.0.0.1:0").start();
+        let endpoint =
+            event_loop.create_datagram_endpoint(|| Silent).local_address("127.0.0.1:0").start();
         let endpoint = complete(&event_loop, endpoint);
         let udp = endpoint.handle().local_address().expect("an address");
         Self {

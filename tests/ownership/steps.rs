@@ -38,7 +38,7 @@ fn give_up_at_each_step(stage: &Stage, name: &str, begin: Begin) {
     // Once to its end, for what a loop keeps from the first time on.
     let started = begin(stage);
     let deadline = Instant::now() + Duration::from_millis(500);
-    while !started.done() && Instant::now() < deadline {
+    while !started.is_done() && Instant::now() < deadline {
         take_a_step(stage);
     }
     drop(started);
@@ -49,7 +49,7 @@ fn give_up_at_each_step(stage: &Stage, name: &str, begin: Begin) {
         for _ in 0..steps {
             step(&stage.event_loop).expect("the loop runs");
         }
-        let was_done = started.done();
+        let was_done = started.is_done();
         drop(started);
         before.wait_for(&stage.event_loop, &format!("{name}, given up after {steps} steps"));
         if was_done && steps > 2 {
@@ -59,7 +59,7 @@ fn give_up_at_each_step(stage: &Stage, name: &str, begin: Begin) {
     // Done, be it late, and not taken.
     let started = begin(stage);
     let deadline = Instant::now() + Duration::from_millis(500);
-    while !started.done() && Instant::now() < deadline {
+    while !started.is_done() && Instant::now() < deadline {
         take_a_step(stage);
     }
     drop(started);

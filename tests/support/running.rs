@@ -39,10 +39,10 @@ pub fn rest(event_loop: &EventLoop) {
     }
     let mut quiet = 0;
     while quiet < 3 {
-        let events = event_loop.metrics().events;
+        let events = event_loop.statistics().events;
         nap(event_loop, Duration::from_millis(1));
         settle(event_loop).expect("the loop runs");
-        quiet = if event_loop.metrics().events == events { quiet + 1 } else { 0 };
+        quiet = if event_loop.statistics().events == events { quiet + 1 } else { 0 };
     }
 }
 

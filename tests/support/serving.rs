@@ -87,7 +87,7 @@ pub fn refusing_address() -> std::io::Result<(socket2::Socket, SocketAddr)> {
 
 /// The first address of a server.
 pub fn address(server: &Server) -> SocketAddr {
-    server.addresses()[0].as_ip().expect("an IP address")
+    server.local_address().unwrap().as_ip().expect("an IP address")
 }
 
 /// What the protocols of one side have seen.

@@ -48,7 +48,7 @@ fn run_until_childless(event_loop: &EventLoop) {
 fn ten_thousand_children_in_a_row_leave_nothing() {
     alone("children::ten_thousand_children_in_a_row_leave_nothing", || {
         let event_loop = EventLoop::new().expect("a loop");
-        let (before, metrics) = (open_descriptors(), event_loop.metrics());
+        let (before, statistics) = (open_descriptors(), event_loop.statistics());
         let ended = Rc::new(Cell::new(0));
         let count = Rc::clone(&ended);
         let all = event_loop.run(async move |event_loop| {
@@ -74,8 +74,8 @@ fn ten_thousand_children_in_a_row_leave_nothing() {
         run_until_childless(&event_loop);
         assert_eq!(ended.get(), 10_000);
         assert_eq!(open_descriptors(), before);
-        assert_eq!(event_loop.metrics().sources, metrics.sources);
-        assert_eq!(event_loop.metrics().connections_open, 0);
+        assert_eq!(event_loop.statistics().sources, statistics.sources);
+        assert_eq!(event_loop.statistics().connections_open, 0);
     });
 }
 
@@ -146,7 +146,7 @@ fn a_child_that_is_killed_at_any_point_is_told_of_and_waited_for() {
 fn giving_up_at_any_point_leaves_neither_a_child_nor_a_descriptor() {
     alone("children::giving_up_at_any_point_leaves_neither_a_child_nor_a_descriptor", || {
         let event_loop = EventLoop::new().expect("a loop");
-        let before = (open_descriptors(), event_loop.metrics().sources);
+        let before = (open_descriptors(), event_loop.statistics().sources);
         for turns in 0..30 {
             let running = event_loop.run_shell("cat; sleep 100").input(vec![0; 500_000]).start();
             let started = event_loop.subprocess_exec(Log::new().factory(), "cat").start();
@@ -155,7 +155,7 @@ fn giving_up_at_any_point_leaves_neither_a_child_nor_a_descriptor() {
             }
             drop((running, started));
             run_until_childless(&event_loop);
-            assert_eq!((open_descriptors(), event_loop.metrics().sources), before, "{turns}");
+            assert_eq!((open_descriptors(), event_loop.statistics().sources), before, "{turns}");
         }
     });
 }

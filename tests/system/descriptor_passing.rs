@@ -90,7 +90,7 @@ fn descriptors_are_passed_to_python_and_back() {
             return Ok(());
         };
         let mut python = Guard(child);
-        let over = || event_loop.metrics().connections_total == 1 && server.connections() == 0;
+        let over = || event_loop.statistics().connections_total == 1 && server.connections() == 0;
         until(&event_loop, "the end", over).await;
         assert!(python.wait().success());
         assert_eq!(*text.borrow(), b"back");
@@ -146,7 +146,7 @@ fn no_descriptor_is_left_open() {
                 near.handle().abort();
                 far.handle().abort();
             }
-            let open = || event_loop.metrics().connections_open == 0;
+            let open = || event_loop.statistics().connections_open == 0;
             until(&event_loop, "the ends", open).await;
             event_loop.sleep(std::time::Duration::from_millis(1)).await;
             assert_eq!(open_descriptors(), before);
@@ -185,7 +185,7 @@ fn descriptors_without_room_end_the_connection() {
                 .collect::<std::io::Result<_>>()?;
             near.handle().write_with_descriptors(b"x", passed)?;
             until(&event_loop, "them to be under way", || {
-                event_loop.metrics().bytes_sent == 1 && near.handle().write_buffer_size() == 0
+                event_loop.statistics().bytes_sent == 1 && near.handle().write_buffer_size() == 0
             })
             .await;
             limit_descriptors_to(2);

@@ -53,9 +53,9 @@ fn out_of_descriptors_a_server_turns_away_reports_once_rests_and_serves_again() 
             assert_eq!(errors.borrow()[0].0, Some(TOO_MANY_OPEN_FILES));
 
             // It does not spin, for longer than one rest.
-            let before = (event_loop.metrics(), cpu_time());
+            let before = (event_loop.statistics(), cpu_time());
             event_loop.sleep(Duration::from_millis(1500)).await;
-            let ticks = event_loop.metrics().ticks - before.0.ticks;
+            let ticks = event_loop.statistics().ticks - before.0.ticks;
             assert!(ticks < 20, "{ticks} ticks");
             let cpu = cpu_time() - before.1;
             assert!(cpu < Duration::from_millis(50), "{cpu:?} of CPU time");
@@ -183,11 +183,11 @@ fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
                 .map(|_| TcpStream::connect(address(&leaving)))
                 .collect::<std::io::Result<_>>()?;
             until(&event_loop, "the ends", || seen.lost() == left.len()).await;
-            let before = event_loop.metrics().lingering;
+            let before = event_loop.statistics().lingering;
             assert!(before > 30, "{before} sockets linger");
             // Their peers take nothing: that is known after a few looks, one a second.
             event_loop.sleep(Duration::from_secs(4)).await;
-            let before = event_loop.metrics().lingering;
+            let before = event_loop.statistics().lingering;
             assert!(before > 30, "{before} sockets linger");
             limit_descriptors_to(0);
             // For who is accepted, and for who connects.
@@ -198,7 +198,7 @@ fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
             assert!(errors.borrow().is_empty(), "{errors:?}");
             // Each of the three that were opened has taken the place of one. One more may have gone, as
             // `accept` asks for a descriptor before it looks whether anybody waits.
-            let gone = before - event_loop.metrics().lingering;
+            let gone = before - event_loop.statistics().lingering;
             assert!((3..=4).contains(&gone), "{gone} have gone");
             // The oldest have gone, which shows in a reset, and the newest has not.
             let is_reset = |mut peer: &TcpStream| {
@@ -245,7 +245,7 @@ fn without_descriptors_a_slow_reader_gets_its_reply_and_who_comes_is_turned_away
             }
             let away = || flood.iter().filter(|client| is_turned_away(client)).count();
             until(&event_loop, "all turned away", || away() == flood.len()).await;
-            assert_eq!((server.connections(), event_loop.metrics().lingering), (0, 1));
+            assert_eq!((server.connections(), event_loop.statistics().lingering), (0, 1));
             reader.set_nonblocking(false)?;
             reader.set_read_timeout(Some(Duration::from_secs(60)))?;
             let mut rest = Vec::new();

@@ -45,7 +45,7 @@ fn hold(name: &str, count: usize) {
             let seen = Seen::new();
             let server = event_loop.create_server(seen.watcher(), "127.0.0.1:0").await?;
             event_loop.sleep(Duration::from_millis(1)).await;
-            let before = (open_descriptors(), event_loop.metrics().timers);
+            let before = (open_descriptors(), event_loop.statistics().timers);
 
             let mut clients = Guard(
                 command(name, "clients")
@@ -64,11 +64,11 @@ fn hold(name: &str, count: usize) {
             // The pipes to the other process: its standard input is left.
             assert_eq!(open_descriptors(), before.0 + count + 1);
             assert_eq!(server.connections(), count);
-            assert_eq!(event_loop.metrics().connections_open, count as u64);
+            assert_eq!(event_loop.statistics().connections_open, count as u64);
 
-            let idle = (event_loop.metrics(), cpu_time());
+            let idle = (event_loop.statistics(), cpu_time());
             event_loop.sleep(Duration::from_secs(1)).await;
-            let ticks = event_loop.metrics().ticks - idle.0.ticks;
+            let ticks = event_loop.statistics().ticks - idle.0.ticks;
             let cpu = cpu_time() - idle.1;
             assert!(ticks <= 3, "{ticks} ticks while nothing happened");
             assert!(cpu < Duration::from_millis(20), "{cpu:?} of CPU time while nothing happened");
@@ -77,9 +77,9 @@ fn hold(name: &str, count: usize) {
             until(&event_loop, "their ends", || seen.lost() == count).await;
             assert!(seen.lost_cleanly());
             assert_eq!(server.connections(), 0);
-            assert_eq!(event_loop.metrics().sources, 1, "the server");
+            assert_eq!(event_loop.statistics().sources, 1, "the server");
             until(&event_loop, "the other process's end", || {
-                (open_descriptors(), event_loop.metrics().timers) == before
+                (open_descriptors(), event_loop.statistics().timers) == before
             })
             .await;
             assert!(clients.wait().success());

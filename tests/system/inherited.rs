@@ -45,7 +45,7 @@ fn serve() {
     assert!(inherited_listeners().expect("none").is_empty(), "each has one owner");
     run(async |event_loop| {
         let server = event_loop.create_server_on(|| Echo, listeners).await?;
-        let came = || event_loop.metrics().connections_total == 1;
+        let came = || event_loop.statistics().connections_total == 1;
         until(&event_loop, "a client", came).await;
         server.close();
         server.wait_closed().await?;
@@ -132,7 +132,7 @@ fn serve_all() {
     run(async |event_loop| {
         let servers = event_loop.create_server_on(|| Echo, [web, control]).await?;
         let endpoint = event_loop.create_datagram_endpoint(|| DatagramEcho).socket(quic).await?;
-        let came = || event_loop.metrics().connections_total == 3;
+        let came = || event_loop.statistics().connections_total == 3;
         until(&event_loop, "both clients", came).await;
         let answered = || endpoint.handle().statistics().sent == 1;
         until(&event_loop, "a datagram", answered).await;
@@ -198,7 +198,7 @@ fn serve_one() {
     run(async |event_loop| {
         let _client = event_loop.connect_accepted_socket(|| Echo, connection).await?;
         event_loop.sock_sendall(&log, b"begun").await?;
-        let gone = || event_loop.metrics().connections_open == 0;
+        let gone = || event_loop.statistics().connections_open == 0;
         until(&event_loop, "the end of the client", gone).await;
         Ok(())
     });

@@ -116,7 +116,7 @@ fn a_peer_that_is_killed_at_any_stage_leaves_nothing() {
         let own = Rc::clone(&seen);
         let server =
             event_loop.create_server(move || Answers(Rc::clone(&own)), "127.0.0.1:0").await?;
-        let before = event_loop.metrics();
+        let before = event_loop.statistics();
         for (stage, heard) in STAGES {
             seen.received.set(0);
             let lost = seen.lost.get();
@@ -132,7 +132,7 @@ fn a_peer_that_is_killed_at_any_stage_leaves_nothing() {
             // SIGKILL.
             drop(peer);
             until(&event_loop, "connection_lost", || seen.lost.get() > lost).await;
-            let gone = || event_loop.metrics().connections_open == before.connections_open;
+            let gone = || event_loop.statistics().connections_open == before.connections_open;
             until(&event_loop, "the end of it", gone).await;
             assert_eq!(seen.lost.get(), lost + 1, "a peer {stage}: once");
             assert_eq!(server.connections(), 0);
@@ -141,7 +141,7 @@ fn a_peer_that_is_killed_at_any_stage_leaves_nothing() {
                 assert!(seen.with_error.get(), "a peer {stage}");
             }
         }
-        let after = event_loop.metrics();
+        let after = event_loop.statistics();
         assert_eq!((after.sources, after.tasks), (before.sources, before.tasks));
         Ok(())
     });
@@ -230,7 +230,7 @@ mod tls {
                 .on_accept_error(move |_| failures.set(failures.get() + 1))
                 .tls(&tls)
                 .await?;
-            let before = event_loop.metrics();
+            let before = event_loop.statistics();
             for stage in STAGES {
                 seen.received.set(0);
                 let ends = seen.lost.get() + failed.get();
@@ -253,7 +253,7 @@ mod tls {
                 }
             }
             assert_eq!((failed.get(), seen.lost.get()), (2, STAGES.len() - 2));
-            let after = event_loop.metrics();
+            let after = event_loop.statistics();
             assert_eq!((after.sources, after.tasks), (before.sources, before.tasks));
             Ok(())
         });

@@ -105,11 +105,8 @@ fn by_default_nodelay_is_set_on_both_sides_and_keepalive_is_not() {
     });
 }
 
-const KEEPALIVE: Keepalive = Keepalive {
-    time: Some(Duration::from_secs(70)),
-    interval: Some(Duration::from_secs(7)),
-    retries: Some(3),
-};
+const KEEPALIVE: Keepalive =
+    Keepalive::new().time(Duration::from_secs(70)).interval(Duration::from_secs(7)).retries(3);
 
 // 210.
 #[test]
@@ -150,7 +147,7 @@ fn a_connect_from_an_address_without_a_port_has_it_chosen_when_it_connects() {
                     let server = event_loop.create_server(|| Echo, any_port).await?;
                     let client = event_loop
                         .create_connection(|| Echo, address(&server))
-                        .local_address(any_port.parse()?)
+                        .local_address(any_port)
                         .await?;
                     let info = client.handle().info();
                     let near = info.local_address().and_then(wharf::Address::as_ip).expect("near");

@@ -100,7 +100,7 @@ async fn check_echoed(event_loop: &EventLoop, server: &Server, peer: Option<Peer
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout == sent, "{} of {} bytes", output.stdout.len(), sent.len());
     until(event_loop, "its end", || server.connections() == 0).await;
-    assert_eq!(event_loop.metrics().exceptions, 0);
+    assert_eq!(event_loop.statistics().exceptions, 0);
 }
 
 /// Sends everything, ends its side, and collects what comes back.
@@ -334,12 +334,13 @@ fn a_peer_that_is_killed_in_the_middle_leaves_nothing() {
             let Some(mut peer) = start("nc", ["127.0.0.1", &port]) else { return Ok(()) };
             peer.0.stdin.as_mut().expect("a pipe").write_all(b"hello")?;
             until(&event_loop, "a connection", || server.connections() == 1).await;
-            until(&event_loop, "the echo", || event_loop.metrics().bytes_sent == round * 5).await;
+            until(&event_loop, "the echo", || event_loop.statistics().bytes_sent == round * 5)
+                .await;
             peer.0.kill()?;
             until(&event_loop, "its end", || server.connections() == 0).await;
         }
-        assert_eq!(event_loop.metrics().sources, 1);
-        assert_eq!(event_loop.metrics().exceptions, 0);
+        assert_eq!(event_loop.statistics().sources, 1);
+        assert_eq!(event_loop.statistics().exceptions, 0);
         Ok(())
     });
 }

@@ -168,11 +168,12 @@ fn an_endpoint_that_takes_the_last_descriptor_works() {
             for round in 0..2 {
                 let kept = Kept::default();
                 let received = Rc::clone(&kept.0);
-                let made = event_loop.create_datagram_endpoint(|| kept).local("127.0.0.1:0");
+                let made =
+                    event_loop.create_datagram_endpoint(|| kept).local_address("127.0.0.1:0");
                 let endpoint = made.await?;
-                let own = endpoint.handle().local_address().and_then(|own| own.as_ip());
+                let own = endpoint.local_address()?;
                 for number in 0..5 {
-                    client.send_to(&[number], own.ok_or("an IP address")?)?;
+                    client.send_to(&[number], &own)?;
                 }
                 until(&event_loop, "the datagrams", || received.borrow().len() == 5).await;
                 assert_eq!(*received.borrow(), [[0], [1], [2], [3], [4]]);

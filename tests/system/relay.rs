@@ -106,8 +106,8 @@ fn relays_that_end_in_any_way_leave_no_descriptor() {
                 relay.detach();
             }
             let limit = event_loop.time() + Duration::from_secs(8);
-            while event_loop.metrics().connections_open > 0 {
-                assert!(event_loop.time() < limit, "{:?}", event_loop.metrics());
+            while event_loop.statistics().connections_open > 0 {
+                assert!(event_loop.time() < limit, "{:?}", event_loop.statistics());
                 event_loop.sleep(Duration::from_millis(1)).await;
             }
             assert_eq!(open_descriptors(), before);

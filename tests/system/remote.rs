@@ -48,7 +48,7 @@ fn calls_of_four_threads_all_arrive_each_threads_in_order() {
             thread.join().expect("no panic");
         }
         assert_eq!(ARRIVED.with_borrow(Clone::clone), [CALLS; THREADS]);
-        assert_eq!(event_loop.metrics().exceptions, 0);
+        assert_eq!(event_loop.statistics().exceptions, 0);
         Ok(())
     });
 }
@@ -82,8 +82,8 @@ fn a_thread_that_waits_for_each_call_always_wakes_the_loop_until_it_is_closed() 
         })
         .collect();
     run_on(&event_loop, async |event_loop| {
-        let callbacks = event_loop.metrics().callbacks;
-        let enough = || event_loop.metrics().callbacks - callbacks > 20_000;
+        let callbacks = event_loop.statistics().callbacks;
+        let enough = || event_loop.statistics().callbacks - callbacks > 20_000;
         until(&event_loop, "twenty thousand calls", enough).await;
         Ok(())
     });
@@ -109,7 +109,7 @@ fn threads_that_call_without_end_keep_the_loop_neither_from_its_timers_nor_from_
                 })
             })
             .collect();
-        let ticks = event_loop.metrics().ticks;
+        let ticks = event_loop.statistics().ticks;
         for round in 1..=10 {
             event_loop.sleep(Duration::from_millis(10)).await;
             client.with(|_, transport| transport.write(b"x"))?;
@@ -119,7 +119,7 @@ fn threads_that_call_without_end_keep_the_loop_neither_from_its_timers_nor_from_
         for thread in threads {
             thread.join().expect("no panic");
         }
-        assert!(event_loop.metrics().ticks - ticks >= 30);
+        assert!(event_loop.statistics().ticks - ticks >= 30);
         Ok(())
     });
 }

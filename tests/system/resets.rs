@@ -102,9 +102,9 @@ async fn check(
     assert!(allowed.contains(&lost), "{does:?}: {lost:?}");
     assert_eq!(server.connections(), 0, "{does:?}");
     server.close();
-    until(event_loop, "nothing to linger", || event_loop.metrics().lingering == 0).await;
-    assert_eq!(event_loop.metrics().sources, 0, "{does:?}");
-    assert_eq!(event_loop.metrics().connections_open, 0, "{does:?}");
+    until(event_loop, "nothing to linger", || event_loop.statistics().lingering == 0).await;
+    assert_eq!(event_loop.statistics().sources, 0, "{does:?}");
+    assert_eq!(event_loop.statistics().connections_open, 0, "{does:?}");
     assert_eq!(open_descriptors(), before, "{does:?}");
     Ok(seen)
 }
@@ -212,7 +212,7 @@ fn a_reset_ends_a_connection_once_at_each_point_of_its_life() {
                 let handle = seen.handles.borrow()[0].clone();
                 handle.close();
                 until(event_loop, "the end", || seen.lost() == 1).await;
-                assert_eq!(event_loop.metrics().lingering, 1, "it waits for the peer's end");
+                assert_eq!(event_loop.statistics().lingering, 1, "it waits for the peer's end");
                 reset(peer);
             })
             .await?;
@@ -245,7 +245,7 @@ fn a_reset_of_a_clients_connection_is_the_same() {
                 assert_eq!(*seen.received.borrow(), expected, "{does:?}");
             }
             drop(listener);
-            assert_eq!(event_loop.metrics().sources, 0);
+            assert_eq!(event_loop.statistics().sources, 0);
             assert_eq!(open_descriptors(), before);
             Ok(())
         });

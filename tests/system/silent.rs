@@ -68,7 +68,7 @@ fn check(
         until(&event_loop, "its end", || seen.lost() == 1).await;
         assert!(event_loop.time() - began >= Duration::from_millis(50));
         assert_eq!(*seen.lost.borrow(), [Some(format!("{kind:?}"))]);
-        assert_eq!((server.connections(), event_loop.metrics().sources), (0, 1));
+        assert_eq!((server.connections(), event_loop.statistics().sources), (0, 1));
         Ok(seen)
     })
 }

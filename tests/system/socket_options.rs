@@ -18,11 +18,8 @@ use crate::sockets::find_socket;
 /// As the kernel counts it, its own overhead in.
 const BUFFER: usize = 50_000;
 
-const KEEPALIVE: Keepalive = Keepalive {
-    time: Some(Duration::from_secs(70)),
-    interval: Some(Duration::from_secs(7)),
-    retries: Some(3),
-};
+const KEEPALIVE: Keepalive =
+    Keepalive::new().time(Duration::from_secs(70)).interval(Duration::from_secs(7)).retries(3);
 
 fn with_all(server: ServerBuilder) -> ServerBuilder {
     server
@@ -127,7 +124,7 @@ fn options_that_the_system_refuses_are_told_before_anything_is_served() {
             let error = server.await.unwrap_err();
             assert_eq!(error.io_kind(), Some(std::io::ErrorKind::InvalidInput), "{error}");
         }
-        assert_eq!(event_loop.metrics().sources, 0);
+        assert_eq!(event_loop.statistics().sources, 0);
         Ok(())
     });
 }

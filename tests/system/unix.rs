@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
-use wharf::{Info, PeerCredentials, Protocol, Result, Transport, UnixAddress};
+use wharf::{Info, PeerCredentials, Protocol, Result, Transport, UnixAddress, with_info};
 
 use super::process::Guard;
 use crate::needs::missing;
@@ -42,9 +42,9 @@ fn python(script: &str, name: &UnixAddress) -> Option<Guard> {
 }
 
 fn assert_is(credentials: PeerCredentials, process: u32) {
-    assert_eq!(credentials.process.map(i32::cast_unsigned), Some(process));
-    assert_eq!(credentials.user, rustix::process::getuid().as_raw());
-    assert_eq!(credentials.group, rustix::process::getgid().as_raw());
+    assert_eq!(credentials.pid, Some(process));
+    assert_eq!(credentials.uid, rustix::process::getuid().as_raw());
+    assert_eq!(credentials.gid, rustix::process::getgid().as_raw());
 }
 
 #[test]
@@ -67,7 +67,7 @@ assert server.recv(100) == b""
             *noted.borrow_mut() = info.peer_credentials();
             Ok(Asking(Rc::clone(&asked)))
         };
-        let server = event_loop.create_unix_server_with(factory, &name).await?;
+        let server = event_loop.create_unix_server(with_info(factory), &name).await?;
         let Some(mut client) = python(CLIENT, &name) else { return Ok(()) };
         until(&event_loop, "the question", || seen.borrow().is_some()).await;
         for credentials in [seen.take(), told.take()] {
@@ -107,7 +107,7 @@ assert client.recv(100) == b""
         let process = RefCell::new(&mut server);
         until(&event_loop, "the server's end", || process.borrow_mut().is_over()).await;
         assert!(server.wait().success());
-        assert_eq!(info.peer_credentials().map(|known| known.process.is_some()), Some(true));
+        assert_eq!(info.peer_credentials().map(|known| known.pid.is_some()), Some(true));
         Ok(())
     });
 }

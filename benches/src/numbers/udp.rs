@@ -237,12 +237,12 @@ fn wharf_bulk(offload: bool) -> Result<f64> {
         let sink = Sink { received: 0, sender: None, data: vec![7; BULK_SIZE * BULK_RUN] };
         let receiver = event_loop
             .create_datagram_endpoint(|| sink)
-            .local("127.0.0.1:0")
+            .local_address("127.0.0.1:0")
             .offload(offload)
             .await?;
-        let to = receiver.handle().local_address().and_then(|to| to.as_ip()).ok_or("no address")?;
+        let to = receiver.local_address()?;
         let idle = Sink { received: 0, sender: None, data: Vec::new() };
-        let sender = event_loop.create_datagram_endpoint(|| idle).remote(to).await?;
+        let sender = event_loop.create_datagram_endpoint(|| idle).peer_address(to).await?;
         sender.handle().send_segments(&vec![7; BULK_SIZE * BULK_RUN], BULK_SIZE, None)?;
         receiver.with(|sink, _| sink.sender = Some(sender.handle().clone()))?;
         Ok(())

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use wharf::bytes::Bytes;
-use wharf::{Error, EventLoop, Protocol, Transport, WriteStatus};
+use wharf::{Error, EventLoop, Protocol, Transport, WaterMarks, WriteStatus};
 
 use super::WRITE;
 use crate::Result;
@@ -58,7 +58,7 @@ impl Writing {
 impl Protocol for Writing {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         // As one who waits for each write: the next one when everything is taken.
-        transport.set_write_buffer_limits(Some(0), None)?;
+        transport.set_write_buffer_limits(WaterMarks::from_high(0))?;
         self.fill(transport);
         Ok(())
     }

@@ -54,12 +54,12 @@ fn open(event_loop: &EventLoop, options: Options, echo: impl DatagramProtocol) -
     event_loop.run(async |event_loop| {
         let endpoint = event_loop
             .create_datagram_endpoint(|| echo)
-            .local(options.listen)
+            .local_address(options.listen)
             .offload(options.offload)
             .await?;
         let stopping = event_loop.clone();
         event_loop.add_signal_handler(SIGTERM, move || stopping.stop())?;
-        announce(endpoint.handle().local_address().ok_or("no address")?)?;
+        announce(endpoint.handle().local_address()?)?;
         Ok(())
     })?;
     Ok(())

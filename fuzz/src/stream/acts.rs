@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::{Buffered, RateLimit, SendFile, TimeoutKind, Transport, TransportId};
+use wharf::{Buffered, RateLimit, SendFile, TimeoutKind, Transport, TransportId, WaterMarks};
 
 use super::actor::{Actor, Inside, Owner};
 use super::layers::Side;
@@ -112,7 +112,7 @@ impl World {
 
     pub(super) fn set_marks(&self, transport: &dyn Transport) {
         let (high, low) = (self.amount(), self.amount());
-        let refused = transport.set_write_buffer_limits(Some(high), Some(low)).is_err();
+        let refused = transport.set_write_buffer_limits(WaterMarks { low, high }).is_err();
         self.check(!refused || low > high, "limits refused that are in order");
     }
 
@@ -125,7 +125,7 @@ impl World {
 
     pub(super) fn look_at(&self, transport: &dyn Transport) {
         transport.info();
-        let (low, high) = transport.write_buffer_limits();
+        let WaterMarks { low, high } = transport.write_buffer_limits();
         self.check(low <= high, "low above high");
         // After a failed write the rest of the input is still delivered.
         let closed = transport.is_closing() && transport.is_reading();
@@ -224,7 +224,7 @@ impl World {
         let lives = self.lives.borrow();
         let life = lives.get(&connection).filter(|life| life.written.get() == end);
         let Some(life) = life else { return file.detach() };
-        let was_done = file.done();
+        let was_done = file.is_done();
         let progress = file.progress() as usize;
         self.check(progress <= end - begin, "more of a file was sent than there is");
         if self.byte().is_multiple_of(2) {

@@ -68,7 +68,7 @@ impl World {
                             let told = (outcome.a_to_b, outcome.b_to_a);
                             world
                                 .check(counted == told, "a relay's outcome is not what it counted");
-                            world.check(statistics.is_over(), "a relay that is over goes on");
+                            world.check(statistics.is_done(), "a relay that is done goes on");
                         }
                         Err(error) => {
                             let expected = error.is_closed() || error.is_cancelled();

@@ -201,8 +201,7 @@ impl<P: LineProtocol> Protocol for Lines<P> {
 }
 
 fn is_above_high_water(transport: &dyn Transport) -> bool {
-    let (_, high) = transport.write_buffer_limits();
-    transport.write_buffer_size() > high
+    transport.write_buffer_size() > transport.write_buffer_limits().high
 }
 
 /// What [`Protocol`] does where nothing else is said.

@@ -310,9 +310,9 @@ fn answers_to_many_lines_at_once_are_bounded() -> Result {
 fn who_does_not_hold_gets_all_lines() -> Result {
     let amplifier = Amplifier { most_waiting: 0, paused: 0, holds: false };
     let mut recorder = Recorder::new(|| Lines::new(amplifier))?;
-    let before = recorder.event_loop().metrics().callbacks;
+    let before = recorder.event_loop().statistics().callbacks;
     recorder.receive(&b"\n".repeat(1000))?;
-    let callbacks = recorder.event_loop().metrics().callbacks - before;
+    let callbacks = recorder.event_loop().statistics().callbacks - before;
     assert!(callbacks < 10, "{callbacks}");
     let (waiting, paused) =
         recorder.with(|lines, transport| (transport.write_buffer_size(), lines.protocol.paused))?;

@@ -237,9 +237,9 @@ impl OsSocket {
             }
             let credentials = rustix::net::sockopt::socket_peercred(fd).ok()?;
             Some(PeerCredentials {
-                user: credentials.uid.as_raw(),
-                group: credentials.gid.as_raw(),
-                process: Some(credentials.pid.as_raw_nonzero().get()),
+                uid: credentials.uid.as_raw(),
+                gid: credentials.gid.as_raw(),
+                pid: Some(credentials.pid.as_raw_nonzero().get().cast_unsigned()),
             })
         }
         #[cfg(not(linux_kernel))]

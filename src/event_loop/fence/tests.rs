@@ -124,7 +124,8 @@ impl Stage {
 
     fn endpoint(&self, address: &str, echoes: bool) -> (Endpoint<Probe>, Rc<Seen>) {
         let (probe, seen) = self.probe(echoes);
-        let opening = self.event_loop.create_datagram_endpoint(|| probe).local(address).start();
+        let opening =
+            self.event_loop.create_datagram_endpoint(|| probe).local_address(address).start();
         (self.event_loop.run_until_complete(opening).unwrap().unwrap(), seen)
     }
 
@@ -162,9 +163,10 @@ impl Stage {
             let counts = (seen.made.get(), seen.lost.get(), seen.dropped.get());
             assert_eq!(counts, (1, 1, 1), "made, lost and dropped: protocol {number}");
         }
-        let metrics = self.event_loop.metrics();
-        let left = (metrics.connections_open, metrics.sources, metrics.timers, metrics.ready);
-        assert_eq!(left, (0, 0, 0, 0), "{metrics:?}");
+        let statistics = self.event_loop.statistics();
+        let left =
+            (statistics.connections_open, statistics.sources, statistics.timers, statistics.ready);
+        assert_eq!(left, (0, 0, 0, 0), "{statistics:?}");
         assert!(self.reports.borrow().is_empty(), "{:?}", self.reports.borrow());
     }
 }
@@ -322,7 +324,7 @@ fn what_unwinds_in_a_server_costs_no_client() {
         stage.expect_tripped();
         server.close();
         client.handle().close();
-        while event_loop.metrics().connections_open > 0 {
+        while event_loop.statistics().connections_open > 0 {
             assert!(event_loop.time() < limit, "the connections have not ended");
             event_loop.run_until_complete(event_loop.sleep(Duration::from_millis(1))).unwrap();
         }

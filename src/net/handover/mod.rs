@@ -14,7 +14,7 @@
 //!      │ ── Connection*, Released ─────────────▶ │   serves them, and offers in its turn
 //! ```
 //!
-//! `wire.rs` is the format, `servers.rs` what both do to servers.
+//! `wire.rs` is the format (the fuzz target `handover` compiles that file), `servers.rs` what both do to servers.
 
 mod offer;
 mod servers;
@@ -25,8 +25,6 @@ use crate::transport::Info;
 
 pub use self::offer::Handover;
 pub use self::take_over::Inherited;
-#[doc(hidden)]
-pub use self::wire::{Frame, FrameDecoder, FrameError};
 
 /// How long either side may keep the other waiting.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -34,8 +32,11 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Whether the process at the other end runs as the same user, as far as the system tells.
 fn is_own_user(info: &Info) -> bool {
     match info.peer_credentials() {
-        Some(credentials) => credentials.user == rustix::process::geteuid().as_raw(),
+        Some(credentials) => credentials.uid == rustix::process::geteuid().as_raw(),
         // Elsewhere the permissions of the path decide.
         None => !cfg!(linux_kernel),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::net::Server;
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Share, Waiters, operation};
 use crate::timeout::TimeoutKind;
-use crate::transport::{Transport, TransportHandle};
+use crate::transport::{Transport, TransportHandle, WaterMarks};
 
 /// How long somebody who has connected may take to ask.
 const ASKING: Duration = Duration::from_secs(5);
@@ -147,9 +147,15 @@ impl Handover {
         taken
     }
 
-    /// The address of the control socket; `None` once the offer has ended.
-    pub fn address(&self) -> Option<Address> {
-        self.offer.control.borrow().as_ref()?.addresses().into_iter().next()
+    /// The address of the control socket.
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed) once the offer has ended.
+    pub fn local_address(&self) -> Result<Address, Error> {
+        match &*self.offer.control.borrow() {
+            Some(control) => control.local_address(),
+            None => Err(Error::bare(Kind::Closed)),
+        }
     }
 
     /// Takes the offer back: nobody can take over any more. A successor that is about to is refused;
@@ -182,7 +188,7 @@ impl fmt::Debug for Handover {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Handover")
-            .field("address", &self.address())
+            .field("local_address", &self.local_address())
             .field("state", &self.offer.state.get())
             .finish_non_exhaustive()
     }
@@ -293,7 +299,7 @@ impl Giver {
             control.release();
         }
         self.connections = self.offer.servers.release().into();
-        transport.set_write_buffer_limits(Some(HIGH_WATER), None)?;
+        transport.set_write_buffer_limits(WaterMarks::from_high(HIGH_WATER))?;
         self.give(transport)
     }
 

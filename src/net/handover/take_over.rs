@@ -67,6 +67,7 @@ impl EventLoop {
 /// What a predecessor has offered: what [`EventLoop::take_over`] gives.
 ///
 /// Dropping it declines: the predecessor goes on.
+#[must_use = "dropping it declines: the predecessor goes on"]
 pub struct Inherited {
     core: Rc<Core>,
     shared: Rc<RefCell<Shared>>,

@@ -17,7 +17,7 @@ fn families_take_turns_beginning_with_the_first() {
 
     let one_family = list(&["4a", "4b", "4c"]);
     assert_eq!(interleave(&one_family, 1), one_family);
-    assert_eq!(interleave(&[], 1), []);
+    assert!(interleave(&[], 1).is_empty());
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn eight_dead_names_stop_neither_files_nor_other_names() {
         let job = stage.event_loop.run_in_executor(move || number);
         assert_eq!(stage.complete(job).unwrap(), number);
     }
-    assert!(dead.iter().all(|one| !one.done()));
+    assert!(dead.iter().all(|one| !one.is_done()));
     assert_eq!(stage.staged.threads.lock().unwrap().len(), 9);
 }
 
@@ -120,7 +120,7 @@ fn a_file_never_waits_for_names_though_all_their_threads_are_busy() {
     assert_eq!(stage.complete(job).unwrap(), 1);
     assert_eq!(stage.log_len(), 4);
     assert_eq!(stage.staged.threads.lock().unwrap().len(), 4, "the limit");
-    assert!(dead.iter().all(|one| !one.done()));
+    assert!(dead.iter().all(|one| !one.is_done()));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_dead_domain_does_not_stop_other_domains() {
         assert!(stage.complete(answer).unwrap().is_ok());
     }
     assert_eq!(stage.log_len(), 22);
-    assert!(dead.iter().all(|one| !one.done()));
+    assert!(dead.iter().all(|one| !one.is_done()));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn what_needs_no_network_never_waits() {
         let answer = stage.look_up(&format!("local{number}"));
         assert!(stage.complete(answer).unwrap().is_ok());
     }
-    assert!(dead.iter().all(|one| !one.done()));
+    assert!(dead.iter().all(|one| !one.is_done()));
     assert_eq!(stage.log_len(), 11);
     assert_eq!(stage.staged.threads.lock().unwrap().len(), 1, "both are the first of a pool");
 }
@@ -177,7 +177,7 @@ fn names_that_are_made_up_do_not_take_the_thread_of_those_that_need_no_network()
         assert!(stage.complete(stage.look_up(host)).unwrap().is_ok(), "{host}");
     }
     assert_eq!(stage.log_len(), 5, "nothing else was looked up");
-    assert!(dead.iter().chain(&made_up).all(|one| !one.done()));
+    assert!(dead.iter().chain(&made_up).all(|one| !one.is_done()));
 }
 
 /// A host of the test that keeps the one thread for local names busy.

@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::driver::{DatagramSocket, Key, MulticastInterface, Outbox, TransportId};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
-use crate::transport::Info;
+use crate::transport::{Info, WaterMarks};
 
 /// What leads to an endpoint: the transport lent to a callback, or a handle.
 pub(crate) trait Access {
@@ -128,17 +128,16 @@ impl<A: Access> DatagramTransport for A {
         .unwrap_or(0)
     }
 
-    fn write_buffer_limits(&self) -> (usize, usize) {
-        self.with(|endpoint| (endpoint.low_water.get(), endpoint.high_water.get()))
-            .unwrap_or((0, 0))
+    fn write_buffer_limits(&self) -> WaterMarks {
+        self.with(|endpoint| WaterMarks {
+            low: endpoint.low_water.get(),
+            high: endpoint.high_water.get(),
+        })
+        .unwrap_or(WaterMarks { low: 0, high: 0 })
     }
 
-    fn set_write_buffer_limits(
-        &self,
-        high: Option<usize>,
-        low: Option<usize>,
-    ) -> Result<(), Error> {
-        self.with(|endpoint| endpoint.set_write_buffer_limits(self.core(), high, low))
+    fn set_write_buffer_limits(&self, limits: WaterMarks) -> Result<(), Error> {
+        self.with(|endpoint| endpoint.set_write_buffer_limits(self.core(), limits))
             .unwrap_or(Ok(()))
     }
 
@@ -217,8 +216,10 @@ impl<A: Access> DatagramTransport for A {
         self.with(|endpoint| endpoint.is_reading()).unwrap_or(false)
     }
 
-    fn local_address(&self) -> Option<Address> {
-        self.with(|endpoint| endpoint.info().local_address().cloned()).flatten()
+    fn local_address(&self) -> Result<Address, Error> {
+        let known = self.with(|endpoint| endpoint.info().local_address().cloned());
+        let known = known.ok_or_else(|| Error::bare(Kind::Closed))?;
+        known.ok_or_else(|| Error::new(Kind::Unsupported, "the socket has no address"))
     }
 
     fn peer_address(&self) -> Option<Address> {

@@ -3,20 +3,24 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
+use super::DatagramEndpoint;
 use super::access::Access;
 use super::deliver::Failed;
 use super::handle::DatagramHandle;
 use super::transport::DatagramTransport;
-use crate::error::{Error, Kind};
+use crate::driver::Key;
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::Core;
 use crate::fence;
 use crate::protocol::DatagramProtocol;
 use crate::task::Share;
 
 /// A datagram endpoint whose protocol is a `P`: a way in from outside its callbacks.
 ///
-/// Cheap to clone. It also gives the endpoint's [`handle`](Self::handle), to send from it or to close
-/// it.
+/// It implements [`DatagramTransport`], so that datagrams can be sent from it and it can be closed as
+/// it is; [`with`](Self::with) reaches the protocol. Cheap to clone.
 ///
 /// Dropping it closes nothing: the loop keeps the endpoint. Only one that nobody ever had, since it
 /// still was in the result of a [future](crate::LoopFuture) or a task that was dropped, is closed, as
@@ -68,6 +72,18 @@ impl<P: DatagramProtocol> Endpoint<P> {
         }
     }
 
+    /// As [`with`](Self::with), for an `action` that can fail: its error is converted, so that there is
+    /// one result to look at.
+    ///
+    /// # Errors
+    /// Those of [`with`](Self::with), and what `action` returns.
+    pub fn try_with<R>(
+        &self,
+        action: impl FnOnce(&mut P, &dyn DatagramTransport) -> Result<R>,
+    ) -> Result<R, Error> {
+        self.with(action)?.map_err(Error::from)
+    }
+
     /// Calls `action` with the protocol and its transport in the loop's next round.
     ///
     /// From anywhere on the loop, this protocol's own callbacks included. If the endpoint is gone by
@@ -80,9 +96,23 @@ impl<P: DatagramProtocol> Endpoint<P> {
         });
     }
 
-    /// The endpoint's handle.
+    /// The endpoint's handle: the same without the type of the protocol.
     pub fn handle(&self) -> &DatagramHandle {
         &self.handle
+    }
+}
+
+impl<P> Access for Endpoint<P> {
+    fn core(&self) -> &Rc<Core> {
+        self.handle.core()
+    }
+
+    fn key(&self) -> Key {
+        self.handle.key()
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R> {
+        self.handle.with(act)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an endpoint starts with.
 
 use super::DropPolicy;
-use crate::transport::options::{HIGH_WATER, LOW_WATER};
+use crate::transport::WaterMarks;
 
 /// How much waits to be sent at most, unless set.
 const QUEUE_LIMIT: usize = 1024 * 1024;
@@ -9,8 +9,7 @@ const QUEUE_LIMIT: usize = 1024 * 1024;
 /// What an endpoint starts with; all can be changed later through its transport.
 #[derive(Clone, Debug)]
 pub(crate) struct DatagramOptions {
-    pub(crate) high_water: usize,
-    pub(crate) low_water: usize,
+    pub(crate) marks: WaterMarks,
     pub(crate) queue_limit: usize,
     pub(crate) drop_policy: DropPolicy,
 }
@@ -18,8 +17,7 @@ pub(crate) struct DatagramOptions {
 impl Default for DatagramOptions {
     fn default() -> Self {
         Self {
-            high_water: HIGH_WATER,
-            low_water: LOW_WATER,
+            marks: WaterMarks::default(),
             queue_limit: QUEUE_LIMIT,
             drop_policy: DropPolicy::default(),
         }

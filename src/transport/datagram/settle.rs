@@ -6,7 +6,7 @@ use super::DatagramEndpoint;
 use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::Core;
-use crate::transport::options;
+use crate::transport::WaterMarks;
 
 impl DatagramEndpoint {
     /// Has [`settle`](Self::settle) called: after the running callback if it is this endpoint's own,
@@ -115,12 +115,11 @@ impl DatagramEndpoint {
     pub(super) fn set_write_buffer_limits(
         self: &Rc<Self>,
         core: &Core,
-        high: Option<usize>,
-        low: Option<usize>,
+        limits: WaterMarks,
     ) -> Result<(), Error> {
-        let (high, low) = options::water_marks(high, low)?;
-        self.high_water.set(high);
-        self.low_water.set(low);
+        limits.check()?;
+        self.low_water.set(limits.low);
+        self.high_water.set(limits.high);
         self.settle_soon(core);
         Ok(())
     }

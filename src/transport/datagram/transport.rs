@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::driver::{MulticastInterface, TransportId};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::transport::Info;
+use crate::transport::{Info, WaterMarks};
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
@@ -90,17 +90,16 @@ pub trait DatagramTransport: sealed::Sealed {
     /// takes no more. (asyncio adds 8 for each datagram, though each holds more.)
     fn write_buffer_size(&self) -> usize;
 
-    /// The water marks, low first (asyncio's order).
-    fn write_buffer_limits(&self) -> (usize, usize);
+    /// The water marks. Both are 0 when the endpoint is closed.
+    fn write_buffer_limits(&self) -> WaterMarks;
 
     /// Sets the water marks, as [`Transport::set_write_buffer_limits`] does.
     ///
     /// # Errors
-    /// `low` above `high` is refused and changes nothing.
+    /// [`is_invalid`](Error::is_invalid) when `low` is above `high`, which changes nothing.
     ///
     /// [`Transport::set_write_buffer_limits`]: crate::Transport::set_write_buffer_limits
-    fn set_write_buffer_limits(&self, high: Option<usize>, low: Option<usize>)
-    -> Result<(), Error>;
+    fn set_write_buffer_limits(&self, limits: WaterMarks) -> Result<(), Error>;
 
     /// The most that may wait to be sent (as [`write_buffer_size`](Self::write_buffer_size) counts),
     /// and what becomes of a datagram that finds no room. 1 MiB and [`DropPolicy::Newest`] unless
@@ -166,9 +165,12 @@ pub trait DatagramTransport: sealed::Sealed {
     fn is_reading(&self) -> bool;
 
     /// This endpoint's own address, with the port that port 0 became.
-    fn local_address(&self) -> Option<Address>;
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed).
+    fn local_address(&self) -> Result<Address, Error>;
 
-    /// The remote address: of a connected endpoint, or where [`send`](Self::send) goes.
+    /// The peer's address: of a connected endpoint, or where [`send`](Self::send) goes.
     fn peer_address(&self) -> Option<Address>;
 
     /// What became of the datagrams so far. It stays readable while anything refers to the endpoint's
@@ -197,6 +199,7 @@ pub trait DatagramTransport: sealed::Sealed {
 // As wide as an error, the result of a send is returned in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
+#[non_exhaustive]
 pub enum SendStatus {
     /// Taken: sent, or about to be.
     Accepted,
@@ -220,6 +223,7 @@ impl SendStatus {
 
 /// What becomes of a datagram that finds the send queue at its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DropPolicy {
     /// It is dropped, and counted: what a router does. On a Unix endpoint without a remote address, the
     /// newest of the receiver for whom most waits is dropped instead, if that is another one: who never

@@ -87,10 +87,14 @@ impl RateGroup {
         self.set_limit(Direction::Write, limit);
     }
 
-    /// The limits on reading and on writing.
-    pub fn limits(&self) -> (Option<RateLimit>, Option<RateLimit>) {
-        let [read, write] = &self.shared.ways;
-        (read.limit.get(), write.limit.get())
+    /// How fast the members may read together; `None`: as fast as they can.
+    pub fn read_limit(&self) -> Option<RateLimit> {
+        self.shared.ways[Direction::Read as usize].limit.get()
+    }
+
+    /// How fast the members may write together; `None`: as fast as they can.
+    pub fn write_limit(&self) -> Option<RateLimit> {
+        self.shared.ways[Direction::Write as usize].limit.get()
     }
 
     /// How many connections are in the group.
@@ -255,12 +259,11 @@ impl Eq for RateGroup {}
 
 impl fmt::Debug for RateGroup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (read_limit, write_limit) = self.limits();
         formatter
             .debug_struct("RateGroup")
             .field("members", &self.members())
-            .field("read_limit", &read_limit)
-            .field("write_limit", &write_limit)
+            .field("read_limit", &self.read_limit())
+            .field("write_limit", &self.write_limit())
             .finish()
     }
 }

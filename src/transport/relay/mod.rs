@@ -98,9 +98,9 @@ impl RelayBuilder {
     }
 
     /// Ends the relay, and aborts both connections, when nothing was received or sent on either for so
-    /// long. Off by default. The deadlines of the two connections are in force beside it.
-    pub fn idle_timeout(mut self, after: Option<Duration>) -> Self {
-        self.idle = after;
+    /// long. `None`, the default: it has no such limit. The deadlines of the two connections are in force beside it.
+    pub fn idle_timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.idle = after.into();
         self
     }
 

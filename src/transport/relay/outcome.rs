@@ -82,8 +82,8 @@ impl RelayStatistics {
         self.ways[1].bytes.get()
     }
 
-    /// Whether the relay is over: both connections are gone, and the counts stay as they are.
-    pub fn is_over(&self) -> bool {
+    /// Whether the relay is done: both connections are closed, and the counts stay as they are.
+    pub fn is_done(&self) -> bool {
         self.over.get()
     }
 
@@ -111,6 +111,7 @@ impl fmt::Debug for RelayStatistics {
 /// pipe to pipe it copies: packets (`O_DIRECT`) would stay packets there, and whoever reads less than one
 /// at once would lose the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Splicing {
     /// In a direction that has much to move, for as long as it has.
     #[default]

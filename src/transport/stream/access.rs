@@ -19,7 +19,8 @@ use crate::timeout::TimeoutKind;
 use crate::transport::TlsUpgrade;
 use crate::transport::rate_limit::Direction;
 use crate::transport::{
-    Facts, Info, RateGroup, RateLimit, SendFile, Transport, TransportHandle, WriteStatus,
+    Facts, Info, RateGroup, RateLimit, SendFile, Transport, TransportHandle, WaterMarks,
+    WriteStatus,
 };
 
 pub(crate) mod sealed {
@@ -150,16 +151,16 @@ impl<A: Access> Transport for A {
         self.with(|stream| stream.write_buffer_size(self.core())).unwrap_or(0)
     }
 
-    fn write_buffer_limits(&self) -> (usize, usize) {
-        self.with(|stream| (stream.low_water.get(), stream.high_water.get())).unwrap_or((0, 0))
+    fn write_buffer_limits(&self) -> WaterMarks {
+        self.with(|stream| WaterMarks {
+            low: stream.low_water.get(),
+            high: stream.high_water.get(),
+        })
+        .unwrap_or(WaterMarks { low: 0, high: 0 })
     }
 
-    fn set_write_buffer_limits(
-        &self,
-        high: Option<usize>,
-        low: Option<usize>,
-    ) -> Result<(), Error> {
-        self.with(|stream| stream.set_write_buffer_limits(self.core(), high, low)).unwrap_or(Ok(()))
+    fn set_write_buffer_limits(&self, limits: WaterMarks) -> Result<(), Error> {
+        self.with(|stream| stream.set_write_buffer_limits(self.core(), limits)).unwrap_or(Ok(()))
     }
 
     fn set_write_buffer_cap(&self, cap: Option<usize>) {

@@ -45,6 +45,7 @@ use crate::event_loop::Core;
 use crate::fence;
 use crate::net::ServerCore;
 use crate::protocol::Protocol;
+use crate::protocol::sealed::Token;
 use crate::transport::rate_limit::Limits;
 use crate::transport::{Facts, Info, StreamOptions, options};
 
@@ -132,7 +133,7 @@ impl Stream {
         peer: Option<Address>,
     ) -> Rc<Self> {
         let buffered =
-            if protocol.as_buffered().is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
+            if protocol.as_buffered(Token).is_some() { Flags::BUFFERED } else { Flags::WRITABLE };
         let reads = match socket.short_reads() {
             ShortReads::Drain => Flags::WRITABLE,
             ShortReads::Tell | ShortReads::ShowNothing => Flags::ENDS_EARLY,
@@ -145,9 +146,9 @@ impl Stream {
             socket,
             protocol: Cell::new(Some(protocol)),
             queue: RefCell::default(),
-            high_water: Cell::new(options.high_water),
-            low_water: Cell::new(options.low_water),
-            gather_limit: Cell::new(options.high_water.min(options::HIGH_WATER)),
+            high_water: Cell::new(options.marks.high),
+            low_water: Cell::new(options.marks.low),
+            gather_limit: Cell::new(options.marks.high.min(options::GATHER_LIMIT)),
             write_cap: Cell::new(options.write_cap.unwrap_or(usize::MAX)),
             active_at: Cell::new(core.tick_instant()),
             relays: Cell::new(0),
@@ -178,7 +179,7 @@ impl Stream {
 
     /// Notes whether the protocol receives into memory of its own.
     fn note_kind(&self, mut protocol: Box<dyn Protocol>) -> Box<dyn Protocol> {
-        if protocol.as_buffered().is_some() {
+        if protocol.as_buffered(Token).is_some() {
             self.set(Flags::BUFFERED);
         } else {
             self.clear(Flags::BUFFERED);

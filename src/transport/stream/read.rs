@@ -11,6 +11,7 @@ use crate::driver::drained::is_drained;
 use crate::error::{Error, Result};
 use crate::event_loop::Core;
 use crate::fence::{self, Trip};
+use crate::protocol::sealed::Token;
 use crate::protocol::{Eof, Protocol, empty_buffer};
 use crate::transport::Transport;
 use crate::transport::rate_limit::Direction;
@@ -233,7 +234,7 @@ impl Stream {
             return;
         }
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
-            let Some(protocol) = protocol.as_buffered() else {
+            let Some(protocol) = protocol.as_buffered(Token) else {
                 return Err(Error::invalid("the protocol is no longer a buffered one").into());
             };
             let buffer = protocol.get_buffer(transport, 0)?;
@@ -347,7 +348,7 @@ impl Stream {
                 break;
             }
             let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
-                let Some(protocol) = protocol.as_buffered() else {
+                let Some(protocol) = protocol.as_buffered(Token) else {
                     return Err(Error::invalid("the protocol is no longer a buffered one").into());
                 };
                 let buffer = protocol.get_buffer(transport, data.len())?;

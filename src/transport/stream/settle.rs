@@ -6,7 +6,7 @@ use super::Stream;
 use super::flags::Flags;
 use crate::error::Error;
 use crate::event_loop::Core;
-use crate::transport::options;
+use crate::transport::{WaterMarks, options};
 
 impl Stream {
     /// Has [`settle`](Self::settle) called: after the running callback if it is this stream's own,
@@ -112,22 +112,17 @@ impl Stream {
     pub(super) fn set_write_buffer_limits(
         self: &Rc<Self>,
         core: &Core,
-        high: Option<usize>,
-        low: Option<usize>,
+        limits: WaterMarks,
     ) -> Result<(), Error> {
-        let (high, low) = options::water_marks(high, low)?;
-        self.set_marks(high, low);
+        limits.check()?;
+        self.low_water.set(limits.low);
+        self.high_water.set(limits.high);
+        self.gather_limit.set(limits.high.min(options::GATHER_LIMIT));
         self.settle_soon(core);
         Ok(())
     }
 
     pub(crate) fn is_above_high_water(&self) -> bool {
         self.waiting() > self.high_water.get()
-    }
-
-    pub(super) fn set_marks(&self, high: usize, low: usize) {
-        self.low_water.set(low);
-        self.high_water.set(high);
-        self.gather_limit.set(high.min(options::HIGH_WATER));
     }
 }

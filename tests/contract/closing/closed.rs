@@ -62,9 +62,9 @@ fn a_closed_loop_drops_callbacks_and_says_that_they_are_cancelled() {
     let soon = event_loop.call_soon(holding(log.adds_on_drop("soon")));
     let later = event_loop.call_later(Duration::from_secs(1), holding(log.adds_on_drop("later")));
     let at = event_loop.call_at(event_loop.time(), holding(log.adds_on_drop("at")));
-    assert!(soon.cancelled() && later.cancelled() && at.cancelled());
+    assert!(soon.is_cancelled() && later.is_cancelled() && at.is_cancelled());
     assert_eq!(log.entries(), ["soon", "later", "at"]);
-    assert_eq!((event_loop.metrics().timers, event_loop.metrics().ready), (0, 0));
+    assert_eq!((event_loop.statistics().timers, event_loop.statistics().ready), (0, 0));
 }
 
 // 25.
@@ -134,9 +134,9 @@ fn a_closed_loop_refuses_datagrams_pipes_children_sockets_and_names() {
     }
 
     let endpoint = || event_loop.create_datagram_endpoint(never);
-    refused(&endpoint().local("127.0.0.1:0").start());
-    refused(&endpoint().local("localhost:0").remote("localhost:9").start());
-    refused(&endpoint().local_unix(&path).start());
+    refused(&endpoint().local_address("127.0.0.1:0").start());
+    refused(&endpoint().local_address("localhost:0").peer_address("localhost:9").start());
+    refused(&endpoint().local_unix_address(&path).start());
     refused(&endpoint().socket(UnixDatagram::unbound().unwrap()).start());
 
     refused(&event_loop.create_connection(|| Idle, "localhost:9").start());
@@ -185,7 +185,7 @@ fn a_closed_loop_refuses_datagrams_pipes_children_sockets_and_names() {
     assert!(at_once(event_loop.wait_writable(&near)).unwrap_err().is_closed());
     drop(client);
     assert!(!path.exists(), "nothing was done");
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
 }
 
 /// A child's protocol that wants nothing.

@@ -25,7 +25,7 @@ fn a_connect_that_hears_nothing_says_so_when_its_time_is_up() {
             let silent = list.map(|text| (text.parse().unwrap(), ErrorKind::TimedOut));
             assert_eq!(tried, silent);
             assert_eq!((event_loop.time() - began).as_millis(), 30_000);
-            assert_eq!(event_loop.metrics().sources, 0);
+            assert_eq!(event_loop.statistics().sources, 0);
 
             let began = event_loop.time();
             let error = event_loop
@@ -51,11 +51,11 @@ fn without_a_timeout_a_connect_waits_until_it_is_cancelled() {
             let connecting = event_loop.create_connection(|| Echo, "10.0.0.1:7").timeout(None);
             let connecting = connecting.start();
             event_loop.sleep(Duration::from_secs(86_400)).await;
-            assert!(!connecting.done());
+            assert!(!connecting.is_done());
             assert!(connecting.cancel());
             assert!(connecting.await.unwrap_err().is_cancelled());
             event_loop.sleep(Duration::ZERO).await;
-            assert_eq!(event_loop.metrics().sources, 0);
+            assert_eq!(event_loop.statistics().sources, 0);
             Ok(())
         })
         .unwrap();

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::rc::Rc;
 
-use wharf::Transport;
+use wharf::{Transport, with_info};
 
 use crate::serving::{Echo, address, run, run_in_memory, until};
 
@@ -21,12 +21,10 @@ fn the_local_address_is_that_of_the_remote_addresss_family() {
             list.borrow_mut().extend(info.peer_address().and_then(wharf::Address::as_ip));
             Ok(Echo)
         };
-        let server = event_loop.create_server_with(factory, "127.0.0.1:0").await?;
+        let server = event_loop.create_server(with_info(factory), "127.0.0.1:0").await?;
         let client = event_loop
             .create_connection(|| Echo, address(&server))
-            .local_address(socket_address("[::1]:0"))
-            .local_address(socket_address("127.0.0.3:0"))
-            .local_address(socket_address("127.0.0.4:0"))
+            .local_address(["[::1]:0", "127.0.0.3:0", "127.0.0.4:0"])
             .await?;
         until(&event_loop, "a connection", || !peers.borrow().is_empty()).await;
         let info = client.handle().info();
@@ -44,13 +42,13 @@ fn remote_addresses_without_a_local_one_of_their_family_are_not_tried() {
         let _server = event_loop.create_server(|| Echo, ["[fd00::1]:7", "10.0.0.1:7"]).await?;
         let client = event_loop
             .create_connection(|| Echo, ["[fd00::1]:7", "10.0.0.1:7"])
-            .local_address(socket_address("10.0.0.9:0"))
+            .local_address("10.0.0.9:0")
             .await?;
         assert_eq!(peer(&client), Some(socket_address("10.0.0.1:7")));
 
         let error = event_loop
             .create_connection(|| Echo, "[fd00::1]:7")
-            .local_address(socket_address("10.0.0.9:0"))
+            .local_address("10.0.0.9:0")
             .await
             .unwrap_err();
         assert!(error.is_invalid(), "{error}");

@@ -24,7 +24,7 @@ fn a_factory_that_panics_fails_the_connect_and_closes_the_socket() {
         let (mut accepted, _) = listener.accept()?;
         accepted.set_read_timeout(Some(LIMIT))?;
         assert_eq!(accepted.read(&mut [0; 1])?, 0);
-        assert_eq!(event_loop.metrics().sources, 0);
+        assert_eq!(event_loop.statistics().sources, 0);
         Ok(())
     });
 }

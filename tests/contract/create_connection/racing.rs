@@ -70,7 +70,7 @@ fn an_address_that_does_not_answer_costs_the_delay_and_no_more() {
             assert_eq!((event_loop.time() - began).as_millis(), 250, "by default");
             // What is left: the server, and four connections of two ends each.
             until(&event_loop, "four connections", || server.connections() == 4).await;
-            assert_eq!(event_loop.metrics().sources, 9);
+            assert_eq!(event_loop.statistics().sources, 9);
             Ok(())
         })
         .unwrap();

@@ -20,12 +20,12 @@ async fn nothing_comes_of(event_loop: &EventLoop, mut write: impl FnMut() -> std
     let next = event_loop.create_connection_on(seen.watcher(), near).await.expect("a connection");
     // A new socket says at once that it can be written to.
     event_loop.sleep(std::time::Duration::from_millis(1)).await;
-    let events = event_loop.metrics().events;
+    let events = event_loop.statistics().events;
     for _ in 0..3 {
         write().expect("the socket is open still");
         event_loop.sleep(std::time::Duration::from_millis(2)).await;
     }
-    assert_eq!(event_loop.metrics().events, events, "the loop was woken for a closed transport");
+    assert_eq!(event_loop.statistics().events, events, "the loop was woken for a closed transport");
     assert!(seen.received.borrow().is_empty());
     other.write_all(b"its own").expect("written");
     until(event_loop, "its own", || *seen.received.borrow() == b"its own").await;
@@ -78,7 +78,7 @@ fn a_shared_socket_can_be_brought_again_under_the_same_number() {
             until(&event_loop, "a greeting", || *seen.received.borrow() == b"hello").await;
             client.handle().abort();
             until(&event_loop, "the end", || seen.lost() == 1).await;
-            assert_eq!(event_loop.metrics().sources, 0, "round {round}");
+            assert_eq!(event_loop.statistics().sources, 0, "round {round}");
         }
         assert_eq!(numbers[0], numbers[1]);
         Ok(())
@@ -118,7 +118,7 @@ fn a_shared_datagram_socket_is_out_of_the_poll_when_its_endpoint_is_closed() {
         let to = ours.local_addr()?;
         let endpoint = event_loop.create_datagram_endpoint(|| Ignores).socket(ours).await?;
         endpoint.handle().close();
-        until(&event_loop, "the end", || event_loop.metrics().sources == 0).await;
+        until(&event_loop, "the end", || event_loop.statistics().sources == 0).await;
         nothing_comes_of(&event_loop, || far.send_to(b"late", to).map(drop)).await;
         shared.set_nonblocking(false)?;
         shared.set_read_timeout(Some(LIMIT))?;

@@ -32,7 +32,7 @@ fn on_a_real_network_too_a_silent_address_is_overtaken_and_its_socket_closed() {
         assert!(began.elapsed() >= Duration::from_millis(250));
         assert_eq!(peer(&client), Some(address(&server)));
         until(&event_loop, "a connection", || server.connections() == 1).await;
-        assert_eq!(event_loop.metrics().sources, 3, "a server, and a connection of two ends");
+        assert_eq!(event_loop.statistics().sources, 3, "a server, and a connection of two ends");
 
         let error = event_loop
             .create_connection(|| Echo, silent)
@@ -40,7 +40,7 @@ fn on_a_real_network_too_a_silent_address_is_overtaken_and_its_socket_closed() {
             .await
             .unwrap_err();
         assert_eq!(error.timeout_kind(), Some(TimeoutKind::Connect));
-        assert_eq!(event_loop.metrics().sources, 3);
+        assert_eq!(event_loop.statistics().sources, 3);
         Ok(())
     });
 }
@@ -56,8 +56,8 @@ fn dropping_a_connect_closes_every_socket_of_it() {
                 .create_connection(|| Echo, [first, second])
                 .happy_eyeballs_delay(Some(Duration::from_millis(10)))
                 .start();
-            until(&event_loop, "both attempts", || event_loop.metrics().sources == 2).await;
-            assert!(!connecting.done());
+            until(&event_loop, "both attempts", || event_loop.statistics().sources == 2).await;
+            assert!(!connecting.is_done());
             match cancels {
                 true => assert!(connecting.cancel()),
                 false => drop(connecting),
@@ -65,8 +65,12 @@ fn dropping_a_connect_closes_every_socket_of_it() {
             // The next round, and the one in which this goes on.
             event_loop.sleep(Duration::ZERO).await;
             event_loop.sleep(Duration::ZERO).await;
-            let metrics = event_loop.metrics();
-            assert_eq!((metrics.sources, metrics.timers), (0, 1), "and this test's own deadline");
+            let statistics = event_loop.statistics();
+            assert_eq!(
+                (statistics.sources, statistics.timers),
+                (0, 1),
+                "and this test's own deadline"
+            );
         }
         Ok(())
     });
@@ -80,11 +84,11 @@ fn closing_the_loop_ends_connects_that_are_under_way() {
     let seen = Seen::new();
     let connecting = run_on(&event_loop, async |event_loop| {
         let connecting = event_loop.create_connection(seen.watcher(), silent).start();
-        until(&event_loop, "an attempt", || event_loop.metrics().sources == 1).await;
+        until(&event_loop, "an attempt", || event_loop.statistics().sources == 1).await;
         Ok(connecting)
     });
     event_loop.close().unwrap();
-    assert!(connecting.cancelled());
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert!(connecting.is_cancelled());
+    assert_eq!(event_loop.statistics().sources, 0);
     assert_eq!(seen.made.get(), 0);
 }

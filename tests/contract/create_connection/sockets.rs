@@ -70,7 +70,7 @@ fn a_socket_that_is_no_connected_stream_is_refused() {
         let error = event_loop.create_connection_on(seen.watcher(), stream).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::NotConnected));
         assert_eq!(seen.made.get(), 0);
-        assert_eq!(event_loop.metrics().sources, 0);
+        assert_eq!(event_loop.statistics().sources, 0);
         Ok(())
     });
 }

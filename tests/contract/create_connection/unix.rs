@@ -43,10 +43,10 @@ fn a_unix_server_whose_backlog_is_full_is_waited_for() {
 
         let patient = event_loop.create_unix_connection(|| Echo, &path).start();
         event_loop.sleep(Duration::from_millis(20)).await;
-        assert!(!patient.done());
+        assert!(!patient.is_done());
         listener.accept()?;
         patient.await?;
-        assert_eq!(event_loop.metrics().sources, 1);
+        assert_eq!(event_loop.statistics().sources, 1);
         Ok(())
     });
 }
@@ -60,17 +60,17 @@ fn connects_that_wait_for_a_full_backlog_ask_less_and_less_often() {
         let listener = UnixListener::bind(&path)?;
         rustix::net::listen(&listener, 0)?;
         let _waiting = UnixStream::connect(&path)?;
-        let before = event_loop.metrics().callbacks;
+        let before = event_loop.statistics().callbacks;
         let connects: Vec<_> =
             (0..50).map(|_| event_loop.create_unix_connection(|| Echo, &path).start()).collect();
         event_loop.sleep(Duration::from_millis(1500)).await;
-        let callbacks = event_loop.metrics().callbacks - before;
+        let callbacks = event_loop.statistics().callbacks - before;
         // Every 10 ms it would be 150 each; here the delays double, from 5 ms up to 640 ms.
         assert!(callbacks < 50 * 20, "{callbacks} callbacks");
-        assert!(connects.iter().all(|connect| !connect.done()));
+        assert!(connects.iter().all(|connect| !connect.is_done()));
         // They are served all the same.
         for connect in connects {
-            while !connect.done() {
+            while !connect.is_done() {
                 listener.set_nonblocking(true)?;
                 drop(listener.accept());
                 event_loop.sleep(Duration::from_millis(1)).await;
@@ -92,8 +92,8 @@ fn a_unix_connection_knows_who_is_at_the_other_end() {
         let client = event_loop.create_unix_connection(|| Echo, &path).await?;
         let info = client.handle().info();
         let credentials = info.peer_credentials().expect("credentials");
-        assert_eq!(credentials.process, Some(std::process::id().try_into()?));
-        assert_eq!(credentials.user, rustix::process::getuid().as_raw());
+        assert_eq!(credentials.pid, Some(std::process::id()));
+        assert_eq!(credentials.uid, rustix::process::getuid().as_raw());
         assert_eq!(
             info.peer_address().and_then(wharf::Address::as_unix_path),
             Some(path.as_path())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
-use wharf::{Buffered, EventLoop, RateLimit, TimeoutKind, Transport, WriteStatus};
+use wharf::{Buffered, EventLoop, RateLimit, TimeoutKind, Transport, WaterMarks, WriteStatus};
 
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
@@ -127,7 +127,7 @@ fn a_hold_ends_with_the_write_that_fails() {
     // Its echo is not read, so that it is held, with input waiting.
     let echo = Buffered(Probe::new(&near).buffer_of(1000).echoing());
     pair(&event_loop, 10_000, echo, Probe::new(&far).not_reading()).unwrap();
-    near.handle().set_write_buffer_limits(Some(1000), None).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks::from_high(1000)).unwrap();
     far.handle().write(&[7; 40_000]);
     settle(&event_loop).unwrap();
     assert!(!near.handle().is_reading() && !near.is_lost());

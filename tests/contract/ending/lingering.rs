@@ -33,12 +33,12 @@ impl Stage {
         advance(&self.event_loop, time).unwrap();
     }
 
-    fn lingering(&self) -> usize {
-        self.event_loop.metrics().lingering
+    fn lingering(&self) -> u64 {
+        self.event_loop.statistics().lingering
     }
 
     fn cut_off(&self) -> u64 {
-        self.event_loop.metrics().lingering_cut_off
+        self.event_loop.statistics().lingering_cut_off
     }
 }
 
@@ -47,7 +47,7 @@ impl Stage {
 fn connection_lost_comes_when_all_is_handed_over_and_the_socket_lingers() {
     let stage = Stage::new(64, Probe::new, |log| Probe::new(log).not_reading());
     let begun = stage.event_loop.time();
-    let sources = stage.event_loop.metrics().sources;
+    let sources = stage.event_loop.statistics().sources;
     stage.near.handle().write(b"the last words");
     stage.near.handle().close();
     settle(&stage.event_loop).unwrap();
@@ -55,14 +55,14 @@ fn connection_lost_comes_when_all_is_handed_over_and_the_socket_lingers() {
     assert_eq!(stage.event_loop.time(), begun, "without waiting");
     assert_eq!(stage.lingering(), 1);
     // It is no connection any more.
-    let metrics = stage.event_loop.metrics();
-    assert_eq!((metrics.sources, metrics.connections_open), (sources - 1, 1));
+    let statistics = stage.event_loop.statistics();
+    assert_eq!((statistics.sources, statistics.connections_open), (sources - 1, 1));
     assert_eq!(stage.near.handle().write(b"x"), WriteStatus::Closed);
     stage.far.handle().resume_reading();
     settle(&stage.event_loop).unwrap();
     assert_eq!(stage.far.received(), b"the last words");
     // The peer has ended, too.
-    assert_eq!((stage.lingering(), stage.event_loop.metrics().timers), (0, 0));
+    assert_eq!((stage.lingering(), stage.event_loop.statistics().timers), (0, 0));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_socket_lingers_no_longer_than_the_peer_has_to_take() {
     settle(&stage.event_loop).unwrap();
     assert_eq!((stage.far.count(Call::Eof), stage.lingering()), (1, 1));
     stage.pass(2 * SECOND);
-    assert_eq!((stage.lingering(), stage.event_loop.metrics().timers), (0, 0));
+    assert_eq!((stage.lingering(), stage.event_loop.statistics().timers), (0, 0));
     assert!(!stage.far.is_lost(), "it may still write, to nobody");
 }
 
@@ -120,7 +120,7 @@ fn a_peer_that_goes_on_talking_is_heard_for_five_seconds() {
     for second in 0..10 {
         stage.far.handle().write(b"still there?");
         stage.pass(SECOND);
-        let expected = usize::from(second < 4);
+        let expected = u64::from(second < 4);
         assert_eq!(stage.lingering(), expected, "after {} s", second + 1);
     }
     run_until(&stage.event_loop, "the end", || stage.far.is_lost());
@@ -154,7 +154,7 @@ fn a_peer_that_talks_and_takes_nothing_has_the_linger_deadline() {
         if gone > 0 {
             stage.pass((gone - still) * SECOND);
         }
-        assert_eq!(stage.lingering(), usize::from(gone == 0), "{limit:?}");
+        assert_eq!(stage.lingering(), u64::from(gone == 0), "{limit:?}");
         assert_eq!(stage.cut_off(), u64::from(gone > 0), "{limit:?}");
         if gone == 0 {
             stage.far.handle().resume_reading();
@@ -282,8 +282,8 @@ fn no_more_than_some_thousand_sockets_linger_and_the_oldest_go_first() {
         assert!(near.is_lost());
         fars.push(far);
     }
-    assert_eq!(event_loop.metrics().lingering, 4096);
-    assert_eq!(event_loop.metrics().lingering_cut_off, 0, "their peers had everything");
+    assert_eq!(event_loop.statistics().lingering, 4096);
+    assert_eq!(event_loop.statistics().lingering_cut_off, 0, "their peers had everything");
     // Those that were given up are gone at the other end, too, once they say something.
     for far in &fars {
         far.handle().write(b"?");
@@ -320,10 +320,10 @@ fn a_socket_whose_peer_takes_what_was_sent_makes_room_last() {
         slow.handle().resume_reading();
         advance(&event_loop, SECOND).unwrap();
     }
-    assert_eq!((slow.received_len(), event_loop.metrics().lingering), (3, 4096));
+    assert_eq!((slow.received_len(), event_loop.statistics().lingering), (3, 4096));
     // As many again: all that take nothing make room before the oldest does.
     let _flood: Vec<Log> = (0..8192).map(|_| lingering_reply(&event_loop, 60)).collect();
-    assert_eq!(event_loop.metrics().lingering, 4096);
+    assert_eq!(event_loop.statistics().lingering, 4096);
     slow.handle().write(b"still there");
     for _ in 0..60 {
         slow.handle().resume_reading();
@@ -334,18 +334,18 @@ fn a_socket_whose_peer_takes_what_was_sent_makes_room_last() {
 }
 
 #[test]
-fn metrics_are_right_when_the_timer_of_what_lingers_has_gone_off_and_not_run() {
+fn statistics_are_right_when_the_timer_of_what_lingers_has_gone_off_and_not_run() {
     let event_loop = MemoryNetwork::new().event_loop();
     let seen = std::rc::Rc::new(std::cell::Cell::new(None));
     let (own, place) = (event_loop.clone(), std::rc::Rc::clone(&seen));
     // Due together with the look, and called before it.
-    event_loop.call_later(SECOND, move || place.set(Some(own.metrics())));
+    event_loop.call_later(SECOND, move || place.set(Some(own.statistics())));
     let far = lingering_reply(&event_loop, 60);
-    let metrics = event_loop.metrics();
-    assert_eq!((metrics.lingering, metrics.timers, metrics.sources), (1, 1, 1));
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.lingering, statistics.timers, statistics.sources), (1, 1, 1));
     advance(&event_loop, SECOND).unwrap();
-    let metrics = seen.take().unwrap();
-    assert_eq!((metrics.lingering, metrics.timers, metrics.sources), (1, 0, 1));
+    let statistics = seen.take().unwrap();
+    assert_eq!((statistics.lingering, statistics.timers, statistics.sources), (1, 0, 1));
     drop(far);
 }
 
@@ -357,9 +357,9 @@ fn closing_the_loop_ends_what_lingers() {
     settle(&stage.event_loop).unwrap();
     let event_loop = stage.event_loop.clone();
     drop(stage);
-    let metrics = event_loop.metrics();
-    assert_eq!((metrics.lingering, metrics.sources, metrics.timers), (0, 0, 0));
-    assert_eq!(metrics.lingering_cut_off, 0, "the other end was aborted before");
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.lingering, statistics.sources, statistics.timers), (0, 0, 0));
+    assert_eq!(statistics.lingering_cut_off, 0, "the other end was aborted before");
 }
 
 /// A stage on a loop that is some minutes old, where 1000 bytes wait for a peer that does not read.

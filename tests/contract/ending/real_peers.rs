@@ -120,7 +120,7 @@ fn a_peer_that_takes_nothing_is_reset_after_the_linger_deadline() {
         handle.close();
         until(&event_loop, "the end", || seen.lost() == 1).await;
         assert_eq!(handle.write_buffer_size(), 0);
-        assert_eq!(event_loop.metrics().lingering, 0);
+        assert_eq!(event_loop.statistics().lingering, 0);
         let outcome = socket.read_to_end(&mut Vec::new());
         assert_eq!(outcome.map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
         Ok(())
@@ -168,9 +168,9 @@ fn nothing_waits_for_sockets_that_linger() {
         seen.handles.borrow()[0].close();
         server.close();
         server.wait_closed().await?;
-        assert_eq!((event_loop.metrics().lingering, server.connections()), (1, 0));
+        assert_eq!((event_loop.statistics().lingering, server.connections()), (1, 0));
         drop(socket);
-        until(&event_loop, "the end", || event_loop.metrics().lingering == 0).await;
+        until(&event_loop, "the end", || event_loop.statistics().lingering == 0).await;
         Ok(())
     });
 }
@@ -211,8 +211,8 @@ fn a_loop_that_closes_lets_a_peer_take_what_was_sent() {
 fn keepalive_times_are_rounded_up() {
     run(async |event_loop| {
         for (asked, time) in [(1, 1), (400, 1), (1000, 1), (1001, 2), (2999, 3)] {
-            let asked = Some(Duration::from_millis(asked));
-            let keepalive = Keepalive { time: asked, interval: asked, retries: Some(3) };
+            let asked = Duration::from_millis(asked);
+            let keepalive = Keepalive::new().time(asked).interval(asked).retries(3);
             let seen = Seen::new();
             let server = event_loop.create_server(seen.watcher(), "127.0.0.1:0").await?;
             let socket = TcpStream::connect(address(&server))?;

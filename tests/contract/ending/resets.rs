@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
-use wharf::{Buffered, EventLoop, Protocol, RateGroup, RateLimit, TimeoutKind, Transport};
+use wharf::{
+    Buffered, EventLoop, Protocol, RateGroup, RateLimit, TimeoutKind, Transport, WaterMarks,
+};
 
 use crate::probe::{Call, Log, Probe};
 use crate::running::{rest, run_until};
@@ -105,7 +107,7 @@ fn joined<P: Protocol>(event_loop: &EventLoop, protocol: P, adopted: bool) -> Tc
     let factory = move || protocol.take().expect("one connection");
     let server = event_loop.create_server(factory, "127.0.0.1:0").start();
     let server = event_loop.run_until_complete(server).unwrap().unwrap();
-    let peer = TcpStream::connect(server.addresses()[0].as_ip().unwrap()).unwrap();
+    let peer = TcpStream::connect(server.local_address().unwrap()).unwrap();
     rest(event_loop);
     peer
 }
@@ -151,7 +153,7 @@ fn a_hold_does_not_lose_what_came_before_a_reset() {
             true => drop(pair(&event_loop, 100_000, Buffered(echo), peer)),
             false => drop(pair(&event_loop, 100_000, echo, peer)),
         }
-        near.handle().set_write_buffer_limits(Some(1000), None).unwrap();
+        near.handle().set_write_buffer_limits(WaterMarks::from_high(1000)).unwrap();
         for _ in 0..3 {
             far.handle().write(&[7; 100_000]);
             settle(&event_loop).unwrap();
@@ -180,7 +182,7 @@ fn a_limit_that_lets_nothing_pass_keeps_a_reset_waiting_no_longer_than_it_may_li
     assert!(!near.is_lost());
     advance(&event_loop, Duration::from_millis(200)).unwrap();
     assert_reset_after(&near, 100);
-    assert_eq!(event_loop.metrics().timers, 0);
+    assert_eq!(event_loop.statistics().timers, 0);
 }
 
 /// As long as a limit lets something pass, nothing is lost.

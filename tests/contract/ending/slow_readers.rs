@@ -60,7 +60,7 @@ fn a_peer_that_reads_slowly_or_pauses_gets_everything_after_close() {
         for peer in peers {
             assert_eq!(peer.join().expect("a peer"), SIZE);
         }
-        assert_eq!(event_loop.metrics().lingering_cut_off, 0);
+        assert_eq!(event_loop.statistics().lingering_cut_off, 0);
         Ok(())
     });
 }

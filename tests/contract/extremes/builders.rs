@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use wharf::testing::{self, MemoryNetwork, Recorder, pair};
 use wharf::{
     ConnectionBuilder, EventLoop, PipeBuilder, ProcessProtocol, ProcessTransport, RateGroup,
-    RateLimit, TimeoutKind, relay,
+    RateLimit, TimeoutKind, WaterMarks, relay,
 };
 
 use super::{COUNTS, DURATIONS, Outcome, SIZES, exchange};
@@ -65,7 +65,7 @@ fn numbers_of_relays_are_sane_at_both_ends() {
             }
             if after >= Duration::from_secs(1) {
                 assert_eq!(*seen.received.borrow(), b"hello", "{after:?}");
-                assert!(!joined.done(), "{after:?}");
+                assert!(!joined.is_done(), "{after:?}");
             }
         }
     }
@@ -97,7 +97,8 @@ fn numbers_of_pipes_are_sane_at_both_ends() {
         };
     for size in SIZES {
         exchange(&format!("marks and caps of {size}"), size > 0, &|pipe| {
-            pipe.write_buffer_limits(size, size).write_buffer_cap(Some(size.max(16)))
+            pipe.write_buffer_limits(WaterMarks { low: size, high: size })
+                .write_buffer_cap(Some(size.max(16)))
         });
     }
     for after in DURATIONS {
@@ -135,7 +136,7 @@ fn numbers_of_pipes_are_sane_at_both_ends() {
         let pause = event_loop.sleep(Duration::from_millis(5));
         event_loop.run_until_complete(pause).unwrap();
         if after >= Duration::from_secs(1) {
-            assert!(!opening.done(), "{after:?}");
+            assert!(!opening.is_done(), "{after:?}");
         } else {
             let result = event_loop.run_until_complete(opening).unwrap();
             assert!(!result.unwrap_err().is_panic(), "{after:?}");
@@ -151,7 +152,7 @@ fn numbers_of_processes_are_sane_at_both_ends() {
         for size in SIZES {
             let cat = event_loop
                 .subprocess_exec(|| Silent, "cat")
-                .write_buffer_limits(size, size)
+                .write_buffer_limits(WaterMarks { low: size, high: size })
                 .write_buffer_cap(Some(size))
                 .await?;
             cat.handle().kill()?;

@@ -78,7 +78,7 @@ fn a_fifo_without_a_reader_is_waited_for_and_does_not_block_the_loop() {
     let probe = Probe::new(&log);
     let connecting = event_loop.connect_write_fifo(|| probe, &path).start();
     rest(&event_loop);
-    assert!(!connecting.done());
+    assert!(!connecting.is_done());
     let mut reader = open_for_reading(&path);
     done(&event_loop, connecting).unwrap();
     log.handle().write(b"at last");
@@ -106,7 +106,7 @@ fn a_fifo_that_gets_no_reader_in_time_is_an_error_that_says_so() {
     let probe = Probe::new(&Log::new());
     drop(event_loop.connect_write_fifo(|| probe, &path).timeout(None).start());
     rest(&event_loop);
-    assert_eq!((event_loop.metrics().timers, event_loop.metrics().tasks), (0, 0));
+    assert_eq!((event_loop.statistics().timers, event_loop.statistics().tasks), (0, 0));
 }
 
 #[test]

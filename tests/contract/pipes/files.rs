@@ -146,8 +146,8 @@ fn aborting_a_file_drops_what_is_not_written_and_leaves_nothing() {
     run_until(&event_loop, "connection_lost", || log.is_lost());
     rest(&event_loop);
     assert!(fs::metadata(directory.join("file")).unwrap().len() < MUCH as u64);
-    let metrics = event_loop.metrics();
-    assert_eq!((metrics.sources, metrics.connections_open), (0, 0));
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.sources, statistics.connections_open), (0, 0));
 }
 
 // 161: differs.

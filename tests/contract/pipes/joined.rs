@@ -142,7 +142,7 @@ fn joined_pipes_can_be_relayed() {
 #[test]
 fn pipes_that_cannot_be_joined_leave_nothing() {
     let event_loop = EventLoop::new().unwrap();
-    let sources = event_loop.metrics().sources;
+    let sources = event_loop.statistics().sources;
     let (reader, writer) = io::pipe().unwrap();
     let (other_reader, other_writer) = io::pipe().unwrap();
     let swapped = event_loop.connect_pipes(|| Probe::new(&Log::new()), writer, reader).start();
@@ -151,7 +151,7 @@ fn pipes_that_cannot_be_joined_leave_nothing() {
     let second = other_reader.try_clone().unwrap();
     let half = event_loop.connect_pipes(|| Probe::new(&Log::new()), other_reader, second).start();
     assert!(done(&event_loop, half).is_err());
-    assert_eq!(event_loop.metrics().sources, sources);
+    assert_eq!(event_loop.statistics().sources, sources);
     drop(other_writer);
 
     let memory = wharf::testing::MemoryNetwork::new().event_loop();
@@ -209,7 +209,7 @@ fn closing_lets_go_of_both_pipes_at_once() {
     log.handle().close();
     run_until(&event_loop, "connection_lost", || log.is_lost());
     assert_eq!((log.cause(), log.received_len()), (None, 0));
-    assert_eq!(event_loop.metrics().lingering, 0);
+    assert_eq!(event_loop.statistics().lingering, 0);
     let error = input.write_all(b"more").expect_err("nobody reads it");
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     let mut answer = String::new();
@@ -241,5 +241,5 @@ fn a_joined_socket_lingers_as_any_other() {
     run_until(&event_loop, "connection_lost", || log.is_lost());
     run_until(&event_loop, "the client", || client.is_finished());
     assert_eq!(client.join().unwrap(), LEN);
-    run_until(&event_loop, "the end", || event_loop.metrics().lingering == 0);
+    run_until(&event_loop, "the end", || event_loop.statistics().lingering == 0);
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use rustix::fs::OFlags;
 use wharf::testing::MemoryNetwork;
-use wharf::{EventLoop, Protocol, Result, TimeoutKind, Transport, WriteStatus};
+use wharf::{EventLoop, Protocol, Result, TimeoutKind, Transport, WaterMarks, WriteStatus};
 
 use super::{done, read_with, write_with};
 use crate::probe::{Call, Log, Probe};
@@ -30,7 +30,10 @@ fn refusals(open: impl Fn() -> OwnedFd) -> [Option<io::ErrorKind>; 2] {
     let read = done(&event_loop, event_loop.connect_read_pipe(|| Nothing, open()).start());
     let write = done(&event_loop, event_loop.connect_write_pipe(|| Nothing, open()).start());
     let refused = read.is_err() && write.is_err();
-    assert!(!refused || event_loop.metrics().sources == 0, "something is left of what was refused");
+    assert!(
+        !refused || event_loop.statistics().sources == 0,
+        "something is left of what was refused"
+    );
     [read, write].map(|outcome| outcome.err().and_then(|error| error.io_kind()))
 }
 
@@ -136,12 +139,12 @@ fn a_pipe_begins_with_the_options_of_its_builder() {
     let probe = Probe::new(&log);
     let connecting = event_loop
         .connect_write_pipe(|| probe, writer)
-        .write_buffer_limits(1000, 10)
+        .write_buffer_limits(WaterMarks { low: 10, high: 1000 })
         .write_buffer_cap(Some(100_000))
         .connection_timeout(TimeoutKind::WriteStall, Some(std::time::Duration::from_millis(20)))
         .start();
     let connection = done(&event_loop, connecting).unwrap();
-    assert_eq!(connection.handle().write_buffer_limits(), (10, 1000));
+    assert_eq!(connection.handle().write_buffer_limits(), WaterMarks { low: 10, high: 1000 });
     assert_eq!(log.handle().write(&[7; 70_000]), WriteStatus::AboveHighWater);
     run_until(&event_loop, "connection_lost", || log.is_lost());
     assert_eq!(log.cause().unwrap().timeout, Some(TimeoutKind::WriteStall));
@@ -167,7 +170,7 @@ fn giving_up_or_a_factory_that_panics_closes_the_descriptor() {
     let outcome = done(&event_loop, event_loop.connect_read_pipe(factory, reader).start());
     assert!(outcome.unwrap_err().is_panic());
     assert_eq!(writer.write(b"gone").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-    assert_eq!(event_loop.metrics().sources, 0);
+    assert_eq!(event_loop.statistics().sources, 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::step;
-use wharf::{EventLoop, TimeoutKind, Transport, WriteStatus};
+use wharf::{EventLoop, TimeoutKind, Transport, WaterMarks, WriteStatus};
 
 use super::{write_with, writer};
 use crate::probe::{Call, Log, Probe};
@@ -191,7 +191,7 @@ fn a_write_pipe_resumes_at_the_low_water_mark() {
         Ok(())
     });
     write_with(&event_loop, writer, probe);
-    log.handle().set_write_buffer_limits(Some(100_000), Some(50_000)).unwrap();
+    log.handle().set_write_buffer_limits(WaterMarks { low: 50_000, high: 100_000 }).unwrap();
     log.handle().write(&vec![7; MUCH]);
     rest(&event_loop);
     assert_eq!(log.calls(), [Call::Made, Call::Pause]);
@@ -243,8 +243,8 @@ fn aborting_a_write_pipe_drops_its_queue() {
     let mut received = Vec::new();
     reader.read_to_end(&mut received).unwrap();
     assert!(received.len() < MUCH);
-    let metrics = event_loop.metrics();
-    assert_eq!((metrics.sources, metrics.connections_open), (0, 0));
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.sources, statistics.connections_open), (0, 0));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_pipe_waits_for_a_slow_reader_without_a_deadline_unless_one_is_set() {
     log.handle().close();
     rest(&event_loop);
     assert!(!log.is_lost());
-    assert_eq!(event_loop.metrics().timers, 0);
+    assert_eq!(event_loop.statistics().timers, 0);
     log.handle().set_timeout(TimeoutKind::Linger, Some(Duration::from_millis(5)));
     run_until(&event_loop, "connection_lost", || log.is_lost());
     assert_eq!(log.cause().unwrap().timeout, Some(TimeoutKind::Linger));

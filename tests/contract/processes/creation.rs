@@ -27,7 +27,7 @@ fn a_program_that_cannot_be_run_is_an_error_that_names_it() {
             // What kind it is depends on Rust's version.
             (&garbage, None),
         ];
-        let sources = event_loop.metrics().sources;
+        let sources = event_loop.statistics().sources;
         for (program, kind) in programs {
             let log = Log::new();
             let failed = event_loop.subprocess_exec(log.factory(), program).await;
@@ -46,7 +46,7 @@ fn a_program_that_cannot_be_run_is_an_error_that_names_it() {
         let log = Log::new();
         let failed = event_loop.subprocess_exec(log.factory(), "true").arg("a\0b").await;
         assert_eq!(failed.expect_err("a zero byte").io_kind(), Some(ErrorKind::InvalidInput));
-        assert_eq!(event_loop.metrics().sources, sources);
+        assert_eq!(event_loop.statistics().sources, sources);
         Ok(())
     });
 }
@@ -91,7 +91,7 @@ fn a_start_whose_result_nobody_takes_kills_the_child() {
     run(async |event_loop| {
         let log = Log::new();
         let started = event_loop.subprocess_exec(log.factory(), "sleep").arg("100").start();
-        until(&event_loop, "the start", || started.done()).await;
+        until(&event_loop, "the start", || started.is_done()).await;
         drop(started);
         until(&event_loop, "the end", || log.is_lost()).await;
         Ok(())

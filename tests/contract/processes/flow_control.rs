@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{ChildFd, ProcessTransport, Transport, WriteStatus};
+use wharf::{ChildFd, ProcessTransport, Transport, WaterMarks, WriteStatus};
 
 use crate::children::{Event, Log};
 use crate::serving::{run, until};
@@ -45,11 +45,11 @@ fn a_child_that_never_reads_costs_no_more_than_the_cap() {
         let process = event_loop
             .subprocess_exec(log.factory(), "sleep")
             .arg("100")
-            .write_buffer_limits(1000, 100)
+            .write_buffer_limits(WaterMarks { low: 100, high: 1000 })
             .write_buffer_cap(Some(100_000))
             .await?;
         let stdin = process.handle().pipe_transport(ChildFd::STDIN).ok_or("a pipe")?;
-        assert_eq!(stdin.write_buffer_limits(), (100, 1000));
+        assert_eq!(stdin.write_buffer_limits(), WaterMarks { low: 100, high: 1000 });
         let mut most = 0;
         while process.handle().write(&[b'x'; 10_000]) != WriteStatus::Closed {
             most = most.max(stdin.write_buffer_size());

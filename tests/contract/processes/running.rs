@@ -157,7 +157,7 @@ fn what_a_program_leaves_behind_is_waited_for_as_long_as_it_writes() {
         let line = "exec 3<&0; echo one; (read line <&3; echo two) & exit 4";
         let running = event_loop.run_shell(line).stdin(reader).start();
         event_loop.sleep(Duration::from_millis(20)).await;
-        assert!(!running.done());
+        assert!(!running.is_done());
         std::io::Write::write_all(&mut writer, b"go\n")?;
         let output = running.await?;
         assert_eq!((output.status, &*output.stdout), (code(4), &b"one\ntwo\n"[..]));
@@ -188,7 +188,7 @@ fn a_run_on_a_loop_that_closes_is_cancelled_and_its_program_killed() {
     let event_loop = EventLoop::new().unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let running = event_loop.run_shell("exec sleep 100").stderr(writer).start();
-    assert!(!running.done());
+    assert!(!running.is_done());
     drop(event_loop);
     assert!(running.take_result().is_some_and(|result| result.is_err_and(|e| e.is_cancelled())));
     // Nobody has the other end any more.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use wharf::testing::{advance, pair, settle, step};
-use wharf::{EventLoop, RateLimit, TimeoutKind, Transport};
+use wharf::{EventLoop, RateLimit, TimeoutKind, Transport, WaterMarks};
 
 use super::{Flow, Idle, SECOND, Sink, limit, memory_loop};
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
@@ -50,12 +50,12 @@ fn a_limited_connection_has_a_timer_only_while_it_waits_for_its_budget() {
     let (peer, sink) = pair(&event_loop, 4096, Idle, Sink(Rc::clone(&received))).unwrap();
     sink.handle().set_read_limit(Some(limit(1000, 100)));
     settle(&event_loop).unwrap();
-    assert_eq!(event_loop.metrics().timers, 0);
+    assert_eq!(event_loop.statistics().timers, 0);
     peer.handle().write(&[1; 300]);
     settle(&event_loop).unwrap();
-    assert_eq!((received.get(), event_loop.metrics().timers), (100, 1));
+    assert_eq!((received.get(), event_loop.statistics().timers), (100, 1));
     advance(&event_loop, SECOND).unwrap();
-    assert_eq!((received.get(), event_loop.metrics().timers), (300, 0));
+    assert_eq!((received.get(), event_loop.statistics().timers), (300, 0));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_limit_a_pause_and_a_hold_are_independent_reasons_not_to_read() {
     let (near, far) = (Log::new(), Log::new());
     let echo = Probe::new(&near).echoing();
     pair(&event_loop, 64, echo, Probe::new(&far).not_reading()).unwrap();
-    near.handle().set_write_buffer_limits(Some(10), None).unwrap();
+    near.handle().set_write_buffer_limits(WaterMarks::from_high(10)).unwrap();
     near.handle().set_read_limit(Some(limit(1000, 100)));
     far.handle().write(&[7; 1000]);
     settle(&event_loop).unwrap();
@@ -210,7 +210,7 @@ fn closes_at_ease(event_loop: &EventLoop, near: &Log, far: &Log) {
         step(event_loop).unwrap();
         turns += 1;
     }
-    assert_eq!(event_loop.metrics().ready, 0, "there is nothing to do");
+    assert_eq!(event_loop.statistics().ready, 0, "there is nothing to do");
     near.handle().set_write_limit(None);
     run_until(event_loop, "the rest", || far.received_len() == 1400 && near.is_lost());
 }

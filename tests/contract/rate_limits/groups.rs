@@ -30,7 +30,7 @@ fn a_group_has_one_timer_however_many_members_wait() {
         set_limit(&group, Some(limit(10_000, 1000)));
         let flows: Vec<Flow> = (0..20).map(|_| member(&event_loop, &group, reads)).collect();
         advance(&event_loop, SECOND + Duration::from_millis(3)).unwrap();
-        assert_eq!(event_loop.metrics().timers, 1);
+        assert_eq!(event_loop.statistics().timers, 1);
         assert!(flows.iter().all(|flow| flow.received.get() > 0));
         // Nobody waits any more: no timer is left.
         set_limit(&group, None);
@@ -38,7 +38,7 @@ fn a_group_has_one_timer_however_many_members_wait() {
             flow.source.handle().abort();
         }
         settle(&event_loop).unwrap();
-        assert_eq!(event_loop.metrics().timers, 0);
+        assert_eq!(event_loop.statistics().timers, 0);
     }
 }
 
@@ -145,8 +145,8 @@ fn limited_connections_leave_nothing_behind() {
         flow.sink.handle().abort();
     }
     advance(&event_loop, 100 * SECOND).unwrap();
-    let metrics = event_loop.metrics();
-    assert_eq!((group.members(), metrics.timers, metrics.sources), (0, 0, 0));
+    let statistics = event_loop.statistics();
+    assert_eq!((group.members(), statistics.timers, statistics.sources), (0, 0, 0));
 }
 
 #[test]
@@ -186,5 +186,5 @@ fn a_connection_that_fails_while_it_joins_a_group_is_not_in_it() {
     settle(&event_loop).unwrap();
     assert!(near.is_lost());
     assert_eq!(near.received(), b"the last words");
-    assert_eq!((group.members(), event_loop.metrics().timers), (0, 0));
+    assert_eq!((group.members(), event_loop.statistics().timers), (0, 0));
 }

@@ -60,7 +60,7 @@ fn limits_hold_for_sockets_of_the_operating_system() {
                 .create_server(move || Sink(Rc::clone(&count)), "127.0.0.1:0")
                 .read_limit(limit(1_000_000, 10_000))
                 .await?;
-            let address = server.addresses()[0].as_ip().ok_or("no address")?;
+            let address = server.local_address()?;
             let began = event_loop.time();
             let _client = event_loop.create_connection(|| Source, address).await?;
             event_loop.sleep(Duration::from_millis(300)).await;

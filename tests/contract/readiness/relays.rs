@@ -54,7 +54,7 @@ fn joined(splicing: Splicing) -> Joined {
     let factory = move || probe.take().expect("one connection");
     let proxy = event_loop.create_server(factory, "127.0.0.1:0").start();
     let proxy = event_loop.run_until_complete(proxy).unwrap().unwrap();
-    let client = TcpStream::connect(proxy.addresses()[0].as_ip().unwrap()).unwrap();
+    let client = TcpStream::connect(proxy.local_address().unwrap()).unwrap();
     client.set_nodelay(true).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // So that some megabytes are more than fits on the way.
@@ -235,7 +235,7 @@ fn splices_slowly(idle: Duration) -> bool {
         client
     });
     run_until(&event_loop, "a queue", || b.write_buffer_size() > 0);
-    let sent = event_loop.metrics().bytes_sent;
+    let sent = event_loop.statistics().bytes_sent;
     assert!(sent > 0 && sent < ALL as u64, "{sent}");
     b.set_timeout(TimeoutKind::Idle, Some(idle));
     server.set_nonblocking(true).unwrap();
@@ -248,7 +248,7 @@ fn splices_slowly(idle: Duration) -> bool {
         event_loop.run_until_complete(nap).unwrap();
         let mut filled = 0;
         while filled < step.len() {
-            let (now, sent) = (event_loop.time(), event_loop.metrics().bytes_sent);
+            let (now, sent) = (event_loop.time(), event_loop.statistics().bytes_sent);
             if sent_last < ALL as u64 {
                 if now - last >= idle / 2 {
                     return false;
@@ -271,7 +271,7 @@ fn splices_slowly(idle: Duration) -> bool {
         }
     }
     assert!(received.iter().all(|byte| *byte == 7));
-    assert_eq!(event_loop.metrics().bytes_sent, ALL as u64);
+    assert_eq!(event_loop.statistics().bytes_sent, ALL as u64);
     assert_eq!(statistics.spliced(), ALL as u64);
     drop((writer.join().unwrap(), server));
     event_loop.run_until_complete(outcome).unwrap().unwrap();

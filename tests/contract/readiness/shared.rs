@@ -59,7 +59,7 @@ fn a_file_goes_to_a_shared_socket_that_others_make_blocking_without_waiting() {
     let (mut peer, handle) = adopted(&event_loop, Probe::new(&log));
     let sending = handle.send_file(file_with(&vec![7; LEN]), 0, None);
     rest(&event_loop);
-    assert!(!sending.done(), "the peer has not read it");
+    assert!(!sending.is_done(), "the peer has not read it");
     peer.set_nonblocking(true).unwrap();
     let mut buffer = vec![0; 100_000];
     let mut received = 0;

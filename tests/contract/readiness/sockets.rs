@@ -21,7 +21,7 @@ fn served<P: Protocol>(protocol: P) -> (EventLoop, TcpStream) {
     let factory = move || protocol.take().expect("one connection");
     let server = event_loop.create_server(factory, "127.0.0.1:0").start();
     let server = event_loop.run_until_complete(server).unwrap().unwrap();
-    let client = TcpStream::connect(server.addresses()[0].as_ip().unwrap()).unwrap();
+    let client = TcpStream::connect(server.local_address().unwrap()).unwrap();
     client.set_nodelay(true).unwrap();
     rest(&event_loop);
     (event_loop, client)
@@ -234,15 +234,15 @@ fn readiness_is_told_once_and_nothing_is_forgotten_while_reading_is_paused() {
     let (event_loop, mut client) = served(Probe::new(&log).not_reading());
     client.write_all(b"waits").unwrap();
     rest(&event_loop);
-    let told = event_loop.metrics();
+    let told = event_loop.statistics();
     for _ in 0..5 {
         rest(&event_loop);
     }
-    assert_eq!(event_loop.metrics().events, told.events, "it was told again");
+    assert_eq!(event_loop.statistics().events, told.events, "it was told again");
     assert_eq!(log.received_len(), 0);
     log.handle().resume_reading();
     run_until(&event_loop, "what waited", || log.received() == b"waits");
-    assert_eq!(event_loop.metrics().events, told.events, "it was told again");
+    assert_eq!(event_loop.statistics().events, told.events, "it was told again");
 }
 
 // 79.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use wharf::testing::advance;
 use wharf::{
     EventLoop, Protocol, RelayEnd, RelaySide, Result, Splicing, TimeoutKind, Transport, relay,
+    with_info,
 };
 
 use super::stage::{ALL, Link, SECOND, Stage, connected, pattern, shared};
@@ -158,7 +159,7 @@ fn a_relay_is_idle_when_nothing_came_from_either_side() {
     }
     stage.pass(10 * SECOND - Duration::from_nanos(1));
     assert!(!stage.a.is_closing());
-    assert_eq!(stage.event_loop.metrics().timers, 1);
+    assert_eq!(stage.event_loop.statistics().timers, 1);
     stage.pass(Duration::from_millis(1));
     let outcome = stage.outcome().unwrap();
     assert!(matches!(outcome.end, RelayEnd::TimedOut), "{outcome:?}");
@@ -225,7 +226,7 @@ fn a_shutdown_leaves_a_relay_its_time_and_then_aborts_it() -> Result {
         let far = Probe::new(&peer).half_open();
         let upstream = connected(&event_loop, Link::Memory, far);
         let server = event_loop
-            .create_server_with(move |_| Ok(Joins(upstream.clone())), "10.0.0.1:7")
+            .create_server(with_info(move |_| Ok(Joins(upstream.clone()))), "10.0.0.1:7")
             .await?;
         let log = Log::new();
         let near = Probe::new(&log).half_open();

@@ -133,7 +133,7 @@ fn bytes_go_from_pipe_to_socket_to_pipe_through_two_relays() {
         let second = relay(written, &far).splicing(splicing).start();
         client.handle().write(&pattern(MUCH));
         client.handle().write_eof();
-        run_until(&event_loop, "the end", || first.done() && second.done());
+        run_until(&event_loop, "the end", || first.is_done() && second.is_done());
         let [first, second] = [first, second].map(|relay| relay.take_result().unwrap().unwrap());
         assert!(matches!(first.end, RelayEnd::Finished), "{first:?}");
         assert!(matches!(second.end, RelayEnd::Finished), "{second:?}");

@@ -68,7 +68,7 @@ fn a_relay_sends_what_came_before_a_reset_however_far_the_other_side_lags_behind
             SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
             drop(peer);
             rest(&event_loop);
-            assert!(!outcome.done(), "{splicing:?}: the reader is slow");
+            assert!(!outcome.is_done(), "{splicing:?}: the reader is slow");
             far.set_nonblocking(true).unwrap();
             let mut received = Vec::new();
             let mut buffer = [0; 4096];
@@ -76,7 +76,7 @@ fn a_relay_sends_what_came_before_a_reset_however_far_the_other_side_lags_behind
                 while let Ok(count @ 1..) = far.read(&mut buffer) {
                     received.extend_from_slice(&buffer[..count]);
                 }
-                outcome.done() && received.len() >= COUNT
+                outcome.is_done() && received.len() >= COUNT
             });
             assert!(received == sent, "{splicing:?}: {} bytes", received.len());
             assert!(has_failed(outcome, RelaySide::B), "{splicing:?}");
@@ -106,7 +106,7 @@ fn lagging() -> Lagging {
     settle(&event_loop).unwrap();
     first.handle().abort();
     settle(&event_loop).unwrap();
-    assert!(!outcome.done());
+    assert!(!outcome.is_done());
     Lagging { event_loop, first, second, outcome }
 }
 
@@ -133,10 +133,10 @@ fn a_relay_waits_for_a_slow_reader_after_a_reset_as_long_as_it_takes_something()
 fn a_relay_waits_no_longer_than_it_may_linger_for_a_reader_that_takes_nothing() {
     let Lagging { event_loop, outcome, .. } = lagging();
     advance(&event_loop, 70 * SECOND).unwrap();
-    assert!(outcome.done());
+    assert!(outcome.is_done());
     assert!(has_failed(outcome, RelaySide::A));
-    assert_eq!(event_loop.metrics().connections_open, 0);
-    assert_eq!(event_loop.metrics().timers, 0);
+    assert_eq!(event_loop.statistics().connections_open, 0);
+    assert_eq!(event_loop.statistics().timers, 0);
 }
 
 /// What was received has nowhere to go any more: nothing is waited for.
@@ -151,9 +151,9 @@ fn a_relay_is_over_at_once_when_its_other_side_is_reset_as_well() {
         }
         second.handle().abort();
         settle(&event_loop).unwrap();
-        assert!(outcome.done(), "nothing is waited for");
+        assert!(outcome.is_done(), "nothing is waited for");
         assert!(outcome.take_result().is_some_and(|outcome| outcome.is_ok()));
-        assert_eq!(event_loop.metrics().connections_open, 0);
+        assert_eq!(event_loop.statistics().connections_open, 0);
     }
 }
 
@@ -239,6 +239,6 @@ mod under_tls {
         assert_eq!(client.count(Call::Eof) == 1, was_told_all, "{version:?} {end:?}");
         upstream.abort();
         advance(&event_loop, SECOND).unwrap();
-        assert!(outcome.done());
+        assert!(outcome.is_done());
     }
 }

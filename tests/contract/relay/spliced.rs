@@ -65,7 +65,7 @@ fn a_relay_that_splices_is_idle_when_nothing_came_from_either_side() {
             relay.splicing(splicing).idle_timeout(Some(Duration::from_millis(30)))
         };
         let stage = Stage::with(link, idle, |probe| probe, |probe| probe);
-        assert_eq!(stage.event_loop.metrics().timers, 1);
+        assert_eq!(stage.event_loop.statistics().timers, 1);
         stage.client.handle().write(b"up");
         stage.server.handle().write(b"down");
         let outcome = stage.outcome().unwrap();
@@ -209,14 +209,14 @@ fn a_shutdown_leaves_a_relay_that_splices_its_time_and_then_aborts_it() {
         settle(&event_loop).unwrap();
         client.handle().write(b" and meanwhile");
         run_until(&event_loop, "the others", || server.received() == b"before and meanwhile");
-        assert!(!patient.done());
+        assert!(!patient.is_done());
         let hasty = serving.shutdown(Duration::from_millis(5));
         assert_eq!(event_loop.run_until_complete(hasty).unwrap().unwrap(), 1);
         assert!(event_loop.run_until_complete(patient).unwrap().is_ok());
         run_until(&event_loop, "both ends", || ended(&client) && ended(&server));
         client.handle().abort();
         server.handle().abort();
-        run_until(&event_loop, "nothing", || event_loop.metrics().connections_open == 0);
+        run_until(&event_loop, "nothing", || event_loop.statistics().connections_open == 0);
     }
 }
 
@@ -235,7 +235,7 @@ fn a_connection_that_is_joined_anew_splices_to_the_other_from_the_start() {
         assert!(matches!(outcome.end, RelayEnd::Closed(RelaySide::A)), "{outcome:?}");
         stage.client.handle().write(&pattern(MUCH));
         stage.client.handle().write_eof();
-        stage.until("the end of the second", || second.done());
+        stage.until("the end of the second", || second.is_done());
         assert!(next.received() == pattern(MUCH), "{link:?}");
         assert_eq!(stage.server.received(), b"one");
         assert_eq!(statistics.spliced(), MUCH as u64, "{link:?}: all of it, from the first byte");
@@ -311,7 +311,7 @@ fn a_connection_that_left_its_relay_can_be_upgraded() {
         client.handle().start_tls(tls.client.server_name("server.test").into(), Bytes::new());
         client.handle().write(b"under TLS");
         run_until(&event_loop, "the echo", || client.received() == b"under TLS");
-        assert!(outcome.done());
+        assert!(outcome.is_done());
         assert_eq!(server.received(), b"relayed");
         a.abort();
         run_until(&event_loop, "the end", || client.is_lost() && server.is_lost());
@@ -345,7 +345,7 @@ fn a_side_under_tls_is_copied_whatever_is_asked_for() {
         assert!(server.received() == pattern(MUCH) && client.received() == pattern(MUCH));
         assert_eq!(statistics.spliced(), 0);
         client.handle().close();
-        run_until(&event_loop, "the end", || outcome.done());
+        run_until(&event_loop, "the end", || outcome.is_done());
         serving.close();
     }
 }

@@ -125,7 +125,7 @@ impl Stage {
 
     #[track_caller]
     pub(super) fn outcome(&self) -> Result<RelayOutcome, Error> {
-        self.until("the relay to be over", || self.outcome.borrow().as_ref().unwrap().done());
+        self.until("the relay to be over", || self.outcome.borrow().as_ref().unwrap().is_done());
         self.outcome.take().unwrap().take_result().unwrap()
     }
 
@@ -134,9 +134,9 @@ impl Stage {
     pub(super) fn end(self) {
         self.client.handle().abort();
         self.server.handle().abort();
-        self.until("everything to be gone", || self.event_loop.metrics().connections_open == 0);
-        let metrics = self.event_loop.metrics();
-        assert_eq!((metrics.timers, metrics.sources), (0, 0));
+        self.until("everything to be gone", || self.event_loop.statistics().connections_open == 0);
+        let statistics = self.event_loop.statistics();
+        assert_eq!((statistics.timers, statistics.sources), (0, 0));
         assert_eq!(self.reports.take(), [""; 0]);
         let Self { event_loop, .. } = self;
         drop(event_loop);

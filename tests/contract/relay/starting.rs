@@ -156,7 +156,7 @@ fn relays_join_connections_of_different_kinds() {
             let data = super::stage::pattern(1_000_000);
             near.handle().write(&data);
             near.handle().write_eof();
-            crate::running::run_until(&event_loop, "the end", || done.done());
+            crate::running::run_until(&event_loop, "the end", || done.is_done());
             assert!(far.received() == data, "{from:?} to {to:?}, {splicing:?}");
             assert!(matches!(done.take_result().unwrap().unwrap().end, RelayEnd::Finished));
         }

@@ -48,13 +48,13 @@ fn a_client_that_talks_gets_the_whole_answer_of_an_upstream_that_is_gone() {
         let far = event_loop.create_connection(|| Waiting, up).start();
         let far = event_loop.run_until_complete(far).unwrap().unwrap();
         let outcome = relay(&near, &far).splicing(splicing).start();
-        run_until(&event_loop, "the end of the relay", || outcome.done());
+        run_until(&event_loop, "the end of the relay", || outcome.is_done());
         let outcome = outcome.take_result().unwrap().unwrap();
         assert!(
             matches!(outcome.end, RelayEnd::Finished | RelayEnd::Failed(..)),
             "{splicing:?}: {outcome:?}"
         );
-        let finished = || event_loop.metrics().connections_open == 0 && client.is_finished();
+        let finished = || event_loop.statistics().connections_open == 0 && client.is_finished();
         run_until(&event_loop, "the client", finished);
         answering.join().unwrap();
         let received = client.join().unwrap();
@@ -106,8 +106,8 @@ fn a_client_that_reads_only_after_the_relay_is_over_gets_the_whole_answer() {
         // What it says is read by nobody.
         client.write_all(b"and one thing more").unwrap();
         near.handle().close();
-        run_until(&event_loop, "the end of the relay", || outcome.done());
-        run_until(&event_loop, "both ends", || event_loop.metrics().connections_open == 0);
+        run_until(&event_loop, "the end of the relay", || outcome.is_done());
+        run_until(&event_loop, "both ends", || event_loop.statistics().connections_open == 0);
         client.write_all(b"and another").unwrap();
         let reading = thread::spawn(move || {
             let mut received = Vec::new();

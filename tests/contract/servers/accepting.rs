@@ -65,7 +65,7 @@ fn a_turn_accepts_a_bounded_number_and_others_run_between() {
         let server = event_loop
             .create_server(seen.watcher(), "10.0.0.1:7")
             .start_serving(false)
-            .accepts_per_turn(3)
+            .accept_batch(3)
             .await?;
         for _ in 0..10 {
             event_loop.create_connection(|| Echo, "10.0.0.1:7").await?;

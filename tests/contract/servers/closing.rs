@@ -55,14 +55,14 @@ fn wait_closed_waits_for_the_close_and_for_every_connection() {
         let server = event_loop.create_server(|| Echo, "10.0.0.1:7").await?;
         let before = server.wait_closed();
         event_loop.sleep(Duration::from_secs(1)).await;
-        assert!(!before.done(), "it is not closed, though nobody is connected");
+        assert!(!before.is_done(), "it is not closed, though nobody is connected");
 
         let client = event_loop.create_connection(|| Echo, "10.0.0.1:7").await?;
         until(&event_loop, "a connection", || server.connections() == 1).await;
         server.close();
         let after = server.wait_closed();
         event_loop.sleep(Duration::from_secs(1)).await;
-        assert!(!before.done() && !after.done(), "somebody is connected");
+        assert!(!before.is_done() && !after.is_done(), "somebody is connected");
 
         client.handle().close();
         before.await?;
@@ -78,8 +78,8 @@ fn wait_closed_of_a_server_that_is_over_is_done_at_once() {
     run_in_memory(async |event_loop| {
         let server = event_loop.create_server(|| Echo, "10.0.0.1:7").await?;
         server.close();
-        assert!(server.wait_closed().done());
-        assert!(server.wait_closed().done());
+        assert!(server.wait_closed().is_done());
+        assert!(server.wait_closed().is_done());
         Ok(())
     });
 }
@@ -150,7 +150,7 @@ fn abort_clients_drops_what_is_not_sent_and_the_server_is_over_within_two_turns(
     let gone = server.wait_closed();
     step(&event_loop).unwrap();
     step(&event_loop).unwrap();
-    assert!(gone.done());
+    assert!(gone.is_done());
     assert_eq!(*served.lost.borrow(), [None, None, None]);
 }
 
@@ -196,7 +196,7 @@ fn a_server_that_closes_while_it_accepts_leaves_no_client_hanging() {
         assert_eq!(seen.made.get(), 1);
         assert_eq!(read_to_end(second).unwrap_err().kind(), ErrorKind::ConnectionReset);
 
-        assert!(!gone.done(), "the first is being served");
+        assert!(!gone.is_done(), "the first is being served");
         first.write_all(b"hello")?;
         first.shutdown(std::net::Shutdown::Write)?;
         gone.await?;
@@ -224,7 +224,7 @@ fn a_factory_that_closes_its_server_still_makes_a_whole_connection() {
         server.start_serving()?;
         until(&event_loop, "a connection", || seen.made.get() == 1).await;
         assert!(server.is_closed());
-        assert!(!gone.done());
+        assert!(!gone.is_done());
         client.handle().close();
         gone.await?;
         assert_eq!(*seen.lost.borrow(), [None]);

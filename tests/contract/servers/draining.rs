@@ -60,7 +60,7 @@ fn shutdown_waits_for_peers_that_have_still_to_take_what_was_sent() {
             let own = Rc::clone(&seen);
             event_loop.create_connection(move || Paused(own), "10.0.0.1:7").await?;
             until(&event_loop, "the end of the connection", || served.lost() == 1).await;
-            assert_eq!((server.connections(), event_loop.metrics().lingering), (0, 1));
+            assert_eq!((server.connections(), event_loop.statistics().lingering), (0, 1));
 
             let began = event_loop.time();
             assert_eq!(other.shutdown(20 * SECOND).await?, 0);
@@ -72,7 +72,7 @@ fn shutdown_waits_for_peers_that_have_still_to_take_what_was_sent() {
             assert_eq!(server.shutdown(20 * SECOND).await?, aborted);
             let elapsed = event_loop.time() - began;
             assert_eq!(elapsed.as_secs(), took, "{elapsed:?}");
-            assert_eq!(event_loop.metrics().lingering_cut_off, aborted as u64);
+            assert_eq!(event_loop.statistics().lingering_cut_off, aborted as u64);
             Ok(())
         });
     }
@@ -88,7 +88,7 @@ fn shutdown_does_not_wait_for_peers_that_only_keep_their_side_open() {
         until(&event_loop, "a connection", || served.made.get() == 1).await;
         served.handles.borrow()[0].close();
         until(&event_loop, "the end of the connection", || served.lost() == 1).await;
-        assert_eq!(event_loop.metrics().lingering, 1);
+        assert_eq!(event_loop.statistics().lingering, 1);
         let began = event_loop.time();
         assert_eq!(server.shutdown(20 * SECOND).await?, 0);
         assert!(event_loop.time() - began < SECOND);

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::Result;
+use wharf::{Result, with_info};
 
 use crate::serving::{Echo, Seen, address, collect_reports, run, run_in_memory, until};
 
@@ -27,10 +27,10 @@ fn another_accept_error_is_reported_and_listening_goes_on_without_spinning() {
             .await?;
         rustix::net::shutdown(&ours, rustix::net::Shutdown::Both)?;
         until(&event_loop, "an error", || !errors.borrow().is_empty()).await;
-        let callbacks = event_loop.metrics().callbacks;
+        let callbacks = event_loop.statistics().callbacks;
         event_loop.sleep(Duration::from_millis(50)).await;
         assert_eq!(*errors.borrow(), [Some(ErrorKind::InvalidInput)]);
-        assert!(event_loop.metrics().callbacks - callbacks < 10, "it spins");
+        assert!(event_loop.statistics().callbacks - callbacks < 10, "it spins");
 
         rustix::net::listen(&ours, 16)?;
         let _client = TcpStream::connect(address(&server))?;
@@ -83,13 +83,13 @@ fn a_factory_that_knows_the_peer_can_refuse_it() {
         let asked = Rc::new(RefCell::new(Vec::new()));
         let peers = Rc::clone(&asked);
         let server = event_loop
-            .create_server_with(
-                move |info| {
+            .create_server(
+                with_info(move |info| {
                     peers
                         .borrow_mut()
                         .push((info.local_address().cloned(), info.peer_address().cloned()));
                     if peers.borrow().len() == 1 { Err("not you".into()) } else { Ok(Echo) }
-                },
+                }),
                 "127.0.0.1:0",
             )
             .on_accept_error(move |error| list.borrow_mut().push(error.to_string()))
@@ -115,7 +115,7 @@ fn failures_of_incoming_connections_are_reported_once_a_second_unless_a_handler_
     run_in_memory(async |event_loop| {
         let reports = collect_reports(&event_loop);
         let refuse = |_: &wharf::Info| -> Result<Echo> { Err("full".into()) };
-        let _server = event_loop.create_server_with(refuse, "10.0.0.1:7").await?;
+        let _server = event_loop.create_server(with_info(refuse), "10.0.0.1:7").await?;
         let seen = Seen::new();
         for _ in 0..5 {
             event_loop.create_connection(seen.watcher(), "10.0.0.1:7").await?;
@@ -140,7 +140,7 @@ fn a_panic_in_the_accept_error_handler_is_reported_and_the_handler_stays() {
         let count = Rc::clone(&calls);
         let refuse = |_: &wharf::Info| -> Result<Echo> { Err("full".into()) };
         let _server = event_loop
-            .create_server_with(refuse, "10.0.0.1:7")
+            .create_server(with_info(refuse), "10.0.0.1:7")
             .on_accept_error(move |_| {
                 count.set(count.get() + 1);
                 assert!(count.get() > 1, "a bad handler");

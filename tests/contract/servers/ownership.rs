@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{Result, Server, Transport};
+use wharf::{Result, Server, Transport, with_info};
 
 use crate::serving::{Echo, Seen, collect_reports, run_in_memory, until};
 
@@ -67,7 +67,7 @@ fn an_accept_error_handler_that_closes_its_server_is_let_go_of_too() {
         let slot = Rc::clone(&place);
         let refuse = |_: &wharf::Info| -> Result<Echo> { Err("full".into()) };
         let server = event_loop
-            .create_server_with(refuse, "10.0.0.1:7")
+            .create_server(with_info(refuse), "10.0.0.1:7")
             .on_accept_error(move |_| {
                 let _ = &held;
                 slot.borrow().as_ref().expect("a server").close();

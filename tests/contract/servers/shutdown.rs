@@ -182,10 +182,10 @@ fn a_loop_that_closes_ends_a_pending_shutdown_and_its_connections() {
         })
         .unwrap();
     settle(&event_loop).unwrap();
-    assert!(!ending.done());
+    assert!(!ending.is_done());
     drop(event_loop);
     assert_eq!(*served.lost.borrow(), [None]);
-    assert!(ending.cancelled());
+    assert!(ending.is_cancelled());
 }
 
 // Beyond asyncio.

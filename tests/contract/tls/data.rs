@@ -100,10 +100,10 @@ fn what_one_callback_writes_shares_records() {
         Probe::new(&far),
     );
     settle(&stage.event_loop).unwrap();
-    let before = stage.event_loop.metrics().bytes_sent;
+    let before = stage.event_loop.statistics().bytes_sent;
     far.handle().write(b"go");
     stage.run_until("all", || far.received_len() == 10_000);
-    let sent = stage.event_loop.metrics().bytes_sent - before;
+    let sent = stage.event_loop.statistics().bytes_sent - before;
     // One record each way: five bytes of header, one of type, sixteen of tag.
     assert_eq!(sent, 10_000 + 2 + 2 * 22);
 }
@@ -193,7 +193,7 @@ struct Greeter {
 impl Protocol for Greeter {
     fn connection_made(&mut self, transport: &dyn Transport) -> wharf::Result {
         assert_eq!(transport.write_buffer_size(), 0);
-        self.sent.set(transport.event_loop().metrics().bytes_sent);
+        self.sent.set(transport.event_loop().statistics().bytes_sent);
         transport.write(b"hello");
         Ok(())
     }
@@ -213,7 +213,7 @@ fn a_servers_tickets_go_out_with_its_first_words() {
     let _connection = stage.connect(Probe::new(&near)).expect("a connection");
     stage.run_until("the greeting", || near.received() == b"hello");
     // A record of five bytes has 27; a ticket is a good deal longer.
-    let after = stage.event_loop.metrics().bytes_sent - before.get();
+    let after = stage.event_loop.statistics().bytes_sent - before.get();
     assert!(after > 27 + 100, "{after} bytes went out with or after the greeting");
 }
 

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use wharf::bytes::Bytes;
-use wharf::rustls::ServerConfig;
-use wharf::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use wharf::rustls::server::ServerSessionMemoryCache;
+use wharf::interop::rustls::ServerConfig;
+use wharf::interop::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use wharf::interop::rustls::server::ServerSessionMemoryCache;
 use wharf::{TlsClient, TlsEarlyData, TlsServer, TlsUpgrade, TlsVersion, Transport};
 
 use super::{Stage, logs, trusting};
@@ -124,7 +124,7 @@ fn early_data_that_the_server_does_not_take_is_sent_after_the_handshake() {
 fn ready(max_early_data: u32, sessions: &Arc<ServerSessionMemoryCache>) -> TlsServer {
     let chain = CertificateDer::from_pem_slice(SERVER.chain.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(SERVER.key.as_bytes()).unwrap();
-    let provider = wharf::rustls::crypto::ring::default_provider();
+    let provider = wharf::interop::rustls::crypto::ring::default_provider();
     let mut config = ServerConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -133,7 +133,7 @@ fn ready(max_early_data: u32, sessions: &Arc<ServerSessionMemoryCache>) -> TlsSe
         .unwrap();
     config.max_early_data_size = max_early_data;
     config.session_storage = Arc::<ServerSessionMemoryCache>::clone(sessions);
-    TlsServer::from_rustls(config)
+    wharf::interop::tls_server(config)
 }
 
 #[test]

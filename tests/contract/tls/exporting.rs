@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use wharf::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use wharf::rustls::{ClientConfig, KeyLog, RootCertStore, ServerConfig, ServerConnection, version};
+use wharf::interop::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use wharf::interop::rustls::{
+    ClientConfig, KeyLog, RootCertStore, ServerConfig, ServerConnection, version,
+};
 use wharf::testing::Recorder;
 use wharf::{TlsClient, TlsServer, TlsVersion, Transport};
 
@@ -71,7 +73,7 @@ fn what_cannot_be_exported_is_refused() {
 fn server_config(version: TlsVersion) -> ServerConfig {
     let chain = CertificateDer::from_pem_slice(SERVER.chain.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(SERVER.key.as_bytes()).unwrap();
-    let provider = wharf::rustls::crypto::ring::default_provider();
+    let provider = wharf::interop::rustls::crypto::ring::default_provider();
     ServerConfig::builder_with_provider(provider.into())
         .with_protocol_versions(&[match version {
             TlsVersion::Tls12 => &version::TLS12,
@@ -144,16 +146,16 @@ fn ready_configurations_export_too_and_keep_their_own_key_log() {
         let labels = Arc::new(Labels::default());
         let mut config = server_config(version);
         config.key_log = Arc::<Labels>::clone(&labels);
-        let server = TlsServer::from_rustls(config);
+        let server = wharf::interop::tls_server(config);
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(SERVER.chain.as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(wharf::rustls::crypto::ring::default_provider());
+        let provider = Arc::new(wharf::interop::rustls::crypto::ring::default_provider());
         let client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let client = TlsClient::from_rustls(client).server_name("server.test");
+        let client = wharf::interop::tls_client(client).server_name("server.test");
         let stage = Stage { tls: Tls { client, server }, ..Stage::new() };
         let (near, far) = logs();
         stage.join(Probe::new(&near), Probe::new(&far));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::{advance, settle};
-use wharf::{TimeoutKind, TlsClient, TlsServer, TlsVersion, Transport};
+use wharf::{TimeoutKind, TlsClient, TlsServer, TlsVersion, Transport, with_info};
 
 use super::{Stage, VERSIONS, distrusting, logs, trusting};
 use crate::encryption::SERVER;
@@ -75,13 +75,13 @@ fn peers_know_each_others_certificates_names_and_protocols() {
     let told = Rc::clone(&seen);
     let serving = stage
         .event_loop
-        .create_server_with(
-            move |info| {
+        .create_server(
+            with_info(move |info| {
                 let tls = info.tls().ok_or("no TLS")?;
                 let name = tls.server_name().map(str::to_owned);
                 told.borrow_mut().push((name, tls.alpn_protocol().map(<[u8]>::to_vec)));
                 Ok(Probe::new(&Log::new()))
-            },
+            }),
             "10.0.0.1:443",
         )
         .tls(server);
@@ -114,7 +114,7 @@ fn data_that_comes_with_the_end_of_the_handshake_follows_connection_made() {
         // Whoever speaks first says its turn, and so does what hears it.
         let speaks_first = |log: &Log, name: &'static str| {
             let (seen, heard) = (Rc::clone(&seen), Rc::clone(&seen));
-            let tick = |transport: &dyn Transport| transport.event_loop().metrics().ticks;
+            let tick = |transport: &dyn Transport| transport.event_loop().statistics().ticks;
             Probe::new(log)
                 .on_made(move |transport| {
                     let info = transport.info();
@@ -277,7 +277,7 @@ fn a_connect_that_is_given_up_in_the_handshake_leaves_nothing() {
     let raw = Log::new();
     let probe = raw.clone();
     stage.serve_plain(move || Probe::new(&probe));
-    let before = stage.event_loop.metrics();
+    let before = stage.event_loop.statistics();
     let log = Log::new();
     let own = log.clone();
     let connecting = stage
@@ -286,10 +286,10 @@ fn a_connect_that_is_given_up_in_the_handshake_leaves_nothing() {
         .tls(trusting())
         .start();
     settle(&stage.event_loop).unwrap();
-    assert!(raw.received_len() > 0 && !connecting.done());
+    assert!(raw.received_len() > 0 && !connecting.is_done());
     drop(connecting);
     stage.run_until("the end", || raw.is_lost());
-    let after = stage.event_loop.metrics();
+    let after = stage.event_loop.statistics();
     assert_eq!((after.timers, after.tasks), (before.timers, before.tasks));
     assert!(log.calls().is_empty() && stage.reports.take().is_empty());
 }
@@ -299,7 +299,7 @@ fn a_factory_that_fails_after_the_handshake_fails_the_connection() {
     let stage = Stage::new();
     let serving = stage
         .event_loop
-        .create_server_with(|_| Err::<Probe, _>("not today".into()), "10.0.0.1:443")
+        .create_server(with_info(|_| Err::<Probe, _>("not today".into())), "10.0.0.1:443")
         .tls(&stage.tls.server);
     let server = stage.event_loop.run_until_complete(serving.start()).unwrap().unwrap();
     let log = Log::new();
@@ -317,12 +317,12 @@ fn a_factory_that_fails_after_the_handshake_fails_the_connection() {
         let told = Rc::clone(&errors);
         let serving = stage
             .event_loop
-            .create_server_with(
-                move |info| {
+            .create_server(
+                with_info(move |info| {
                     assert!(info.tls().is_some(), "the handshake is done");
                     assert!(!panics, "no protocol at all");
                     Err::<Probe, _>("not today".into())
-                },
+                }),
                 "10.0.0.1:444",
             )
             .on_accept_error(move |error| told.borrow_mut().push(error.to_string()))
@@ -408,7 +408,7 @@ fn a_storm_of_handshakes_leaves_turns_to_those_that_are_connected() {
         }
     }
     assert!(accepted.get() < 20, "{} handshakes meanwhile", accepted.get());
-    stage.run_until("the end of the storm", || storm.iter().all(|connect| connect.done()));
+    stage.run_until("the end of the storm", || storm.iter().all(|connect| connect.is_done()));
     stage.run_until("all of them", || server.connections() == 41);
     let failed = storm.iter().filter_map(|connect| connect.take_result()).filter(Result::is_err);
     assert_eq!(failed.count(), 0);

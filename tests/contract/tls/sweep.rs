@@ -233,7 +233,7 @@ fn live(
 ) -> Outcome {
     let what = || format!("{harm:?} at {at}, from the client: {from_client}, {version}");
     let reports = Reports::of(event_loop);
-    let ticks_before = event_loop.metrics().ticks;
+    let ticks_before = event_loop.statistics().ticks;
     let (near, far) = (Log::new(), Log::new());
     let (passed, is_cut) = (Rc::new(Cell::default()), Rc::new(Cell::new(false)));
     let way = Harmful {
@@ -266,14 +266,14 @@ fn live(
         assert!(log.is_lost() || is_established, "it hangs, {}: {log:?}", what());
     }
     assert!(reports.take().is_empty(), "{}", what());
-    let ticks = event_loop.metrics().ticks - ticks_before;
+    let ticks = event_loop.statistics().ticks - ticks_before;
     let most = if harm == Harm::Dribble { MOST_TICKS + 4000 } else { MOST_TICKS };
     assert!(ticks <= most, "{ticks} ticks, {}", what());
     for handle in [&near.handle(), &far.handle(), client_end.handle(), server_end.handle()] {
         handle.abort();
     }
     advance(event_loop, Duration::from_secs(10)).unwrap();
-    assert_eq!(event_loop.metrics().connections_open, 0, "{}", what());
+    assert_eq!(event_loop.statistics().connections_open, 0, "{}", what());
     assert_rules_were_kept();
     Outcome { passed: passed.get(), is_complete }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wharf::bytes::Bytes;
 use wharf::testing::{advance, pair, settle};
-use wharf::{TimeoutKind, TlsUpgrade, Transport};
+use wharf::{TimeoutKind, TlsUpgrade, Transport, WaterMarks};
 
 use super::{Stage, VERSIONS, distrusting, logs, trusting};
 use crate::probe::{Call, Probe};
@@ -50,14 +50,14 @@ fn a_protocol_upgrades_in_place_and_keeps_its_handle() {
         )
         .unwrap();
         let (before, id) = (near.handle(), near.handle().id());
-        before.set_write_buffer_limits(Some(12_345), Some(678)).unwrap();
+        before.set_write_buffer_limits(WaterMarks { low: 678, high: 12_345 }).unwrap();
         stage.run_until("the answer", || near.received() == b"go ahead\nindeed");
         assert_eq!(far.received(), b"STARTTLS\nunder TLS");
         let order = [Call::Made, Call::Data, Call::TlsEstablished, Call::Data];
         assert_eq!((near.order(), far.order()), (order.to_vec(), order.to_vec()));
         assert_eq!(before.id(), id);
         assert_eq!(stage.event_loop.transport(id).as_ref(), Some(&before));
-        assert_eq!(before.write_buffer_limits(), (678, 12_345));
+        assert_eq!(before.write_buffer_limits(), WaterMarks { low: 678, high: 12_345 });
         assert_eq!(before.info().tls().unwrap().version(), Some(version));
         assert_eq!(far.handle().info().tls().unwrap().server_name(), Some("server.test"));
         before.close();

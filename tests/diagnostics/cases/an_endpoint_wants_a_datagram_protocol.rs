@@ -13,6 +13,6 @@ impl Protocol for Echo {
 }
 
 pub async fn open(event_loop: EventLoop) -> Result {
-    event_loop.create_datagram_endpoint(|| Echo).local("127.0.0.1:7000").await?;
+    event_loop.create_datagram_endpoint(|| Echo).local_address("127.0.0.1:7000").await?;
     Ok(())
 }

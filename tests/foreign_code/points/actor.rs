@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport};
+use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport, WaterMarks};
 
 use crate::bomb::{Bomb, DropError, OnDrop, Owner, TextError};
 use crate::stage::{Counts, Stage};
@@ -72,7 +72,7 @@ impl Actor {
 
     fn answer(&self, transport: &dyn Transport, data: &[u8]) -> Result {
         if matches!(self.at, At::Pause | At::Resume) {
-            transport.set_write_buffer_limits(Some(0), Some(0))?;
+            transport.set_write_buffer_limits(WaterMarks::from_high(0))?;
             transport.write(&vec![0; 8 << 20]);
         } else {
             transport.write(data);

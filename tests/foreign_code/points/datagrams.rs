@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 
-use wharf::{Address, DatagramProtocol, DatagramTransport, Datagrams, Error, Result};
+use wharf::{Address, DatagramProtocol, DatagramTransport, Datagrams, Error, Result, WaterMarks};
 
 use super::reaching::Reaching;
 use crate::stage::{Point, Stage, blow_up, elsewhere, reported};
@@ -68,7 +68,7 @@ fn run(stage: &Stage, endpoint: Endpoint) {
     let before = stage.bomb.count();
     let (at, builder) = (
         endpoint.0.at,
-        stage.event_loop.create_datagram_endpoint(|| endpoint).local("127.0.0.1:0").start(),
+        stage.event_loop.create_datagram_endpoint(|| endpoint).local_address("127.0.0.1:0").start(),
     );
     let endpoint = stage.complete(builder).expect("an endpoint");
     if matches!(at, At::Received | At::Batch) {
@@ -81,7 +81,7 @@ fn run(stage: &Stage, endpoint: Endpoint) {
         stage.until_reached(before);
     }
     endpoint.handle().close();
-    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+    stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
     stage.until_reached(before);
 }
 
@@ -92,7 +92,7 @@ fn refused(stage: &Stage, fails: bool) {
     let to = nobody.local_addr().expect("an address").to_string();
     drop(nobody);
     let own = Endpoint(Reaching::new(stage, At::Error, fails));
-    let opening = stage.event_loop.create_datagram_endpoint(|| own).remote(to).start();
+    let opening = stage.event_loop.create_datagram_endpoint(|| own).peer_address(to).start();
     let endpoint = stage.complete(opening).expect("an endpoint");
     stage.until("the point", || {
         let _ = endpoint.handle().send(b"anybody?");
@@ -109,7 +109,7 @@ fn full(stage: &Stage, at: At, fails: bool) {
     let opening = stage.event_loop.create_datagram_endpoint(|| own).socket(near).start();
     let endpoint = stage.complete(opening).expect("an endpoint");
     let handle = endpoint.handle();
-    handle.set_write_buffer_limits(Some(0), Some(0)).expect("marks");
+    handle.set_write_buffer_limits(WaterMarks::from_high(0)).expect("marks");
     // The receiver's queue is full after some hundred at most.
     for _ in 0..2_000 {
         let _ = handle.send(b"hello");
@@ -125,7 +125,7 @@ fn full(stage: &Stage, at: At, fails: bool) {
 
 fn close(stage: &Stage, endpoint: &wharf::Endpoint<Endpoint>) {
     endpoint.handle().abort();
-    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+    stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
 }
 
 const POINTS: &[Point] = &[
@@ -160,7 +160,8 @@ const POINTS: &[Point] = &[
             bomb.tick();
             made
         };
-        let opening = stage.event_loop.create_datagram_endpoint(factory).local("127.0.0.1:0");
+        let opening =
+            stage.event_loop.create_datagram_endpoint(factory).local_address("127.0.0.1:0");
         if let Ok(endpoint) = stage.complete(opening.start()) {
             endpoint.handle().abort();
         }

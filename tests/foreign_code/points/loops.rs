@@ -173,10 +173,10 @@ const TASKS: &[Point] = &[
                 let _guard = guard;
                 std::future::pending::<()>().await;
             });
-            stage.until("its first step", || stage.event_loop.metrics().tasks == 1);
+            stage.until("its first step", || stage.event_loop.statistics().tasks == 1);
             drop(task);
         });
-        stage.until("the task's end", || stage.event_loop.metrics().tasks == 0);
+        stage.until("the task's end", || stage.event_loop.statistics().tasks == 0);
     }),
     reported("the drop of what a task gives", |stage| {
         let guard = stage.bomb.on_drop();

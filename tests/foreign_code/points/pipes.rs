@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use wharf::bytes::Bytes;
-use wharf::{Buffered, Protocol, Transport, TransportHandle};
+use wharf::{Buffered, Protocol, Transport, TransportHandle, WaterMarks};
 
 use super::actor::{Actor, At, By};
 use crate::bomb::Owner;
@@ -37,7 +37,7 @@ fn writes(stage: &Stage, at: At, by: By) {
     let opening = stage.event_loop.connect_write_pipe(Actor::new(stage, at, by), writer).start();
     let connection = stage.complete(opening).expect("a pipe");
     let handle = connection.handle();
-    let _ = handle.set_write_buffer_limits(Some(0), Some(0));
+    let _ = handle.set_write_buffer_limits(WaterMarks::from_high(0));
     handle.write(&vec![7; 1 << 20]);
     let reading = std::thread::spawn(move || {
         let mut rest = Vec::new();
@@ -81,7 +81,7 @@ fn terminal() -> (OwnedFd, OwnedFd) {
 }
 
 fn ends(stage: &Stage) {
-    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+    stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
 }
 
 /// Two pipes, one each way, and the ends of the other side.

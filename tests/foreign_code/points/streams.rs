@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use wharf::bytes::Bytes;
-use wharf::{Buffered, Protocol, Transport, relay};
+use wharf::{Buffered, Protocol, Transport, relay, with_info};
 
 use super::actor::{Actor, At, By};
 use crate::bomb::{DropError, Owner, TextError};
@@ -58,7 +58,7 @@ fn refuse(stage: &Stage, text: bool, handles: bool) {
             Err(Box::new(DropError(bomb.on_drop())))
         }
     };
-    let mut builder = stage.event_loop.create_server_with(factory, "127.0.0.1:0");
+    let mut builder = stage.event_loop.create_server(with_info(factory), "127.0.0.1:0");
     if handles {
         builder = builder.on_accept_error(|_| {});
     }
@@ -176,7 +176,7 @@ const FACTORIES: &[Point] = &[
     reported("on_accept_error", |stage| {
         let bomb = stage.bomb.clone();
         let factory = |_: &wharf::Info| -> wharf::Result<Actor> { Err("nobody comes in".into()) };
-        let builder = stage.event_loop.create_server_with(factory, "127.0.0.1:0");
+        let builder = stage.event_loop.create_server(with_info(factory), "127.0.0.1:0");
         let serving = builder.on_accept_error(move |_| bomb.tick()).start();
         let server = stage.complete(serving).expect("a server");
         stage.talk_to(&server, |_| {});
@@ -236,7 +236,7 @@ const VALUES: &[Point] = &[
         offer.close();
         stage.shut_down(&server);
         stage.shut_down(&next);
-        stage.until("the end", || event_loop.metrics().sources == 0);
+        stage.until("the end", || event_loop.statistics().sources == 0);
         let _ = std::fs::remove_file(control);
     }),
     reported("the drop of written bytes", |stage| at(stage, At::Data, By::WrittenBytes)),
@@ -287,7 +287,7 @@ const VALUES: &[Point] = &[
         a.abort();
         stage.until_reached(before);
         end(stage, &b);
-        stage.until("the task's end", || stage.event_loop.metrics().tasks == 0);
+        stage.until("the task's end", || stage.event_loop.statistics().tasks == 0);
         stage.counts.lost.set(stage.counts.made.get());
     }),
     reported("the drop of a relay's leftovers", |stage| {
@@ -351,7 +351,7 @@ fn passes_descriptors<P: Protocol>(stage: &Stage, receiver: impl FnMut() -> P + 
     stage.until_reached(before);
     sender.handle().abort();
     receiver.handle().abort();
-    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+    stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
 }
 
 /// One end of a pair whose other end only counts.
@@ -371,7 +371,7 @@ fn living(stage: &Stage) -> wharf::TransportHandle {
 
 fn end(stage: &Stage, handle: &wharf::TransportHandle) {
     handle.abort();
-    stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+    stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
 }
 
 fn gone(stage: &Stage) -> wharf::TransportHandle {

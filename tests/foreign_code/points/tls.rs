@@ -3,24 +3,24 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use wharf::rustls::client::danger::{
+use wharf::interop::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
-use wharf::rustls::client::{
+use wharf::interop::rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
     Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
-use wharf::rustls::crypto::{CryptoProvider, ring};
-use wharf::rustls::pki_types::{
+use wharf::interop::rustls::crypto::{CryptoProvider, ring};
+use wharf::interop::rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime,
 };
-use wharf::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use wharf::rustls::server::{
+use wharf::interop::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use wharf::interop::rustls::server::{
     ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
     StoresServerSessions,
 };
-use wharf::rustls::sign::CertifiedKey;
-use wharf::rustls::{
+use wharf::interop::rustls::sign::CertifiedKey;
+use wharf::interop::rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, KeyLog, NamedGroup,
     ServerConfig, SignatureScheme, SupportedProtocolVersion, version,
 };
@@ -339,10 +339,10 @@ fn versions() -> [&'static SupportedProtocolVersion; 2] {
 fn talk(stage: &Stage, server: ServerConfig, client: ClientConfig, times: u32) {
     let echo = Actor::new(stage, At::Nowhere, By::Panic);
     let serving = stage.event_loop.create_server(echo, "127.0.0.1:0");
-    let serving = serving.tls(TlsServer::from_rustls(server));
+    let serving = serving.tls(wharf::interop::tls_server(server));
     let server = stage.complete(serving.start()).expect("a server");
     let to = server.addresses()[0].to_string();
-    let client = TlsClient::from_rustls(client).server_name("localhost");
+    let client = wharf::interop::tls_client(client).server_name("localhost");
     for _ in 0..times {
         let own = Actor::new(stage, At::Nowhere, By::Panic)();
         let connecting = stage.event_loop.create_connection(move || own, to.clone());
@@ -353,11 +353,11 @@ fn talk(stage: &Stage, server: ServerConfig, client: ClientConfig, times: u32) {
             connection.handle().write(b"hello");
             stage.until("an answer, or the end", || {
                 stage.counts.received.get() >= received + 2
-                    || stage.event_loop.metrics().connections_open < 2
+                    || stage.event_loop.statistics().connections_open < 2
             });
             connection.handle().close();
         }
-        stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+        stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
     }
     stage.shut_down(&server);
 }

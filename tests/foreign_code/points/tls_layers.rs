@@ -1,7 +1,7 @@
 //! Protocols under TLS: of either version, and one in the other.
 
 use wharf::bytes::Bytes;
-use wharf::rustls::{SupportedProtocolVersion, version};
+use wharf::interop::rustls::{SupportedProtocolVersion, version};
 use wharf::testing::pair;
 use wharf::{
     Buffered, BufferedProtocol, Eof, Error, Protocol, Result, TlsClient, TlsServer, TlsUpgrade,
@@ -117,8 +117,8 @@ const SETUPS: [Setup; 4] = [
 fn under_tls(stage: &Stage, actor: impl Fn() -> Actor, writes: bool, buffered: bool) {
     for Setup { version, depth } in SETUPS {
         let before = stage.bomb.count();
-        let client = TlsClient::from_rustls(client_config_of(version)).server_name("localhost");
-        let server = TlsServer::from_rustls(server_config(quiet()));
+        let client = wharf::interop::tls_client(client_config_of(version)).server_name("localhost");
+        let server = wharf::interop::tls_server(server_config(quiet()));
         let layers = |actor, upgrade: TlsUpgrade, writes, closes| Layers {
             actor,
             upgrade: upgrade.feed_leftover(),
@@ -135,7 +135,7 @@ fn under_tls(stage: &Stage, actor: impl Fn() -> Actor, writes: bool, buffered: b
         } else {
             pair(&stage.event_loop, 1 << 16, near, far).expect("a pair");
         }
-        stage.until("the end", || stage.event_loop.metrics().connections_open == 0);
+        stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
         stage.until_reached(before);
     }
 }

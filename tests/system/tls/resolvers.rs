@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use wharf::rustls::ServerConfig;
-use wharf::rustls::crypto::ring;
-use wharf::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use wharf::rustls::server::{ClientHello, ResolvesServerCert};
-use wharf::rustls::sign::CertifiedKey;
+use wharf::interop::rustls::ServerConfig;
+use wharf::interop::rustls::crypto::ring;
+use wharf::interop::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use wharf::interop::rustls::server::{ClientHello, ResolvesServerCert};
+use wharf::interop::rustls::sign::CertifiedKey;
 use wharf::{Protocol, Result, TlsServer, Transport};
 
 use crate::peers::Peer;
@@ -59,7 +59,7 @@ fn openssl_without_a_server_name_cannot_stop_a_server_whose_resolver_unwraps_it(
         let told = Rc::clone(&refused);
         let server = event_loop
             .create_server(|| Greets, "127.0.0.1:0")
-            .tls(TlsServer::from_rustls(config))
+            .tls(wharf::interop::tls_server(config))
             .on_accept_error(move |error| told.borrow_mut().push(error.to_string()))
             .await?;
         let to = address(&server).to_string();

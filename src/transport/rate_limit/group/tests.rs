@@ -62,12 +62,12 @@ fn what_is_given_back_is_shared_out_at_once() {
     let event_loop = a_loop();
     let group = empty_group(&event_loop, 1_000);
     assert!(!is_served(&group.ask(WAY, ONE, 10)));
-    assert_eq!(event_loop.metrics().timers, 0, "nothing is to come by itself");
+    assert_eq!(event_loop.statistics().timers, 0, "nothing is to come by itself");
     group.give_back(WAY, 500);
-    assert_eq!(event_loop.metrics().timers, 1);
+    assert_eq!(event_loop.statistics().timers, 1);
     settle(&event_loop).unwrap();
     assert!(group.way(WAY).waiting.borrow().is_empty(), "without a wait");
-    assert_eq!(event_loop.metrics().timers, 0);
+    assert_eq!(event_loop.statistics().timers, 0);
 }
 
 #[test]

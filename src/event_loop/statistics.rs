@@ -9,7 +9,7 @@ use super::EventLoop;
 #[doc(alias("RuntimeMetrics"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Metrics {
+pub struct LoopStatistics {
     /// Times the loop polled.
     pub ticks: u64,
     /// Readiness events it was given.
@@ -30,26 +30,26 @@ pub struct Metrics {
     /// Bytes handed to the operating system by connections and endpoints.
     pub bytes_sent: u64,
     /// Timers pending, those of connections included.
-    pub timers: usize,
+    pub timers: u64,
     /// Tasks not yet finished.
-    pub tasks: usize,
+    pub tasks: u64,
     /// What the loop drives: connections, listeners, pending connects, watchers.
-    pub sources: usize,
+    pub sources: u64,
     /// Sockets of connections that are over, kept until their peers have everything that was sent.
-    pub lingering: usize,
+    pub lingering: u64,
     /// Sockets that lingered and were closed before their peers had acknowledged everything that was
     /// sent: a deadline passed, too many lingered, or the loop closed. What the system still held may
     /// have arrived all the same, or not.
     pub lingering_cut_off: u64,
     /// Entries of the ready list.
-    pub ready: usize,
+    pub ready: u64,
     /// How late the last timer was that went off: what the loop's other work cost it.
     pub lag: Duration,
     /// The longest [`lag`](Self::lag) so far.
     pub max_lag: Duration,
 }
 
-/// The running counts behind [`Metrics`].
+/// The running counts behind [`LoopStatistics`].
 #[derive(Default)]
 pub(crate) struct Counters {
     ticks: Cell<u64>,
@@ -134,10 +134,10 @@ impl Counters {
 /// # Statistics
 impl EventLoop {
     /// What the loop has done so far, and what it holds now.
-    pub fn metrics(&self) -> Metrics {
+    pub fn statistics(&self) -> LoopStatistics {
         let core = self.core();
         let counters = &core.counters;
-        Metrics {
+        LoopStatistics {
             ticks: counters.ticks.get(),
             events: counters.events.get(),
             callbacks: counters.callbacks.get(),
@@ -147,12 +147,12 @@ impl EventLoop {
             connections_total: counters.connections_total.get(),
             bytes_received: counters.bytes_received.get(),
             bytes_sent: counters.bytes_sent.get(),
-            timers: core.timers.borrow().len_without(core.lingering.timer()),
-            tasks: core.tasks.len(),
-            sources: core.slots.borrow().sources(),
-            lingering: core.lingering.len(),
+            timers: core.timers.borrow().len_without(core.lingering.timer()) as u64,
+            tasks: core.tasks.len() as u64,
+            sources: core.slots.borrow().sources() as u64,
+            lingering: core.lingering.len() as u64,
             lingering_cut_off: counters.cut_off.get(),
-            ready: core.ready.borrow().len(),
+            ready: core.ready.borrow().len() as u64,
             lag: Duration::from_nanos(counters.lag.get()),
             max_lag: Duration::from_nanos(counters.max_lag.get()),
         }
