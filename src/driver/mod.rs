@@ -288,23 +288,22 @@ impl Driver {
         }
     }
 
+    /// As [`deregister`](Self::deregister).
     pub(crate) fn deregister_datagram(&self, socket: &DatagramSocket) {
-        if let (Self::Os(driver), DatagramSocket::Os(socket)) = (self, socket) {
-            if socket.is_shared() {
-                driver.deregister(socket.fd());
-            } else {
-                driver.deregister_before_close(socket.fd());
-            }
+        if let (Self::Os(driver), DatagramSocket::Os(socket)) = (self, socket)
+            && socket.is_shared()
+        {
+            driver.deregister(socket.fd());
         }
     }
 
-    /// To be called before a registered socket is closed.
+    /// To be called before a registered socket is closed. Closing deregisters it, unless somebody else
+    /// has a descriptor of it.
     pub(crate) fn deregister(&self, socket: &Socket) {
         match (self, socket) {
             (Self::Os(driver), Socket::Os(socket)) if socket.is_shared() => {
                 driver.deregister(socket.fd());
             }
-            (Self::Os(driver), Socket::Os(socket)) => driver.deregister_before_close(socket.fd()),
             (Self::Os(driver), Socket::Pipe(pipe)) => pipe.deregister(driver),
             _ => {}
         }
@@ -331,23 +330,6 @@ impl Driver {
         }
     }
 }
-
-/// Deregistering is a system call, and closing a descriptor does it as well, on these systems.
-pub(crate) const CLOSING_DEREGISTERS: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "illumos",
-    target_os = "redox",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "dragonfly",
-    target_os = "macos",
-    target_os = "ios",
-    target_os = "tvos",
-    target_os = "watchos",
-    target_os = "visionos",
-)) && !cfg!(mio_unsupported_force_poll_poll);
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

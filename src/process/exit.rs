@@ -83,8 +83,10 @@ impl ExitWatch {
 
     /// From now on a child that has exited stays to be waited for by the loop: its id is its group's.
     pub(super) fn keep_group(&self) {
-        if let Self::Thread(watch) = self {
-            watch.keep_group();
+        match self {
+            Self::Thread(watch) => watch.keep_group(),
+            #[cfg(pidfd)]
+            Self::PidFd(_) | Self::Gone => {}
         }
     }
 

@@ -1,6 +1,8 @@
 //! The child processes of a loop.
 
-use std::cell::{Cell, RefCell};
+#[cfg(any(pidfd, test))]
+use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::ProcessHandle;
@@ -13,7 +15,8 @@ use crate::event_loop::EventLoop;
 pub(crate) struct ProcessTable {
     /// In the order of the keys. The memory stays for the next child.
     processes: RefCell<Vec<Rc<ProcessState>>>,
-    /// There are no pidfds here.
+    /// The system has no pidfds, though it is Linux.
+    #[cfg(any(pidfd, test))]
     with_threads: Cell<bool>,
 }
 
@@ -37,10 +40,12 @@ impl ProcessTable {
         search(&processes, key).ok().map(|place| Rc::clone(&processes[place]))
     }
 
+    #[cfg(pidfd)]
     pub(super) fn waits_with_threads(&self) -> bool {
         self.with_threads.get()
     }
 
+    #[cfg(any(pidfd, test))]
     pub(super) fn wait_with_threads(&self) {
         self.with_threads.set(true);
     }

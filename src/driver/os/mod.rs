@@ -1,5 +1,27 @@
 //! The operating system as the driver: mio for readiness, its sockets, its clock.
 
+// mio's other pollers report a descriptor once and then forget it until it is registered again, so
+// connections would hang there.
+#[cfg(any(
+    mio_unsupported_force_poll_poll,
+    not(any(
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "illumos",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "redox",
+        target_os = "tvos",
+        target_os = "visionos",
+        target_os = "watchos",
+    ))
+))]
+compile_error!("wharf needs a system with epoll or kqueue");
+
 mod connect;
 mod datagram;
 mod descriptors;
@@ -230,12 +252,6 @@ impl OsDriver {
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
         // It fails only for a descriptor that is not registered, which is what is wanted.
         let _ = self.poll.borrow().registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
-    }
-
-    pub(crate) fn deregister_before_close(&self, fd: BorrowedFd<'_>) {
-        if !super::CLOSING_DEREGISTERS {
-            self.deregister(fd);
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags};
-use socket2::{Domain, SockRef, Type};
+use socket2::{SockRef, Type};
 
 use super::unwaiting::{has_input, is_ready, read_behind_mark, read_without_waiting};
 use crate::address::Address;
@@ -232,7 +232,7 @@ impl OsSocket {
     pub(super) fn peer_credentials_of(fd: &OwnedFd) -> Option<PeerCredentials> {
         #[cfg(linux_kernel)]
         {
-            if SockRef::from(fd).local_addr().ok()?.domain() != Domain::UNIX {
+            if SockRef::from(fd).local_addr().ok()?.domain() != socket2::Domain::UNIX {
                 return None;
             }
             let credentials = rustix::net::sockopt::socket_peercred(fd).ok()?;

@@ -268,9 +268,7 @@ impl Collecting {
     }
 
     fn close_pipe(&self, core: &Rc<Core>, end: End) {
-        if let Some(driver) = core.driver.os() {
-            driver.deregister_before_close(end.pipe.fd());
-        }
+        // Closing the descriptor deregisters it.
         self.free_slot(core, end.key);
     }
 

@@ -15,10 +15,10 @@ mod event_loop;
 mod queue_models;
 mod remote;
 
-/// Runs `body` in every order in which threads are interrupted at most twice: more find no
-/// more in practice, and would take for ever.
+/// Runs `body` in every order in which threads are interrupted at most twice, or as often as
+/// `LOOM_MAX_PREEMPTIONS` says. More would take for ever, and seldom finds more.
 fn model(body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
+    builder.preemption_bound.get_or_insert(2);
     builder.check(body);
 }

@@ -138,9 +138,8 @@ impl OsPipe {
             writer.deregister(driver);
         }
         match &self.means {
-            Means::Polled(pipe) if pipe.is_new() => driver.deregister_before_close(pipe.fd()),
-            Means::Polled(pipe) => driver.deregister(pipe.fd()),
-            Means::File(_) => {}
+            Means::Polled(pipe) if !pipe.is_new() => driver.deregister(pipe.fd()),
+            Means::Polled(_) | Means::File(_) => {}
         }
     }
 
