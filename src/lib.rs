@@ -176,6 +176,8 @@ mod driver;
 mod error;
 mod event_loop;
 mod fence;
+#[cfg(test)]
+mod layers;
 mod net;
 mod pipe;
 mod process;

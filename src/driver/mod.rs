@@ -21,9 +21,11 @@ mod options;
 mod os;
 mod outbox;
 mod readiness;
+pub(crate) mod shared_listeners;
 mod socket;
 pub(crate) mod tight;
 mod unacknowledged;
+pub(crate) mod unix_path;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

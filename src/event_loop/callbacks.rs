@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::core::{Core, nanoseconds};
-use super::ready::{Callback, Ready, Timer};
+use super::entries::Ready;
+use super::ready::{Callback, Timer};
 use super::{EventLoop, SlowWatch};
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::time::TimerKey;

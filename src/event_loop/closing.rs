@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::core::{Core, State};
-use super::ready::{Callback, Ready};
-use super::slots::Tenant;
+use super::entries::{Entry, Ready};
+use super::ready::Callback;
 use crate::error::Error;
 use crate::time::TimerKey;
 
@@ -49,41 +49,30 @@ impl Core {
     /// What takes its time to end does so at the same time as all else that does: children that
     /// are killed.
     fn prepare_all(self: &Rc<Self>) {
-        for tenant in self.tenants() {
-            if let Tenant::Source(source) = tenant {
+        for entry in self.entries() {
+            if let Entry::Source(source) = entry {
                 source.prepare_close(self);
             }
         }
     }
 
-    fn tenants(&self) -> Vec<Tenant> {
-        self.slots.borrow().tenants().cloned().collect()
+    fn entries(&self) -> Vec<Entry> {
+        self.slots.borrow().entries().cloned().collect()
     }
 
     fn abort_all(self: &Rc<Self>) {
-        for tenant in self.tenants() {
-            match &tenant {
-                Tenant::Stream(stream) => stream.abort(self),
-                Tenant::Datagram(endpoint) => endpoint.abort(self),
-                Tenant::Source(source) => {
-                    let source = Rc::clone(source);
-                    self.run_caught("closing failed", || source.close(self));
-                }
-            }
+        for entry in self.entries() {
+            entry.abort(self);
             // It may be the last that has what the user gave.
-            self.drop_user(tenant, "transport");
+            self.drop_user(entry, "transport");
         }
     }
 
     /// Something has unwound through a turn: ends those whose callbacks it interrupted, and has the
     /// others go on.
     pub(super) fn go_on_or_end_all(self: &Rc<Self>, error: &Error) {
-        for tenant in self.tenants() {
-            match tenant {
-                Tenant::Stream(stream) => stream.go_on_or_end(self, error),
-                Tenant::Datagram(endpoint) => endpoint.go_on_or_end(self, error),
-                Tenant::Source(_) => {}
-            }
+        for entry in self.entries() {
+            entry.go_on_or_end(self, error);
         }
     }
 

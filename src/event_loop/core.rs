@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+#[cfg(feature = "tls-core")]
+use super::entries::TlsWork;
+use super::entries::{
+    DatagramEndpoint, DatagramShared, Entry, Jobs, Lookups, ProcessTable, Ready, Source, Stream,
+    StreamPool, TaskTable,
+};
 use super::exceptions::ExceptionHandler;
 use super::fence::Fence;
 use super::lingering::LingeringSockets;
-use super::ready::{Ready, Timer};
+use super::ready::Timer;
 use super::registry;
 use super::remote::RemoteQueue;
 use super::signals::SignalTable;
-use super::slots::{Slots, Source, Tenant};
+use super::slots::Slots;
 use super::statistics::Counters;
 use super::watch::WatchTable;
 use crate::cell::Borrowed;
 use crate::driver::{Driver, Key, Readiness, Signals, SplicePipes};
 use crate::error::Error;
-use crate::net::Lookups;
-use crate::process::ProcessTable;
-use crate::task::{Jobs, TaskTable};
 use crate::time::{TimerKey, Wheel, next_random};
-#[cfg(feature = "tls-core")]
-use crate::transport::TlsWork;
-use crate::transport::{DatagramEndpoint, DatagramShared, Stream, StreamPool};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -40,7 +40,7 @@ pub(crate) struct Core {
     pub(crate) driver: Driver,
     /// Readiness of memory sockets, filled by their peers.
     pub(crate) signals: Signals,
-    pub(crate) slots: RefCell<Slots>,
+    pub(crate) slots: RefCell<Slots<Entry>>,
     pub(crate) ready: RefCell<Vec<Ready>>,
     /// The memory of the last round's list, for the next one.
     spare: Cell<Vec<Ready>>,
@@ -258,8 +258,8 @@ impl Core {
 
     /// Has the source in the slot `key`, if there still is one, run in the next round.
     pub(crate) fn note_ready(&self, key: Key, readiness: Readiness) {
-        let source = match self.slots.borrow().tenant(key) {
-            Some(Tenant::Source(source)) if source.note(key, readiness) => Rc::clone(source),
+        let source = match self.slots.borrow().source(key) {
+            Some(source) if source.note(key, readiness) => Rc::clone(source),
             _ => return,
         };
         self.push_ready(Ready::Source(source));
@@ -354,10 +354,7 @@ impl Core {
     }
 
     pub(crate) fn datagram_endpoint(&self, key: Key) -> Option<Rc<DatagramEndpoint>> {
-        match self.slots.borrow().tenant(key) {
-            Some(Tenant::Datagram(endpoint)) => Some(Rc::clone(endpoint)),
-            _ => None,
-        }
+        self.slots.borrow().datagram_endpoint(key).map(Rc::clone)
     }
 
     pub(crate) fn reserve_slot(&self) -> Result<Key, Error> {
@@ -367,14 +364,14 @@ impl Core {
             .ok_or_else(|| Error::invalid("the event loop has no room for another connection"))
     }
 
-    pub(crate) fn fill_slot(&self, key: Key, tenant: Tenant) {
-        let former = self.slots.borrow_mut().fill(key, tenant);
+    pub(crate) fn fill_slot(&self, key: Key, entry: Entry) {
+        let former = self.slots.borrow_mut().fill(key, entry);
         drop(former);
     }
 
     /// Puts the socket that a connection has left behind in the connection's place.
     pub(crate) fn fill_lingering_slot(&self, key: Key, socket: Rc<dyn Source>) {
-        let former = self.slots.borrow_mut().fill_lingering(key, socket);
+        let former = self.slots.borrow_mut().fill_lingering(key, Entry::Source(socket));
         drop(former);
     }
 

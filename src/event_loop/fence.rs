@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::core::{Core, State};
+use super::entries::{Ready, discard};
 use super::exceptions::Exception;
-use super::ready::{Callback, Ready};
+use super::ready::Callback;
 use crate::driver::TransportId;
 use crate::error::Error;
 use crate::fence::{Panic, run};
-use crate::task::discard;
 
 thread_local! {
     static UNFENCED: Cell<u64> = const { Cell::new(0) };

@@ -16,11 +16,10 @@ use rustix::io::Errno;
 
 use self::eviction::{Order, Peer};
 use super::core::{Core, nanoseconds};
+use super::entries::{Lingering, ServerCore};
 use super::ready::Callback;
 use crate::driver::Unacknowledged;
-use crate::net::ServerCore;
 use crate::time::TimerKey;
-use crate::transport::Lingering;
 
 /// How many sockets linger at most.
 const MOST: usize = 4096;
@@ -45,14 +44,14 @@ const LAST_LOOKS_AT_THE_END: Duration = Duration::from_millis(50);
 /// The sockets that linger, the oldest first.
 #[derive(Default)]
 pub(crate) struct LingeringSockets {
-    sockets: RefCell<BTreeMap<u64, Entry>>,
+    sockets: RefCell<BTreeMap<u64, LingeringSocket>>,
     /// The same sockets by who makes room first.
     order: RefCell<Order>,
     next_number: Cell<u64>,
     timer: Cell<Option<TimerKey>>,
 }
 
-struct Entry {
+struct LingeringSocket {
     socket: Rc<Lingering>,
     /// When it is to be looked at.
     look_at: u64,
@@ -97,7 +96,7 @@ impl Core {
         let look_at = self.tick_time().saturating_add(nanoseconds(BETWEEN_LOOKS));
         let peer = Peer::new(socket.number(), socket.progress_at());
         self.lingering.order.borrow_mut().insert(&peer);
-        let entry = Entry { look_at, socket, peer };
+        let entry = LingeringSocket { look_at, socket, peer };
         self.lingering.sockets.borrow_mut().insert(entry.socket.number(), entry);
         if self.lingering.timer.get().is_none() {
             self.set_looking_timer(look_at);

@@ -4,6 +4,7 @@ mod builder;
 mod callbacks;
 mod closing;
 mod core;
+mod entries;
 mod exceptions;
 pub(crate) mod fence;
 mod lingering;
@@ -23,10 +24,8 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::driver::TransportId;
 use crate::error::Error;
 use crate::thread_bound::{ThreadBound, UseRemote};
-use crate::transport::{DatagramHandle, TransportHandle};
 
 pub use self::builder::EventLoopBuilder;
 pub use self::callbacks::{CallbackHandle, TimerHandle};
@@ -36,11 +35,11 @@ pub use self::statistics::LoopStatistics;
 
 pub(crate) use self::callbacks::Cancellable;
 pub(crate) use self::core::{Core, State, closed, nanoseconds};
+pub(crate) use self::entries::{Entry, Ready, ServerCore, Source};
 pub(crate) use self::exceptions::SlowWatch;
 pub(crate) use self::fence::{Guarded, unfenced_panics};
-pub(crate) use self::ready::{Callback, Ready, Timer};
+pub(crate) use self::ready::{Callback, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};
-pub(crate) use self::slots::{Source, Tenant};
 pub(crate) use self::wait::{Direction, Wait};
 
 /// The event loop: it waits for readiness and for time, and calls what is due.
@@ -90,24 +89,6 @@ impl EventLoop {
     #[inline]
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.core
-    }
-}
-
-/// # Transports by identity
-impl EventLoop {
-    /// The handle of a connection by its identity; `None` when it is gone.
-    ///
-    /// The way to a connection for other threads: they keep the id, and ask inside
-    /// [`Remote::call_soon_threadsafe`].
-    pub fn transport(&self, id: TransportId) -> Option<TransportHandle> {
-        let stream = self.core.stream(id.0)?;
-        Some(TransportHandle::of(&self.core, &stream))
-    }
-
-    /// As [`transport`](Self::transport), for a datagram endpoint.
-    pub fn datagram_transport(&self, id: TransportId) -> Option<DatagramHandle> {
-        self.core.datagram_endpoint(id.0)?;
-        Some(DatagramHandle::new(Rc::clone(&self.core), id.0))
     }
 }
 

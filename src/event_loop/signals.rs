@@ -10,7 +10,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use self::default_action::InsteadOfDefault;
 use super::core::Core;
-use super::slots::{Source, Tenant};
+use super::entries::{Entry, Source};
 use super::{EventLoop, SlowWatch};
 use crate::driver::{Key, Readiness};
 use crate::error::{Error, Kind};
@@ -117,7 +117,7 @@ impl SignalTable {
         }
         let source =
             Rc::new(SignalSource { key, signals: RefCell::new(signals), queued: Cell::new(false) });
-        core.fill_slot(key, Tenant::Source(Rc::clone(&source) as Rc<dyn Source>));
+        core.fill_slot(key, Entry::Source(Rc::clone(&source) as Rc<dyn Source>));
         *self.source.borrow_mut() = Some(Rc::clone(&source));
         Ok(source)
     }

@@ -1,55 +1,10 @@
 //! Where everything that the loop drives lives, under an index and a generation.
 
-use std::rc::Rc;
+use crate::driver::Key;
 
-use super::core::Core;
-use crate::driver::{Key, Readiness};
-use crate::transport::{DatagramEndpoint, Stream};
-
-/// Something other than a transport that readiness is reported for: a listener, a connect, a watcher.
-pub(crate) trait Source {
-    /// Notes what it is ready for in the slot `key`, of which it may have several; whether it has to
-    /// be put in the ready list for that.
-    fn note(&self, key: Key, readiness: Readiness) -> bool;
-
-    /// Does what it is ready for. Called from the ready list.
-    fn run(self: Rc<Self>, core: &Rc<Core>);
-
-    /// The loop is about to close: what takes its time to end begins to.
-    fn prepare_close(self: Rc<Self>, core: &Rc<Core>) {
-        let _ = core;
-    }
-
-    /// The loop closes: let go of everything.
-    fn close(self: Rc<Self>, core: &Rc<Core>);
-}
-
-#[derive(Clone)]
-pub(crate) enum Tenant {
-    Stream(Rc<Stream>),
-    Datagram(Rc<DatagramEndpoint>),
-    Source(Rc<dyn Source>),
-}
-
-struct Slot {
-    generation: u32,
-    /// A socket that lingers is in it.
-    lingers: bool,
-    content: Content,
-}
-
-enum Content {
-    Tenant(Tenant),
-    /// Given out, and soon to have its tenant.
-    Reserved,
-    Vacant {
-        next: u32,
-    },
-}
-
-#[derive(Default)]
-pub(crate) struct Slots {
-    slots: Vec<Slot>,
+/// Places under keys that are never used again for another entry.
+pub(crate) struct Slots<E> {
+    slots: Vec<Slot<E>>,
     /// The head of the list of vacant slots, as index + 1; 0 ends it.
     vacant: u32,
     len: usize,
@@ -57,12 +12,28 @@ pub(crate) struct Slots {
     lingering: usize,
 }
 
-impl Slots {
+struct Slot<E> {
+    generation: u32,
+    /// A socket that lingers is in it.
+    lingers: bool,
+    content: Content<E>,
+}
+
+enum Content<E> {
+    Entry(E),
+    /// Given out, and soon to have its entry.
+    Reserved,
+    Vacant {
+        next: u32,
+    },
+}
+
+impl<E> Slots<E> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// How many places are taken by what does not linger.
+    /// How many places are taken by entries that do not linger.
     pub(crate) fn sources(&self) -> usize {
         self.len - self.lingering
     }
@@ -89,23 +60,23 @@ impl Slots {
         Some(Key { index, generation: self.slots[index as usize].generation })
     }
 
-    /// Puts `tenant` where `key` points, in place of what is there.
+    /// Puts `entry` where `key` points, in place of what is there.
     ///
-    /// The former tenant is handed back, to be dropped when the slots are no longer borrowed.
-    pub(crate) fn fill(&mut self, key: Key, tenant: Tenant) -> Option<Tenant> {
+    /// The former entry is handed back, to be dropped when the slots are no longer borrowed.
+    pub(crate) fn fill(&mut self, key: Key, entry: E) -> Option<E> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
-            return Some(tenant);
+            return Some(entry);
         }
-        match std::mem::replace(&mut slot.content, Content::Tenant(tenant)) {
-            Content::Tenant(former) => Some(former),
+        match std::mem::replace(&mut slot.content, Content::Entry(entry)) {
+            Content::Entry(former) => Some(former),
             Content::Reserved | Content::Vacant { .. } => None,
         }
     }
 
     /// As [`fill`](Self::fill), with the socket that the place's connection has left behind. It counts
     /// as lingering until the place is freed.
-    pub(crate) fn fill_lingering(&mut self, key: Key, socket: Rc<dyn Source>) -> Option<Tenant> {
+    pub(crate) fn fill_lingering(&mut self, key: Key, socket: E) -> Option<E> {
         if let Some(slot) = self.slots.get_mut(key.index as usize)
             && slot.generation == key.generation
             && !slot.lingers
@@ -113,31 +84,23 @@ impl Slots {
             slot.lingers = true;
             self.lingering += 1;
         }
-        self.fill(key, Tenant::Source(socket))
+        self.fill(key, socket)
     }
 
     #[inline]
-    pub(crate) fn tenant(&self, key: Key) -> Option<&Tenant> {
+    pub(crate) fn entry(&self, key: Key) -> Option<&E> {
         match self.slots.get(key.index as usize) {
-            Some(Slot { generation, content: Content::Tenant(tenant), .. })
+            Some(Slot { generation, content: Content::Entry(entry), .. })
                 if *generation == key.generation =>
             {
-                Some(tenant)
+                Some(entry)
             }
             _ => None,
         }
     }
 
-    #[inline]
-    pub(crate) fn stream(&self, key: Key) -> Option<&Rc<Stream>> {
-        match self.tenant(key) {
-            Some(Tenant::Stream(stream)) => Some(stream),
-            _ => None,
-        }
-    }
-
     /// Frees the place; every key to it is stale from now on.
-    pub(crate) fn free(&mut self, key: Key) -> Option<Tenant> {
+    pub(crate) fn free(&mut self, key: Key) -> Option<E> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation || matches!(slot.content, Content::Vacant { .. }) {
             return None;
@@ -148,17 +111,23 @@ impl Slots {
         self.len -= 1;
         self.lingering -= usize::from(std::mem::take(&mut slot.lingers));
         match former {
-            Content::Tenant(tenant) => Some(tenant),
+            Content::Entry(entry) => Some(entry),
             Content::Reserved | Content::Vacant { .. } => None,
         }
     }
 
-    /// All tenants, in the order of their places.
-    pub(crate) fn tenants(&self) -> impl Iterator<Item = &Tenant> {
+    /// All entries, in the order of their places.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &E> {
         self.slots.iter().filter_map(|slot| match &slot.content {
-            Content::Tenant(tenant) => Some(tenant),
+            Content::Entry(entry) => Some(entry),
             _ => None,
         })
+    }
+}
+
+impl<E> Default for Slots<E> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), vacant: 0, len: 0, lingering: 0 }
     }
 }
 
@@ -166,34 +135,24 @@ impl Slots {
 mod tests {
     use super::*;
 
-    struct Nothing;
-
-    impl Source for Nothing {
-        fn note(&self, _: Key, _: Readiness) -> bool {
-            false
-        }
-        fn run(self: Rc<Self>, _: &Rc<Core>) {}
-        fn close(self: Rc<Self>, _: &Rc<Core>) {}
-    }
-
     #[test]
     fn a_key_is_stale_once_its_place_was_freed() {
         let mut slots = Slots::default();
         let first = slots.reserve().unwrap();
-        assert!(slots.tenant(first).is_none());
-        assert!(slots.fill(first, Tenant::Source(Rc::new(Nothing))).is_none());
-        assert!(slots.tenant(first).is_some());
+        assert!(slots.entry(first).is_none());
+        assert!(slots.fill(first, "entry").is_none());
+        assert!(slots.entry(first).is_some());
         assert!(slots.free(first).is_some());
         assert!(slots.free(first).is_none());
 
         let second = slots.reserve().unwrap();
         assert_eq!(second.index, first.index);
         assert_ne!(second.generation, first.generation);
-        slots.fill(second, Tenant::Source(Rc::new(Nothing)));
-        assert!(slots.tenant(first).is_none());
-        assert!(slots.fill(first, Tenant::Source(Rc::new(Nothing))).is_some(), "handed back");
+        slots.fill(second, "entry");
+        assert!(slots.entry(first).is_none());
+        assert!(slots.fill(first, "entry").is_some(), "handed back");
         assert_eq!(slots.len(), 1);
-        assert_eq!(slots.tenants().count(), 1);
+        assert_eq!(slots.entries().count(), 1);
     }
 
     #[test]
@@ -201,14 +160,14 @@ mod tests {
         let mut slots = Slots::default();
         let first = slots.reserve().unwrap();
         let second = slots.reserve().unwrap();
-        assert!(slots.fill(second, Tenant::Source(Rc::new(Nothing))).is_none());
-        assert!(slots.fill_lingering(second, Rc::new(Nothing)).is_some());
+        assert!(slots.fill(second, "entry").is_none());
+        assert!(slots.fill_lingering(second, "socket").is_some());
         assert_eq!((slots.len(), slots.sources()), (2, 1));
         assert!(slots.free(second).is_some());
-        assert!(slots.fill_lingering(second, Rc::new(Nothing)).is_some(), "a stale key");
+        assert!(slots.fill_lingering(second, "socket").is_some(), "a stale key");
         assert_eq!((slots.len(), slots.sources()), (1, 1));
         let second = slots.reserve().unwrap();
-        assert!(slots.fill(second, Tenant::Source(Rc::new(Nothing))).is_none());
+        assert!(slots.fill(second, "entry").is_none());
         assert!(slots.free(first).is_none());
         assert_eq!((slots.len(), slots.sources()), (1, 1));
     }

@@ -7,17 +7,16 @@ use std::time::Duration;
 use std::vec::Drain;
 
 use super::core::Core;
-use super::ready::Ready;
+#[cfg(feature = "tls-core")]
+use super::entries::TlsWork;
+use super::entries::{Entry, Ready, Source, Stream};
 use super::remote::{RemoteItem, TAKEN_AT_ONCE};
 use super::run::Main;
-use super::slots::{Source, Tenant};
+
 use super::{EventLoop, SlowWatch};
 use crate::driver::{Key, Readiness};
 use crate::fence::{self, Trip};
 use crate::time::TimerKey;
-use crate::transport::Stream;
-#[cfg(feature = "tls-core")]
-use crate::transport::TlsWork;
 
 /// How many rounds of the ready list run before the loop polls again.
 const ROUNDS: u32 = 64;
@@ -145,19 +144,19 @@ impl Core {
     #[inline(always)]
     fn run_event(self: &Rc<Self>, key: Key, readiness: Readiness, buffer: &mut [u8]) {
         let slots = self.slots.borrow();
-        match slots.tenant(key) {
+        match slots.entry(key) {
             // In the ready list already, it has its turn there.
-            Some(Tenant::Stream(stream)) if stream.note(readiness) => {
+            Some(Entry::Stream(stream)) if stream.note(readiness) => {
                 let stream = Rc::clone(stream);
                 drop(slots);
                 stream.dispatch_inline(self, buffer);
             }
-            Some(Tenant::Datagram(endpoint)) if endpoint.note(readiness) => {
+            Some(Entry::Datagram(endpoint)) if endpoint.note(readiness) => {
                 let endpoint = Rc::clone(endpoint);
                 drop(slots);
                 endpoint.dispatch(self);
             }
-            Some(Tenant::Source(source)) if source.note(key, readiness) => {
+            Some(Entry::Source(source)) if source.note(key, readiness) => {
                 let source = Rc::clone(source);
                 drop(slots);
                 self.run_source(source);

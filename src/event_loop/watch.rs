@@ -8,7 +8,7 @@ use std::rc::Rc;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::core::Core;
-use super::slots::{Source, Tenant};
+use super::entries::{Entry, Source};
 use super::{EventLoop, Ready, SlowWatch};
 use crate::driver::{Key, Readiness};
 use crate::error::Error;
@@ -115,7 +115,7 @@ impl Core {
                     ready: Cell::new(Readiness::NONE),
                     queued: Cell::new(false),
                 });
-                self.fill_slot(key, Tenant::Source(Rc::clone(&watch) as Rc<dyn Source>));
+                self.fill_slot(key, Entry::Source(Rc::clone(&watch) as Rc<dyn Source>));
                 self.watches.borrow_mut().insert(raw, Rc::clone(&watch));
                 watch
             }

@@ -13,7 +13,7 @@ use super::server::ServerCore;
 use crate::address::Address;
 use crate::driver::{Key, Listener, Readiness, Socket};
 use crate::error::{Error, Result};
-use crate::event_loop::{Callback, Core, Ready, Source, Tenant, nanoseconds};
+use crate::event_loop::{Callback, Core, Entry, Ready, Source, nanoseconds};
 #[cfg(feature = "tls-core")]
 use crate::protocol::Protocol;
 use crate::time::Backoff;
@@ -74,7 +74,7 @@ impl Accepting {
             shortage_reported: Cell::new(false),
             reserve: RefCell::new(reserve),
         });
-        core.fill_slot(key, Tenant::Source(Rc::clone(&accepting) as Rc<dyn Source>));
+        core.fill_slot(key, Entry::Source(Rc::clone(&accepting) as Rc<dyn Source>));
         Ok(accepting)
     }
 
@@ -242,7 +242,7 @@ impl ServerCore {
         let options = &self.stream_options;
         let own = Some(Rc::clone(self));
         let stream = Stream::new(core, key, socket, protocol, options, own, peer);
-        core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+        core.fill_slot(key, Entry::Stream(Rc::clone(&stream)));
         #[cfg(feature = "tls-core")]
         if self.has_tls() {
             self.begin_under_tls(core, &stream);

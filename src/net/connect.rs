@@ -16,7 +16,7 @@ use super::targets::Targets;
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Socket, SocketOptions};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
-use crate::event_loop::{Core, EventLoop, Guarded, Tenant};
+use crate::event_loop::{Core, Entry, EventLoop, Guarded};
 use crate::fence;
 use crate::protocol::Protocol;
 #[cfg(feature = "tls-core")]
@@ -202,7 +202,7 @@ pub(super) fn begin<P: Protocol>(
     let peer = opened.peer.take();
     let stream = Stream::new(core, opened.key, socket, Box::new(protocol), options, None, peer);
     stream.note_before_start(opened.readiness);
-    core.fill_slot(opened.key, Tenant::Stream(Rc::clone(&stream)));
+    core.fill_slot(opened.key, Entry::Stream(Rc::clone(&stream)));
     stream.begin(core);
     Ok(Connection::new(TransportHandle::of(core, &stream)))
 }
@@ -226,7 +226,7 @@ pub(super) async fn begin_tls<P: Protocol>(
     let who = peer_name(host, peer.as_ref());
     let stream = Stream::new(core, key, socket, Box::new(Nobody), options, None, peer);
     stream.note_before_start(opened.readiness);
-    core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+    core.fill_slot(key, Entry::Stream(Rc::clone(&stream)));
     let (promise, made) = future(core);
     let own = Rc::clone(core);
     promise.on_cancel_at_once(move || {

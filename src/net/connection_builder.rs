@@ -83,10 +83,10 @@ impl EventLoop {
     /// ```
     ///
     /// # Errors
-    /// [`is_connect`](crate::Error::is_connect) when no address could be connected to, with every
-    /// [attempt](crate::Error::attempts), and when the peer reset or ended the connection during the
-    /// TLS handshake, or took too long over it; [`is_timeout`](crate::Error::is_timeout) after 30 s
-    /// (see [`ConnectionBuilder::timeout`]); [`is_invalid`](crate::Error::is_invalid) for what is
+    /// [`is_connect`](crate::error::Error::is_connect) when no address could be connected to, with every
+    /// [attempt](crate::error::Error::attempts), and when the peer reset or ended the connection during the
+    /// TLS handshake, or took too long over it; [`is_timeout`](crate::error::Error::is_timeout) after 30 s
+    /// (see [`ConnectionBuilder::timeout`]); [`is_invalid`](crate::error::Error::is_invalid) for what is
     /// no address; the resolver's errors; a panic of the factory.
     #[doc(alias("connect", "open_connection", "connectTCP", "TcpStream", "StreamReader"))]
     pub fn create_connection<P: Protocol>(
@@ -251,7 +251,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
             stream_options.check(&core)?;
             #[cfg(feature = "tls-core")]
             if tls.is_none() && !self.early_data.is_empty() {
-                return Err(crate::Error::invalid("early data is sent under TLS only"));
+                return Err(crate::error::Error::invalid("early data is sent under TLS only"));
             }
             #[cfg(feature = "tls-core")]
             if let Some(tls) = tls.and_then(Guarded::take) {
@@ -271,7 +271,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
 }
 
 impl<P: Protocol> IntoFuture for ConnectionBuilder<P> {
-    type Output = Result<Connection<P>, crate::Error>;
+    type Output = Result<Connection<P>, crate::error::Error>;
     type IntoFuture = LoopFuture<Connection<P>>;
 
     fn into_future(self) -> Self::IntoFuture {

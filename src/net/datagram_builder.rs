@@ -67,7 +67,7 @@ impl EventLoop {
     /// ```
     ///
     /// # Errors
-    /// [`is_invalid`](crate::Error::is_invalid) when no address was given, when the local and the
+    /// [`is_invalid`](crate::error::Error::is_invalid) when no address was given, when the local and the
     /// remote addresses have no family in common, and for options that exclude each other; what the
     /// operating system says to binding or connecting, with the address; the resolver's errors; a
     /// panic of the factory.
@@ -188,7 +188,7 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
     /// saves.
     ///
     /// Without the feature `udp-batch` it is an error that
-    /// [`is_unsupported`](crate::Error::is_unsupported). In memory and on Unix sockets it changes
+    /// [`is_unsupported`](crate::error::Error::is_unsupported). In memory and on Unix sockets it changes
     /// nothing.
     pub fn offload(mut self, on: bool) -> Self {
         self.socket_options.offload = on;
@@ -224,7 +224,7 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
 }
 
 impl<P: DatagramProtocol> IntoFuture for DatagramEndpointBuilder<P> {
-    type Output = Result<Endpoint<P>, crate::Error>;
+    type Output = Result<Endpoint<P>, crate::error::Error>;
     type IntoFuture = LoopFuture<Endpoint<P>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::DRIVE_SOCKETS;
 use super::targets::Targets;
-use super::unix_path::{BoundPath, remove_stale_datagram};
 use crate::address::{Address, UnixAddress};
+use crate::driver::unix_path::{BoundPath, remove_stale_datagram};
 use crate::driver::{DatagramSocket, DatagramSocketOptions};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, EventLoop, Guarded, Tenant};
+use crate::event_loop::{Core, Entry, EventLoop, Guarded};
 use crate::fence::{self, Panic};
 use crate::protocol::DatagramProtocol;
 use crate::timeout::TimeoutKind;
@@ -81,7 +81,7 @@ pub(super) fn begin<P: DatagramProtocol>(
     }
     let Some(protocol) = protocol.take() else { return Err(Error::bare(Kind::Closed)) };
     let endpoint = DatagramEndpoint::new(key, socket, remote, protocol, path, options);
-    core.fill_slot(key, Tenant::Datagram(Rc::clone(&endpoint)));
+    core.fill_slot(key, Entry::Datagram(Rc::clone(&endpoint)));
     endpoint.begin(core);
     Ok(Endpoint::new(DatagramHandle::new(Rc::clone(core), key)))
 }

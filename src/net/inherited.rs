@@ -6,8 +6,8 @@ use std::os::fd::{OwnedFd, RawFd};
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use super::shared_listeners::note_shared;
 use crate::address::Address;
+use crate::driver::shared_listeners::note_shared;
 use crate::error::Error;
 
 /// What a socket is called when the service manager gives no names, as by `sd_listen_fds_with_names`.

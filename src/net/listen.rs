@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::DRIVE_SOCKETS;
-use super::shared_listeners::is_shared;
+use crate::driver::shared_listeners::is_shared;
 use super::targets::Targets;
-use super::unix_path::{BoundPath, remove_stale};
 use crate::address::UnixAddress;
+use crate::driver::unix_path::{BoundPath, remove_stale};
 use crate::driver::{ListenOptions, Listener, SocketOptions};
 use crate::error::Error;
 use crate::event_loop::Core;

@@ -16,11 +16,9 @@ mod race;
 mod resolve;
 mod server;
 mod server_builder;
-mod shared_listeners;
 mod sock;
 mod stream_settings;
 mod targets;
-mod unix_path;
 
 pub use self::connection_builder::ConnectionBuilder;
 pub use self::datagram_builder::DatagramEndpointBuilder;
@@ -37,7 +35,6 @@ pub use self::targets::{Target, Targets};
 pub(crate) use self::lookups::Lookups;
 pub(crate) use self::server::ServerCore;
 pub(crate) use self::stream_settings::connection_settings;
-pub(crate) use self::unix_path::BoundPath;
 
 /// What only a loop of the operating system can do with sockets from elsewhere.
 const DRIVE_SOCKETS: &str = "drive the operating system's sockets";

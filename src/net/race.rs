@@ -14,7 +14,7 @@ use super::happy_eyeballs::{Attempt, AttemptId, Finish, Race, RaceError, Step};
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Socket, SocketOptions};
 use crate::error::{ConnectAttempt, ConnectAttempts, Error, Kind};
-use crate::event_loop::{Core, EventLoop, Source, Tenant};
+use crate::event_loop::{Core, Entry, EventLoop, Source};
 use crate::task::Sleep;
 
 /// One socket that is connecting. Dropping it gives up.
@@ -27,7 +27,7 @@ impl Connecting {
     pub(super) fn new(core: &Rc<Core>, socket: Socket) -> Result<Self, Error> {
         let watch = Rc::new(Watch::default());
         let key = core.reserve_slot()?;
-        core.fill_slot(key, Tenant::Source(Rc::clone(&watch) as Rc<dyn Source>));
+        core.fill_slot(key, Entry::Source(Rc::clone(&watch) as Rc<dyn Source>));
         let opened = Opened {
             core: Rc::clone(core),
             key,

@@ -10,12 +10,12 @@ use super::accept::Accepting;
 use super::draining::Draining;
 use super::factory::{Factory, Make};
 use super::server_builder::Settings;
-use super::unix_path::BoundPath;
 use crate::address::Address;
 use crate::cell::put_back;
+use crate::driver::unix_path::BoundPath;
 use crate::driver::{Listener, SocketOptions};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, EventLoop, Exception, Tenant, nanoseconds};
+use crate::event_loop::{Core, Entry, EventLoop, Exception, nanoseconds};
 use crate::fence;
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, Share, Waiters, future};
@@ -198,9 +198,9 @@ impl Server {
     pub(super) fn clients(&self) -> Vec<Rc<Stream>> {
         let slots = self.core.slots.borrow();
         slots
-            .tenants()
-            .filter_map(|tenant| match tenant {
-                Tenant::Stream(stream) if stream.belongs_to(&self.shared) && !stream.is_lost() => {
+            .entries()
+            .filter_map(|entry| match entry {
+                Entry::Stream(stream) if stream.belongs_to(&self.shared) && !stream.is_lost() => {
                     Some(Rc::clone(stream))
                 }
                 _ => None,

@@ -87,21 +87,21 @@ macro_rules! connection_settings {
 
         /// How fast a connection may read; see
         /// [`Transport::set_read_limit`](crate::Transport::set_read_limit).
-        pub fn read_limit(mut self, limit: impl Into<Option<crate::RateLimit>>) -> Self {
+        pub fn read_limit(mut self, limit: impl Into<Option<crate::transport::RateLimit>>) -> Self {
             self.stream_options.limits.get_or_insert_default().read = limit.into();
             self
         }
 
         /// How fast a connection may write; see
         /// [`Transport::set_write_limit`](crate::Transport::set_write_limit).
-        pub fn write_limit(mut self, limit: impl Into<Option<crate::RateLimit>>) -> Self {
+        pub fn write_limit(mut self, limit: impl Into<Option<crate::transport::RateLimit>>) -> Self {
             self.stream_options.limits.get_or_insert_default().write = limit.into();
             self
         }
 
         /// A group that shares its budgets: on a server, all connections it accepts join it. One of
         /// another loop is refused with [`is_invalid`](crate::Error::is_invalid).
-        pub fn rate_group(mut self, group: &crate::RateGroup) -> Self {
+        pub fn rate_group(mut self, group: &crate::transport::RateGroup) -> Self {
             let limits = self.stream_options.limits.get_or_insert_default();
             limits.group = Some(group.clone());
             self

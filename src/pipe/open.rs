@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 
 use crate::driver::{Direction, Key, OsDriver, OsPipe, PipeHost, Socket};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, Guarded, Tenant};
+use crate::event_loop::{Core, Entry, Guarded};
 use crate::protocol::Protocol;
 use crate::transport::{Stream, StreamOptions};
 
@@ -75,7 +75,7 @@ fn register(
     let socket = Socket::from(pipe);
     let stream = Stream::new(core, key, socket, protocol, options, None, peer);
     stream.become_pipe(direction);
-    core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+    core.fill_slot(key, Entry::Stream(Rc::clone(&stream)));
     Ok(stream)
 }
 

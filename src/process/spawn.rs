@@ -12,7 +12,7 @@ use super::settings::ProcessSettings;
 use super::state::{NewProcess, ProcessState};
 use crate::driver::{Direction, Key};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, EventLoop, Guarded, Source, Tenant, closed};
+use crate::event_loop::{Core, Entry, EventLoop, Guarded, Source, closed};
 use crate::fence::{self, Panic};
 use crate::task::{LoopFuture, future};
 
@@ -127,7 +127,7 @@ impl<'a> Slot<'a> {
     }
 
     pub(super) fn fill(self, source: Rc<dyn Source>) {
-        self.core.fill_slot(self.key, Tenant::Source(source));
+        self.core.fill_slot(self.key, Entry::Source(source));
         std::mem::forget(self);
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::driver::{Socket, memory};
 use crate::error::Error;
-use crate::event_loop::{Core, EventLoop, Tenant};
+use crate::event_loop::{Core, Entry, EventLoop};
 use crate::protocol::Protocol;
 use crate::transport::{Connection, Stream, StreamOptions, TransportHandle};
 
@@ -54,6 +54,6 @@ pub(super) fn open(
     }
     let options = StreamOptions::for_client();
     let stream = Stream::new(core, key, socket, protocol, &options, None, None);
-    core.fill_slot(key, Tenant::Stream(Rc::clone(&stream)));
+    core.fill_slot(key, Entry::Stream(Rc::clone(&stream)));
     Ok(stream)
 }

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::stream::Access;
-use super::{Facts, Stream, Transport};
+use super::{DatagramHandle, Facts, Stream, Transport};
 use crate::driver::{Key, TransportId};
-use crate::event_loop::Core;
+use crate::event_loop::{Core, EventLoop};
 use crate::fence;
 use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 
@@ -33,6 +33,26 @@ impl TransportHandle {
     /// A handle to a stream that is there.
     pub(crate) fn of(core: &Rc<Core>, stream: &Stream) -> Self {
         Self::new(Rc::clone(core), stream.key, stream.facts())
+    }
+}
+
+/// # Transports by identity
+impl EventLoop {
+    /// The handle of a connection by its identity; `None` when it is gone.
+    ///
+    /// The way to a connection for other threads: they keep the id, and ask inside
+    /// [`Remote::call_soon_threadsafe`].
+    ///
+    /// [`Remote::call_soon_threadsafe`]: crate::Remote::call_soon_threadsafe
+    pub fn transport(&self, id: TransportId) -> Option<TransportHandle> {
+        let stream = self.core().stream(id.0)?;
+        Some(TransportHandle::of(self.core(), &stream))
+    }
+
+    /// As [`transport`](Self::transport), for a datagram endpoint.
+    pub fn datagram_transport(&self, id: TransportId) -> Option<DatagramHandle> {
+        self.core().datagram_endpoint(id.0)?;
+        Some(DatagramHandle::new(Rc::clone(self.core()), id.0))
     }
 }
 

@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::wire::MOST_NAME;
+use crate::driver::unix_path::BoundPath;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
-use crate::net::unix_path::BoundPath;
 use crate::net::{DRIVE_SOCKETS, Server};
 
 /// The most listeners that one handover passes.

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::*;
-use crate::Error;
+use crate::error::Error;
 use crate::event_loop::EventLoop;
 
 /// Longer than any of these tests takes.

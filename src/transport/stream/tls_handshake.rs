@@ -21,7 +21,7 @@ use crate::transport::tls::{Leftover, Opened, Setup, TlsUpgrade};
 pub(crate) struct Nobody;
 
 impl Protocol for Nobody {
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> crate::Result {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> crate::error::Result {
         Ok(())
     }
 }

@@ -277,7 +277,7 @@ impl Layer {
         output: &mut [u8],
         label: &[u8],
         context: Option<&[u8]>,
-    ) -> Result<(), crate::Error> {
+    ) -> Result<(), crate::error::Error> {
         match (&self.exporter, self.session.state().negotiated_cipher_suite()) {
             (Some(secret), Some(suite)) => {
                 // The suite may be that of a provider of the user's.

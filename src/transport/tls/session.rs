@@ -186,7 +186,7 @@ impl Panicked {
 }
 
 /// Whether a connection ends with a panic of rustls, or of what users have given it.
-pub(crate) fn is_panic_of_rustls(error: &crate::Error) -> bool {
+pub(crate) fn is_panic_of_rustls(error: &crate::error::Error) -> bool {
     error.downcast_ref::<Error>().is_some_and(Panicked::is_in)
 }
 

@@ -28,8 +28,7 @@ use std::time::Duration;
 use super::super::deadlines::LingerLimits;
 use super::{Stream, is_too_much};
 use crate::driver::{Key, Readiness, Unacknowledged};
-use crate::event_loop::{Core, Ready, Source, nanoseconds};
-use crate::net::ServerCore;
+use crate::event_loop::{Core, Ready, ServerCore, Source, nanoseconds};
 
 /// How long a peer that has acknowledged everything is heard, if it talks on.
 const HEARD: Duration = Duration::from_secs(5);

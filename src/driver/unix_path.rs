@@ -22,7 +22,7 @@ pub(crate) struct BoundPath {
 
 impl BoundPath {
     /// Notes who lies at `path` now; `None` for an abstract name.
-    pub(super) fn note(path: &Path) -> Option<Self> {
+    pub(crate) fn note(path: &Path) -> Option<Self> {
         if is_abstract(path) {
             return None;
         }
@@ -32,12 +32,12 @@ impl BoundPath {
 
     /// As [`note`](Self::note), for a listener that was bound elsewhere: `None` if another one may be
     /// bound there by now.
-    pub(super) fn of_listener(listener: impl AsFd, path: &Path) -> Option<Self> {
+    pub(crate) fn of_listener(listener: impl AsFd, path: &Path) -> Option<Self> {
         is_only_listener(listener, path).then(|| Self::note(path)).flatten()
     }
 
     /// Leaves the path where it is: somebody else listens there.
-    pub(super) fn give_away(mut self) {
+    pub(crate) fn give_away(mut self) {
         self.given_away = true;
     }
 }
@@ -55,12 +55,12 @@ impl Drop for BoundPath {
 /// Removes a socket at `path` that nobody listens on any more.
 ///
 /// Whatever else is there is left, for the bind to fail on.
-pub(super) fn remove_stale(path: &Path) {
+pub(crate) fn remove_stale(path: &Path) {
     remove_if_stale(path, Type::STREAM);
 }
 
 /// As [`remove_stale`], for a datagram socket that nobody has open any more.
-pub(super) fn remove_stale_datagram(path: &Path) {
+pub(crate) fn remove_stale_datagram(path: &Path) {
     remove_if_stale(path, Type::DGRAM);
 }
 

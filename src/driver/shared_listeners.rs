@@ -12,14 +12,14 @@ static SHARED: Mutex<SharedListeners> = Mutex::new(SharedListeners::new());
 
 /// Notes that another process has this listener, too: a service manager, or the predecessor of a hot
 /// restart. Its path is not this process's to remove.
-pub(super) fn note_shared(listener: impl AsFd) {
+pub(crate) fn note_shared(listener: impl AsFd) {
     if let Some(identity) = socket_identity(listener) {
         SHARED.lock().unwrap_or_else(PoisonError::into_inner).insert(identity);
     }
 }
 
 /// Whether another process has this listener, as far as it is known here.
-pub(super) fn is_shared(listener: impl AsFd) -> bool {
+pub(crate) fn is_shared(listener: impl AsFd) -> bool {
     socket_identity(listener).is_some_and(|identity| {
         SHARED.lock().unwrap_or_else(PoisonError::into_inner).identities.contains(&identity)
     })
@@ -65,7 +65,7 @@ fn open_descriptors() -> io::Result<BTreeSet<(u64, u64)>> {
 }
 
 /// The device and the inode of a socket.
-pub(super) fn socket_identity(socket: impl AsFd) -> Option<(u64, u64)> {
+pub(crate) fn socket_identity(socket: impl AsFd) -> Option<(u64, u64)> {
     let status = rustix::fs::fstat(socket).ok()?;
     Some((status.st_dev as u64, status.st_ino))
 }

@@ -1,0 +1,259 @@
+//! The order of the top-level modules, as a test: each imports only what [`ROOMS`] allows.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One or more top-level modules, and what they may import.
+struct Room {
+    modules: &'static [&'static str],
+    imports: &'static [&'static str],
+}
+
+/// From the ground up. A room imports only from rooms above its line, so there is no circle.
+///
+/// `protocol` and `transport` are one room: they are the two halves of one interface. A callback is lent a
+/// transport, and a transport is given a protocol.
+const ROOMS: &[Room] = &[
+    room(&["address"], &[]),
+    room(&["cell"], &[]),
+    room(&["fence"], &[]),
+    room(&["signal"], &[]),
+    room(&["time"], &[]),
+    room(&["timeout"], &[]),
+    room(&["error"], &["fence", "timeout"]),
+    room(&["driver"], &["address", "cell", "error"]),
+    room(&["tls"], &["error", "fence"]),
+    room(&["event_loop"], &["cell", "driver", "error", "fence", "time"]),
+    room(&["task"], &["driver", "error", "event_loop", "fence", "time"]),
+    room(
+        &["protocol", "transport"],
+        &[
+            "address",
+            "cell",
+            "driver",
+            "error",
+            "event_loop",
+            "fence",
+            "task",
+            "time",
+            "timeout",
+            "tls",
+        ],
+    ),
+    room(
+        &["net"],
+        &[
+            "address",
+            "cell",
+            "driver",
+            "error",
+            "event_loop",
+            "fence",
+            "protocol",
+            "task",
+            "time",
+            "timeout",
+            "tls",
+            "transport",
+        ],
+    ),
+    room(
+        &["pipe"],
+        &[
+            "driver",
+            "error",
+            "event_loop",
+            "fence",
+            "net",
+            "protocol",
+            "task",
+            "time",
+            "timeout",
+            "transport",
+        ],
+    ),
+    room(
+        &["process"],
+        &[
+            "cell",
+            "driver",
+            "error",
+            "event_loop",
+            "fence",
+            "pipe",
+            "protocol",
+            "task",
+            "timeout",
+            "transport",
+        ],
+    ),
+    room(&["testing"], &["driver", "error", "event_loop", "protocol", "transport"]),
+];
+
+/// The one file that imports against the order, and why it does is said there.
+const ENTRIES: &str = "event_loop/entries.rs";
+const IMPORTS_OF_ENTRIES: &[&str] = &["net", "process", "task", "transport"];
+
+/// The module that names a driver to the users of the memory driver.
+const NAMES_DRIVERS: &[&str] = &["driver", "testing"];
+
+const fn room(modules: &'static [&'static str], imports: &'static [&'static str]) -> Room {
+    Room { modules, imports }
+}
+
+#[test]
+fn the_table_has_no_circle() {
+    let mut below: BTreeSet<&str> = BTreeSet::new();
+    for room in ROOMS {
+        for import in room.imports {
+            assert!(
+                below.contains(import),
+                "{:?} imports {import}, which is not below",
+                room.modules
+            );
+        }
+        below.extend(room.modules);
+    }
+}
+
+#[test]
+fn each_module_imports_only_what_the_table_allows() {
+    let mut used = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        if name == "lib.rs" || name == "layers.rs" {
+            continue;
+        }
+        let (module, imports) = (module_of(&name), imports(&text));
+        wrong.extend(
+            imports
+                .iter()
+                .filter(|import| !is_allowed(&name, import))
+                .map(|import| format!("{name} imports {import}")),
+        );
+        used.extend(imports.into_iter().map(|import| (module.to_owned(), import)));
+    }
+    assert!(wrong.is_empty(), "against the table in src/layers.rs:\n{}", wrong.join("\n"));
+    for room in ROOMS {
+        for import in room.imports {
+            let is_used =
+                |module: &&str| used.contains(&((**module).to_owned(), (*import).to_owned()));
+            assert!(
+                room.modules.iter().any(|module| is_used(&module)),
+                "{:?} need not import {import}: take it out of the table",
+                room.modules
+            );
+        }
+    }
+}
+
+#[test]
+fn nobody_above_the_driver_asks_which_driver_there_is() {
+    const KINDS: &[&str] = &[
+        "Driver::Os",
+        "Driver::Memory",
+        "Socket::Os",
+        "Socket::Memory",
+        "Socket::Pipe",
+        "Listener::Os",
+        "Listener::Memory",
+    ];
+    for (name, text) in sources() {
+        if NAMES_DRIVERS.contains(&module_of(&name)) || name == "layers.rs" {
+            continue;
+        }
+        let code = code_of(&text);
+        let named: Vec<_> = KINDS.iter().filter(|kind| code.contains(*kind)).collect();
+        assert!(named.is_empty(), "{name} names {named:?}: ask the driver what it can do instead");
+    }
+}
+
+#[test]
+fn imports_against_the_order_are_found() {
+    let text = "
+        // use crate::net::Server;
+        use crate::driver::Key;
+        use crate::{Error, Result};
+        fn f() { crate::process::run() }
+        #[cfg(test)]
+        mod tests { use crate::testing::pair; }
+    ";
+    let found = imports(text);
+    assert_eq!(found, ["driver", "process", "{"].map(str::to_owned).into());
+    assert!(is_allowed("event_loop/tick.rs", "driver"));
+    assert!(!is_allowed("event_loop/tick.rs", "process"));
+    assert!(is_allowed(ENTRIES, "process"));
+    assert!(!is_allowed("task/table.rs", "{"), "the crate's root hides what is imported");
+    assert!(!is_allowed("driver/os/mod.rs", "transport"));
+    assert!(is_allowed("protocol/datagram.rs", "transport"));
+}
+
+fn is_allowed(name: &str, import: &str) -> bool {
+    let module = module_of(name);
+    if module == import || (name == ENTRIES && IMPORTS_OF_ENTRIES.contains(&import)) {
+        return true;
+    }
+    ROOMS.iter().any(|room| {
+        room.modules.contains(&module)
+            && (room.imports.contains(&import) || room.modules.contains(&import))
+    })
+}
+
+/// The top-level module of a file.
+fn module_of(name: &str) -> &str {
+    let first = name.split('/').next().unwrap_or(name);
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+/// What follows each `crate::` in the code of a file: a module, a re-export, or a brace.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code = code_of(text);
+    let parts = code.split("crate::").skip(1);
+    parts
+        .map(|part| {
+            let is_end = |letter: char| !letter.is_alphanumeric() && letter != '_';
+            let name = &part[..part.find(is_end).unwrap_or(part.len())];
+            if name.is_empty() { part.chars().take(1).collect() } else { name.to_owned() }
+        })
+        .collect()
+}
+
+/// Without comments, and without the unit tests, which may import anything.
+fn code_of(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or(line));
+    let code: Vec<_> = lines.map(str::trim).collect();
+    let code = code.join("\n");
+    match code.find("#[cfg(test)]\nmod ") {
+        Some(tests) => code[..tests].to_owned(),
+        None => code,
+    }
+}
+
+/// The names and texts of the library's files but those of unit tests.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 200, "{} files were found", files.len());
+    files.sort();
+    let named = files.into_iter().map(|path| {
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        (name, fs::read_to_string(&path).unwrap())
+    });
+    let is_test = |name: &str| {
+        name.ends_with("tests.rs") || name.ends_with("properties.rs") || name.contains("/tests/")
+    };
+    named.filter(|(name, _)| !is_test(name)).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
