@@ -1,34 +1,40 @@
 //! A driver in memory: sockets that are buffers, and time that passes only when nothing is ready.
 //!
-//! Equal programs run equally: nothing here asks the operating system anything. When nothing is
-//! ready, time jumps to the next timer; when there is no timer either, that is an error, since
-//! nothing could ever happen again.
+//! Equal programs run equally: nothing here asks the operating system anything. Several loops can be on one
+//! [`Network`]; they share its clock and take turns (`loops.rs`). When none of them has anything to do,
+//! time jumps to the next timer or to the next arrival (`links.rs`); when there is none either, that is an
+//! error, since nothing could ever happen again.
 
+mod clock;
 mod datagram;
+mod links;
+mod loops;
 mod network;
 mod pipe;
+#[cfg(test)]
+mod tests;
 
-use std::cell::Cell;
+use std::cell::OnceCell;
+use std::fmt;
 use std::io;
+use std::rc::Weak;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
 
+pub(crate) use self::clock::Clock;
 pub(crate) use self::datagram::MemoryDatagramSocket;
+pub(crate) use self::loops::NetworkLoop;
 pub(crate) use self::network::{MemoryListener, Network};
 pub(crate) use self::pipe::{MemorySocket, pair};
 
-/// How far time goes in memory: 292 years. Timers for later are for never.
-const END_OF_TIME: Duration = Duration::from_nanos(u64::MAX / 2);
-
 pub(crate) struct MemoryDriver {
-    /// The real clock when the driver was made: virtual time begins there.
-    began: Instant,
-    elapsed: Cell<Duration>,
     woken: Arc<AtomicBool>,
     network: Network,
+    /// The loop that it drives.
+    own: OnceCell<Weak<dyn NetworkLoop>>,
 }
 
 /// Wakes the driver: the next poll that would wait returns at once.
@@ -43,22 +49,22 @@ impl MemoryWaker {
 
 impl MemoryDriver {
     pub(crate) fn new(network: Network) -> Self {
-        Self {
-            began: Instant::now(),
-            elapsed: Cell::new(Duration::ZERO),
-            woken: Arc::default(),
-            network,
+        Self { woken: Arc::default(), network, own: OnceCell::new() }
+    }
+
+    /// Says which loop it drives. From now on that takes turns with the others of the network.
+    pub(crate) fn join(&self, own: Weak<dyn NetworkLoop>) {
+        if self.own.set(Weak::clone(&own)).is_ok() {
+            self.network.0.loops.add(own);
         }
     }
 
-    pub(crate) fn now(&self) -> Instant {
-        self.began + self.elapsed.get()
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.network.0.clock
     }
 
-    /// The time since the Unix epoch, as the network says it began.
-    #[cfg(feature = "tls-core")]
-    pub(crate) fn date(&self) -> Duration {
-        self.network.date().saturating_add(self.elapsed.get())
+    pub(crate) fn now(&self) -> Instant {
+        self.clock().now()
     }
 
     pub(crate) fn waker(&self) -> MemoryWaker {
@@ -69,28 +75,62 @@ impl MemoryDriver {
         &self.network
     }
 
-    /// The moment after `duration`, or the end of time.
-    pub(crate) fn after(&self, duration: Duration) -> Instant {
-        let elapsed = self.elapsed.get().saturating_add(duration).min(END_OF_TIME);
-        self.began.checked_add(elapsed).unwrap_or_else(|| self.now())
+    /// Whether anything but this loop's own work is left to do at this moment on the network.
+    pub(crate) fn others_are_due(&self) -> bool {
+        let arrives = self.network.0.links.next_arrival().is_some_and(|at| at <= self.now());
+        arrives || self.own.get().is_some_and(|own| self.network.0.loops.others_are_due(own))
     }
 
-    /// Lets time pass, up to its end.
-    pub(crate) fn advance(&self, duration: Duration) {
-        self.elapsed.set(self.after(duration).saturating_duration_since(self.began));
+    /// When something happens next on the network, this loop's own timers left out.
+    pub(crate) fn next_event_of_others(&self) -> Option<Instant> {
+        let timer = self.own.get().and_then(|own| self.network.0.loops.next_timer_of_others(own));
+        self.network.0.links.next_arrival().into_iter().chain(timer).min()
     }
 
-    /// There is nothing to wait for but time: it passes at once.
+    /// There is nothing to wait for but the other loops and time.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
-        if self.woken.swap(false, Ordering::AcqRel) {
+        let Some(turns) = self.network.0.loops.begin_turns() else {
+            // It has its turn while another loop waits.
+            self.woken.store(false, Ordering::Release);
             return Ok(());
-        }
-        match timeout {
-            Some(timeout) if timeout.is_zero() || self.elapsed.get() < END_OF_TIME => {
-                self.advance(timeout);
-                Ok(())
+        };
+        let clock = self.clock();
+        let deadline = timeout.map(|timeout| clock.after(timeout));
+        let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
+        loop {
+            let mut anything = self.network.0.links.deliver_due();
+            if let Some(own) = self.own.get() {
+                anything |= turns.take(own)?;
             }
-            _ => Err(io::Error::other(Error::bare(Kind::Deadlock))),
+            let is_woken = self.woken.swap(false, Ordering::AcqRel);
+            if is_woken || !may_wait || (anything && self.is_due()) {
+                return Ok(());
+            }
+            if anything {
+                continue;
+            }
+            let next = self.next_event_of_others();
+            match deadline.into_iter().chain(next).min() {
+                Some(at) if !clock.is_at_its_end() => clock.advance_to(at),
+                _ => return Err(io::Error::other(Error::bare(Kind::Deadlock))),
+            }
+            if deadline.is_some_and(|deadline| deadline <= clock.now()) {
+                return Ok(());
+            }
         }
+    }
+
+    fn is_due(&self) -> bool {
+        self.own.get().and_then(Weak::upgrade).is_some_and(|own| own.is_due() || own.is_stopping())
+    }
+}
+
+impl fmt::Debug for MemoryDriver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MemoryDriver")
+            .field("clock", self.clock())
+            .field("links", &self.network.0.links)
+            .finish_non_exhaustive()
     }
 }

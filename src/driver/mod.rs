@@ -32,7 +32,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,7 @@ pub(crate) use self::datagram_options::DatagramSocketOptions;
 pub(crate) use self::drained::ShortReads;
 pub(crate) use self::key::Key;
 pub(crate) use self::listener::Listener;
+pub(crate) use self::memory::NetworkLoop;
 pub(crate) use self::options::SocketOptions;
 pub(crate) use self::os::{
     Direction, FileJob, FileJobDone, ListenOptions, MOST_PER_MESSAGE, OsDriver, OsPipe, PipeHost,
@@ -128,6 +129,22 @@ impl Driver {
         }
     }
 
+    /// Says which loop it drives: on a network in memory, that takes turns with the others.
+    pub(crate) fn join(&self, own: Weak<dyn NetworkLoop>) {
+        match self {
+            Self::Os(_) => {}
+            Self::Memory(driver) => driver.join(own),
+        }
+    }
+
+    /// Whether other loops, which only run when this one does, have something to do at this moment.
+    pub(crate) fn others_are_due(&self) -> bool {
+        match self {
+            Self::Os(_) => false,
+            Self::Memory(driver) => driver.others_are_due(),
+        }
+    }
+
     /// Whether jobs run on the loop's own thread, so that equal programs run equally.
     pub(crate) fn runs_jobs_inline(&self) -> bool {
         match self {
@@ -165,7 +182,7 @@ impl Driver {
     pub(crate) fn date(&self) -> Option<Duration> {
         match self {
             Self::Os(_) => None,
-            Self::Memory(driver) => Some(driver.date()),
+            Self::Memory(driver) => Some(driver.network().date()),
         }
     }
 

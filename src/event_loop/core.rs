@@ -152,6 +152,8 @@ impl Core {
             itself: Weak::clone(itself),
         });
         registry::enter(&core);
+        let own: Weak<Self> = Rc::downgrade(&core);
+        core.driver.join(own);
         core
     }
 

@@ -8,6 +8,7 @@ mod entries;
 mod exceptions;
 pub(crate) mod fence;
 mod lingering;
+mod network_loop;
 mod ready;
 pub(crate) mod registry;
 mod remote;

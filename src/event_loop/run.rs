@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -141,7 +142,11 @@ impl EventLoop {
 }
 
 /// Marks the loop, and its thread, as running; undone also when a panic passes through.
-struct Running<'a>(&'a Rc<Core>);
+struct Running<'a> {
+    core: &'a Rc<Core>,
+    /// Another loop runs, and this one has a turn meanwhile.
+    for_another: bool,
+}
 
 impl<'a> Running<'a> {
     fn begin(core: &'a Rc<Core>) -> Result<Self, Error> {
@@ -160,18 +165,30 @@ impl<'a> Running<'a> {
             return Err(Error::invalid("another event loop is running on this thread"));
         }
         core.state.set(State::Running);
-        Ok(Self(core))
+        Ok(Self { core, for_another: false })
+    }
+
+    /// As [`begin`](Self::begin), for one turn while another loop waits; `None` if it cannot have one.
+    fn begin_for_another(core: &'a Rc<Core>) -> Option<Self> {
+        let is_idle = core.state.get() == State::Idle;
+        if !is_idle || core.is_in_protocol() || core.is_dropping() {
+            return None;
+        }
+        core.state.set(State::Running);
+        Some(Self { core, for_another: true })
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        RUNNING.set(false);
-        self.0.stopping.set(false);
-        self.0.state.set(State::Idle);
+        if !self.for_another {
+            RUNNING.set(false);
+            self.core.stopping.set(false);
+        }
+        self.core.state.set(State::Idle);
         // This may be unwinding already: a second panic would end the process.
-        if let Err(panic) = fence::run(|| self.0.close_if_wanted()) {
-            self.0.recover(panic);
+        if let Err(panic) = fence::run(|| self.core.close_if_wanted()) {
+            self.core.recover(panic);
         }
     }
 }
@@ -231,7 +248,7 @@ impl Wake for MainWaker {
     }
 }
 
-fn poll_failed(error: std::io::Error) -> Error {
+fn poll_failed(error: io::Error) -> Error {
     // The driver in memory says what it means by an error of ours.
     match error.downcast::<Error>() {
         Ok(error) => error,
@@ -270,5 +287,16 @@ impl Core {
             self.recover(panic);
             Ok(())
         })
+    }
+
+    /// One turn, without waiting, while another loop of this thread waits; whether it was possible.
+    pub(super) fn run_for_another(self: &Rc<Self>) -> io::Result<bool> {
+        let Some(_running) = Running::begin_for_another(self) else { return Ok(false) };
+        let outcome = fence::run(|| self.tick(false, &mut NoMain));
+        outcome.unwrap_or_else(|panic| {
+            self.recover(panic);
+            Ok(())
+        })?;
+        Ok(true)
     }
 }

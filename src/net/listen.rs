@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::DRIVE_SOCKETS;
-use crate::driver::shared_listeners::is_shared;
 use super::targets::Targets;
 use crate::address::UnixAddress;
+use crate::driver::shared_listeners::is_shared;
 use crate::driver::unix_path::{BoundPath, remove_stale};
 use crate::driver::{ListenOptions, Listener, SocketOptions};
 use crate::error::Error;

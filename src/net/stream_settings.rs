@@ -73,7 +73,7 @@ macro_rules! connection_settings {
     () => {
         /// The water marks that connections start with: 64 KiB and 16 KiB by default. A `low` above
         /// `high` is refused with [`is_invalid`](crate::Error::is_invalid).
-        pub fn write_buffer_limits(mut self, limits: crate::WaterMarks) -> Self {
+        pub fn write_buffer_limits(mut self, limits: crate::transport::WaterMarks) -> Self {
             self.stream_options.marks = limits;
             self
         }
@@ -94,7 +94,10 @@ macro_rules! connection_settings {
 
         /// How fast a connection may write; see
         /// [`Transport::set_write_limit`](crate::Transport::set_write_limit).
-        pub fn write_limit(mut self, limit: impl Into<Option<crate::transport::RateLimit>>) -> Self {
+        pub fn write_limit(
+            mut self,
+            limit: impl Into<Option<crate::transport::RateLimit>>,
+        ) -> Self {
             self.stream_options.limits.get_or_insert_default().write = limit.into();
             self
         }

@@ -8,9 +8,15 @@ use crate::driver::Driver;
 use crate::driver::memory::Network;
 use crate::event_loop::{Core, EventLoop};
 
-/// A network in memory for one loop: names, addresses that are listened on, and buffers.
+/// A network in memory: names, addresses that are listened on, buffers, and a virtual clock.
 ///
-/// Servers and clients on its loop reach one another at any address they choose.
+/// Servers and clients on its loops reach one another at any address they choose.
+///
+/// Several loops can be on one network, as if each were a machine of its own. They share the clock, and
+/// whichever is run (or stepped, or [advanced](super::advance)) runs the others too: while it waits, each
+/// loop that has something to do gets one tick after the other, in the order in which they were made. Time
+/// passes when none of them has anything to do. [`EventLoop::stop`] and the end of a run concern only the loop
+/// that is run.
 ///
 /// ```
 /// # use wharf::{Protocol, Result, Transport, testing::MemoryNetwork};
@@ -84,8 +90,8 @@ impl MemoryNetwork {
         self
     }
 
-    /// What date it is, for certificates and tickets, when a loop of this network begins: 1 January
-    /// 2025 unless set (before 1970 counts as 1970). It goes on with the loop's virtual time.
+    /// What date it is, for certificates and tickets, when the network is made: 1 January 2025 unless set
+    /// (before 1970 counts as 1970). It goes on with the virtual time.
     pub fn date(self, date: SystemTime) -> Self {
         let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.network.set_date(since_epoch);
@@ -113,7 +119,7 @@ impl MemoryNetwork {
         self
     }
 
-    /// A loop on this network. Dropping it closes it, as any loop's owner.
+    /// A new loop on this network. Dropping it closes it, as any loop's owner.
     pub fn event_loop(&self) -> EventLoop {
         EventLoop::owner(Core::new(Driver::in_memory(self.network.clone()), 1, 1))
     }

@@ -16,24 +16,27 @@ pub fn step(event_loop: &EventLoop) -> Result<(), Error> {
     event_loop.core().run_once()
 }
 
-/// Turns the loop until nothing is ready any more; no time passes on a loop in memory.
+/// Turns the loop, and the others on its [network](super::MemoryNetwork), until nothing is ready any
+/// more; no time passes on a loop in memory.
 ///
 /// # Errors
 /// As [`EventLoop::run_forever`]; [`is_invalid`](Error::is_invalid) when the loop does not come to
 /// rest in a million turns.
 pub fn settle(event_loop: &EventLoop) -> Result<(), Error> {
+    let core = event_loop.core();
     for _ in 0..MOST_STEPS {
         step(event_loop)?;
-        if !event_loop.core().is_busy() {
+        if !core.is_busy() && !core.driver.others_are_due() {
             return Ok(());
         }
     }
     Err(Error::invalid(format!("the event loop was still busy after {MOST_STEPS} turns")))
 }
 
-/// Lets `duration` pass on a loop in memory: every timer in it goes off at its time.
+/// Lets `duration` pass on a loop in memory, and on the others of its [network](super::MemoryNetwork): every
+/// timer in it goes off at its time.
 ///
-/// Time ends 292 years after the loop was made: no more than that passes.
+/// Time ends 292 years after the network was made: no more than that passes.
 ///
 /// # Errors
 /// As [`settle`]; [`is_unsupported`](Error::is_unsupported) on a loop with a real clock.
@@ -44,17 +47,15 @@ pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> 
         let text = "only a loop in memory has a clock that can be moved";
         return Err(Error::new(Kind::Unsupported, text));
     };
-    let until = driver.after(duration);
+    let clock = driver.clock();
+    let until = clock.after(duration);
     loop {
         settle(event_loop)?;
-        let wakeup = core.timers.borrow().next_wakeup().map(|wakeup| core.instant(wakeup));
-        let now = driver.now();
-        match wakeup {
-            Some(wakeup) if wakeup <= until => {
-                driver.advance(wakeup.saturating_duration_since(now));
-            }
+        let own = core.timers.borrow().next_wakeup().map(|wakeup| core.instant(wakeup));
+        match own.into_iter().chain(driver.next_event_of_others()).min() {
+            Some(next) if next <= until => clock.advance_to(next),
             _ => {
-                driver.advance(until.saturating_duration_since(now));
+                clock.advance_to(until);
                 return settle(event_loop);
             }
         }

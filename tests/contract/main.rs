@@ -24,6 +24,7 @@ mod guarantees;
 mod handover;
 mod life_cycle;
 mod loop_iteration;
+mod networks;
 mod pipes;
 mod probes;
 mod processes;

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
+use super::links::Cargo;
 use super::network::{Network, Place};
 use crate::address::Address;
 use crate::driver::{
@@ -160,26 +161,15 @@ impl MemoryDatagramSocket {
                 if !self.shared.broadcast.get() {
                     return Err(io::ErrorKind::PermissionDenied.into());
                 }
-                for shared in self.network.datagram_sockets() {
-                    if shared.place.port() == Some(to.port()) && shared.place.is_ipv4() {
-                        shared.take_in(datagram.data, &self.shared.place, Some(to.ip()));
+                for receiver in self.network.datagram_sockets() {
+                    if receiver.place.port() == Some(to.port()) && receiver.place.is_ipv4() {
+                        self.send_to_one_of_many(&receiver, datagram.data, to.ip());
                     }
                 }
                 Ok(())
             }
-            Place::Ip(address) => {
-                match self.network.datagram_socket(&to) {
-                    Some(receiver) => {
-                        receiver.take_in(datagram.data, &self.shared.place, Some(address.ip()));
-                    }
-                    None if self.shared.peer.borrow().is_some()
-                        && !self.network.is_black_hole(*address) =>
-                    {
-                        self.shared.refused.set(true);
-                        self.shared.signal(Readiness::READ.union(Readiness::ERROR));
-                    }
-                    None => {}
-                }
+            Place::Ip(to) => {
+                self.send_to_address(*to, datagram.data);
                 Ok(())
             }
             Place::Unix(_) => {
@@ -193,24 +183,52 @@ impl MemoryDatagramSocket {
                     }
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                receiver.take_in(datagram.data, &self.shared.place, None);
+                receiver.take_in(datagram.data.into(), &self.shared.place, None);
                 Ok(())
             }
         }
     }
 
+    fn send_to_address(&self, to: SocketAddr, data: &[u8]) {
+        let network = Rc::downgrade(&self.network.0);
+        let sender = Rc::clone(&self.shared);
+        let data: Box<[u8]> = data.into();
+        self.network.pass(
+            &self.shared.place,
+            &Place::Ip(to),
+            Cargo::Datagram(data.len()),
+            move || {
+                if let Some(network) = network.upgrade() {
+                    arrive(&Network(network), &sender, to, data);
+                }
+            },
+        );
+    }
+
     fn send_to_group(&self, to: SocketAddr, data: &[u8]) {
-        for shared in self.network.datagram_sockets() {
-            let own = Rc::ptr_eq(&shared, &self.shared);
-            let is_member = shared.groups.borrow().contains(&to.ip());
+        for receiver in self.network.datagram_sockets() {
+            let own = Rc::ptr_eq(&receiver, &self.shared);
+            let is_member = receiver.groups.borrow().contains(&to.ip());
             // Each socket is a machine of its own: the option is about what it sent itself.
             if is_member
-                && shared.place.port() == Some(to.port())
+                && receiver.place.port() == Some(to.port())
                 && (!own || self.shared.multicast_loop.get())
             {
-                shared.take_in(data, &self.shared.place, Some(to.ip()));
+                self.send_to_one_of_many(&receiver, data, to.ip());
             }
         }
+    }
+
+    /// To one of the receivers of a group, or of a broadcast.
+    fn send_to_one_of_many(&self, receiver: &Rc<Shared>, data: &[u8], to: IpAddr) {
+        let (from, place) = (self.shared.place.clone(), receiver.place.clone());
+        let receiver = Rc::downgrade(receiver);
+        let data: Box<[u8]> = data.into();
+        self.network.pass(&self.shared.place, &place, Cargo::Datagram(data.len()), move || {
+            if let Some(receiver) = receiver.upgrade() {
+                receiver.take_in(data, &from, Some(to));
+            }
+        });
     }
 
     pub(crate) fn local_address(&self) -> Address {
@@ -263,6 +281,22 @@ impl MemoryDatagramSocket {
     }
 }
 
+/// A datagram arrives at an address: somebody receives it, or it is answered that nobody is there.
+fn arrive(network: &Network, sender: &Rc<Shared>, to: SocketAddr, data: Box<[u8]>) {
+    let place = Place::Ip(to);
+    match network.datagram_socket(&place) {
+        Some(receiver) => receiver.take_in(data, &sender.place, Some(to.ip())),
+        None if sender.peer.borrow().is_some() && !network.is_black_hole(to) => {
+            let answered = Rc::clone(sender);
+            network.pass(&place, &sender.place, Cargo::Answer, move || {
+                answered.refused.set(true);
+                answered.signal(Readiness::READ.union(Readiness::ERROR));
+            });
+        }
+        None => {}
+    }
+}
+
 impl Drop for MemoryDatagramSocket {
     /// Whoever waits for room finds out that there is nobody.
     fn drop(&mut self) {
@@ -287,7 +321,7 @@ impl Shared {
         size == 0 || size + len + OVERHEAD <= self.capacity
     }
 
-    fn take_in(&self, data: &[u8], from: &Place, to: Option<IpAddr>) {
+    fn take_in(&self, data: Box<[u8]>, from: &Place, to: Option<IpAddr>) {
         // A connected socket hears its peer alone.
         if self.peer.borrow().as_ref().is_some_and(|peer| !peer.is_sender(from)) {
             return;
@@ -297,7 +331,7 @@ impl Shared {
             return;
         }
         self.size.set(self.size.get() + data.len() + OVERHEAD);
-        let waiting = Waiting { data: data.into(), from: from.clone(), to };
+        let waiting = Waiting { data, from: from.clone(), to };
         let first = self.queue.borrow().is_empty();
         self.queue.borrow_mut().push_back(waiting);
         // Told once: who reads goes on until nothing is left.

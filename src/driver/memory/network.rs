@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::datagram::{self, MemoryDatagramSocket};
+use super::links::{Cargo, Link, Links};
+use super::loops::Loops;
 use super::pipe::{DEFAULT_CAPACITY, Marks, MemorySocket};
 use crate::address::{Address, UnixAddress};
 use crate::driver::{Key, Readiness, Signals};
@@ -25,9 +28,12 @@ const DEFAULT_DATAGRAM_CAPACITY: usize = 208 * 1024;
 
 /// Who listens where, and what names mean.
 #[derive(Clone, Default)]
-pub(crate) struct Network(Rc<State>);
+pub(crate) struct Network(pub(super) Rc<State>);
 
-struct State {
+pub(super) struct State {
+    pub(super) clock: Rc<Clock>,
+    pub(super) links: Rc<Links>,
+    pub(super) loops: Loops,
     listeners: RefCell<BTreeMap<Place, Weak<Shared>>>,
     hosts: RefCell<BTreeMap<String, Vec<IpAddr>>>,
     black_holes: RefCell<BTreeSet<SocketAddr>>,
@@ -37,7 +43,7 @@ struct State {
     capacity: Cell<usize>,
     /// Where urgent data is, if there is any.
     urgent: Cell<Option<Marks>>,
-    /// What time it is since the Unix epoch when a loop begins.
+    /// What time it was since the Unix epoch when the clock began.
     date: Cell<Duration>,
     datagram_sockets: RefCell<BTreeMap<Place, Weak<datagram::Shared>>>,
     datagram_capacity: Cell<usize>,
@@ -45,7 +51,11 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
+        let clock = Rc::new(Clock::new());
         Self {
+            links: Links::new(&clock),
+            clock,
+            loops: Loops::default(),
             listeners: RefCell::default(),
             hosts: RefCell::default(),
             black_holes: RefCell::default(),
@@ -99,17 +109,20 @@ impl Network {
     }
 
     fn begin_connecting(&self, addresses: [Option<Address>; 2]) -> (MemorySocket, MemorySocket) {
-        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses);
+        let is_unix = addresses.iter().flatten().any(|address| address.as_unix().is_some());
+        let routes = (!is_unix).then(|| self.0.links.routes(addresses.clone()));
+        let (near, far) = MemorySocket::connecting(self.0.capacity.get(), addresses, routes);
         self.mark_urgent(&near);
         (near, far)
     }
 
+    /// The time since the Unix epoch.
     #[cfg_attr(not(feature = "tls-core"), expect(dead_code, reason = "TLS looks at dates"))]
     pub(crate) fn date(&self) -> Duration {
-        self.0.date.get()
+        self.0.date.get().saturating_add(self.0.clock.elapsed())
     }
 
-    /// Has loops begin `since_epoch`.
+    /// Has the clock begin `since_epoch`.
     pub(crate) fn set_date(&self, since_epoch: Duration) {
         self.0.date.set(since_epoch);
     }
@@ -188,16 +201,13 @@ impl Network {
         if self.0.black_holes.borrow().contains(&remote) {
             return Ok(self.connect_to_nobody(addresses));
         }
-        let any = SocketAddr::new(
-            if remote.is_ipv6() {
-                IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
-            } else {
-                IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-            },
-            remote.port(),
-        );
-        let listener = self.listener(&Place::Ip(remote)).or_else(|| self.listener(&Place::Ip(any)));
-        Ok(self.connect_to(listener, addresses))
+        let (near, far) = self.begin_connecting(addresses);
+        let network = Rc::downgrade(&self.0);
+        near.request(move || {
+            let network = network.upgrade().map(Self);
+            answer(network.and_then(|network| network.listener_for(&Place::Ip(remote))), far);
+        });
+        Ok(near)
     }
 
     pub(crate) fn connect_unix(&self, path: &Path) -> io::Result<MemorySocket> {
@@ -205,25 +215,9 @@ impl Network {
             .listener(&Place::Unix(path.to_owned()))
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let addresses = [None, Some(Place::Unix(path.to_owned()).address())];
-        Ok(self.connect_to(Some(listener), addresses))
-    }
-
-    /// Connects, or begins to and is refused: as a kernel does, the outcome is readiness.
-    fn connect_to(
-        &self,
-        listener: Option<Rc<Shared>>,
-        addresses: [Option<Address>; 2],
-    ) -> MemorySocket {
         let (near, far) = self.begin_connecting(addresses);
-        match listener {
-            Some(listener) if listener.waiting.borrow().len() < listener.backlog => {
-                far.connected();
-                listener.waiting.borrow_mut().push_back(far);
-                listener.signal();
-            }
-            _ => far.refused(),
-        }
-        near
+        answer(Some(listener), far);
+        Ok(near)
     }
 
     /// Begins to connect, and hears nothing: no answer, no refusal.
@@ -233,6 +227,11 @@ impl Network {
         unanswered.retain(|far| !far.is_deserted());
         unanswered.push(far);
         near
+    }
+
+    /// Who listens at `place`, or at its port on any address.
+    fn listener_for(&self, place: &Place) -> Option<Rc<Shared>> {
+        self.listener(place).or_else(|| self.listener(&place.at_any_address()?))
     }
 
     fn listener(&self, place: &Place) -> Option<Rc<Shared>> {
@@ -311,6 +310,18 @@ impl Network {
         self.0.datagram_sockets.borrow().values().filter_map(Weak::upgrade).collect()
     }
 
+    /// Sends something between two places, outside of any connection.
+    pub(super) fn pass(
+        &self,
+        from: &Place,
+        to: &Place,
+        cargo: Cargo,
+        arrive: impl FnOnce() + 'static,
+    ) {
+        let (from, to) = (from.address(), to.address());
+        self.0.links.send(Link { from: Some(&from), to: Some(&to) }, cargo, arrive);
+    }
+
     pub(super) fn is_black_hole(&self, address: SocketAddr) -> bool {
         self.0.black_holes.borrow().contains(&address)
     }
@@ -334,6 +345,19 @@ impl Network {
             self.0.next_port.set(port.checked_add(1).unwrap_or(FIRST_PORT));
             port
         })
+    }
+}
+
+/// Answers the connect of which `far` is the other end: accepts it, or refuses it where nobody listens or
+/// the backlog is full. As with a kernel, the outcome is readiness.
+fn answer(listener: Option<Rc<Shared>>, far: MemorySocket) {
+    match listener {
+        Some(listener) if listener.waiting.borrow().len() < listener.backlog => {
+            far.accept();
+            listener.waiting.borrow_mut().push_back(far);
+            listener.signal();
+        }
+        _ => far.refuse(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
+use super::links::{Cargo, Route};
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Signals};
 
@@ -25,13 +26,22 @@ struct Pair {
     /// `ways[side]` carries what `side` receives.
     ways: [RefCell<Way>; 2],
     ends: [End; 2],
+    /// `routes[side]` is the link by which `side` receives; `None`: everything arrives at once.
+    routes: Option<[Rc<Route>; 2]>,
 }
 
 /// What is on its way to one side.
 struct Way {
+    /// What was written and not read.
     bytes: VecDeque<u8>,
+    /// How many of these have arrived.
+    arrived: usize,
+    /// How many arrived together, where the links split what was written: a read ends there.
+    parts: VecDeque<usize>,
     capacity: usize,
-    /// The writer has ended its side.
+    /// The writer has ended its side: it writes no more.
+    shut: bool,
+    /// The end has arrived.
     ended: bool,
     /// The writer found it full, and waits to be told of room.
     writer_waits: bool,
@@ -80,6 +90,8 @@ struct End {
     /// Whether the error is still to be told.
     error_untold: Cell<bool>,
     closed: Cell<bool>,
+    /// It is known here that the other end was closed.
+    deserted: Cell<bool>,
     /// Closing this end resets the connection.
     resets: Cell<bool>,
     /// Connecting goes on: nothing is ready before it is over.
@@ -91,10 +103,21 @@ pub(crate) fn pair(
     capacity: usize,
     addresses: [Option<Address>; 2],
 ) -> (MemorySocket, MemorySocket) {
+    joined(capacity, addresses, None)
+}
+
+fn joined(
+    capacity: usize,
+    addresses: [Option<Address>; 2],
+    routes: Option<[Rc<Route>; 2]>,
+) -> (MemorySocket, MemorySocket) {
     let way = || {
         RefCell::new(Way {
             bytes: VecDeque::new(),
+            arrived: 0,
+            parts: VecDeque::new(),
             capacity: capacity.max(1),
+            shut: false,
             ended: false,
             writer_waits: false,
             mark: None,
@@ -103,14 +126,18 @@ pub(crate) fn pair(
     };
     let [first, second] = addresses;
     let end = |address| End { address: RefCell::new(address), ..End::default() };
-    let pair = Rc::new(Pair { ways: [way(), way()], ends: [end(first), end(second)] });
+    let pair = Rc::new(Pair { ways: [way(), way()], ends: [end(first), end(second)], routes });
     (MemorySocket { pair: Rc::clone(&pair), side: 0 }, MemorySocket { pair, side: 1 })
 }
 
 impl MemorySocket {
     /// A socket that is connecting: nobody is at the other end, which is handed out beside it.
-    pub(super) fn connecting(capacity: usize, addresses: [Option<Address>; 2]) -> (Self, Self) {
-        let (near, far) = pair(capacity, addresses);
+    pub(super) fn connecting(
+        capacity: usize,
+        addresses: [Option<Address>; 2],
+        routes: Option<[Rc<Route>; 2]>,
+    ) -> (Self, Self) {
+        let (near, far) = joined(capacity, addresses, routes);
         near.end().connecting.set(true);
         (near, far)
     }
@@ -122,22 +149,36 @@ impl MemorySocket {
         }
     }
 
-    /// Connecting is over: the socket becomes writable.
-    pub(super) fn connected(&self) {
-        let other = &self.pair.ends[1 - self.side];
-        other.connecting.set(false);
-        other.signal(Readiness::WRITE);
+    /// Asks the other side to accept: `arrive` is called when the request arrives there.
+    pub(super) fn request(&self, arrive: impl FnOnce() + 'static) {
+        self.send(Cargo::Connect, move |_, _| arrive());
     }
 
-    pub(super) fn refused(&self) {
-        let other = &self.pair.ends[1 - self.side];
-        other.connecting.set(false);
-        other.fail(io::ErrorKind::ConnectionRefused);
+    /// The other side's connect succeeds: its socket becomes writable.
+    pub(super) fn accept(&self) {
+        self.send(Cargo::Answer, |pair, other| {
+            pair.ends[other].connecting.set(false);
+            pair.ends[other].signal(Readiness::WRITE);
+        });
+    }
+
+    /// The other side's connect fails.
+    pub(super) fn refuse(&self) {
+        self.send(Cargo::Answer, |pair, other| {
+            pair.ends[other].connecting.set(false);
+            pair.ends[other].fail(io::ErrorKind::ConnectionRefused);
+        });
+    }
+
+    /// Sends something to the other side: see [`Pair::send`].
+    fn send(&self, cargo: Cargo, arrive: impl FnOnce(&Rc<Pair>, usize) + 'static) {
+        self.pair.send(self.side, cargo, arrive);
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut way = self.incoming().borrow_mut();
-        let mut count = way.bytes.len().min(buffer.len());
+        let together = way.parts.front().copied().unwrap_or(way.arrived);
+        let mut count = together.min(buffer.len());
         if count == 0 && !buffer.is_empty() {
             // An end that came before a reset is still an end.
             if way.ended {
@@ -163,13 +204,29 @@ impl MemorySocket {
         buffer[..from_front].copy_from_slice(&front[..from_front]);
         buffer[from_front..count].copy_from_slice(&back[..count - from_front]);
         way.bytes.drain(..count);
+        way.arrived -= count;
+        let next_part = match way.parts.front_mut() {
+            Some(part) if *part == count => {
+                way.parts.pop_front();
+                way.arrived > 0
+            }
+            Some(part) => {
+                *part -= count;
+                false
+            }
+            None => false,
+        };
         if way.bytes.is_empty() && way.bytes.capacity() > DEFAULT_CAPACITY {
             way.bytes = VecDeque::new();
         }
         let room_wanted = std::mem::take(&mut way.writer_waits);
         drop(way);
         if room_wanted {
-            self.other().signal(Readiness::WRITE);
+            self.send(Cargo::Room, |pair, other| pair.ends[other].signal(Readiness::WRITE));
+        }
+        if next_part {
+            // As if it had arrived just now.
+            self.end().signal(Readiness::READ);
         }
         Ok(count)
     }
@@ -187,7 +244,7 @@ impl MemorySocket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut way = self.outgoing().borrow_mut();
-        if way.ended || self.other().closed.get() {
+        if way.shut || self.end().deserted.get() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let mut written = 0;
@@ -206,30 +263,39 @@ impl MemorySocket {
         {
             way.mark = marks.place(written).map(|place| before + place);
         }
-        let mut readiness = Readiness::READ.union(Readiness::WRITE);
-        readiness.set(Readiness::URGENT, way.mark.is_some());
         drop(way);
         if written > 0 {
-            self.other().signal(readiness);
+            self.send_bytes(written);
         } else if wanted > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(written)
     }
 
+    /// Sends what was just written, together or in the parts into which the links split it.
+    fn send_bytes(&self, mut rest: usize) {
+        let route = self.pair.routes.as_ref().map(|routes| &routes[1 - self.side]);
+        let mut apart = false;
+        while rest > 0 {
+            let count = route.map_or(rest, |route| route.split(rest));
+            apart |= count < rest;
+            rest -= count;
+            self.send(Cargo::Bytes(count), move |pair, other| {
+                pair.bytes_arrive(other, count, apart);
+            });
+        }
+    }
+
     pub(crate) fn shutdown(&self) {
-        self.outgoing().borrow_mut().ended = true;
-        self.other().signal(Readiness::READ.union(Readiness::READ_CLOSED));
+        self.outgoing().borrow_mut().shut = true;
+        self.send(Cargo::End, Pair::end_arrives);
     }
 
     /// Ends the connection as a reset does: the other side fails once it has read its input.
     ///
     /// As the kernel does, it is a broken pipe for one that was told of the end before.
     pub(crate) fn reset(&self) {
-        let had_ended = self.outgoing().borrow().ended;
-        let broken = io::ErrorKind::BrokenPipe;
-        let kind = if had_ended { broken } else { io::ErrorKind::ConnectionReset };
-        self.other().fail(kind);
+        self.send(Cargo::Reset, |pair, other| pair.reset_arrives(other));
     }
 
     pub(crate) fn reset_when_closed(&self) {
@@ -237,12 +303,12 @@ impl MemorySocket {
     }
 
     pub(crate) fn has_input(&self) -> bool {
-        !self.incoming().borrow().bytes.is_empty()
+        self.incoming().borrow().arrived > 0
     }
 
     /// What the other end has not read.
     pub(crate) fn unacknowledged(&self) -> usize {
-        if self.is_deserted() { 0 } else { self.outgoing().borrow().bytes.len() }
+        if self.end().deserted.get() { 0 } else { self.outgoing().borrow().bytes.len() }
     }
 
     /// Whether the other end was closed.
@@ -268,7 +334,7 @@ impl MemorySocket {
         *end.registration.borrow_mut() = Some((key, signals));
         let mut readiness = Readiness::NONE;
         let way = self.incoming().borrow();
-        readiness.set(Readiness::READ, !way.bytes.is_empty() || way.ended);
+        readiness.set(Readiness::READ, way.arrived > 0 || way.ended);
         readiness.set(Readiness::READ_CLOSED, way.ended);
         readiness.set(Readiness::URGENT, way.mark.is_some());
         readiness.set(Readiness::WRITE, !end.connecting.get());
@@ -296,17 +362,72 @@ impl MemorySocket {
     }
 }
 
+impl Pair {
+    /// Sends something from one side to the other. `arrive` is called with the other when it arrives.
+    fn send(
+        self: &Rc<Self>,
+        from: usize,
+        cargo: Cargo,
+        arrive: impl FnOnce(&Rc<Self>, usize) + 'static,
+    ) {
+        let other = 1 - from;
+        match &self.routes {
+            None => arrive(self, other),
+            Some(routes) => {
+                let pair = Rc::clone(self);
+                routes[other].send(cargo, move || arrive(&pair, other));
+            }
+        }
+    }
+
+    /// Bytes arrive at `side`. `apart`: a read does not join them with what arrives next.
+    fn bytes_arrive(self: &Rc<Self>, side: usize, count: usize, apart: bool) {
+        if self.ends[side].closed.get() {
+            // Nobody reads them: as a kernel does, it says so.
+            self.send(side, Cargo::Reset, |pair, other| pair.reset_arrives(other));
+            return;
+        }
+        let mut way = self.ways[side].borrow_mut();
+        way.arrived += count;
+        if apart {
+            way.parts.push_back(count);
+        }
+        let mut readiness = Readiness::READ.union(Readiness::WRITE);
+        readiness.set(Readiness::URGENT, way.mark.is_some());
+        drop(way);
+        self.ends[side].signal(readiness);
+    }
+
+    fn end_arrives(self: &Rc<Self>, side: usize) {
+        self.ways[side].borrow_mut().ended = true;
+        self.ends[side].signal(Readiness::READ.union(Readiness::READ_CLOSED));
+    }
+
+    fn reset_arrives(&self, side: usize) {
+        let had_ended = self.ways[side].borrow().ended;
+        let broken = io::ErrorKind::BrokenPipe;
+        let kind = if had_ended { broken } else { io::ErrorKind::ConnectionReset };
+        self.ends[side].fail(kind);
+    }
+}
+
 impl Drop for MemorySocket {
     /// As the kernel does: unread input makes it a reset, as does the wish for one; else it is an
     /// orderly end.
     fn drop(&mut self) {
         self.end().closed.set(true);
         self.end().registration.borrow_mut().take();
-        if self.incoming().borrow().bytes.is_empty() && !self.end().resets.get() {
-            self.outgoing().borrow_mut().ended = true;
-            self.other().signal(Readiness::READ.union(Readiness::READ_CLOSED));
+        if self.incoming().borrow().arrived == 0 && !self.end().resets.get() {
+            self.outgoing().borrow_mut().shut = true;
+            self.send(Cargo::End, |pair, other| {
+                pair.ends[other].deserted.set(true);
+                pair.end_arrives(other);
+            });
         } else {
-            self.reset();
+            self.send(Cargo::Reset, |pair, other| {
+                pair.ends[other].deserted.set(true);
+                pair.reset_arrives(other);
+            });
         }
     }
 }

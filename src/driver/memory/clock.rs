@@ -1,0 +1,48 @@
+//! Virtual time.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// How far time goes in memory: 292 years. Timers for later are for never.
+const END_OF_TIME: Duration = Duration::from_nanos(u64::MAX / 2);
+
+/// The clock of a network, which all its loops share. It moves only when none of them has anything
+/// to do.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// The real time when the network was made: virtual time begins there.
+    began: Instant,
+    elapsed: Cell<Duration>,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), elapsed: Cell::new(Duration::ZERO) }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.began + self.elapsed.get()
+    }
+
+    /// The time since the network was made.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.elapsed.get()
+    }
+
+    /// Whether no time is left to pass.
+    pub(super) fn is_at_its_end(&self) -> bool {
+        self.elapsed.get() >= END_OF_TIME
+    }
+
+    /// The moment after `duration`, or the end of time.
+    pub(crate) fn after(&self, duration: Duration) -> Instant {
+        let elapsed = self.elapsed.get().saturating_add(duration).min(END_OF_TIME);
+        self.began.checked_add(elapsed).unwrap_or_else(|| self.now())
+    }
+
+    /// Lets time pass until `moment`. It never goes back.
+    pub(crate) fn advance_to(&self, moment: Instant) {
+        let elapsed = moment.saturating_duration_since(self.began).min(END_OF_TIME);
+        self.elapsed.set(elapsed.max(self.elapsed.get()));
+    }
+}

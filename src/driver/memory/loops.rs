@@ -1,0 +1,89 @@
+//! The loops on one network: they share its clock, and take turns on one thread.
+//!
+//! Whichever loop is run runs the others too, while it waits: each of them that has something to do gets
+//! one tick, until none has. Only then time passes, to the next timer of any loop or the next arrival.
+//! The turns go by the order in which the loops were made, so equal programs run equally.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+/// A loop, as the other loops of its network know it.
+pub(crate) trait NetworkLoop {
+    /// Whether it has something to do at this moment.
+    fn is_due(&self) -> bool;
+
+    /// Whether its run is to end.
+    fn is_stopping(&self) -> bool;
+
+    /// When its next timer may go off.
+    fn next_timer(&self) -> Option<Instant>;
+
+    /// One tick, without waiting. Whether it was possible: a loop that runs already, or is closed,
+    /// has none.
+    ///
+    /// # Errors
+    /// Those of the loop's driver.
+    fn take_turn(self: Rc<Self>) -> io::Result<bool>;
+}
+
+/// The loops of a network.
+#[derive(Default)]
+pub(super) struct Loops {
+    loops: RefCell<Vec<Weak<dyn NetworkLoop>>>,
+    /// A loop waits, and the others take turns.
+    taking_turns: Cell<bool>,
+}
+
+impl Loops {
+    pub(super) fn add(&self, new: Weak<dyn NetworkLoop>) {
+        let mut loops = self.loops.borrow_mut();
+        loops.retain(|known| known.strong_count() > 0);
+        loops.push(new);
+    }
+
+    /// Says that turns are taken, until the guard is dropped; `None` if they are already: the caller is
+    /// a loop that has its turn, and must not wait.
+    pub(super) fn begin_turns(&self) -> Option<Turns<'_>> {
+        (!self.taking_turns.replace(true)).then_some(Turns(self))
+    }
+
+    /// Whether a loop other than `own` has something to do.
+    pub(super) fn others_are_due(&self, own: &Weak<dyn NetworkLoop>) -> bool {
+        self.others(own).iter().any(|other| other.is_due())
+    }
+
+    /// When the next timer of a loop other than `own` may go off.
+    pub(super) fn next_timer_of_others(&self, own: &Weak<dyn NetworkLoop>) -> Option<Instant> {
+        self.others(own).iter().filter_map(|other| other.next_timer()).min()
+    }
+
+    fn others(&self, own: &Weak<dyn NetworkLoop>) -> Vec<Rc<dyn NetworkLoop>> {
+        let loops = self.loops.borrow();
+        if loops.len() <= 1 {
+            return Vec::new();
+        }
+        loops.iter().filter(|other| !other.ptr_eq(own)).filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// A loop waits, and the others take turns.
+pub(super) struct Turns<'a>(&'a Loops);
+
+impl Turns<'_> {
+    /// Gives one tick to each loop but `own` that has something to do; whether any had one.
+    pub(super) fn take(&self, own: &Weak<dyn NetworkLoop>) -> io::Result<bool> {
+        let mut any = false;
+        for other in self.0.others(own) {
+            any |= other.is_due() && other.take_turn()?;
+        }
+        Ok(any)
+    }
+}
+
+impl Drop for Turns<'_> {
+    fn drop(&mut self) {
+        self.0.taking_turns.set(false);
+    }
+}

@@ -1,0 +1,353 @@
+//! Several loops on one network, and links where something happens.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Network;
+use super::links::{Cargo, Fate, Link, LinkPolicy};
+use crate::address::Address;
+use crate::driver::Driver;
+use crate::event_loop::{Core, EventLoop};
+use crate::testing::{advance, settle};
+use crate::{DatagramProtocol, DatagramTransport, Eof, Error, Protocol, Result, Transport};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// What happened, and when, in milliseconds.
+#[derive(Clone)]
+struct Log {
+    network: Network,
+    lines: Rc<RefCell<Vec<String>>>,
+}
+
+impl Log {
+    fn new(network: &Network) -> Self {
+        Self { network: network.clone(), lines: Rc::default() }
+    }
+
+    fn add(&self, text: impl std::fmt::Display) {
+        let at = self.network.0.clock.elapsed().as_millis();
+        self.lines.borrow_mut().push(format!("{at} {text}"));
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.lines.take()
+    }
+}
+
+/// Notes what it is told; a server's also sends everything back.
+struct Notes {
+    log: Log,
+    name: &'static str,
+    echoes: bool,
+}
+
+impl Protocol for Notes {
+    fn connection_made(&mut self, _: &dyn Transport) -> Result {
+        self.log.add(format_args!("{} made", self.name));
+        Ok(())
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.log.add(format_args!("{} {}", self.name, String::from_utf8_lossy(data)));
+        if self.echoes {
+            transport.write(data);
+        }
+        Ok(())
+    }
+
+    fn eof_received(&mut self, _: &dyn Transport) -> Result<Eof> {
+        self.log.add(format_args!("{} eof", self.name));
+        Ok(Eof::Close)
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        let how = if error.is_some() { "failed" } else { "closed" };
+        self.log.add(format_args!("{} {how}", self.name));
+        Ok(())
+    }
+}
+
+impl DatagramProtocol for Notes {
+    fn datagram_received(&mut self, _: &dyn DatagramTransport, data: &[u8], _: &Address) -> Result {
+        self.log.add(format_args!("{} {}", self.name, String::from_utf8_lossy(data)));
+        Ok(())
+    }
+
+    fn error_received(&mut self, _: &dyn DatagramTransport, _: &Error) -> Result {
+        self.log.add(format_args!("{} error", self.name));
+        Ok(())
+    }
+}
+
+/// Links that delay, cut and split.
+#[derive(Default)]
+struct Faults {
+    delay: Cell<Duration>,
+    cut: Cell<bool>,
+    /// How many bytes travel together; 0: all.
+    together: Cell<usize>,
+    passed: RefCell<Vec<Cargo>>,
+}
+
+impl LinkPolicy for Faults {
+    fn fate(&self, link: Link<'_>, cargo: Cargo) -> Fate {
+        assert!(link.from.is_some() && link.to.is_some() && link.from != link.to);
+        self.passed.borrow_mut().push(cargo);
+        if self.cut.get() { Fate::Lost } else { Fate::Arrives(self.delay.get()) }
+    }
+
+    fn split(&self, _: Link<'_>, len: usize) -> usize {
+        if self.together.get() > 0 { self.together.get() } else { len }
+    }
+}
+
+/// A server's machine and a client's on one network.
+struct Machines {
+    network: Network,
+    faults: Rc<Faults>,
+    server: EventLoop,
+    client: EventLoop,
+    log: Log,
+}
+
+impl Machines {
+    fn new() -> Self {
+        let network = Network::default();
+        let faults = Rc::new(Faults::default());
+        network.0.links.set_policy(Some(Rc::clone(&faults) as Rc<dyn LinkPolicy>));
+        let event_loop = || EventLoop::owner(Core::new(Driver::in_memory(network.clone()), 1, 1));
+        let (server, client) = (event_loop(), event_loop());
+        let log = Log::new(&network);
+        let machines = Self { server, client, log, faults, network };
+        let log = machines.log.clone();
+        machines
+            .server
+            .run(async |event_loop| {
+                let notes = move || Notes { log: log.clone(), name: "server", echoes: true };
+                event_loop.create_server(notes, "10.0.0.1:7").await?;
+                Ok(())
+            })
+            .unwrap();
+        machines
+    }
+
+    fn notes(&self) -> Notes {
+        Notes { log: self.log.clone(), name: "client", echoes: false }
+    }
+
+    fn connect(&self) -> crate::TransportHandle {
+        let notes = self.notes();
+        self.client
+            .run(async |event_loop| {
+                let connection = event_loop.create_connection(|| notes, "10.0.0.1:7").await?;
+                Ok(connection.handle().clone())
+            })
+            .unwrap()
+    }
+
+    fn advance(&self, duration: Duration) -> Vec<String> {
+        advance(&self.client, duration).unwrap();
+        self.log.take()
+    }
+}
+
+#[test]
+fn the_loop_that_runs_runs_the_others_of_its_network() {
+    let machines = Machines::new();
+    let client = machines.connect();
+    client.write(b"hello");
+    settle(&machines.client).unwrap();
+    let log = machines.log.take();
+    assert_eq!(log[2..], ["0 server hello", "0 client hello"]);
+    assert_eq!(log.len(), 4, "{log:?}");
+}
+
+#[test]
+fn timers_of_all_loops_go_off_in_the_order_of_their_deadlines() {
+    let machines = Machines::new();
+    let add = |event_loop: &EventLoop, after: u32, text: &'static str| {
+        let log = machines.log.clone();
+        event_loop.call_later(after * MS, move || log.add(text));
+    };
+    add(&machines.server, 10, "server");
+    add(&machines.client, 20, "client");
+    add(&machines.server, 30, "server");
+    add(&machines.server, 50, "server");
+    machines
+        .client
+        .run(async |event_loop| {
+            event_loop.sleep(40 * MS).await;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(machines.log.take(), ["10 server", "20 client", "30 server"]);
+    assert_eq!(machines.server.time(), machines.client.time());
+    assert_eq!(machines.advance(100 * MS), ["50 server"]);
+}
+
+#[test]
+fn a_run_fails_when_no_loop_of_the_network_has_anything_to_wait_for() {
+    let machines = Machines::new();
+    let log = machines.log.clone();
+    machines.server.call_later(10 * MS, move || log.add("server"));
+    let outcome = machines.client.run_until_complete(std::future::pending::<()>());
+    assert!(outcome.unwrap_err().is_deadlock());
+    assert_eq!(machines.log.take(), ["10 server"]);
+}
+
+#[test]
+fn another_loop_can_stop_the_one_that_runs() {
+    let machines = Machines::new();
+    let client = machines.client.clone();
+    machines.server.call_later(10 * MS, move || client.stop());
+    machines.client.call_later(20 * MS, || unreachable!("it was stopped before"));
+    machines.client.run_forever().unwrap();
+    assert_eq!(machines.network.0.clock.elapsed(), 10 * MS);
+}
+
+#[test]
+fn a_delay_holds_for_everything_that_passes() {
+    let machines = Machines::new();
+    machines.faults.delay.set(10 * MS);
+    let client = machines.connect();
+    client.write(b"hello");
+    let mut log = machines.advance(100 * MS);
+    client.close();
+    log.extend(machines.advance(100 * MS));
+    assert_eq!(
+        log,
+        [
+            "10 server made",
+            "20 client made",
+            "30 server hello",
+            "40 client hello",
+            "120 client closed",
+            "130 server eof",
+            "130 server closed",
+        ]
+    );
+    let passed = machines.faults.passed.take();
+    assert_eq!(passed[..4], [Cargo::Connect, Cargo::Answer, Cargo::Bytes(5), Cargo::Bytes(5)]);
+    assert!(passed[4..].iter().all(|cargo| *cargo == Cargo::End), "{passed:?}");
+}
+
+#[test]
+fn what_was_sent_over_a_link_that_is_cut_arrives_in_order_when_it_is_not_any_more() {
+    let machines = Machines::new();
+    let client = machines.connect();
+    machines.log.take();
+    client.write(b"a");
+    settle(&machines.client).unwrap();
+    assert_eq!(machines.log.take(), ["0 server a", "0 client a"]);
+
+    machines.faults.cut.set(true);
+    client.write(b"b");
+    assert!(machines.advance(10 * MS).is_empty());
+    machines.faults.cut.set(false);
+    // Its fate is asked for again when the links say so; until then all waits behind it.
+    client.write(b"c");
+    assert!(machines.advance(10 * MS).is_empty());
+    machines.faults.delay.set(5 * MS);
+    machines.network.0.links.changed();
+    assert_eq!(machines.advance(10 * MS), ["25 server bc", "30 client bc"]);
+}
+
+#[test]
+fn bytes_that_are_split_are_read_apart() {
+    let machines = Machines::new();
+    let client = machines.connect();
+    machines.log.take();
+    machines.faults.together.set(3);
+    client.write(b"hello");
+    settle(&machines.client).unwrap();
+    let log = machines.log.take();
+    let of = |name: &str| -> Vec<String> {
+        log.iter().filter_map(|line| line.strip_prefix(name)).map(str::to_owned).collect()
+    };
+    assert_eq!(of("0 server "), ["hel", "lo"]);
+    // What was sent apart, and not split, may be read together.
+    assert_eq!(of("0 client ").concat(), "hello");
+}
+
+#[test]
+fn datagrams_are_lost_or_late_and_answered_where_nobody_is() {
+    let machines = Machines::new();
+    let log = machines.log.clone();
+    let receiver = Notes { log: log.clone(), name: "receiver", echoes: false };
+    machines
+        .server
+        .run(async |event_loop| {
+            event_loop.create_datagram_endpoint(|| receiver).local_address("10.0.0.1:9").await?;
+            Ok(())
+        })
+        .unwrap();
+    let connect = |to: &'static str| {
+        let notes = machines.notes();
+        machines
+            .client
+            .run(async |event_loop| {
+                Ok(event_loop.create_datagram_endpoint(|| notes).peer_address(to).await?)
+            })
+            .unwrap()
+    };
+    let endpoint = connect("10.0.0.1:9");
+    machines.faults.cut.set(true);
+    endpoint.handle().send(b"one").unwrap();
+    assert!(machines.advance(10 * MS).is_empty());
+    machines.faults.cut.set(false);
+    machines.network.0.links.changed();
+    machines.faults.delay.set(10 * MS);
+    endpoint.handle().send(b"two").unwrap();
+    assert_eq!(machines.advance(20 * MS), ["20 receiver two"]);
+    let nobody = connect("10.0.0.1:10");
+    nobody.handle().send(b"three").unwrap();
+    assert_eq!(machines.advance(100 * MS), ["50 client error"]);
+}
+
+#[test]
+fn bytes_that_arrive_where_the_socket_was_closed_are_answered_with_a_reset() {
+    let network = Network::default();
+    let faults = Rc::new(Faults::default());
+    faults.delay.set(10 * MS);
+    network.0.links.set_policy(Some(faults));
+    let pass = |time: Duration| {
+        network.0.clock.advance_to(network.0.clock.after(time));
+        network.0.links.deliver_due();
+    };
+    let address = "10.0.0.1:7".parse().unwrap();
+    let listener = network.listen(address, 1).unwrap();
+    let near = network.connect(address, None).unwrap();
+    pass(10 * MS);
+    let (far, _) = listener.accept().unwrap();
+    assert!(near.write(b"early").is_err(), "the answer is on its way");
+    pass(10 * MS);
+    drop(far);
+    // The end is on its way.
+    assert_eq!(near.write(b"hello").unwrap(), 5);
+    assert_eq!(near.unacknowledged(), 5);
+    pass(10 * MS);
+    assert_eq!(near.read(&mut [0; 8]).unwrap(), 0);
+    assert!(near.take_error().is_none(), "the reset is on its way");
+    assert!(near.write(b"late").is_err(), "it is known that nobody is there");
+    pass(10 * MS);
+    assert_eq!(near.take_error().unwrap().kind(), std::io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_network_that_is_let_go_of_keeps_nothing_that_was_on_its_way() {
+    let machines = Machines::new();
+    machines.faults.delay.set(10 * MS);
+    let client = machines.connect();
+    client.write(b"hello");
+    settle(&machines.client).unwrap();
+    machines.faults.cut.set(true);
+    client.write(b"held");
+    settle(&machines.client).unwrap();
+    let network = Rc::downgrade(&machines.network.0);
+    let links = Rc::downgrade(&machines.network.0.links);
+    drop(client);
+    drop(machines);
+    assert_eq!((network.strong_count(), links.strong_count()), (0, 0));
+}

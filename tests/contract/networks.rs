@@ -1,0 +1,114 @@
+//! Several loops on one network in memory.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use wharf::testing::{MemoryNetwork, advance, settle};
+use wharf::{EventLoop, Protocol, Result, Transport};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+struct Collect(Rc<RefCell<Vec<u8>>>);
+
+impl Protocol for Collect {
+    fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+        self.0.borrow_mut().extend_from_slice(data);
+        Ok(())
+    }
+}
+
+fn serve(event_loop: &EventLoop, address: &'static str) {
+    event_loop
+        .run(async |event_loop| {
+            event_loop.create_server(|| Echo, address).await?;
+            Ok(())
+        })
+        .expect("a server");
+}
+
+#[test]
+fn loops_on_one_network_reach_one_another_whichever_is_run() {
+    let network = MemoryNetwork::new();
+    let (server, client) = (network.event_loop(), network.event_loop());
+    serve(&server, "10.0.0.1:7");
+    let received = Rc::new(RefCell::new(Vec::new()));
+    let protocol = Collect(Rc::clone(&received));
+    let connection = client
+        .run(async |event_loop| Ok(event_loop.create_connection(|| protocol, "10.0.0.1:7").await?))
+        .expect("a connection");
+    connection.handle().write(&[7; 300_000]);
+    settle(&client).expect("it comes to rest");
+    assert_eq!(received.borrow().len(), 300_000);
+    connection.handle().write(b"the end");
+    // It is the client that has something to do, and the server that is settled.
+    settle(&server).expect("it comes to rest");
+    assert!(received.borrow().ends_with(b"the end"));
+    assert_eq!(server.statistics().connections_open, 1);
+    assert_eq!(client.statistics().connections_open, 1);
+}
+
+#[test]
+fn loops_on_one_network_share_its_clock() {
+    let network = MemoryNetwork::new();
+    let (first, second) = (network.event_loop(), network.event_loop());
+    let began = first.time();
+    let log = Rc::new(RefCell::new(Vec::new()));
+    for (number, event_loop) in [&second, &first, &second, &first].into_iter().enumerate() {
+        let (log, own) = (Rc::clone(&log), event_loop.clone());
+        let after = SECOND * (1 + number as u32);
+        event_loop.call_later(after, move || log.borrow_mut().push(own.time() - began));
+    }
+    first
+        .run(async |event_loop| {
+            event_loop.sleep(SECOND * 5 / 2).await;
+            Ok(())
+        })
+        .expect("a run");
+    assert_eq!(*log.borrow(), [SECOND, SECOND * 2]);
+    assert_eq!((first.time() - began, second.time() - began), (SECOND * 5 / 2, SECOND * 5 / 2));
+    advance(&second, SECOND * 10).expect("time passes");
+    assert_eq!(*log.borrow(), [SECOND, SECOND * 2, SECOND * 3, SECOND * 4]);
+}
+
+#[test]
+fn a_run_waits_for_ever_only_when_no_loop_of_the_network_has_anything_to_do() {
+    let network = MemoryNetwork::new();
+    let (first, second) = (network.event_loop(), network.event_loop());
+    let ran = Rc::new(RefCell::new(0));
+    let counter = Rc::clone(&ran);
+    let task = second.create_task({
+        let second = second.clone();
+        async move {
+            second.sleep(SECOND).await;
+            *counter.borrow_mut() += 1;
+        }
+    });
+    let outcome = first.run_until_complete(std::future::pending::<()>());
+    assert!(outcome.expect_err("nothing is left").is_deadlock());
+    assert_eq!(*ran.borrow(), 1, "the other loop's task came to its end");
+    drop(task);
+}
+
+#[test]
+fn a_loop_of_a_network_is_not_run_inside_its_own_callbacks() {
+    let network = MemoryNetwork::new();
+    let (first, second) = (network.event_loop(), network.event_loop());
+    let outcome = Rc::new(RefCell::new(None));
+    let (place, other) = (Rc::clone(&outcome), first.clone());
+    second.call_soon(move || {
+        *place.borrow_mut() = Some(other.run_forever().map_err(|error| error.is_invalid()));
+    });
+    settle(&first).expect("it comes to rest");
+    assert_eq!(*outcome.borrow(), Some(Err(true)), "another loop is running");
+    assert!(!second.is_running() && !first.is_running());
+}
