@@ -106,7 +106,7 @@ pub(crate) enum Trip {
     /// Before what a callback wrote is sent.
     EndOfCallback,
     /// A stream that was written to from elsewhere.
-    Settle,
+    Update,
     /// Before `connection_lost`.
     Finish,
     /// After the socket was let go of.

@@ -108,7 +108,7 @@ impl Core {
             let Some((key, _)) = fired else { break };
             self.abandon_timer(key);
         }
-        self.drop_spent();
+        self.run_deferred_drops();
         self.fence.keeps_no_handler.set(true);
         self.change_exception_handler(None);
     }

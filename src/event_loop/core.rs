@@ -44,7 +44,7 @@ pub(crate) struct Core {
     pub(crate) ready: RefCell<Vec<Ready>>,
     /// The memory of the last round's list, for the next one.
     spare: Cell<Vec<Ready>>,
-    /// Whether there may be anything in `ready`, `dirty`, `lost` or `spent`.
+    /// Whether there may be anything in `ready`, `dirty`, `lost` or `deferred_drops`.
     pending: Cell<bool>,
     /// Streams written to from outside their own callbacks: flushed at the end of the round.
     pub(crate) dirty: RefCell<Vec<Rc<Stream>>>,
@@ -66,7 +66,7 @@ pub(crate) struct Core {
     pub(crate) splice_pipes: SplicePipes,
     pub(crate) datagrams: DatagramShared,
     /// `Bytes` that were sent, until it is safe to run their owners' code.
-    pub(crate) spent: RefCell<Vec<Bytes>>,
+    pub(crate) deferred_drops: RefCell<Vec<Bytes>>,
 
     #[cfg(feature = "tls-core")]
     pub(crate) tls: TlsWork,
@@ -129,7 +129,7 @@ impl Core {
             lingering: LingeringSockets::default(),
             splice_pipes: SplicePipes::default(),
             datagrams: DatagramShared::default(),
-            spent: RefCell::default(),
+            deferred_drops: RefCell::default(),
             #[cfg(feature = "tls-core")]
             tls: TlsWork::default(),
             tasks: TaskTable::default(),
@@ -237,7 +237,7 @@ impl Core {
         self.ready.borrow_mut().push(entry);
     }
 
-    /// Has the stream settled at the end of the round.
+    /// Has the stream updated at the end of the round.
     pub(crate) fn push_dirty(&self, stream: Rc<Stream>) {
         self.pending.set(true);
         self.dirty.borrow_mut().push(stream);
@@ -250,10 +250,10 @@ impl Core {
     }
 
     /// Calls `action` with the place where `Bytes` that were sent wait to be dropped.
-    pub(crate) fn with_spent(&self, action: impl FnOnce(&mut Vec<Bytes>)) {
-        let mut spent = self.spent.borrow_mut();
-        action(&mut spent);
-        if !spent.is_empty() {
+    pub(crate) fn with_deferred_drops(&self, action: impl FnOnce(&mut Vec<Bytes>)) {
+        let mut drops = self.deferred_drops.borrow_mut();
+        action(&mut drops);
+        if !drops.is_empty() {
             self.pending.set(true);
         }
     }
@@ -281,7 +281,7 @@ impl Core {
                 && self.lost.try_borrow_mut().is_ok()
                 && self.timers.try_borrow_mut().is_ok()
                 && self.gather.try_borrow_mut().is_ok()
-                && self.spent.try_borrow_mut().is_ok()
+                && self.deferred_drops.try_borrow_mut().is_ok()
                 && self.datagrams.is_free(),
             "the user's code would run while the engine is borrowed"
         );
@@ -299,7 +299,7 @@ impl Core {
             !self.ready.borrow().is_empty()
                 || !self.dirty.borrow().is_empty()
                 || !self.lost.borrow().is_empty()
-                || !self.spent.borrow().is_empty()
+                || !self.deferred_drops.borrow().is_empty()
                 || self.datagrams.is_pending()
                 || self.has_waiting_handshakes(),
         );
@@ -389,14 +389,14 @@ impl Core {
     }
 
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.
-    pub(crate) fn drop_spent(&self) {
-        let mut spent = std::mem::take(&mut *self.spent.borrow_mut());
-        for bytes in spent.drain(..) {
+    pub(crate) fn run_deferred_drops(&self) {
+        let mut drops = std::mem::take(&mut *self.deferred_drops.borrow_mut());
+        for bytes in drops.drain(..) {
             self.drop_user(bytes, "buffer");
         }
-        let mut place = self.spent.borrow_mut();
-        if place.is_empty() && spent.capacity() <= KEPT_ENTRIES {
-            *place = spent;
+        let mut place = self.deferred_drops.borrow_mut();
+        if place.is_empty() && drops.capacity() <= KEPT_ENTRIES {
+            *place = drops;
         }
     }
 }

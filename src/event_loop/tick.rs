@@ -71,7 +71,7 @@ impl Core {
     /// What comes of the first round: the other rounds, then what is over is let go of.
     #[inline(never)]
     fn end_round(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8], done: bool) {
-        self.settle_dirty();
+        self.update_dirty();
         if !done {
             self.run_more_rounds(main, buffer);
         }
@@ -221,7 +221,7 @@ impl Core {
             let list = self.take_ready();
             let done = self.remote.is_main_woken() && self.step(main);
             self.run_list(list, buffer);
-            self.settle_dirty();
+            self.update_dirty();
             if done {
                 return;
             }
@@ -275,25 +275,25 @@ impl Core {
     }
 
     /// Flushes the streams and endpoints that were written to from elsewhere.
-    pub(crate) fn settle_dirty(self: &Rc<Self>) {
+    pub(crate) fn update_dirty(self: &Rc<Self>) {
         if !self.dirty.borrow().is_empty() {
-            self.settle_all_dirty();
+            self.update_all_dirty();
         }
         if self.datagrams.is_pending() {
-            self.datagrams.settle_dirty(self);
+            self.datagrams.update_dirty(self);
         }
-        if !self.spent.borrow().is_empty() {
-            self.drop_spent();
+        if !self.deferred_drops.borrow().is_empty() {
+            self.run_deferred_drops();
         }
     }
 
-    fn settle_all_dirty(self: &Rc<Self>) {
+    fn update_all_dirty(self: &Rc<Self>) {
         // What unwinds leaves the list as it is: settling again does no harm.
         let count = self.dirty.borrow().len();
         for position in 0..count {
             let stream = Rc::clone(&self.dirty.borrow()[position]);
-            fence::trip(Trip::Settle);
-            stream.settle_dirty(self);
+            fence::trip(Trip::Update);
+            stream.update_dirty(self);
         }
         self.dirty.borrow_mut().drain(..count);
     }
@@ -318,7 +318,7 @@ impl Core {
             self.datagrams.finish_lost(self);
         }
         if count > 0 || datagrams {
-            self.settle_dirty();
+            self.update_dirty();
         }
     }
 }

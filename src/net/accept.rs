@@ -19,7 +19,7 @@ use crate::protocol::Protocol;
 use crate::time::Backoff;
 use crate::transport::{Info, Stream};
 #[cfg(feature = "tls-core")]
-use crate::transport::{Nobody, Setup, Waiter};
+use crate::transport::{PlaceholderProtocol, Setup, Waiter};
 
 /// How long a listener is left alone when the system is out of descriptors or memory, and how long
 /// if that lasts (asyncio's second).
@@ -222,7 +222,7 @@ impl ServerCore {
         #[cfg(feature = "tls-core")]
         let made = if self.has_tls() {
             // Made when the handshake is done: it is not yet known who this is.
-            Ok(Box::new(Nobody) as Box<dyn Protocol>)
+            Ok(Box::new(PlaceholderProtocol) as Box<dyn Protocol>)
         } else {
             self.make_protocol(|| info(&socket, peer.as_ref()))
         };

@@ -25,7 +25,7 @@ use crate::time::Backoff;
 use crate::timeout::TimeoutKind;
 use crate::transport::{Connection, Stream, StreamOptions, TransportHandle};
 #[cfg(feature = "tls-core")]
-use crate::transport::{Nobody, Setup};
+use crate::transport::{PlaceholderProtocol, Setup};
 
 /// After how long a Unix server is asked again whose backlog is full: on Linux a connect that may
 /// not wait fails then, where that to a TCP address waits.
@@ -224,7 +224,7 @@ pub(super) async fn begin_tls<P: Protocol>(
     let key = opened.key;
     let peer = opened.peer.take();
     let who = peer_name(host, peer.as_ref());
-    let stream = Stream::new(core, key, socket, Box::new(Nobody), options, None, peer);
+    let stream = Stream::new(core, key, socket, Box::new(PlaceholderProtocol), options, None, peer);
     stream.note_before_start(opened.readiness);
     core.fill_slot(key, Entry::Stream(Rc::clone(&stream)));
     let (promise, made) = future(core);

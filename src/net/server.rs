@@ -200,7 +200,7 @@ impl Server {
         slots
             .entries()
             .filter_map(|entry| match entry {
-                Entry::Stream(stream) if stream.belongs_to(&self.shared) && !stream.is_lost() => {
+                Entry::Stream(stream) if stream.belongs_to(&self.shared) && !stream.is_closed() => {
                     Some(Rc::clone(stream))
                 }
                 _ => None,

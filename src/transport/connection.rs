@@ -76,7 +76,7 @@ impl<P: Protocol> Connection<P> {
     pub fn with<R>(&self, action: impl FnOnce(&mut P, &dyn Transport) -> R) -> Result<R, Error> {
         let core = self.handle.core();
         let stream = core.stream(self.handle.key()).ok_or_else(|| Error::bare(Kind::Closed))?;
-        if stream.is_lost() {
+        if stream.is_closed() {
             return Err(Error::bare(Kind::Closed));
         }
         let outcome = stream.run_callback(core, "with", |protocol, transport| {
@@ -90,11 +90,11 @@ impl<P: Protocol> Connection<P> {
             Err(Failed::Busy) => Err(Error::bare(Kind::Busy)),
             Err(Failed::With(failure)) => Err(failure.into_error()),
             Ok(Ok(result)) => {
-                stream.settle_after_with(core);
+                stream.update_after_with(core);
                 Ok(Ok(result))
             }
             Ok(Err(panic)) => {
-                stream.lose(core, Some(panic.error()));
+                stream.end(core, Some(panic.error()));
                 Ok(Err(panic))
             }
         };

@@ -3,8 +3,10 @@
 mod connection;
 mod datagram;
 mod facts;
+mod flags;
 mod handle;
 mod info;
+mod marks;
 mod options;
 mod rate_limit;
 mod relay;
@@ -50,7 +52,7 @@ pub(crate) use self::facts::Facts;
 pub(crate) use self::options::StreamOptions;
 pub(crate) use self::stream::{Lingering, Stream, StreamPool, sealed};
 #[cfg(feature = "tls-core")]
-pub(crate) use self::stream::{Nobody, Waiter};
+pub(crate) use self::stream::{PlaceholderProtocol, Waiter};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::tls::{Setup, TlsWork};
 

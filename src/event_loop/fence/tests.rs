@@ -187,7 +187,7 @@ fn what_unwinds_before_a_connection_has_its_turn_costs_it_no_input() {
             stage.expect_tripped();
             assert_eq!(seen.received.borrow().as_slice(), b"hello");
         }
-        stage.arm(Trip::Settle, 0);
+        stage.arm(Trip::Update, 0);
         near.handle().write(b"!");
         other.handle().write(b"?");
         stage.expect_tripped();

@@ -20,7 +20,7 @@ use crate::transport::{Info, WaterMarks};
 pub(crate) trait Access {
     fn core(&self) -> &Rc<Core>;
     fn key(&self) -> Key;
-    /// What `act` makes of the endpoint; `None` when it is gone.
+    /// What `act` makes of the endpoint; `None` when it is closed.
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R>;
 
     /// Sends the datagram if it is as long as the last one and goes to the same peer, as most answers
@@ -73,7 +73,7 @@ fn control(
     act: impl FnOnce(&DatagramEndpoint, &DatagramSocket) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let open = |endpoint: &Rc<DatagramEndpoint>| {
-        if endpoint.is_lost() {
+        if endpoint.is_closed() {
             return Err(Error::bare(Kind::Closed));
         }
         act(endpoint, &endpoint.socket.borrow())
@@ -129,11 +129,7 @@ impl<A: Access> DatagramTransport for A {
     }
 
     fn write_buffer_limits(&self) -> WaterMarks {
-        self.with(|endpoint| WaterMarks {
-            low: endpoint.low_water.get(),
-            high: endpoint.high_water.get(),
-        })
-        .unwrap_or(WaterMarks { low: 0, high: 0 })
+        self.with(|endpoint| endpoint.marks.get()).unwrap_or(WaterMarks { low: 0, high: 0 })
     }
 
     fn set_write_buffer_limits(&self, limits: WaterMarks) -> Result<(), Error> {
@@ -201,7 +197,7 @@ impl<A: Access> DatagramTransport for A {
     }
 
     fn is_closing(&self) -> bool {
-        self.with(|endpoint| endpoint.has(Flags::CLOSING.and(Flags::LOST))).unwrap_or(true)
+        self.with(|endpoint| endpoint.has(Flags::CLOSING.union(Flags::CLOSED))).unwrap_or(true)
     }
 
     fn pause_reading(&self) {

@@ -98,7 +98,7 @@ impl<'a> Datagrams<'a> {
     /// What the iterator does, without asking each time whether there are details.
     #[inline]
     pub(crate) fn try_each(&mut self, mut take: impl FnMut(&[u8], &Address) -> Result) -> Result {
-        self.flags.set(self.flags.get().and(Flags::ONE_BY_ONE));
+        self.flags.set(self.flags.get().union(Flags::ONE_BY_ONE));
         if self.details.is_empty() {
             while self.goes_on()
                 && let Some((data, from)) = self.next_plain()
@@ -117,7 +117,7 @@ impl<'a> Datagrams<'a> {
 
     #[inline]
     fn goes_on(&self) -> bool {
-        !self.flags.get().any(Flags::NOT_READING)
+        !self.flags.get().intersects(Flags::NOT_READING)
     }
 
     /// Goes on whatever the transport's state: to keep what is left.

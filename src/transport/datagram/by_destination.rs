@@ -155,7 +155,7 @@ impl DatagramEndpoint {
             }
             Err(error) => self.refuse_first(&mut one, error),
         }
-        self.send_status()
+        self.answer_send()
     }
 
     /// Tries again those whose time has come.
@@ -254,7 +254,7 @@ impl DatagramEndpoint {
         lanes.drop_newest_of_most(to, size, needed).unwrap_or(0)
     }
 
-    /// The endpoint is over.
+    /// The endpoint is closed.
     pub(super) fn close_lanes(&self) {
         *self.lanes.borrow_mut() = None;
         self.clear(Flags::HAS_LANES);
@@ -283,6 +283,6 @@ impl Callback for Retry {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.0.retry.set(None);
         self.0.set(Flags::WRITABLE);
-        self.0.settle(core);
+        self.0.update(core);
     }
 }

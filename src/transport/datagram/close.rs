@@ -11,38 +11,38 @@ use crate::transport::options;
 
 impl DatagramEndpoint {
     pub(super) fn close(self: &Rc<Self>, core: &Core) {
-        if !self.has(Flags::CLOSING.and(Flags::LOST)) {
+        if !self.has(Flags::CLOSING.union(Flags::CLOSED)) {
             self.set(Flags::CLOSING);
             self.end_run(core);
             self.discard_kept();
-            self.settle_soon(core);
+            self.update_soon(core);
         }
     }
 
     pub(crate) fn abort(self: &Rc<Self>, core: &Core) {
-        self.lose(core, None);
+        self.end(core, None);
     }
 
-    /// Something has unwound through the turn. An endpoint whose callback it interrupted is over; any
-    /// other has its turn again, since what it was told of is not told twice.
+    /// Something unwound through a tick. An endpoint whose callback it interrupted is closed; any other
+    /// has its turn again, since what it was told of is not told twice.
     #[cold]
     pub(crate) fn go_on_or_end(self: &Rc<Self>, core: &Core, error: &Error) {
         if self.has(Flags::IN_CALLBACK) {
             self.clear(Flags::IN_CALLBACK);
-            self.lose(core, Some(error.duplicate()));
-        } else if !self.has(Flags::LOST) {
-            self.set(Flags::UNSETTLED);
+            self.end(core, Some(error.duplicate()));
+        } else if !self.has(Flags::CLOSED) {
+            self.set(Flags::NEEDS_UPDATE);
             self.clear(Flags::QUEUED);
             self.enqueue(core);
         }
     }
 
     /// The endpoint is over: nothing more is sent or delivered but `connection_lost`.
-    pub(super) fn lose(self: &Rc<Self>, core: &Core, error: Option<Error>) {
-        if self.has(Flags::LOST) {
+    pub(super) fn end(self: &Rc<Self>, core: &Core, error: Option<Error>) {
+        if self.has(Flags::CLOSED) {
             return;
         }
-        self.set(Flags::LOST.and(Flags::CLOSING));
+        self.set(Flags::CLOSED.union(Flags::CLOSING));
         self.end_run(core);
         self.end.set(error);
         self.count_discarded(self.queue_datagrams());
@@ -80,6 +80,6 @@ struct Linger(Rc<DatagramEndpoint>);
 impl Callback for Linger {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.0.linger.set(None);
-        self.0.lose(core, Some(Error::timeout(TimeoutKind::Linger)));
+        self.0.end(core, Some(Error::timeout(TimeoutKind::Linger)));
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::DatagramEndpoint;
 use super::access::Access;
-use super::deliver::Failed;
+use super::callback::Failed;
 use super::handle::DatagramHandle;
 use super::transport::DatagramTransport;
 use crate::driver::Key;
@@ -43,7 +43,7 @@ impl<P: DatagramProtocol> Endpoint<P> {
     ///
     /// # Errors
     /// [`is_busy`](Error::is_busy) inside one of this protocol's own callbacks (use
-    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once the endpoint is gone.
+    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once the endpoint is closed.
     ///
     /// # Panics
     /// A panic in `action` goes on in the caller; the endpoint goes on, too.
@@ -53,7 +53,7 @@ impl<P: DatagramProtocol> Endpoint<P> {
     ) -> Result<R, Error> {
         let core = self.handle.core();
         let endpoint = core.datagram_endpoint(self.handle.key());
-        let endpoint = endpoint.filter(|endpoint| !endpoint.is_lost());
+        let endpoint = endpoint.filter(|endpoint| !endpoint.is_closed());
         let endpoint = endpoint.ok_or_else(|| Error::bare(Kind::Closed))?;
         let outcome = endpoint.run_callback(core, "with", |protocol, transport| {
             let protocol: &mut dyn Any = protocol;
@@ -63,7 +63,7 @@ impl<P: DatagramProtocol> Endpoint<P> {
             Ok(fence::run(|| action(protocol, transport)))
         });
         // The caller's code still runs: what there is to tell is told at the end of the round.
-        endpoint.settle_after_with(core);
+        endpoint.update_after_with(core);
         core.close_if_wanted();
         match outcome {
             Ok(result) => Ok(result.unwrap_or_else(|panic| panic.resume())),
@@ -86,7 +86,7 @@ impl<P: DatagramProtocol> Endpoint<P> {
 
     /// Calls `action` with the protocol and its transport in the loop's next round.
     ///
-    /// From anywhere on the loop, this protocol's own callbacks included. If the endpoint is gone by
+    /// From anywhere on the loop, this protocol's own callbacks included. If the endpoint is closed by
     /// then, `action` is dropped.
     pub fn post(&self, action: impl FnOnce(&mut P, &dyn DatagramTransport) + 'static) {
         let endpoint = self.clone();

@@ -14,7 +14,7 @@ use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 /// A handle to one datagram endpoint, to keep and to use from anywhere on its loop.
 ///
 /// It implements [`DatagramTransport`]. It is an index and a generation: cheap to clone, it keeps
-/// nothing open, and once the endpoint is gone every send says `Closed`. It cannot leave the loop's
+/// nothing open, and once the endpoint is closed every send says `Closed`. It cannot leave the loop's
 /// thread.
 #[derive(Clone)]
 pub struct DatagramHandle {

@@ -3,8 +3,8 @@
 mod access;
 mod batch;
 mod by_destination;
+mod callback;
 mod close;
-mod deliver;
 mod endpoint;
 mod flags;
 mod handle;
@@ -12,10 +12,10 @@ mod lanes;
 mod options;
 mod receive;
 mod send;
-mod settle;
 mod shared;
 mod statistics;
 mod transport;
+mod update;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -34,6 +34,7 @@ use crate::event_loop::{Core, Ready};
 use crate::protocol::DatagramProtocol;
 use crate::time::TimerKey;
 use crate::transport::Info;
+use crate::transport::marks::Marks;
 
 pub use self::batch::{Datagram, Datagrams};
 pub use self::endpoint::Endpoint;
@@ -50,7 +51,7 @@ pub(crate) use self::shared::DatagramShared;
 pub(crate) struct DatagramEndpoint {
     pub(crate) key: Key,
     flags: Cell<Flags>,
-    /// Closed when the endpoint is over.
+    /// Closed when the endpoint is.
     socket: RefCell<DatagramSocket>,
     /// Removed with the socket.
     path: Cell<Option<BoundPath>>,
@@ -62,8 +63,7 @@ pub(crate) struct DatagramEndpoint {
     queue: RefCell<Option<Box<Outbox>>>,
     /// What waits for receivers that are full, where each is waited for by itself.
     lanes: RefCell<Option<Box<Lanes>>>,
-    high_water: Cell<usize>,
-    low_water: Cell<usize>,
+    marks: Marks,
     queue_limit: Cell<usize>,
     drop_policy: Cell<DropPolicy>,
     /// How many datagrams the next receive asks for.
@@ -129,8 +129,7 @@ impl DatagramEndpoint {
             reach,
             queue: RefCell::default(),
             lanes: RefCell::default(),
-            high_water: Cell::new(options.marks.high),
-            low_water: Cell::new(options.marks.low),
+            marks: Marks::new(options.marks),
             queue_limit: Cell::new(options.queue_limit),
             drop_policy: Cell::new(options.drop_policy),
             receive_hint: Cell::new(receive::LEAST_BATCH),
@@ -146,29 +145,29 @@ impl DatagramEndpoint {
 
     #[inline]
     fn has(&self, flags: Flags) -> bool {
-        self.flags.get().any(flags)
+        self.flags.get().intersects(flags)
     }
 
     #[inline]
     fn set(&self, flags: Flags) {
-        self.flags.set(self.flags.get().and(flags));
+        self.flags.set(self.flags.get().union(flags));
     }
 
     #[inline]
     fn clear(&self, flags: Flags) {
-        self.flags.set(self.flags.get().without(flags));
+        self.flags.set(self.flags.get().difference(flags));
     }
 
     /// Notes what the socket is ready for; whether it has its turn now rather than in the ready list.
     #[inline]
     pub(crate) fn note(&self, readiness: Readiness) -> bool {
         let before = self.flags.get();
-        self.flags.set(before.and(Flags::from(readiness)).and(Flags::QUEUED));
-        !before.any(Flags::QUEUED)
+        self.flags.set(before.union(Flags::from(readiness)).union(Flags::QUEUED));
+        !before.intersects(Flags::QUEUED)
     }
 
-    pub(crate) fn is_lost(&self) -> bool {
-        self.has(Flags::LOST)
+    pub(crate) fn is_closed(&self) -> bool {
+        self.has(Flags::CLOSED)
     }
 
     /// Puts the endpoint in the ready list, unless it is there.

@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::deliver::NotDone;
+use super::callback::NotDone;
 use super::flags::Flags;
 use super::{Datagram, DatagramEndpoint, Datagrams};
 use crate::driver::drained::is_batch_drained;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event_loop::Core;
 use crate::fence::{self, Trip};
 
-/// How many batches one endpoint receives before the others have their turn.
+/// How many batches one endpoint receives in its turn, before the others have theirs.
 const BATCHES_PER_TURN: u32 = 4;
 
 /// The least a receive asks for. Asking for more than there is costs little, but not nothing.
@@ -31,11 +31,11 @@ impl DatagramEndpoint {
     pub(crate) fn dispatch(self: &Rc<Self>, core: &Rc<Core>) {
         self.clear(Flags::QUEUED);
         fence::trip(Trip::Dispatch);
-        if self.has(Flags::LOST) {
+        if self.has(Flags::CLOSED) {
             return;
         }
-        if self.is_unsettled() {
-            self.settle(core);
+        if self.needs_update() {
+            self.update(core);
         }
         if self.has(Flags::HAS_KEPT) && self.is_reading() {
             self.deliver_kept(core);
@@ -43,7 +43,7 @@ impl DatagramEndpoint {
         if self.has(Flags::READABLE) && self.is_reading() {
             self.receive(core);
         }
-        if self.has(Flags::READABLE.and(Flags::HAS_KEPT)) && self.is_reading() {
+        if self.has(Flags::READABLE.union(Flags::HAS_KEPT)) && self.is_reading() {
             // The driver does not tell again.
             self.enqueue(core);
         }
@@ -61,7 +61,7 @@ impl DatagramEndpoint {
     pub(super) fn resume_reading(self: &Rc<Self>, core: &Core) {
         if self.has(Flags::PAUSED) {
             self.clear(Flags::PAUSED);
-            if self.has(Flags::READABLE.and(Flags::HAS_KEPT)) {
+            if self.has(Flags::READABLE.union(Flags::HAS_KEPT)) {
                 self.enqueue(core);
             }
         }
@@ -91,12 +91,12 @@ impl DatagramEndpoint {
                 self.deliver(core, Datagrams::new(bytes, received, details, &self.flags));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear(Flags::READABLE.and(Flags::ERROR));
+                self.clear(Flags::READABLE.union(Flags::ERROR));
             }
             Err(error) => self.receive_failed(core, error),
         }
-        if self.is_unsettled() {
-            self.settle(core);
+        if self.needs_update() {
+            self.update(core);
         }
         self.has(Flags::READABLE) && self.is_reading()
     }
@@ -109,7 +109,7 @@ impl DatagramEndpoint {
         if code == Some(Errno::BADF) || code == Some(Errno::NOTSOCK) {
             // Not of the network: it would never be otherwise.
             let error = Error::io("datagrams cannot be received", error);
-            return self.lose(core, Some(error));
+            return self.end(core, Some(error));
         }
         self.tell_earlier(error);
     }
@@ -150,7 +150,7 @@ impl DatagramEndpoint {
     /// Reading was paused, or the endpoint closed, in the middle of a batch.
     #[cold]
     fn keep_rest(&self, mut batch: Datagrams<'_>) {
-        if self.has(Flags::CLOSING.and(Flags::LOST)) {
+        if self.has(Flags::CLOSING.union(Flags::CLOSED)) {
             let rest = batch.remaining() as u64;
             return self.counts.change(|counts| counts.discarded_unread += rest);
         }
@@ -173,12 +173,12 @@ impl DatagramEndpoint {
             let Kept { bytes, received, details } = &*kept;
             self.deliver(core, Datagrams::new(bytes, received, details, &self.flags));
         }
-        if self.is_unsettled() {
-            self.settle(core);
+        if self.needs_update() {
+            self.update(core);
         }
     }
 
-    /// The endpoint is over: what was kept is nobody's.
+    /// The endpoint is closed: what was kept is dropped.
     pub(super) fn discard_kept(&self) {
         self.clear(Flags::HAS_KEPT);
         if let Some(kept) = self.kept.take() {

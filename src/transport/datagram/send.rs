@@ -20,7 +20,7 @@ impl DatagramEndpoint {
         data: &[u8],
         to: Option<&Address>,
     ) -> Result<SendStatus, Error> {
-        if self.has(Flags::CLOSING.and(Flags::LOST)) {
+        if self.has(Flags::CLOSING.union(Flags::CLOSED)) {
             return Ok(SendStatus::Closed);
         }
         let to = match to {
@@ -41,7 +41,7 @@ impl DatagramEndpoint {
         if size == 0 {
             return Err(Error::invalid("datagrams of 0 bytes would be without number"));
         }
-        if self.has(Flags::CLOSING.and(Flags::LOST)) {
+        if self.has(Flags::CLOSING.union(Flags::CLOSED)) {
             return Ok(SendStatus::Closed);
         }
         let to = match to {
@@ -115,14 +115,22 @@ impl DatagramEndpoint {
         }
         drop(gather);
         self.flush_gathered(core);
-        self.send_status()
+        self.answer_send()
     }
 
-    pub(super) fn send_status(&self) -> SendStatus {
-        if self.has(Flags::LOST) {
+    /// How a send is answered. Whoever is told that it went above the high-water mark is owed a pause.
+    pub(super) fn answer_send(&self) -> SendStatus {
+        let status = self.send_status();
+        if status == SendStatus::AboveHighWater {
+            self.set(Flags::PAUSE_OWED);
+        }
+        status
+    }
+
+    fn send_status(&self) -> SendStatus {
+        if self.has(Flags::CLOSED) {
             SendStatus::Closed
-        } else if self.queue_size() > self.high_water.get() {
-            self.set(Flags::TOLD_ABOVE);
+        } else if self.marks.is_above(self.queue_size()) {
             SendStatus::AboveHighWater
         } else {
             SendStatus::Accepted
@@ -136,9 +144,9 @@ impl DatagramEndpoint {
         if self.queue_size() + size > self.queue_limit.get() {
             // Much was sent from elsewhere in one round: it need not wait for its end. The marks
             // are judged then, whatever becomes of this one.
-            self.settle_soon(core);
+            self.update_soon(core);
             self.flush(core);
-            if self.has(Flags::LOST) {
+            if self.has(Flags::CLOSED) {
                 return SendStatus::Closed;
             }
             if let Some(to) = to
@@ -151,8 +159,8 @@ impl DatagramEndpoint {
             return status;
         }
         self.queue.borrow_mut().get_or_insert_default().push(data, to);
-        self.settle_soon(core);
-        self.send_status()
+        self.update_soon(core);
+        self.answer_send()
     }
 
     /// What becomes of a datagram for which there is no room.
@@ -163,7 +171,7 @@ impl DatagramEndpoint {
         if self.drop_policy.get() == DropPolicy::Refuse {
             self.counts.change(|counts| counts.refused += 1);
             // It is owed a `resume_writing`.
-            self.set(Flags::TOLD_ABOVE.and(Flags::UNSETTLED));
+            self.set(Flags::PAUSE_OWED.union(Flags::NEEDS_UPDATE));
             return Some(SendStatus::Refused);
         }
         self.counts.change(|counts| counts.dropped += 1);
@@ -236,12 +244,12 @@ impl DatagramEndpoint {
         }
         self.hand_over(core, &mut gathered);
         if !gathered.is_empty() {
-            if self.has(Flags::LOST) {
+            if self.has(Flags::CLOSED) {
                 self.count_discarded(gathered.datagrams());
                 gathered.clear();
             } else {
                 gathered.move_to(self.queue.borrow_mut().get_or_insert_default());
-                self.set(Flags::UNSETTLED);
+                self.set(Flags::NEEDS_UPDATE);
                 self.enforce_limit();
             }
         }
@@ -277,7 +285,7 @@ impl DatagramEndpoint {
         self.hand_over(core, &mut queue);
         if queue.is_empty() {
             self.watch_room(core, false);
-        } else if self.has(Flags::LOST) {
+        } else if self.has(Flags::CLOSED) {
             self.count_discarded(queue.datagrams());
         } else {
             queue.fit();
@@ -289,7 +297,7 @@ impl DatagramEndpoint {
     fn hand_over(self: &Rc<Self>, core: &Rc<Core>, outbox: &mut Outbox) {
         while !outbox.is_empty()
             && self.has(Flags::WRITABLE)
-            && !self.has(Flags::LOST.and(Flags::HAS_LANES))
+            && !self.has(Flags::CLOSED.union(Flags::HAS_LANES))
         {
             let result = self.socket.borrow().send(outbox);
             match result {

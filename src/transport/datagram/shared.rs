@@ -20,7 +20,7 @@ pub(crate) struct DatagramShared {
     buffers: Cell<Option<Box<ReceiveBuffers>>>,
     /// Sent from outside their own callbacks: flushed at the end of the round.
     dirty: RefCell<Vec<Rc<DatagramEndpoint>>>,
-    /// Over: `connection_lost` is due.
+    /// Closed: `connection_lost` is due.
     lost: RefCell<VecDeque<Rc<DatagramEndpoint>>>,
 }
 
@@ -56,16 +56,16 @@ impl DatagramShared {
     }
 
     /// The end of the round: flushes what was sent from elsewhere.
-    pub(crate) fn settle_dirty(&self, core: &Rc<Core>) {
+    pub(crate) fn update_dirty(&self, core: &Rc<Core>) {
         let count = self.dirty.borrow().len();
         for position in 0..count {
             let endpoint = Rc::clone(&self.dirty.borrow()[position]);
-            endpoint.settle_dirty(core);
+            endpoint.update_dirty(core);
         }
         self.dirty.borrow_mut().drain(..count);
     }
 
-    /// The end of the turn: delivers `connection_lost` to those that are over.
+    /// The end of the tick: delivers `connection_lost` to those that are closed.
     pub(crate) fn finish_lost(&self, core: &Rc<Core>) {
         let count = self.lost.borrow().len();
         for _ in 0..count {

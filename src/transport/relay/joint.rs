@@ -106,7 +106,7 @@ impl Joint {
                 let text = "the other side of the relay takes nothing: its write side was ended";
                 return Err(Error::new(Kind::Closed, text).into());
             }
-            // It is about to be lost, and this one is closed then.
+            // It is about to be closed, and this one is closed then.
             WriteStatus::Closed => {
                 transport.pause_reading();
                 return Ok(());
@@ -146,7 +146,7 @@ impl Joint {
         }
     }
 
-    /// One side is over: what was passed on to the other is sent, then that is over, too.
+    /// One side is closed: what was passed on to the other is sent, then that is closed, too.
     fn lose(&self, side: usize, error: Option<&Error>) {
         let [here, there] = [&self.ends[side], &self.ends[1 - side]];
         if here.lost.replace(true) {

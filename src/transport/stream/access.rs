@@ -25,11 +25,6 @@ use crate::transport::{
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
-    #[diagnostic::on_unimplemented(
-        message = "`Transport` is sealed: `{Self}` cannot implement it",
-        label = "only wharf's own types implement `wharf::Transport`",
-        note = "to test a protocol without sockets, use `wharf::testing`"
-    )]
     #[allow(unnameable_types, unreachable_pub)]
     pub trait Sealed {}
 }
@@ -39,7 +34,7 @@ pub(crate) trait Access {
     fn core(&self) -> &Rc<Core>;
     fn key(&self) -> Key;
     fn facts(&self) -> Rc<Facts>;
-    /// What `act` makes of the stream; `None` when it is gone.
+    /// What `act` makes of the stream; `None` when it is closed.
     fn with<R>(&self, act: impl FnOnce(&Rc<Stream>) -> R) -> Option<R>;
 }
 
@@ -72,11 +67,11 @@ impl<A: Access> sealed::Sealed for A {}
 
 impl<A: Access> Transport for A {
     fn write(&self, data: &[u8]) -> WriteStatus {
-        self.with(|stream| stream.write(self.core(), data)).unwrap_or(WriteStatus::Closed)
+        self.with(|stream| stream.write(self.core(), data, None)).unwrap_or(WriteStatus::Closed)
     }
 
     fn write_bytes(&self, data: Bytes) -> WriteStatus {
-        let status = self.with(|stream| stream.write_bytes(self.core(), &data));
+        let status = self.with(|stream| stream.write(self.core(), &data, Some(&data)));
         self.core().drop_user(data, "buffer");
         status.unwrap_or(WriteStatus::Closed)
     }
@@ -134,11 +129,7 @@ impl<A: Access> Transport for A {
 
     fn is_reading(&self) -> bool {
         self.with(|stream| {
-            #[cfg(feature = "tls-core")]
-            if stream.is_shaking_hands() {
-                return false;
-            }
-            stream.is_reading() && !stream.has(Flags::SWITCHING)
+            stream.is_reading() && !stream.has(Flags::SWITCHING.union(Flags::HANDSHAKING))
         })
         .unwrap_or(false)
     }
@@ -152,11 +143,7 @@ impl<A: Access> Transport for A {
     }
 
     fn write_buffer_limits(&self) -> WaterMarks {
-        self.with(|stream| WaterMarks {
-            low: stream.low_water.get(),
-            high: stream.high_water.get(),
-        })
-        .unwrap_or(WaterMarks { low: 0, high: 0 })
+        self.with(|stream| stream.writing.marks().get()).unwrap_or(WaterMarks { low: 0, high: 0 })
     }
 
     fn set_write_buffer_limits(&self, limits: WaterMarks) -> Result<(), Error> {
@@ -164,7 +151,7 @@ impl<A: Access> Transport for A {
     }
 
     fn set_write_buffer_cap(&self, cap: Option<usize>) {
-        self.with(|stream| stream.write_cap.set(cap.unwrap_or(usize::MAX)));
+        self.with(|stream| stream.writing.set_cap(cap));
     }
 
     fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>) {
@@ -179,7 +166,7 @@ impl<A: Access> Transport for A {
                 stream.set_protocol(core, next, leftover);
             }
         });
-        // The connection is gone.
+        // The connection is closed.
         if let Some((next, leftover)) = given {
             core.drop_user(next, "protocol");
             core.drop_user(leftover, "buffer");

@@ -1,135 +1,120 @@
 //! The state of a stream as bits, the lowest of which are its socket's readiness.
 
 use crate::driver::Readiness;
-
-/// The state of a stream, one bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flags(u64);
-
-/// Gives every flag a bit of its own, in this order: those that every message is asked about come
-/// first, as low bits are the cheapest to ask for, and to clear: above the 31st that takes a mask in a
-/// register.
-macro_rules! flags {
-    ($($(#[$attribute:meta])* $name:ident,)+) => {
-        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the flags' names")]
-        enum Bit {
-            $($(#[$attribute])* $name,)+
-        }
-
-        impl Flags {
-            $($(#[$attribute])* pub(super) const $name: Self = Self(1 << Bit::$name as u64);)+
-        }
-    };
-}
+use crate::transport::flags::flags;
 
 flags! {
-    // What the operating system said. Edge-triggered: it says it once. Those that most events say have
-    // the bits that they have in epoll's events, so that nothing has to be moved.
+    /// The state of a stream, one bit each.
+    ///
+    /// It is one word for the reading half, the writing half and the life, because the way of a
+    /// message asks all three with one mask. Each flag is changed by the part under which it stands.
+    Flags: u64;
+
+    // What the operating system said. Edge-triggered: it says it once. These are the bits of
+    // `Readiness`, so an event becomes flags without a conversion.
     READABLE,
-    /// There is urgent data, at whose mark reads end. Until a read finds nothing more.
+    /// There is urgent data, at whose mark reads end. Set until a read finds nothing more.
     URGENT,
     WRITABLE,
     READ_CLOSED,
     WRITE_CLOSED,
     ERROR,
-
     /// A short read or write does not show that all was read, or that the socket is full: see
     /// `driver/drained.rs`.
     ENDS_EARLY,
 
     // Membership in the loop's lists.
+    /// It is in the ready list, or is being dispatched.
     QUEUED,
+    /// It is in the list of streams to update at the end of the round.
     DIRTY,
 
-    // Reading stops for independent reasons: the user's, the engine's, the end, and a limit (below).
+    // Why the reading half does not read. Each reason is independent of the others.
+    /// The user called `pause_reading`.
     PAUSED,
+    /// The engine stopped reading, since the stream's own output is not taken (`hold_reading`).
     HELD,
+    /// The peer ended its side, under TLS by `close_notify`.
     EOF,
+
     /// The protocol was told to pause writing.
     WRITING_PAUSED,
-    /// Bytes become records on their way: see `tls.rs`.
+    /// What is written becomes TLS records on its way: see `tls/`.
     TLS,
-
-    // The end of the write side, and of the connection.
+    /// `write_eof` was called, or there is nothing to write to.
     EOF_WANTED,
-    /// The phase is another than `Open`. Set with it, in `closing/mod.rs` alone.
+
+    // The phase of the life: see `life/phase.rs`, which alone changes these.
     CLOSING,
-    /// The phase is `Over`. Set with it, in `closing/mod.rs` alone.
-    LOST,
+    CLOSED,
+
     /// `connection_made` was called.
     MADE,
+    /// The protocol receives into memory of its own (`BufferedProtocol`).
     BUFFERED,
-    /// There is a next protocol.
+    /// `set_protocol` was called: the next protocol waits for the running callback to return.
     SWITCHING,
-    /// There are bytes that were left over.
+    /// The reading half has bytes that were received and not delivered.
     LEFTOVER,
-    /// The marks, or the end of something, have to be looked at again.
-    UNSETTLED,
-    /// A write failed: the rest of the input is delivered, then the connection is over.
+    /// `update` has something to do: a mark, the end of something, or a queue to look at.
+    NEEDS_UPDATE,
+    /// A write failed: the rest of the input is delivered, then the connection is closed.
     WRITE_FAILED,
     /// One of its callbacks runs, and is the one whose writes are gathered.
     IN_CALLBACK,
     /// The running `data_received` gives some of its input back.
     UNREAD,
-    /// A write was answered with `AboveHighWater`: a pause, and later a resume, is owed.
-    TOLD_ABOVE,
+    /// A write was answered with `AboveHighWater`, so `pause_writing` and later `resume_writing` have
+    /// to be called, even if everything was sent meanwhile: the caller may wait for the latter.
+    PAUSE_OWED,
     /// There are limits on how fast it may read or write.
     LIMITED,
     /// Its input goes to another socket without being read.
     SPLICED,
-    /// The read budget is used up: a reason of its own not to read.
+    /// The read limit is used up, so nothing is read until it allows more.
     THROTTLED,
-    /// Something waits to be sent.
+    /// The writing half has something to send.
     HAS_QUEUE,
-    /// Accepted, and nothing was received or written since: another process could begin with it.
-    UNTOUCHED,
+    /// Accepted, and nothing was received or written since: it can be handed to another process.
+    UNUSED,
     /// Descriptors are received with the bytes.
     TAKES_DESCRIPTORS,
 
-    /// A TLS handshake goes on.
-    #[cfg(feature = "tls-core")]
-    SHAKING_HANDS,
+    /// A TLS handshake is going on.
+    HANDSHAKING,
 
-    /// The write side of the socket was ended.
+    /// The write side of the socket was shut down.
     SHUT_DOWN,
-    /// The socket's own end was read, or it has none. Under TLS `EOF` says no more than that the peer's
-    /// `close_notify` was.
-    ENDED,
-    /// Too much input was dropped since the output made its last progress: nothing is read until then.
+    /// The socket's own end was read, or it has none. Under TLS more can follow `EOF`.
+    INPUT_ENDED,
+    /// Too much input was dropped since the output made its last progress: nothing is read until it
+    /// makes some.
     DISCARD_LIMIT_REACHED,
 
     /// A callback that delivers input has just returned.
     IN_READ,
-    /// The buffer passed its high-water mark in a callback that delivers input.
+    /// The queue passed its high-water mark in a callback that delivers input.
     OVERFLOWED_IN_READ,
 
-    // How far `finish` came: a turn that unwinds does not do it twice.
+    // The rest of the phase.
+    AWAITING_PEER,
+    RESETS,
+    LINGERS,
+
+    // How far `finish` came: if something unwinds, it is called again and does nothing twice.
     /// `connection_lost` was called.
     TOLD_LOST,
-    /// The loop does not count it as open any more; the socket was closed, reset, or lingers.
-    LET_GO,
+    /// The loop no longer counts it as open; its socket was closed, reset, or lingers.
+    RELEASED,
 }
 
 impl Flags {
-    /// Whether of all `mask` just `wanted` is set.
+    pub(super) const NONE: Self = Self(0);
+
+    /// Whether `wanted` are the only flags among `mask` that are set, and all of them are.
     #[inline]
-    pub(super) const fn just(self, wanted: Self, mask: Self) -> bool {
+    pub(super) const fn matches(self, wanted: Self, mask: Self) -> bool {
         self.0 & mask.0 == wanted.0
-    }
-
-    #[inline]
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    #[inline]
-    pub(super) const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    #[inline]
-    pub(super) const fn any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
     }
 
     /// What is known of the socket: the low bits.

@@ -1,4 +1,4 @@
-//! The memory of connections that are over, for those that come.
+//! The memory of closed connections, for new ones.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,12 +8,12 @@ use super::Stream;
 /// How many are kept: a burst of connections that come and go costs the allocator nothing.
 const KEPT: usize = 128;
 
-/// Streams that are over, and that nothing refers to any more.
+/// Closed streams that nothing refers to any more.
 #[derive(Default)]
 pub(crate) struct StreamPool(RefCell<Vec<Rc<Stream>>>);
 
 impl StreamPool {
-    /// Puts a new stream into the memory of one that is over, or into memory of its own.
+    /// Puts a new stream into the memory of a closed one, or into memory of its own.
     #[inline]
     pub(super) fn place(&self, stream: Stream) -> Rc<Stream> {
         let vacant = self.0.borrow_mut().pop();
@@ -27,7 +27,7 @@ impl StreamPool {
         Rc::new(stream)
     }
 
-    /// Closes the socket of a stream that is over, and keeps its memory.
+    /// Closes the socket of a closed stream, and keeps its memory.
     ///
     /// A stream that something still refers to (an entry of the ready list) goes with that.
     #[inline(always)]

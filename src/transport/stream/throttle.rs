@@ -1,30 +1,44 @@
 //! Reading and writing no faster than the limits allow.
 //!
-//! A connection with limits has a flag, which the ways of all others look at together with what they
-//! look at anyway; the limits themselves are among what most connections never have. What stops
-//! reading is a flag of its own, beside the user's pause and the engine's hold; what stops writing is
-//! a flush that ends early.
+//! A connection with limits has a flag, `LIMITED`, in masks that all others are asked about anyway. A
+//! used-up read limit is one more reason not to read; a used-up write limit ends a flush early.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::Stream;
 use super::flags::Flags;
-use super::read::{MAY_READ, READS_PER_TURN};
 use crate::error::Error;
 use crate::event_loop::{Core, Timer};
 use crate::transport::rate_limit::{Direction, LimitOptions, Limits};
 use crate::transport::{RateGroup, RateLimit};
 
+/// The limits of both halves: a group of connections shares them in both directions.
+#[derive(Default)]
+pub(super) struct Throttle(Cell<Option<Rc<Limits>>>);
+
+impl Throttle {
+    fn limits(&self) -> Option<Rc<Limits>> {
+        let limits = self.0.take();
+        self.0.set(limits.as_ref().map(Rc::clone));
+        limits
+    }
+
+    fn set(&self, limits: Option<Rc<Limits>>) {
+        let former = self.0.replace(limits);
+        drop(former);
+    }
+}
+
 impl Stream {
     /// The limits that a connection starts with.
-    #[cold]
     pub(super) fn begin_limited(&self, core: &Core, options: &LimitOptions) {
         let limits = Rc::<Limits>::default();
         limits.set(Direction::Read, options.read, core.tick_time());
         limits.set(Direction::Write, options.write, core.tick_time());
         limits.set_group(options.group.clone());
         self.set(Flags::LIMITED);
-        self.with_extra(|extra| extra.limits = Some(limits));
+        self.throttle.set(Some(limits));
     }
 
     pub(super) fn set_limit(
@@ -49,13 +63,13 @@ impl Stream {
     }
 
     fn change_limits(self: &Rc<Self>, core: &Rc<Core>, change: impl FnOnce(&Limits, u64)) {
-        if self.has(Flags::LOST) {
+        if self.has(Flags::CLOSED) {
             return;
         }
         // What is gathered was written under the former limits, and comes before what is queued.
         self.flush_gathered_now(core);
-        if self.has(Flags::LOST) {
-            // That failed: it is over, and has left its group.
+        if self.has(Flags::CLOSED) {
+            // That failed: it is closed, and has left its group.
             return;
         }
         let limits = self.limits().unwrap_or_default();
@@ -64,17 +78,14 @@ impl Stream {
             self.forget_limits(core);
         } else {
             self.set(Flags::LIMITED);
-            self.with_extra(|extra| extra.limits = Some(limits));
+            self.throttle.set(Some(limits));
         }
         // Whether it still has to wait shows when it tries.
         self.end_throttle(core);
     }
 
     pub(super) fn limits(&self) -> Option<Rc<Limits>> {
-        if !self.has(Flags::LIMITED) {
-            return None;
-        }
-        self.with_existing_extra(|extra| extra.limits.clone())
+        if self.has(Flags::LIMITED) { self.throttle.limits() } else { None }
     }
 
     /// Leaves the group, and has no limits any more.
@@ -85,69 +96,40 @@ impl Stream {
             core.cancel_timer(timer);
         }
         self.clear(Flags::LIMITED);
-        self.with_existing_extra(|extra| extra.limits = None);
+        self.throttle.set(None);
     }
 
-    /// Reads no more at a time than the budget is.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn read_limited(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
-        for _ in 0..READS_PER_TURN {
-            if !self.flags.get().just(Flags::READABLE, MAY_READ) {
-                break;
-            }
-            let room = self.read_budget(core, buffer.len());
-            if room == 0 {
-                break;
-            }
-            match self.socket.read(&mut buffer[..room]) {
-                Ok(count) if count > 0 => {
-                    self.spend(Direction::Read, count);
-                    self.note_received(core, count, room);
-                    self.deliver(core, &buffer[..count]);
-                    if !self.has(Flags::READABLE.and(Flags::LEFTOVER)) {
-                        return;
-                    }
-                }
-                result => return self.nothing_read(core, result),
-            }
-        }
-        self.enqueue_if_readable(core);
-    }
-
-    /// How many of `wanted` bytes may be read now; 0: reading stops until there is a budget.
-    pub(super) fn read_budget(self: &Rc<Self>, core: &Rc<Core>, wanted: usize) -> usize {
-        let budget = self.budget(core, Direction::Read, wanted);
-        if budget == 0 {
+    /// How many of `most` bytes may be read now; 0: reading stops until the limit allows more.
+    pub(super) fn read_room(self: &Rc<Self>, core: &Rc<Core>, most: usize) -> usize {
+        let room = self.room(core, Direction::Read, most);
+        if room == 0 {
             self.set(Flags::THROTTLED);
         }
-        budget
+        room
     }
 
-    /// How many of `wanted` bytes may be written now; 0: the flush goes on when there is a budget.
-    pub(super) fn write_budget(self: &Rc<Self>, core: &Rc<Core>, wanted: usize) -> usize {
-        self.budget(core, Direction::Write, wanted)
+    /// How many of `most` bytes may be written now; 0: the flush goes on when the limit allows more.
+    pub(super) fn write_room(self: &Rc<Self>, core: &Rc<Core>, most: usize) -> usize {
+        self.room(core, Direction::Write, most)
     }
 
-    fn budget(self: &Rc<Self>, core: &Rc<Core>, direction: Direction, wanted: usize) -> usize {
-        let Some(limits) = self.limits() else { return wanted };
-        let budget = limits.budget(direction, self.key, wanted, core.tick_time());
+    fn room(self: &Rc<Self>, core: &Rc<Core>, direction: Direction, most: usize) -> usize {
+        let Some(limits) = self.limits() else { return most };
+        let budget = limits.budget(direction, self.key, most, core.tick_time());
         if budget == 0 {
             self.wait_for_budget(core, &limits);
         }
         budget
     }
 
-    /// So much was read or written.
-    #[cold]
+    /// Counts what was read or written against the limits, where there are any.
     pub(super) fn spend(&self, direction: Direction, count: usize) {
         if let Some(limits) = self.limits() {
             limits.spend(direction, count);
         }
     }
 
-    /// The turn is over: what the group gave for it and was not used is for the others.
-    #[cold]
+    /// The turn has ended: what the group gave for it and was not used goes to the others.
     pub(super) fn give_shares_back(&self) {
         if let Some(limits) = self.limits() {
             limits.give_shares_back();

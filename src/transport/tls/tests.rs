@@ -7,7 +7,7 @@ use super::scratch::Scratch;
 use super::session::{End, HEADROOM, Session};
 use crate::tls::{TlsClient, TlsIdentity, TlsServer, TlsVersion};
 
-/// A client and a server that have shaken hands.
+/// A client and a server whose handshake is done.
 struct Pair {
     client: Layer,
     server: Layer,

@@ -24,7 +24,7 @@ pub(crate) struct TlsWork {
 
 impl TlsWork {
     /// How many steps of handshakes one tick takes. Each can be a signature, which is long: whoever
-    /// has shaken hands already is served in between.
+    /// has finished its handshake is served in between.
     pub(crate) const STEPS_PER_TICK: u32 = 4;
 
     /// Lends the memory that records are made in.

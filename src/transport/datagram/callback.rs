@@ -1,0 +1,166 @@
+//! Calling protocols: out of their place, gathering what they send, catching what they throw.
+
+use std::rc::Rc;
+
+use super::DatagramEndpoint;
+use super::access::Lent;
+use super::flags::Flags;
+use super::transport::DatagramTransport;
+use crate::cell::put_back;
+use crate::driver::TransportId;
+use crate::error::{Error, Result};
+use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::fence::{self, Trip};
+use crate::protocol::DatagramProtocol;
+
+/// Why a callback gave nothing.
+pub(super) enum Failed {
+    /// The protocol is inside another of its callbacks, or gone.
+    Busy,
+    With(Error),
+}
+
+/// Why a callback that the loop called did not succeed; what it failed with is reported.
+pub(super) enum NotDone {
+    Busy,
+    Failed,
+}
+
+impl DatagramEndpoint {
+    /// Calls the protocol, and sends what it sent. Whether it succeeded: a failure is reported, and
+    /// the endpoint goes on.
+    #[inline]
+    pub(super) fn call(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn DatagramProtocol, &dyn DatagramTransport) -> Result,
+    ) -> std::result::Result<(), NotDone> {
+        debug_assert!(!core.gathering.get(), "a callback would run inside another");
+        match self.run_callback(core, name, callback) {
+            Ok(()) => Ok(()),
+            Err(Failed::Busy) => Err(NotDone::Busy),
+            Err(Failed::With(error)) => {
+                self.report_failure(core, name, &error);
+                core.drop_user(error, "user's error");
+                Err(NotDone::Failed)
+            }
+        }
+    }
+
+    #[cold]
+    fn report_failure(&self, core: &Rc<Core>, name: &'static str, error: &Error) {
+        let message = format!("protocol.{}() failed", self.name_of(name));
+        core.report(&Exception::new(&message, Some(error), Some(TransportId(self.key))));
+    }
+
+    /// Which of its callbacks the user wrote: for those that take datagrams one by one, the loop calls
+    /// the default that calls theirs.
+    fn name_of(&self, name: &'static str) -> &'static str {
+        if name == "datagrams_received" && self.has(Flags::ONE_BY_ONE) {
+            "datagram_received"
+        } else {
+            name
+        }
+    }
+
+    /// The call itself.
+    #[inline]
+    pub(super) fn run_callback<R>(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn DatagramProtocol, &dyn DatagramTransport) -> Result<R>,
+    ) -> std::result::Result<R, Failed> {
+        let Some(mut protocol) = self.protocol.take() else { return Err(Failed::Busy) };
+        core.debug_assert_nothing_borrowed();
+        // Inside another's callback (`Endpoint::with`) datagrams are queued: one gathers at a time.
+        let gathers = !core.gathering.replace(true);
+        if gathers {
+            self.set(Flags::IN_CALLBACK);
+        }
+        let shared = &core.datagrams;
+        let gather = if gathers { &shared.gather } else { &shared.never };
+        core.counters.count_callback();
+        let watch = SlowWatch::start(core);
+        let outcome =
+            fence::run(|| callback(&mut *protocol, &Lent { core, endpoint: self, gather }));
+        // First of all: what unwinds from here on does not take the protocol along.
+        put_back(&self.protocol, protocol);
+        fence::trip(Trip::EndOfCallback);
+        let name = if watch.is_on() { self.name_of(name) } else { name };
+        watch.stop(core, name, Some(TransportId(self.key)));
+        if gathers {
+            self.flush_gathered(core);
+            self.clear(Flags::IN_CALLBACK);
+            core.gathering.set(false);
+        }
+        match outcome {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(failure)) => Err(Failed::With(Error::from(failure))),
+            Err(panic) => Err(Failed::With(panic.into_error())),
+        }
+    }
+
+    /// The first callback.
+    pub(crate) fn begin(self: &Rc<Self>, core: &Rc<Core>) {
+        self.set(Flags::MADE);
+        core.counters.connection_opened();
+        let name = "connection_made";
+        let made = self
+            .run_callback(core, name, |protocol, transport| protocol.connection_made(transport));
+        if let Err(Failed::With(error)) = made {
+            self.report_failure(core, name, &error);
+            self.end(core, Some(error));
+        }
+        self.update(core);
+        if self.has(Flags::READABLE) && self.is_reading() {
+            self.enqueue(core);
+        }
+    }
+
+    /// The last callback; then everything is released.
+    ///
+    /// If it unwinds it is called again, and goes on behind what it has done.
+    pub(crate) fn finish(self: &Rc<Self>, core: &Rc<Core>) {
+        let mut end = End { endpoint: self, error: self.end.take() };
+        fence::trip(Trip::Finish);
+        if self.has(Flags::MADE) {
+            if !self.has(Flags::TOLD_LOST) {
+                let error = end.error.as_ref();
+                // A failure is reported; there is nothing left that could go on.
+                let _ = self.call(core, "connection_lost", |protocol, transport| {
+                    self.set(Flags::TOLD_LOST);
+                    protocol.connection_lost(transport, error)
+                });
+            }
+            if !self.has(Flags::RELEASED) {
+                self.set(Flags::RELEASED);
+                core.counters.connection_closed();
+            }
+        }
+        let error = end.error.take();
+        let socket = self.socket.replace(crate::driver::DatagramSocket::Closed);
+        core.driver.deregister_datagram(&socket);
+        drop(socket);
+        self.path.set(None);
+        core.free_slot(self.key);
+        fence::trip(Trip::LetGo);
+        core.drop_user(self.protocol.take(), "protocol");
+        core.drop_user(error, "user's error");
+    }
+}
+
+/// What `connection_lost` is told. It goes back to its place if something unwinds before it was.
+struct End<'a> {
+    endpoint: &'a DatagramEndpoint,
+    error: Option<Error>,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if let Some(error) = self.error.take() {
+            self.endpoint.end.set(Some(error));
+        }
+    }
+}
