@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::READS_PER_TURN;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::event_loop::Core;
 use crate::protocol::sealed::Token;
 use crate::protocol::{Protocol, empty_buffer};
