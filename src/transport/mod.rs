@@ -11,6 +11,10 @@ mod options;
 mod rate_limit;
 mod relay;
 mod send_file;
+#[cfg_attr(
+    not(feature = "tls-core"),
+    allow(dead_code, unused_imports, reason = "what only TLS asks the other parts of a stream")
+)]
 mod stream;
 #[cfg(feature = "tls-core")]
 mod tls;

@@ -140,7 +140,6 @@ impl Stream {
         self.flags.set(self.flags.get().difference(flags));
     }
 
-    #[cfg(feature = "tls-core")]
     pub(crate) fn is_made(&self) -> bool {
         self.has(Flags::MADE)
     }
@@ -169,14 +168,6 @@ impl Stream {
         let facts = self.facts.take().unwrap_or_default();
         self.facts.set(Some(Rc::clone(&facts)));
         facts
-    }
-
-    /// The info has changed: TLS began, or agreed on something.
-    fn forget_info(&self) {
-        if let Some(facts) = self.facts.take() {
-            facts.forget();
-            self.facts.set(Some(facts));
-        }
     }
 
     /// The connection is closed: its handles go on knowing what it was.

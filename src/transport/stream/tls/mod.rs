@@ -178,6 +178,14 @@ impl Stream {
         });
     }
 
+    /// The info has changed: TLS began, or agreed on something.
+    fn forget_info(&self) {
+        if let Some(facts) = self.facts.take() {
+            facts.forget();
+            self.facts.set(Some(facts));
+        }
+    }
+
     /// Whether something that unwound took the TLS along.
     pub(in crate::transport::stream) fn has_lost_tls(&self) -> bool {
         self.has(Flags::TLS) && self.with_tls(|_| ()).is_none()

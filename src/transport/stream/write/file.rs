@@ -156,7 +156,6 @@ impl QueuedFile {
     }
 
     /// Reads up to `most` bytes, to be sent by somebody else.
-    #[cfg(feature = "tls-core")]
     pub(in crate::transport::stream) fn read(&mut self, most: usize) -> io::Result<&[u8]> {
         self.fill_block(most)?;
         let rest = &self.block.bytes[self.block.sent..];
@@ -164,7 +163,6 @@ impl QueuedFile {
     }
 
     /// Gives the memory back in which nothing waits: the socket takes no more for now.
-    #[cfg(feature = "tls-core")]
     pub(in crate::transport::stream) fn release_block(&mut self) {
         if self.block.is_empty() {
             self.block = Block::default();
@@ -172,7 +170,6 @@ impl QueuedFile {
     }
 
     /// The first `count` of the bytes that were [read](Self::read) are on their way.
-    #[cfg(feature = "tls-core")]
     pub(in crate::transport::stream) fn note_read(&mut self, count: usize) {
         self.block.sent += count;
         self.advance(count);
