@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use super::client_builder::TlsClientBuilder;
 use super::names::server_name;
 use super::secrets::SecretCatcher;
-use super::timeouts::TlsTimeouts;
+use super::timeouts::{TlsTimeouts, timeout_settings};
 use crate::error::Error;
 
 /// The client's side of TLS: whom it trusts, what it presents, under which name it asks.
@@ -91,21 +91,7 @@ impl TlsClient {
         self
     }
 
-    /// How long a handshake may take. 10 s by default; zero is an error when it is used.
-    #[must_use]
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.handshake = timeout;
-        self
-    }
-
-    /// Has `close` wait for the peer to end its side, too, at most so long; then it fails with a
-    /// timeout. What comes in meanwhile is dropped. Without it `close` says that it ends and does not
-    /// wait, as some peers never answer. Zero is an error when it is used.
-    #[must_use]
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.shutdown = Some(timeout);
-        self
-    }
+    timeout_settings!();
 
     /// What to begin a handshake with. `host` is what the user asked to be connected to, if that has
     /// a name: a DNS name or an IP address, without the port.

@@ -12,7 +12,7 @@ use super::fingerprint::TlsFingerprint;
 use super::identity::TlsIdentity;
 use super::secrets::SecretCatcher;
 use super::server_builder::{Recipe, TlsServerBuilder};
-use super::timeouts::TlsTimeouts;
+use super::timeouts::{TlsTimeouts, timeout_settings};
 use crate::error::Error;
 
 /// The server's side of TLS: its certificates, whom it lets in, which protocols it speaks.
@@ -97,21 +97,7 @@ impl TlsServer {
         Self { shared, timeouts: TlsTimeouts::default() }
     }
 
-    /// How long a handshake may take. 10 s by default; zero is an error when it is used.
-    #[must_use]
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.handshake = timeout;
-        self
-    }
-
-    /// Has `close` wait for the peer to end its side, too, at most so long; then it fails with a
-    /// timeout. What comes in meanwhile is dropped. Without it `close` says that it ends and does not
-    /// wait, as some peers never answer. Zero is an error when it is used.
-    #[must_use]
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.shutdown = Some(timeout);
-        self
-    }
+    timeout_settings!();
 
     /// Reads all files again: certificates, keys, the authorities of clients.
     ///

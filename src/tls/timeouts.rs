@@ -31,3 +31,26 @@ impl Default for TlsTimeouts {
         Self { handshake: Duration::from_secs(10), shutdown: None }
     }
 }
+
+/// Gives a client or a server with the field `timeouts` the methods that set them.
+macro_rules! timeout_settings {
+    () => {
+        /// How long a handshake may take. 10 s by default; zero is an error when it is used.
+        #[must_use]
+        pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+            self.timeouts.handshake = timeout;
+            self
+        }
+
+        /// Has `close` wait for the peer to end its side, too, at most so long; then it fails with a
+        /// timeout. What comes in meanwhile is dropped. Without it `close` says that it ends and does not
+        /// wait, as some peers never answer. Zero is an error when it is used.
+        #[must_use]
+        pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+            self.timeouts.shutdown = Some(timeout);
+            self
+        }
+    };
+}
+
+pub(super) use timeout_settings;
