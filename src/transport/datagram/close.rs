@@ -37,7 +37,7 @@ impl DatagramEndpoint {
         }
     }
 
-    /// The endpoint is over: nothing more is sent or delivered but `connection_lost`.
+    /// The endpoint is closed now: nothing more is sent or delivered but `connection_lost`.
     pub(super) fn end(self: &Rc<Self>, core: &Core, error: Option<Error>) {
         if self.has(Flags::CLOSED) {
             return;

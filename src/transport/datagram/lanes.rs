@@ -119,7 +119,7 @@ impl Lanes {
         .unwrap_or(0)
     }
 
-    /// The oldest datagram of all is let go of.
+    /// The oldest datagram of all is dropped.
     pub(super) fn drop_oldest(&mut self) {
         if let Some((_, id)) = self.by_age.first().copied() {
             self.change(id, |lane| {
@@ -130,7 +130,7 @@ impl Lanes {
     }
 
     /// Makes room of `needed` for a datagram that counts as `size` and goes to `to`: the newest of the
-    /// receiver for whom most waits are let go of, unless that leaves it with less than `to` has. How
+    /// receiver for whom most waits are dropped, unless that leaves it with less than `to` has. How
     /// many went; `None`: there is no such receiver.
     pub(super) fn drop_newest_of_most(
         &mut self,

@@ -77,7 +77,7 @@ impl DatagramShared {
         }
     }
 
-    /// A callback was interrupted: what it sent is nobody's.
+    /// A callback was interrupted: what it sent is forgotten.
     pub(crate) fn forget_gathered(&self) {
         *self.gather.borrow_mut() = Outbox::default();
     }

@@ -22,7 +22,7 @@ pub struct DatagramStatistics {
     pub dropped: u64,
     /// Not taken for lack of room: [`DropPolicy`](crate::DropPolicy) `Refuse`.
     pub refused: u64,
-    /// Let go of in the send queue when the endpoint was aborted.
+    /// Dropped from the send queue when the endpoint was aborted.
     pub discarded: u64,
     /// Delivered to the protocol.
     pub received: u64,

@@ -32,9 +32,9 @@ pub(crate) use self::passage::Passage;
 /// - **Back-pressure**: while more than the high-water mark waits to be sent on one side, the other
 ///   one is not read. A relay needs no more memory than that, and one read.
 /// - **Ends**: when a peer ends its side, the other connection's write side is ended after all bytes;
-///   when both have, the relay is over. (A transport that cannot end just its write side is closed.)
+///   when both have, the relay has ended. (A transport that cannot end just its write side is closed.)
 /// - **One way**: what is only read (a read pipe, a child's output) or only written has one way, and
-///   the relay is over when that has ended and all is sent. Two that only read, or only write, are
+///   the relay has ended when that has ended and all is sent. Two that only read, or only write, are
 ///   refused. What a connection sends that is joined with a read pipe has nowhere to go: it is not
 ///   read, so that its peer has to wait, and is dropped when the relay closes it.
 /// - **Failures**: when one connection is reset, closed, or passes one of its deadlines, the other is
@@ -54,7 +54,7 @@ pub(crate) use self::passage::Passage;
 ///   [`create_server_on`](crate::EventLoop::create_server_on).
 ///
 /// While it goes on the relay pauses and resumes reading; a server's shutdown does not end it before
-/// the grace is over, since it cannot know where a message ends.
+/// the grace has passed, since it cannot know where a message ends.
 ///
 /// ```
 /// use wharf::{Connection, PausedProtocol, Result, TransportHandle, relay};

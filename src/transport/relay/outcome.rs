@@ -15,7 +15,7 @@ pub enum RelaySide {
     B,
 }
 
-/// What a relay has passed on, when it is over.
+/// What a relay has passed on, when it has ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RelayOutcome {
@@ -25,11 +25,11 @@ pub struct RelayOutcome {
     pub a_to_b: u64,
     /// The bytes that came from the second connection and were written to the first.
     pub b_to_a: u64,
-    /// Why it is over.
+    /// Why it ended.
     pub end: RelayEnd,
 }
 
-/// Why a relay is over.
+/// Why a relay ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RelayEnd {
