@@ -61,7 +61,7 @@ impl Deadlines {
     }
 
     /// `None` when all are the defaults: most connections then never have any.
-    pub(super) fn from_options(now: u64, options: &StreamOptions) -> Option<Self> {
+    pub(super) fn from_options(core: &Core, options: &StreamOptions) -> Option<Self> {
         let is_default = options.idle.is_none()
             && options.write_stall.is_none()
             && options.closing.is_none()
@@ -71,7 +71,7 @@ impl Deadlines {
             linger: options.linger,
             closing: options.closing,
             write_stall: options.write_stall,
-            ..Self::beginning(now)
+            ..Self::beginning(core.tick_time())
         })
     }
 

@@ -74,7 +74,7 @@ impl Life {
         options: &StreamOptions,
         server: Option<Rc<ServerCore>>,
     ) -> Self {
-        let rare = match Deadlines::from_options(core.tick_time(), options) {
+        let rare = match Deadlines::from_options(core, options) {
             None => Rare::default(),
             deadlines => Rare::new(Occasionally { deadlines, ..Occasionally::default() }),
         };
