@@ -21,6 +21,7 @@ mod write;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use self::flags::Flags;
 use self::life::Life;
@@ -53,6 +54,8 @@ pub(crate) struct Stream {
     socket: Socket,
     /// `None` while one of its callbacks runs, and after the last.
     protocol: Cell<Option<Box<dyn Protocol>>>,
+    /// When bytes last went in or out.
+    active_at: Cell<Instant>,
     reading: ReadHalf,
     writing: WriteHalf,
     life: Life,
@@ -87,6 +90,7 @@ impl Stream {
             flags: Cell::new(flags),
             socket,
             protocol: Cell::new(Some(protocol)),
+            active_at: Cell::new(core.tick_instant()),
             reading,
             writing: WriteHalf::new(options),
             life: Life::new(core, options, server),

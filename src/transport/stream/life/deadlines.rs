@@ -165,7 +165,7 @@ impl Stream {
         self.with_deadlines(core, |deadlines| match kind {
             TimeoutKind::Idle => {
                 deadlines.idle = after;
-                self.life.note_activity(core.instant(now));
+                self.active_at.set(core.instant(now));
             }
             TimeoutKind::Linger => deadlines.linger = after,
             TimeoutKind::Closing => deadlines.closing = after,
@@ -192,8 +192,8 @@ impl Stream {
 
     /// When input was last read; of a relay, or was passed on.
     fn input_moved_at(&self, core: &Core) -> u64 {
-        let read_at = self.life.active_at();
-        let moved_at = self.relayed_to(core).map_or(read_at, |to| read_at.max(to.life.active_at()));
+        let read_at = self.active_at.get();
+        let moved_at = self.relayed_to(core).map_or(read_at, |to| read_at.max(to.active_at.get()));
         core.since_start(moved_at)
     }
 
@@ -324,7 +324,7 @@ impl Stream {
         // Kept (`Ok`), the deadline begins anew.
         self.with_deadlines(core, |deadlines| match kind {
             TimeoutKind::WriteStall => deadlines.write_progress_at = now,
-            _ => self.life.note_activity(core.instant(now)),
+            _ => self.active_at.set(core.instant(now)),
         });
         self.call(core, "timed_out", |protocol, transport| protocol.timed_out(transport, kind));
         self.update(core);
@@ -348,7 +348,7 @@ impl Stream {
             write_failed,
             is_held: self.has(Flags::HELD),
             waits_for_socket: self.has(Flags::HAS_QUEUE) && !self.is_write_throttled(),
-            active_at: core.since_start(self.life.active_at()),
+            active_at: core.since_start(self.active_at.get()),
             input_moved_at: if write_failed { self.input_moved_at(core) } else { 0 },
             shutdown: self.shutdown_timeout(),
         }

@@ -17,9 +17,7 @@ mod opening;
 mod phase;
 mod protocol;
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
 
 use self::deadlines::Deadlines;
 use super::Stream;
@@ -45,8 +43,6 @@ fn is_too_much(discarded: usize) -> bool {
 /// What a stream knows of its own life. The phase is in the flags.
 pub(in crate::transport::stream) struct Life {
     rare: Rare<Occasionally>,
-    /// When bytes last went in or out.
-    active_at: Cell<Instant>,
     server: Option<Rc<ServerCore>>,
 }
 
@@ -78,23 +74,13 @@ impl Life {
             None => Rare::default(),
             deadlines => Rare::new(Occasionally { deadlines, ..Occasionally::default() }),
         };
-        Self { rare, active_at: Cell::new(core.tick_instant()), server }
+        Self { rare, server }
     }
 
     #[inline(always)]
     pub(in crate::transport::stream) fn vacate(&mut self) {
         self.rare = Rare::default();
         self.server = None;
-    }
-
-    /// Bytes went in or out.
-    #[inline]
-    pub(in crate::transport::stream) fn note_activity(&self, when: Instant) {
-        self.active_at.set(when);
-    }
-
-    pub(in crate::transport::stream) fn active_at(&self) -> Instant {
-        self.active_at.get()
     }
 
     /// The server that accepted it.

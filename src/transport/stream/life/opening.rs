@@ -16,7 +16,7 @@ impl Stream {
 
     /// The first callback.
     pub(crate) fn begin(self: &Rc<Self>, core: &Rc<Core>) {
-        self.life.note_activity(core.tick_instant());
+        self.active_at.set(core.tick_instant());
         self.set(Flags::MADE);
         core.counters.connection_opened();
         let sent = core.counters.bytes_sent();

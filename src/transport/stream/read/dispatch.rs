@@ -250,7 +250,7 @@ impl Stream {
             self.clear(Flags::READABLE);
         }
         core.counters.add_received(count);
-        self.life.note_activity(core.tick_instant());
+        self.active_at.set(core.tick_instant());
     }
 
     /// As [`note_received`](Self::note_received), for a read of what [`read_room`](Self::read_room)
@@ -268,7 +268,7 @@ impl Stream {
     /// Counts what came in another way than by a plain read.
     pub(in crate::transport::stream) fn count_received(&self, core: &Core, count: usize) {
         core.counters.add_received(count);
-        self.life.note_activity(core.tick_instant());
+        self.active_at.set(core.tick_instant());
         self.spend(Direction::Read, count);
     }
 

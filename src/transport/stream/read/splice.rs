@@ -45,7 +45,7 @@ impl Stream {
 
     /// When bytes last went in or out.
     pub(crate) fn active_at(&self) -> Instant {
-        self.life.active_at()
+        self.active_at.get()
     }
 
     /// A hold that was granted to a former protocol is not the relay's; and what is part of a relay

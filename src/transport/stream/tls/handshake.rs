@@ -29,7 +29,7 @@ impl Protocol for PlaceholderProtocol {
 impl Stream {
     /// Begins a handshake on a connection that was just made or accepted.
     pub(crate) fn begin_tls(self: &Rc<Self>, core: &Rc<Core>, setup: Setup, waiter: Waiter) {
-        self.life.note_activity(core.tick_instant());
+        self.active_at.set(core.tick_instant());
         self.attach_tls(
             core,
             setup,

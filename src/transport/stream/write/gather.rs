@@ -203,7 +203,7 @@ impl Stream {
     #[inline]
     pub(in crate::transport::stream) fn note_sent(&self, core: &Core, sent: usize) {
         core.counters.add_sent(sent);
-        self.life.note_activity(core.tick_instant());
+        self.active_at.set(core.tick_instant());
     }
 }
 
