@@ -1,7 +1,7 @@
 //! The examples, as their users run them: among real programs, files and terminals, under load, and
 //! killed.
 //!
-//! `cargo test -p wharf-examples` builds the programs first.
+//! `cargo test` builds the programs first; `cargo test --test examples` alone does not.
 #![forbid(unsafe_code)]
 
 use wharf_test_support::{
