@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::needs::missing;
+use crate::needs;
 use crate::program::{Ending, Program, built};
 use crate::serving::Directory;
 
@@ -221,11 +221,7 @@ print(program.wait(timeout=15))
 fn on_a_terminal(arguments: &[&str]) -> Option<Program> {
     let mut command = Command::new("python3");
     command.args(arguments).env("TEE", built("tee"));
-    let program = Program::start(&mut command).ok();
-    if program.is_none() {
-        missing("python3");
-    }
-    program
+    needs::program("python3").then(|| Program::start(&mut command).expect("a process"))
 }
 
 #[test]

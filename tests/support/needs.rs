@@ -27,20 +27,44 @@ pub fn loopbacks() -> &'static [&'static str] {
 /// GNU netcat do not know it.
 pub fn netcat_that_ends() -> bool {
     static KNOWS: LazyLock<bool> = LazyLock::new(|| {
-        let help = Command::new("nc").arg("-h").stdin(Stdio::null()).output();
-        help.is_ok_and(|help| {
-            let text = [help.stdout, help.stderr].concat();
-            String::from_utf8_lossy(&text).split_whitespace().any(|word| word == "-N")
-        })
+        let help = said_by("nc", &["-h"]).unwrap_or_default();
+        help.split_whitespace().any(|word| word == "-N")
     });
     *KNOWS || absent("skipped", "an nc with -N (netcat-openbsd)")
 }
 
-/// Whether a program of this name can be started.
+/// Whether a program of this name is installed, and new enough for the tests.
 pub fn program(name: &str) -> bool {
+    let (suits, wanted) = match name {
+        "openssl" => (*OPENSSL, "openssl 3 or later"),
+        "python3" => (*PYTHON, "python3, 3.8 or later, with ssl"),
+        _ => (is_installed(name), name),
+    };
+    suits || absent("skipped", wanted)
+}
+
+/// LibreSSL calls itself by another name, and has other options.
+static OPENSSL: LazyLock<bool> = LazyLock::new(|| {
+    let version = said_by("openssl", &["version"]).unwrap_or_default();
+    let mut words = version.split([' ', '.']);
+    let (name, major) = (words.next(), words.next().and_then(|major| major.parse::<u32>().ok()));
+    name == Some("OpenSSL") && major >= Some(3)
+});
+
+static PYTHON: LazyLock<bool> = LazyLock::new(|| {
+    let script = "import asyncio, ssl, sys; print(sys.version_info >= (3, 8))";
+    said_by("python3", &["-c", script]).is_some_and(|said| said.trim() == "True")
+});
+
+fn is_installed(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-        || absent("skipped", name)
+}
+
+/// What a program prints; `None` when it cannot be started.
+fn said_by(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
 /// Says that the running test is skipped, and what it needs.

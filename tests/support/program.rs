@@ -1,7 +1,7 @@
 //! Programs under test, as processes that never outlive their test.
 
 use std::cell::RefCell;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use wharf::EventLoop;
 
-use crate::needs::missing;
+use crate::needs;
 use crate::serving::until;
 
 /// How long anything may take before the test fails.
@@ -45,17 +45,13 @@ impl Program {
         })
     }
 
-    /// Starts a program of the system. Where everything has to be (`CI` is set) it must be there;
-    /// elsewhere `None` says that it is not.
+    /// Starts a program of the system; `None` where [`needs::program`] says that it is missing.
     pub fn foreign(name: &str, arguments: &[&str]) -> Option<Self> {
-        match Self::start(Command::new(name).args(arguments)) {
-            Ok(program) => Some(program),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                missing(name);
-                None
-            }
-            Err(error) => panic!("{name}: {error}"),
+        if !needs::program(name) {
+            return None;
         }
+        let program = Self::start(Command::new(name).args(arguments));
+        Some(program.unwrap_or_else(|error| panic!("{name}: {error}")))
     }
 
     /// Starts what `command` says, with its standard streams in our hands.

@@ -4,14 +4,14 @@
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
 use std::rc::Rc;
 use std::thread;
 
 use wharf::{Eof, Error, EventLoop, Protocol, Result, Server, Transport};
 
-use crate::needs::{loopbacks, missing, netcat_that_ends};
+use crate::needs::{self, loopbacks, netcat_that_ends};
 use crate::process::Guard;
 use crate::serving::{Directory, Echo, address, run, until};
 
@@ -69,20 +69,16 @@ pub(crate) fn start<A: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = A>,
 ) -> Option<Guard> {
+    if !needs::program(program) {
+        return None;
+    }
     let spawned = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    match spawned {
-        Ok(child) => Some(Guard(child)),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            missing(program);
-            None
-        }
-        Err(error) => panic!("{program}: {error}"),
-    }
+    Some(Guard(spawned.unwrap_or_else(|error| panic!("{program}: {error}"))))
 }
 
 fn read_all(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {

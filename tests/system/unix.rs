@@ -9,7 +9,7 @@ use std::rc::Rc;
 use wharf::{Info, PeerCredentials, Protocol, Result, Transport, UnixAddress, with_info};
 
 use super::process::Guard;
-use crate::needs::missing;
+use crate::needs;
 use crate::serving::{Echo, run, until, within};
 
 /// Notes who is at the other end, when the first bytes come.
@@ -32,13 +32,7 @@ fn python(script: &str, name: &UnixAddress) -> Option<Guard> {
     let name = String::from_utf8_lossy(name.as_abstract_name().expect("a name")).into_owned();
     let mut command = Command::new("python3");
     command.args(["-c", script, &name]).stdin(Stdio::null()).stdout(Stdio::piped());
-    match command.spawn() {
-        Ok(child) => Some(Guard(child)),
-        Err(_) => {
-            missing("python3");
-            None
-        }
-    }
+    needs::program("python3").then(|| Guard(command.spawn().expect("a process")))
 }
 
 fn assert_is(credentials: PeerCredentials, process: u32) {

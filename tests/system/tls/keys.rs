@@ -8,7 +8,7 @@ use wharf::{
 };
 
 use super::authority::text;
-use crate::needs::missing;
+use crate::needs;
 use crate::serving::{Directory, Echo, Seen, Watcher, address, run, until};
 
 /// Runs openssl; false when it is not installed.
@@ -18,16 +18,12 @@ fn openssl(arguments: &str, files: &[(&str, &Path)]) -> bool {
     for (option, file) in files {
         command.args([option, text(file)]);
     }
-    match command.stdin(Stdio::null()).output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{command:?}: {output:?}");
-            true
-        }
-        Err(_) => {
-            missing("openssl");
-            false
-        }
+    if !needs::program("openssl") {
+        return false;
     }
+    let output = command.stdin(Stdio::null()).output().expect("openssl");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    true
 }
 
 /// Signs a certificate with its own key.

@@ -8,7 +8,7 @@ use wharf::{EventLoop, Protocol, Result, TlsClient, TlsServer, TlsUpgrade, Trans
 
 use super::authority::{Authority, text};
 use super::servers::said_by_openssl;
-use crate::needs::missing;
+use crate::needs;
 use crate::process::Guard;
 use crate::program::Program;
 use crate::serving::{Seen, run, until};
@@ -46,10 +46,10 @@ async fn speak(
     upgrade: impl Into<TlsUpgrade>,
     answer: &[u8],
 ) -> Result<Option<Rc<wharf::Info>>> {
-    let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
-        missing(&command.get_program().to_string_lossy());
+    if !needs::program(&command.get_program().to_string_lossy()) {
         return Ok(None);
-    };
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let (output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
     let mut child = Guard(child);
     let seen = Seen::new();
