@@ -32,7 +32,8 @@ fn tour_runs_every_transport() {
         let [messages, rate, megabytes] = columns[columns.len() - 3..] else { panic!("{row}") };
         assert_eq!(messages, "500", "{row}");
         assert!(rate.parse::<f64>().unwrap() > 0.0, "{row}");
-        assert!(megabytes.parse::<f64>().unwrap() > 0.0, "{row}");
+        // Of small messages on a busy machine it can be 0.0.
+        assert!(megabytes.parse::<f64>().unwrap() >= 0.0, "{row}");
     }
 }
 
