@@ -124,8 +124,12 @@ fn a_line_that_is_too_long_is_left_out() {
 fn nobody_can_write_to_the_terminals_of_others() {
     let stage = Stage::new();
     let (ann, bob) = (stage.enter("ann"), stage.enter("bob"));
-    ann.types_bytes(b"\x1b[2J\rroot: \xff\x00\n");
-    assert_eq!(bob.heard(), ["<ann> \u{fffd}[2J\u{fffd}root: \u{fffd}\u{fffd}"]);
+    ann.heard();
+    ann.types_bytes(b"\x1b[2Jroot: \xff\x00\n");
+    assert_eq!(bob.heard(), ["<ann> \u{fffd}[2Jroot: \u{fffd}\u{fffd}"]);
+    ann.types_bytes(b"over\rwritten\n");
+    assert_eq!(bob.heard(), [""; 0]);
+    assert_eq!(ann.heard(), ["! a line contains a bare line end"]);
 }
 
 #[test]

@@ -73,11 +73,6 @@ struct Counting {
 }
 
 impl Protocol for Counting {
-    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        transport.set_timeout(TimeoutKind::Idle, Some(IDLE));
-        Ok(())
-    }
-
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         self.received.set(self.received.get() + data.len());
         transport.set_timeout(TimeoutKind::Idle, None);
@@ -102,13 +97,17 @@ fn input_of_more_connections_than_one_poll_tells_of_is_before_their_deadlines() 
             run(async |event_loop| {
                 let received = Rc::new(Cell::new(0));
                 let timed_out = Rc::new(Cell::new(0));
-                let mut peers = Vec::new();
+                let (mut connections, mut peers) = (Vec::new(), Vec::new());
                 for _ in 0..COUNT {
                     let (near, peer) = UnixStream::pair()?;
                     let (received, timed_out) = (Rc::clone(&received), Rc::clone(&timed_out));
                     let protocol = || Counting { received, timed_out };
-                    event_loop.create_connection_on(protocol, near).await?;
+                    connections.push(event_loop.create_connection_on(protocol, near).await?);
                     peers.push(peer);
+                }
+                // Not before all are there: that can take longer than the deadline.
+                for connection in &connections {
+                    connection.handle().set_timeout(TimeoutKind::Idle, Some(IDLE));
                 }
                 for mut peer in &peers {
                     peer.write_all(b"x")?;
