@@ -83,7 +83,7 @@ impl DatagramProtocol for Discovery {
 
     /// Without an interface that is up there may be no way out; there may be one later.
     fn error_received(&mut self, _: &dyn DatagramTransport, error: &Error) -> Result {
-        writeln!(io::stderr(), "multicast_discovery: {error}")?;
+        writeln!(io::stderr(), "multicast_discovery: {error:#}")?;
         Ok(())
     }
 }

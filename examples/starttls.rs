@@ -193,7 +193,7 @@ impl LineProtocol for Visitor {
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         if let Some(ending) = self.ending.take() {
-            let outcome = error.map_or(Ok(()), |error| Err(error.to_string()));
+            let outcome = error.map_or(Ok(()), |error| Err(format!("{error:#}")));
             // It says when nobody waits for it any more; that is fine here.
             let _ = ending.set_result(outcome);
         }

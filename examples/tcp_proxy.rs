@@ -84,7 +84,7 @@ async fn join(client: TransportHandle, to: String, idle: Option<Duration>, traff
     let upstream = match connecting.await {
         Ok(upstream) => upstream,
         Err(error) => {
-            say(format_args!("{who}: {error}"));
+            say(format_args!("{who}: {error:#}"));
             return client.close();
         }
     };
@@ -92,10 +92,10 @@ async fn join(client: TransportHandle, to: String, idle: Option<Duration>, traff
     traffic.add(relay.statistics());
     // From here on both connections have the relay's own protocol.
     match relay.await.map(|outcome| outcome.end) {
-        Ok(RelayEnd::Failed(_, error)) => say(format_args!("{who}: {error}")),
+        Ok(RelayEnd::Failed(_, error)) => say(format_args!("{who}: {error:#}")),
         Ok(_) => {}
         // The client did not wait for its connection.
-        Err(error) => say(format_args!("{who}: {error}")),
+        Err(error) => say(format_args!("{who}: {error:#}")),
     }
     traffic.clear_up();
 }

@@ -59,7 +59,7 @@ async fn tee(event_loop: EventLoop, paths: &[PathBuf], append: bool) -> Result {
             let file = options.create(true).write(true).append(append).truncate(!append);
             event_loop.connect_write_pipe(|| output, file.open(path)?)
         };
-        connecting.await.map_err(|error| format!("{}: {error}", path.display()))?;
+        connecting.await.map_err(|error| format!("{}: {error:#}", path.display()))?;
         ends.push(ended);
     }
     let input = Input { joined: Rc::clone(&joined) };
@@ -159,7 +159,7 @@ impl Protocol for Output {
             error.filter(|error| error.io_kind() != Some(io::ErrorKind::BrokenPipe))
         {
             // Standard error may be gone, too.
-            let _ = writeln!(io::stderr(), "tee: {}: {error}", self.name);
+            let _ = writeln!(io::stderr(), "tee: {}: {error:#}", self.name);
         }
         if let Some(ending) = self.ending.take() {
             let _ = ending.set_result(());

@@ -1,103 +1,170 @@
 //! What went wrong, as wharf reports it.
 
-use std::any::Any;
-use std::error::Error as StdError;
-use std::fmt::{self, Write as _};
-use std::io;
-use std::net::SocketAddr;
+mod connect;
+mod display;
+mod failure;
+mod kind;
 
-use crate::fence::{self, Panic};
+use std::any::Any;
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fence::Panic;
 use crate::timeout::TimeoutKind;
 
-/// What a user's code fails with: any error, or any text.
-///
-/// `?` takes every error type, and `Err("text".into())` works too. A boxed [`Error`] or
-/// [`io::Error`] keeps its kind on the way through the loop.
-pub type Failure = Box<dyn StdError + Send + Sync>;
+pub use self::connect::ConnectAttempt;
+pub use self::failure::{Failure, Result};
 
-/// What a user's code returns: callbacks, `run` closures, factories.
-pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+pub(crate) use self::connect::ConnectAttempts;
+pub(crate) use self::display::text_of;
+pub(crate) use self::kind::Kind;
 
-/// An error that wharf reports: a kind, asked for with predicates, and often a [`source`].
+/// An error that wharf reports: a kind, which predicates ask for, and often a [`source`].
 ///
-/// `Display` and `Debug` are one readable line, so that a `main` that returns it prints
-/// something a person can use. The exact text is not part of the contract.
+/// A clone is cheap and is the same error: it can be kept, and told to everybody who waits.
+///
+/// # Printing
+/// - `{error}` is the message of this error alone. Its causes follow through [`source`], so that whatever
+///   prints a chain (such as `anyhow`) prints each message once.
+/// - `{error:#}` and `{error:?}` are the whole chain in one line, as `could not connect: 127.0.0.1:80:
+///   connection refused`. So a `main` that returns an error prints a line that a person can use.
+///
+/// The exact text is not part of the contract.
+///
+/// ```
+/// use wharf::{Error, TimeoutKind};
+///
+/// # fn main() -> wharf::Result {
+/// let event_loop = wharf::testing::MemoryNetwork::new().event_loop();
+/// let (promises, futures): (Vec<_>, Vec<_>) =
+///     (0..3).map(|_| event_loop.create_future::<()>()).unzip();
+/// let error = Error::timeout(TimeoutKind::Idle);
+/// for promise in promises {
+///     let _ = promise.set_error(error.clone());
+/// }
+/// for future in futures {
+///     let error = event_loop.run_until_complete(future)?.unwrap_err();
+///     assert_eq!(error.timeout_kind(), Some(TimeoutKind::Idle));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// [`source`]: StdError::source
+#[derive(Clone)]
 pub struct Error {
-    inner: Box<Inner>,
+    inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     kind: Kind,
-    context: Option<String>,
-    source: Option<Failure>,
-    /// A connect failed of it, whatever its kind is.
+    /// What is said before the source. Without it the error speaks as its source, or as its kind.
+    context: Option<Cow<'static, str>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    /// A connect failed because of it, whatever its kind is.
     of_connect: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Returned by a user's callback, and neither an `Error` nor an `io::Error`.
-    Application,
-    Busy,
-    Cancelled,
-    Closed,
-    Connect,
-    Deadlock,
-    Invalid,
-    Io,
-    OutputLimit,
-    Panic,
-    Replaced,
-    Timeout(TimeoutKind),
-    #[cfg(feature = "tls-core")]
-    Tls,
-    #[cfg(feature = "tls-core")]
-    Truncated,
-    Unsupported,
-    WriteCap,
+    /// It has ended a transport, or its protocol was told of it.
+    of_transport: bool,
 }
 
 impl Error {
-    pub(crate) fn new(kind: Kind, context: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, context: impl Into<Cow<'static, str>>) -> Self {
         Self::from_parts(kind, Some(context.into()), None)
     }
 
     pub(crate) fn with_source(
         kind: Kind,
-        context: impl Into<String>,
-        source: impl Into<Failure>,
+        context: impl Into<Cow<'static, str>>,
+        source: impl StdError + Send + Sync + 'static,
     ) -> Self {
-        Self::from_parts(kind, Some(context.into()), Some(source.into()))
+        Self::from_parts(kind, Some(context.into()), Some(Arc::new(source)))
     }
 
     pub(crate) fn bare(kind: Kind) -> Self {
         Self::from_parts(kind, None, None)
     }
 
-    fn from_parts(kind: Kind, context: Option<String>, source: Option<Failure>) -> Self {
-        Self { inner: Box::new(Inner { kind, context, source, of_connect: false }) }
+    fn from_parts(
+        kind: Kind,
+        context: Option<Cow<'static, str>>,
+        source: Option<Arc<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let (of_connect, of_transport) = (false, false);
+        Self { inner: Arc::new(Inner { kind, context, source, of_connect, of_transport }) }
     }
 
     /// An invalid argument or a call in a state that does not allow it.
-    pub(crate) fn invalid(context: impl Into<String>) -> Self {
+    pub(crate) fn invalid(context: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Invalid, context)
     }
 
+    /// Refuses a duration of zero, the same way in every builder: to some it would mean "at once", to others
+    /// "never".
+    pub(crate) fn refuse_zero(what: &str, duration: Option<Duration>) -> Result<(), Self> {
+        match duration {
+            Some(Duration::ZERO) => Err(Self::invalid(format!("{what} must not be zero"))),
+            _ => Ok(()),
+        }
+    }
+
     /// An operating system error, with what was being done.
-    pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Self {
+    pub(crate) fn io(context: impl Into<Cow<'static, str>>, source: io::Error) -> Self {
         Self::with_source(Kind::Io, context, source)
+    }
+
+    /// The peer broke the protocol: a malformed message, a line that is too long, an answer to no question.
+    ///
+    /// A callback that returns it ends the connection as with any other error, but the exception handler is
+    /// not told: a peer that sends junk must not fill the log. [`is_protocol_violation`] asks for it.
+    ///
+    /// `what` is a text or any error, which [`downcast_ref`](Self::downcast_ref) finds.
+    ///
+    /// ```
+    /// use wharf::testing::Recorder;
+    /// use wharf::{Error, Protocol, Result, Transport};
+    ///
+    /// struct Numbers;
+    ///
+    /// impl Protocol for Numbers {
+    ///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+    ///         let text = str::from_utf8(data).map_err(Error::protocol_violation)?;
+    ///         let number: u64 = text.trim().parse().map_err(Error::protocol_violation)?;
+    ///         if number == 0 {
+    ///             return Err(Error::protocol_violation("zero is no number of ours").into());
+    ///         }
+    ///         transport.write(format!("{}\n", u128::from(number) * 2).as_bytes());
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result {
+    /// let mut recorder = Recorder::new(|| Numbers)?;
+    /// recorder.receive(b"21\n")?;
+    /// assert_eq!(recorder.sent()?, b"42\n");
+    /// recorder.receive(b"forty-two\n")?;
+    /// assert!(recorder.is_closing());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`is_protocol_violation`]: Self::is_protocol_violation
+    pub fn protocol_violation(what: impl Into<Failure>) -> Self {
+        let source = Arc::from(what.into().into_boxed());
+        Self::from_parts(Kind::ProtocolViolation, None, Some(source))
     }
 
     /// The error of a deadline that passed: what the default
     /// [`Protocol::timed_out`](crate::Protocol::timed_out) fails with, for those that override it
-    /// for one kind only.
-    pub fn timeout(kind: TimeoutKind) -> Self {
-        Self::bare(Kind::Timeout(kind))
+    /// for one deadline only.
+    pub fn timeout(kind: impl Into<TimeoutKind>) -> Self {
+        Self::bare(Kind::Timeout(kind.into()))
     }
 
-    /// What a panic left behind, as an error.
+    /// The error of a panic, from its payload.
     pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&str>()
@@ -107,44 +174,36 @@ impl Error {
         Self::new(Kind::Panic, text)
     }
 
-    /// The same once more, for another who is to be told: the kind, the text, and the code of the
-    /// operating system. What else was inside is told as text.
-    pub(crate) fn duplicate(&self) -> Self {
-        let Some(error) = self.io_error() else {
-            return Self::new(self.kind(), text_of(self));
-        };
-        let source = match error.raw_os_error() {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::new(error.kind(), text_of(error)),
-        };
-        let (kind, context) = (self.kind(), self.inner.context.clone());
-        let mut same = Self::from_parts(kind, context, Some(source.into()));
-        same.inner.of_connect = self.inner.of_connect;
-        same
+    /// An error of the same kind that says `context`, and has this one as its source.
+    pub(crate) fn in_context(self, context: impl Into<Cow<'static, str>>) -> Self {
+        let Inner { kind, of_connect, of_transport, .. } = *self.inner;
+        let (context, source) = (Some(context.into()), Some(Arc::new(self) as _));
+        Self { inner: Arc::new(Inner { kind, context, source, of_connect, of_transport }) }
     }
 
-    /// The same with the text `context` before it.
-    #[cfg(feature = "tls-core")]
-    pub(crate) fn in_context(mut self, context: impl Into<String>) -> Self {
-        let context = context.into();
-        self.inner.context = Some(match self.inner.context.take() {
-            Some(inner) => format!("{context}: {inner}"),
-            // A kind that speaks for itself.
-            None if self.inner.source.is_none() => format!("{context}: {}", self.inner.kind.text()),
-            None => context,
-        });
+    /// The same error, because of which a connect failed.
+    pub(crate) fn of_connect(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).of_connect = true;
         self
     }
 
-    /// The same, of which a connect failed.
-    #[cfg(feature = "tls-core")]
-    pub(crate) fn of_connect(mut self) -> Self {
-        self.inner.of_connect = true;
+    /// The same error, which has ended a transport, or which its protocol is told of.
+    #[cold]
+    pub(crate) fn of_transport(mut self) -> Self {
+        if !self.inner.of_transport {
+            Arc::make_mut(&mut self.inner).of_transport = true;
+        }
         self
     }
 
     pub(crate) fn kind(&self) -> Kind {
         self.inner.kind
+    }
+
+    /// Whether the exception handler is told of it when a callback returns it: it is neither the network's or
+    /// the peer's doing, nor a transport's own error handed back.
+    pub(crate) fn is_reported(&self) -> bool {
+        !self.inner.of_transport && self.kind().is_reported()
     }
 
     /// Whether a deadline passed: connecting, an idle connection, a stalled write, lingering.
@@ -160,7 +219,10 @@ impl Error {
         }
     }
 
-    /// Whether what was addressed is gone: a closed connection, server or event loop.
+    /// Whether what was addressed is closed: a connection, a server or an event loop.
+    ///
+    /// Of a connection, the source is the error that ended it, if one did; see
+    /// [`Transport::close_reason`](crate::Transport::close_reason).
     pub fn is_closed(&self) -> bool {
         self.kind() == Kind::Closed
     }
@@ -197,10 +259,16 @@ impl Error {
         self.kind() == Kind::Panic
     }
 
-    /// Whether it is an error of a user's own code (returned or panicked) rather than of the
-    /// network.
+    /// Whether it is an error of a user's own code: one that a callback returned and that was not an
+    /// [`Error`] before (an [`io::Error`] included), or a panic.
     pub fn is_application(&self) -> bool {
         matches!(self.kind(), Kind::Application | Kind::Panic)
+    }
+
+    /// Whether the peer broke the protocol, as
+    /// [`protocol_violation`](Self::protocol_violation) says.
+    pub fn is_protocol_violation(&self) -> bool {
+        self.kind() == Kind::ProtocolViolation
     }
 
     /// Whether a write exceeded the connection's write cap, or too many descriptors wait.
@@ -253,178 +321,89 @@ impl Error {
 
     /// The operating system's error behind this one, if there is one.
     pub fn io_error(&self) -> Option<&io::Error> {
-        self.inner.source.as_ref()?.downcast_ref::<io::Error>()
+        self.downcast_ref::<io::Error>()
     }
 
     /// Every address a connect tried, in order, with the reason each failed.
     ///
     /// Empty unless [`is_connect`](Self::is_connect) or a connect's deadline passed.
     pub fn attempts(&self) -> &[ConnectAttempt] {
-        self.inner
-            .source
-            .as_ref()
-            .and_then(|source| source.downcast_ref::<ConnectAttempts>())
-            .map_or(&[], |attempts| &attempts.0)
+        self.downcast_ref::<ConnectAttempts>().map_or(&[], |attempts| &attempts.0)
     }
 
-    /// The error inside, when it came from a user's code.
+    /// The error of another type inside: a user's, the operating system's, rustls's.
+    ///
+    /// What wharf says around it does not hide it. The sources of that error are not looked at.
     pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
-        self.inner.source.as_ref()?.downcast_ref::<T>()
-    }
-}
-
-/// The text of an error that may be the user's, whose `Display` may panic.
-pub(crate) fn text_of(error: &dyn fmt::Display) -> String {
-    fence::run(|| error.to_string()).unwrap_or_else(|panic| {
-        format!("an error whose text cannot be had: {}", panic.into_error())
-    })
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.inner;
-        let formatter = &mut OneLine(formatter);
-        #[cfg(feature = "tls-core")]
-        if let (Some(context), Some(source)) = (&inner.context, &inner.source)
-            && source.is::<rustls::Error>()
-            && inner.kind == Kind::Tls
-        {
-            // It says in words what the source says in rustls's terms.
-            return formatter.write_str(context);
-        }
-        match (&inner.context, &inner.source) {
-            (Some(context), Some(source)) => write!(formatter, "{context}: {source}"),
-            (Some(context), None) => formatter.write_str(context),
-            (None, Some(source)) => write!(formatter, "{source}"),
-            (None, None) => formatter.write_str(inner.kind.text()),
-        }
-    }
-}
-
-/// Writes control characters, which can be in names from outside, as escapes.
-struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl fmt::Write for OneLine<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(place) = rest.find(char::is_control) {
-            let (plain, from) = rest.split_at(place);
-            self.0.write_str(plain)?;
-            let mut chars = from.chars();
-            if let Some(control) = chars.next() {
-                write!(self.0, "{}", control.escape_default())?;
+        let mut error = self;
+        loop {
+            let source = error.inner.source.as_ref()?;
+            if let Some(found) = source.downcast_ref::<T>() {
+                return Some(found);
             }
-            rest = chars.as_str();
+            error = source.downcast_ref::<Self>()?;
         }
-        self.0.write_str(rest)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.inner.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+        let inner = &*self.inner;
+        let source = &**inner.source.as_ref()?;
+        if inner.says_all() {
+            None
+        } else if inner.context.is_some() {
+            Some(source)
+        } else {
+            // The message was the source's own.
+            source.source()
+        }
+    }
+}
+
+impl Inner {
+    /// Whether the context says in words what the source says in terms of its own: it is for programs.
+    fn says_all(&self) -> bool {
+        #[cfg(feature = "tls-core")]
+        let says_all = self.kind == Kind::Tls
+            && self.context.is_some()
+            && self.source.as_ref().is_some_and(|source| source.is::<rustls::Error>());
+        #[cfg(not(feature = "tls-core"))]
+        let says_all = false;
+        says_all
     }
 }
 
 impl From<Failure> for Error {
-    /// Takes a user's failure in; a boxed `Error` or `io::Error` keeps its kind.
+    /// Takes in what a user's code returned. A wharf error stays what it is; any other error, an
+    /// [`io::Error`] too, is the application's.
     fn from(failure: Failure) -> Self {
-        let failure = match failure.downcast::<Self>() {
-            Ok(error) => return *error,
-            Err(failure) => failure,
-        };
-        let kind = if failure.is::<io::Error>() { Kind::Io } else { Kind::Application };
-        Self::from_parts(kind, None, Some(failure))
+        match failure.into_boxed().downcast::<Self>() {
+            Ok(error) => *error,
+            Err(other) => Self::from_parts(Kind::Application, None, Some(Arc::from(other))),
+        }
     }
 }
 
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
-        Self::from_parts(Kind::Io, None, Some(source.into()))
+        Self::from_parts(Kind::Io, None, Some(Arc::new(source)))
     }
 }
 
-impl Kind {
-    /// Whether such an error of a callback goes to the exception handler: what the network does
-    /// to a connection does not.
-    pub(crate) fn is_reported(self) -> bool {
-        #[cfg(feature = "tls-core")]
-        if matches!(self, Self::Tls | Self::Truncated) {
-            return false;
-        }
-        !matches!(
-            self,
-            Self::Io | Self::OutputLimit | Self::Timeout(_) | Self::WriteCap | Self::Closed
-        )
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Application => "the protocol failed",
-            Self::Busy => "the protocol is inside one of its own callbacks",
-            Self::Cancelled => "cancelled",
-            Self::Closed => "closed",
-            Self::Connect => "no address could be connected to",
-            Self::Deadlock => {
-                "nothing is ready and no timer is set: a loop in memory waits for nothing else, such as a \
-                 waker of another thread"
-            }
-            Self::Invalid => "invalid argument or state",
-            Self::Io => "input/output error",
-            Self::OutputLimit => "the output exceeded its limit",
-            Self::Panic => "a callback panicked",
-            Self::Replaced => "another protocol was installed",
-            Self::Timeout(kind) => kind.text(),
-            #[cfg(feature = "tls-core")]
-            Self::Tls => "TLS failed",
-            #[cfg(feature = "tls-core")]
-            Self::Truncated => "the TLS connection was cut off",
-            Self::Unsupported => "not supported here",
-            Self::WriteCap => "the write buffer exceeded its cap",
-        }
+/// An error of the application with this text.
+impl From<&str> for Error {
+    fn from(text: &str) -> Self {
+        Self::new(Kind::Application, text.to_owned())
     }
 }
 
-/// One address that a connect tried, and why it failed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ConnectAttempt {
-    /// The address.
-    pub address: SocketAddr,
-    /// Why connecting to it failed.
-    pub error: io::Error,
-}
-
-impl fmt::Display for ConnectAttempt {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.address, self.error)
+/// An error of the application with this text.
+impl From<String> for Error {
+    fn from(text: String) -> Self {
+        Self::new(Kind::Application, text)
     }
 }
-
-/// The list behind [`Error::attempts`], as an error's source.
-#[derive(Debug)]
-pub(crate) struct ConnectAttempts(pub(crate) Vec<ConnectAttempt>);
-
-impl fmt::Display for ConnectAttempts {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return formatter.write_str("no attempt finished");
-        }
-        for (position, attempt) in self.0.iter().enumerate() {
-            let separator = if position == 0 { "" } else { "; " };
-            write!(formatter, "{separator}{attempt}")?;
-        }
-        Ok(())
-    }
-}
-
-impl StdError for ConnectAttempts {}
 
 impl Panic {
     /// The text of the panic as an error.
@@ -440,36 +419,4 @@ impl Panic {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_keeps_its_kind() {
-        let failure: Failure = Error::timeout(TimeoutKind::Idle).into();
-        assert_eq!(Error::from(failure).timeout_kind(), Some(TimeoutKind::Idle));
-
-        let failure: Failure = io::Error::from(io::ErrorKind::ConnectionReset).into();
-        assert_eq!(Error::from(failure).io_kind(), Some(io::ErrorKind::ConnectionReset));
-
-        let error = Error::from(Failure::from("wrong password"));
-        assert!(error.is_application());
-        assert_eq!(format!("{error:?}"), "wrong password");
-    }
-
-    #[test]
-    fn attempts_are_listed_in_one_line() {
-        let attempts = ["127.0.0.1:1", "[::1]:1"]
-            .map(|address| ConnectAttempt {
-                address: address.parse().unwrap(),
-                error: io::ErrorKind::ConnectionRefused.into(),
-            })
-            .into();
-        let error = Error::with_source(Kind::Connect, "connect", ConnectAttempts(attempts));
-        assert_eq!(error.attempts().len(), 2);
-        assert_eq!(error.io_kind(), Some(io::ErrorKind::ConnectionRefused));
-        assert_eq!(
-            error.to_string(),
-            "connect: 127.0.0.1:1: connection refused; [::1]:1: connection refused"
-        );
-    }
-}
+mod tests;

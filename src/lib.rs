@@ -103,7 +103,7 @@
 //! | [`EventLoop`] from [`EventLoop::new`], [`EventLoopBuilder::build`] or `testing` | closes the loop, which may take up to five seconds ([`EventLoop::close`]); dropping a clone changes nothing |
 //! | a builder: [`EventLoopBuilder`], [`ConnectionBuilder`], [`ServerBuilder`], [`DatagramEndpointBuilder`], [`PipeBuilder`], [`SubprocessBuilder`], [`RunBuilder`], [`RelayBuilder`], `TlsClientBuilder`, `TlsServerBuilder` | begins nothing; sockets and descriptors that it was given are closed |
 //! | [`LoopFuture`], [`Task`] while pending | cancels what it stands for, unless it has a done callback or was detached |
-//! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error of the operation, or a panic. An `Err` that the task's own future returned is its output, and is not reported |
+//! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error of the operation, or a panic. An `Err` that the task's own future returned is its output, and is reported only if the task was detached |
 //! | [`Promise`] | completes its future as cancelled |
 //! | [`Sleep`] | takes its timer back |
 //! | [`SockRecv`] | stops waiting; nothing was received |
@@ -121,8 +121,9 @@
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
-//! [`Targets`], [`Info`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`Error`], [`Failure`], [`Result`],
-//! [`testing::Record`], [`testing::Call`], [`ConnectAttempt`], [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`TimeoutKind`],
+//! [`Targets`], [`Info`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`FailedCallback`], [`CloseReason`],
+//! [`Error`], [`Failure`], [`Result`], [`testing::Record`], [`testing::Call`], [`ConnectAttempt`],
+//! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
 //! [`Splicing`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
@@ -141,6 +142,12 @@
 //! yours, and dropping it closes nothing. So an `async` block that has awaited a connection and is then
 //! cancelled while it awaits something else drops a connection that it has: it stays open. Where that
 //! can happen, close it yourself, as you would a value that was returned to you.
+//!
+//! # Durations
+//!
+//! A builder refuses a duration of zero with [`Error::is_invalid`]: to some it means "at once", to others
+//! "never". `None` means never. Everywhere else zero means at once, as in
+//! [`sleep`](EventLoop::sleep), [`Transport::set_timeout`] and [`Server::shutdown`].
 //!
 //! # Back-pressure
 //!
@@ -200,8 +207,11 @@ pub use bytes;
 pub use crate::address::{Address, UnixAddress};
 pub use crate::driver::{Ecn, Keepalive, MulticastInterface, PeerCredentials, TransportId};
 pub use crate::error::{ConnectAttempt, Error, Failure, Result};
+#[cfg(feature = "log")]
+pub use crate::event_loop::log_exception;
 pub use crate::event_loop::{
-    CallbackHandle, EventLoop, EventLoopBuilder, Exception, LoopStatistics, Remote, RemoteHandle,
+    CallbackHandle, EventLoop, EventLoopBuilder, Exception, FailedCallback, LoopStatistics, Remote,
+    RemoteHandle,
     TimerHandle,
 };
 pub use crate::net::{
@@ -218,17 +228,17 @@ pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
 };
 pub use crate::task::{LoopFuture, Promise, Sleep, Task};
-pub use crate::timeout::TimeoutKind;
+pub use crate::timeout::{Timeout, TimeoutKind};
 #[cfg(feature = "tls-core")]
 pub use crate::tls::{
     TlsClient, TlsClientBuilder, TlsFingerprint, TlsIdentity, TlsProvider, TlsServer,
     TlsServerBuilder, TlsVersion,
 };
 pub use crate::transport::{
-    Connection, Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams,
-    DropPolicy, Endpoint, Info, RateGroup, RateLimit, RelayBuilder, RelayEnd, RelayOutcome,
-    RelaySide, RelayStatistics, SendFile, SendStatus, Splicing, Transport, TransportHandle,
-    WaterMarks, WriteStatus, relay,
+    CloseReason, Connection, Datagram, DatagramHandle, DatagramStatistics, DatagramTransport,
+    Datagrams, DropPolicy, Endpoint, Info, RateGroup, RateLimit, RelayBuilder, RelayEnd,
+    RelayOutcome, RelaySide, RelayStatistics, SendFile, SendStatus, Splicing, Transport,
+    TransportHandle, WaterMarks, WriteStatus, relay,
 };
 #[cfg(feature = "tls-core")]
 pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};

@@ -2,16 +2,19 @@
 
 mod datagram;
 mod paused;
+mod type_name;
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Result};
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 use crate::transport::Transport;
 
 pub use self::datagram::DatagramProtocol;
 pub use self::paused::PausedProtocol;
+
+pub(crate) use self::type_name::TypeName;
 
 /// One end of a byte stream: the loop calls it, it answers through the transport it is lent.
 ///
@@ -31,8 +34,10 @@ pub use self::paused::PausedProtocol;
 ///
 /// # Errors
 /// An `Err` (or a panic, which is caught) from any callback aborts the connection, and
-/// `connection_lost` follows with that error. Panics and errors of the application also go to the
-/// loop's exception handler; network errors and timeouts do not.
+/// `connection_lost` follows with that error. It also goes to the loop's
+/// [exception handler](crate::EventLoop::set_exception_handler), whatever its type is, unless it is the peer's or
+/// the network's doing: an [`Error::protocol_violation`], a timeout, or an error that ended a connection, handed
+/// back. So a peer cannot fill the log, and an error of the program is never silent.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Protocol`",
     label = "the protocol of a stream has to implement `wharf::Protocol`",
@@ -40,7 +45,7 @@ pub use self::paused::PausedProtocol;
     note = "a `DatagramProtocol` belongs to `create_datagram_endpoint`, a `ProcessProtocol` to `subprocess_exec`"
 )]
 #[doc(alias("StreamReader", "LineReceiver", "IProtocol"))]
-pub trait Protocol: Any {
+pub trait Protocol: Any + TypeName {
     /// The connection is up. Always the first callback.
     #[doc(alias("connectionMade"))]
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
@@ -105,15 +110,15 @@ pub trait Protocol: Any {
         Ok(())
     }
 
-    /// A deadline set with [`Transport::set_timeout`] passed: [`TimeoutKind::Idle`], or
-    /// [`TimeoutKind::WriteStall`] of a connection that is not closing.
+    /// A deadline set with [`Transport::set_timeout`] passed: [`Timeout::Idle`], [`Timeout::WriteStall`] or
+    /// [`Timeout::User`], of a connection that is not closing.
     ///
     /// The default fails with a timeout error, which aborts the connection. `Ok` keeps it, and the
     /// deadline is armed again. All other deadlines abort without this call.
     #[doc(alias("timeoutConnection"))]
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
         let _ = transport;
-        Err(Error::timeout(kind).into())
+        Err(Error::timeout(timeout).into())
     }
 
     /// The server this connection belongs to is shutting down with a deadline.
@@ -136,11 +141,13 @@ pub trait Protocol: Any {
         Ok(())
     }
 
-    /// The connection is over. Always the last callback; nothing can be written any more.
+    /// The connection is closed. Always the last callback; nothing can be written any more.
     ///
-    /// `error` is `None` after a `close`, an `abort` or the peer's orderly end; else it is what
-    /// killed the connection. `None` after a `close` means that everything was handed to the system, not that the peer has
-    /// received it (see [`Transport::close`]). An `Err` from here is reported to the exception handler.
+    /// `error` is `None` after a `close`, an `abort` or the peer's orderly end, which
+    /// [`Transport::close_reason`] tells apart; else it is what ended the connection. It can be cloned, to be
+    /// kept or told to others. `None` after a `close` means that everything was handed to the system, not that
+    /// the peer has received it (see [`Transport::close`]). An `Err` from here is reported as one from any other
+    /// callback.
     #[doc(alias("connectionLost"))]
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         let _ = (transport, error);
@@ -227,9 +234,9 @@ pub trait BufferedProtocol: Any {
     }
 
     /// See [`Protocol::timed_out`].
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
         let _ = transport;
-        Err(Error::timeout(kind).into())
+        Err(Error::timeout(timeout).into())
     }
 
     /// See [`Protocol::shutting_down`].
@@ -295,8 +302,8 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
         self.0.resume_writing(transport)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
-        self.0.timed_out(transport, kind)
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
+        self.0.timed_out(transport, timeout)
     }
 
     fn shutting_down(&mut self, transport: &dyn Transport) -> Result {

@@ -1,31 +1,96 @@
-//! The kinds of timeout.
+//! Deadlines that can be set, and the kinds of timeout that an error can have.
 
 use std::fmt;
 
-/// The deadlines a connection can have.
+/// A deadline of a connection that can be set:
+/// [`Transport::set_timeout`](crate::Transport::set_timeout), and `connection_timeout` of the builders.
+///
+/// A builder refuses a duration of zero with [`is_invalid`](crate::Error::is_invalid), as for every duration that it
+/// takes; `None` means no deadline.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::Recorder;
+/// use wharf::{Protocol, Result, Timeout, TimeoutKind, Transport};
+///
+/// /// Whoever has not sent the word within ten seconds is thrown out; afterwards, who is idle for a minute.
+/// struct Door;
+///
+/// impl Protocol for Door {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         transport.set_timeout(Timeout::User, Some(Duration::from_secs(10)));
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+///         if data == b"sesame" {
+///             transport.set_timeout(Timeout::User, None);
+///             transport.set_timeout(Timeout::Idle, Some(Duration::from_secs(60)));
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(|| Door)?;
+/// recorder.advance(Duration::from_secs(9))?;
+/// recorder.receive(b"hello")?;
+/// recorder.advance(Duration::from_secs(1))?;
+/// assert!(recorder.is_closing());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum TimeoutKind {
-    /// Connecting, resolving included, took too long. None by default; set where one connects.
-    Connect,
-    /// Nothing was received and nothing could be sent for too long. None by default.
+pub enum Timeout {
+    /// Nothing was received and nothing could be sent for so long. None by default.
+    ///
+    /// [`Protocol::timed_out`](crate::Protocol::timed_out) is called, unless the connection is closing.
     Idle,
-    /// After `close`, the peer took none of what was written before for too long. 30 s by default, none for
-    /// pipes.
+    /// Data waits to be sent, and the peer took none of it for so long. By default 60 s while reading is held
+    /// or the connection is closing, none otherwise and for pipes.
+    ///
+    /// [`Protocol::timed_out`](crate::Protocol::timed_out) is called, unless the connection is closing: then
+    /// this ends it.
+    WriteStall,
+    /// After `close`, the peer took none of what was written before for so long. 30 s by default, none for
+    /// pipes. It ends the connection.
     ///
     /// It counts from the last time that the peer took something: while output is queued, that the system took
     /// some of it; when everything was handed over and `connection_lost` was called, that the peer acknowledged
     /// more, which is looked at once a second. A receiver acknowledges in steps (tens of kilobytes) while its
     /// buffer is full: one that takes less than a step within this deadline is given up. `None` waits without
-    /// a bound. Also how long a failed write leaves a protocol that has paused to read what came before.
+    /// a bound. It is also how long a protocol that has paused can still read what came before a failed write.
     Linger,
-    /// Closing took too long, however much progress it made. None by default. It counts from `close`, and goes on
-    /// after `connection_lost` until the peer has everything.
+    /// Closing took so long, however much progress it made. None by default. It ends the connection.
+    ///
+    /// It counts from `close`, and goes on after `connection_lost` until the peer has everything.
     Closing,
-    /// A program that was run to its end took too long. None by default; set where one is run.
+    /// The protocol's own: it counts from when it was set, whatever is received or sent. None by default.
+    ///
+    /// For what is not about traffic: a log-in that must be done in time, an answer that is due, a ping every
+    /// minute. [`Protocol::timed_out`](crate::Protocol::timed_out) is called when it passes, unless the
+    /// connection is closing. The default of that fails, and the connection ends with an error whose
+    /// [`timeout_kind`](crate::Error::timeout_kind) is [`TimeoutKind::User`]; a `timed_out` that returns `Ok` is called
+    /// again after as long. Set by a builder, it counts from `connection_made`.
+    User,
+}
+
+/// Which deadline an error is about: [`Error::timeout_kind`](crate::Error::timeout_kind).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TimeoutKind {
+    /// Connecting, resolving included, took too long. 30 s by default; set with `timeout` of the builder.
+    Connect,
+    /// The connection was idle for too long: [`Timeout::Idle`].
+    Idle,
+    /// After `close`, the peer took no data for too long: [`Timeout::Linger`].
+    Linger,
+    /// Closing as a whole took too long: [`Timeout::Closing`].
+    Closing,
+    /// A program that was run to its end took too long. None by default; set with `timeout` of the builder.
     Process,
-    /// Data waits to be sent, and the peer took none of it for too long. 60 s by default while reading is held
-    /// or the connection closes, none otherwise and for pipes.
+    /// The peer took no data for too long: [`Timeout::WriteStall`].
     WriteStall,
     /// The TLS handshake took too long. 10 s by default; set with the TLS configuration. Always ends the
     /// connection.
@@ -33,6 +98,20 @@ pub enum TimeoutKind {
     /// The peer did not answer our end of the TLS connection, which was to be waited for. Only where the TLS
     /// configuration has a `shutdown_timeout`.
     TlsShutdown,
+    /// The protocol's own deadline passed: [`Timeout::User`].
+    User,
+}
+
+impl From<Timeout> for TimeoutKind {
+    fn from(timeout: Timeout) -> Self {
+        match timeout {
+            Timeout::Idle => Self::Idle,
+            Timeout::WriteStall => Self::WriteStall,
+            Timeout::Linger => Self::Linger,
+            Timeout::Closing => Self::Closing,
+            Timeout::User => Self::User,
+        }
+    }
 }
 
 impl TimeoutKind {
@@ -46,6 +125,7 @@ impl TimeoutKind {
             Self::WriteStall => "the peer took no data for too long",
             Self::TlsHandshake => "the TLS handshake took too long",
             Self::TlsShutdown => "the peer did not answer the end of the TLS connection",
+            Self::User => "the protocol's own deadline passed",
         }
     }
 }

@@ -110,7 +110,7 @@ impl Protocol for Server {
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
-        end(&mut self.ending, error.map(|error| format!("the connection broke: {error}")));
+        end(&mut self.ending, error.map(|error| format!("the connection broke: {error:#}")));
         Ok(())
     }
 }
@@ -152,7 +152,7 @@ impl Protocol for Screen {
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         with(&self.joined.server, Transport::close);
         let error = error.filter(|error| error.io_kind() != Some(io::ErrorKind::BrokenPipe));
-        end(&mut self.ending, error.map(|error| format!("standard output: {error}")));
+        end(&mut self.ending, error.map(|error| format!("standard output: {error:#}")));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt::Display;
 use std::rc::Rc;
 
-use wharf::{Error, Result, TimeoutKind, Transport};
+use wharf::{Error, Result, Timeout, Transport};
 use wharf_protocols::line::{LineDecoder, LineError, LineProtocol, Lines};
 
 use super::command::{Command, HELP};
@@ -49,9 +49,9 @@ impl LineProtocol for Member {
         self.line_received(transport, line)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
-        if kind != TimeoutKind::Idle {
-            return Err(Error::timeout(kind).into());
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
+        if timeout != Timeout::Idle {
+            return Err(Error::timeout(timeout).into());
         }
         tell(transport, "* nothing was said for too long; good-bye");
         transport.close();
@@ -69,7 +69,7 @@ impl LineProtocol for Member {
         let reason = match error {
             None => "quit".to_owned(),
             Some(error) if error.is_write_cap() => "reads too slowly".to_owned(),
-            Some(error) => error.to_string(),
+            Some(error) => format!("{error:#}"),
         };
         self.hall.borrow_mut().leave(transport.id(), &reason);
         Ok(())

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{EventLoop, Keepalive, ServerBuilder, TimeoutKind};
+use wharf::{EventLoop, Keepalive, ServerBuilder, Timeout};
 
 use super::hall::Hall;
 use super::member::Member;
@@ -32,7 +32,7 @@ pub(crate) fn chat_server(
     };
     server
         .write_buffer_cap(Some(WRITE_CAP))
-        .connection_timeout(TimeoutKind::WriteStall, Some(STALL))
-        .connection_timeout(TimeoutKind::Idle, idle)
+        .connection_timeout(Timeout::WriteStall, Some(STALL))
+        .connection_timeout(Timeout::Idle, idle)
         .keepalive(Keepalive::new().time(STALL))
 }

@@ -49,7 +49,7 @@ impl Plan {
     /// Adds the lines of a file, but those that are empty or begin with `#`.
     pub(crate) fn read_file(&mut self, path: &OsStr) -> Result {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+            .map_err(|error| format!("{}: {error:#}", path.display()))?;
         let lines = text.lines().map(str::trim);
         lines
             .filter(|line| !line.is_empty() && !line.starts_with('#'))

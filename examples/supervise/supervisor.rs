@@ -70,7 +70,7 @@ impl Supervisor {
                     return Ok(true);
                 }
                 Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
+                Err(error) => format!("{error:#}"),
             };
             if self.stopping.get() {
                 break;

@@ -19,6 +19,6 @@ pub(crate) fn run(usage: &str, example: impl FnOnce(lexopt::Parser) -> Result) -
         true => (" (--help tells more)", 2),
         false => ("", 1),
     };
-    let _ = writeln!(io::stderr(), "{name}: {error}{hint}");
+    let _ = writeln!(io::stderr(), "{name}: {error:#}{hint}");
     ExitCode::from(code)
 }

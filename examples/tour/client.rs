@@ -122,7 +122,7 @@ impl Protocol for Client {
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         let outcome = match error {
-            Some(error) => Err(error.to_string()),
+            Some(error) => Err(format!("{error:#}")),
             None if self.received < self.bytes_sent() => Err("not everything came back".to_owned()),
             None => Ok(self.sent),
         };

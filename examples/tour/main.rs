@@ -92,7 +92,7 @@ fn print_table(messages: u64, time: Duration) -> Result {
     for (transport, run) in TRANSPORTS {
         for (label, size, in_flight) in MESSAGES {
             let outcome = run(Workload::new(size, in_flight, messages, time))
-                .map_err(|error| format!("{transport}, messages of {label}: {error}"))?;
+                .map_err(|error| format!("{transport}, messages of {label}: {error:#}"))?;
             let rate = outcome.messages as f64 / outcome.time.as_secs_f64();
             let megabytes = rate * outcome.size as f64 / 1e6;
             let label = match outcome.size == size {

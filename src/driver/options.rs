@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use crate::error::Error;
+
 /// When and how the operating system probes a silent TCP connection.
 ///
-/// A field that is `None` is left to the system's default. Times are rounded up to whole seconds, at
-/// least one.
+/// A field that is `None` is left to the system's default. Times are rounded up to whole seconds; zero is
+/// refused with [`is_invalid`](Error::is_invalid).
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,6 +48,13 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
+    /// Refuses times of zero.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Some(keepalive) = &self.keepalive else { return Ok(()) };
+        Error::refuse_zero("the keepalive time", keepalive.time)?;
+        Error::refuse_zero("the keepalive interval", keepalive.interval)
+    }
+
     pub(crate) fn apply(&self, socket: &impl AsFd) -> io::Result<()> {
         let socket = SockRef::from(socket);
         self.apply_to(&socket, socket.local_addr()?.domain())

@@ -4,11 +4,14 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::{Core, EventLoop};
+use crate::address::Address;
 use crate::driver::TransportId;
 use crate::error::Error;
 use crate::fence;
 
 /// Something went wrong that no caller can be told: what asyncio calls the exception context.
+///
+/// Its `Display` is one line, such as `kv::Session (127.0.0.1:43512) panicked in data_received: asked to`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Exception<'a> {
@@ -18,6 +21,20 @@ pub struct Exception<'a> {
     pub error: Option<&'a Error>,
     /// The connection it happened on, where there is one.
     pub transport: Option<TransportId>,
+    /// The callback that failed, if it was one of a protocol.
+    pub callback: Option<FailedCallback<'a>>,
+}
+
+/// Which callback of which protocol failed: part of an [`Exception`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct FailedCallback<'a> {
+    /// The method of the protocol, such as `data_received`.
+    pub name: &'a str,
+    /// The type of the protocol, as [`std::any::type_name`] says it.
+    pub protocol: &'a str,
+    /// The other end of the connection, where it has an address.
+    pub peer: Option<&'a Address>,
 }
 
 pub(crate) type ExceptionHandler = Box<dyn FnMut(&EventLoop, &Exception<'_>)>;
@@ -28,20 +45,52 @@ impl<'a> Exception<'a> {
         error: Option<&'a Error>,
         transport: Option<TransportId>,
     ) -> Self {
-        Self { message, error, transport }
+        Self { message, error, transport, callback: None }
+    }
+
+    fn is_panic(&self) -> bool {
+        self.error.is_some_and(Error::is_panic)
     }
 }
 
 impl fmt::Display for Exception<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.message)?;
-        if let Some(transport) = self.transport {
+        // A line in a log has no `Error::is_panic` to ask.
+        match self.message.strip_suffix("failed") {
+            Some(what) if self.is_panic() => write!(formatter, "{what}panicked")?,
+            _ => formatter.write_str(self.message)?,
+        }
+        if let (Some(transport), None) = (self.transport, self.callback) {
             write!(formatter, " (transport {transport})")?;
         }
         if let Some(error) = self.error {
-            write!(formatter, ": {error}")?;
+            write!(formatter, ": {error:#}")?;
         }
         Ok(())
+    }
+}
+
+/// What a report says of the connection, endpoint or process whose callback failed.
+pub(crate) struct Failing {
+    pub(crate) id: TransportId,
+    pub(crate) protocol: &'static str,
+    pub(crate) peer: Option<Address>,
+    /// What to call it if it has no peer with an address.
+    pub(crate) otherwise: String,
+}
+
+impl Failing {
+    pub(crate) fn new(id: TransportId, protocol: &'static str, peer: Option<Address>) -> Self {
+        Self { id, protocol, peer, otherwise: format!("transport {id}") }
+    }
+
+    /// The protocol's type and its peer.
+    fn who(&self) -> String {
+        let protocol = self.protocol;
+        match &self.peer {
+            Some(peer) => format!("{protocol} ({peer})"),
+            None => format!("{protocol} ({})", self.otherwise),
+        }
     }
 }
 
@@ -70,6 +119,24 @@ impl Core {
         }
     }
 
+    /// Tells the exception handler of a callback that failed, unless that is the peer's or the network's doing.
+    #[cold]
+    pub(crate) fn report_callback(&self, failing: &Failing, name: &str, error: &Error) {
+        if !error.is_reported() {
+            return;
+        }
+        let verb = if error.is_panic() { "panicked" } else { "failed" };
+        let message = format!("{} {verb} in {name}", failing.who());
+        let callback =
+            FailedCallback { name, protocol: failing.protocol, peer: failing.peer.as_ref() };
+        self.report(&Exception {
+            message: &message,
+            error: Some(error),
+            transport: Some(failing.id),
+            callback: Some(callback),
+        });
+    }
+
     /// Puts `next` in its place. A loop that is closed takes none: it may hold the loop.
     pub(crate) fn change_exception_handler(&self, next: Option<ExceptionHandler>) {
         self.exception_handler_changes.set(self.exception_handler_changes.get() + 1);
@@ -81,26 +148,17 @@ impl Core {
     }
 }
 
-/// One line: to the `log` crate with the feature `log`, else to standard error.
-///
-/// The text of an error, and a logger, are foreign code.
+/// One line on standard error.
 fn default_exception_handler(exception: &Exception<'_>) {
-    // A line in a log has no `Error::is_panic` to ask.
-    let what = exception.message.strip_suffix("failed").map(|what| format!("{what}panicked"));
-    let is_panic = exception.error.is_some_and(Error::is_panic);
-    let message = what.as_deref().filter(|_| is_panic).unwrap_or(exception.message);
-    let exception = &Exception::new(message, exception.error, exception.transport);
-    let text = fence::run(|| exception.to_string()).unwrap_or_else(|panic| {
-        let bare = Exception::new(exception.message, None, exception.transport);
+    print(&line(exception));
+}
+
+/// The line that is printed or logged. The text of an error is foreign code.
+pub(super) fn line(exception: &Exception<'_>) -> String {
+    fence::run(|| exception.to_string()).unwrap_or_else(|panic| {
+        let bare = Exception { error: None, ..*exception };
         format!("{bare}: an error whose text cannot be had: {}", panic.into_error())
-    });
-    #[cfg(feature = "log")]
-    if let Err(panic) = fence::run(|| log::error!(target: "wharf", "{text}")) {
-        print(&text);
-        print(&format!("the logger failed: {}", panic.into_error()));
-    }
-    #[cfg(not(feature = "log"))]
-    print(&text);
+    })
 }
 
 fn print(text: &str) {
@@ -114,13 +172,39 @@ impl EventLoop {
     /// Has `handler` told of what no caller can be told: panics and application errors of
     /// callbacks, failures of incoming connections, slow callbacks, results nobody asked for.
     ///
-    /// Without one, a line goes to standard error (to the `log` crate with the feature `log`). A
-    /// panic in the handler is caught, and the default takes over for that exception. On a closed loop
-    /// the handler is dropped.
+    /// Without one, a line goes to standard error. With the feature `log` there is a ready handler for the
+    /// `log` crate, to be set here: `log_exception`. A panic in the handler is caught, and the default takes
+    /// over for that exception. On a closed loop the handler is dropped.
     ///
     /// It is called on the loop's thread, between callbacks: what goes wrong in what a callback drops
     /// or cancels is told in the loop's next round. Panics and errors of the handler's own doing while
     /// it runs go to the default.
+    ///
+    /// What the peer or the network does to a connection is not told here:
+    /// [`connection_lost`](crate::Protocol::connection_lost) is told of that, and
+    /// [`Error::protocol_violation`] is how a callback says that the peer is to blame. Any other `Err` that a
+    /// callback returns is told, unless it is an error that a connection has ended with, handed back.
+    ///
+    /// ```
+    /// use std::cell::RefCell;
+    /// use std::rc::Rc;
+    ///
+    /// # fn main() -> wharf::Result {
+    /// let event_loop = wharf::EventLoop::new()?;
+    /// let lines = Rc::new(RefCell::new(Vec::new()));
+    /// let kept = Rc::clone(&lines);
+    /// event_loop.set_exception_handler(move |_, exception| {
+    ///     kept.borrow_mut().push(exception.to_string());
+    /// });
+    /// event_loop.call_soon(|| panic!("on purpose"));
+    /// event_loop.run(async |event_loop| {
+    ///     event_loop.sleep(std::time::Duration::from_millis(1)).await;
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(*lines.borrow(), ["a callback panicked: on purpose"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_exception_handler(&self, handler: impl FnMut(&EventLoop, &Exception<'_>) + 'static) {
         self.core().change_exception_handler(Some(Box::new(handler)));
     }

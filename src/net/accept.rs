@@ -284,7 +284,7 @@ fn register(core: &Core, socket: &Socket) -> Result<Key, Error> {
 #[cold]
 fn of_peer(peer: Option<&Address>, error: Error) -> Error {
     match peer {
-        Some(peer) => Error::with_source(error.kind(), format!("connection from {peer}"), error),
+        Some(peer) => error.in_context(format!("connection from {peer}")),
         None => error,
     }
 }

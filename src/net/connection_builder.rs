@@ -15,7 +15,7 @@ use crate::driver::{Keepalive, SocketOptions};
 use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, operation};
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsUpgrade;
 use crate::transport::{Connection, StreamOptions};
@@ -162,7 +162,8 @@ impl EventLoop {
 
 impl<P: Protocol> ConnectionBuilder<P> {
     /// How long to wait for an address to answer before the next one is tried beside it. 250 ms by
-    /// default, at least 10 ms; `None` tries strictly one after the other.
+    /// default, at least 10 ms; `None` tries strictly one after the other. Zero is refused with
+    /// [`is_invalid`](crate::Error::is_invalid).
     #[doc(alias("HappyEyeballs"))]
     pub fn happy_eyeballs_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
         self.plan.delay = delay.into();
@@ -186,6 +187,7 @@ impl<P: Protocol> ConnectionBuilder<P> {
     }
 
     /// How long resolving and connecting may take together. 30 s by default; `None`: no limit.
+    /// Zero is refused with [`is_invalid`](crate::Error::is_invalid).
     pub fn timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.timeout = after.into();
         self
@@ -249,6 +251,9 @@ impl<P: Protocol> ConnectionBuilder<P> {
         let tls = self.tls.map(|tls| Guarded::new(&core, tls, "TLS configuration"));
         operation(&Rc::clone(&core), async move {
             stream_options.check(&core)?;
+            socket_options.check()?;
+            crate::Error::refuse_zero("the timeout of a connect", timeout)?;
+            crate::Error::refuse_zero("the Happy Eyeballs delay", plan.delay)?;
             #[cfg(feature = "tls-core")]
             if tls.is_none() && !self.early_data.is_empty() {
                 return Err(crate::error::Error::invalid("early data is sent under TLS only"));

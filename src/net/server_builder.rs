@@ -17,7 +17,7 @@ use crate::driver::{Keepalive, ListenOptions, Listener, SocketOptions};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::task::{LoopFuture, operation};
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 #[cfg(feature = "tls-core")]
 use crate::tls::TlsServer;
 use crate::transport::StreamOptions;
@@ -245,6 +245,7 @@ impl ServerBuilder {
         operation(&Rc::clone(&core), async move {
             self.stream_options.check(&core)?;
             settings.check()?;
+            socket_options.check()?;
             let bound = listen::bind(&core, on, &listen, &socket_options, cleanup_socket).await?;
             core.check_open()?;
             let pass = |listener: &Listener| listener.passes_descriptors();

@@ -34,7 +34,7 @@ macro_rules! stream_settings {
         /// Everything that was written before [`close`](crate::Transport::close), and the end of the
         /// write side, is sent all the same; but what the peer has not acknowledged when the socket
         /// is closed is lost. How long [`close`](crate::Transport::close) waits is the linger
-        /// deadline, [`TimeoutKind::Linger`].
+        /// deadline, [`Timeout::Linger`].
         pub fn reset_on_close(mut self, on: bool) -> Self {
             self.socket_options.reset_on_close = on;
             self
@@ -110,14 +110,15 @@ macro_rules! connection_settings {
             self
         }
 
-        /// The deadline of the given kind that connections start with; see
-        /// [`Transport::set_timeout`](crate::Transport::set_timeout).
+        /// A deadline that connections start with; see
+        /// [`Transport::set_timeout`](crate::Transport::set_timeout). Zero is refused with
+        /// [`is_invalid`](crate::Error::is_invalid).
         pub fn connection_timeout(
             mut self,
-            kind: TimeoutKind,
+            timeout: Timeout,
             after: impl Into<Option<Duration>>,
         ) -> Self {
-            self.stream_options.set_timeout(kind, after.into());
+            self.stream_options.set_timeout(timeout, after.into());
             self
         }
     };

@@ -17,7 +17,7 @@ use crate::event_loop::{Core, EventLoop, Guarded};
 use crate::fence::{self, Panic};
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, operation};
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 use crate::transport::{Connection, StreamOptions, TransportHandle};
 
 /// How long a FIFO's reader is waited for, unless set.
@@ -337,7 +337,8 @@ impl<P: Protocol> PipeBuilder<P> {
     }
 
     /// How long a FIFO that is to be written to is given to get a reader. 30 s by default; `None`:
-    /// no limit; zero: it must have one already.
+    /// no limit. With a nanosecond it must have one already. Zero is refused with
+    /// [`is_invalid`](Error::is_invalid).
     pub fn timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.timeout = after.into();
         self
@@ -352,6 +353,7 @@ impl<P: Protocol> PipeBuilder<P> {
         operation(&Rc::clone(&core), async move {
             stream_options.check(&core)?;
             core.driver.require_os(DRIVE_DESCRIPTORS)?;
+            Error::refuse_zero("the timeout of a FIFO", timeout)?;
             let unusable = |error| Error::io("the descriptor cannot be used as a transport", error);
             let one = |fd: io::Result<OwnedFd>| {
                 fd.and_then(|fd| with_other_end(fd, direction, keep_open)).map_err(unusable)

@@ -10,8 +10,9 @@ use super::transport::ProcessTransport;
 use crate::cell::put_back;
 use crate::driver::TransportId;
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::event_loop::{Core, Failing, SlowWatch};
 use crate::fence;
+use crate::protocol::TypeName;
 
 impl ProcessState {
     /// Calls the protocol. Once a callback has failed nothing but `connection_lost` is called.
@@ -25,9 +26,7 @@ impl ProcessState {
             return;
         }
         if let Err(error) = self.run_callback(core, name, callback) {
-            if error.kind().is_reported() {
-                self.report(core, name, &error);
-            }
+            self.report(core, name, &error);
             self.fail(core, error);
         }
     }
@@ -106,7 +105,11 @@ impl ProcessState {
 
     #[cold]
     fn report(&self, core: &Rc<Core>, name: &str, error: &Error) {
-        let message = format!("the process protocol's {name}() failed");
-        core.report(&Exception::new(&message, Some(error), Some(TransportId(self.key()))));
+        let protocol = self.protocol.take();
+        let type_name = protocol.as_deref().map_or("a protocol", TypeName::type_name);
+        self.protocol.set(protocol);
+        let mut failing = Failing::new(TransportId(self.key()), type_name, None);
+        failing.otherwise = format!("process {}", self.pid());
+        core.report_callback(&failing, name, error);
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 
 use super::ProcessTransport;
 use crate::error::{Error, Result};
+use crate::protocol::TypeName;
 
 /// The loop's side of a child process: its output, the ends of its pipes, its exit.
 ///
@@ -25,15 +26,15 @@ use crate::error::{Error, Result};
 /// # Errors
 /// An `Err` (or a panic, which is caught) from any callback closes the process: its pipes are
 /// closed, it is killed, and once it has exited `connection_lost` follows with that error; nothing
-/// else is called in between. Panics and errors of the application also go to the loop's exception
-/// handler.
+/// else is called in between. Panics and errors also go to the loop's exception handler, as those of
+/// a [`Protocol`](crate::Protocol) do.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `ProcessProtocol`",
     label = "the protocol of a child has to implement `wharf::ProcessProtocol`",
     note = "a `Protocol` belongs to streams; to talk to a child as to a connection, give its pipes to `connect_pipes`"
 )]
 #[doc(alias("SubprocessProtocol"))]
-pub trait ProcessProtocol: Any {
+pub trait ProcessProtocol: Any + TypeName {
     /// The child runs, and its pipes are connected. Always the first callback.
     fn connection_made(&mut self, process: &dyn ProcessTransport) -> Result {
         let _ = process;

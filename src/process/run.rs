@@ -125,7 +125,8 @@ impl RunBuilder {
         self
     }
 
-    /// The longest it may take, until the program is killed. `None`, the default: no limit.
+    /// The longest it may take, until the program is killed. `None`, the default: no limit. Zero is refused with
+    /// [`is_invalid`](Error::is_invalid).
     ///
     /// What it had written by then is the error's [`partial_output`](Error::partial_output).
     pub fn timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
@@ -146,7 +147,9 @@ impl RunBuilder {
     pub fn start(self) -> LoopFuture<Output> {
         let Self { core, settings, input, timeout, output_limit } = self;
         let (promise, output) = future(&core);
-        match collect::start(&core, settings, input, output_limit) {
+        let started = Error::refuse_zero("the timeout of a program", timeout)
+            .and_then(|()| collect::start(&core, settings, input, output_limit));
+        match started {
             Ok(run) => run.begin(&core, promise, timeout),
             Err(error) => promise.set(Err(error)),
         }

@@ -198,7 +198,7 @@ impl ProcessState {
     pub(super) fn fail(self: &Rc<Self>, core: &Rc<Core>, error: Error) {
         if self.phase.get() < Phase::Failed {
             self.phase.set(Phase::Failed);
-            self.error.set(Some(error));
+            self.error.set(Some(error.of_transport()));
             self.end(core);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use super::TypeName;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::transport::{DatagramTransport, Datagrams};
@@ -21,15 +22,16 @@ use crate::transport::{DatagramTransport, Datagrams};
 ///
 /// # Errors
 /// An `Err` (or a panic, which is caught) from a callback goes to the loop's exception handler, and
-/// the endpoint goes on: one bad datagram must not stop a server. Only a `connection_made` that
-/// fails aborts the endpoint.
+/// the endpoint goes on: one bad datagram must not stop a server. An [`Error::protocol_violation`] is not
+/// reported, so that whoever sends junk does not fill the log. Only a `connection_made` that fails aborts the
+/// endpoint.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `DatagramProtocol`",
     label = "the protocol of an endpoint has to implement `wharf::DatagramProtocol`",
     note = "a `Protocol` belongs to streams: `create_connection` and `create_server`"
 )]
 #[doc(alias("UdpSocket"))]
-pub trait DatagramProtocol: Any {
+pub trait DatagramProtocol: Any + TypeName {
     /// The endpoint is open. Always the first callback.
     fn connection_made(&mut self, transport: &dyn DatagramTransport) -> Result {
         let _ = transport;

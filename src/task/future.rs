@@ -8,8 +8,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use super::detached::take_error;
 use super::done_callbacks::DoneCallbacks;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Failure, Kind};
 use crate::event_loop::{Callback, CallbackHandle, Core, EventLoop, Exception, Ready, SlowWatch};
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
@@ -138,8 +139,9 @@ impl<T: 'static> LoopFuture<T> {
 
     /// Lets what it stands for go on without anybody waiting for it.
     ///
-    /// An error at its end goes to the exception handler; what it gives otherwise is left as it is,
-    /// and nothing in it is closed.
+    /// An error at its end goes to the exception handler, as does an `Err` in its output if that is a
+    /// [`Result`](crate::Result) without a value; what it gives otherwise is left as it is, and nothing in it is
+    /// closed.
     pub fn detach(self) {
         self.shared.detached.set(true);
     }
@@ -206,10 +208,14 @@ impl<T: 'static> Promise<T> {
         }
     }
 
-    /// Completes the future with an error. Gives it back when it was cancelled in the meantime.
+    /// Completes the future with an error: a wharf error, any other, or a text. Gives it back when it was
+    /// cancelled in the meantime.
+    ///
+    /// A wharf error can be cloned, to complete several. Any other becomes one that
+    /// [`is_application`](Error::is_application).
     #[doc(alias("set_exception", "errback"))]
-    pub fn set_error(self, error: impl Into<Error>) -> Result<(), Error> {
-        match self.shared.complete(Err(error.into())) {
+    pub fn set_error(self, error: impl Into<Failure>) -> Result<(), Error> {
+        match self.shared.complete(Err(error.into().into())) {
             Err(Err(error)) => Err(error),
             _ => Ok(()),
         }
@@ -385,16 +391,16 @@ impl<T: 'static> Drop for Shared<T> {
         let Some(result) = self.result.get_mut().take() else { return };
         match result {
             Err(error) if !self.told.get() && !error.is_cancelled() && !self.is_step.get() => {
-                let error = Cell::new(Some(error));
-                let report = Rc::new(Unretrieved { error });
-                if self.core.may_be_in_callback() {
-                    // The exception handler is a callback, too: not inside the one that drops this.
-                    self.core.push_ready(Ready::Callback(report));
-                } else {
-                    report.discard(&self.core);
-                }
+                self.report("an error of a future was never retrieved", error);
             }
-            Ok(value) if !self.told.get() && !self.detached.get() => {
+            Ok(value) if !self.told.get() && self.detached.get() => {
+                let mut value = Some(value);
+                if let Some(error) = take_error(&mut value) {
+                    self.report("a detached task failed", error);
+                }
+                self.core.drop_user(value, "result");
+            }
+            Ok(value) if !self.told.get() => {
                 self.core.discard_user(value, "result");
             }
             result => self.core.drop_user(result, "result"),
@@ -402,8 +408,23 @@ impl<T: 'static> Drop for Shared<T> {
     }
 }
 
+impl<T: 'static> Shared<T> {
+    /// Reports an error that nobody has asked for.
+    #[cold]
+    fn report(&self, message: &'static str, error: Error) {
+        let report = Rc::new(Unretrieved { message, error: Cell::new(Some(error)) });
+        if self.core.may_be_in_callback() {
+            // The exception handler is a callback, too: not inside the one that drops this.
+            self.core.push_ready(Ready::Callback(report));
+        } else {
+            report.discard(&self.core);
+        }
+    }
+}
+
 /// An error that nobody has asked for.
 struct Unretrieved {
+    message: &'static str,
     error: Cell<Option<Error>>,
 }
 
@@ -414,8 +435,7 @@ impl Callback for Unretrieved {
 
     fn discard(self: Rc<Self>, core: &Core) {
         if let Some(error) = self.error.take() {
-            let message = "an error of a future was never retrieved";
-            core.report(&Exception::new(message, Some(&error), None));
+            core.report(&Exception::new(self.message, Some(&error), None));
             core.drop_user(error, "user's error");
         }
     }

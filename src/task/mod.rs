@@ -1,5 +1,6 @@
 //! Futures, tasks and threads on the loop.
 
+mod detached;
 mod done_callbacks;
 mod executor;
 mod future;

@@ -21,7 +21,8 @@ use crate::event_loop::{
 /// An `Err` means that the task was cancelled or panicked. Dropping it cancels the task, unless a
 /// done callback was added or [`detach`](Self::detach) called; dropping it when it is done closes what
 /// is in its output, as with a [`LoopFuture`]. A panic that nobody has asked
-/// for is reported then. An `Err` that the future itself returned is its output, and is not reported.
+/// for is reported then. An `Err` that the future itself returned is its output, and is reported only if the
+/// task was detached.
 #[doc(alias("JoinHandle", "coroutine"))]
 #[must_use = "dropping it cancels the task; await it, add a done callback or detach it"]
 pub struct Task<T: 'static>(LoopFuture<T>);
@@ -57,7 +58,28 @@ impl<T: 'static> Task<T> {
         self.0.take_result()
     }
 
-    /// Lets the task go on without anybody waiting for it. A panic of it is reported.
+    /// Lets the task go on without anybody waiting for it.
+    ///
+    /// A panic of it goes to the exception handler, and so does an `Err` that it ends with: if its output is
+    /// `Result<(), E>`, where `E` is [`Failure`](crate::Failure), [`Error`], `std::io::Error`, a boxed error or a
+    /// `String`. Any other output is dropped.
+    ///
+    /// ```
+    /// # fn main() -> wharf::Result {
+    /// let event_loop = wharf::EventLoop::new()?;
+    /// event_loop.set_exception_handler(|event_loop, exception| {
+    ///     assert!(exception.to_string().starts_with("a detached task failed: "));
+    ///     event_loop.stop();
+    /// });
+    /// let settings = async {
+    ///     std::fs::read("/no/such/file")?;
+    ///     wharf::Result::Ok(())
+    /// };
+    /// event_loop.create_task(settings).detach();
+    /// event_loop.run_forever()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn detach(self) {
         self.0.detach();
     }

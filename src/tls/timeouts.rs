@@ -14,14 +14,10 @@ pub(crate) struct TlsTimeouts {
 }
 
 impl TlsTimeouts {
-    /// Refuses a deadline of zero, which no handshake meets.
+    /// Refuses a deadline of zero.
     pub(super) fn checked(self) -> Result<Self, Error> {
-        let named = [("handshake", Some(self.handshake)), ("shutdown", self.shutdown)];
-        for (name, timeout) in named {
-            if timeout.is_some_and(|timeout| timeout.is_zero()) {
-                return Err(Error::invalid(format!("the TLS {name} timeout is zero")));
-            }
-        }
+        Error::refuse_zero("the TLS handshake timeout", Some(self.handshake))?;
+        Error::refuse_zero("the TLS shutdown timeout", self.shutdown)?;
         Ok(self)
     }
 }

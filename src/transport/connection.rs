@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::stream::{Access, Failed};
+use super::stream::{Access, Failed, closed};
 use super::{Facts, Stream, Transport, TransportHandle};
 use crate::driver::Key;
 use crate::error::{Error, Kind, Result};
@@ -68,17 +68,15 @@ impl<P: Protocol> Connection<P> {
     ///
     /// # Errors
     /// [`is_busy`](Error::is_busy) inside one of this protocol's own callbacks (use
-    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once the connection is gone,
-    /// [`is_replaced`](Error::is_replaced) when another protocol was installed.
+    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once the connection is closed, with what ended
+    /// it as the source, [`is_replaced`](Error::is_replaced) when another protocol was installed.
     ///
     /// # Panics
     /// A panic in `action` aborts the connection and goes on in the caller.
     pub fn with<R>(&self, action: impl FnOnce(&mut P, &dyn Transport) -> R) -> Result<R, Error> {
         let core = self.handle.core();
-        let stream = core.stream(self.handle.key()).ok_or_else(|| Error::bare(Kind::Closed))?;
-        if stream.is_closed() {
-            return Err(Error::bare(Kind::Closed));
-        }
+        let stream = core.stream(self.handle.key()).filter(|stream| !stream.is_closed());
+        let stream = stream.ok_or_else(|| closed(&self.handle))?;
         let outcome = stream.run_callback(core, "with", |protocol, transport| {
             let protocol: &mut dyn Any = protocol;
             let Some(protocol) = protocol.downcast_mut::<P>() else {

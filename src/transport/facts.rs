@@ -1,17 +1,20 @@
-//! What is kept of a connection's info for the handles that outlive it.
+//! What is kept of a connection for the handles that outlive it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::Info;
+use super::{CloseReason, Info};
 
-/// The info of one connection, shared by its stream and its handles.
+/// The info of one connection, shared by its stream and its handles, and how it ended.
 #[derive(Debug, Default)]
-pub(crate) struct Facts(RefCell<Option<Rc<Info>>>);
+pub(crate) struct Facts {
+    info: RefCell<Option<Rc<Info>>>,
+    close_reason: RefCell<Option<CloseReason>>,
+}
 
 impl Facts {
     pub(crate) fn info(&self) -> Option<Rc<Info>> {
-        self.0.borrow().as_ref().map(Rc::clone)
+        self.info.borrow().as_ref().map(Rc::clone)
     }
 
     /// What is there, or what `make` gives.
@@ -19,7 +22,7 @@ impl Facts {
         let known = self.info();
         known.unwrap_or_else(|| {
             let info = Rc::new(make());
-            *self.0.borrow_mut() = Some(Rc::clone(&info));
+            *self.info.borrow_mut() = Some(Rc::clone(&info));
             info
         })
     }
@@ -27,7 +30,15 @@ impl Facts {
     /// It has changed: it is made again when it is asked for.
     #[cfg(feature = "tls-core")]
     pub(crate) fn forget(&self) {
-        let former = self.0.borrow_mut().take();
+        let former = self.info.borrow_mut().take();
         drop(former);
+    }
+
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.close_reason.borrow().clone()
+    }
+
+    pub(crate) fn set_close_reason(&self, reason: Option<CloseReason>) {
+        *self.close_reason.borrow_mut() = reason;
     }
 }

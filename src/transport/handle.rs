@@ -15,7 +15,8 @@ use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 ///
 /// It implements [`Transport`](super::Transport). It is an index and a generation: cheap to clone,
 /// it keeps nothing open, and dropping it closes nothing. Once the connection is gone every method is a
-/// harmless no-op that says `Closed`, but for [`info`](Transport::info), which stays. It cannot leave
+/// harmless no-op that says `Closed`, but for [`info`](Transport::info) and
+/// [`close_reason`](Transport::close_reason), which stay. It cannot leave
 /// the loop's thread.
 #[derive(Clone)]
 pub struct TransportHandle {

@@ -1,5 +1,6 @@
 //! What protocols talk to.
 
+mod close_reason;
 mod connection;
 mod datagram;
 mod facts;
@@ -32,8 +33,9 @@ use crate::driver::TransportId;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::protocol::Protocol;
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 
+pub use self::close_reason::CloseReason;
 pub use self::connection::Connection;
 pub use self::datagram::{
     Datagram, DatagramHandle, DatagramStatistics, DatagramTransport, Datagrams, DropPolicy,
@@ -185,9 +187,9 @@ pub trait Transport: sealed::Sealed {
     ///
     /// What was written arrives whatever the peer says meanwhile, if the peer goes on reading: the socket
     /// stays until the peer has ended its side, or has everything
-    /// ([`LoopStatistics::lingering`](crate::LoopStatistics::lingering)). A peer that takes nothing for the linger deadline
-    /// (30 s by default, [`TimeoutKind::Linger`]) is given up; so is one when closing as a whole takes longer
-    /// than [`TimeoutKind::Closing`], which is off by default. Repeated calls change nothing.
+    /// ([`LoopStatistics::lingering`](crate::LoopStatistics::lingering)). A peer that takes nothing for the linger
+    /// deadline (30 s by default, [`Timeout::Linger`]) is given up; so is one when closing as a whole takes longer
+    /// than [`Timeout::Closing`], which is off by default. Repeated calls change nothing.
     ///
     /// `connection_lost(None)` means handed to the system, not received. To know that the peer has everything:
     /// [`write_eof`](Self::write_eof), then wait for `eof_received` or for the peer's answer. If the loop ends before
@@ -211,6 +213,11 @@ pub trait Transport: sealed::Sealed {
 
     /// Whether the connection is closing or gone: true from `close`, `abort` or an error on.
     fn is_closing(&self) -> bool;
+
+    /// Why the connection is closed: by this side, by the peer, or by which error. `None` until it is.
+    ///
+    /// It is there in `connection_lost`, and stays in handles.
+    fn close_reason(&self) -> Option<CloseReason>;
 
     /// Stops `data_received` until [`resume_reading`](Self::resume_reading).
     ///
@@ -272,15 +279,15 @@ pub trait Transport: sealed::Sealed {
     /// cap of 16 MiB by default, those made by `create_connection` none.
     fn set_write_buffer_cap(&self, cap: Option<usize>);
 
-    /// Arms, changes or (with `None`) removes a deadline.
+    /// Sets, changes or (with `None`) removes a deadline; it counts from now.
     ///
-    /// [`Idle`](TimeoutKind::Idle) and, unless the connection is closing, [`WriteStall`](TimeoutKind::WriteStall)
-    /// call [`Protocol::timed_out`] when they pass. [`Linger`](TimeoutKind::Linger) and
-    /// [`Closing`](TimeoutKind::Closing) end the connection without that call, as a write stall does while the connection is closing. All
-    /// other kinds are set elsewhere, and ignored here. `None` for a write stall restores its
-    /// default. Re-arming on traffic costs nothing.
+    /// [`Idle`](Timeout::Idle), [`User`](Timeout::User) and, unless the connection is closing,
+    /// [`WriteStall`](Timeout::WriteStall) call [`Protocol::timed_out`] when they pass.
+    /// [`Linger`](Timeout::Linger) and [`Closing`](Timeout::Closing) end the connection without that call, as a
+    /// write stall does while the connection is closing. `None` for a write stall restores its default. A
+    /// deadline of zero passes at once, in the loop's next tick. Traffic moves a deadline at no cost.
     #[doc(alias("TimeoutMixin", "setTimeout"))]
-    fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>);
+    fn set_timeout(&self, timeout: Timeout, after: Option<Duration>);
 
     /// Limits how fast this connection reads, from now on; `None`: as fast as it can.
     ///

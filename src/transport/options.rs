@@ -7,7 +7,7 @@ use super::WaterMarks;
 use super::rate_limit::LimitOptions;
 use crate::error::Error;
 use crate::event_loop::Core;
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 
 /// What a connection starts with; all can be changed later through its transport.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct StreamOptions {
     /// For closing as a whole.
     pub(crate) closing: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
+    /// The protocol's own.
+    pub(crate) user: Option<Duration>,
     /// How many descriptors one read may bring; 0: none are received.
     pub(crate) descriptors: usize,
     /// Most have none.
@@ -45,6 +47,7 @@ impl StreamOptions {
             linger: Some(LINGER),
             closing: None,
             write_stall: None,
+            user: None,
             descriptors: 0,
             limits: None,
         }
@@ -54,9 +57,14 @@ impl StreamOptions {
         Self { write_cap: Some(SERVER_WRITE_CAP), ..Self::for_client() }
     }
 
-    /// A rate group has to be one of the loop's own, and the water marks in order.
+    /// No deadline is zero, the water marks are in order, and a rate group is one of the loop's own.
     pub(crate) fn check(&self, core: &Rc<Core>) -> Result<(), Error> {
         self.marks.check()?;
+        Error::refuse_zero("the idle timeout", self.idle)?;
+        Error::refuse_zero("the linger timeout", self.linger)?;
+        Error::refuse_zero("the closing timeout", self.closing)?;
+        Error::refuse_zero("the write stall timeout", self.write_stall)?;
+        Error::refuse_zero("the user timeout", self.user)?;
         match self.limits.as_ref().and_then(|limits| limits.group.as_ref()) {
             Some(group) if !group.is_of(core) => {
                 Err(Error::invalid("the rate group is of another event loop"))
@@ -71,16 +79,13 @@ impl StreamOptions {
         Self { linger: None, write_stall: Some(Duration::MAX), ..Self::for_client() }
     }
 
-    pub(crate) fn set_timeout(&mut self, kind: TimeoutKind, after: Option<Duration>) {
-        match kind {
-            TimeoutKind::Idle => self.idle = after,
-            TimeoutKind::Linger => self.linger = after,
-            TimeoutKind::Closing => self.closing = after,
-            TimeoutKind::WriteStall => self.write_stall = after,
-            TimeoutKind::Connect
-            | TimeoutKind::Process
-            | TimeoutKind::TlsHandshake
-            | TimeoutKind::TlsShutdown => {}
+    pub(crate) fn set_timeout(&mut self, timeout: Timeout, after: Option<Duration>) {
+        match timeout {
+            Timeout::Idle => self.idle = after,
+            Timeout::Linger => self.linger = after,
+            Timeout::Closing => self.closing = after,
+            Timeout::WriteStall => self.write_stall = after,
+            Timeout::User => self.user = after,
         }
     }
 }

@@ -108,7 +108,7 @@ impl SendFile {
         self.future.add_done_callback(move |result| {
             if let Err(error) = result
                 && was_refused
-                && error.kind().is_reported()
+                && error.is_reported()
             {
                 core.report(&Exception::new("a file could not be sent", Some(error), None));
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wharf::bytes::Bytes;
 use wharf::{
-    Buffered, Connection, Eof, Protocol, Result, TimeoutKind, Transport, TransportHandle,
+    Buffered, Connection, Eof, Protocol, Result, Timeout, Transport, TransportHandle,
     WaterMarks, WriteStatus,
 };
 
@@ -185,7 +185,7 @@ pub(crate) fn stale_handles_are_harmless<L: Link>(stage: &mut Stage<L>) {
     stale.hold_reading();
     stale.set_write_buffer_cap(Some(0));
     stale.set_write_buffer_limits(WaterMarks::from_high(0)).unwrap();
-    stale.set_timeout(TimeoutKind::Idle, Some(Duration::from_nanos(1)));
+    stale.set_timeout(Timeout::Idle, Some(Duration::from_nanos(1)));
     stale.set_protocol(Box::new(Silent), Bytes::from_static(b"stray"));
     stale.close();
     stale.abort();

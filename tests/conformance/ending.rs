@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wharf::{Buffered, TimeoutKind, Transport, WriteStatus};
+use wharf::{Buffered, Timeout, Transport, WriteStatus};
 
 use crate::probe::{Call, Log, Probe};
 use crate::reading::pattern;
@@ -180,8 +180,8 @@ pub(crate) fn dropped_output_never_looks_complete<L: Link>(_: &mut Stage<L>) {
         let handle = near.handle();
         match cut {
             WriteCap => handle.set_write_buffer_cap(Some(1000)),
-            Linger => handle.set_timeout(TimeoutKind::Linger, Some(Duration::from_millis(30))),
-            Closing => handle.set_timeout(TimeoutKind::Closing, Some(Duration::from_millis(30))),
+            Linger => handle.set_timeout(Timeout::Linger, Some(Duration::from_millis(30))),
+            Closing => handle.set_timeout(Timeout::Closing, Some(Duration::from_millis(30))),
             _ => {}
         }
         handle.write(&vec![7; REPLY]);

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{Buffered, BufferedProtocol, Result, TimeoutKind, Transport};
+use wharf::{Buffered, BufferedProtocol, Result, Timeout, Transport};
 
 use crate::probe::{Call, Log, Probe};
 use crate::stage::{Link, MUCH, Stage, Ways};
@@ -95,7 +95,7 @@ pub(crate) fn failing_get_buffer_or_buffer_updated_aborts_the_connection<L: Link
 
         fn connection_lost(&mut self, _: &dyn Transport, error: Option<&wharf::Error>) -> Result {
             let error = error.expect("an error");
-            self.told.borrow_mut().push((error.to_string(), error.is_panic()));
+            self.told.borrow_mut().push((format!("{error:#}"), error.is_panic()));
             Ok(())
         }
     }
@@ -210,7 +210,7 @@ pub(crate) fn panics_are_caught_in_every_callback<L: Link>(stage: &mut Stage<L>)
                 }
                 After::Waiting => {
                     let handle = near.handle();
-                    handle.set_timeout(TimeoutKind::Idle, Some(Duration::from_millis(1)));
+                    handle.set_timeout(Timeout::Idle, Some(Duration::from_millis(1)));
                     stage.pass(Duration::from_millis(5));
                 }
                 After::Close => near.handle().close(),

@@ -198,7 +198,7 @@ fn an_address_that_the_machine_does_not_have_is_skipped_if_another_can_be_bound(
 
         let error = event_loop.create_server(|| Echo, NOT_OURS).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::AddrNotAvailable));
-        assert!(error.to_string().contains(NOT_OURS), "{error}");
+        assert!(format!("{error:#}").contains(NOT_OURS), "{error}");
         Ok(())
     });
 }
@@ -212,7 +212,7 @@ fn an_address_in_use_is_named_and_nothing_stays_bound() {
         let in_use = taken.local_addr()?;
         let error = event_loop.create_server(|| Echo, [free, in_use]).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::AddrInUse));
-        assert!(error.to_string().contains(&in_use.to_string()), "{error}");
+        assert!(format!("{error:#}").contains(&in_use.to_string()), "{error}");
         assert_eq!(TcpListener::bind(free)?.local_addr()?, free);
         assert_eq!(event_loop.statistics().sources, 0);
         Ok(())
@@ -226,7 +226,7 @@ fn a_path_that_cannot_be_bound_is_named() {
         let missing = std::env::temp_dir().join("wharf-no-such-directory").join("socket");
         let error = event_loop.create_unix_server(|| Echo, &missing).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::NotFound));
-        assert!(error.to_string().contains("wharf-no-such-directory"), "{error}");
+        assert!(format!("{error:#}").contains("wharf-no-such-directory"), "{error}");
 
         let long = std::env::temp_dir().join("x".repeat(200));
         let error = event_loop.create_unix_server(|| Echo, &long).await.unwrap_err();
@@ -243,7 +243,7 @@ fn what_is_no_address_fails_before_anything_is_bound() {
             let list = ["10.0.0.1:7", text];
             let error = event_loop.create_server(|| Echo, list).await.unwrap_err();
             assert!(error.is_invalid(), "{text}: {error}");
-            assert!(!error.to_string().contains('\n'));
+            assert!(!format!("{error:#}").contains('\n'));
         }
         let nothing: Vec<SocketAddr> = Vec::new();
         let error = event_loop.create_server(|| Echo, nothing).await.unwrap_err();
@@ -259,7 +259,7 @@ fn a_name_that_nobody_knows_is_named_in_the_error() {
     run_in_memory(async |event_loop| {
         let error = event_loop.create_server(|| Echo, "nowhere.example:7").await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::NotFound));
-        assert!(error.to_string().contains("nowhere.example"), "{error}");
+        assert!(format!("{error:#}").contains("nowhere.example"), "{error}");
         Ok(())
     });
 }

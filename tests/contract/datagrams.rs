@@ -143,7 +143,7 @@ fn socket_excludes_other_options_and_must_be_for_datagrams() {
     }
     let stream: OwnedFd = std::net::TcpListener::bind("127.0.0.1:0").unwrap().into();
     let error = refused(&event_loop, builder(&event_loop, &log).socket(stream));
-    assert!(error.is_invalid() && error.to_string().contains("datagram socket"), "{error}");
+    assert!(error.is_invalid() && format!("{error:#}").contains("datagram socket"), "{error}");
     let memory = MemoryNetwork::new().event_loop();
     let error = refused(&memory, builder(&memory, &log).socket(socket()));
     assert!(error.is_unsupported());
@@ -183,7 +183,7 @@ fn first_error_is_told_and_nothing_is_left_when_no_address_can_be_bound() {
     let error =
         refused(&event_loop, make().local_address([address, "192.0.2.1:0".parse().unwrap()]));
     assert_eq!(error.io_kind(), Some(ErrorKind::AddrInUse));
-    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(format!("{error:#}").contains(&address.to_string()), "{error}");
     let endpoint =
         open(&event_loop, make().local_address([address, "127.0.0.1:0".parse().unwrap()]));
     assert_ne!(endpoint.unwrap().local_address().unwrap(), address);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
-use wharf::{EventLoop, TimeoutKind, Transport};
+use wharf::{EventLoop, Timeout, TimeoutKind, Transport};
 
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
 use crate::running::Reports;
@@ -14,11 +14,11 @@ const MUCH: usize = 1024 * 1024;
 #[test]
 fn idle_deadline_aborts_by_default_and_is_not_reported() {
     let stage = Stage::new(Probe::new, Probe::new);
-    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(10 * SECOND));
+    stage.near.handle().set_timeout(Timeout::Idle, Some(10 * SECOND));
     stage.pass(10 * SECOND - Duration::from_nanos(1));
     assert_eq!(stage.near.calls(), [Call::Made]);
     stage.pass(2 * Duration::from_millis(1));
-    let timed_out = Call::TimedOut(TimeoutKind::Idle);
+    let timed_out = Call::TimedOut(Timeout::Idle);
     assert_eq!(stage.near.calls(), [Call::Made, timed_out, Call::Lost]);
     assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::Idle));
     assert!(stage.reports.take().is_empty());
@@ -28,9 +28,9 @@ fn idle_deadline_aborts_by_default_and_is_not_reported() {
 #[test]
 fn timed_out_that_succeeds_keeps_the_connection_and_re_arms() {
     let stage = Stage::new(|log| Probe::new(log).on_timed_out(|_| Ok(())), Probe::new);
-    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(SECOND));
+    stage.near.handle().set_timeout(Timeout::Idle, Some(SECOND));
     stage.pass(4 * SECOND + SECOND / 2);
-    assert_eq!(stage.near.count(Call::TimedOut(TimeoutKind::Idle)), 4);
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::Idle)), 4);
     assert!(!stage.near.is_lost());
     stage.end();
 }
@@ -38,7 +38,7 @@ fn timed_out_that_succeeds_keeps_the_connection_and_re_arms() {
 #[test]
 fn traffic_in_either_direction_postpones_the_idle_deadline() {
     let stage = Stage::new(Probe::new, Probe::new);
-    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(2 * SECOND));
+    stage.near.handle().set_timeout(Timeout::Idle, Some(2 * SECOND));
     for turn in 0..6 {
         stage.pass(SECOND);
         let writer = if turn % 2 == 0 { &stage.near } else { &stage.far };
@@ -52,10 +52,85 @@ fn traffic_in_either_direction_postpones_the_idle_deadline() {
 }
 
 #[test]
+fn user_deadline_passes_whatever_the_traffic_is_and_aborts_by_default() {
+    let stage = Stage::new(Probe::new, Probe::new);
+    stage.near.handle().set_timeout(Timeout::User, Some(3 * SECOND));
+    for _ in 0..5 {
+        stage.far.handle().write(b"alive");
+        stage.pass(SECOND / 2);
+    }
+    assert!(!stage.near.is_lost());
+    stage.pass(SECOND);
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::User)), 1);
+    assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::User));
+    assert!(stage.reports.take().is_empty());
+    stage.end();
+}
+
+#[test]
+fn user_deadline_that_is_kept_passes_again_after_as_long_until_it_is_removed() {
+    let stage = Stage::new(|log| Probe::new(log).on_timed_out(|_| Ok(())), Probe::new);
+    let near = stage.near.handle();
+    near.set_timeout(Timeout::User, Some(SECOND));
+    stage.pass(3 * SECOND + SECOND / 2);
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::User)), 3);
+    // Set anew, it counts from then.
+    near.set_timeout(Timeout::User, Some(SECOND));
+    stage.pass(SECOND - Duration::from_millis(2));
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::User)), 3);
+    stage.pass(SECOND / 2);
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::User)), 4);
+    near.set_timeout(Timeout::User, None);
+    stage.pass(100 * SECOND);
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::User)), 4);
+    assert_eq!(stage.event_loop.statistics().timers, 0);
+    // Zero passes in the next tick.
+    near.set_timeout(Timeout::User, Some(Duration::ZERO));
+    wharf::testing::step(&stage.event_loop).unwrap();
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::User)), 5);
+    near.set_timeout(Timeout::User, None);
+    stage.end();
+}
+
+#[test]
+fn user_deadline_does_not_pass_while_the_connection_is_closing() {
+    let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
+    stage.near.handle().set_timeout(Timeout::User, Some(SECOND));
+    stage.near.handle().write(&vec![7; MUCH]);
+    stage.near.handle().close();
+    stage.pass(5 * SECOND);
+    assert!(!stage.near.is_lost());
+    stage.pass(30 * SECOND);
+    assert_eq!(stage.near.count(Call::TimedOut(Timeout::User)), 0);
+    assert_eq!(stage.near.cause().unwrap().timeout, Some(TimeoutKind::Linger));
+    stage.end();
+}
+
+#[test]
+fn user_deadline_of_a_builder_counts_from_connection_made() {
+    let event_loop = MemoryNetwork::new().event_loop();
+    let (served, log) = (Log::new(), Log::new());
+    let own = served.clone();
+    let serving = event_loop
+        .create_server(move || Probe::new(&own), "10.0.0.1:7")
+        .connection_timeout(Timeout::User, Some(5 * SECOND))
+        .start();
+    let _server = event_loop.run_until_complete(serving).unwrap().unwrap();
+    advance(&event_loop, 60 * SECOND).unwrap();
+    let probe = Probe::new(&log);
+    let connecting = event_loop.create_connection(|| probe, "10.0.0.1:7").start();
+    let _client = event_loop.run_until_complete(connecting).unwrap().unwrap();
+    advance(&event_loop, 5 * SECOND - Duration::from_millis(1)).unwrap();
+    assert!(!served.is_lost());
+    advance(&event_loop, Duration::from_millis(2)).unwrap();
+    assert_eq!(served.cause().unwrap().timeout, Some(TimeoutKind::User));
+}
+
+#[test]
 fn deadline_that_was_removed_does_not_pass() {
     let stage = Stage::new(Probe::new, Probe::new);
-    stage.near.handle().set_timeout(TimeoutKind::Idle, Some(SECOND));
-    stage.near.handle().set_timeout(TimeoutKind::Idle, None);
+    stage.near.handle().set_timeout(Timeout::Idle, Some(SECOND));
+    stage.near.handle().set_timeout(Timeout::Idle, None);
     stage.pass(100 * SECOND);
     assert_eq!(stage.near.calls(), [Call::Made]);
     stage.end();
@@ -78,7 +153,7 @@ fn close_lingers_for_thirty_seconds_and_then_aborts() {
 #[test]
 fn linger_deadline_can_be_set() {
     let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
-    stage.near.handle().set_timeout(TimeoutKind::Linger, Some(3 * SECOND));
+    stage.near.handle().set_timeout(Timeout::Linger, Some(3 * SECOND));
     stage.near.handle().write(&vec![0; MUCH]);
     stage.near.handle().close();
     stage.pass(4 * SECOND);
@@ -112,7 +187,7 @@ fn write_stall_deadline_is_off_while_nothing_is_held_or_closing() {
 #[test]
 fn write_stall_deadline_counts_from_the_last_progress() {
     let stage = Stage::new(Probe::new, |log| Probe::new(log).not_reading());
-    stage.near.handle().set_timeout(TimeoutKind::WriteStall, Some(2 * SECOND));
+    stage.near.handle().set_timeout(Timeout::WriteStall, Some(2 * SECOND));
     stage.near.handle().write(&vec![0; MUCH]);
     for _ in 0..5 {
         stage.pass(SECOND + SECOND / 2);
@@ -135,7 +210,7 @@ fn idle_connection_without_deadlines_has_no_timer() {
     settle(&stage.event_loop).unwrap();
     assert_eq!(stage.event_loop.statistics().timers, 0);
     // Many deadlines take one, and none is left afterwards.
-    for kind in [TimeoutKind::Idle, TimeoutKind::Linger, TimeoutKind::WriteStall] {
+    for kind in [Timeout::Idle, Timeout::Linger, Timeout::WriteStall, Timeout::User] {
         stage.near.handle().set_timeout(kind, Some(SECOND));
     }
     assert_eq!(stage.event_loop.statistics().timers, 1);
@@ -154,7 +229,7 @@ fn the_deadlines_of_closing_begin_with_closing_however_old_the_connection_is() {
         stage.near.handle().write(&[7; 10_000]);
         settle(&stage.event_loop).unwrap();
         if sets {
-            stage.near.handle().set_timeout(TimeoutKind::Closing, Some(1000 * SECOND));
+            stage.near.handle().set_timeout(Timeout::Closing, Some(1000 * SECOND));
         }
         stage.near.handle().close();
         stage.pass(20 * SECOND);

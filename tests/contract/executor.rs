@@ -49,7 +49,7 @@ fn a_panic_of_a_job_is_its_result() {
         let error = complete(&event_loop, event_loop.run_in_executor(|| panic!("in the job")));
         let error: wharf::Error = error.map(|(): ()| ()).unwrap_err();
         assert!(error.is_panic());
-        assert_eq!(error.to_string(), "in the job");
+        assert_eq!(format!("{error:#}"), "in the job");
         // The thread goes on.
         assert_eq!(complete(&event_loop, event_loop.run_in_executor(|| 1)).unwrap(), 1);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf::testing::{self, MemoryNetwork, Recorder};
 use wharf::{
     ConnectionBuilder, DropPolicy, EventLoop, Keepalive, RateGroup, RateLimit, ServerBuilder,
-    TimeoutKind, WaterMarks,
+    Timeout, WaterMarks,
 };
 
 use crate::probes::memory_loop;
@@ -49,7 +49,7 @@ fn exchange(
             match begun.await {
                 Err(error) => {
                     assert_eq!(outcome, Outcome::IsSane, "{what}: {error}");
-                    assert!(!error.is_panic() && !error.to_string().is_empty(), "{what}");
+                    assert!(!error.is_panic() && !format!("{error:#}").is_empty(), "{what}");
                 }
                 Ok(_kept) => {
                     let is_echoed = || *seen.received.borrow() == b"hello";
@@ -88,7 +88,7 @@ fn settings_that_make_no_sense_are_refused_by_builders() {
         .create_connection(seen.watcher(), "127.0.0.1:7")
         .write_buffer_limits(upside_down);
     let error = event_loop.run_until_complete(connecting.start()).unwrap().unwrap_err();
-    assert!(error.is_invalid() && error.to_string().contains("mark"), "{error}");
+    assert!(error.is_invalid() && format!("{error:#}").contains("mark"), "{error}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn numbers_of_connections_and_servers_are_sane_at_both_ends() {
         );
     }
     for duration in DURATIONS {
-        for kind in [TimeoutKind::Idle, TimeoutKind::WriteStall, TimeoutKind::Linger] {
+        for kind in [Timeout::Idle, Timeout::WriteStall, Timeout::Linger] {
             exchange(
                 &format!("{kind:?} after {duration:?}"),
                 if duration.as_secs() == 0 { IsSane } else { Works },

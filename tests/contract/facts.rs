@@ -146,7 +146,7 @@ fn a_socket_that_is_connected_to_itself_is_refused() {
         let error = connecting.await.unwrap_err();
         assert!(error.is_connect());
         assert_eq!(error.io_kind(), Some(ErrorKind::ConnectionRefused));
-        assert!(error.to_string().contains("connected to itself"), "{error}");
+        assert!(format!("{error:#}").contains("connected to itself"), "{error}");
         Ok(())
     });
 }
@@ -199,7 +199,7 @@ mod handshakes {
             ];
             for (end, kind) in ends.into_iter().zip([Some(ErrorKind::ConnectionReset), None]) {
                 let (error, who) = failing(&event_loop, &tls, end).await?;
-                let text = error.to_string();
+                let text = format!("{error:#}");
                 assert!(
                     text.starts_with(&format!("the TLS handshake with {who} failed: ")),
                     "{text}"
@@ -219,7 +219,7 @@ mod handshakes {
         let tls = Tls { client, ..tls };
         run(async |event_loop| {
             let (error, who) = failing(&event_loop, &tls, Some).await?;
-            let text = error.to_string();
+            let text = format!("{error:#}");
             assert!(text.starts_with(&format!("the TLS handshake with {who} failed: ")), "{text}");
             assert!(error.is_connect() && error.is_timeout(), "{text}");
             Ok(())
@@ -235,7 +235,7 @@ mod handshakes {
             let server = event_loop
                 .create_server(|| Echo, "127.0.0.1:0")
                 .tls(&tls.server)
-                .on_accept_error(move |error| list.borrow_mut().push(error.to_string()))
+                .on_accept_error(move |error| list.borrow_mut().push(format!("{error:#}")))
                 .await?;
             let client = TcpStream::connect(server.local_address()?)?;
             let address = client.local_addr()?;
@@ -271,7 +271,7 @@ fn what_is_in_an_errors_text_is_on_one_line() {
         failure(&event_loop, event_loop.run_process("/a\nb").start()),
     ];
     for error in errors {
-        let (shown, debug) = (error.to_string(), format!("{error:?}"));
+        let (shown, debug) = (format!("{error:#}"), format!("{error:?}"));
         assert!(!shown.contains(char::is_control) && !debug.contains(char::is_control), "{debug}");
         assert!(shown.contains("\\n"), "{shown}");
     }
@@ -314,7 +314,10 @@ fn an_empty_unix_path_is_refused() {
                 ];
                 for outcome in refused {
                     let error = outcome.unwrap_err();
-                    assert!(error.is_invalid() && error.to_string().contains("empty"), "{error}");
+                    assert!(
+                        error.is_invalid() && format!("{error:#}").contains("empty"),
+                        "{error}"
+                    );
                 }
                 Ok(())
             })

@@ -22,7 +22,7 @@ fn panicking_factory_fails_the_connect_and_closes_the_socket() {
         .run_until_complete(event_loop.create_connection(factory, address).start())
         .unwrap();
     let error = outcome.unwrap_err();
-    assert!(error.is_panic() && error.to_string().contains("no protocol"), "{error}");
+    assert!(error.is_panic() && format!("{error:#}").contains("no protocol"), "{error}");
     assert_eq!(read_to_end(listener.accept().unwrap().0), b"");
     assert_eq!(event_loop.statistics().sources, 0);
 }

@@ -14,6 +14,7 @@ mod deadlines;
 mod descriptors;
 mod drops;
 mod ending;
+mod errors;
 mod exceptions;
 mod executor;
 mod extremes;

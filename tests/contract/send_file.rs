@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, advance, pair};
-use wharf::{EventLoop, Protocol, Result, SendFile, TimeoutKind, Transport};
+use wharf::{EventLoop, Protocol, Result, SendFile, Timeout, Transport};
 
 use crate::files::file_with;
 use crate::probe::{Log, Probe};
@@ -59,12 +59,12 @@ fn linger_deadline_counts_from_a_files_last_progress() {
 
 #[test]
 fn linger_and_write_stall_end_a_file_that_makes_no_progress() {
-    for kind in [TimeoutKind::Linger, TimeoutKind::WriteStall] {
+    for kind in [Timeout::Linger, Timeout::WriteStall] {
         let event_loop = MemoryNetwork::new().event_loop();
         let (near, far) = (Log::new(), Log::new());
         pair(&event_loop, CAPACITY, Probe::new(&near), Probe::new(&far).not_reading()).unwrap();
         let sending = near.handle().send_file(file_with(&[7; 20 * CAPACITY]), 0, None);
-        if kind == TimeoutKind::Linger {
+        if kind == Timeout::Linger {
             near.handle().close();
         } else {
             near.handle().set_timeout(kind, Some(Duration::from_secs(30)));
@@ -72,9 +72,9 @@ fn linger_and_write_stall_end_a_file_that_makes_no_progress() {
         advance(&event_loop, Duration::from_millis(29_900)).unwrap();
         assert!(!sending.is_done() && !near.is_lost());
         advance(&event_loop, Duration::from_millis(200)).unwrap();
-        assert_eq!(near.cause().unwrap().timeout, Some(kind));
+        assert_eq!(near.cause().unwrap().timeout, Some(kind.into()));
         let error = sending.take_result().unwrap().unwrap_err();
-        assert_eq!(error.timeout_kind(), Some(kind), "{error}");
+        assert_eq!(error.timeout_kind(), Some(kind.into()), "{error}");
     }
 }
 

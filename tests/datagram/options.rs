@@ -243,7 +243,7 @@ fn options_that_the_system_refuses_are_told_and_nothing_is_left() {
         let wrong = builder(&event_loop).local_address(local).ttl(1000);
         let error = event_loop.run_until_complete(wrong.start()).unwrap().unwrap_err();
         let own: SocketAddr = local.parse().unwrap();
-        assert!(error.to_string().contains(&own.to_string()), "{error}");
+        assert!(format!("{error:#}").contains(&own.to_string()), "{error}");
         assert_eq!(event_loop.statistics().sources, 0);
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn missing_address_is_an_immediate_error_and_harmless(stage: &Stage) 
     let log = Log::default();
     let endpoint = stage.bound(Probe::new(&log));
     let error = endpoint.handle().send(b"where to?").unwrap_err();
-    assert!(error.is_invalid() && error.to_string().contains("remote address"), "{error}");
+    assert!(error.is_invalid() && format!("{error:#}").contains("remote address"), "{error}");
     assert!(endpoint.handle().send_segments(b"ab", 1, None).unwrap_err().is_invalid());
     endpoint.handle().send_to(b"here", &address(&endpoint)).unwrap();
     stage.run_until_received(&log, 1);
@@ -51,7 +51,7 @@ pub(crate) fn another_address_than_the_remote_one_is_an_immediate_error(stage: &
     let other = stage.bound(Probe::new(&Log::default()));
     let client = stage.connected(Probe::new(&Log::default()), &address(&server));
     let error = client.handle().send_to(b"x", &address(&other)).unwrap_err();
-    let named = error.to_string().contains(&address(&server).to_string());
+    let named = format!("{error:#}").contains(&address(&server).to_string());
     assert!(error.is_invalid() && named, "{error}");
     client.handle().send_to(b"1", &address(&server)).unwrap();
     client.handle().send(b"2").unwrap();
@@ -83,7 +83,7 @@ pub(crate) fn too_large_a_datagram_is_an_immediate_error(stage: &Stage) {
     let to = address(&endpoint);
     if !stage.is_unix() {
         let error = endpoint.handle().send_to(&[0; 65_536], &to).unwrap_err();
-        assert!(error.is_invalid() && error.to_string().contains("too large"), "{error}");
+        assert!(error.is_invalid() && format!("{error:#}").contains("too large"), "{error}");
         assert!(endpoint.handle().send_segments(&[0; 65_600], 65_536, Some(&to)).is_err());
         let many = [(&[0; 1][..], &to), (&[0; 65_536][..], &to)];
         assert!(endpoint.handle().send_many_to(&many).unwrap_err().is_invalid());

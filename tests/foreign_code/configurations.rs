@@ -164,7 +164,7 @@ const POINTS: &[Point] = &[
 ];
 
 fn is_on_purpose(error: &Error) -> bool {
-    error.to_string().contains(ON_PURPOSE)
+    format!("{error:#}").contains(ON_PURPOSE)
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn logs(stage: &Stage, report: impl FnOnce(&Stage)) {
     let _ = log::set_logger(&Logger);
     log::set_max_level(LevelFilter::Trace);
     POINT.set(Some(stage.bomb.clone()));
-    stage.event_loop.reset_exception_handler();
+    stage.event_loop.set_exception_handler(wharf::log_exception);
     let before = stage.bomb.count();
     report(stage);
     stage.until_reached(before);

@@ -293,7 +293,7 @@ fn without_processes_a_start_fails_clearly_and_leaves_nothing() {
         let failed = event_loop.subprocess_exec(log.factory(), "/bin/true").await;
         let error = failed.expect_err("there can be no other process");
         assert_eq!(error.io_kind(), Some(std::io::ErrorKind::WouldBlock), "{error}");
-        assert!(error.to_string().contains("/bin/true"), "{error}");
+        assert!(format!("{error:#}").contains("/bin/true"), "{error}");
         setrlimit(Resource::Nproc, limit)?;
         assert_eq!(open_descriptors(), before);
         assert!(event_loop.run_process("/bin/true").await?.status.success());

@@ -38,7 +38,7 @@ fn out_of_descriptors_a_server_turns_away_reports_once_rests_and_serves_again() 
                 .start_serving(false)
                 .on_accept_error(move |error| {
                     let code = error.io_error().and_then(std::io::Error::raw_os_error);
-                    list.borrow_mut().push((code, error.to_string()));
+                    list.borrow_mut().push((code, format!("{error:#}")));
                 })
                 .await?;
             let to = address(&server);
@@ -176,7 +176,7 @@ fn sockets_that_linger_give_their_descriptors_up_when_there_are_no_others() {
             let server = event_loop
                 .create_server(|| Echo, "127.0.0.1:0")
                 .start_serving(false)
-                .on_accept_error(move |error| list.borrow_mut().push(error.to_string()))
+                .on_accept_error(move |error| list.borrow_mut().push(format!("{error:#}")))
                 .await?;
             let waiting = TcpStream::connect(address(&server))?;
             let left: Vec<TcpStream> = (0..40)

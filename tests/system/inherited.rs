@@ -239,7 +239,7 @@ fn what_is_not_as_it_was_announced_is_refused() {
         }
         Some("kinds") => {
             let error = inherited_listeners().expect_err("one is no listener");
-            assert!(error.is_invalid() && error.to_string().contains("`dns`"), "{error}");
+            assert!(error.is_invalid() && format!("{error:#}").contains("`dns`"), "{error}");
             std::process::exit(PASSED);
         }
         _ => {}

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use wharf::{Protocol, Result, TimeoutKind, Transport};
+use wharf::{Protocol, Result, Timeout, Transport};
 
 use crate::needs::missing;
 use crate::process::{Guard, alone, command, raise_descriptor_limit, role};
@@ -23,7 +23,7 @@ struct ImpatientEcho;
 
 impl Protocol for ImpatientEcho {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        transport.set_timeout(TimeoutKind::Idle, Some(IDLE));
+        transport.set_timeout(Timeout::Idle, Some(IDLE));
         Ok(())
     }
 
@@ -75,11 +75,11 @@ struct Counting {
 impl Protocol for Counting {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         self.received.set(self.received.get() + data.len());
-        transport.set_timeout(TimeoutKind::Idle, None);
+        transport.set_timeout(Timeout::Idle, None);
         Ok(())
     }
 
-    fn timed_out(&mut self, _: &dyn Transport, _: TimeoutKind) -> Result {
+    fn timed_out(&mut self, _: &dyn Transport, _: Timeout) -> Result {
         self.timed_out.set(self.timed_out.get() + 1);
         Ok(())
     }

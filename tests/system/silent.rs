@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{Eof, Error, Protocol, Result, TimeoutKind, Transport};
+use wharf::{Eof, Error, Protocol, Result, Timeout, Transport};
 
 use crate::serving::{LIMIT, Seen, address, run, until};
 
@@ -46,18 +46,13 @@ impl Protocol for Waiting {
 }
 
 /// Has one connection with a deadline of 50 ms, and checks that this is what ends it.
-fn check(
-    kind: TimeoutKind,
-    writes: usize,
-    closes: bool,
-    peer: impl Fn(&mut TcpStream),
-) -> Rc<Seen> {
+fn check(timeout: Timeout, writes: usize, closes: bool, peer: impl Fn(&mut TcpStream)) -> Rc<Seen> {
     run(async |event_loop| {
         let seen = Seen::new();
         let own = Rc::clone(&seen);
         let server = event_loop
             .create_server(move || Waiting { seen: Rc::clone(&own), writes, closes }, "127.0.0.1:0")
-            .connection_timeout(kind, SOON)
+            .connection_timeout(timeout, SOON)
             .write_buffer_cap(None)
             .await?;
         let began = event_loop.time();
@@ -75,12 +70,12 @@ fn check(
 
 #[test]
 fn a_peer_that_says_nothing_is_ended_by_the_idle_deadline() {
-    check(TimeoutKind::Idle, 0, false, |_| {});
+    check(Timeout::Idle, 0, false, |_| {});
 }
 
 #[test]
 fn a_peer_that_has_ended_its_side_and_stays_is_ended_by_the_idle_deadline() {
-    let seen = check(TimeoutKind::Idle, 0, false, |client| {
+    let seen = check(Timeout::Idle, 0, false, |client| {
         client.write_all(b"request").expect("room");
         client.shutdown(Shutdown::Write).expect("a connection");
     });
@@ -89,7 +84,7 @@ fn a_peer_that_has_ended_its_side_and_stays_is_ended_by_the_idle_deadline() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_ended_by_the_write_stall_deadline() {
-    check(TimeoutKind::WriteStall, 32 * 1024 * 1024, false, |client| {
+    check(Timeout::WriteStall, 32 * 1024 * 1024, false, |client| {
         // It took some, and then no more.
         client.read_exact(&mut [0; 100]).expect("some");
     });
@@ -97,5 +92,5 @@ fn a_peer_that_takes_nothing_is_ended_by_the_write_stall_deadline() {
 
 #[test]
 fn a_peer_that_takes_nothing_cannot_keep_a_close_from_ending() {
-    check(TimeoutKind::Linger, 32 * 1024 * 1024, true, |_| {});
+    check(Timeout::Linger, 32 * 1024 * 1024, true, |_| {});
 }

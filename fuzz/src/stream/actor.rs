@@ -2,9 +2,7 @@
 
 use std::rc::{Rc, Weak};
 
-use wharf::{
-    BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport, TransportHandle,
-};
+use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, Timeout, Transport, TransportHandle};
 
 use super::layers::Side;
 use super::{CURRENT, Life, ON_PURPOSE, World};
@@ -142,7 +140,7 @@ impl Protocol for Actor {
         self.callback(transport, "resume_writing")
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, _: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, _: Timeout) -> Result {
         self.callback(transport, "timed_out")
     }
 
@@ -198,7 +196,7 @@ impl BufferedProtocol for Actor {
         Protocol::resume_writing(self, transport)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, kind: Timeout) -> Result {
         Protocol::timed_out(self, transport, kind)
     }
 

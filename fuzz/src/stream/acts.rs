@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::{Buffered, RateLimit, SendFile, TimeoutKind, Transport, TransportId, WaterMarks};
+use wharf::{Buffered, RateLimit, SendFile, Timeout, Transport, TransportId, WaterMarks};
 
 use super::actor::{Actor, Inside, Owner};
 use super::layers::Side;
@@ -117,7 +117,7 @@ impl World {
     }
 
     pub(super) fn set_timeout(&self, transport: &dyn Transport) {
-        let kinds = [TimeoutKind::Idle, TimeoutKind::Linger, TimeoutKind::WriteStall];
+        let kinds = [Timeout::Idle, Timeout::Linger, Timeout::WriteStall];
         let kind = kinds[usize::from(self.byte() % 3)];
         let after = Duration::from_millis(u64::from(self.byte()) * 50);
         transport.set_timeout(kind, (!after.is_zero()).then_some(after));

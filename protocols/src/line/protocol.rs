@@ -1,6 +1,6 @@
 use std::any::Any;
 
-use wharf::{Eof, Error, Protocol, Result, TimeoutKind, Transport};
+use wharf::{Eof, Error, Protocol, Result, Timeout, Transport};
 
 use super::{LineDecoder, LineError, Refused};
 
@@ -55,11 +55,11 @@ pub trait LineProtocol: Any {
     /// The peer sent a line above the maximum length, or one with a bare line end (see
     /// [`Delimiter`](super::Delimiter)). The line is discarded.
     ///
-    /// `Ok` goes on with the next line. The default fails with `error`, which aborts the
-    /// connection; as the peer's doing it does not go to the exception handler.
+    /// `Ok` goes on with the next line. The default fails with `error` as an [`Error::protocol_violation`], which
+    /// aborts the connection and does not go to the exception handler.
     fn line_refused(&mut self, transport: &dyn Transport, error: LineError) -> Result {
         let _ = transport;
-        Err(std::io::Error::from(error).into())
+        Err(Error::protocol_violation(error).into())
     }
 
     /// The peer ended its side in the middle of a line; `eof_received` follows.
@@ -88,8 +88,8 @@ pub trait LineProtocol: Any {
     }
 
     /// See [`Protocol::timed_out`].
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
-        Defaults.timed_out(transport, kind)
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
+        Defaults.timed_out(transport, timeout)
     }
 
     /// See [`Protocol::shutting_down`].
@@ -183,8 +183,8 @@ impl<P: LineProtocol> Protocol for Lines<P> {
         self.protocol.resume_writing(transport)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
-        self.protocol.timed_out(transport, kind)
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
+        self.protocol.timed_out(transport, timeout)
     }
 
     fn shutting_down(&mut self, transport: &dyn Transport) -> Result {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use wharf::bytes::Bytes;
 use wharf::testing::{Recorder, settle};
-use wharf::{Eof, Error, Protocol, Result, TimeoutKind, Transport};
+use wharf::{Eof, Error, Protocol, Result, Timeout, Transport};
 
 use super::{LineDecoder, LineError, LineProtocol, Lines};
 use crate::testing::check_splits;
@@ -70,7 +70,7 @@ impl LineProtocol for Script {
         Ok(())
     }
 
-    fn timed_out(&mut self, _: &dyn Transport, kind: TimeoutKind) -> Result {
+    fn timed_out(&mut self, _: &dyn Transport, kind: Timeout) -> Result {
         self.note(&format!("{kind:?}"), b"");
         Ok(())
     }
@@ -234,11 +234,11 @@ fn an_unfinished_line_comes_before_the_end() -> Result {
 fn other_callbacks_are_passed_on() -> Result {
     let (mut recorder, calls) = script(false)?;
     recorder.with(|_, transport| {
-        transport.set_timeout(TimeoutKind::Idle, Some(Duration::from_secs(1)));
+        transport.set_timeout(Timeout::Idle, Some(Duration::from_secs(1)));
     })?;
     recorder.advance(Duration::from_secs(1))?;
     assert_eq!(take(&calls), ["Idle"]);
-    recorder.with(|_, transport| transport.set_timeout(TimeoutKind::Idle, None))?;
+    recorder.with(|_, transport| transport.set_timeout(Timeout::Idle, None))?;
     recorder.with(|_, transport| transport.write(&[0; 200_000]))?;
     assert_eq!(take(&calls), ["pause_writing"]);
     recorder.sent()?;
@@ -253,7 +253,7 @@ fn other_callbacks_are_passed_on() -> Result {
 fn defaults_are_those_of_a_protocol() -> Result {
     let mut recorder = Recorder::new(|| Lines::new(Defaults))?;
     recorder.with(|_, transport| {
-        transport.set_timeout(TimeoutKind::Idle, Some(Duration::from_secs(1)));
+        transport.set_timeout(Timeout::Idle, Some(Duration::from_secs(1)));
     })?;
     recorder.advance(Duration::from_secs(1))?;
     assert!(recorder.is_closing());

@@ -19,7 +19,7 @@ use crate::event_loop::{Core, EventLoop};
 use crate::net::Server;
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Share, Waiters, operation};
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 use crate::transport::{Transport, TransportHandle, WaterMarks};
 
 /// How long somebody who has connected may take to ask.
@@ -287,7 +287,7 @@ impl Giver {
         self.chosen = true;
         self.offer.state.set(State::Asked);
         *self.offer.successor.borrow_mut() = Some(transport.handle());
-        transport.set_timeout(TimeoutKind::Idle, Some(PATIENCE));
+        transport.set_timeout(Timeout::Idle, Some(PATIENCE));
         Ok(())
     }
 
@@ -321,7 +321,7 @@ impl Giver {
 impl Protocol for Giver {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         if is_own_user(&transport.info()) {
-            transport.set_timeout(TimeoutKind::Idle, Some(ASKING));
+            transport.set_timeout(Timeout::Idle, Some(ASKING));
         } else {
             refuse(transport, "a successor has to run as the same user");
         }
@@ -348,7 +348,7 @@ impl Protocol for Giver {
         Ok(())
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, _: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, _: Timeout) -> Result {
         refuse(transport, "it took too long");
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::event_loop::{Core, EventLoop};
 use crate::net::Server;
 use crate::protocol::Protocol;
 use crate::task::{LoopFuture, Promise, future, operation};
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 use crate::transport::{Transport, TransportHandle};
 
 /// The most listeners that a predecessor is believed to have.
@@ -216,7 +216,7 @@ impl Shared {
             Phase::Offered => {
                 shared.borrow_mut().phase = Phase::Serving(promise);
                 send(transport, &Frame::Serving);
-                transport.set_timeout(TimeoutKind::Idle, Some(PATIENCE));
+                transport.set_timeout(Timeout::Idle, Some(PATIENCE));
             }
             Phase::Failed(error) => promise.set(Err(error)),
             // The predecessor is gone.
@@ -275,7 +275,7 @@ impl Taker {
             Frame::End if asking && shared.control.is_some() => {
                 let phase = std::mem::replace(&mut shared.phase, Phase::Offered);
                 drop(shared);
-                transport.set_timeout(TimeoutKind::Idle, None);
+                transport.set_timeout(Timeout::Idle, None);
                 if let Phase::Asking(promise) = phase {
                     promise.set(Ok(()));
                 }
@@ -308,7 +308,7 @@ impl Protocol for Taker {
         if !is_own_user(&transport.info()) {
             return Err(Error::invalid("the predecessor runs as another user").into());
         }
-        transport.set_timeout(TimeoutKind::Idle, Some(PATIENCE));
+        transport.set_timeout(Timeout::Idle, Some(PATIENCE));
         send(transport, &Frame::Request { lowest: VERSION, highest: VERSION });
         Ok(())
     }
@@ -332,11 +332,7 @@ impl Protocol for Taker {
         let died = error.is_none_or(|error| {
             matches!(error.io_kind(), Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe))
         });
-        let error = error.filter(|_| !died).map(|error| match error.timeout_kind() {
-            Some(kind) => Error::timeout(kind),
-            None => Error::new(error.kind(), error.to_string()),
-        });
-        Shared::end(&self.shared, error);
+        Shared::end(&self.shared, error.filter(|_| !died).cloned());
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 
 mod pipes;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::process::{ExitStatus, Output};
 use std::rc::Rc;
@@ -226,7 +227,7 @@ impl Collecting {
         self.fail(core, Kind::Timeout(kind), kind.text());
     }
 
-    fn fail(self: &Rc<Self>, core: &Rc<Core>, kind: Kind, text: impl Into<String>) {
+    fn fail(self: &Rc<Self>, core: &Rc<Core>, kind: Kind, text: impl Into<Cow<'static, str>>) {
         if let Some(promise) = self.promise.take() {
             let [stdout, stderr] = self.pipes.borrow_mut().take_output();
             self.abandon(core);

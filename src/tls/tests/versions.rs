@@ -200,6 +200,9 @@ fn deadlines_are_ten_seconds_and_none_and_never_zero() {
         server.shutdown_timeout(zero).accept().unwrap_err(),
     ];
     for error in errors {
-        assert!(error.is_invalid() && error.to_string().contains("timeout is zero"), "{error}");
+        assert!(
+            error.is_invalid() && error.to_string().contains("timeout must not be zero"),
+            "{error}"
+        );
     }
 }

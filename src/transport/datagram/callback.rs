@@ -9,9 +9,9 @@ use super::transport::DatagramTransport;
 use crate::cell::put_back;
 use crate::driver::TransportId;
 use crate::error::{Error, Result};
-use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::event_loop::{Core, Failing, SlowWatch};
 use crate::fence::{self, Trip};
-use crate::protocol::DatagramProtocol;
+use crate::protocol::{DatagramProtocol, TypeName};
 
 /// Why a callback gave nothing.
 pub(super) enum Failed {
@@ -50,8 +50,15 @@ impl DatagramEndpoint {
 
     #[cold]
     fn report_failure(&self, core: &Rc<Core>, name: &'static str, error: &Error) {
-        let message = format!("protocol.{}() failed", self.name_of(name));
-        core.report(&Exception::new(&message, Some(error), Some(TransportId(self.key))));
+        let protocol = self.protocol.take();
+        let type_name = protocol.as_deref().map_or("a protocol", TypeName::type_name);
+        self.protocol.set(protocol);
+        let info = self.info();
+        let mut failing = Failing::new(TransportId(self.key), type_name, info.peer_address.clone());
+        if let Some(local) = &info.local_address {
+            failing.otherwise = format!("at {local}");
+        }
+        core.report_callback(&failing, self.name_of(name), error);
     }
 
     /// Which of its callbacks the user wrote: for those that take datagrams one by one, the loop calls

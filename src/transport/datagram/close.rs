@@ -29,7 +29,7 @@ impl DatagramEndpoint {
     pub(crate) fn go_on_or_end(self: &Rc<Self>, core: &Core, error: &Error) {
         if self.has(Flags::IN_CALLBACK) {
             self.clear(Flags::IN_CALLBACK);
-            self.end(core, Some(error.duplicate()));
+            self.end(core, Some(error.clone()));
         } else if !self.has(Flags::CLOSED) {
             self.set(Flags::NEEDS_UPDATE);
             self.clear(Flags::QUEUED);
@@ -44,7 +44,7 @@ impl DatagramEndpoint {
         }
         self.set(Flags::CLOSED.union(Flags::CLOSING));
         self.end_run(core);
-        self.end.set(error);
+        self.end.set(error.map(Error::of_transport));
         self.count_discarded(self.queue_datagrams());
         *self.queue.borrow_mut() = None;
         self.close_lanes();

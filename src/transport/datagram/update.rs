@@ -27,7 +27,7 @@ impl DatagramEndpoint {
 
     /// Has an error told to the protocol.
     pub(super) fn tell_error(&self, error: Error) {
-        self.errors.borrow_mut().push_back(error);
+        self.errors.borrow_mut().push_back(error.of_transport());
         self.set(Flags::NEEDS_UPDATE);
     }
 

@@ -153,7 +153,7 @@ impl Joint {
             return;
         }
         let end = match error {
-            Some(error) => RelayEnd::Failed(SIDES[side], error.duplicate()),
+            Some(error) => RelayEnd::Failed(SIDES[side], error.clone()),
             None if here.ended.get() && there.ended.get() => RelayEnd::Finished,
             None => RelayEnd::Closed(SIDES[side]),
         };

@@ -39,7 +39,7 @@ pub(crate) use self::passage::Passage;
 ///   read, so that its peer has to wait, and is dropped when the relay closes it.
 /// - **Failures**: when one connection is reset, closed, or passes one of its deadlines, the other is
 ///   sent what was received before, at its own pace, and closed. A reader that takes nothing for the linger
-///   deadline ([`TimeoutKind::Linger`](crate::TimeoutKind::Linger)) loses the rest. Under TLS the
+///   deadline ([`Timeout::Linger`](crate::Timeout::Linger)) loses the rest. Under TLS the
 ///   connection then ends without `close_notify` if the failed one's peer had not ended its side: more may
 ///   have been on its way, and the client sees a stream that was cut off. A plain TCP peer sees an orderly
 ///   end, since a reset would destroy what it has not read.
@@ -98,7 +98,8 @@ impl RelayBuilder {
     }
 
     /// Ends the relay, and aborts both connections, when nothing was received or sent on either for so
-    /// long. `None`, the default: it has no such limit. The deadlines of the two connections are in force beside it.
+    /// long. `None`, the default: it has no such limit; zero is refused with [`is_invalid`](Error::is_invalid). The
+    /// deadlines of the two connections are in force beside it.
     pub fn idle_timeout(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.idle = after.into();
         self
@@ -141,6 +142,7 @@ impl RelayBuilder {
     /// Whether there is a way from the first connection to the second, and one back.
     fn ways(&self) -> Result<[bool; 2], Error> {
         let [a, b] = &self.ends;
+        Error::refuse_zero("the idle timeout of a relay", self.idle)?;
         if !Rc::ptr_eq(a.core(), b.core()) {
             return Err(Error::invalid("a relay joins connections of one event loop"));
         }

@@ -14,12 +14,12 @@ use crate::driver::{Key, TransportId};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
 use crate::protocol::Protocol;
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 #[cfg(feature = "tls-core")]
 use crate::transport::TlsUpgrade;
 use crate::transport::rate_limit::Direction;
 use crate::transport::{
-    Facts, Info, RateGroup, RateLimit, SendFile, Transport, TransportHandle, WaterMarks,
+    CloseReason, Facts, Info, RateGroup, RateLimit, SendFile, Transport, TransportHandle, WaterMarks,
     WriteStatus,
 };
 
@@ -63,6 +63,11 @@ impl Access for Lent<'_> {
     }
 }
 
+/// The error of what cannot be done because the connection is closed: it says why.
+pub(crate) fn closed(transport: &impl Transport) -> Error {
+    transport.close_reason().map_or_else(|| Error::bare(Kind::Closed), Error::from)
+}
+
 impl<A: Access> sealed::Sealed for A {}
 
 impl<A: Access> Transport for A {
@@ -83,7 +88,7 @@ impl<A: Access> Transport for A {
 
     fn send_file(&self, file: Rc<File>, offset: u64, count: Option<u64>) -> SendFile {
         self.with(|stream| stream.send_file(self.core(), file, offset, count))
-            .unwrap_or_else(|| SendFile::refused(self.core(), Error::bare(Kind::Closed)))
+            .unwrap_or_else(|| SendFile::refused(self.core(), closed(self)))
     }
 
     fn write_with_descriptors(
@@ -113,6 +118,10 @@ impl<A: Access> Transport for A {
 
     fn is_closing(&self) -> bool {
         self.with(|stream| stream.is_closing()).unwrap_or(true)
+    }
+
+    fn close_reason(&self) -> Option<CloseReason> {
+        self.with(|stream| stream.close_reason()).unwrap_or_else(|| self.facts().close_reason())
     }
 
     fn pause_reading(&self) {
@@ -154,8 +163,8 @@ impl<A: Access> Transport for A {
         self.with(|stream| stream.writing.set_cap(cap));
     }
 
-    fn set_timeout(&self, kind: TimeoutKind, after: Option<Duration>) {
-        self.with(|stream| stream.set_timeout(self.core(), kind, after));
+    fn set_timeout(&self, timeout: Timeout, after: Option<Duration>) {
+        self.with(|stream| stream.set_timeout(self.core(), timeout, after));
     }
 
     fn set_protocol(&self, next: Box<dyn Protocol>, leftover: Bytes) {
@@ -181,7 +190,7 @@ impl<A: Access> Transport for A {
         context: Option<&[u8]>,
     ) -> Result<(), Error> {
         self.with(|stream| stream.export_keying_material(output, label, context))
-            .unwrap_or_else(|| Err(Error::bare(Kind::Closed)))
+            .unwrap_or_else(|| Err(closed(self)))
     }
 
     #[cfg(feature = "tls-core")]

@@ -13,9 +13,9 @@ use super::flags::Flags;
 use crate::cell::put_back;
 use crate::driver::TransportId;
 use crate::error::{Error, Failure, Result};
-use crate::event_loop::{Core, Exception, SlowWatch};
+use crate::event_loop::{Core, Failing, SlowWatch};
 use crate::fence::{self, Panic, Trip};
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, TypeName};
 use crate::transport::Transport;
 
 impl Stream {
@@ -150,14 +150,21 @@ impl Stream {
         }
     }
 
-    /// An `Err` or a panic: the connection is closed, and the application's own are reported.
+    /// An `Err` or a panic: the connection ends. The exception handler is told, unless it is the peer's or the
+    /// network's doing.
     #[cold]
     fn callback_failed(self: &Rc<Self>, core: &Rc<Core>, name: &'static str, error: Error) {
-        if error.kind().is_reported() {
-            let message = format!("protocol.{name}() failed");
-            core.report(&Exception::new(&message, Some(&error), Some(TransportId(self.key))));
-        }
+        core.report_callback(&self.failing(), name, &error);
         self.end(core, Some(error));
+    }
+
+    /// What a report says of this connection.
+    #[cold]
+    pub(super) fn failing(&self) -> Failing {
+        let protocol = self.protocol.take();
+        let type_name = protocol.as_deref().map_or("a protocol", TypeName::type_name);
+        self.protocol.set(protocol);
+        Failing::new(TransportId(self.key), type_name, self.info().peer_address.clone())
     }
 }
 

@@ -83,6 +83,8 @@ flags! {
     /// A TLS handshake is going on.
     HANDSHAKING,
 
+    /// The peer's end is what closes it.
+    CLOSED_BY_PEER,
     /// The write side of the socket was shut down.
     SHUT_DOWN,
     /// The socket's own end was read, or it has none. Under TLS more can follow `EOF`.

@@ -36,7 +36,7 @@ use crate::protocol::Protocol;
 use crate::protocol::sealed::Token;
 use crate::transport::{Facts, Info, StreamOptions};
 
-pub(crate) use self::access::{Access, sealed};
+pub(crate) use self::access::{Access, closed, sealed};
 pub(crate) use self::callback::Failed;
 pub(crate) use self::life::Lingering;
 pub(crate) use self::pool::StreamPool;
@@ -174,13 +174,14 @@ impl Stream {
         facts
     }
 
-    /// The connection is closed: its handles go on knowing what it was.
+    /// The connection is closed: its handles go on knowing what it was, and why it is closed.
     fn leave_info(&self) {
         if let Some(facts) = self.facts.take() {
             let is_shared = Rc::strong_count(&facts) > 1;
             self.facts.set(Some(facts));
             if is_shared {
                 let _ = self.info();
+                self.facts().set_close_reason(self.close_reason());
             }
         }
     }

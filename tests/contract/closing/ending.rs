@@ -209,16 +209,16 @@ fn panics_while_closing_are_reported_and_closing_goes_on() {
     assert_eq!(
         told,
         [
-            "dropping a callback failed: callback",
-            "dropping a callback failed: callback",
-            "dropping a descriptor's callback failed: reader",
-            "dropping a descriptor's callback failed: writer",
-            "dropping a protocol failed: protocol",
-            "dropping a protocol failed: protocol",
-            "dropping a task failed: task",
-            "dropping a task failed: task",
-            "dropping a timer failed: timer",
-            "dropping a timer failed: timer",
+            "dropping a callback panicked: callback",
+            "dropping a callback panicked: callback",
+            "dropping a descriptor's callback panicked: reader",
+            "dropping a descriptor's callback panicked: writer",
+            "dropping a protocol panicked: protocol",
+            "dropping a protocol panicked: protocol",
+            "dropping a task panicked: task",
+            "dropping a task panicked: task",
+            "dropping a timer panicked: timer",
+            "dropping a timer panicked: timer",
         ]
     );
     assert_eq!(log.entries(), ["peer made", "peer made", "peer lost", "peer lost"]);

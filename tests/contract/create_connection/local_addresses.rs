@@ -52,7 +52,7 @@ fn remote_addresses_without_a_local_one_of_their_family_are_not_tried() {
             .await
             .unwrap_err();
         assert!(error.is_invalid(), "{error}");
-        assert!(error.to_string().contains("family"), "{error}");
+        assert!(format!("{error:#}").contains("family"), "{error}");
         Ok(())
     });
 }
@@ -70,7 +70,7 @@ fn a_local_address_in_use_is_named() {
             .await
             .unwrap_err();
         assert_eq!(error.attempts()[0].error.kind(), ErrorKind::AddrInUse);
-        assert!(error.to_string().contains(&local.to_string()), "{error}");
+        assert!(format!("{error:#}").contains(&local.to_string()), "{error}");
         Ok(())
     });
 }

@@ -20,7 +20,7 @@ fn a_factory_that_panics_fails_the_connect_and_closes_the_socket() {
         let factory = || -> Echo { panic!("no protocol today") };
         let error = event_loop.create_connection(factory, list).await.unwrap_err();
         assert!(error.is_panic());
-        assert_eq!(error.to_string(), "no protocol today");
+        assert_eq!(format!("{error:#}"), "no protocol today");
         let (mut accepted, _) = listener.accept()?;
         accepted.set_read_timeout(Some(LIMIT))?;
         assert_eq!(accepted.read(&mut [0; 1])?, 0);
@@ -49,7 +49,7 @@ fn a_failed_connect_lists_every_address_with_its_error() {
         let tried: Vec<SocketAddr> = error.attempts().iter().map(|tried| tried.address).collect();
         assert_eq!(tried, list);
         assert_ne!(error.attempts()[1].error.kind(), ErrorKind::ConnectionRefused);
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(list.iter().all(|address| text.contains(&address.to_string())), "{text}");
         assert!(!text.contains('\n'));
         Ok(())

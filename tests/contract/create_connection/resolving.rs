@@ -78,7 +78,7 @@ fn a_name_without_an_address_is_an_error_that_names_it() {
         .run(async |event_loop| {
             let error = event_loop.create_connection(|| Echo, "empty.example:7").await.unwrap_err();
             assert_eq!(error.io_kind(), Some(ErrorKind::NotFound));
-            assert!(error.to_string().contains("empty.example"), "{error}");
+            assert!(format!("{error:#}").contains("empty.example"), "{error}");
             Ok(())
         })
         .unwrap();
@@ -93,7 +93,7 @@ fn a_name_that_cannot_be_resolved_is_an_error_that_names_it() {
         let to = (name.as_str(), 7);
         let error = event_loop.create_connection(|| Echo, to).await.unwrap_err();
         assert!(error.io_error().is_some(), "{error}");
-        assert!(error.to_string().contains(&name), "{error}");
+        assert!(format!("{error:#}").contains(&name), "{error}");
         assert!(error.attempts().is_empty());
         Ok(())
     });

@@ -18,7 +18,7 @@ fn a_unix_socket_that_cannot_be_connected_to_is_named() {
         let path = directory.join("socket");
         let error = event_loop.create_unix_connection(|| Echo, &path).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::NotFound));
-        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        assert!(format!("{error:#}").contains(&path.display().to_string()), "{error}");
         drop(UnixListener::bind(&path)?);
         let error = event_loop.create_unix_connection(|| Echo, &path).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::ConnectionRefused));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
-use wharf::{Buffered, EventLoop, RateLimit, TimeoutKind, Transport, WaterMarks, WriteStatus};
+use wharf::{Buffered, EventLoop, RateLimit, Timeout, Transport, WaterMarks, WriteStatus};
 
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
@@ -52,7 +52,7 @@ fn what_waits_while_reading_is_paused_is_delivered_after_the_resume() {
 #[test]
 fn what_waits_is_not_kept_for_ever() {
     let (event_loop, near) = meets_a_dead_peer(|log| Probe::new(log).not_reading(), None);
-    near.handle().set_timeout(TimeoutKind::Linger, Some(Duration::from_secs(3)));
+    near.handle().set_timeout(Timeout::Linger, Some(Duration::from_secs(3)));
     near.handle().write(b"to nobody");
     advance(&event_loop, Duration::from_secs(4)).unwrap();
     assert_eq!(near.cause().unwrap().io_kind, Some(std::io::ErrorKind::BrokenPipe));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
-use wharf::{Buffered, EventLoop, Protocol, TimeoutKind, Transport, WriteStatus};
+use wharf::{Buffered, EventLoop, Protocol, Timeout, TimeoutKind, Transport, WriteStatus};
 
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
@@ -140,7 +140,7 @@ fn a_peer_that_talks_and_takes_nothing_has_the_linger_deadline() {
     for (limit, still, gone) in cases {
         let stage = Stage::new(1000, Probe::new, |log| Probe::new(log).half_open().not_reading());
         if let Some(limit) = limit {
-            stage.near.handle().set_timeout(TimeoutKind::Linger, limit);
+            stage.near.handle().set_timeout(Timeout::Linger, limit);
         }
         stage.near.handle().write(&[7; 1000]);
         stage.near.handle().close();
@@ -174,7 +174,7 @@ fn closing_as_a_whole_can_have_a_deadline() {
             Ok(())
         }))
     });
-    stage.near.handle().set_timeout(TimeoutKind::Closing, Some(100 * SECOND));
+    stage.near.handle().set_timeout(Timeout::Closing, Some(100 * SECOND));
     stage.near.handle().write(&vec![7; MIB]);
     stage.near.handle().close();
     for _ in 0..9 {
@@ -192,7 +192,7 @@ fn closing_as_a_whole_can_have_a_deadline() {
 
     // A socket that lingers keeps to it.
     let stage = Stage::new(100, Probe::new, |log| Probe::new(log).not_reading());
-    stage.near.handle().set_timeout(TimeoutKind::Closing, Some(2 * SECOND));
+    stage.near.handle().set_timeout(Timeout::Closing, Some(2 * SECOND));
     stage.near.handle().write(&[7; 100]);
     stage.near.handle().close();
     settle(&stage.event_loop).unwrap();
@@ -377,8 +377,8 @@ fn old_stage_with_a_queue() -> Stage {
 fn output_that_waits_at_close_has_its_time_however_old_the_loop_is() {
     let ways: [fn(&Stage); 4] = [
         |_| {},
-        |stage| stage.near.handle().set_timeout(TimeoutKind::Linger, Some(20 * SECOND)),
-        |stage| stage.near.handle().set_timeout(TimeoutKind::Closing, Some(20 * SECOND)),
+        |stage| stage.near.handle().set_timeout(Timeout::Linger, Some(20 * SECOND)),
+        |stage| stage.near.handle().set_timeout(Timeout::Closing, Some(20 * SECOND)),
         // Input that is dropped is counted there, too.
         |stage| {
             stage.far.handle().write(b"more");

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use socket2::SockRef;
-use wharf::{Keepalive, Protocol, Result, TimeoutKind, Transport};
+use wharf::{Keepalive, Protocol, Result, Timeout, Transport};
 
 use crate::serving::{Seen, address, run, until};
 
@@ -111,7 +111,7 @@ fn a_peer_that_takes_nothing_is_reset_after_the_linger_deadline() {
         let server = event_loop
             .create_server(seen.watcher(), "127.0.0.1:0")
             .write_buffer_cap(None)
-            .connection_timeout(TimeoutKind::Linger, Some(Duration::from_millis(50)))
+            .connection_timeout(Timeout::Linger, Some(Duration::from_millis(50)))
             .await?;
         let mut socket = TcpStream::connect(address(&server))?;
         until(&event_loop, "a connection", || seen.made.get() == 1).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
 use wharf::{
-    Buffered, EventLoop, Protocol, RateGroup, RateLimit, TimeoutKind, Transport, WaterMarks,
+    Buffered, EventLoop, Protocol, RateGroup, RateLimit, Timeout, Transport, WaterMarks,
 };
 
 use crate::probe::{Call, Log, Probe};
@@ -174,7 +174,7 @@ fn a_limit_that_lets_nothing_pass_keeps_a_reset_waiting_no_longer_than_it_may_li
     let near = Log::new();
     let probe = Probe::new(&near).on_made(|transport| {
         transport.set_read_limit(Some(RateLimit::bytes_per_second(0).burst(100)));
-        transport.set_timeout(TimeoutKind::Linger, Some(Duration::from_secs(3)));
+        transport.set_timeout(Timeout::Linger, Some(Duration::from_secs(3)));
         Ok(())
     });
     reset_in_memory(&event_loop, &near, probe);
@@ -192,7 +192,7 @@ fn a_slow_limit_takes_its_time_after_a_reset() {
     let near = Log::new();
     let probe = Probe::new(&near).on_made(|transport| {
         transport.set_read_limit(Some(RateLimit::bytes_per_second(500).burst(500)));
-        transport.set_timeout(TimeoutKind::Linger, Some(Duration::from_secs(3)));
+        transport.set_timeout(Timeout::Linger, Some(Duration::from_secs(3)));
         Ok(())
     });
     reset_in_memory(&event_loop, &near, probe);

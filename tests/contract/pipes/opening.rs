@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use rustix::fs::OFlags;
 use wharf::testing::MemoryNetwork;
-use wharf::{EventLoop, Protocol, Result, TimeoutKind, Transport, WaterMarks, WriteStatus};
+use wharf::{EventLoop, Protocol, Result, Timeout, TimeoutKind, Transport, WaterMarks, WriteStatus};
 
 use super::{done, read_with, write_with};
 use crate::probe::{Call, Log, Probe};
@@ -141,7 +141,7 @@ fn a_pipe_begins_with_the_options_of_its_builder() {
         .connect_write_pipe(|| probe, writer)
         .write_buffer_limits(WaterMarks { low: 10, high: 1000 })
         .write_buffer_cap(Some(100_000))
-        .connection_timeout(TimeoutKind::WriteStall, Some(std::time::Duration::from_millis(20)))
+        .connection_timeout(Timeout::WriteStall, Some(std::time::Duration::from_millis(20)))
         .start();
     let connection = done(&event_loop, connecting).unwrap();
     assert_eq!(connection.handle().write_buffer_limits(), WaterMarks { low: 10, high: 1000 });

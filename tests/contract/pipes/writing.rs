@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::step;
-use wharf::{EventLoop, TimeoutKind, Transport, WaterMarks, WriteStatus};
+use wharf::{EventLoop, Timeout, TimeoutKind, Transport, WaterMarks, WriteStatus};
 
 use super::{write_with, writer};
 use crate::probe::{Call, Log, Probe};
@@ -292,7 +292,7 @@ fn a_pipe_waits_for_a_slow_reader_without_a_deadline_unless_one_is_set() {
     rest(&event_loop);
     assert!(!log.is_lost());
     assert_eq!(event_loop.statistics().timers, 0);
-    log.handle().set_timeout(TimeoutKind::Linger, Some(Duration::from_millis(5)));
+    log.handle().set_timeout(Timeout::Linger, Some(Duration::from_millis(5)));
     run_until(&event_loop, "connection_lost", || log.is_lost());
     assert_eq!(log.cause().unwrap().timeout, Some(TimeoutKind::Linger));
 }

@@ -35,14 +35,14 @@ fn a_program_that_cannot_be_run_is_an_error_that_names_it() {
             if kind.is_some() {
                 assert_eq!(error.io_kind(), kind, "{error}");
             }
-            assert!(error.to_string().contains(&*program.to_string_lossy()), "{error}");
+            assert!(format!("{error:#}").contains(&*program.to_string_lossy()), "{error}");
             assert_eq!((log.events().len(), log.drops()), (0, 1));
         }
         let log = Log::new();
         let failed = event_loop.subprocess_exec(log.factory(), "true").current_dir(&missing).await;
         let error = failed.expect_err("no such directory");
         assert_eq!(error.io_kind(), Some(ErrorKind::NotFound));
-        assert!(error.to_string().contains(&*missing.to_string_lossy()), "{error}");
+        assert!(format!("{error:#}").contains(&*missing.to_string_lossy()), "{error}");
         let log = Log::new();
         let failed = event_loop.subprocess_exec(log.factory(), "true").arg("a\0b").await;
         assert_eq!(failed.expect_err("a zero byte").io_kind(), Some(ErrorKind::InvalidInput));

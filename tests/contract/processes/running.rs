@@ -88,7 +88,7 @@ fn what_a_program_had_written_when_its_time_was_up_comes_with_the_error() {
         let running = event_loop
             .run_shell("echo what; echo why >&2; exec 0<&-; exec sleep 100")
             .stdin(writer)
-            .timeout(Duration::ZERO)
+            .timeout(Duration::from_nanos(1))
             .start();
         // Closed when all is written. The loop has seen nothing of it, and its time is up.
         assert_eq!(std::io::Read::read(&mut reader, &mut [0])?, 0);
@@ -110,7 +110,7 @@ fn a_program_that_has_ended_when_its_time_is_up_was_in_time() {
         let running = event_loop
             .run_shell("echo in time; echo $$ >&0; exit 3")
             .stdin(writer)
-            .timeout(Duration::ZERO)
+            .timeout(Duration::from_nanos(1))
             .start();
         let mut text = String::new();
         std::io::Read::read_to_string(&mut reader, &mut text)?;
@@ -137,7 +137,7 @@ fn a_program_that_is_killed_takes_its_process_group_along() {
                 .run_shell(format!("sleep 100 <&2 & echo $!; exec 0<&-; {end}"))
                 .stdin(writer)
                 .process_group(0)
-                .timeout(Duration::ZERO)
+                .timeout(Duration::from_nanos(1))
                 .start();
             assert_eq!(std::io::Read::read(&mut reader, &mut [0])?, 0);
             let error = running.await.expect_err("it is killed");

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use wharf::testing::{advance, pair, settle, step};
-use wharf::{EventLoop, RateLimit, TimeoutKind, Transport, WaterMarks};
+use wharf::{EventLoop, RateLimit, Timeout, TimeoutKind, Transport, WaterMarks};
 
 use super::{Flow, Idle, SECOND, Sink, limit, memory_loop};
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
@@ -135,7 +135,7 @@ fn the_time_that_a_write_limit_takes_is_no_write_stall() {
     let event_loop = memory_loop();
     let (near, far) = (Log::new(), Log::new());
     let pair = pair(&event_loop, 4096, Probe::new(&near), Probe::new(&far)).unwrap();
-    near.handle().set_timeout(TimeoutKind::WriteStall, Some(SECOND));
+    near.handle().set_timeout(Timeout::WriteStall, Some(SECOND));
     near.handle().set_write_limit(Some(limit(10, 100)));
     near.handle().write(&[0; 150]);
     advance(&event_loop, 2 * SECOND).unwrap();

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use wharf::{
-    EventLoop, LoopFuture, RelayEnd, RelayOutcome, RelayStatistics, Splicing, TimeoutKind,
-    Transport, TransportHandle, relay,
+    EventLoop, LoopFuture, RelayEnd, RelayOutcome, RelayStatistics, Splicing, Timeout, Transport,
+    TransportHandle, relay,
 };
 
 use super::{reset_on_close, send_around, send_urgent};
@@ -237,7 +237,7 @@ fn splices_slowly(idle: Duration) -> bool {
     run_until(&event_loop, "a queue", || b.write_buffer_size() > 0);
     let sent = event_loop.statistics().bytes_sent;
     assert!(sent > 0 && sent < ALL as u64, "{sent}");
-    b.set_timeout(TimeoutKind::Idle, Some(idle));
+    b.set_timeout(Timeout::Idle, Some(idle));
     server.set_nonblocking(true).unwrap();
     // Slowness is the subject: the naps are.
     let began = event_loop.time();
@@ -260,7 +260,7 @@ fn splices_slowly(idle: Duration) -> bool {
                     // What is left is on its way: the connection is idle from here on.
                     assert!(!b.is_closing(), "the deadline went off while bytes went out");
                     assert!(now - began > idle);
-                    b.set_timeout(TimeoutKind::Idle, None);
+                    b.set_timeout(Timeout::Idle, None);
                 }
             }
             match server.read(&mut step[filled..]) {

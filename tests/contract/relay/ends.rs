@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wharf::testing::advance;
 use wharf::{
-    EventLoop, Protocol, RelayEnd, RelaySide, Result, Splicing, TimeoutKind, Transport, relay,
+    EventLoop, Protocol, RelayEnd, RelaySide, Result, Splicing, Timeout, TimeoutKind, Transport, relay,
     with_info,
 };
 
@@ -134,7 +134,7 @@ fn closing_or_aborting_a_connection_of_a_relay_ends_it() {
 #[test]
 fn a_deadline_of_one_side_ends_the_relay() {
     let stage = Stage::new(Link::Memory, Splicing::Automatic);
-    stage.b.set_timeout(TimeoutKind::WriteStall, Some(SECOND));
+    stage.b.set_timeout(Timeout::WriteStall, Some(SECOND));
     stage.server.handle().pause_reading();
     stage.client.handle().write(&pattern(1_000_000));
     // The other side's input is dropped for five seconds, so that it is no reset.

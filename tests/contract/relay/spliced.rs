@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf::bytes::Bytes;
 use wharf::testing::settle;
 use wharf::{
-    EventLoop, Protocol, RelayEnd, RelaySide, Result, Splicing, TimeoutKind, Transport,
+    EventLoop, Protocol, RelayEnd, RelaySide, Result, Splicing, Timeout, TimeoutKind, Transport,
     TransportHandle, relay,
 };
 
@@ -37,7 +37,7 @@ fn a_deadline_of_one_side_ends_a_relay_that_splices() {
     for (link, splicing) in SPLICED {
         let stage = stuck(link, splicing);
         // It counts from the last progress, of which there is none any more.
-        stage.b.set_timeout(TimeoutKind::WriteStall, Some(Duration::from_millis(20)));
+        stage.b.set_timeout(Timeout::WriteStall, Some(Duration::from_millis(20)));
         match stage.outcome().unwrap().end {
             RelayEnd::Failed(RelaySide::B, error) => {
                 assert_eq!(error.timeout_kind(), Some(TimeoutKind::WriteStall));
@@ -47,7 +47,7 @@ fn a_deadline_of_one_side_ends_a_relay_that_splices() {
         stage.end();
 
         let stage = Stage::new(link, splicing);
-        stage.a.set_timeout(TimeoutKind::Idle, Some(Duration::from_millis(20)));
+        stage.a.set_timeout(Timeout::Idle, Some(Duration::from_millis(20)));
         match stage.outcome().unwrap().end {
             RelayEnd::Failed(RelaySide::A, error) => {
                 assert_eq!(error.timeout_kind(), Some(TimeoutKind::Idle));

@@ -33,12 +33,12 @@ impl Protocol for Proxy {
                 let end = match upstream {
                     Err(error) => {
                         client.close();
-                        error.to_string()
+                        format!("{error:#}")
                     }
                     Ok(upstream) => {
                         match relay(&client, &upstream).leftovers(leftover, Bytes::new()).await {
                             Ok(outcome) => format!("{} {}", outcome.a_to_b, outcome.b_to_a),
-                            Err(error) => error.to_string(),
+                            Err(error) => format!("{error:#}"),
                         }
                     }
                 };

@@ -53,7 +53,7 @@ fn a_factory_that_panics_is_reported_its_connection_closed_and_serving_goes_on()
         let server = event_loop
             .create_server(factory, "127.0.0.1:0")
             .on_accept_error(move |error| {
-                list.borrow_mut().push((error.is_panic(), error.to_string()));
+                list.borrow_mut().push((error.is_panic(), format!("{error:#}")));
             })
             .await?;
         let refused = TcpStream::connect(address(&server))?;
@@ -92,7 +92,7 @@ fn a_factory_that_knows_the_peer_can_refuse_it() {
                 }),
                 "127.0.0.1:0",
             )
-            .on_accept_error(move |error| list.borrow_mut().push(error.to_string()))
+            .on_accept_error(move |error| list.borrow_mut().push(format!("{error:#}")))
             .await?;
         let refused = TcpStream::connect(address(&server))?;
         let peer = refused.local_addr()?;

@@ -32,7 +32,7 @@ fn the_unix_socket_of_a_live_server_is_not_stolen() {
         let live = UnixListener::bind(&path)?;
         let error = event_loop.create_unix_server(|| Echo, &path).await.unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::AddrInUse));
-        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        assert!(format!("{error:#}").contains(&path.display().to_string()), "{error}");
         let (probe, _) = live.accept()?;
         drop(probe);
         let client = UnixStream::connect(&path)?;

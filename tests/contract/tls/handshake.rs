@@ -228,7 +228,7 @@ fn a_certificate_that_is_not_trusted_is_the_connects_error_and_the_server_hears_
         let (server, errors) = stage.serve(|| Probe::new(&Log::new()));
         let error = stage.connect_by(distrusting(), Probe::new(&Log::new())).unwrap_err();
         assert!(error.is_tls() && !error.is_truncated(), "{error}");
-        assert!(error.to_string().contains("certificate"), "{error}");
+        assert!(format!("{error:#}").contains("certificate"), "{error}");
         settle(&stage.event_loop).unwrap();
         assert_eq!(server.connections(), 0);
         let errors = errors.borrow();
@@ -325,7 +325,7 @@ fn a_factory_that_fails_after_the_handshake_fails_the_connection() {
                 }),
                 "10.0.0.1:444",
             )
-            .on_accept_error(move |error| told.borrow_mut().push(error.to_string()))
+            .on_accept_error(move |error| told.borrow_mut().push(format!("{error:#}")))
             .tls(&stage.tls.server);
         let told = stage.event_loop.run_until_complete(serving.start()).unwrap().unwrap();
         let log = Log::new();

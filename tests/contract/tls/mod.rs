@@ -53,7 +53,7 @@ impl Stage {
             .event_loop
             .create_server(factory, "10.0.0.1:443")
             .tls(&self.tls.server)
-            .on_accept_error(move |error| seen.borrow_mut().push(error.to_string()));
+            .on_accept_error(move |error| seen.borrow_mut().push(format!("{error:#}")));
         let server = self.event_loop.run_until_complete(server.start());
         (server.and_then(|server| server).expect("a server"), errors)
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport, WaterMarks};
+use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, Timeout, Transport, WaterMarks};
 
 use crate::bomb::{Bomb, DropError, OnDrop, Owner, TextError};
 use crate::stage::{Counts, Stage};
@@ -86,8 +86,8 @@ impl Actor {
         }
         match self.by {
             By::Panic => self.bomb.tick(),
-            By::DroppedError => return Err(Box::new(DropError(self.bomb.on_drop()))),
-            By::ErrorsText => return Err(Box::new(TextError(self.bomb.clone()))),
+            By::DroppedError => return Err(DropError(self.bomb.on_drop()).into()),
+            By::ErrorsText => return Err(TextError(self.bomb.clone()).into()),
             By::WrittenBytes => {
                 let owner = Owner(vec![7; 40_000], self.bomb.on_drop());
                 transport.write_bytes(Bytes::from_owner(owner));
@@ -115,7 +115,7 @@ impl Protocol for Actor {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         self.counts.made.set(self.counts.made.get() + 1);
         if self.at == At::TimedOut {
-            transport.set_timeout(TimeoutKind::Idle, Some(Duration::from_millis(1)));
+            transport.set_timeout(Timeout::Idle, Some(Duration::from_millis(1)));
         }
         self.reach(transport, At::Made)
     }
@@ -143,8 +143,8 @@ impl Protocol for Actor {
         self.reach(transport, At::Resume)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, _: TimeoutKind) -> Result {
-        transport.set_timeout(TimeoutKind::Idle, None);
+    fn timed_out(&mut self, transport: &dyn Transport, _: Timeout) -> Result {
+        transport.set_timeout(Timeout::Idle, None);
         self.reach(transport, At::TimedOut)
     }
 
@@ -198,7 +198,7 @@ impl BufferedProtocol for Actor {
         Protocol::resume_writing(self, transport)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, kind: Timeout) -> Result {
         Protocol::timed_out(self, transport, kind)
     }
 

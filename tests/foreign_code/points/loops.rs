@@ -113,7 +113,7 @@ const FUTURES: &[Point] = &[
     reported("the drop of an error nobody takes", |stage| {
         reach(stage, || {
             let (promise, future) = stage.event_loop.create_future::<()>();
-            let failure: wharf::Failure = Box::new(DropError(stage.bomb.on_drop()));
+            let failure: wharf::Failure = DropError(stage.bomb.on_drop()).into();
             let _ = promise.set_error(failure);
             drop(future);
         });
@@ -122,7 +122,7 @@ const FUTURES: &[Point] = &[
         stage.event_loop.reset_exception_handler();
         reach(stage, || {
             let (promise, future) = stage.event_loop.create_future::<()>();
-            let failure: wharf::Failure = Box::new(TextError(stage.bomb.clone()));
+            let failure: wharf::Failure = TextError(stage.bomb.clone()).into();
             let _ = promise.set_error(failure);
             drop(future);
         });

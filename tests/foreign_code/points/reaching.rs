@@ -34,7 +34,7 @@ impl<At: Copy + PartialEq> Reaching<At> {
             return Ok(());
         }
         if self.fails {
-            return Err(Box::new(DropError(self.bomb.on_drop())));
+            return Err(DropError(self.bomb.on_drop()).into());
         }
         self.bomb.tick();
         Ok(())

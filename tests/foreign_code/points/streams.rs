@@ -53,9 +53,9 @@ fn refuse(stage: &Stage, text: bool, handles: bool) {
     let bomb = stage.bomb.clone();
     let factory = move |_: &wharf::Info| -> wharf::Result<Actor> {
         if text {
-            Err(Box::new(TextError(bomb.clone())))
+            Err(TextError(bomb.clone()).into())
         } else {
-            Err(Box::new(DropError(bomb.on_drop())))
+            Err(DropError(bomb.on_drop()).into())
         }
     };
     let mut builder = stage.event_loop.create_server(with_info(factory), "127.0.0.1:0");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use wharf::{Error, TimeoutKind, TransportHandle};
+use wharf::{Error, Timeout, TimeoutKind, TransportHandle};
 
 use super::rules::violate;
 
@@ -17,7 +17,7 @@ pub enum Call {
     Eof,
     Pause,
     Resume,
-    TimedOut(TimeoutKind),
+    TimedOut(Timeout),
     ShuttingDown,
     TlsEstablished,
     Lost,
@@ -145,7 +145,7 @@ impl Log {
 impl Cause {
     pub(super) fn of(error: &Error) -> Self {
         Self {
-            text: error.to_string(),
+            text: format!("{error:#}"),
             io_kind: error.io_kind(),
             timeout: error.timeout_kind(),
             is_application: error.is_application(),

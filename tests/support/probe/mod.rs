@@ -6,7 +6,7 @@ mod rules;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, TimeoutKind, Transport};
+use wharf::{BufferedProtocol, Eof, Error, Protocol, Result, Timeout, Transport};
 
 use self::rules::{DEPTH, LIVE, MADE, violate};
 
@@ -199,7 +199,7 @@ impl Protocol for Probe {
         run(&mut self.resume, transport, |default, transport| default.resume_writing(transport))
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, kind: Timeout) -> Result {
         let _inside = Inside::enter("timed_out");
         self.log.note(Call::TimedOut(kind));
         run(&mut self.timed_out, transport, |default, transport| default.timed_out(transport, kind))
@@ -262,7 +262,7 @@ impl BufferedProtocol for Probe {
         Protocol::resume_writing(self, transport)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
+    fn timed_out(&mut self, transport: &dyn Transport, kind: Timeout) -> Result {
         Protocol::timed_out(self, transport, kind)
     }
 

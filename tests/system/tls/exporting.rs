@@ -15,7 +15,7 @@ impl Protocol for Export {
         let said = match transport.export_keying_material(&mut material, b"EXPORTER-test", None) {
             Ok(()) => material.iter().map(|byte| format!("{byte:02X}")).collect(),
             Err(error) if error.is_unsupported() => "unsupported".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => format!("{error:#}"),
         };
         transport.write(format!("we export {said}\n").as_bytes());
         Ok(())

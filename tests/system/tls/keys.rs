@@ -98,7 +98,7 @@ fn an_encrypted_key_of_openssl_is_refused_by_name() {
     ] {
         let encrypted = directory.join(name);
         assert!(openssl(arguments, &[("-in", &key), ("-out", &encrypted)]));
-        let error = TlsServer::from_files(&certificate, &encrypted).unwrap_err().to_string();
+        let error = format!("{:#}", TlsServer::from_files(&certificate, &encrypted).unwrap_err());
         assert!(error.contains(name) && error.contains("is encrypted"), "{error}");
         // As the error says.
         let decrypted = directory.join("decrypted.key");
@@ -118,14 +118,14 @@ fn der_is_told_from_pem_and_old_certificates_are_refused() {
     let certificate = certify(&directory, &key, "certificate");
     let der = directory.join("certificate.der");
     assert!(openssl("x509 -outform der", &[("-in", &certificate), ("-out", &der)]));
-    let error = TlsServer::from_files(&der, &key).unwrap_err().to_string();
+    let error = format!("{:#}", TlsServer::from_files(&der, &key).unwrap_err());
     assert!(error.contains("looks like DER"), "{error}");
 
     let (request, old) = (directory.join("request.pem"), directory.join("old.pem"));
     assert!(openssl("req -new -subj /CN=old", &[("-key", &key), ("-out", &request)]));
     let files = [("-in", &*request), ("-signkey", &*key), ("-out", &*old)];
     assert!(openssl("x509 -req -days 2", &files));
-    let error = TlsServer::from_files(&old, &key).unwrap_err().to_string();
+    let error = format!("{:#}", TlsServer::from_files(&old, &key).unwrap_err());
     assert!(error.contains("old.pem") && error.contains("cannot be parsed"), "{error}");
 }
 

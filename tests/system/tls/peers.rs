@@ -195,7 +195,7 @@ fn openssl_is_told_that_no_version_is_in_common() {
         let server = event_loop
             .create_server(|| Describe { waits_for_request: false }, "127.0.0.1:0")
             .tls(tls.build()?)
-            .on_accept_error(move |error| *errors.borrow_mut() = error.to_string())
+            .on_accept_error(move |error| *errors.borrow_mut() = format!("{error:#}"))
             .await?;
         let to = address(&server).to_string();
         let arguments = ["s_client", "-quiet", "-tls1_2", "-connect", &to];

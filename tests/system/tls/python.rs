@@ -185,7 +185,7 @@ fn pythons_server_is_refused_under_another_name() {
             event_loop.create_connection(|| watcher, to).tls(client(&authority).build()?);
         let error = connecting.await.expect_err("the certificate is for a name");
         assert!(error.is_tls());
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(text.ends_with("certificate is for a.example, not for 127.0.0.1"), "{text}");
         assert!(server.end(&event_loop).await.contains("BAD_CERTIFICATE"));
         Ok(())
@@ -203,7 +203,7 @@ fn pythons_server_refuses_a_client_without_a_certificate_in_words() {
             let watcher = Watcher(Rc::clone(&seen));
             let to = ("127.0.0.1", server.port);
             let text = match event_loop.create_connection(|| watcher, to).tls(&tls).await {
-                Err(error) => error.to_string(),
+                Err(error) => format!("{error:#}"),
                 // In TLS 1.3 a client is done before the server has looked at it.
                 Ok(_) => {
                     assert_eq!(version, TlsVersion::Tls13);

@@ -60,7 +60,7 @@ fn openssl_without_a_server_name_cannot_stop_a_server_whose_resolver_unwraps_it(
         let server = event_loop
             .create_server(|| Greets, "127.0.0.1:0")
             .tls(wharf::interop::tls_server(config))
-            .on_accept_error(move |error| told.borrow_mut().push(error.to_string()))
+            .on_accept_error(move |error| told.borrow_mut().push(format!("{error:#}")))
             .await?;
         let to = address(&server).to_string();
         for version in ["-tls1_2", "-tls1_3"] {

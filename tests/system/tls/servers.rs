@@ -214,7 +214,7 @@ fn foreign_servers_that_want_a_certificate_say_so() {
         let to = ("127.0.0.1", server.port);
         let asker = Asker(Rc::clone(&seen));
         let text = match event_loop.create_connection(|| asker, to).tls(&tls).await {
-            Err(error) => error.to_string(),
+            Err(error) => format!("{error:#}"),
             // In TLS 1.3 a client is done before the server has looked at it.
             Ok(_) => {
                 until(event_loop, "its end", || seen.lost() == 1).await;

@@ -3,9 +3,8 @@
 use std::rc::Rc;
 
 use super::{Lingering, Phase, SocketEnd};
-use crate::driver::TransportId;
 use crate::error::Error;
-use crate::event_loop::{Core, Exception};
+use crate::event_loop::Core;
 use crate::fence::{self, Trip};
 use crate::transport::stream::Stream;
 use crate::transport::stream::callback::Failed;
@@ -16,14 +15,14 @@ impl Stream {
     ///
     /// If something unwinds it is called again, and continues after what it has done.
     pub(crate) fn finish(self: &Rc<Self>, core: &Rc<Core>) {
-        let error = self.life.take_error();
-        let mut end = End { stream: self, error };
+        // It stays in its place as well: the transport is asked for the reason, also if something unwinds.
+        let error = self.life.rare.change_existing(|rare| rare.error.clone());
         fence::trip(Trip::Finish);
         if self.flags.get().matches(Flags::MADE, Flags::MADE.union(Flags::TOLD_LOST)) {
-            self.tell_lost(core, end.error.as_ref());
+            self.tell_lost(core, error.as_ref());
         }
         if !self.has(Flags::MADE) {
-            self.handshake_failed(core, end.error.take());
+            self.handshake_failed(core, error.clone());
         }
         self.leave_info();
         if !self.has(Flags::RELEASED) {
@@ -42,7 +41,7 @@ impl Stream {
         }
         self.drop_input(core);
         self.drop_tls(core);
-        if let Some(error) = end.error.take() {
+        if let Some(error) = error {
             core.drop_user(error, "user's error");
         }
         if let Some(server) = &self.life.server {
@@ -57,8 +56,7 @@ impl Stream {
         });
         if let Err(Failed::With(failure)) = outcome {
             let error = failure.into_error();
-            let message = "protocol.connection_lost() failed";
-            core.report(&Exception::new(message, Some(&error), Some(TransportId(self.key))));
+            core.report_callback(&self.failing(), "connection_lost", &error);
             core.drop_user(error, "user's error");
         }
     }
@@ -83,20 +81,6 @@ impl Stream {
                 false
             }
             _ => false,
-        }
-    }
-}
-
-/// What `connection_lost` is told. It goes back to its place if something unwinds before it was.
-struct End<'a> {
-    stream: &'a Stream,
-    error: Option<Error>,
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        if let Some(error) = self.error.take() {
-            self.stream.life.rare.change(|rare| rare.error = Some(error));
         }
     }
 }

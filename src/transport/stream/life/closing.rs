@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::phase::{AfterFlush, Phase, SocketEnd};
 use crate::error::Error;
 use crate::event_loop::Core;
+use crate::transport::CloseReason;
 use crate::transport::stream::Stream;
 use crate::transport::stream::flags::Flags;
 
@@ -23,8 +24,28 @@ impl Stream {
 
     pub(crate) fn abort(self: &Rc<Self>, core: &Core) {
         if !self.has(Flags::CLOSED) {
+            self.clear(Flags::CLOSED_BY_PEER);
             self.end(core, None);
         }
+    }
+
+    /// The peer's end is what closes the connection, unless it is closing already.
+    pub(in crate::transport::stream) fn note_closed_by_peer(&self) {
+        if !self.has(Flags::CLOSING.union(Flags::CLOSED)) {
+            self.set(Flags::CLOSED_BY_PEER);
+        }
+    }
+
+    /// Why it is closed; `None` until it is.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        if !self.has(Flags::CLOSED) {
+            return None;
+        }
+        Some(match self.life.rare.change_existing(|rare| rare.error.clone()) {
+            Some(error) => CloseReason::Failed(error),
+            None if self.has(Flags::CLOSED_BY_PEER) => CloseReason::Peer,
+            None => CloseReason::Local,
+        })
     }
 
     pub(in crate::transport::stream) fn begin_closing(&self, core: &Core) {
@@ -81,7 +102,7 @@ impl Stream {
     pub(crate) fn go_on_or_end(self: &Rc<Self>, core: &Core, error: &Error) {
         if self.has(Flags::IN_CALLBACK) || self.has_lost_tls() {
             self.clear(Flags::IN_CALLBACK);
-            self.end(core, Some(error.duplicate()));
+            self.end(core, Some(error.clone()));
         } else if !self.has(Flags::CLOSED) {
             self.set(Flags::NEEDS_UPDATE);
             self.clear(Flags::QUEUED);

@@ -10,7 +10,7 @@ use super::{Phase, is_too_much};
 use crate::error::Error;
 use crate::event_loop::{Callback, Core, nanoseconds};
 use crate::time::TimerKey;
-use crate::timeout::TimeoutKind;
+use crate::timeout::{Timeout, TimeoutKind};
 use crate::transport::stream::Stream;
 use crate::transport::stream::flags::Flags;
 use crate::transport::{StreamOptions, options};
@@ -22,6 +22,10 @@ pub(in crate::transport::stream) struct Deadlines {
     closing: Option<Duration>,
     /// `None`: the default, which is in force only while reading is held or the stream closes.
     write_stall: Option<Duration>,
+    /// The protocol's own.
+    user: Option<Duration>,
+    /// From when the protocol's own counts.
+    user_since: u64,
     timer: Option<(TimerKey, u64)>,
     /// When the queue last shrank, or began.
     write_progress_at: u64,
@@ -37,7 +41,10 @@ pub(in crate::transport::stream) struct Deadlines {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Passed {
-    Kind(TimeoutKind),
+    /// The protocol is told, and decides.
+    Told(Timeout),
+    /// The connection ends.
+    Final(TimeoutKind),
     /// A protocol has not read what it was sent before a write failed.
     Unread,
 }
@@ -51,6 +58,8 @@ impl Deadlines {
             linger: Some(options::LINGER),
             write_stall: None,
             closing: None,
+            user: None,
+            user_since: now,
             timer: None,
             write_progress_at: now,
             closing_at: now,
@@ -65,12 +74,14 @@ impl Deadlines {
         let is_default = options.idle.is_none()
             && options.write_stall.is_none()
             && options.closing.is_none()
+            && options.user.is_none()
             && options.linger == Some(options::LINGER);
         (!is_default).then(|| Self {
             idle: options.idle,
             linger: options.linger,
             closing: options.closing,
             write_stall: options.write_stall,
+            user: options.user,
             ..Self::beginning(core.tick_time())
         })
     }
@@ -80,6 +91,7 @@ impl Deadlines {
         self.idle.is_none()
             && self.write_stall.is_none()
             && self.closing.is_none()
+            && self.user.is_none()
             && self.linger == Some(options::LINGER)
             && self.handshake_until.is_none()
     }
@@ -99,9 +111,9 @@ impl Deadlines {
                     (self.linger, TimeoutKind::Linger, since)
                 }
             };
-            let whole = Passed::Kind(TimeoutKind::Closing);
+            let whole = Passed::Final(TimeoutKind::Closing);
             [
-                after(since, limit, Passed::Kind(kind)),
+                after(since, limit, Passed::Final(kind)),
                 after(self.closing_since, self.closing, whole),
             ]
         } else if state.write_failed {
@@ -109,25 +121,36 @@ impl Deadlines {
             let since = self.closing_at.max(state.input_moved_at);
             [after(since, Some(limit), Passed::Unread), None]
         } else {
-            [after(state.active_at, self.idle, Passed::Kind(TimeoutKind::Idle)), None]
+            [after(state.active_at, self.idle, Passed::Told(Timeout::Idle)), None]
         };
-        let handshake = Passed::Kind(TimeoutKind::TlsHandshake);
+        let handshake = Passed::Final(TimeoutKind::TlsHandshake);
         let handshake = self.handshake_until.map(|at| (at, handshake));
         let stall = if state.waits_for_socket {
             let default = (is_closing || state.is_held).then_some(options::WRITE_STALL);
             let limit = self.write_stall.or(default);
-            after(self.write_progress_at, limit, Passed::Kind(TimeoutKind::WriteStall))
+            let passed = match is_closing {
+                true => Passed::Final(TimeoutKind::WriteStall),
+                false => Passed::Told(Timeout::WriteStall),
+            };
+            after(self.write_progress_at, limit, passed)
+        } else {
+            None
+        };
+        let user = if state.is_made && !is_closing {
+            after(self.user_since, self.user, Passed::Told(Timeout::User))
         } else {
             None
         };
         // Of equal ones the first counts.
-        [first, second, handshake, stall].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [first, second, handshake, stall, user].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }
 
 /// What deadlines have to know of a stream.
 struct State {
     phase: Phase,
+    /// `connection_made` was called.
+    is_made: bool,
     write_failed: bool,
     /// Reading is held until the output drains.
     is_held: bool,
@@ -155,28 +178,28 @@ impl Stream {
     pub(in crate::transport::stream) fn set_timeout(
         self: &Rc<Self>,
         core: &Core,
-        kind: TimeoutKind,
+        timeout: Timeout,
         after: Option<Duration>,
     ) {
         if self.has(Flags::CLOSED) {
             return;
         }
         let now = core.now();
-        self.with_deadlines(core, |deadlines| match kind {
-            TimeoutKind::Idle => {
+        self.with_deadlines(core, |deadlines| match timeout {
+            Timeout::Idle => {
                 deadlines.idle = after;
                 self.active_at.set(core.instant(now));
             }
-            TimeoutKind::Linger => deadlines.linger = after,
-            TimeoutKind::Closing => deadlines.closing = after,
-            TimeoutKind::WriteStall => {
+            Timeout::Linger => deadlines.linger = after,
+            Timeout::Closing => deadlines.closing = after,
+            Timeout::WriteStall => {
                 deadlines.write_stall = after;
                 deadlines.write_progress_at = now;
             }
-            TimeoutKind::Connect
-            | TimeoutKind::Process
-            | TimeoutKind::TlsHandshake
-            | TimeoutKind::TlsShutdown => {}
+            Timeout::User => {
+                deadlines.user = after;
+                deadlines.user_since = now;
+            }
         });
         self.arm_deadlines(core);
     }
@@ -306,28 +329,31 @@ impl Stream {
         match passed {
             None => {}
             Some(Passed::Unread) => self.end_of_input(core, None),
-            Some(Passed::Kind(kind)) if self.phase() == Phase::AwaitingPeer => {
+            Some(Passed::Told(timeout)) => self.time_out(core, timeout, now),
+            Some(Passed::Final(kind)) if self.phase() == Phase::AwaitingPeer => {
                 // Everything was sent.
                 self.end_and_linger(core, Some(Error::timeout(kind)));
             }
-            Some(Passed::Kind(kind))
-                if self.has(Flags::CLOSING) || kind == TimeoutKind::TlsHandshake =>
-            {
-                self.end(core, Some(Error::timeout(kind)));
-            }
-            Some(Passed::Kind(kind)) => self.time_out(core, kind, now),
+            Some(Passed::Final(kind)) => self.end(core, Some(Error::timeout(kind))),
         }
         self.arm_deadlines(core);
     }
 
-    fn time_out(self: &Rc<Self>, core: &Rc<Core>, kind: TimeoutKind, now: u64) {
+    fn time_out(self: &Rc<Self>, core: &Rc<Core>, timeout: Timeout, now: u64) {
         // Kept (`Ok`), the deadline begins anew.
-        self.with_deadlines(core, |deadlines| match kind {
-            TimeoutKind::WriteStall => deadlines.write_progress_at = now,
+        self.with_deadlines(core, |deadlines| match timeout {
+            Timeout::WriteStall => deadlines.write_progress_at = now,
+            Timeout::User => deadlines.user_since = now,
             _ => self.active_at.set(core.instant(now)),
         });
-        self.call(core, "timed_out", |protocol, transport| protocol.timed_out(transport, kind));
+        self.call(core, "timed_out", |protocol, transport| protocol.timed_out(transport, timeout));
         self.update(core);
+    }
+
+    /// `connection_made` is about to be called, after a handshake: the protocol's own deadline counts from now.
+    #[cfg(feature = "tls-core")]
+    pub(in crate::transport::stream) fn begin_user_deadline(&self, core: &Core) {
+        self.with_existing_deadlines(|deadlines| deadlines.user_since = core.tick_time());
     }
 
     fn with_deadlines(&self, core: &Core, change: impl FnOnce(&mut Deadlines)) {
@@ -345,6 +371,7 @@ impl Stream {
         let write_failed = self.has(Flags::WRITE_FAILED);
         State {
             phase: self.phase(),
+            is_made: self.has(Flags::MADE),
             write_failed,
             is_held: self.has(Flags::HELD),
             waits_for_socket: self.has(Flags::HAS_QUEUE) && !self.is_write_throttled(),
@@ -371,6 +398,7 @@ mod tests {
     fn open() -> State {
         State {
             phase: Phase::Open,
+            is_made: true,
             write_failed: false,
             is_held: false,
             waits_for_socket: false,
@@ -380,8 +408,8 @@ mod tests {
         }
     }
 
-    fn after(seconds: u64, kind: TimeoutKind) -> Option<(u64, Passed)> {
-        Some((seconds * 1_000_000_000, Passed::Kind(kind)))
+    fn after(seconds: u64, passed: Passed) -> Option<(u64, Passed)> {
+        Some((seconds * 1_000_000_000, passed))
     }
 
     #[test]
@@ -398,9 +426,9 @@ mod tests {
             write_stall: Some(5 * SECOND),
             ..Deadlines::beginning(0)
         };
-        assert_eq!(deadlines.earliest(&open()), after(9, TimeoutKind::Idle));
+        assert_eq!(deadlines.earliest(&open()), after(9, Passed::Told(Timeout::Idle)));
         let waiting = State { waits_for_socket: true, ..open() };
-        assert_eq!(deadlines.earliest(&waiting), after(5, TimeoutKind::WriteStall));
+        assert_eq!(deadlines.earliest(&waiting), after(5, Passed::Told(Timeout::WriteStall)));
     }
 
     #[test]
@@ -419,7 +447,7 @@ mod tests {
     fn a_peer_that_is_awaited_has_the_time_that_the_user_gave_it() {
         let deadlines = Deadlines { closing_at: 2_000_000_000, ..Deadlines::beginning(0) };
         let awaiting = State { phase: Phase::AwaitingPeer, shutdown: Some(3 * SECOND), ..open() };
-        assert_eq!(deadlines.earliest(&awaiting), after(5, TimeoutKind::TlsShutdown));
+        assert_eq!(deadlines.earliest(&awaiting), after(5, Passed::Final(TimeoutKind::TlsShutdown)));
     }
 
     #[test]
@@ -431,9 +459,9 @@ mod tests {
             ..Deadlines::beginning(0)
         };
         let flushing = State { phase: Phase::Flushing, ..open() };
-        assert_eq!(deadlines.earliest(&flushing), after(14, TimeoutKind::Linger));
+        assert_eq!(deadlines.earliest(&flushing), after(14, Passed::Final(TimeoutKind::Linger)));
         let later = Deadlines { write_progress_at: 6_000_000_000, ..deadlines };
-        assert_eq!(later.earliest(&flushing), after(15, TimeoutKind::Closing));
+        assert_eq!(later.earliest(&flushing), after(15, Passed::Final(TimeoutKind::Closing)));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! input is taken for progress.
 //!
 //! While something is not acknowledged the peer has the linger deadline
-//! ([`TimeoutKind::Linger`](crate::TimeoutKind::Linger)), counted from the last progress. A peer that has
+//! ([`Timeout::Linger`](crate::Timeout::Linger)), counted from the last progress. A peer that has
 //! acknowledged everything and talks on is heard for five seconds.
 //!
 //! ```text

@@ -92,7 +92,10 @@ impl Life {
     #[inline(never)]
     pub(in crate::transport::stream) fn replace_error(&self, core: &Core, error: Option<Error>) {
         let former = match error {
-            Some(error) => self.rare.change(|rare| rare.error.replace(error)),
+            Some(error) => {
+                let error = error.of_transport();
+                self.rare.change(|rare| rare.error.replace(error))
+            }
             None => self.take_error(),
         };
         if let Some(former) = former {

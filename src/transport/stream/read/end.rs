@@ -30,6 +30,7 @@ impl Stream {
         // be told, too.
         let is_over = || self.is_read_only() && !self.has(Flags::SWITCHING);
         if answer == Some(Eof::Close) || (answer.is_some() && is_over()) {
+            self.note_closed_by_peer();
             if !self.has(DELAYS_CLOSE) {
                 return self.end(core, None);
             }
@@ -119,6 +120,7 @@ impl Stream {
         if self.is_write_only() {
             // What the reader has not taken is lost; only what is still here is known of.
             let unsent = self.has(Flags::HAS_QUEUE);
+            self.note_closed_by_peer();
             let error = unsent.then(|| Error::from(io::Error::from(io::ErrorKind::BrokenPipe)));
             self.end(core, error);
         } else if self.has(Flags::ERROR) {

@@ -318,6 +318,7 @@ impl Stream {
         let protocol = self.note_kind(protocol);
         let placeholder = self.protocol.replace(Some(protocol));
         drop(placeholder);
+        self.begin_user_deadline(core);
         self.begin(core);
     }
 
@@ -348,9 +349,7 @@ impl Stream {
 
     fn name_peer(&self, error: Error) -> Error {
         match &self.peer {
-            Some(peer) => {
-                Error::with_source(error.kind(), format!("connection from {peer}"), error)
-            }
+            Some(peer) => error.in_context(format!("connection from {peer}")),
             None => error,
         }
     }

@@ -11,7 +11,7 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
 use crate::driver::Socket;
-use crate::error::{Error, Kind, text_of};
+use crate::error::{Error, Kind};
 use crate::event_loop::{Callback, Core, Ready};
 use crate::task::{Promise, future};
 use crate::transport::stream::Stream;
@@ -236,11 +236,7 @@ impl Block {
 pub(in crate::transport::stream) fn undelivered(cause: Option<&Error>) -> Error {
     let text = "the connection ended before the whole file was sent";
     let Some(cause) = cause else { return Error::new(Kind::Closed, text) };
-    let text = format!("{text}: {}", text_of(cause));
-    match cause.io_kind() {
-        Some(kind) => Error::io(text, kind.into()),
-        None => Error::new(cause.kind(), text),
-    }
+    cause.clone().in_context(text)
 }
 
 /// How many bytes are to be sent; an error if the file does not have them.
