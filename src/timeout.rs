@@ -77,6 +77,14 @@ pub enum Timeout {
 }
 
 /// Which deadline an error is about: [`Error::timeout_kind`](crate::Error::timeout_kind).
+///
+/// Those of a connection that can be set are [`Timeout`]s. Others are no argument of `set_timeout`:
+///
+/// ```compile_fail,E0308
+/// fn limit(transport: &dyn wharf::Transport) {
+///     transport.set_timeout(wharf::TimeoutKind::Connect, None);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TimeoutKind {

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::{advance, settle};
-use wharf::{TimeoutKind, TlsClient, TlsServer, TlsVersion, Transport, with_info};
+use wharf::{
+    RateLimit, Timeout, TimeoutKind, TlsClient, TlsServer, TlsVersion, Transport, with_info,
+};
 
 use super::{Stage, VERSIONS, distrusting, logs, trusting};
 use crate::encryption::SERVER;
@@ -199,6 +201,37 @@ fn a_server_lets_no_handshake_take_longer_than_its_deadline_and_says_so() {
     assert_eq!((server.connections(), errors.borrow().len()), (0, 2));
     assert!(errors.borrow()[1].contains("took too long"), "{errors:?}");
     assert!(raw.is_lost() && dribbler.is_lost());
+}
+
+#[test]
+fn the_protocols_own_deadline_counts_from_the_end_of_the_handshake() {
+    let stage = Stage::new();
+    let log = Log::new();
+    let served = log.clone();
+    let serving = stage
+        .event_loop
+        .create_server(move || Probe::new(&served), "10.0.0.1:443")
+        .tls(&stage.tls.server)
+        .connection_timeout(Timeout::User, Some(Duration::from_secs(5)));
+    let _server = stage.event_loop.run_until_complete(serving.start()).unwrap().unwrap();
+    let begun = stage.event_loop.time();
+    // Slow enough for a handshake of some seconds.
+    let connecting = stage
+        .event_loop
+        .create_connection(|| Probe::new(&Log::new()), "10.0.0.1:443")
+        .tls(stage.tls.client.clone())
+        .write_limit(RateLimit::bytes_per_second(100).burst(10));
+    let connecting = connecting.start();
+    while !log.is_made() {
+        assert!(stage.event_loop.time() - begun < Duration::from_secs(20));
+        advance(&stage.event_loop, Duration::from_millis(10)).unwrap();
+    }
+    assert!(stage.event_loop.time() - begun > Duration::from_secs(2), "it was no slow handshake");
+    advance(&stage.event_loop, Duration::from_millis(4_900)).unwrap();
+    assert!(!log.is_lost());
+    advance(&stage.event_loop, Duration::from_millis(200)).unwrap();
+    assert_eq!(log.cause().unwrap().timeout, Some(TimeoutKind::User));
+    drop(connecting);
 }
 
 // 233.
