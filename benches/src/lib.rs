@@ -37,18 +37,15 @@ pub mod server_process;
 pub mod servers;
 pub mod timers;
 
-/// Any error, boxed: these programs print it and exit.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// What fallible functions here return.
-pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+/// What fallible functions here return, and fail with: these programs print it and exit.
+pub use wharf::{Failure, Result};
 
 /// Turns the outcome of a program into its exit code, with one line on stderr for an error.
 pub fn exit_code(outcome: Result) -> std::process::ExitCode {
     match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error:#}");
             std::process::ExitCode::FAILURE
         }
     }
