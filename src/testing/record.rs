@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use super::recording::RecordingProtocol;
 use crate::address::Address;
 use crate::error::Error;
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 
 /// What callbacks a protocol got, and with what: for tests of servers, clients and whatever else calls protocols.
 ///
@@ -78,7 +78,7 @@ pub enum Call {
     /// `resume_writing`.
     ResumeWriting,
     /// `timed_out`.
-    TimedOut(TimeoutKind),
+    TimedOut(Timeout),
     /// `shutting_down`.
     ShuttingDown,
     /// `tls_established`.
@@ -152,7 +152,7 @@ impl Record {
 
     /// What `connection_lost` was told; `None` after an orderly end, and before any.
     pub fn error(&self) -> Option<Error> {
-        self.shared.error.borrow().as_ref().map(Error::duplicate)
+        self.shared.error.borrow().clone()
     }
 
     /// Waits until `condition` holds. It is asked now, and after each callback.
@@ -194,7 +194,7 @@ impl Record {
     }
 
     pub(super) fn note_lost(&self, error: Option<&Error>) {
-        *self.shared.error.borrow_mut() = error.map(Error::duplicate);
+        *self.shared.error.borrow_mut() = error.cloned();
         self.shared.lost.set(true);
         self.note(Call::ConnectionLost);
     }

@@ -7,7 +7,7 @@ use super::record::{Call, Record};
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::protocol::{DatagramProtocol, Eof, Protocol};
-use crate::timeout::TimeoutKind;
+use crate::timeout::Timeout;
 use crate::transport::{DatagramTransport, Datagrams, Transport};
 
 /// A protocol that records its callbacks in a [`Record`], which makes it: [`Record::protocol`],
@@ -79,9 +79,9 @@ impl<P: Protocol> Protocol for RecordingProtocol<P> {
         self.protocol.resume_writing(transport)
     }
 
-    fn timed_out(&mut self, transport: &dyn Transport, kind: TimeoutKind) -> Result {
-        self.record.note(Call::TimedOut(kind));
-        self.protocol.timed_out(transport, kind)
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
+        self.record.note(Call::TimedOut(timeout));
+        self.protocol.timed_out(transport, timeout)
     }
 
     fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
