@@ -211,8 +211,7 @@ pub use crate::error::{ConnectAttempt, Error, Failure, Result};
 pub use crate::event_loop::log_exception;
 pub use crate::event_loop::{
     CallbackHandle, EventLoop, EventLoopBuilder, Exception, FailedCallback, LoopStatistics, Remote,
-    RemoteHandle,
-    TimerHandle,
+    RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
     ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use wharf::bytes::Bytes;
 use wharf::{
-    Buffered, Connection, Eof, Protocol, Result, Timeout, Transport, TransportHandle,
-    WaterMarks, WriteStatus,
+    Buffered, Connection, Eof, Protocol, Result, Timeout, Transport, TransportHandle, WaterMarks,
+    WriteStatus,
 };
 
 use crate::probe::{Call, Inside, Log, Probe};

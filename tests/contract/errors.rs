@@ -183,7 +183,8 @@ fn reports_of_endpoints_and_processes_name_their_protocols_too() {
     }
     run(async |event_loop: EventLoop| {
         let reports = collect_reports(&event_loop);
-        let endpoint = event_loop.create_datagram_endpoint(|| Beat).local_address("127.0.0.1:0").await?;
+        let endpoint =
+            event_loop.create_datagram_endpoint(|| Beat).local_address("127.0.0.1:0").await?;
         let local = endpoint.handle().info().local_address().cloned().expect("an address");
         let sender = std::net::UdpSocket::bind("127.0.0.1:0")?;
         for data in [&b"junk"[..], b"beat"] {

@@ -148,7 +148,10 @@ fn a_panic_in_drop_is_reported_and_the_loop_goes_on() {
         std::future::pending::<()>().await;
     });
     settle(&event_loop).unwrap();
-    assert_eq!(reports.take(), ["a callback panicked: closure", "dropping a result panicked: value"]);
+    assert_eq!(
+        reports.take(),
+        ["a callback panicked: closure", "dropping a result panicked: value"]
+    );
     assert_eq!(event_loop.statistics().tasks, 1);
     task.cancel();
     event_loop.call_soon(log.adds("after"));

@@ -62,7 +62,7 @@ fn check(timeout: Timeout, writes: usize, closes: bool, peer: impl Fn(&mut TcpSt
         peer(&mut client);
         until(&event_loop, "its end", || seen.lost() == 1).await;
         assert!(event_loop.time() - began >= Duration::from_millis(50));
-        assert_eq!(*seen.lost.borrow(), [Some(format!("{kind:?}"))]);
+        assert_eq!(*seen.lost.borrow(), [Some(format!("{timeout:?}"))]);
         assert_eq!((server.connections(), event_loop.statistics().sources), (0, 1));
         Ok(seen)
     })

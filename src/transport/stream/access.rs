@@ -19,8 +19,8 @@ use crate::timeout::Timeout;
 use crate::transport::TlsUpgrade;
 use crate::transport::rate_limit::Direction;
 use crate::transport::{
-    CloseReason, Facts, Info, RateGroup, RateLimit, SendFile, Transport, TransportHandle, WaterMarks,
-    WriteStatus,
+    CloseReason, Facts, Info, RateGroup, RateLimit, SendFile, Transport, TransportHandle,
+    WaterMarks, WriteStatus,
 };
 
 pub(crate) mod sealed {

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use wharf::testing::{MemoryNetwork, advance, pair, settle};
-use wharf::{
-    Buffered, EventLoop, Protocol, RateGroup, RateLimit, Timeout, Transport, WaterMarks,
-};
+use wharf::{Buffered, EventLoop, Protocol, RateGroup, RateLimit, Timeout, Transport, WaterMarks};
 
 use crate::probe::{Call, Log, Probe};
 use crate::running::{rest, run_until};

@@ -10,7 +10,9 @@ use std::rc::Rc;
 
 use rustix::fs::OFlags;
 use wharf::testing::MemoryNetwork;
-use wharf::{EventLoop, Protocol, Result, Timeout, TimeoutKind, Transport, WaterMarks, WriteStatus};
+use wharf::{
+    EventLoop, Protocol, Result, Timeout, TimeoutKind, Transport, WaterMarks, WriteStatus,
+};
 
 use super::{done, read_with, write_with};
 use crate::probe::{Call, Log, Probe};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use wharf::testing::advance;
 use wharf::{
-    EventLoop, Protocol, RelayEnd, RelaySide, Result, Splicing, Timeout, TimeoutKind, Transport, relay,
-    with_info,
+    EventLoop, Protocol, RelayEnd, RelaySide, Result, Splicing, Timeout, TimeoutKind, Transport,
+    relay, with_info,
 };
 
 use super::stage::{ALL, Link, SECOND, Stage, connected, pattern, shared};
