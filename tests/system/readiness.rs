@@ -107,7 +107,7 @@ fn input_of_more_connections_than_one_poll_tells_of_is_before_their_deadlines() 
                 }
                 // Not before all are there: that can take longer than the deadline.
                 for connection in &connections {
-                    connection.handle().set_timeout(TimeoutKind::Idle, Some(IDLE));
+                    connection.handle().set_timeout(Timeout::Idle, Some(IDLE));
                 }
                 for mut peer in &peers {
                     peer.write_all(b"x")?;

@@ -447,7 +447,10 @@ mod tests {
     fn a_peer_that_is_awaited_has_the_time_that_the_user_gave_it() {
         let deadlines = Deadlines { closing_at: 2_000_000_000, ..Deadlines::beginning(0) };
         let awaiting = State { phase: Phase::AwaitingPeer, shutdown: Some(3 * SECOND), ..open() };
-        assert_eq!(deadlines.earliest(&awaiting), after(5, Passed::Final(TimeoutKind::TlsShutdown)));
+        assert_eq!(
+            deadlines.earliest(&awaiting),
+            after(5, Passed::Final(TimeoutKind::TlsShutdown))
+        );
     }
 
     #[test]
