@@ -8,19 +8,14 @@
 //! `openssl s_client -quiet -connect 127.0.0.1:7000` instead.
 #![forbid(unsafe_code)]
 
-#[path = "support/command_line.rs"]
-mod command_line;
-#[path = "support/serving.rs"]
-mod serving;
-#[path = "support/tls.rs"]
-mod tls;
-
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
 use wharf::{EventLoop, Protocol, Result, TlsServer, Transport};
 
-use self::serving::{Listen, serve_until_signal};
+use wharf_examples::command_line::{listen_address, missing, path, run, set_once};
+use wharf_examples::serving::{Listen, serve_until_signal};
+use wharf_examples::tls;
 
 const USAGE: &str = "
 Sends back whatever it receives, until SIGINT or SIGTERM.
@@ -46,19 +41,25 @@ impl Protocol for Echo {
 }
 
 fn main() -> ExitCode {
-    command_line::run(USAGE, |mut arguments| {
+    run(USAGE, |mut arguments| {
         let (mut listen, mut wants_tls, mut cert, mut key) = (None, false, None, None);
         while let Some(argument) = arguments.next()? {
             match argument {
-                Arg::Long("listen") => listen = Some(Listen::Address(arguments.value()?.string()?)),
-                Arg::Long("unix") => listen = Some(Listen::Unix(arguments.value()?.into())),
+                Arg::Long("listen") => {
+                    let address = arguments.value()?.parse_with(listen_address)?;
+                    set_once(&mut listen, Listen::Address(address))?;
+                }
+                Arg::Long("unix") => {
+                    let path = arguments.value()?.parse_with(path)?;
+                    set_once(&mut listen, Listen::Unix(path))?;
+                }
                 Arg::Long("tls") => wants_tls = true,
                 Arg::Long("cert") => cert = Some(arguments.value()?.into()),
                 Arg::Long("key") => key = Some(arguments.value()?.into()),
                 other => return Err(other.unexpected().into()),
             }
         }
-        let listen = listen.ok_or(lexopt::Error::from("--listen or --unix is missing"))?;
+        let listen = listen.ok_or_else(|| missing("--listen ADDRESS or --unix PATH"))?;
         let wants_tls = wants_tls || cert.is_some() || key.is_some();
         serve(listen, wants_tls.then(|| tls::server(cert, key)).transpose()?)
     })

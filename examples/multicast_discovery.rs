@@ -1,5 +1,5 @@
-//! Programs that find each other: each announces itself to a multicast group, and lists whom it
-//! hears.
+//! Programs that find each other: each announces itself to a multicast group, and lists the others
+//! that it hears.
 //!
 //! ```text
 //! cargo run --release --example multicast_discovery -- --name kitchen
@@ -7,20 +7,21 @@
 //! ```
 #![forbid(unsafe_code)]
 
-#[path = "support/command_line.rs"]
-mod command_line;
-
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use lexopt::{Arg, ValueExt};
-use wharf::signal::{SIGINT, SIGTERM};
 use wharf::{
     Address, DatagramProtocol, DatagramTransport, Error, EventLoop, MulticastInterface, Result,
 };
+
+use wharf_examples::command_line::{run, seconds};
+use wharf_examples::output::Output;
+use wharf_examples::race::within;
+use wharf_examples::stopping::stop_signal;
 
 const USAGE: &str = "
 Announces itself to a multicast group, and shows who else does, until SIGINT or SIGTERM.
@@ -29,6 +30,8 @@ usage: multicast_discovery [--name NAME]          how to call itself; its proces
                            [--group ADDRESS]      an IPv4 group and port; 239.255.43.21:4321
                            [--interface ADDRESS]  which interface; 127.0.0.1, this machine only
                            [--for SECONDS]        end by itself after so long
+
+It ends, too, when nobody reads standard output any more.
 ";
 
 /// What every announcement begins with: others may use the same group.
@@ -36,13 +39,13 @@ const GREETING: &str = "wharf-discovery ";
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Whoever was silent for this long is gone.
+/// A program that was silent for this long has gone.
 const FORGET_AFTER: Duration = Duration::from_secs(3);
 
-/// A name from the network is no longer.
+/// Longer names from the network are not believed.
 const LONGEST_NAME: usize = 64;
 
-/// Whoever makes up names cannot fill the memory.
+/// Somebody who makes up names cannot fill the memory.
 const MOST_PEERS: usize = 1000;
 
 struct Discovery {
@@ -50,31 +53,25 @@ struct Discovery {
     group: SocketAddrV4,
     interface: Ipv4Addr,
     peers: BTreeMap<String, Instant>,
+    /// Standard output: a reader that stalls does not stop the announcements.
+    out: Rc<Output>,
+    errors: Rc<Output>,
 }
 
 impl DatagramProtocol for Discovery {
-    fn connection_made(&mut self, transport: &dyn DatagramTransport) -> Result {
-        let interface = MulticastInterface::Address(self.interface);
-        transport.join_multicast((*self.group.ip()).into(), interface)?;
-        transport.set_multicast_interface(interface)?;
-        // Not beyond this network.
-        transport.set_multicast_ttl(1)?;
-        self.announce(transport)
-    }
-
     fn datagram_received(
         &mut self,
         transport: &dyn DatagramTransport,
         data: &[u8],
         from: &Address,
     ) -> Result {
-        let Some(name) = name_in(data) else { return Ok(()) };
-        if name == self.name || self.peers.len() >= MOST_PEERS {
-            return Ok(());
-        }
+        let Some(name) = name_in(data).filter(|name| *name != self.name) else { return Ok(()) };
         let now = transport.event_loop().time();
-        if self.peers.insert(name.to_owned(), now).is_none() {
-            writeln!(io::stdout(), "found {name} at {from}")?;
+        if let Some(seen) = self.peers.get_mut(name) {
+            *seen = now;
+        } else if self.peers.len() < MOST_PEERS {
+            self.peers.insert(name.to_owned(), now);
+            self.out.say(&format!("found {name} at {from}"));
             // So that who has just come need not wait for the next announcement.
             self.announce(transport)?;
         }
@@ -83,25 +80,33 @@ impl DatagramProtocol for Discovery {
 
     /// Without an interface that is up there may be no way out; there may be one later.
     fn error_received(&mut self, _: &dyn DatagramTransport, error: &Error) -> Result {
-        writeln!(io::stderr(), "multicast_discovery: {error:#}")?;
+        self.errors.say(&format!("multicast_discovery: {error}"));
         Ok(())
     }
 }
 
 impl Discovery {
+    fn join(&self, transport: &dyn DatagramTransport) -> Result {
+        let interface = MulticastInterface::Address(self.interface);
+        transport.join_multicast((*self.group.ip()).into(), interface)?;
+        transport.set_multicast_interface(interface)?;
+        // Not beyond this network.
+        transport.set_multicast_ttl(1)?;
+        self.announce(transport)
+    }
+
     fn announce(&self, transport: &dyn DatagramTransport) -> Result {
         let text = format!("{GREETING}{}", self.name);
         transport.send_to(text.as_bytes(), &Address::from(self.group))?;
         Ok(())
     }
 
-    fn forget_the_silent(&mut self, now: Instant) -> Result {
+    fn forget_the_silent(&mut self, now: Instant) {
         let silent = |seen: &Instant| now.duration_since(*seen) > FORGET_AFTER;
         for (name, _) in self.peers.iter().filter(|(_, seen)| silent(seen)) {
-            writeln!(io::stdout(), "lost {name}")?;
+            self.out.say(&format!("lost {name}"));
         }
         self.peers.retain(|_, seen| !silent(seen));
-        Ok(())
     }
 }
 
@@ -112,57 +117,91 @@ fn name_in(data: &[u8]) -> Option<&str> {
     fits.then_some(name)
 }
 
+struct Options {
+    name: String,
+    group: SocketAddrV4,
+    interface: Ipv4Addr,
+    time: Option<Duration>,
+}
+
 fn main() -> ExitCode {
-    command_line::run(USAGE, |mut arguments| {
-        let mut name = std::process::id().to_string();
-        let mut group = SocketAddrV4::new(Ipv4Addr::new(239, 255, 43, 21), 4321);
-        let mut interface = Ipv4Addr::LOCALHOST;
-        let mut seconds = None;
-        while let Some(argument) = arguments.next()? {
-            match argument {
-                Arg::Long("name") => name = arguments.value()?.string()?,
-                Arg::Long("group") => group = arguments.value()?.parse()?,
-                Arg::Long("interface") => interface = arguments.value()?.parse()?,
-                Arg::Long("for") => seconds = Some(arguments.value()?.parse::<u32>()?),
-                other => return Err(other.unexpected().into()),
-            }
-        }
-        if name_in(format!("{GREETING}{name}").as_bytes()).is_none() {
-            let text = format!("a name has 1 to {LONGEST_NAME} printable bytes");
-            return Err(lexopt::Error::from(text).into());
-        }
-        let discovery = Discovery { name, group, interface, peers: BTreeMap::new() };
-        discover(discovery, seconds.map(|seconds| Duration::from_secs(seconds.into())))
+    run(USAGE, |arguments| {
+        let options = parse(arguments)?;
+        EventLoop::new()?.run(async |event_loop| discover(&event_loop, options).await)
     })
 }
 
-fn discover(discovery: Discovery, time: Option<Duration>) -> Result {
-    EventLoop::new()?.run(async |event_loop| {
-        let group = discovery.group;
-        let endpoint = event_loop
-            .create_datagram_endpoint(|| discovery)
-            .local_address((Ipv4Addr::UNSPECIFIED, group.port()))
-            .reuse_multicast_port(true)
-            .await?;
-        if endpoint.handle().is_closing() {
-            // What was wrong has been reported.
-            return Err(format!("the group {group} cannot be joined").into());
+fn parse(mut arguments: lexopt::Parser) -> Result<Options, lexopt::Error> {
+    let mut options = Options {
+        name: std::process::id().to_string(),
+        group: SocketAddrV4::new(Ipv4Addr::new(239, 255, 43, 21), 4321),
+        interface: Ipv4Addr::LOCALHOST,
+        time: None,
+    };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("name") => options.name = arguments.value()?.string()?,
+            Arg::Long("group") => options.group = arguments.value()?.parse_with(group)?,
+            Arg::Long("interface") => options.interface = arguments.value()?.parse()?,
+            Arg::Long("for") => options.time = Some(arguments.value()?.parse_with(seconds)?),
+            other => return Err(other.unexpected()),
         }
-        let stop = endpoint.handle().clone();
-        for signal in [SIGINT, SIGTERM] {
-            let stop = stop.clone();
-            event_loop.add_signal_handler(signal, move || stop.close())?;
+    }
+    if name_in(format!("{GREETING}{}", options.name).as_bytes()).is_none() {
+        return Err(format!("a name has 1 to {LONGEST_NAME} printable bytes").into());
+    }
+    Ok(options)
+}
+
+fn group(text: &str) -> Result<SocketAddrV4, String> {
+    let group = text.parse::<SocketAddrV4>().map_err(|error| error.to_string())?;
+    match group.ip().is_multicast() && group.port() != 0 {
+        true => Ok(group),
+        false => Err("a group has an address from 224.0.0.0 to 239.255.255.255 and a port".into()),
+    }
+}
+
+async fn discover(event_loop: &EventLoop, options: Options) -> Result {
+    let Options { name, group, interface, time } = options;
+    let out = Rc::new(Output::standard_output(event_loop).await?);
+    let errors = Rc::new(Output::standard_error(event_loop).await?);
+    let discovery = Discovery {
+        name,
+        group,
+        interface,
+        peers: BTreeMap::new(),
+        out: Rc::clone(&out),
+        errors: Rc::clone(&errors),
+    };
+    let endpoint = event_loop
+        .create_datagram_endpoint(|| discovery)
+        .local_address((Ipv4Addr::UNSPECIFIED, group.port()))
+        .reuse_multicast_port(true)
+        .await?;
+    endpoint
+        .with(|discovery, transport| discovery.join(transport))?
+        .map_err(|error| format!("could not join {group} on {interface}: {error}"))?;
+    let mut stopped = stop_signal(event_loop)?;
+    let unread = endpoint.handle().clone();
+    out.on_failure(move |_| unread.close());
+    out.say(&format!("announcing to {group}"));
+    let end = time.map(|time| event_loop.time() + time);
+    while !endpoint.handle().is_closing() && end.is_none_or(|end| event_loop.time() < end) {
+        if within(event_loop, INTERVAL, &mut stopped).await.is_some() {
+            break;
         }
-        writeln!(io::stdout(), "announcing to {group}")?;
-        let end = time.map(|time| event_loop.time() + time);
-        while !stop.is_closing() && end.is_none_or(|end| event_loop.time() < end) {
-            endpoint.with(|discovery, transport| {
-                discovery.announce(transport)?;
-                discovery.forget_the_silent(transport.event_loop().time())
-            })??;
-            event_loop.sleep(INTERVAL).await;
-        }
-        stop.close();
-        Ok(())
-    })
+        endpoint.post(|discovery, transport| {
+            // An endpoint that takes no datagram now may take the next one.
+            let _ = discovery.announce(transport);
+            discovery.forget_the_silent(transport.event_loop().time());
+        });
+    }
+    endpoint.handle().close();
+    let outcome = out.finish(INTERVAL).await;
+    // Nobody may be reading: that is no failure.
+    let _ = errors.finish(INTERVAL).await;
+    match outcome {
+        Err(reason) if !out.is_unread() => Err(format!("standard output: {reason}").into()),
+        _ => Ok(()),
+    }
 }

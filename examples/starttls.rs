@@ -9,22 +9,18 @@
 //! a client too. The connection stays the same throughout: the same protocol, the same handle.
 #![forbid(unsafe_code)]
 
-#[path = "support/command_line.rs"]
-mod command_line;
-#[path = "support/serving.rs"]
-mod serving;
-#[path = "support/tls.rs"]
-mod tls;
-
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
 use wharf::bytes::Bytes;
-use wharf::{Error, EventLoop, Promise, Result, TlsClient, TlsServer, Transport};
+use wharf::{Error, EventLoop, Promise, Result, TimeoutKind, TlsClient, TlsServer, Transport};
 use wharf_protocols::line::{LineProtocol, Lines};
 
-use self::serving::{Listen, serve_until_signal};
+use wharf_examples::command_line::{address, host_of, listen_address, path, run, set_once};
+use wharf_examples::serving::{Listen, serve_until_signal};
+use wharf_examples::tls;
 
 const USAGE: &str = "
 Goes on under TLS when the client says STARTTLS.
@@ -41,29 +37,48 @@ CLIENT is --fingerprint HEX         trusts the certificate with this SHA-256 fin
 ";
 
 fn main() -> ExitCode {
-    command_line::run(USAGE, |mut arguments| {
+    run(USAGE, |mut arguments| {
         let (mut listen, mut connect, mut cert, mut key) = (None, None, None, None);
-        let mut trust = TlsClient::builder();
+        let (mut trust, mut trusts) = (TlsClient::builder(), false);
         while let Some(argument) = arguments.next()? {
             match argument {
-                Arg::Long("listen") => listen = Some(Listen::Address(arguments.value()?.string()?)),
-                Arg::Long("unix") => listen = Some(Listen::Unix(arguments.value()?.into())),
-                Arg::Long("connect") => connect = Some(arguments.value()?.string()?),
+                Arg::Long("listen") => {
+                    let address = arguments.value()?.parse_with(listen_address)?;
+                    set_once(&mut listen, Listen::Address(address))?;
+                }
+                Arg::Long("unix") => {
+                    let path = arguments.value()?.parse_with(path)?;
+                    set_once(&mut listen, Listen::Unix(path))?;
+                }
+                Arg::Long("connect") => {
+                    set_once(&mut connect, arguments.value()?.parse_with(address)?)?;
+                }
                 Arg::Long("cert") => cert = Some(arguments.value()?.into()),
                 Arg::Long("key") => key = Some(arguments.value()?.into()),
                 Arg::Long("fingerprint") => {
                     trust = trust.pin_certificate(arguments.value()?.parse()?);
+                    trusts = true;
                 }
-                Arg::Long("ca") => trust = trust.ca_file(arguments.value()?),
+                Arg::Long("ca") => {
+                    trust = trust.ca_file(arguments.value()?);
+                    trusts = true;
+                }
                 other => return Err(other.unexpected().into()),
             }
         }
+        let has_certificate = cert.is_some() || key.is_some();
         match (listen, connect) {
-            (Some(listen), None) => serve(listen, tls::server(cert, key)?),
-            (None, Some(address)) => visit(address, trust.build()?),
-            _ => Err(lexopt::Error::from("one of --listen, --unix and --connect is needed").into()),
+            (Some(listen), None) if !trusts => serve(listen, tls::server(cert, key)?),
+            (None, Some(address)) if !has_certificate => visit(address, trust.build()?),
+            (None, Some(_)) => Err(usage("--cert and --key are for servers")),
+            (Some(_), None) => Err(usage("--fingerprint and --ca are for clients")),
+            _ => Err(usage("one of --listen, --unix and --connect is needed")),
         }
     })
+}
+
+fn usage(what: &str) -> wharf::Failure {
+    lexopt::Error::from(what).into()
 }
 
 fn serve(listen: Listen, tls: TlsServer) -> Result {
@@ -124,17 +139,21 @@ impl LineProtocol for Clerk {
 }
 
 fn visit(address: String, tls: TlsClient) -> Result {
-    let host = address.rsplit_once(':').map_or(&*address, |(host, _port)| host);
-    let tls = tls.server_name(host);
+    let tls = tls.server_name(host_of(&address)?);
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
         let (ending, ended) = event_loop.create_future();
         let visitor = Visitor { tls, step: Step::Greeting, ending: Some(ending) };
-        event_loop.create_connection(|| Lines::new(visitor), address).await?;
+        // A server that says nothing is given up after a while.
+        let connection = event_loop.create_connection(|| Lines::new(visitor), address).await?;
+        connection.handle().set_timeout(TimeoutKind::Idle, Some(SILENCE));
         ended.await??;
         Ok(())
     })
 }
+
+/// How long the client waits for each answer.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The client's end.
 struct Visitor {
@@ -153,6 +172,8 @@ enum Step {
     },
     GoAhead,
     Secrets,
+    GoodBye,
+    Done,
 }
 
 impl LineProtocol for Visitor {
@@ -179,7 +200,14 @@ impl LineProtocol for Visitor {
                 transport.start_tls((&self.tls).into(), Bytes::new());
                 self.step = Step::Secrets;
             }
-            (Step::Secrets, _) => writeln!(io::stdout(), "{}", String::from_utf8_lossy(line))?,
+            (Step::Secrets, [b'2', ..]) => {
+                writeln!(io::stdout(), "{}", String::from_utf8_lossy(line))?;
+                self.step = Step::GoodBye;
+            }
+            (Step::GoodBye, [b'2', ..]) => {
+                writeln!(io::stdout(), "{}", String::from_utf8_lossy(line))?;
+                self.step = Step::Done;
+            }
             (_, line) => return Err(format!("refused: {}", String::from_utf8_lossy(line)).into()),
         }
         Ok(())
@@ -192,9 +220,13 @@ impl LineProtocol for Visitor {
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        let outcome = match (error, &self.step) {
+            (Some(error), _) => Err(error.to_string()),
+            (None, Step::Done) => Ok(()),
+            (None, _) => Err("the server ended the connection too early".to_owned()),
+        };
         if let Some(ending) = self.ending.take() {
-            let outcome = error.map_or(Ok(()), |error| Err(format!("{error:#}")));
-            // It says when nobody waits for it any more; that is fine here.
+            // Refused when nobody waits for it any more, which is fine.
             let _ = ending.set_result(outcome);
         }
         Ok(())

@@ -15,29 +15,35 @@
 
 #[path = "chat/client.rs"]
 mod client;
-#[path = "support/command_line.rs"]
-mod command_line;
+#[path = "chat/visit.rs"]
+mod visit;
 
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
+
+use wharf_examples::command_line::{address, missing, run, set_once};
 
 const USAGE: &str = "
 Takes part in a chat: standard input is said there, and what the others say is written to standard
 output. At the end of the input it leaves.
 
 usage: stdio_chat --connect ADDRESS
+
+exit code: 0 if it left by itself, 1 if the server ended the connection or it broke
 ";
 
 fn main() -> ExitCode {
-    command_line::run(USAGE, |mut arguments| {
-        let mut address = None;
+    run(USAGE, |mut arguments| {
+        let mut connect = None;
         while let Some(argument) = arguments.next()? {
             match argument {
-                Arg::Long("connect") => address = Some(arguments.value()?.string()?),
+                Arg::Long("connect") => {
+                    set_once(&mut connect, arguments.value()?.parse_with(address)?)?;
+                }
                 other => return Err(other.unexpected().into()),
             }
         }
-        client::run(address.ok_or_else(|| lexopt::Error::from("--connect is needed"))?, None)
+        client::run(connect.ok_or_else(|| missing("--connect ADDRESS"))?, None)
     })
 }

@@ -7,17 +7,14 @@
 //! Then, in a second terminal, `nc -u 127.0.0.1 7000`, and type.
 #![forbid(unsafe_code)]
 
-#[path = "support/command_line.rs"]
-mod command_line;
-#[path = "support/endpoint.rs"]
-mod endpoint;
-
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lexopt::ValueExt;
+use lexopt::{Arg, ValueExt};
 use wharf::{Address, DatagramProtocol, DatagramTransport, EventLoop, Result};
 
-use self::endpoint::run_until_signal;
+use wharf_examples::command_line::{listen_address, missing, path, run, set_once};
+use wharf_examples::endpoint::run_until_signal;
 
 const USAGE: &str = "
 Sends every datagram back to where it came from, until SIGINT or SIGTERM.
@@ -30,8 +27,8 @@ usage: udp_echo --listen ADDRESS    such as 127.0.0.1:7000, or :7000 for all int
 struct Echo;
 
 impl DatagramProtocol for Echo {
-    /// The loop calls this for every datagram. What is sent here goes out together with the answers
-    /// to all other datagrams that came in at the same time.
+    /// The loop calls this for every datagram. The answers to all datagrams that came in at the same
+    /// time go out together.
     fn datagram_received(
         &mut self,
         transport: &dyn DatagramTransport,
@@ -44,21 +41,31 @@ impl DatagramProtocol for Echo {
 }
 
 fn main() -> ExitCode {
-    command_line::run(USAGE, |mut arguments| {
-        let event_loop = EventLoop::new()?;
-        let mut builder = None;
+    run(USAGE, |mut arguments| {
+        let mut listen = None;
         while let Some(argument) = arguments.next()? {
-            let endpoint = event_loop.create_datagram_endpoint(|| Echo);
-            builder = Some(match argument {
-                lexopt::Arg::Long("listen") => endpoint.local_address(arguments.value()?.string()?),
-                lexopt::Arg::Long("unix") => {
-                    endpoint.local_unix_address(arguments.value()?.string()?)
+            let place = match argument {
+                Arg::Long("listen") => {
+                    Listen::Address(arguments.value()?.parse_with(listen_address)?)
                 }
+                Arg::Long("unix") => Listen::Unix(arguments.value()?.parse_with(path)?),
                 other => return Err(other.unexpected().into()),
-            });
+            };
+            set_once(&mut listen, place)?;
         }
-        let missing = lexopt::Error::from("--listen ADDRESS or --unix PATH is missing");
-        let builder = builder.ok_or(missing)?;
-        event_loop.run(async |_| run_until_signal(builder.await?.handle()).await)
+        let listen = listen.ok_or_else(|| missing("--listen ADDRESS or --unix PATH"))?;
+        EventLoop::new()?.run(async |event_loop| {
+            let endpoint = event_loop.create_datagram_endpoint(|| Echo);
+            let endpoint = match listen {
+                Listen::Address(address) => endpoint.local_address(address).await?,
+                Listen::Unix(path) => endpoint.local_unix_address(path).await?,
+            };
+            run_until_signal(endpoint.handle()).await
+        })
     })
+}
+
+enum Listen {
+    Address(String),
+    Unix(PathBuf),
 }

@@ -1,4 +1,5 @@
-//! The client: standard input, the server and standard output are three transports, joined.
+//! The client for pipes and files: standard input, the server and standard output are three
+//! transports, joined. (At a terminal there is `terminal.rs`.)
 //!
 //! ```text
 //! keyboard ──write──▶ server ──write──▶ screen
@@ -18,7 +19,9 @@ use wharf::{
     TransportHandle,
 };
 
-/// Connects, and stays until the server ends the connection.
+use super::visit::Visit;
+
+/// Connects, and stays until the connection ends: an error unless this side wanted it to.
 pub(crate) fn run(address: String, tls: Option<TlsClient>) -> Result {
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
@@ -49,6 +52,7 @@ struct Joined {
     keyboard: OnceCell<TransportHandle>,
     server: OnceCell<TransportHandle>,
     screen: OnceCell<TransportHandle>,
+    visit: Visit,
 }
 
 /// How a transport ended.
@@ -65,12 +69,14 @@ impl Protocol for Keyboard {
     }
 
     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+        self.joined.visit.says(data);
         with(&self.joined.server, |server| server.write(data));
         Ok(())
     }
 
     fn eof_received(&mut self, _: &dyn Transport) -> Result<Eof> {
         // Nothing more is said from here; what the others say still comes.
+        self.joined.visit.leave();
         with(&self.joined.server, Transport::write_eof);
         Ok(Eof::Close)
     }
@@ -95,7 +101,9 @@ impl Protocol for Server {
     }
 
     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
-        with(&self.joined.screen, |screen| screen.write(data));
+        if self.joined.visit.hears(data) {
+            with(&self.joined.screen, |screen| screen.write(data));
+        }
         Ok(())
     }
 
@@ -110,7 +118,7 @@ impl Protocol for Server {
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
-        end(&mut self.ending, error.map(|error| format!("the connection broke: {error:#}")));
+        end(&mut self.ending, self.joined.visit.outcome(error));
         Ok(())
     }
 }
@@ -150,9 +158,11 @@ impl Protocol for Screen {
     /// Also when nobody reads what is shown any more, as after `chat … | head -1`: that is no
     /// failure, but a reason to leave.
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        self.joined.visit.leave();
         with(&self.joined.server, Transport::close);
         let error = error.filter(|error| error.io_kind() != Some(io::ErrorKind::BrokenPipe));
-        end(&mut self.ending, error.map(|error| format!("standard output: {error:#}")));
+        let outcome = error.map_or(Ok(()), |error| Err(format!("standard output: {error}")));
+        end(&mut self.ending, outcome);
         Ok(())
     }
 }
@@ -164,9 +174,9 @@ fn with<R>(place: &OnceCell<TransportHandle>, act: impl FnOnce(&TransportHandle)
     }
 }
 
-fn end(ending: &mut Option<Promise<Outcome>>, error: Option<String>) {
+fn end(ending: &mut Option<Promise<Outcome>>, outcome: Outcome) {
     if let Some(ending) = ending.take() {
-        // It says when nobody waits for it any more; that is fine here.
-        let _ = ending.set_result(error.map_or(Ok(()), Err));
+        // Refused when nobody waits for it any more, which is fine.
+        let _ = ending.set_result(outcome);
     }
 }

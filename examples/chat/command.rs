@@ -24,6 +24,10 @@ pub(crate) const HELP: [&str; 6] = [
     "anything else is said to everybody in the room",
 ];
 
+/// The commands, for completion.
+#[allow(dead_code, reason = "not for the server")]
+pub(crate) const NAMES: [&str; 6] = ["/nick", "/join", "/rooms", "/who", "/help", "/quit"];
+
 /// The longest nickname or name of a room, in bytes.
 pub(crate) const MAX_NAME: usize = 32;
 

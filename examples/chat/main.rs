@@ -14,14 +14,10 @@ mod command;
 mod hall;
 mod member;
 mod server;
+mod terminal;
+mod visit;
 
-#[path = "../support/command_line.rs"]
-mod command_line;
-#[path = "../support/serving.rs"]
-mod serving;
-#[path = "../support/tls.rs"]
-mod tls;
-
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +26,9 @@ use lexopt::{Arg, ValueExt};
 use wharf::{EventLoop, Result, TlsClient, TlsServer};
 
 use self::server::chat_server;
-use self::serving::{Listen, serve_until_signal};
+use wharf_examples::command_line::{address, listen_address, path, run, seconds, set_once};
+use wharf_examples::serving::{Listen, serve_until_signal};
+use wharf_examples::tls;
 
 const USAGE: &str = "
 A chat with rooms and nicknames.
@@ -47,41 +45,82 @@ SERVER is --idle-timeout SECONDS    who says and hears nothing for so long is se
 CLIENT is --tls                     under TLS; trusts whom the operating system trusts
           --fingerprint HEX         under TLS; trusts the certificate with this SHA-256 fingerprint
           --ca FILE                 under TLS; trusts the authorities in this file, in PEM
+
+At a terminal the client has a line editor: the prompt and what is typed stay below what is heard,
+the arrows go through what was said, Tab completes commands. Elsewhere it is as stdio_chat.
+
+exit code of the client: 0 if it left by itself, 1 if the server ended the connection or it broke
 ";
 
 fn main() -> ExitCode {
-    command_line::run(USAGE, |mut arguments| {
-        let (mut listen, mut connect, mut idle) = (None, None, None);
-        let (mut wants_tls, mut cert, mut key) = (false, None, None);
-        let (mut fingerprint, mut ca) = (None, None);
-        while let Some(argument) = arguments.next()? {
-            match argument {
-                Arg::Long("listen") => listen = Some(Listen::Address(arguments.value()?.string()?)),
-                Arg::Long("unix") => listen = Some(Listen::Unix(arguments.value()?.into())),
-                Arg::Long("connect") => connect = Some(arguments.value()?.string()?),
-                Arg::Long("idle-timeout") => {
-                    idle = Some(Duration::from_secs(arguments.value()?.parse()?));
+    run(USAGE, |arguments| {
+        match parse(arguments)? {
+            Role::Server { listen, idle, tls } => serve(listen, idle, tls)?,
+            Role::Client { address, tls } => {
+                if io::stdin().is_terminal() && io::stdout().is_terminal() {
+                    return terminal::run(&address, tls);
                 }
-                Arg::Long("tls") => wants_tls = true,
-                Arg::Long("cert") => cert = Some(arguments.value()?.into()),
-                Arg::Long("key") => key = Some(arguments.value()?.into()),
-                Arg::Long("fingerprint") => fingerprint = Some(arguments.value()?.string()?),
-                Arg::Long("ca") => ca = Some(arguments.value()?.into()),
-                other => return Err(other.unexpected().into()),
+                client::run(address, tls)?;
             }
         }
-        match (listen, connect) {
-            (Some(listen), None) => {
-                let wants_tls = wants_tls || cert.is_some() || key.is_some();
-                serve(listen, idle, wants_tls.then(|| tls::server(cert, key)).transpose()?)
-            }
-            (None, Some(address)) => {
-                let wants_tls = wants_tls || fingerprint.is_some() || ca.is_some();
-                client::run(address, wants_tls.then(|| trust(fingerprint, ca)).transpose()?)
-            }
-            _ => Err(lexopt::Error::from("one of --listen, --unix and --connect is needed").into()),
-        }
+        Ok(ExitCode::SUCCESS)
     })
+}
+
+enum Role {
+    Server { listen: Listen, idle: Option<Duration>, tls: Option<TlsServer> },
+    Client { address: String, tls: Option<TlsClient> },
+}
+
+fn parse(mut arguments: lexopt::Parser) -> Result<Role> {
+    let (mut listen, mut connect, mut idle) = (None, None, None);
+    let (mut wants_tls, mut cert, mut key) = (false, None, None);
+    let (mut fingerprint, mut ca) = (None, None);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("listen") => {
+                let address = arguments.value()?.parse_with(listen_address)?;
+                set_once(&mut listen, Listen::Address(address))?;
+            }
+            Arg::Long("unix") => {
+                let path = arguments.value()?.parse_with(path)?;
+                set_once(&mut listen, Listen::Unix(path))?;
+            }
+            Arg::Long("connect") => {
+                set_once(&mut connect, arguments.value()?.parse_with(address)?)?;
+            }
+            Arg::Long("idle-timeout") => idle = Some(arguments.value()?.parse_with(seconds)?),
+            Arg::Long("tls") => wants_tls = true,
+            Arg::Long("cert") => cert = Some(arguments.value()?.into()),
+            Arg::Long("key") => key = Some(arguments.value()?.into()),
+            Arg::Long("fingerprint") => fingerprint = Some(arguments.value()?.string()?),
+            Arg::Long("ca") => ca = Some(arguments.value()?.into()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let has_certificate = cert.is_some() || key.is_some();
+    let has_trust = fingerprint.is_some() || ca.is_some();
+    match (listen, connect) {
+        (Some(_), None) if has_trust => Err(usage("--fingerprint and --ca are for clients")),
+        (None, Some(_)) if has_certificate || idle.is_some() => {
+            Err(usage("--cert, --key and --idle-timeout are for servers"))
+        }
+        (Some(listen), None) => {
+            let wants_tls = wants_tls || has_certificate;
+            let tls = wants_tls.then(|| tls::server(cert, key)).transpose()?;
+            Ok(Role::Server { listen, idle, tls })
+        }
+        (None, Some(address)) => {
+            let wants_tls = wants_tls || has_trust;
+            let tls = wants_tls.then(|| trust(fingerprint, ca)).transpose()?;
+            Ok(Role::Client { address, tls })
+        }
+        _ => Err(usage("one of --listen, --unix and --connect is needed")),
+    }
+}
+
+fn usage(what: &str) -> wharf::Failure {
+    lexopt::Error::from(what).into()
 }
 
 fn serve(listen: Listen, idle: Option<Duration>, tls: Option<TlsServer>) -> Result {

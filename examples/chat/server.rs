@@ -8,7 +8,7 @@ use wharf::{EventLoop, Keepalive, ServerBuilder, Timeout};
 
 use super::hall::Hall;
 use super::member::Member;
-use super::serving::Listen;
+use wharf_examples::serving::Listen;
 
 /// The most bytes that may wait for one member. Whoever reads so slowly that more are waiting is
 /// disconnected: the others neither wait nor pay for it.

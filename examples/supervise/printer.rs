@@ -1,41 +1,51 @@
-//! The protocol of one child: it prints the lines that the child writes.
+//! The protocol of one child: it shows the lines that the child writes.
 
-use std::io::{self, Write};
-use std::process::ExitStatus;
-use std::time::Duration;
+use std::rc::Rc;
 
 use wharf::{ChildFd, Error, ProcessProtocol, ProcessTransport, Promise, Result};
 
-/// Longer lines are printed in pieces: what is kept of a child stays bounded.
+use super::screen::Screen;
+
+/// Longer lines are shown in pieces: what is kept of a child stays bounded.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// How long others that the child has started may still write after it has exited.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 pub(crate) struct Printer {
+    screen: Rc<Screen>,
     /// Stands before each line.
     prefix: String,
-    /// What has come of a line that is not complete, from standard output and standard error.
-    partial: [Vec<u8>; 2],
-    /// Told how the child has ended, when everything is printed.
-    ended: Option<Promise<ExitStatus>>,
+    /// Standard output and standard error.
+    partial: [Partial; 2],
+    /// Completed when everything is shown.
+    ended: Option<Promise<()>>,
+}
+
+/// What has come of a line that is not complete.
+#[derive(Default)]
+struct Partial {
+    line: Vec<u8>,
+    /// The last line ended with a carriage return; a newline behind it belongs to that.
+    after_return: bool,
 }
 
 impl Printer {
-    pub(crate) fn new(prefix: String, ended: Promise<ExitStatus>) -> Self {
-        Self { prefix, partial: Default::default(), ended: Some(ended) }
+    pub(crate) fn new(screen: Rc<Screen>, prefix: String, ended: Promise<()>) -> Self {
+        Self { screen, prefix, partial: Default::default(), ended: Some(ended) }
     }
 }
 
 impl ProcessProtocol for Printer {
+    fn connection_made(&mut self, process: &dyn ProcessTransport) -> Result {
+        self.screen.begin(process);
+        Ok(())
+    }
+
     fn pipe_data_received(&mut self, _: &dyn ProcessTransport, fd: ChildFd, data: &[u8]) -> Result {
         let partial = &mut self.partial[usize::from(fd == ChildFd::STDERR)];
-        // Bytes come as the pipe has them, cut anywhere.
-        for piece in data.split_inclusive(|byte| *byte == b'\n') {
-            partial.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || partial.len() >= LONGEST_LINE {
-                print_line(&self.prefix, fd, partial)?;
-                partial.clear();
+        // Bytes come as the pipe has them, cut anywhere. A carriage return ends a line, too: on a
+        // terminal, what follows it would cover the name in front.
+        for piece in data.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            if let Some(line) = partial.push(piece) {
+                self.screen.print_line(fd, &self.prefix, &line);
             }
         }
         Ok(())
@@ -48,37 +58,35 @@ impl ProcessProtocol for Printer {
         _: Option<&Error>,
     ) -> Result {
         let partial = std::mem::take(&mut self.partial[usize::from(fd == ChildFd::STDERR)]);
-        match partial.is_empty() {
-            true => Ok(()),
-            false => print_line(&self.prefix, fd, &partial),
+        if !partial.line.is_empty() {
+            self.screen.print_line(fd, &self.prefix, &partial.line);
         }
-    }
-
-    /// The exit and the ends of the pipes are independent: something that the child has left behind
-    /// may hold them open for ever.
-    fn process_exited(&mut self, process: &dyn ProcessTransport, _: ExitStatus) -> Result {
-        let handle = process.handle();
-        process.event_loop().call_later(LAST_WORDS, move || handle.close());
         Ok(())
     }
 
     fn connection_lost(&mut self, process: &dyn ProcessTransport, _: Option<&Error>) -> Result {
-        if let (Some(ended), Some(status)) = (self.ended.take(), process.exit_status()) {
-            // It says when nobody waits for it any more; that is fine here.
-            let _ = ended.set_result(status);
+        self.screen.end(process);
+        if let Some(ended) = self.ended.take() {
+            // Refused when nobody waits for it any more, which is fine.
+            let _ = ended.set_result(());
         }
         Ok(())
     }
 }
 
-/// Standard output may block while nobody reads it: then the children's pipes fill up, and they
-/// wait as well.
-fn print_line(prefix: &str, fd: ChildFd, line: &[u8]) -> Result {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let text = [prefix.as_bytes(), line, b"\n"].concat();
-    match fd {
-        ChildFd::STDERR => io::stderr().write_all(&text)?,
-        _ => io::stdout().write_all(&text)?,
+impl Partial {
+    /// Adds the next piece, which may have an end of line at its end; gives the line once it is
+    /// complete.
+    fn push(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        let ends_return = std::mem::replace(&mut self.after_return, piece.ends_with(b"\r"));
+        if ends_return && piece == b"\n" {
+            return None;
+        }
+        let text = piece.strip_suffix(b"\n").or(piece.strip_suffix(b"\r"));
+        self.line.extend_from_slice(text.unwrap_or(piece));
+        // A program that shows its progress returns to a line that is empty yet.
+        let is_complete = text.is_some() && !(self.after_return && self.line.is_empty());
+        let is_long = self.line.len() >= LONGEST_LINE;
+        (is_complete || is_long).then(|| std::mem::take(&mut self.line))
     }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use wharf::{EventLoop, Result, TlsIdentity, TlsServer};
 
 /// A server's certificate: two PEM files, or else one that signs itself, made on the spot and
 /// forgotten at the end.
-pub(crate) fn server(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<TlsServer> {
+pub fn server(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<TlsServer> {
     let identity = match (cert, key) {
         (Some(cert), Some(key)) => TlsIdentity::from_files(cert, key),
         (None, None) => {
@@ -22,7 +22,7 @@ pub(crate) fn server(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<TlsS
 
 /// Prints the certificate's fingerprint, so that a client can be told whom to trust: in the loop's
 /// next round, after the line that says where the server listens.
-pub(crate) fn print_fingerprint(event_loop: &EventLoop, tls: &TlsServer) {
+pub fn print_fingerprint(event_loop: &EventLoop, tls: &TlsServer) {
     let fingerprint = tls.fingerprint();
     event_loop.call_soon(move || {
         if let Some(fingerprint) = fingerprint {

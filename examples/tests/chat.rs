@@ -8,9 +8,6 @@ mod hall;
 mod member;
 #[path = "../chat/server.rs"]
 mod server;
-#[path = "../support/serving.rs"]
-#[expect(dead_code, reason = "signals are not to be had in memory")]
-mod serving;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,7 +19,7 @@ use wharf::{Connection, Error, EventLoop, Protocol, Result, Server, Transport};
 use self::command::MAX_NAME;
 use self::member::MAX_LINE;
 use self::server::WRITE_CAP;
-use self::serving::Listen;
+use wharf_examples::serving::Listen;
 
 /// What the network holds in each direction of a connection.
 const CAPACITY: usize = 4096;

@@ -67,7 +67,7 @@ fn udp_echo_outlives_clients_that_go_without_reading() {
 fn udp_echo_says_in_one_line_why_it_cannot_serve() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (listen, code) in [(&*address, 1), ("nonsense", 1)] {
+    for (listen, code) in [(&*address, 1), ("nonsense", 2)] {
         let ending = Program::example("udp_echo", &["--listen", listen]).end();
         assert_eq!(ending.code, Some(code));
         assert_eq!(ending.errors.lines().count(), 1, "{}", ending.errors);
@@ -122,7 +122,7 @@ fn multicast_discovery_finds_and_loses_peers_and_ends_by_itself() {
 fn multicast_discovery_refuses_what_is_no_group() {
     let arguments = ["--group", "127.0.0.1:4321", "--for", "1"];
     let ending = Program::example("multicast_discovery", &arguments).end();
-    assert_eq!(ending.code, Some(1));
+    assert_eq!(ending.code, Some(2));
     let ending = Program::example("multicast_discovery", &["--name", ""]).end();
     assert_eq!((ending.code, ending.errors.lines().count()), (Some(2), 1));
 }

@@ -112,13 +112,101 @@ fn restarts_under_load_fail_no_connection() {
     for _ in 0..8 {
         let next = successor(&control, &address);
         let ending = std::mem::replace(&mut current, next).end();
-        assert_eq!((ending.code, ending.errors), (Some(0), String::new()));
+        assert_eq!(ending.code, Some(0));
+        let is_expected = |line: &str| line.starts_with("hot_restart: replaced; ");
+        assert!(ending.errors.lines().all(is_expected), "{}", ending.errors);
         load.more(100);
     }
     assert!(load.finish() > 800);
     current.signal(Signal::TERM);
     assert_eq!(current.end().code, Some(0));
     assert!(!control.exists());
+}
+
+/// A connection that was used: it stays with the process that accepted it.
+fn established(address: &str) -> TcpStream {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    echo_once(&mut client);
+    client
+}
+
+fn echo_once(client: &mut TcpStream) {
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn replaced_server_serves_its_connections_until_they_end() {
+    let directory = Directory::new();
+    let control = directory.join("control");
+    let first = server(&control);
+    let address = first.address();
+    let mut client = established(&address);
+    let second = successor(&control, &address);
+    let third = successor(&control, &address);
+    assert_eq!(second.end().code, Some(0));
+    for _ in 0..10 {
+        echo_once(&mut client);
+    }
+    drop(client);
+    let ending = first.end();
+    assert_eq!(ending.code, Some(0));
+    let told = "hot_restart: replaced; 1 connections go on here until they end\n";
+    assert_eq!(ending.errors, told);
+    third.signal(Signal::TERM);
+    assert_eq!(third.end().code, Some(0));
+}
+
+#[test]
+fn replaced_server_cuts_connections_off_after_its_drain_time_or_a_signal() {
+    let directory = Directory::new();
+    let control = directory.join("control");
+    let path = control.to_str().unwrap();
+    let arguments = ["--listen", "127.0.0.1:0", "--control", path, "--drain", "0.1"];
+    let first = Program::example("hot_restart", &arguments);
+    let address = first.address();
+    let mut client = established(&address);
+    let second = successor(&control, &address);
+    assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+    let ending = first.end();
+    assert_eq!(ending.code, Some(1));
+    assert!(ending.errors.ends_with("1 connections had to be cut off\n"), "{}", ending.errors);
+
+    let _client = established(&address);
+    let third = successor(&control, &address);
+    second.signal(Signal::TERM);
+    let ending = second.end();
+    assert_eq!(ending.code, Some(1));
+    assert!(ending.errors.contains("another signal ends them at once"), "{}", ending.errors);
+    drop(third);
+}
+
+#[test]
+fn predecessor_that_is_stopped_is_not_waited_for_for_ever() {
+    let directory = Directory::new();
+    let control = directory.join("control");
+    let path = control.to_str().unwrap();
+    let first = server(&control);
+    let address = first.address();
+    first.signal(Signal::STOP);
+    wait_until_stopped(&first);
+    let arguments = ["--listen", "127.0.0.1:0", "--control", path, "--patience", "1.5"];
+    let ending = Program::example("hot_restart", &arguments).end();
+    assert_eq!((ending.code, &ending.output[..]), (Some(1), &[][..]));
+    assert!(
+        ending.errors.contains("hot_restart: waiting for the process at "),
+        "{}",
+        ending.errors
+    );
+    assert!(ending.errors.contains("gave no answer in 1.5s"), "{}", ending.errors);
+    // Nothing has changed for it.
+    first.signal(Signal::CONT);
+    use_once(&address, 1).unwrap();
+    let second = successor(&control, &address);
+    assert_eq!(first.end().code, Some(0));
+    second.signal(Signal::TERM);
+    assert_eq!(second.end().code, Some(0));
 }
 
 const DRAINS: &str = "hot_restart::predecessor_that_drains_answers_nobody_any_more";

@@ -9,11 +9,22 @@ use wharf_test_support::{
 };
 
 mod chat;
+mod chat_ends;
+mod chat_terminal;
 mod datagrams;
 mod hot_restart;
 mod programs;
 mod proxy;
+mod requests;
+mod sni_proxy;
 mod stdio;
 mod stdio_chat;
 mod supervise;
 mod tls;
+
+/// What a program has said on standard error, but for what it was waiting for: how long that takes is
+/// up to the machine.
+fn complaints(errors: &str) -> String {
+    let is_complaint = |line: &&str| !line.contains(": waiting for ");
+    errors.lines().filter(is_complaint).collect::<Vec<_>>().join("\n")
+}

@@ -88,9 +88,52 @@ fn closed_standard_streams_are_empty() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_told() {
-    let (ending, _directory) = shell("echo text | $TEE copy > /dev/full; cat copy");
-    assert_eq!(ending.output, ["text"]);
+    let (ending, _directory) = shell("echo text | $TEE copy > /dev/full; echo $?; cat copy");
+    assert_eq!(ending.output, ["1", "text"]);
     assert!(ending.errors.starts_with("tee: standard output: "), "{}", ending.errors);
+}
+
+#[test]
+fn an_output_that_cannot_be_had_is_named_and_the_others_go_on() {
+    let script =
+        "mkdir folder; echo text | $TEE /no/such/folder/file folder copy; echo $?; cat copy";
+    let (ending, _directory) = shell(script);
+    assert_eq!(ending.output, ["text", "1", "text"]);
+    let errors: Vec<_> = ending.errors.lines().collect();
+    assert_eq!(errors.len(), 2, "{}", ending.errors);
+    assert!(errors[0].starts_with("tee: /no/such/folder/file: "), "{}", ending.errors);
+    assert!(errors[1].starts_with("tee: folder: "), "{}", ending.errors);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_failure_is_told_and_shows_in_the_exit_code() {
+    let (ending, _directory) = shell("seq 100000 | $TEE /dev/full | tail -1; $TEE < .; echo $?");
+    assert_eq!(ending.output, ["100000", "1"]);
+    let errors: Vec<_> = ending.errors.lines().collect();
+    assert_eq!(errors.len(), 2, "{}", ending.errors);
+    assert!(errors[0].starts_with("tee: /dev/full: "), "{}", ending.errors);
+    assert!(errors[1].starts_with("tee: standard input: "), "{}", ending.errors);
+    // With no output left, the input is not waited for.
+    let script = "mkfifo quiet; { echo text; exec sleep 30; } > quiet & quiet=$!
+        $TEE < quiet > /dev/full; echo $?; kill $quiet";
+    assert_eq!(shell(script).0.output, ["1"]);
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let script =
+        "{ yes | $TEE; echo $? > code; } | head -1; while ! [ -s code ]; do sleep 0.05; done
+        cat code";
+    assert_output(script, &["y", "0"]);
+}
+
+#[test]
+fn a_fifo_that_nobody_reads_is_named() {
+    let script = "mkfifo fifo; { echo text | $TEE fifo; echo $?; } 2> said &
+        while ! grep -q . said; do sleep 0.05; done; cat fifo > copy; wait; cat copy said";
+    let expected = ["text", "0", "text", "tee: waiting for somebody to read fifo"];
+    assert_output(script, &expected);
 }
 
 #[test]

@@ -91,7 +91,8 @@ fn it_ends_with_the_server_though_nobody_types() {
     chat.signal(Signal::TERM);
     assert_eq!(chat.end().code, Some(0));
     let ending = client.end();
-    assert_eq!((ending.code, ending.errors), (Some(0), String::new()));
+    assert_eq!(ending.code, Some(1));
+    assert_eq!(ending.errors, "stdio_chat: the server ended the connection\n");
     assert_eq!(ending.output, ["* the server is shutting down; good-bye"]);
 }
 

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 
 use super::authority::{Authority, text};
+use crate::complaints;
 use crate::program::{PATIENCE, Program};
 
 /// What a server prints after its address.
@@ -15,7 +16,7 @@ fn fingerprint(server: &Program) -> String {
 }
 
 fn ends_well(server: Program) {
-    assert_eq!(end(server), "");
+    assert_eq!(complaints(&end(server)), "");
 }
 
 /// What it has said on standard error.

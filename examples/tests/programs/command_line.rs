@@ -40,11 +40,17 @@ fn tour_runs_every_transport() {
 #[test]
 fn help_is_not_an_error() {
     for name in [
-        "echo",
         "chat",
+        "client",
+        "echo",
+        "hot_restart",
+        "key_value",
         "multicast_discovery",
+        "sni_proxy",
+        "starttls",
         "stdio_chat",
         "supervise",
+        "tcp_proxy",
         "tee",
         "tour",
         "udp_echo",
@@ -72,9 +78,11 @@ fn misuse_gets_one_clear_line() {
     for name in ["echo", "chat"] {
         let text = format!("could not listen on {taken}: Address already in use");
         expect_failure(name, &["--listen", &taken], 1, &text);
-        expect_failure(name, &["--listen", "nonsense"], 1, "missing port in `nonsense`");
-        expect_failure(name, &["--listen", "127.0.0.1:70000"], 1, "invalid port `70000`");
-        expect_failure(name, &["--listen", ""], 1, "");
+        expect_failure(name, &["--listen", "nonsense"], 2, "missing port in `nonsense`");
+        expect_failure(name, &["--listen", "127.0.0.1:70000"], 2, "invalid port `70000`");
+        expect_failure(name, &["--listen", ""], 2, "missing port");
+        expect_failure(name, &["--unix", ""], 2, "an empty path");
+        expect_failure(name, &["--listen", ":0", "--unix", "x"], 2, "can be said once");
         expect_failure(name, &["--unix", "/no/such/folder/s"], 1, "No such file or directory");
         expect_failure(name, &["--unix", file_path], 1, "Address already in use");
         expect_failure(name, &["--unix", &"x".repeat(200)], 1, "xxx");
@@ -84,22 +92,55 @@ fn misuse_gets_one_clear_line() {
         expect_failure(name, &[], 2, "--listen");
     }
     expect_failure("chat", &["--connect", &nobody], 1, "Connection refused");
-    expect_failure("chat", &["--connect", "nonsense"], 1, "missing port in `nonsense`");
-    expect_failure("chat", &["--connect", ":1"], 1, "");
+    expect_failure("chat", &["--connect", "nonsense"], 2, "missing port in `nonsense`");
+    expect_failure("chat", &["--connect", ":1"], 2, "missing host in `:1`");
     expect_failure("stdio_chat", &["--connect", &nobody], 1, "Connection refused");
-    expect_failure("stdio_chat", &[], 2, "--connect is needed");
+    expect_failure("stdio_chat", &[], 2, "--connect ADDRESS is missing");
     expect_failure("tee", &["/no/such/folder/file"], 1, "No such file or directory");
     expect_failure("tee", &["--nonsense"], 2, "invalid option '--nonsense'");
-    expect_failure("chat", &["--listen", ":0", "--connect", ":1"], 2, "one of --listen");
+    expect_failure("chat", &["--listen", ":0", "--connect", "a:1"], 2, "one of --listen");
     expect_failure("chat", &["--listen", ":0", "--idle-timeout", "soon"], 2, "soon");
     expect_failure("tour", &["--messages", "many"], 2, "many");
+    for (name, arguments) in [
+        ("chat", &["--listen", ":0", "--idle-timeout", "0"][..]),
+        ("hot_restart", &["--listen", ":0", "--control", "x", "--drain", "0"]),
+        ("multicast_discovery", &["--for", "0"]),
+        ("supervise", &["--grace", "0", "a: b"]),
+        ("supervise", &["--restarts", "0", "a: b"]),
+        ("supervise", &["--delay", "0", "a: b"]),
+        ("tcp_proxy", &["--listen", ":0", "--connect", "a:1", "--idle", "0"]),
+        ("tcp_proxy", &["--listen", ":0", "--connect", "a:1", "--read-limit", "0"]),
+        ("tcp_proxy", &["--listen", ":0", "--connect", "a:1", "--connections", "0"]),
+        ("tour", &["--messages", "0"]),
+    ] {
+        expect_failure(name, arguments, 2, "zero is refused");
+    }
+    for (name, arguments, text) in [
+        ("tcp_proxy", &["--listen", ":0", "--connect", "banana"][..], "missing port in `banana`"),
+        ("tcp_proxy", &["--listen", ":0", "--connect", "a:1", "--read-limit", "1X"], "no unit"),
+        ("chat", &["--listen", ":0", "--ca", "x"], "for clients"),
+        ("chat", &["--connect", "a:1", "--idle-timeout", "3"], "for servers"),
+        ("starttls", &["--connect", "a:1", "--cert", "x"], "for servers"),
+        ("starttls", &["--listen", ":0", "--ca", "x"], "for clients"),
+        ("supervise", &["a: b", "a: c"], "two programs are called a"),
+        ("supervise", &["--no-restart", "--restarts", "2", "a: b"], "contradict"),
+        ("multicast_discovery", &["--group", "127.0.0.1:5"], "a group has"),
+        ("sni_proxy", &["--listen", ":0", "--route", "x"], "a route is NAME=ADDRESS"),
+        ("client", &["--connect", "a:1"], "a REQUEST is missing"),
+    ] {
+        expect_failure(name, arguments, 2, text);
+    }
+    let interface = ["--interface", "192.0.2.1"];
+    expect_failure("multicast_discovery", &interface, 1, "could not join 239.255.43.21:4321 on");
     expect_failure("tour", &["nonsense"], 2, "unexpected argument \"nonsense\"");
     assert!(file.exists());
     std::fs::remove_file(file).unwrap();
 }
 
 fn expect_failure(name: &str, arguments: &[&str], code: i32, text: &str) {
-    let ending = Program::example(name, arguments).end();
+    let mut program = Program::example(name, arguments);
+    program.types_no_more();
+    let ending = program.end();
     assert_eq!(ending.code, Some(code), "{name} {arguments:?}: {ending:?}");
     assert_eq!(ending.output, [""; 0]);
     let errors = &ending.errors;

@@ -1,0 +1,78 @@
+//! The key-value server, and the client that has many requests under way.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::complaints;
+use crate::program::{Ending, Program};
+
+fn ask(address: &str, requests: &[&str]) -> Ending {
+    let arguments = [&["--connect", address, "--timeout", "10"], requests].concat();
+    Program::example("client", &arguments).end()
+}
+
+#[test]
+fn each_request_gets_its_own_answer() {
+    let server = Program::example("key_value", &["--listen", "127.0.0.1:0"]);
+    let address = server.address();
+    let requests = ["SET tea green, hot", "GET tea", "GET milk", "DEL tea", "GET tea", "BREW tea"];
+    let ending = ask(&address, &requests);
+    assert_eq!((ending.code, &*ending.errors), (Some(0), ""));
+    assert_eq!(
+        ending.output,
+        [
+            "SET tea green, hot: OK",
+            "GET tea: VALUE green, hot",
+            "GET milk: NONE",
+            "DEL tea: OK",
+            "GET tea: NONE",
+            "BREW tea: ERROR requests are SET KEY VALUE, GET KEY and DEL KEY",
+        ]
+    );
+    // The store outlives its clients.
+    ask(&address, &["SET a 1"]);
+    assert_eq!(ask(&address, &["GET a"]).output, ["GET a: VALUE 1"]);
+    server.signal(Signal::TERM);
+    let ending = server.end();
+    assert_eq!((ending.code, complaints(&ending.errors)), (Some(0), String::new()));
+}
+
+#[test]
+fn a_request_of_several_lines_is_refused_and_harms_no_other() {
+    let server = Program::example("key_value", &["--listen", "127.0.0.1:0"]);
+    let ending = ask(&server.address(), &["SET a 1\nDEL a", "GET a"]);
+    assert_eq!((ending.code, &ending.output[..]), (Some(1), &["GET a: NONE".to_owned()][..]));
+    assert!(ending.errors.starts_with("client: SET a 1\nDEL a: "), "{}", ending.errors);
+}
+
+#[test]
+fn whoever_waits_for_an_answer_is_told_why_there_is_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = thread::spawn(move || {
+        // The first client gets one answer for three requests, the second none at all.
+        let (mut client, _) = listener.accept().unwrap();
+        client.read_exact(&mut [0; 18]).unwrap();
+        client.write_all(b"VALUE 1\n").unwrap();
+        drop(client);
+        let (mut client, _) = listener.accept().unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+    });
+    let ending = ask(&address, &["GET a", "GET b", "GET c"]);
+    assert_eq!((ending.code, &ending.output[..]), (Some(1), &["GET a: VALUE 1".to_owned()][..]));
+    let told = "the server ended the connection";
+    assert_eq!(ending.errors, format!("client: GET b: {told}\nclient: GET c: {told}\n"));
+
+    let ending =
+        Program::example("client", &["--connect", &address, "--timeout", "0.2", "GET a"]).end();
+    assert_eq!((ending.code, &ending.output[..]), (Some(1), &[][..]));
+    assert!(
+        ending.errors.starts_with("client: GET a: the connection was idle"),
+        "{}",
+        ending.errors
+    );
+    serving.join().unwrap();
+}

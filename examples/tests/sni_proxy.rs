@@ -1,0 +1,99 @@
+//! The proxy that chooses by the server's name.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::authority::{Authority, text};
+use crate::program::{PATIENCE, Program};
+
+/// A server with a certificate for one name.
+fn upstream(authority: &Authority, name: &str) -> (Program, String) {
+    let files = authority.issue(&[name]);
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--cert", text(&files.chain), "--key", text(&files.key)];
+    let server = Program::example("echo", &arguments);
+    let address = server.address();
+    (server, address)
+}
+
+/// The lines that a proxy has said of clients.
+fn end(proxy: Program) -> Vec<String> {
+    proxy.signal(Signal::TERM);
+    let ending = proxy.end();
+    assert!(matches!(ending.code, Some(0 | 1)), "{ending:?}");
+    ending.errors.lines().filter(|line| line.contains("is refused")).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_name_leads_to_its_own_server() {
+    let authority = Authority::new();
+    let (_one, to_one) = upstream(&authority, "one.example");
+    let (_two, to_two) = upstream(&authority, "two.example");
+    let routes = [format!("one.example={to_one}"), format!("TWO.example={to_two}")];
+    let arguments = ["--listen", "127.0.0.1:0", "--route", &routes[0], "--route", &routes[1]];
+    let proxy = Program::example("sni_proxy", &arguments);
+    let address = proxy.address();
+    let ca = authority.file();
+    let visit = |name: &str| {
+        let arguments = [
+            "s_client",
+            "-quiet",
+            "-verify_return_error",
+            "-servername",
+            name,
+            "-verify_hostname",
+            name,
+            "-CAfile",
+            text(&ca),
+            "-connect",
+            &address,
+        ];
+        Program::foreign("openssl", &arguments)
+    };
+    for name in ["one.example", "two.example"] {
+        let Some(mut peer) = visit(name) else { return };
+        peer.types("hello\n");
+        assert_eq!(peer.line(), "hello", "{name}");
+    }
+    let Some(mut peer) = visit("three.example") else { return };
+    peer.types_no_more();
+    let ending = peer.end();
+    assert_ne!(ending.code, Some(0));
+    assert!(ending.errors.contains("unrecognized name"), "{}", ending.errors);
+    let refused = end(proxy);
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].ends_with("it asks for three.example"), "{refused:?}");
+}
+
+#[test]
+fn what_is_no_tls_is_refused_in_one_line() {
+    let arguments = ["--listen", "127.0.0.1:0", "--route", "one.example=127.0.0.1:1"];
+    let proxy = Program::example("sni_proxy", &arguments);
+    let address = proxy.address();
+    let mut client = TcpStream::connect(&*address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: one.example\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    // An alert.
+    assert!(answer.starts_with(&[21, 3]), "{answer:?}");
+    assert_eq!(end(proxy).len(), 1);
+}
+
+#[test]
+fn a_default_takes_all_others() {
+    let authority = Authority::new();
+    let (_server, to) = upstream(&authority, "one.example");
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--route", "two.example=127.0.0.1:1", "--default", &to];
+    let proxy = Program::example("sni_proxy", &arguments);
+    let address = proxy.address();
+    let arguments = ["s_client", "-quiet", "-noservername", "-connect", &address];
+    let Some(mut peer) = Program::foreign("openssl", &arguments) else { return };
+    peer.types("hello\n");
+    assert_eq!(peer.line(), "hello");
+    drop(peer);
+    assert_eq!(end(proxy), [""; 0]);
+}
