@@ -12,7 +12,8 @@
 //!   [`numbers`];
 //! - **`timers`**: measures timers within one process, from [`timers`];
 //! - **`children`**: measures child processes, from [`children`];
-//! - **`pipes`**: measures pipes within one process, from [`pipes`].
+//! - **`pipes`**: measures pipes within one process, from [`pipes`];
+//! - **`plot`**: draws the picture of `docs/numbers.md`, from [`plot`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
 //! and `load` run on any Unix.
@@ -30,6 +31,7 @@ pub mod load;
 pub mod load_process;
 pub mod numbers;
 pub mod pipes;
+pub mod plot;
 pub mod relays;
 pub mod report;
 pub mod scenario;

@@ -15,7 +15,7 @@ mod transports;
 
 // As a file, not as the library it is part of: the tour builds little besides wharf.
 #[path = "../support/command_line.rs"]
-#[allow(dead_code, reason = "the other examples use more of it")]
+#[allow(dead_code, unreachable_pub, reason = "the other examples use more of it")]
 mod command_line;
 
 use std::io::{self, Write};
@@ -25,8 +25,8 @@ use std::time::Duration;
 use lexopt::{Arg, ValueExt};
 use wharf::{Protocol, Result, Transport};
 
-use self::command_line::{count, run};
 use self::client::{CONNECTIONS, Outcome, Workload};
+use self::command_line::{count, run};
 
 const USAGE: &str = "
 Runs one echo protocol over one transport after the other, and shows what each of them does.
