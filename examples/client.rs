@@ -89,7 +89,7 @@ impl LineProtocol for Answers {
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         for caller in self.callers.drain(..) {
             let _ = caller.set_error(match error {
-                Some(error) => Failure::from(error.to_string()),
+                Some(error) => Failure::from(format!("{error:#}")),
                 None => Failure::from("the server ended the connection"),
             });
         }
@@ -130,7 +130,7 @@ async fn ask_all(client: &Client, requests: &[String]) -> Result<ExitCode> {
             Ok(answer) => writeln!(io::stdout(), "{request}: {answer}")?,
             Err(error) => {
                 code = ExitCode::FAILURE;
-                writeln!(io::stderr(), "client: {request}: {error}")?;
+                writeln!(io::stderr(), "client: {request}: {error:#}")?;
             }
         }
     }

@@ -80,7 +80,7 @@ impl DatagramProtocol for Discovery {
 
     /// Without an interface that is up there may be no way out; there may be one later.
     fn error_received(&mut self, _: &dyn DatagramTransport, error: &Error) -> Result {
-        self.errors.say(&format!("multicast_discovery: {error}"));
+        self.errors.say(&format!("multicast_discovery: {error:#}"));
         Ok(())
     }
 }
@@ -180,7 +180,7 @@ async fn discover(event_loop: &EventLoop, options: Options) -> Result {
         .await?;
     endpoint
         .with(|discovery, transport| discovery.join(transport))?
-        .map_err(|error| format!("could not join {group} on {interface}: {error}"))?;
+        .map_err(|error| format!("could not join {group} on {interface}: {error:#}"))?;
     let mut stopped = stop_signal(event_loop)?;
     let unread = endpoint.handle().clone();
     out.on_failure(move |_| unread.close());

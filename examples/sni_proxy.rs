@@ -135,17 +135,17 @@ async fn join(client: TransportHandle, to: String, received: Bytes, routes: Rc<R
     let upstream = match client.event_loop().create_connection(PausedProtocol::new, to).await {
         Ok(upstream) => upstream,
         Err(error) => {
-            routes.log.say(&format!("sni_proxy: {who}: {error}"));
+            routes.log.say(&format!("sni_proxy: {who}: {error:#}"));
             return client.close();
         }
     };
     // The upstream gets the first message, too: it is the one who answers it.
     let relay = relay(&client, &upstream).leftovers(received, Bytes::new());
     match relay.await.map(|outcome| outcome.end) {
-        Ok(RelayEnd::Failed(_, error)) => routes.log.say(&format!("sni_proxy: {who}: {error}")),
+        Ok(RelayEnd::Failed(_, error)) => routes.log.say(&format!("sni_proxy: {who}: {error:#}")),
         Ok(_) => {}
         // The client did not wait for its connection.
-        Err(error) => routes.log.say(&format!("sni_proxy: {who}: {error}")),
+        Err(error) => routes.log.say(&format!("sni_proxy: {who}: {error:#}")),
     }
 }
 

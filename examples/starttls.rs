@@ -221,7 +221,7 @@ impl LineProtocol for Visitor {
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         let outcome = match (error, &self.step) {
-            (Some(error), _) => Err(error.to_string()),
+            (Some(error), _) => Err(format!("{error:#}")),
             (None, Step::Done) => Ok(()),
             (None, _) => Err("the server ended the connection too early".to_owned()),
         };

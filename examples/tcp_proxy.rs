@@ -64,7 +64,7 @@ async fn join(client: TransportHandle, to: String, idle: Option<Duration>, traff
     let upstream = match connecting.await {
         Ok(upstream) => upstream,
         Err(error) => {
-            traffic.log.say(&format!("tcp_proxy: {who}: {error}"));
+            traffic.log.say(&format!("tcp_proxy: {who}: {error:#}"));
             return client.close();
         }
     };
@@ -72,10 +72,10 @@ async fn join(client: TransportHandle, to: String, idle: Option<Duration>, traff
     traffic.add(relay.statistics());
     // From here on both connections have the relay's own protocol.
     match relay.await.map(|outcome| outcome.end) {
-        Ok(RelayEnd::Failed(_, error)) => traffic.log.say(&format!("tcp_proxy: {who}: {error}")),
+        Ok(RelayEnd::Failed(_, error)) => traffic.log.say(&format!("tcp_proxy: {who}: {error:#}")),
         Ok(_) => {}
         // The client did not wait for its connection.
-        Err(error) => traffic.log.say(&format!("tcp_proxy: {who}: {error}")),
+        Err(error) => traffic.log.say(&format!("tcp_proxy: {who}: {error:#}")),
     }
     traffic.clear_up();
 }

@@ -121,7 +121,7 @@ impl Joined {
     /// Says what is wrong with one of them; the others go on.
     fn failed(&self, name: &str, error: &dyn Display) {
         self.has_failed.set(true);
-        say(&format!("{name}: {error}"));
+        say(&format!("{name}: {error:#}"));
     }
 
     /// Reads on if no output is behind, and ends if none is left.

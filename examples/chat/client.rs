@@ -161,7 +161,7 @@ impl Protocol for Screen {
         self.joined.visit.leave();
         with(&self.joined.server, Transport::close);
         let error = error.filter(|error| error.io_kind() != Some(io::ErrorKind::BrokenPipe));
-        let outcome = error.map_or(Ok(()), |error| Err(format!("standard output: {error}")));
+        let outcome = error.map_or(Ok(()), |error| Err(format!("standard output: {error:#}")));
         end(&mut self.ending, outcome);
         Ok(())
     }

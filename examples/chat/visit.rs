@@ -54,7 +54,7 @@ impl Visit {
         const TLS: &str = "the server wants TLS, which `chat --tls` speaks";
         match error {
             _ if self.has_heard_tls.get() => Err(TLS.to_owned()),
-            Some(error) => Err(format!("the connection broke: {error}")),
+            Some(error) => Err(format!("the connection broke: {error:#}")),
             None if self.is_leaving.get() => Ok(()),
             None if !self.has_heard.get() => {
                 Err(format!("the server ended the connection without a word; perhaps {TLS}"))

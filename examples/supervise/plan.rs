@@ -56,11 +56,11 @@ impl Plan {
     /// Adds the lines of a file, but those that are empty or begin with `#`.
     pub(crate) fn read_file(&mut self, path: &OsStr) -> Result {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error:#}"))?;
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             if !line.is_empty() && !line.starts_with('#') {
                 self.add_line(line)
-                    .map_err(|error| lexopt::Error::from(format!("{name}:{number}: {error}")))?;
+                    .map_err(|error| lexopt::Error::from(format!("{name}:{number}: {error:#}")))?;
             }
         }
         Ok(())

@@ -27,7 +27,7 @@ pub fn run<T: Termination>(
         true => (" (--help tells more)", 2),
         false => ("", 1),
     };
-    let _ = writeln!(io::stderr(), "{}: {error}{hint}", program_name());
+    let _ = writeln!(io::stderr(), "{}: {error:#}{hint}", program_name());
     ExitCode::from(code)
 }
 

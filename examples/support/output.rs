@@ -119,13 +119,13 @@ impl Output {
         let (promise, finished) = event_loop.create_future();
         self.ended.add_done_callback(move |outcome| {
             let outcome =
-                outcome.as_ref().map_or_else(|error| Err(error.to_string()), Clone::clone);
+                outcome.as_ref().map_or_else(|error| Err(format!("{error:#}")), Clone::clone);
             // Refused when nobody waits for it any more, which is fine.
             let _ = promise.set_result(outcome);
         });
         let outcome = finished.await;
         deadline.cancel();
-        outcome.unwrap_or_else(|error| Err(error.to_string()))
+        outcome.unwrap_or_else(|error| Err(format!("{error:#}")))
     }
 }
 
@@ -177,7 +177,7 @@ impl Protocol for Writer {
         state.is_unread.set(has_left);
         let outcome = match error {
             _ if has_left => Err("nobody reads it any more".to_owned()),
-            Some(error) => Err(error.to_string()),
+            Some(error) => Err(format!("{error:#}")),
             None if state.is_out_of_time.get() => {
                 Err("the reader took too long; the rest was dropped".to_owned())
             }
