@@ -24,9 +24,7 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(hall: Rc<RefCell<Hall>>) -> Lines<Self> {
-        // A `\r` inside a line is shown as what it is, like all that would move the cursor.
-        let decoder = LineDecoder::new().max_length(MAX_LINE).keep_bare_line_ends(true);
-        Lines::with_decoder(Self { hall }, decoder)
+        Lines::with_decoder(Self { hall }, LineDecoder::new().max_length(MAX_LINE))
     }
 }
 
