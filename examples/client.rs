@@ -15,9 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
-use wharf::{
-    Connection, Error, EventLoop, Failure, LoopFuture, Promise, Result, TimeoutKind, Transport,
-};
+use wharf::{Connection, Error, EventLoop, LoopFuture, Promise, Result, Timeout, Transport};
 use wharf_protocols::line::{LineEncoder, LineProtocol, Lines, WriteLine};
 
 use wharf_examples::command_line::{address, missing, run, seconds, set_once};
@@ -50,12 +48,12 @@ impl Client {
         let (promise, answer) = event_loop.create_future();
         // It refuses what would be several lines: the answers would be matched wrongly from there on.
         if let Err(error) = LineEncoder::new().check(request.as_bytes()) {
-            let _ = promise.set_error(Failure::from(error));
+            let _ = promise.set_error(error);
             return answer;
         }
         let mut promise = Some(promise);
         let sent = self.connection.with(|lines, transport| {
-            transport.set_timeout(TimeoutKind::Idle, Some(lines.protocol.timeout));
+            transport.set_timeout(Timeout::Idle, Some(lines.protocol.timeout));
             lines.protocol.callers.extend(promise.take());
             transport.write_line(request)
         });
@@ -80,7 +78,7 @@ impl LineProtocol for Answers {
         // Refused when the caller has given up, which is fine.
         let _ = caller.set_result(String::from_utf8_lossy(line).into_owned());
         if self.callers.is_empty() {
-            transport.set_timeout(TimeoutKind::Idle, None);
+            transport.set_timeout(Timeout::Idle, None);
         }
         Ok(())
     }
@@ -88,10 +86,11 @@ impl LineProtocol for Answers {
     /// However the connection ended, everybody who still waits is told why.
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         for caller in self.callers.drain(..) {
-            let _ = caller.set_error(match error {
-                Some(error) => Failure::from(format!("{error:#}")),
-                None => Failure::from("the server ended the connection"),
-            });
+            // Refused when the caller has given up, which is fine.
+            let _ = match error {
+                Some(error) => caller.set_error(error.clone()),
+                None => caller.set_error("the server ended the connection"),
+            };
         }
         Ok(())
     }

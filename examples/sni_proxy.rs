@@ -18,7 +18,7 @@ use lexopt::{Arg, ValueExt};
 use wharf::bytes::Bytes;
 use wharf::interop::rustls::server::Acceptor;
 use wharf::{
-    EventLoop, PausedProtocol, Protocol, RelayEnd, Result, TimeoutKind, Transport, TransportHandle,
+    EventLoop, PausedProtocol, Protocol, RelayEnd, Result, Timeout, Transport, TransportHandle,
     relay,
 };
 
@@ -73,7 +73,7 @@ struct Choosing {
 
 impl Protocol for Choosing {
     fn connection_made(&mut self, client: &dyn Transport) -> Result {
-        client.set_timeout(TimeoutKind::Idle, Some(FIRST_MESSAGE));
+        client.set_timeout(Timeout::Idle, Some(FIRST_MESSAGE));
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Protocol for Choosing {
         };
         // What else it sends waits in the operating system until there is somebody to pass it on to.
         client.pause_reading();
-        client.set_timeout(TimeoutKind::Idle, None);
+        client.set_timeout(Timeout::Idle, None);
         let joining = join(
             client.handle(),
             upstream.to_owned(),

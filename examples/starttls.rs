@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
 use wharf::bytes::Bytes;
-use wharf::{Error, EventLoop, Promise, Result, TimeoutKind, TlsClient, TlsServer, Transport};
+use wharf::{Error, EventLoop, Promise, Result, Timeout, TlsClient, TlsServer, Transport};
 use wharf_protocols::line::{LineProtocol, Lines};
 
 use wharf_examples::command_line::{address, host_of, listen_address, path, run, set_once};
@@ -146,7 +146,7 @@ fn visit(address: String, tls: TlsClient) -> Result {
         let visitor = Visitor { tls, step: Step::Greeting, ending: Some(ending) };
         // A server that says nothing is given up after a while.
         let connection = event_loop.create_connection(|| Lines::new(visitor), address).await?;
-        connection.handle().set_timeout(TimeoutKind::Idle, Some(SILENCE));
+        connection.handle().set_timeout(Timeout::Idle, Some(SILENCE));
         ended.await??;
         Ok(())
     })
