@@ -144,7 +144,7 @@ impl Supervisor {
         self.running.borrow_mut().insert(position, process.handle().clone());
         if self.stopping.get() {
             // The signal came while it was started.
-            let _ = process.handle().send_signal_to_group(SIGTERM);
+            let _ = process.send_signal_to_group(SIGTERM);
         }
         let status = process.wait().await;
         self.see_off(position, &process, ended).await;

@@ -99,7 +99,7 @@ pub(crate) fn udp(workload: Workload) -> Result<Outcome> {
     EventLoop::new()?.run(async |event_loop| {
         let server =
             event_loop.create_datagram_endpoint(|| Echo).local_address("127.0.0.1:0").await?;
-        let address = server.handle().local_address()?;
+        let address = server.local_address()?;
         let began = Instant::now();
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -133,7 +133,7 @@ pub(crate) fn udp(workload: Workload) -> Result<Outcome> {
             }
             messages += end.await??;
         }
-        server.handle().close();
+        server.close();
         Ok(Outcome { messages, size: workload.datagrams().0, time: began.elapsed() })
     })
 }

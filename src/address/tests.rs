@@ -196,3 +196,25 @@ impl Drop for TemporaryDirectory {
 /// The size of `sun_path` in `sockaddr_un`, or less.
 const SUN_PATH_LEN: u32 =
     if cfg!(any(target_os = "linux", target_os = "android")) { 108 } else { 104 };
+
+#[test]
+fn addresses_compare_with_those_of_the_standard_library() {
+    let [ip, other]: [SocketAddr; 2] =
+        ["127.0.0.1:80", "127.0.0.1:81"].map(|text| text.parse().unwrap());
+    let unix = UnixAddress::from_path("/run/x");
+    let (address, path) = (Address::from(ip), Address::from(unix.clone()));
+    assert!(address == ip && ip == address && address != other && other != address);
+    assert!(path == unix && unix == path && path != ip && address != unix);
+}
+
+#[test]
+fn what_is_no_ip_address_does_not_become_one() {
+    let ip: SocketAddr = "[::1]:80".parse().unwrap();
+    let address = Address::from(ip);
+    assert_eq!(SocketAddr::try_from(&address).unwrap(), ip);
+    assert!(address.to_socket_addrs().unwrap().eq([ip]));
+    let path = Address::from(UnixAddress::from_path("/run/x"));
+    let error = SocketAddr::try_from(path.clone()).unwrap_err();
+    assert!(error.is_invalid() && error.to_string().contains("/run/x"), "{error}");
+    assert_eq!(path.to_socket_addrs().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+}

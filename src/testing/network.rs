@@ -32,7 +32,7 @@ use crate::event_loop::{Core, EventLoop};
 /// event_loop.run(async |event_loop| {
 ///     let server = event_loop.create_server(|| Echo, "10.0.0.1:7").await?;
 ///     let client = event_loop.create_connection(|| Echo, "10.0.0.1:7").await?;
-///     assert_eq!(client.handle().info().peer_address(), server.addresses().first());
+///     assert_eq!(client.info().peer_address(), server.local_address().ok().as_ref());
 ///     Ok(())
 /// })
 /// # }
@@ -78,7 +78,7 @@ impl MemoryNetwork {
     /// event_loop.run(async |event_loop| {
     ///     event_loop.create_server(|| Count(0), "10.0.0.1:7").await?;
     ///     let client = event_loop.create_connection(|| Count(0), "10.0.0.1:7").await?;
-    ///     client.handle().write(&[0; 1_000_000]);
+    ///     client.write(&[0; 1_000_000]);
     ///     Ok(())
     /// })?;
     /// event_loop.run_forever()?;

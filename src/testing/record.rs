@@ -35,9 +35,9 @@ use crate::timeout::Timeout;
 ///     let record = Record::new();
 ///     let client = event_loop.create_connection(record.factory(), "10.0.0.1:7").await?;
 ///
-///     client.handle().write(b"hello");
+///     client.write(b"hello");
 ///     record.until(|record| record.received() == b"hello").await;
-///     client.handle().write_eof();
+///     client.write_eof();
 ///     assert!(record.connection_lost().await.is_none());
 ///
 ///     let hello = Call::DataReceived(b"hello".to_vec());

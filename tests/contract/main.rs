@@ -30,6 +30,7 @@ mod pipes;
 mod probes;
 mod processes;
 mod rate_limits;
+mod reaching;
 mod readiness;
 mod ready_protocols;
 mod relay;

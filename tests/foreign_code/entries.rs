@@ -270,7 +270,6 @@ fn a_client_without_a_name_cannot_stop_a_server_whose_resolver_unwraps_it() {
 
     use wharf::interop::rustls::server::{ClientHello, ResolvesServerCert};
     use wharf::interop::rustls::sign::CertifiedKey;
-    use wharf::{TlsClient, TlsServer};
 
     use crate::points::tls::{client_config, quiet, server_config};
 

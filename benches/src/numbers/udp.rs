@@ -243,7 +243,7 @@ fn wharf_bulk(offload: bool) -> Result<f64> {
         let to = receiver.local_address()?;
         let idle = Sink { received: 0, sender: None, data: Vec::new() };
         let sender = event_loop.create_datagram_endpoint(|| idle).peer_address(to).await?;
-        sender.handle().send_segments(&vec![7; BULK_SIZE * BULK_RUN], BULK_SIZE, None)?;
+        sender.send_segments(&vec![7; BULK_SIZE * BULK_RUN], BULK_SIZE, None)?;
         receiver.with(|sink, _| sink.sender = Some(sender.handle().clone()))?;
         Ok(())
     })?;

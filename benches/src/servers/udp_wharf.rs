@@ -59,7 +59,7 @@ fn open(event_loop: &EventLoop, options: Options, echo: impl DatagramProtocol) -
             .await?;
         let stopping = event_loop.clone();
         event_loop.add_signal_handler(SIGTERM, move || stopping.stop())?;
-        announce(endpoint.handle().local_address()?)?;
+        announce(endpoint.local_address()?)?;
         Ok(())
     })?;
     Ok(())

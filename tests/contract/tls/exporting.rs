@@ -7,7 +7,7 @@ use wharf::interop::rustls::{
     ClientConfig, KeyLog, RootCertStore, ServerConfig, ServerConnection, version,
 };
 use wharf::testing::Recorder;
-use wharf::{TlsClient, TlsServer, TlsVersion, Transport};
+use wharf::{TlsVersion, Transport};
 
 use super::{Stage, VERSIONS, logs, trusting};
 use crate::encryption::{SERVER, Tls};

@@ -24,7 +24,6 @@ use wharf::interop::rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, KeyLog, NamedGroup,
     ServerConfig, SignatureScheme, SupportedProtocolVersion, version,
 };
-use wharf::{TlsClient, TlsServer};
 
 use super::actor::{Actor, At, By};
 use crate::bomb::Bomb;

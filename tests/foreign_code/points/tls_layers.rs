@@ -3,10 +3,7 @@
 use wharf::bytes::Bytes;
 use wharf::interop::rustls::{SupportedProtocolVersion, version};
 use wharf::testing::pair;
-use wharf::{
-    Buffered, BufferedProtocol, Eof, Error, Protocol, Result, TlsClient, TlsServer, TlsUpgrade,
-    Transport,
-};
+use wharf::{Buffered, BufferedProtocol, Eof, Error, Protocol, Result, TlsUpgrade, Transport};
 
 use super::actor::{Actor, At, By};
 use super::tls::{client_config_of, quiet, server_config};

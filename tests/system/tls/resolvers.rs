@@ -9,7 +9,7 @@ use wharf::interop::rustls::crypto::ring;
 use wharf::interop::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use wharf::interop::rustls::server::{ClientHello, ResolvesServerCert};
 use wharf::interop::rustls::sign::CertifiedKey;
-use wharf::{Protocol, Result, TlsServer, Transport};
+use wharf::{Protocol, Result, Transport};
 
 use crate::peers::Peer;
 use crate::serving::{address, collect_reports, run, until};
