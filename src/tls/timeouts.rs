@@ -42,8 +42,8 @@ macro_rules! timeout_settings {
         /// timeout. What comes in meanwhile is dropped. Without it `close` says that it ends and does not
         /// wait, as some peers never answer. Zero is an error when it is used.
         #[must_use]
-        pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-            self.timeouts.shutdown = Some(timeout);
+        pub fn shutdown_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+            self.timeouts.shutdown = timeout.into();
             self
         }
     };
