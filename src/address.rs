@@ -231,6 +231,14 @@ impl From<StdUnixAddress> for Address {
 ///
 /// It is a path, a name in the abstract namespace of Linux, or none: a socket that was not bound,
 /// as that of a client usually is, is unnamed.
+///
+/// ```
+/// use std::path::Path;
+/// use wharf::UnixAddress;
+///
+/// let address = UnixAddress::from_path("/run/wharf.sock");
+/// assert_eq!(address.as_path(), Some(Path::new("/run/wharf.sock")));
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixAddress(Name);
 

@@ -69,6 +69,10 @@
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
 //!   [`with_info`] for a server that is told who connects;
 //!   [`Targets`] and [`Address`].
+//! - **Relays:** [`relay`] joins two connections, as proxies do; [`PausedProtocol`] is what they have until then.
+//! - **Limits:** [`RateLimit`] and [`RateGroup`] for bytes in a second, of one connection or of many together;
+//!   [`ServerBuilder::max_connections`]; deadlines by [`Transport::set_timeout`]; memory by the write cap
+//!   ("Back-pressure", below).
 //! - **Pipes and standard streams:** [`EventLoop::connect_stdin`], [`EventLoop::connect_read_pipe`]
 //!   and their kin, for pipes, FIFOs, terminals and files, with the options of [`PipeBuilder`].
 //! - **TLS:** `TlsClient` and `TlsServer`, for the `tls` method of both builders and for
@@ -76,6 +80,7 @@
 //!   feature `tls` (on by default).
 //! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
 //!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
+//! - **Inherited sockets:** [`inherited_listeners`] and [`inherited_sockets`], for systemd's socket activation.
 //! - **Hot restart:** [`EventLoop::take_over`] and [`EventLoop::offer_handover`].
 //! - **Child processes:** [`EventLoop::subprocess_exec`] and [`EventLoop::subprocess_shell`] run a
 //!   [`ProcessProtocol`] on a child's pipes and its exit, with the options of [`SubprocessBuilder`];
@@ -86,7 +91,32 @@
 //!   takes a done callback.
 //! - **Errors:** [`Error`] is what wharf reports; [`Failure`] and [`Result`] are what your code
 //!   returns.
-//! - **Tests:** [`testing`] runs protocols, servers and clients in memory and in virtual time.
+//! - **Tests:** [`testing`] runs protocols, servers and clients in memory and in virtual time, and records their
+//!   callbacks.
+//!
+//! # Features
+//!
+//! | Feature | Default | What it adds |
+//! |---|---|---|
+//! | `tls` | yes | TLS with ring |
+//! | `tls-aws-lc-rs` | | TLS with aws-lc-rs; with both, ring is used unless the TLS builders are told otherwise |
+//! | `tls-core` | | TLS without a provider, for one of your own |
+//! | `tls-platform-roots` | yes | clients trust what the operating system trusts |
+//! | `tls-webpki-roots` | | clients can trust Mozilla's roots, which are built in |
+//! | `udp-batch` | yes | many datagrams with one system call, segmentation by the kernel, ECN |
+//! | `extra-fds` | | child processes get descriptors besides the standard three |
+//! | `log` | | reports can go to the `log` crate |
+//!
+//! Without features wharf is streams, datagrams, pipes, children, timers and tasks.
+//!
+//! # Where to go
+//!
+//! - `examples/` in the repository: an echo, a chat, a proxy, a supervisor and more, each a program to run.
+//! - `docs/guarantees.md`: each promise with its tests, and where it differs from asyncio.
+//! - [`ecosystem`]: which crates do what asyncio's `Queue`, `Lock`, `Semaphore`, `gather` and `TaskGroup` do, and
+//!   how libraries for tokio run here.
+//! - `wharf-protocols`: codecs and protocols ready to use; lines, so far.
+//! - `CHANGELOG.md`: what changed, and how to move.
 //!
 //! # Re-entrancy
 //!
@@ -185,11 +215,13 @@ mod event_loop;
 mod fence;
 #[cfg(test)]
 mod layers;
+// Before others with methods of `EventLoop`: its page has them in the order of the modules.
+mod task;
+
 mod net;
 mod pipe;
 mod process;
 mod protocol;
-mod task;
 mod thread_bound;
 mod time;
 mod timeout;
@@ -241,6 +273,33 @@ pub use crate::transport::{
 };
 #[cfg(feature = "tls-core")]
 pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};
+
+/// The page on other crates, which exists in the documentation only; its code is tested by `wharf-test-support`.
+#[cfg(all(doc, not(doctest)))]
+#[doc = include_str!("../docs/ecosystem.md")]
+#[doc(alias(
+    "gather",
+    "wait",
+    "wait_for",
+    "as_completed",
+    "TaskGroup",
+    "Queue",
+    "Lock",
+    "Semaphore",
+    "Event",
+    "Condition",
+    "select",
+    "join",
+    "join_all",
+    "JoinSet",
+    "channel",
+    "mpsc",
+    "Mutex",
+    "DeferredList",
+    "DeferredQueue",
+    "tokio"
+))]
+pub mod ecosystem {}
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

@@ -21,6 +21,51 @@ pub(crate) use self::type_name::TypeName;
 /// Only [`data_received`](Self::data_received) must be written. Every connection has its own
 /// protocol value, made by the factory given to `create_connection` or `create_server`.
 ///
+/// ```
+/// use wharf::testing::Recorder;
+/// use wharf::{Eof, Error, Protocol, Result, Transport};
+///
+/// /// Counts the bytes that a peer sends, and answers with their number at the end.
+/// #[derive(Default)]
+/// struct Count {
+///     bytes: usize,
+/// }
+///
+/// impl Protocol for Count {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         transport.write(b"go on\n");
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+///         self.bytes += data.len();
+///         Ok(())
+///     }
+///
+///     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+///         transport.write(format!("{} bytes\n", self.bytes).as_bytes());
+///         // What is written is sent first.
+///         Ok(Eof::Close)
+///     }
+///
+///     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+///         if let Some(error) = error {
+///             eprintln!("{} bytes, then: {error}", self.bytes);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(Count::default)?;
+/// recorder.receive(b"12345")?;
+/// recorder.receive(b"678")?;
+/// recorder.receive_eof()?;
+/// assert_eq!(recorder.sent()?, b"go on\n8 bytes\n");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Ordering
 /// `connection_made`, then any number of `data_received`, then at most one `eof_received`, then
 /// `connection_lost`: the first and the last exactly once. `pause_writing`, `resume_writing`,
@@ -169,6 +214,39 @@ pub(crate) mod sealed {
 }
 
 /// What is to become of a connection whose peer has ended its side.
+///
+/// A protocol that answers after its peer's end keeps the connection open for it:
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::Recorder;
+/// use wharf::{Eof, Protocol, Result, Transport};
+///
+/// struct Slow;
+///
+/// impl Protocol for Slow {
+///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+///
+///     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+///         let handle = transport.handle();
+///         transport.event_loop().call_later(Duration::from_secs(1), move || {
+///             handle.write(b"the answer");
+///             handle.close();
+///         });
+///         Ok(Eof::KeepOpen)
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(|| Slow)?;
+/// recorder.receive_eof()?;
+/// recorder.advance(Duration::from_secs(1))?;
+/// assert_eq!(recorder.sent()?, b"the answer");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Eof {
@@ -183,6 +261,42 @@ pub enum Eof {
 /// Bytes are read from the operating system straight into the slice that
 /// [`get_buffer`](Self::get_buffer) returns. Install it as [`Buffered`]`(x)` wherever a
 /// [`Protocol`] is expected. All other callbacks are those of [`Protocol`].
+///
+/// ```
+/// use wharf::testing::Recorder;
+/// use wharf::{Buffered, BufferedProtocol, Result, Transport};
+///
+/// /// Receives records of eight bytes, each into the same place.
+/// #[derive(Default)]
+/// struct Records {
+///     record: [u8; 8],
+///     filled: usize,
+///     sum: u64,
+/// }
+///
+/// impl BufferedProtocol for Records {
+///     fn get_buffer(&mut self, _: &dyn Transport, _: usize) -> Result<&mut [u8]> {
+///         Ok(&mut self.record[self.filled..])
+///     }
+///
+///     fn buffer_updated(&mut self, _: &dyn Transport, count: usize) -> Result {
+///         self.filled += count;
+///         if self.filled == self.record.len() {
+///             self.sum += u64::from_be_bytes(self.record);
+///             self.filled = 0;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(|| Buffered(Records::default()))?;
+/// recorder.receive(&40_u64.to_be_bytes())?;
+/// recorder.receive(&2_u64.to_be_bytes())?;
+/// assert_eq!(recorder.with(|protocol, _| protocol.0.sum)?, 42);
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `BufferedProtocol`",
     label = "`Buffered` wants a `wharf::BufferedProtocol` inside",
@@ -259,6 +373,8 @@ pub trait BufferedProtocol: Any {
 }
 
 /// Installs a [`BufferedProtocol`] where a [`Protocol`] is expected.
+///
+/// See [`BufferedProtocol`] for an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Buffered<P>(pub P);
 

@@ -5,6 +5,27 @@ use std::fmt;
 use mio::Token;
 
 /// The identity of a connection in its loop: never used again for another connection.
+///
+/// See [`Remote`](crate::Remote) for its use from other threads. On the loop it is a key for maps:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use wharf::testing::Recorder;
+/// use wharf::{Transport, TransportId};
+/// # struct Idle;
+/// # impl wharf::Protocol for Idle {
+/// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+/// # }
+///
+/// # fn main() -> wharf::Result {
+/// let recorder = Recorder::new(|| Idle)?;
+/// let id = recorder.connection().id();
+/// let mut names: HashMap<TransportId, &str> = HashMap::new();
+/// names.insert(id, "the first");
+/// assert!(recorder.event_loop().transport(id).is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportId(pub(crate) Key);
 

@@ -5,7 +5,32 @@ use crate::error::Error;
 
 use super::{Core, EventLoop};
 
+/// # Making a loop
+impl EventLoop {
+    /// A new loop on the operating system's readiness and clock.
+    ///
+    /// # Errors
+    /// What the operating system says, as when no file descriptor is left.
+    #[doc(alias("new_event_loop"))]
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// A new loop with options.
+    pub fn builder() -> EventLoopBuilder {
+        EventLoopBuilder::default()
+    }
+}
+
 /// Options of an [`EventLoop`] to be made.
+///
+/// ```
+/// use wharf::EventLoop;
+///
+/// let event_loop = EventLoop::builder().executor_threads(2).resolver_threads(4).build()?;
+/// # event_loop.close()?;
+/// # Ok::<(), wharf::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is made before `build`"]
 pub struct EventLoopBuilder {

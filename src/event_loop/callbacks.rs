@@ -16,6 +16,14 @@ use crate::time::TimerKey;
 /// A callback that is going to be called.
 ///
 /// Dropping the handle does not cancel the callback.
+///
+/// ```
+/// let event_loop = wharf::EventLoop::new()?;
+/// let handle = event_loop.call_soon(|| unreachable!("it was cancelled"));
+/// handle.cancel();
+/// assert!(handle.is_cancelled());
+/// # Ok::<(), wharf::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct CallbackHandle {
     core: Rc<Core>,
@@ -51,6 +59,24 @@ impl fmt::Debug for CallbackHandle {
 /// A callback that is going to be called at a certain time.
 ///
 /// Dropping the handle does not cancel the callback.
+///
+/// A deadline that each message postpones:
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::{MemoryNetwork, advance};
+///
+/// # fn main() -> wharf::Result {
+/// let event_loop = MemoryNetwork::new().event_loop();
+/// let stopper = event_loop.clone();
+/// let mut deadline = event_loop.call_later(Duration::from_secs(10), move || stopper.stop());
+/// advance(&event_loop, Duration::from_secs(9))?;
+/// assert!(deadline.reset(Duration::from_secs(10)));
+/// assert_eq!(deadline.when() - event_loop.time(), Duration::from_secs(10));
+/// deadline.cancel();
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias("DelayedCall"))]
 pub struct TimerHandle {
     core: Rc<Core>,

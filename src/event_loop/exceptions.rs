@@ -12,6 +12,19 @@ use crate::fence;
 /// Something went wrong that no caller can be told: what asyncio calls the exception context.
 ///
 /// Its `Display` is one line, such as `kv::Session (127.0.0.1:43512) panicked in data_received: asked to`.
+///
+/// ```
+/// use wharf::EventLoop;
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.set_exception_handler(|event_loop, exception| {
+///     eprintln!("{exception}");
+///     event_loop.stop();
+/// });
+/// event_loop.call_soon(|| panic!("a bug"));
+/// event_loop.run_forever()?;
+/// # Ok::<(), wharf::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Exception<'a> {

@@ -1,11 +1,27 @@
 //! The engine.
 
+// Modules with methods of `EventLoop` come first, in the order of its page.
 mod builder;
+
+mod run;
+
 mod callbacks;
+
+mod watch;
+
+mod wait;
+
+mod signals;
+
+mod remote;
+
+mod exceptions;
+
+mod statistics;
+
 mod closing;
 mod core;
 mod entries;
-mod exceptions;
 pub(crate) mod fence;
 mod lingering;
 #[cfg(feature = "log")]
@@ -13,14 +29,8 @@ mod log;
 mod network_loop;
 mod ready;
 pub(crate) mod registry;
-mod remote;
-mod run;
-mod signals;
 mod slots;
-mod statistics;
 mod tick;
-mod wait;
-mod watch;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -53,6 +63,24 @@ pub(crate) use self::wait::{Direction, Wait};
 /// [`new`](Self::new) gave owns the loop: dropping it closes the loop; clones do not keep it open.
 /// Dropped by a callback of the loop itself, it stops the loop, which closes when the run ends.
 ///
+/// A loop, a timer and a task; see [`run`](Self::run) for a whole program, and the crate's front page for a server:
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{EventLoop, Result};
+///
+/// fn main() -> Result {
+///     let event_loop = EventLoop::new()?;
+///     event_loop.call_later(Duration::from_millis(2), || println!("two milliseconds later"));
+///     event_loop.run(async |event_loop| {
+///         let task = event_loop.create_task(async { 6 * 7 });
+///         assert_eq!(task.await?, 42);
+///         event_loop.sleep(Duration::from_millis(3)).await;
+///         Ok(())
+///     })
+/// }
+/// ```
+///
 /// # One tick
 /// Poll; append what other threads sent, and the timers that are due, to the ready list; then up to
 /// 64 rounds. The first is what the poll's events say, then what was in the ready list; each other
@@ -67,22 +95,7 @@ pub struct EventLoop {
     bound: ThreadBound<UseRemote>,
 }
 
-/// # Making a loop
 impl EventLoop {
-    /// A new loop on the operating system's readiness and clock.
-    ///
-    /// # Errors
-    /// What the operating system says, as when no file descriptor is left.
-    #[doc(alias("new_event_loop"))]
-    pub fn new() -> Result<Self, Error> {
-        Self::builder().build()
-    }
-
-    /// A new loop with options.
-    pub fn builder() -> EventLoopBuilder {
-        EventLoopBuilder::default()
-    }
-
     pub(crate) fn owner(core: Rc<Core>) -> Self {
         Self { core, owner: true, bound: PhantomData }
     }

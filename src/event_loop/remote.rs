@@ -23,6 +23,41 @@ mod sync {
 /// A way into an event loop from any thread.
 ///
 /// Cheap to clone, and it does not keep the loop open.
+///
+/// ```
+/// use std::thread;
+/// use wharf::EventLoop;
+///
+/// let event_loop = EventLoop::new()?;
+/// let remote = event_loop.remote();
+/// let worker = thread::spawn(move || {
+///     let answer = 6 * 7;
+///     remote.call_soon_threadsafe(move |event_loop| {
+///         // On the loop's thread: everything is allowed here.
+///         assert_eq!(answer, 42);
+///         event_loop.stop();
+///     })
+/// });
+/// event_loop.run_forever()?;
+/// worker.join().expect("it does not panic")?;
+/// # Ok::<(), wharf::Error>(())
+/// ```
+///
+/// Another thread writes to a connection by its id, which may go anywhere, as handles may not:
+///
+/// ```
+/// use wharf::{EventLoop, Remote, Result, Transport, TransportId};
+///
+/// fn notify(remote: &Remote, id: TransportId, text: String) -> Result<(), wharf::Error> {
+///     remote.call_soon_threadsafe(move |event_loop| {
+///         if let Some(transport) = event_loop.transport(id) {
+///             transport.write(text.as_bytes());
+///         }
+///     })?;
+///     Ok(())
+/// }
+/// # let _ = notify;
+/// ```
 #[derive(Clone)]
 pub struct Remote {
     queue: Arc<RemoteQueue>,
@@ -62,6 +97,13 @@ impl fmt::Debug for Remote {
 }
 
 /// A callback that was given to a loop from another thread.
+///
+/// ```
+/// let event_loop = wharf::EventLoop::new()?;
+/// let handle = event_loop.remote().call_soon_threadsafe(|_| unreachable!("it was cancelled"))?;
+/// assert!(handle.cancel(), "it had not begun");
+/// # Ok::<(), wharf::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RemoteHandle {
     state: Arc<CallState>,

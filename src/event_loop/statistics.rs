@@ -6,6 +6,15 @@ use std::time::Duration;
 use super::EventLoop;
 
 /// What a loop has done, and what it holds, at one moment.
+///
+/// ```
+/// let event_loop = wharf::EventLoop::new()?;
+/// event_loop.run_until_complete(async {})?;
+/// let statistics = event_loop.statistics();
+/// assert_eq!((statistics.connections_open, statistics.tasks), (0, 0));
+/// println!("{} ticks, the last timer was {:?} late", statistics.ticks, statistics.lag);
+/// # Ok::<(), wharf::Error>(())
+/// ```
 #[doc(alias("RuntimeMetrics"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

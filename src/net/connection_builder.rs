@@ -26,6 +26,29 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection to be made: what [`EventLoop::create_connection`] and its kin return.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing happens before.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{Transport as _, WaterMarks};
+/// use wharf::testing::MemoryNetwork;
+/// # struct Idle;
+/// # impl wharf::Protocol for Idle {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+/// # }
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     event_loop.create_server(|| Idle, "10.0.0.1:7").await?;
+///     let client = event_loop
+///         .create_connection(|| Idle, "10.0.0.1:7")
+///         .timeout(Duration::from_secs(5))
+///         .write_buffer_limits(WaterMarks::from_high(256 * 1024))
+///         .await?;
+///     client.close();
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "nothing is connected before it is awaited or started"]
 pub struct ConnectionBuilder<P> {
     core: Rc<Core>,

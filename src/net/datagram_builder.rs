@@ -17,6 +17,30 @@ use crate::transport::{DatagramOptions, DropPolicy, Endpoint, WaterMarks};
 /// A datagram endpoint to be opened: what [`EventLoop::create_datagram_endpoint`] returns.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing happens before.
+///
+/// ```
+/// use wharf::testing::{MemoryNetwork, Record};
+/// use wharf::{DatagramTransport as _, DropPolicy};
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let record = Record::new();
+///     let server = event_loop
+///         .create_datagram_endpoint(record.factory())
+///         .local_address("10.0.0.1:7")
+///         .queue_limit(64 * 1024, DropPolicy::Oldest)
+///         .await?;
+///     let client = event_loop
+///         .create_datagram_endpoint(Record::new().factory())
+///         .peer_address("10.0.0.1:7")
+///         .await?;
+///     client.send(b"ping")?;
+///     record.until(|record| record.datagrams() == [b"ping"]).await;
+///     server.close();
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "nothing is opened before it is awaited or started"]
 pub struct DatagramEndpointBuilder<P> {
     core: Rc<Core>,

@@ -10,6 +10,12 @@ use crate::transport::Info;
 /// [`with_info`]`(|info| Ok(protocol))`, which is told who connects and may refuse.
 ///
 /// The trait is sealed: wharf implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not make protocols",
+    label = "a server wants a factory of protocols",
+    note = "every connection has a protocol of its own: pass a closure that makes one, `|| MyProtocol::new()`",
+    note = "a closure that is told who connects is passed as `with_info(|info| Ok(protocol))`"
+)]
 pub trait ProtocolFactory: 'static {
     #[doc(hidden)]
     fn into_factory(self) -> Factory;

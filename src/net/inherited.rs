@@ -96,6 +96,26 @@ pub fn inherited_listeners() -> Result<Vec<OwnedFd>, Error> {
 /// What a service manager has passed: what [`inherited_sockets`] gives.
 ///
 /// Each socket is taken out by its name and kind. Sockets that are left are closed with this.
+///
+/// Sockets that systemd passes, or addresses where it does not:
+///
+/// ```no_run
+/// use wharf::{EventLoop, Result, Server, inherited_sockets};
+/// # struct Echo;
+/// # impl wharf::Protocol for Echo {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> Result { Ok(()) }
+/// # }
+///
+/// async fn begin(event_loop: EventLoop) -> Result<Server> {
+///     let mut sockets = inherited_sockets()?;
+///     let listeners = sockets.take_listeners("echo");
+///     if listeners.is_empty() {
+///         return Ok(event_loop.create_server(|| Echo, "127.0.0.1:7000").await?);
+///     }
+///     Ok(event_loop.create_server_on(|| Echo, listeners).await?)
+/// }
+/// # let _ = begin;
+/// ```
 #[derive(Default)]
 pub struct InheritedSockets {
     sockets: Vec<InheritedSocket>,

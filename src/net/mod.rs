@@ -1,13 +1,21 @@
 //! Connecting and serving.
 
+// Modules with methods of `EventLoop` come first, in the order of its page.
+mod connection_builder;
+
+mod server_builder;
+
+mod datagram_builder;
+
+mod sock;
+
+mod handover;
+
 mod accept;
 mod connect;
-mod connection_builder;
-mod datagram_builder;
 mod datagram_open;
 mod draining;
 mod factory;
-mod handover;
 mod happy_eyeballs;
 mod inherited;
 mod listen;
@@ -15,8 +23,6 @@ mod lookups;
 mod race;
 mod resolve;
 mod server;
-mod server_builder;
-mod sock;
 mod stream_settings;
 mod targets;
 

@@ -29,6 +29,50 @@ use crate::transport::{Info, Stream, StreamOptions};
 /// Cheap to clone. Dropping it does not close the server: the loop keeps it. Only one that nobody ever
 /// had, since it still was in the result of a [future](LoopFuture) or a task that was dropped, is
 /// closed, unless a clone of it is elsewhere; its connections, too.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::MemoryNetwork;
+/// # struct Idle;
+/// # impl wharf::Protocol for Idle {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+/// # }
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let server = event_loop.create_server(|| Idle, "10.0.0.1:7").await?;
+///     println!("listening on {}", server.addresses()[0]);
+///
+///     // Accepts no more, has each protocol's `shutting_down` called, and waits for ten seconds at most.
+///     let aborted = server.shutdown(Duration::from_secs(10)).await?;
+///     assert_eq!(aborted, 0);
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// A server of a program that runs until it is told to stop:
+///
+/// ```no_run
+/// use wharf::{EventLoop, Protocol, Result, Transport};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+///         transport.write(data);
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> Result {
+///     EventLoop::new()?.run(async |event_loop| {
+///         let server = event_loop.create_server(|| Echo, "127.0.0.1:7000").await?;
+///         server.serve_forever().await?;
+///         Ok(())
+///     })
+/// }
+/// ```
 #[doc(alias("TcpListener", "UnixListener", "Port"))]
 #[derive(Clone)]
 pub struct Server {

@@ -25,6 +25,27 @@ use crate::transport::StreamOptions;
 /// A server to be made: what [`EventLoop::create_server`] and its kin return.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing is bound before.
+///
+/// ```
+/// use wharf::testing::MemoryNetwork;
+/// # struct Idle;
+/// # impl wharf::Protocol for Idle {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+/// # }
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let server = event_loop
+///         .create_server(|| Idle, "10.0.0.1:7")
+///         .max_connections(1000)
+///         .write_buffer_cap(1024 * 1024)
+///         .backlog(256)
+///         .await?;
+///     assert!(server.is_serving());
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "nothing is listened on before it is awaited or started"]
 pub struct ServerBuilder {
     core: Rc<Core>,

@@ -28,6 +28,28 @@ enum Kind {
 /// Places to connect to, in order of preference, or to listen on.
 ///
 /// Made from one [`Target`] or whatever that is made from, or from a `Vec`, array or slice of them.
+///
+/// ```
+/// use std::net::{Ipv6Addr, SocketAddr};
+/// use wharf::testing::MemoryNetwork;
+/// # struct Idle;
+/// # impl wharf::Protocol for Idle {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+/// # }
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     event_loop.create_server(|| Idle, "10.0.0.1:7000").await?;
+///     event_loop.create_server(|| Idle, ("10.0.0.1", 7001)).await?;
+///     let socket = SocketAddr::from((Ipv6Addr::LOCALHOST, 7002));
+///     event_loop.create_server(|| Idle, socket).await?;
+///     // Two addresses, one server.
+///     let server = event_loop.create_server(|| Idle, ["10.0.0.1:7003", "10.0.0.2:7003"]).await?;
+///     assert_eq!(server.addresses().len(), 2);
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Targets(Vec<Target>);
 

@@ -26,6 +26,25 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// A pipe to be made a transport: what [`EventLoop::connect_read_pipe`] and its kin return.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing happens before.
+///
+/// ```
+/// use std::io::Write;
+/// use wharf::testing::Record;
+/// use wharf::{EventLoop, Result};
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let (reader, mut writer) = std::io::pipe()?;
+///     let record = Record::new();
+///     event_loop.connect_read_pipe(record.factory(), reader).await?;
+///     writer.write_all(b"hello")?;
+///     drop(writer);
+///     record.connection_lost().await;
+///     assert_eq!(record.received(), b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "nothing is connected before it is awaited or started"]
 pub struct PipeBuilder<P> {
     core: Rc<Core>,
@@ -74,34 +93,22 @@ impl EventLoop {
     /// end, too.
     ///
     /// ```
-    /// # use wharf::{EventLoop, Protocol, Result, Transport};
-    /// # use std::io::Write;
-    /// struct Lines(usize);
-    ///
-    /// impl Protocol for Lines {
-    ///     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
-    ///         self.0 += data.iter().filter(|byte| **byte == b'\n').count();
-    ///         Ok(())
-    ///     }
-    ///
-    ///     fn connection_lost(&mut self, transport: &dyn Transport, _: Option<&wharf::Error>) -> Result {
-    ///         assert_eq!(self.0, 2);
-    ///         transport.event_loop().stop();
-    ///         Ok(())
-    ///     }
-    /// }
+    /// use std::io::Write;
+    /// use wharf::testing::Record;
+    /// use wharf::{EventLoop, Result};
     ///
     /// # fn main() -> Result {
     /// let (reader, mut writer) = std::io::pipe()?;
     /// writer.write_all(b"one\ntwo\n")?;
     /// drop(writer);
-    /// let event_loop = EventLoop::new()?;
-    /// event_loop.run(async |event_loop| {
-    ///     event_loop.connect_read_pipe(|| Lines(0), reader).await?;
+    /// EventLoop::new()?.run(async |event_loop| {
+    ///     // A protocol that records what it is told.
+    ///     let record = Record::new();
+    ///     event_loop.connect_read_pipe(record.factory(), reader).await?;
+    ///     assert!(record.connection_lost().await.is_none());
+    ///     assert_eq!(record.received(), b"one\ntwo\n");
     ///     Ok(())
-    /// })?;
-    /// event_loop.run_forever()?;
-    /// # Ok(())
+    /// })
     /// # }
     /// ```
     ///

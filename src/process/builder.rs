@@ -26,6 +26,26 @@ use crate::transport::WaterMarks;
 /// [`subprocess_shell`](EventLoop::subprocess_shell) return.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing happens before.
+///
+/// ```
+/// use wharf::{EventLoop, Result, Stdio};
+/// # struct Watch;
+/// # impl wharf::ProcessProtocol for Watch {}
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let process = event_loop
+///         .subprocess_exec(|| Watch, "printenv")
+///         .arg("GREETING")
+///         .env("GREETING", "hello")
+///         .current_dir("/")
+///         .stdin(Stdio::null())
+///         .await?;
+///     assert!(process.wait().await?.success());
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "nothing is started before it is awaited or started"]
 pub struct SubprocessBuilder<P> {
     core: Rc<Core>,

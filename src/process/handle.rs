@@ -16,6 +16,30 @@ use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 ///
 /// It implements [`ProcessTransport`]. Cheap to clone; it neither keeps the child alive nor ends it
 /// when it is dropped (a [`Process`](crate::Process) does). It cannot leave the loop's thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{EventLoop, ProcessHandle, ProcessTransport, Result};
+/// # struct Watch;
+/// # impl wharf::ProcessProtocol for Watch {}
+///
+/// /// Asks a child to end, and kills it if it has not after some time.
+/// async fn end(event_loop: &EventLoop, process: ProcessHandle) -> Result {
+///     process.terminate()?;
+///     let later = process.clone();
+///     let killer = event_loop.call_later(Duration::from_secs(5), move || drop(later.kill()));
+///     process.wait().await?;
+///     killer.cancel();
+///     Ok(())
+/// }
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let process = event_loop.subprocess_exec(|| Watch, "sleep").arg("60").await?;
+///     end(&event_loop, process.handle().clone()).await
+/// })
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ProcessHandle {
     core: Rc<Core>,

@@ -24,6 +24,36 @@ use crate::task::LoopFuture;
 /// its pipes are closed, it is killed if it still runs, and its protocol is told as ever. Whoever
 /// wants it to go on [detaches](Self::detach) it, or starts it with
 /// [`kill_on_drop(false)`](crate::SubprocessBuilder::kill_on_drop).
+///
+/// ```
+/// use wharf::{ChildFd, EventLoop, ProcessProtocol, ProcessTransport, Result};
+///
+/// #[derive(Default)]
+/// struct Collect(Vec<u8>);
+///
+/// impl ProcessProtocol for Collect {
+///     fn pipe_data_received(&mut self, _: &dyn ProcessTransport, _: ChildFd, data: &[u8]) -> Result {
+///         self.0.extend_from_slice(data);
+///         Ok(())
+///     }
+///
+///     fn connection_lost(&mut self, _: &dyn ProcessTransport, _: Option<&wharf::Error>) -> Result {
+///         // Now the child has exited, and all its output is here.
+///         println!("{}", String::from_utf8_lossy(&self.0));
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let process = event_loop.subprocess_exec(Collect::default, "cat").await?;
+///     process.write(b"hello");
+///     process.write_eof();
+///     assert!(process.wait().await?.success());
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "dropping the last one kills the child; keep it or detach it"]
 pub struct Process<P> {
     handle: ProcessHandle,

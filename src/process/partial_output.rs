@@ -6,6 +6,23 @@ use std::fmt;
 use crate::error::Error;
 
 /// What a program wrote before it was killed: what [`Error::partial_output`] gives.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{EventLoop, Result};
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let running = event_loop
+///         .run_shell("echo begun; exec sleep 60")
+///         .timeout(Duration::from_millis(500));
+///     let error = running.await.expect_err("it takes a minute");
+///     assert!(error.is_timeout());
+///     println!("until then: {:?}", error.partial_output());
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartialOutput {

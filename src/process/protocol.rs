@@ -13,6 +13,40 @@ use crate::protocol::TypeName;
 /// asyncio's `SubprocessProtocol`. Every callback has a default, so that only what matters is
 /// written. The child is reached through the [`ProcessTransport`] that each callback is lent.
 ///
+/// ```no_run
+/// use std::process::ExitStatus;
+/// use wharf::{ChildFd, EventLoop, ProcessProtocol, ProcessTransport, Result};
+///
+/// /// Passes on what the child writes, line by line or not, and says how it ended.
+/// struct Watch;
+///
+/// impl ProcessProtocol for Watch {
+///     fn pipe_data_received(
+///         &mut self,
+///         _: &dyn ProcessTransport,
+///         fd: ChildFd,
+///         data: &[u8],
+///     ) -> Result {
+///         let stream = if fd == ChildFd::STDERR { "error" } else { "output" };
+///         print!("{stream}: {}", String::from_utf8_lossy(data));
+///         Ok(())
+///     }
+///
+///     fn process_exited(&mut self, process: &dyn ProcessTransport, status: ExitStatus) -> Result {
+///         println!("{}: {status}", process.pid());
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> Result {
+///     EventLoop::new()?.run(async |event_loop| {
+///         let process = event_loop.subprocess_exec(|| Watch, "ls").arg("-l").await?;
+///         process.wait().await?;
+///         Ok(())
+///     })
+/// }
+/// ```
+///
 /// # Ordering
 /// `connection_made` first and `connection_lost` last, each exactly once. Of one pipe:
 /// `pipe_data_received` any number of times, then `pipe_connection_lost` once. Between different
@@ -109,6 +143,13 @@ pub trait ProcessProtocol: Any + TypeName {
 }
 
 /// A file descriptor of a child process, as the child numbers it.
+///
+/// ```
+/// use wharf::ChildFd;
+///
+/// assert_eq!(ChildFd::STDERR, ChildFd::new(2));
+/// assert_eq!(ChildFd::new(3).number(), 3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildFd(i32);
 

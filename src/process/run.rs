@@ -23,6 +23,25 @@ const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
 /// [`run_shell`](EventLoop::run_shell) return.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing happens before.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{EventLoop, Result};
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let output = event_loop
+///         .run_process("cat")
+///         .arg("-")
+///         .input(b"hello".to_vec())
+///         .timeout(Duration::from_secs(10))
+///         .await?;
+///     assert!(output.status.success());
+///     assert_eq!(output.stdout, b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "nothing is run before it is awaited or started"]
 pub struct RunBuilder {
     core: Rc<Core>,

@@ -7,6 +7,26 @@ use std::os::fd::OwnedFd;
 ///
 /// Whatever owns a descriptor can be given as it is: a `File`, a `TcpStream`, the end of a pipe, an
 /// `OwnedFd`. Not to be confused with [`std::process::Stdio`], which cannot say what it is.
+///
+/// ```
+/// use std::fs::File;
+/// use wharf::{EventLoop, Result, Stdio};
+/// # struct Watch;
+/// # impl wharf::ProcessProtocol for Watch {}
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let process = event_loop
+///         .subprocess_exec(|| Watch, "cat")
+///         .stdin(File::open("/dev/null")?)
+///         .stdout(Stdio::null())
+///         .stderr(Stdio::inherit())
+///         .await?;
+///     assert!(process.wait().await?.success());
+///     Ok(())
+/// })
+/// # }
+/// ```
 pub struct Stdio(pub(super) Kind);
 
 pub(super) enum Kind {

@@ -28,6 +28,40 @@ pub(super) mod sealed {
 /// which implements it too. Every method takes `&self`, returns at once, and never calls a
 /// protocol. Of a process that is gone every method is a harmless no-op. The trait is sealed: wharf
 /// implements it.
+///
+/// ```
+/// use std::process::ExitStatus;
+/// use wharf::{ChildFd, EventLoop, ProcessProtocol, ProcessTransport, Result};
+///
+/// /// Feeds a child, and closes it when it has said enough.
+/// struct Ask;
+///
+/// impl ProcessProtocol for Ask {
+///     fn connection_made(&mut self, process: &dyn ProcessTransport) -> Result {
+///         process.write(b"ping\n");
+///         Ok(())
+///     }
+///
+///     fn pipe_data_received(&mut self, process: &dyn ProcessTransport, fd: ChildFd, data: &[u8]) -> Result {
+///         assert_eq!((fd, data), (ChildFd::STDOUT, &b"ping\n"[..]));
+///         process.terminate()?;
+///         Ok(())
+///     }
+///
+///     fn process_exited(&mut self, _: &dyn ProcessTransport, status: ExitStatus) -> Result {
+///         println!("{status}");
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let process = event_loop.subprocess_exec(|| Ask, "cat").await?;
+///     assert!(!process.wait().await?.success(), "a signal ended it");
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `ProcessTransport`",
     label = "`wharf::ProcessTransport` is not implemented for this type",

@@ -11,6 +11,38 @@ use crate::transport::{DatagramTransport, Datagrams};
 ///
 /// Only [`datagram_received`](Self::datagram_received) must be written.
 ///
+/// ```
+/// use wharf::testing::{MemoryNetwork, Record};
+/// use wharf::{Address, DatagramProtocol, DatagramTransport, Result};
+///
+/// /// Sends each datagram back to whoever sent it.
+/// struct Echo;
+///
+/// impl DatagramProtocol for Echo {
+///     fn datagram_received(
+///         &mut self,
+///         transport: &dyn DatagramTransport,
+///         data: &[u8],
+///         from: &Address,
+///     ) -> Result {
+///         transport.send_to(data, from)?;
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     event_loop.create_datagram_endpoint(|| Echo).local_address("10.0.0.1:7").await?;
+///     let record = Record::new();
+///     let client =
+///         event_loop.create_datagram_endpoint(record.factory()).peer_address("10.0.0.1:7").await?;
+///     client.send(b"ping")?;
+///     record.until(|record| record.datagrams() == [b"ping"]).await;
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
 /// # Ordering
 /// `connection_made` first and `connection_lost` last, each exactly once; the others come anywhere
 /// between them. Datagrams are delivered in the order in which they came in.

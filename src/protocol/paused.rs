@@ -16,7 +16,7 @@ use crate::transport::Transport;
 /// This is a whole proxy. The client is not read before there is a connection to pass its bytes to:
 ///
 /// ```
-/// use wharf::{EventLoop, PausedProtocol, Result, TransportHandle, relay};
+/// use wharf::{EventLoop, PausedProtocol, Result, Transport as _, TransportHandle, relay};
 ///
 /// async fn serve(event_loop: EventLoop) -> Result {
 ///     let server = event_loop.create_server(

@@ -26,6 +26,23 @@ use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 /// taken when the future is awaited to its end or [`take_result`](Self::take_result) gives it, and it
 /// is as good as taken when a done callback was called with it, or the future was detached. Whoever
 /// has taken a value decides what becomes of it: dropping it then closes nothing.
+///
+/// ```
+/// use wharf::{EventLoop, LoopFuture, Result};
+///
+/// # fn main() -> Result {
+/// EventLoop::new()?.run(async |event_loop| {
+///     let (promise, future): (_, LoopFuture<u32>) = event_loop.create_future();
+///     event_loop.call_soon(move || drop(promise.set_result(42)));
+///     assert_eq!(future.await?, 42);
+///
+///     // Or with a callback, from code that is not async.
+///     let working = event_loop.run_in_executor(|| 6 * 7);
+///     working.add_done_callback(|result| println!("{result:?}"));
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[doc(alias("Future", "Deferred", "JoinHandle"))]
 #[must_use = "dropping it cancels what it stands for; await it, add a done callback or detach it"]
 pub struct LoopFuture<T: 'static> {
@@ -36,6 +53,48 @@ pub struct LoopFuture<T: 'static> {
 /// The other end of a [`LoopFuture`]: it sets the result, once.
 ///
 /// Dropping it without a result completes the future as cancelled.
+///
+/// A client's protocol answers whoever asked through a promise for each request:
+///
+/// ```
+/// use std::collections::VecDeque;
+/// use wharf::testing::Recorder;
+/// use wharf::{LoopFuture, Promise, Protocol, Result, Transport};
+///
+/// #[derive(Default)]
+/// struct Client {
+///     waiting: VecDeque<Promise<u8>>,
+/// }
+///
+/// impl Client {
+///     fn ask(&mut self, transport: &dyn Transport, question: u8) -> LoopFuture<u8> {
+///         let (promise, answer) = transport.event_loop().create_future();
+///         self.waiting.push_back(promise);
+///         transport.write(&[question]);
+///         answer
+///     }
+/// }
+///
+/// impl Protocol for Client {
+///     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+///         for &answer in data {
+///             let promise = self.waiting.pop_front().ok_or("an answer to no question")?;
+///             // An error is the answer of a question that nobody waits for any more.
+///             let _ = promise.set_result(answer);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(Client::default)?;
+/// let answer = recorder.with(|client, transport| client.ask(transport, 6))?;
+/// assert_eq!(recorder.sent()?, [6]);
+/// recorder.receive(&[42])?;
+/// assert!(matches!(answer.take_result(), Some(Ok(42))));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping it cancels its future"]
 #[doc(alias("oneshot", "Deferred"))]
 pub struct Promise<T: 'static> {

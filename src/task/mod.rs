@@ -1,12 +1,17 @@
 //! Futures, tasks and threads on the loop.
 
+// Modules with methods of `EventLoop` come first, in the order of its page.
+mod table;
+
+mod sleep;
+
+mod future;
+
+mod jobs;
+
 mod detached;
 mod done_callbacks;
 mod executor;
-mod future;
-mod jobs;
-mod sleep;
-mod table;
 mod untaken;
 mod waiters;
 

@@ -12,6 +12,20 @@ use crate::event_loop::{Callback, Core, EventLoop, nanoseconds};
 use crate::time::TimerKey;
 
 /// Waits until a time: what [`EventLoop::sleep`] gives. Dropping it takes its timer back.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::MemoryNetwork;
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let began = event_loop.time();
+///     event_loop.sleep(Duration::from_secs(5)).await;
+///     assert_eq!(event_loop.time() - began, Duration::from_secs(5));
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[must_use = "it waits only when it is awaited"]
 pub struct Sleep {
     core: Rc<Core>,

@@ -23,6 +23,28 @@ use crate::event_loop::{
 /// is in its output, as with a [`LoopFuture`]. A panic that nobody has asked
 /// for is reported then. An `Err` that the future itself returned is its output, and is reported only if the
 /// task was detached.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::MemoryNetwork;
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let sleeper = event_loop.clone();
+///     let slow = event_loop.create_task(async move {
+///         sleeper.sleep(Duration::from_secs(3600)).await;
+///         "an hour later"
+///     });
+///     let quick = event_loop.create_task(async { "at once" });
+///     assert_eq!(quick.await?, "at once");
+///     slow.cancel();
+///     assert!(slow.await.is_err_and(|error| error.is_cancelled()));
+///     // A task that nobody waits for.
+///     event_loop.create_task(async { println!("detached") }).detach();
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[doc(alias("JoinHandle", "coroutine"))]
 #[must_use = "dropping it cancels the task; await it, add a done callback or detach it"]
 pub struct Task<T: 'static>(LoopFuture<T>);

@@ -19,7 +19,7 @@ use crate::timeout::Timeout;
 /// one record. One record is for one connection or endpoint: several would be mixed up.
 ///
 /// ```
-/// use wharf::Result;
+/// use wharf::{Result, Transport as _};
 /// use wharf::testing::{Call, MemoryNetwork, Record};
 /// # struct Echo;
 /// # impl wharf::Protocol for Echo {

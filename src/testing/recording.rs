@@ -15,6 +15,29 @@ use crate::transport::{DatagramTransport, Datagrams, Transport};
 ///
 /// For streams and for datagrams. Around a protocol of yours, `P`, each callback is first recorded, then
 /// passed on; what `P` returns is returned.
+///
+/// ```
+/// use wharf::testing::{Record, Recorder};
+/// use wharf::{Protocol, Result, Transport};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+///         transport.write(data);
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let record = Record::new();
+/// let mut recorder = Recorder::new(|| record.around(Echo))?;
+/// recorder.receive(b"hello")?;
+/// assert_eq!(record.received(), b"hello");
+/// assert_eq!(recorder.sent()?, b"hello", "the echo was called, too");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RecordingProtocol<P = Defaults> {
     record: Record,

@@ -37,6 +37,20 @@ const SESSION_CACHE: usize = 256;
 /// **Whom to trust.** Authorities and pins; what is given several times is trusted all together. With
 /// nothing given, the [default](TlsClient::new). If both authorities and pins are given, a server
 /// must satisfy both. There is no way to trust everybody: pin the certificate of a test server.
+///
+/// ```no_run
+/// use wharf::{EventLoop, TlsClient};
+/// # struct Idle;
+/// # impl wharf::Protocol for Idle {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+/// # }
+///
+/// # async fn connect(event_loop: EventLoop) -> wharf::Result {
+/// let tls = TlsClient::builder().ca_file("ca.pem").alpn(["h2", "http/1.1"]).build()?;
+/// event_loop.create_connection(|| Idle, "example.org:443").tls(&tls).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is made before `build`"]
 pub struct TlsClientBuilder {

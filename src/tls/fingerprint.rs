@@ -13,6 +13,16 @@ use crate::error::Error;
 ///
 /// Read from 64 hexadecimal digits, with or without colons, also as `openssl x509 -noout
 /// -fingerprint -sha256` prints them; shown with colons.
+///
+/// ```
+/// use wharf::TlsFingerprint;
+///
+/// // As `openssl x509 -fingerprint -sha256` prints it; the colons may be left out.
+/// let text = "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08";
+/// let fingerprint: TlsFingerprint = text.parse()?;
+/// assert_eq!(fingerprint, text.replace(':', "").to_lowercase().parse()?);
+/// # Ok::<(), wharf::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TlsFingerprint([u8; 32]);
 

@@ -20,6 +20,18 @@ use crate::error::Error;
 ///
 /// [`TlsServerBuilder::build`]: crate::TlsServerBuilder::build
 /// [`TlsClientBuilder::build`]: crate::TlsClientBuilder::build
+///
+/// Two names, each with a certificate of its own:
+///
+/// ```no_run
+/// use wharf::{TlsIdentity, TlsServer};
+///
+/// let tls = TlsServer::builder()
+///     .identity(TlsIdentity::from_files("example.org.pem", "example.org.key"))
+///     .identity(TlsIdentity::from_files("other.pem", "other.key").for_names(["other.example.org"]))
+///     .build()?;
+/// # Ok::<(), wharf::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TlsIdentity {
     chain: PemSource,

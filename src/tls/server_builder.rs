@@ -28,6 +28,24 @@ use crate::error::{Error, Kind};
 const SESSION_CACHE: usize = 4096;
 
 /// A server's side of TLS to be made: what [`TlsServer::builder`] returns.
+///
+/// ```no_run
+/// use wharf::{EventLoop, TlsIdentity, TlsServer, TlsVersion};
+/// # struct Idle;
+/// # impl wharf::Protocol for Idle {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+/// # }
+///
+/// # async fn serve(event_loop: EventLoop) -> wharf::Result {
+/// let tls = TlsServer::builder()
+///     .identity(TlsIdentity::from_files("chain.pem", "key.pem"))
+///     .min_version(TlsVersion::Tls13)
+///     .alpn(["h2", "http/1.1"])
+///     .build()?;
+/// event_loop.create_server(|| Idle, "0.0.0.0:443").tls(&tls).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is made before `build`"]
 pub struct TlsServerBuilder {

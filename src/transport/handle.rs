@@ -18,6 +18,52 @@ use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 /// harmless no-op that says `Closed`, but for [`info`](Transport::info) and
 /// [`close_reason`](Transport::close_reason), which stay. It cannot leave
 /// the loop's thread.
+///
+/// Members of a room keep each other's handles:
+///
+/// ```
+/// use std::cell::RefCell;
+/// use std::rc::Rc;
+/// use wharf::testing::MemoryNetwork;
+/// use wharf::{Error, Protocol, Result, Transport, TransportHandle};
+///
+/// type Room = Rc<RefCell<Vec<TransportHandle>>>;
+///
+/// struct Member(Room);
+///
+/// impl Protocol for Member {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         self.0.borrow_mut().push(transport.handle());
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+///         for member in &*self.0.borrow() {
+///             member.write(data);
+///         }
+///         Ok(())
+///     }
+///
+///     fn connection_lost(&mut self, transport: &dyn Transport, _: Option<&Error>) -> Result {
+///         self.0.borrow_mut().retain(|member| member.id() != transport.id());
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let room = Room::default();
+///     let entered = Rc::clone(&room);
+///     event_loop.create_server(move || Member(Rc::clone(&entered)), "10.0.0.1:7").await?;
+///     let record = wharf::testing::Record::new();
+///     let client = event_loop.create_connection(record.factory(), "10.0.0.1:7").await?;
+///     client.write(b"hello");
+///     record.until(|record| record.received() == b"hello").await;
+///     assert_eq!(room.borrow().len(), 1);
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct TransportHandle {
     core: Rc<Core>,

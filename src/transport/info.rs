@@ -9,6 +9,40 @@ use crate::driver::PeerCredentials;
 use crate::transport::tls::TlsInfo;
 
 /// What is known of a connection. It stays readable after the connection is gone.
+///
+/// ```
+/// use wharf::testing::MemoryNetwork;
+/// use wharf::{Protocol, Result, Transport};
+///
+/// /// Tells each client who it is.
+/// struct WhoAmI;
+///
+/// impl Protocol for WhoAmI {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         if let Some(address) = transport.info().peer_address() {
+///             transport.write(address.to_string().as_bytes());
+///         }
+///         transport.close();
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     event_loop.create_server(|| WhoAmI, "10.0.0.1:7").await?;
+///     let record = wharf::testing::Record::new();
+///     let client = event_loop.create_connection(record.factory(), "10.0.0.1:7").await?;
+///     record.connection_lost().await;
+///     let own = client.info().local_address().map(ToString::to_string);
+///     assert_eq!(own.as_deref(), Some(std::str::from_utf8(&record.received())?));
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     pub(crate) local_address: Option<Address>,

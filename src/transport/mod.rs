@@ -70,6 +70,48 @@ pub(crate) use self::tls::{Setup, TlsWork};
 /// is gone every method is a harmless no-op.
 ///
 /// The trait is sealed: wharf implements it.
+///
+/// ```
+/// use wharf::testing::Recorder;
+/// use wharf::{Protocol, Result, Transport, WriteStatus};
+///
+/// /// Sends numbers for as long as the peer takes them.
+/// #[derive(Default)]
+/// struct Numbers(u64);
+///
+/// impl Numbers {
+///     fn send(&mut self, transport: &dyn Transport) {
+///         while transport.write(&self.0.to_be_bytes()) == WriteStatus::Accepted {
+///             self.0 += 1;
+///         }
+///     }
+/// }
+///
+/// impl Protocol for Numbers {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         self.send(transport);
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, transport: &dyn Transport, _: &[u8]) -> Result {
+///         transport.close();
+///         Ok(())
+///     }
+///
+///     fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+///         self.send(transport);
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(Numbers::default)?;
+/// recorder.take_sent(1 << 20)?;
+/// recorder.receive(b"enough")?;
+/// assert!(recorder.is_closing());
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Transport`",
     label = "`wharf::Transport` is not implemented for this type",
@@ -389,6 +431,8 @@ pub trait Transport: sealed::Sealed {
 }
 
 /// What became of a write.
+///
+/// See [`Transport`] for a protocol that writes until it is told to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteStatus {

@@ -17,6 +17,34 @@ use crate::task::{LoopFuture, future};
 /// can be awaited, and takes done callbacks. As with a [`LoopFuture`], dropping it while it is
 /// pending cancels the sending, unless a done callback was added or [`detach`](Self::detach) called.
 ///
+/// ```
+/// use std::fs::File;
+/// use std::rc::Rc;
+/// use wharf::{Protocol, Result, Transport};
+///
+/// /// Sends a file, and says afterwards how much of it went out.
+/// struct Download(Rc<File>);
+///
+/// impl Protocol for Download {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         let sending = transport.send_file(Rc::clone(&self.0), 0, None);
+///         let handle = transport.handle();
+///         transport.event_loop().create_task(async move {
+///             match sending.await {
+///                 Ok(bytes) => println!("{bytes} bytes"),
+///                 Err(error) => eprintln!("{error}"),
+///             }
+///             handle.close();
+///         }).detach();
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+/// ```
+///
 /// # Errors
 /// When the file was refused, as `send_file` says; when the connection ends before all of it was
 /// sent: [`is_closed`](Error::is_closed) after `abort`, else an error of the kind that

@@ -11,10 +11,12 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use wharf::testing::MemoryNetwork;
-use wharf::{Error, EventLoop, Handover, Protocol, Remote, Result, Server, Transport};
+use wharf::testing::{MemoryNetwork, Record};
+use wharf::{
+    Error, EventLoop, Handover, PausedProtocol, Protocol, Remote, Result, Server, Transport,
+};
 
-use crate::serving::{Directory, Echo, Seen, address, run, until, within};
+use crate::serving::{Directory, Echo, address, run, until, within};
 
 /// Answers with its generation, and counts who it lost.
 struct Generation(u8, Rc<Cell<usize>>);
@@ -127,31 +129,18 @@ fn successor_gets_the_listeners_and_what_waits_and_the_predecessor_its_end() {
 #[test]
 fn input_that_waits_unread_goes_with_its_connection() {
     with_control(async |event_loop, control| {
-        struct Paused(Rc<Seen>);
-        impl Protocol for Paused {
-            fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-                transport.pause_reading();
-                Ok(())
-            }
-            fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
-                Err("it does not read".into())
-            }
-            fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
-                self.0.lost.borrow_mut().push(error.map(ToString::to_string));
-                Ok(())
-            }
-        }
-        let seen = Seen::new();
-        let own = Rc::clone(&seen);
-        let server =
-            event_loop.create_server(move || Paused(Rc::clone(&own)), "127.0.0.1:0").await?;
+        let record = Record::new();
+        let own = record.clone();
+        let factory = move || own.around(PausedProtocol::new());
+        let server = event_loop.create_server(factory, "127.0.0.1:0").await?;
         let client = TcpStream::connect(address(&server))?;
         (&client).write_all(b"!")?;
         until(&event_loop, "it", || server.connections() == 1).await;
         event_loop.offer_handover(control, [("echo", &server)]).await?;
         let (successor, _) = succeed(&event_loop, control).await?;
         assert_eq!((server.connections(), successor.connections()), (0, 1));
-        assert_eq!(*seen.lost.borrow(), [None]);
+        assert!(record.is_lost() && record.error().is_none());
+        assert_eq!(record.received(), b"");
         let mut answer = [0];
         client.set_nonblocking(true)?;
         until(&event_loop, "an answer", || (&client).read(&mut [0]).is_ok()).await;

@@ -78,6 +78,11 @@ fn an_endpoint_wants_a_datagram_protocol() {
 }
 
 #[test]
+fn a_server_wants_a_factory() {
+    check("a_server_wants_a_factory");
+}
+
+#[test]
 fn every_case_is_checked() {
     let source = include_str!("main.rs");
     for entry in fs::read_dir(folder()).unwrap() {

@@ -22,3 +22,8 @@ pub mod random;
 pub mod running;
 pub mod serving;
 pub mod sockets;
+
+/// The page's code is compiled and run as a test, here since its crates are nothing that wharf needs.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/ecosystem.md")]
+struct Ecosystem;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use wharf::{EventLoop, Protocol, Splicing, Transport, relay};
+use wharf::{EventLoop, PausedProtocol, Splicing, Transport, TransportHandle, relay};
 
 use crate::Result;
 use crate::arguments::Arguments;
@@ -49,50 +49,23 @@ impl Options {
 pub fn run(options: Options) -> Result {
     prepare()?;
     EventLoop::new()?.run(async |event_loop| {
-        let server = event_loop.create_server(move || Joining(options), options.listen).await?;
+        let joining = move || {
+            PausedProtocol::calling(move |client| {
+                client.event_loop().create_task(join(client.handle(), options)).detach();
+                Ok(())
+            })
+        };
+        let server = event_loop.create_server(joining, options.listen).await?;
         serve_until_told(&event_loop, &server).await
     })
 }
 
-/// What a client's connection has until the other one is there.
-#[derive(Debug)]
-struct Joining(Options);
-
-impl Protocol for Joining {
-    fn connection_made(&mut self, transport: &dyn Transport) -> wharf::Result {
-        transport.pause_reading();
-        let (client, Options { connect, splicing, .. }) = (transport.handle(), self.0);
-        let event_loop = transport.event_loop();
-        let connecting = event_loop.clone();
-        event_loop
-            .create_task(async move {
-                match connecting.create_connection(|| Waiting, connect).await {
-                    Ok(upstream) => {
-                        drop(relay(&client, &upstream).splicing(splicing).await);
-                    }
-                    Err(_) => client.abort(),
-                }
-            })
-            .detach();
-        Ok(())
-    }
-
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
-        Ok(())
-    }
-}
-
-/// What the other connection has for a moment.
-#[derive(Debug)]
-struct Waiting;
-
-impl Protocol for Waiting {
-    fn connection_made(&mut self, transport: &dyn Transport) -> wharf::Result {
-        transport.pause_reading();
-        Ok(())
-    }
-
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
-        Ok(())
+/// Joins a client with a connection of its own.
+async fn join(client: TransportHandle, options: Options) {
+    match client.event_loop().create_connection(PausedProtocol::new, options.connect).await {
+        Ok(upstream) => {
+            drop(relay(&client, &upstream).splicing(options.splicing).await);
+        }
+        Err(_) => client.abort(),
     }
 }

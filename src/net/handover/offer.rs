@@ -107,6 +107,21 @@ impl EventLoop {
 /// Cheap to clone. Dropping it does not end the offer. Only one that nobody ever had, since it still
 /// was in the result of a [future](LoopFuture) or a task that was dropped, is [closed](Self::close),
 /// unless a clone of it is elsewhere.
+///
+/// The predecessor, which runs until a successor has taken its servers:
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use wharf::{EventLoop, Result, Server};
+///
+/// async fn until_taken(event_loop: EventLoop, server: Server) -> Result {
+///     let handover = event_loop.offer_handover("/run/wharf.control", [("main", &server)]).await?;
+///     handover.taken().await?;
+///     server.shutdown(Duration::from_secs(30)).await?;
+///     Ok(())
+/// }
+/// # let _ = until_taken;
+/// ```
 #[derive(Clone)]
 pub struct Handover {
     core: Rc<Core>,

@@ -67,6 +67,27 @@ impl EventLoop {
 /// What a predecessor has offered: what [`EventLoop::take_over`] gives.
 ///
 /// Dropping it declines: the predecessor goes on.
+///
+/// The successor, which is the first where there is nobody to take over from:
+///
+/// ```no_run
+/// use wharf::{EventLoop, Result, Server};
+/// # struct Echo;
+/// # impl wharf::Protocol for Echo {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> Result { Ok(()) }
+/// # }
+///
+/// async fn begin(event_loop: EventLoop) -> Result<Server> {
+///     let Some(mut inherited) = event_loop.take_over("/run/wharf.control").await? else {
+///         return Ok(event_loop.create_server(|| Echo, "127.0.0.1:7000").await?);
+///     };
+///     let listeners = inherited.take_listeners("main");
+///     let server = event_loop.create_server_on(|| Echo, listeners).await?;
+///     inherited.serving([("main", &server)]).await?;
+///     Ok(server)
+/// }
+/// # let _ = begin;
+/// ```
 #[must_use = "dropping it declines: the predecessor goes on"]
 pub struct Inherited {
     core: Rc<Core>,

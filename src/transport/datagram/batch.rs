@@ -32,6 +32,35 @@ pub struct Datagram<'a> {
 /// Datagrams that were received together: an iterator over those not yet taken.
 ///
 /// It ends early when the transport is paused or closing.
+///
+/// ```
+/// use wharf::{Address, DatagramProtocol, DatagramTransport, Datagrams, Result};
+///
+/// /// Counts what comes in at once.
+/// #[derive(Default)]
+/// struct Meter {
+///     datagrams: usize,
+///     bytes: usize,
+/// }
+///
+/// impl DatagramProtocol for Meter {
+///     fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
+///         Ok(())
+///     }
+///
+///     fn datagrams_received(
+///         &mut self,
+///         _: &dyn DatagramTransport,
+///         batch: &mut Datagrams<'_>,
+///     ) -> Result {
+///         for datagram in batch {
+///             self.datagrams += 1;
+///             self.bytes += datagram.data.len();
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub struct Datagrams<'a> {
     bytes: &'a [u8],
     /// Those not taken, or not to their end.

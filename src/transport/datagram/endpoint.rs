@@ -25,6 +25,24 @@ use crate::task::Share;
 /// Dropping it closes nothing: the loop keeps the endpoint. Only one that nobody ever had, since it
 /// still was in the result of a [future](crate::LoopFuture) or a task that was dropped, is closed, as
 /// by [`close`](DatagramTransport::close), unless a clone of it is elsewhere.
+///
+/// ```
+/// use wharf::DatagramTransport as _;
+/// use wharf::testing::{MemoryNetwork, Record};
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let record = Record::new();
+///     let endpoint =
+///         event_loop.create_datagram_endpoint(record.factory()).local_address("10.0.0.1:7").await?;
+///     let own = endpoint.local_address()?;
+///     endpoint.send_to(b"to myself", &own)?;
+///     record.until(|record| record.datagrams().len() == 1).await;
+///     endpoint.with(|protocol, _| assert_eq!(protocol.record().datagrams(), [b"to myself"]))?;
+///     Ok(())
+/// })
+/// # }
+/// ```
 pub struct Endpoint<P> {
     handle: DatagramHandle,
     share: Share,

@@ -16,6 +16,37 @@ use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 /// It implements [`DatagramTransport`]. It is an index and a generation: cheap to clone, it keeps
 /// nothing open, and once the endpoint is closed every send says `Closed`. It cannot leave the loop's
 /// thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::{MemoryNetwork, Record};
+/// use wharf::{DatagramHandle, DatagramTransport, EventLoop, Result};
+///
+/// /// Sends a heartbeat each second for as long as the endpoint is open.
+/// async fn beat(event_loop: EventLoop, endpoint: DatagramHandle) {
+///     while !endpoint.is_closing() {
+///         if let Err(error) = endpoint.send(b"alive") {
+///             eprintln!("{error}");
+///         }
+///         event_loop.sleep(Duration::from_secs(1)).await;
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let record = Record::new();
+///     event_loop.create_datagram_endpoint(record.factory()).local_address("10.0.0.1:7").await?;
+///     let client = event_loop
+///         .create_datagram_endpoint(Record::new().factory())
+///         .peer_address("10.0.0.1:7")
+///         .await?;
+///     event_loop.create_task(beat(event_loop.clone(), client.handle().clone())).detach();
+///     record.until(|record| record.datagrams().len() == 3).await;
+///     client.close();
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct DatagramHandle {
     core: Rc<Core>,

@@ -31,6 +31,28 @@ pub(crate) mod sealed {
 ///
 /// The trait is sealed: wharf implements it.
 ///
+/// ```
+/// use wharf::{Address, DatagramProtocol, DatagramTransport, Result, SendStatus};
+///
+/// /// Answers with the length of what came.
+/// struct Lengths;
+///
+/// impl DatagramProtocol for Lengths {
+///     fn datagram_received(
+///         &mut self,
+///         transport: &dyn DatagramTransport,
+///         data: &[u8],
+///         from: &Address,
+///     ) -> Result {
+///         let answer = data.len().to_string();
+///         if transport.send_to(answer.as_bytes(), from)? != SendStatus::Accepted {
+///             eprintln!("{} bytes wait to be sent", transport.write_buffer_size());
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+///
 /// # Accounting
 /// Every datagram that a send has [`Accepted`](SendStatus::Accepted) is handed to the operating
 /// system, or was refused by it (and reported to `error_received`), or counted as dropped:

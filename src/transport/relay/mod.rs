@@ -80,6 +80,22 @@ pub fn relay(a: impl Into<TransportHandle>, b: impl Into<TransportHandle>) -> Re
 /// A relay to be made: what [`relay`] returns.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing happens before.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use wharf::{Connection, PausedProtocol, RelayEnd, Result, relay};
+///
+/// async fn join(a: Connection<PausedProtocol>, b: Connection<PausedProtocol>) -> Result {
+///     let relay = relay(&a, &b).idle_timeout(Some(Duration::from_secs(60)));
+///     let counts = relay.statistics();
+///     let outcome = relay.await?;
+///     if let RelayEnd::Failed(side, error) = outcome.end {
+///         eprintln!("{side:?} after {} bytes: {error}", counts.a_to_b() + counts.b_to_a());
+///     }
+///     Ok(())
+/// }
+/// # let _ = join;
+/// ```
 #[must_use = "nothing is joined before it is awaited or started"]
 pub struct RelayBuilder {
     ends: [TransportHandle; 2],

@@ -16,6 +16,8 @@ pub enum RelaySide {
 }
 
 /// What a relay has passed on, when it has ended.
+///
+/// See [`relay`](crate::relay) and [`RelayBuilder`](crate::RelayBuilder) for examples.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RelayOutcome {

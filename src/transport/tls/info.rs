@@ -8,6 +8,25 @@ use crate::tls::TlsVersion;
 
 /// What was negotiated, and who the peer is: what [`Info::tls`](crate::Info::tls) gives once the
 /// handshake is done.
+///
+/// ```no_run
+/// use wharf::{Protocol, Result, Transport};
+///
+/// struct Greeter;
+///
+/// impl Protocol for Greeter {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         let info = transport.info();
+///         let tls = info.tls().ok_or("this server speaks TLS only")?;
+///         println!("{:?}, protocol {:?}", tls.version(), tls.alpn_protocol());
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsInfo {
     version: Option<TlsVersion>,

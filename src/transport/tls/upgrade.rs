@@ -14,6 +14,33 @@ use crate::tls::{TlsClient, TlsServer, TlsTimeouts, tls_error};
 /// that were received before.
 ///
 /// Made from a [`TlsClient`] or a [`TlsServer`].
+///
+/// ```no_run
+/// use wharf::bytes::Bytes;
+/// use wharf::{Protocol, Result, TlsClient, TlsUpgrade, Transport};
+///
+/// /// Asks for TLS, and says nothing before it is there.
+/// struct Client(TlsClient);
+///
+/// impl Protocol for Client {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         transport.write(b"STARTTLS\r\n");
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+///         if data.ends_with(b"\r\n") {
+///             transport.start_tls(TlsUpgrade::from(&self.0), Bytes::new());
+///         }
+///         Ok(())
+///     }
+///
+///     fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+///         transport.write(b"a secret\r\n");
+///         Ok(())
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 #[must_use = "it is given to `start_tls`"]
 pub struct TlsUpgrade {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use wharf::{EventLoop, Protocol, Result, Transport};
+use wharf::{EventLoop, PausedProtocol, Protocol, Result, Transport};
 
 use crate::serving::{Seen, address, run_in_memory, until};
 
@@ -32,19 +32,13 @@ impl Protocol for Answer {
     }
 }
 
-/// Does not read.
-struct Paused(Rc<Seen>);
-
-impl Protocol for Paused {
-    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        transport.pause_reading();
-        self.0.handles.borrow_mut().push(transport.handle());
+/// Does not read, and has its handle kept in `seen`.
+fn paused(seen: &Rc<Seen>) -> PausedProtocol {
+    let seen = Rc::clone(seen);
+    PausedProtocol::calling(move |transport| {
+        seen.handles.borrow_mut().push(transport.handle());
         Ok(())
-    }
-
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
-        Ok(())
-    }
+    })
 }
 
 #[test]
@@ -58,7 +52,7 @@ fn shutdown_waits_for_peers_that_have_still_to_take_what_was_sent() {
             let server = event_loop.create_server(answer, "10.0.0.1:7").await?;
             let other = event_loop.create_server(served.watcher(), "10.0.0.1:8").await?;
             let own = Rc::clone(&seen);
-            event_loop.create_connection(move || Paused(own), "10.0.0.1:7").await?;
+            event_loop.create_connection(move || paused(&own), "10.0.0.1:7").await?;
             until(&event_loop, "the end of the connection", || served.lost() == 1).await;
             assert_eq!((server.connections(), event_loop.statistics().lingering), (0, 1));
 
@@ -84,7 +78,7 @@ fn shutdown_does_not_wait_for_peers_that_only_keep_their_side_open() {
         let (served, seen) = (Seen::new(), Seen::new());
         let server = event_loop.create_server(served.watcher(), "10.0.0.1:7").await?;
         let own = Rc::clone(&seen);
-        event_loop.create_connection(move || Paused(own), "10.0.0.1:7").await?;
+        event_loop.create_connection(move || paused(&own), "10.0.0.1:7").await?;
         until(&event_loop, "a connection", || served.made.get() == 1).await;
         served.handles.borrow()[0].close();
         until(&event_loop, "the end of the connection", || served.lost() == 1).await;

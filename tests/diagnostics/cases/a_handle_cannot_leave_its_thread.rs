@@ -1,4 +1,4 @@
-//~ `*const UseRemoteAndTransportId` cannot be sent between threads safely
+//~ UseRemoteAndTransportId
 
 use wharf::{Transport, TransportHandle};
 

@@ -1,4 +1,4 @@
-//~ `*const UseRemote` cannot be sent between threads safely
+//~ UseRemote
 
 use wharf::EventLoop;
 

@@ -1,4 +1,4 @@
-//~ `*const UseRunInExecutorOrAChannel` cannot be sent between threads safely
+//~ UseRunInExecutorOrAChannel
 
 use wharf::Promise;
 
