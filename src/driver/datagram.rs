@@ -24,7 +24,7 @@ const UNIX_PLACE: usize = 256 * 1024;
 pub(crate) enum DatagramSocket {
     Os(os::OsDatagramSocket),
     Memory(memory::MemoryDatagramSocket),
-    /// Nothing any more: what an endpoint that is over has.
+    /// What a closed endpoint has.
     Closed,
 }
 

@@ -90,7 +90,7 @@ impl MemoryDriver {
     /// There is nothing to wait for but the other loops and time.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let Some(turns) = self.network.0.loops.begin_turns() else {
-            // It has its turn while another loop waits.
+            // It has its tick while another loop waits.
             self.woken.store(false, Ordering::Release);
             return Ok(());
         };

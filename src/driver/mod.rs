@@ -245,7 +245,7 @@ impl Driver {
         }
     }
 
-    /// Apart, so that a socket of the operating system costs two comparisons.
+    /// Out of line: sockets of the operating system take two branches.
     #[inline(never)]
     fn register_elsewhere(&self, socket: &Socket, key: Key, signals: &Signals) -> io::Result<()> {
         match (self, socket) {

@@ -254,7 +254,7 @@ impl Outbox {
         })
     }
 
-    /// Lets go of `count` datagrams at the front; how many bytes they were.
+    /// Removes `count` datagrams from the front; how many bytes they were.
     #[inline]
     pub(crate) fn advance(&mut self, mut count: usize) -> usize {
         debug_assert!(count <= self.datagrams());
@@ -281,7 +281,7 @@ impl Outbox {
         self.start - before
     }
 
-    /// Lets go of the last datagram.
+    /// Removes the last datagram.
     pub(crate) fn pop_last(&mut self) {
         if self.last.count() == 0 {
             let Some(run) = self.runs.pop_back() else { return };
@@ -315,7 +315,7 @@ impl Outbox {
         self.start = 0;
         self.datagrams = 0;
         self.names = 0;
-        // Its destination stays: it is not looked at, and to let go of it costs.
+        // Its destination stays: nobody looks at it, and dropping it costs.
         self.last.most = 0;
         self.last.room = 0;
     }

@@ -15,7 +15,7 @@ pub(crate) enum Socket {
     Memory(memory::MemorySocket),
     /// In a box: such are few, and every connection has the size of the largest.
     Pipe(Box<os::OsPipe>),
-    /// Nothing any more: what a connection that is over has.
+    /// What a closed connection has.
     Closed,
 }
 
@@ -28,7 +28,7 @@ impl Socket {
         }
     }
 
-    /// Apart, so that a socket of the operating system costs one comparison.
+    /// Out of line: sockets of the operating system take one branch.
     #[inline(never)]
     fn read_elsewhere(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -48,7 +48,7 @@ impl Socket {
         }
     }
 
-    /// Apart, so that a socket of the operating system costs one comparison.
+    /// Out of line: sockets of the operating system take one branch.
     #[inline(never)]
     fn short_reads_elsewhere(&self) -> ShortReads {
         match self {
@@ -85,7 +85,7 @@ impl Socket {
         }
     }
 
-    /// Apart, so that a socket of the operating system costs one comparison.
+    /// Out of line: sockets of the operating system take one branch.
     #[inline(never)]
     fn write_elsewhere(&self, data: &[u8]) -> io::Result<usize> {
         match self {

@@ -68,7 +68,7 @@ impl Core {
         }
     }
 
-    /// Something has unwound through a turn: ends those whose callbacks it interrupted, and has the
+    /// Something has unwound through a tick: ends those whose callbacks it interrupted, and has the
     /// others go on.
     pub(super) fn go_on_or_end_all(self: &Rc<Self>, error: &Error) {
         for entry in self.entries() {

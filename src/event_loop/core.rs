@@ -243,7 +243,7 @@ impl Core {
         self.dirty.borrow_mut().push(stream);
     }
 
-    /// Has the stream's end delivered at the end of the turn.
+    /// Has the stream's end delivered at the end of the tick.
     pub(crate) fn push_lost(&self, stream: Rc<Stream>) {
         self.pending.set(true);
         self.lost.borrow_mut().push_back(stream);
@@ -293,7 +293,7 @@ impl Core {
         self.pending.get()
     }
 
-    /// The end of a turn: looks what is left to do in the next one.
+    /// The end of a tick: looks what is left to do in the next one.
     pub(crate) fn note_pending(&self) {
         self.pending.set(
             !self.ready.borrow().is_empty()
@@ -330,7 +330,7 @@ impl Core {
         *ready = list;
     }
 
-    /// Gives the memory of a list back that was gone through, and had `used` entries.
+    /// Returns the memory of a list for reuse. The list is empty, and had `used` entries.
     pub(crate) fn give_list_back(&self, list: Vec<Ready>, used: usize) {
         debug_assert!(list.is_empty());
         // A burst's memory is kept while half of it is needed.

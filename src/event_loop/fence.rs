@@ -17,7 +17,7 @@ thread_local! {
     static UNFENCED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How many panics have come through turns of this thread's loops: none should.
+/// How many panics have passed through ticks of this thread's loops: none should.
 pub(crate) fn unfenced_panics() -> u64 {
     UNFENCED.get()
 }
@@ -171,7 +171,7 @@ impl Core {
         outcome
     }
 
-    /// What is left of a turn that something has unwound through is put in order: a bug of ours, since
+    /// Puts in order what is left of a tick that something has unwound through: a bug of ours, since
     /// nothing should. The loop goes on.
     #[cold]
     pub(crate) fn recover(self: &Rc<Self>, panic: Panic) {

@@ -21,7 +21,7 @@ thread_local! {
 
 /// # Running
 impl EventLoop {
-    /// Runs `main` to its end, then closes nothing: what it left running goes on at the next run.
+    /// Runs `main` to its end. Nothing is closed: remaining tasks continue at the next run.
     ///
     /// The entry point of most programs. `main` gets a clone of the loop.
     ///
@@ -106,7 +106,7 @@ impl EventLoop {
         })
     }
 
-    /// Has the run return after the current round. Called before a run, that run makes one turn
+    /// Has the run return after the current round. Called before a run, that run makes one tick
     /// without waiting.
     ///
     /// What is ready by then has run; what that scheduled waits for the next run.
@@ -144,7 +144,7 @@ impl EventLoop {
 /// Marks the loop, and its thread, as running; undone also when a panic passes through.
 struct Running<'a> {
     core: &'a Rc<Core>,
-    /// Another loop runs, and this one has a turn meanwhile.
+    /// Another loop runs, and this one has a tick meanwhile.
     for_another: bool,
 }
 
@@ -168,7 +168,7 @@ impl<'a> Running<'a> {
         Ok(Self { core, for_another: false })
     }
 
-    /// As [`begin`](Self::begin), for one turn while another loop waits; `None` if it cannot have one.
+    /// As [`begin`](Self::begin), for one tick while another loop waits; `None` if it cannot have one.
     fn begin_for_another(core: &'a Rc<Core>) -> Option<Self> {
         let is_idle = core.state.get() == State::Idle;
         if !is_idle || core.is_in_protocol() || core.is_dropping() {
@@ -212,7 +212,7 @@ struct MainFuture<'a, F: Future> {
     core: &'a Rc<Core>,
     waker: Waker,
     future: Pin<&'a mut F>,
-    /// A panic goes through to the caller at the end of the turn, so that the turn's other work is
+    /// A panic goes through to the caller at the end of the tick, so that the tick's other work is
     /// not lost.
     outcome: Option<std::result::Result<F::Output, Panic>>,
 }
@@ -256,11 +256,11 @@ fn poll_failed(error: io::Error) -> Error {
     }
 }
 
-/// A loop that cannot make a turn without a panic of its own is given up after so many.
+/// A loop that panics in so many ticks in a row is given up.
 const PANICS_IN_A_ROW: u32 = 16;
 
 impl Core {
-    /// Turns the loop. No panic should come out of a turn: if one does, it is reported, what it left is
+    /// Runs ticks. No panic should come out of one: if one does, it is reported, what it left is
     /// put in order, and the loop goes on.
     fn go_on<T>(self: &Rc<Self>, mut turns: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let mut in_a_row = 0;
@@ -280,7 +280,7 @@ impl Core {
         }
     }
 
-    /// One turn, without waiting.
+    /// One tick, without waiting.
     pub(crate) fn run_once(self: &Rc<Self>) -> Result<(), Error> {
         let _running = Running::begin(self)?;
         fence::run(|| self.tick(false, &mut NoMain).map_err(poll_failed)).unwrap_or_else(|panic| {
@@ -289,7 +289,7 @@ impl Core {
         })
     }
 
-    /// One turn, without waiting, while another loop of this thread waits; whether it was possible.
+    /// One tick, without waiting, while another loop of this thread waits; whether it was possible.
     pub(super) fn run_for_another(self: &Rc<Self>) -> io::Result<bool> {
         let Some(_running) = Running::begin_for_another(self) else { return Ok(false) };
         let outcome = fence::run(|| self.tick(false, &mut NoMain));

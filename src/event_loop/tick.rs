@@ -1,4 +1,4 @@
-//! One turn of the loop.
+//! One tick of the loop.
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,7 +28,7 @@ const ROUNDS_TIME: u64 = 500_000;
 const LONGEST_SLEEP: u64 = 86_400 * 1_000_000_000;
 
 impl Core {
-    /// One turn: poll, then what is due. `may_wait`: whether it may sleep when nothing is due.
+    /// One tick: poll, then what is due. `may_wait`: whether it may sleep when nothing is due.
     pub(crate) fn tick(self: &Rc<Self>, may_wait: bool, main: &mut dyn Main) -> io::Result<()> {
         self.counters.count_tick();
         let may_wait = may_wait && !self.remote.is_called();
@@ -47,7 +47,7 @@ impl Core {
         if called || self.is_pending() {
             self.run_rounds(main, buffer);
         } else {
-            // Most turns: nothing but events, and nothing comes of them but what they say.
+            // Most ticks: nothing but events, and nothing follows from them.
             self.run_events(buffer);
             if self.is_pending() || self.remote.is_called() {
                 self.end_round(main, buffer, false);
@@ -79,8 +79,8 @@ impl Core {
         self.note_pending();
     }
 
-    /// Those that had no turn in the last tick come first, and leave what is left of this one's to
-    /// others.
+    /// The handshakes that the last tick had no time for come first, and leave what is left of this
+    /// one's to others.
     #[cfg(feature = "tls-core")]
     fn run_waiting_handshakes(self: &Rc<Self>, buffer: &mut [u8]) {
         for _ in 0..TlsWork::STEPS_PER_TICK {
@@ -323,7 +323,7 @@ impl Core {
     }
 }
 
-/// What is left of a round's list. When something unwinds, it comes first in the next turn.
+/// What is left of a round's list. When something unwinds, it comes first in the next tick.
 struct UnservedList<'a> {
     core: &'a Core,
     rest: Drain<'a, Ready>,
@@ -338,7 +338,7 @@ impl Drop for UnservedList<'_> {
     }
 }
 
-/// A stream that is finished. When something unwinds, it is the next one in the next turn.
+/// A stream that is finished. When something unwinds, it is the next one in the next tick.
 struct Unfinished<'a> {
     core: &'a Core,
     stream: Option<Rc<Stream>>,
@@ -353,7 +353,7 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-/// A source that runs. When something unwinds, it runs once more in the next turn.
+/// A source that runs. When something unwinds, it runs once more in the next tick.
 struct UnservedSource<'a> {
     core: &'a Core,
     source: Option<Weak<dyn Source>>,

@@ -47,7 +47,7 @@ pub use self::recorder::Recorder;
 pub use self::recording::{Defaults, RecordingProtocol};
 pub use self::stepping::{advance, settle, step};
 
-/// How many panics came out of the turns of this thread's loops instead of being caught where the
+/// How many panics came out of the ticks of this thread's loops instead of being caught where the
 /// loop called what panicked. None should: for the library's own tests.
 #[doc(hidden)]
 pub fn unfenced_panics() -> u64 {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::event_loop::EventLoop;
 
-/// After so many turns without coming to rest a loop will not come to rest.
+/// A loop that has not come to rest after so many ticks never will.
 const MOST_STEPS: u32 = 1_000_000;
 
-/// One turn of the loop, without waiting.
+/// One tick of the loop, without waiting.
 ///
 /// # Errors
 /// As [`EventLoop::run_forever`].
@@ -16,12 +16,12 @@ pub fn step(event_loop: &EventLoop) -> Result<(), Error> {
     event_loop.core().run_once()
 }
 
-/// Turns the loop, and the others on its [network](super::MemoryNetwork), until nothing is ready any
+/// Runs the loop, and the others on its [network](super::MemoryNetwork), until nothing is ready any
 /// more; no time passes on a loop in memory.
 ///
 /// # Errors
 /// As [`EventLoop::run_forever`]; [`is_invalid`](Error::is_invalid) when the loop does not come to
-/// rest in a million turns.
+/// rest in a million ticks.
 pub fn settle(event_loop: &EventLoop) -> Result<(), Error> {
     let core = event_loop.core();
     for _ in 0..MOST_STEPS {

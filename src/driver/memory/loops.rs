@@ -2,7 +2,7 @@
 //!
 //! Whichever loop is run runs the others too, while it waits: each of them that has something to do gets
 //! one tick, until none has. Only then time passes, to the next timer of any loop or the next arrival.
-//! The turns go by the order in which the loops were made, so equal programs run equally.
+//! The order is that in which the loops were made, so equal programs run equally.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -44,7 +44,7 @@ impl Loops {
     }
 
     /// Says that turns are taken, until the guard is dropped; `None` if they are already: the caller is
-    /// a loop that has its turn, and must not wait.
+    /// a loop that has its tick, and must not wait.
     pub(super) fn begin_turns(&self) -> Option<Turns<'_>> {
         (!self.taking_turns.replace(true)).then_some(Turns(self))
     }

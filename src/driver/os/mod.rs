@@ -163,7 +163,7 @@ impl OsDriver {
         match poll.poll(events, timeout) {
             // Timers must not run before input that waits, as after the process was stopped and
             // continued: what is ready is looked for at once. The rest of the time is slept in the
-            // next turn.
+            // next tick.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => poll_now(&mut poll, events),
             result => result,
         }

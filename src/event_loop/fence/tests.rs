@@ -1,4 +1,4 @@
-//! Something unwinds through a turn on purpose, which nothing should: the loop is whole afterwards.
+//! Something unwinds through a tick on purpose, which nothing should: the loop is whole afterwards.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -233,7 +233,7 @@ fn what_unwinds_while_connections_are_finished_is_made_up_for() {
                 if fails {
                     near.handle().write(b"end");
                     while far_seen.received.borrow().is_empty() {
-                        // Its callback is over, its end is told in the same turn: one step before.
+                        // Its callback has returned, its end is told in the same tick: one step before.
                         stage.arm(at, u32::from(at == Trip::EndOfCallback));
                         step(&event_loop).unwrap();
                     }
@@ -311,7 +311,7 @@ fn what_unwinds_in_a_server_costs_no_client() {
         let server = event_loop.run_until_complete(server).unwrap().unwrap();
         let (client, client_seen) = stage.probe(false);
         let to = server.addresses()[0].to_string();
-        // The connect itself is a source, too; the server's turn may come first or second.
+        // The connect itself is a source, too; the server may come first or second.
         stage.arm(Trip::Source, 0);
         let client = event_loop.create_connection(|| client, to).start();
         let client = event_loop.run_until_complete(client).unwrap().unwrap();
