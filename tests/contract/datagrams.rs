@@ -367,7 +367,7 @@ fn paths_of_unix_endpoints_are_taken_over_when_stale_and_removed_at_the_end() {
     assert!(!path.exists());
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(linux_kernel)]
 #[test]
 fn unix_endpoints_have_abstract_names_too() {
     for event_loop in [EventLoop::new().unwrap(), MemoryNetwork::new().event_loop()] {

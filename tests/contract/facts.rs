@@ -102,7 +102,7 @@ fn handles_know_what_a_connection_was_whatever_it_was_and_however_it_ended() {
             until(&event_loop, "the end", || server.connections() == 0).await;
             let info = handle.info();
             assert_eq!(info.peer_address().and_then(Address::as_unix_path), Some(&*path));
-            assert!(!cfg!(target_os = "linux") || info.peer_credentials().is_some());
+            assert!(!cfg!(linux_kernel) || info.peer_credentials().is_some());
             let other = seen.handles.borrow_mut().pop().expect("a handle").info();
             assert_eq!(other.local_address().and_then(Address::as_unix_path), Some(&*path));
         }

@@ -135,7 +135,7 @@ fn every_socket_option_is_set_on_both_sides() {
     });
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 #[test]
 fn a_connect_from_an_address_without_a_port_has_it_chosen_when_it_connects() {
     use nix::sys::socket::{getsockopt, sockopt::IpBindAddressNoPort};

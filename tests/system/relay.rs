@@ -1,5 +1,5 @@
 //! Relays and the descriptors of a process.
-#![cfg(any(target_os = "linux", target_os = "android"))]
+#![cfg(linux_kernel)]
 
 use std::cell::RefCell;
 use std::os::unix::net::UnixStream;

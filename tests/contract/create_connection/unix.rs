@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use wharf::TimeoutKind;
-#[cfg(target_os = "linux")]
+#[cfg(linux_kernel)]
 use wharf::Transport;
 
 use crate::serving::{Directory, Echo, run};
@@ -82,7 +82,7 @@ fn connects_that_wait_for_a_full_backlog_ask_less_and_less_often() {
 }
 
 // Beyond asyncio.
-#[cfg(target_os = "linux")]
+#[cfg(linux_kernel)]
 #[test]
 fn a_unix_connection_knows_who_is_at_the_other_end() {
     run(async |event_loop| {

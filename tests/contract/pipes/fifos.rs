@@ -146,7 +146,7 @@ fn what_is_no_fifo_is_refused() {
     assert_eq!(fs::read(directory.join("file")).unwrap(), b"text");
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 #[test]
 fn a_pipe_that_came_as_a_descriptor_can_be_kept_open_too() {
     let event_loop = EventLoop::new().unwrap();

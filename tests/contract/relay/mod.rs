@@ -5,7 +5,7 @@ mod passing;
 mod pipes;
 mod random;
 mod resets;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_kernel)]
 mod spliced;
 mod splicing;
 mod stage;

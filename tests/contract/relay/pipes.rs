@@ -83,7 +83,7 @@ fn pipe(
 
 /// Whether the kernel moves bytes from one to the other. Not from pipe to pipe: packets would stay packets.
 fn can_splice(from: End, to: End) -> bool {
-    cfg!(any(target_os = "linux", target_os = "android"))
+    cfg!(linux_kernel)
         && from != CONNECTIONS[0]
         && to != CONNECTIONS[0]
         && (from, to) != (End::Pipe, End::Pipe)

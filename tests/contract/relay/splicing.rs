@@ -1,5 +1,5 @@
 //! When the kernel moves the bytes, and what is left of the pipes that it takes.
-#![cfg(any(target_os = "linux", target_os = "android"))]
+#![cfg(linux_kernel)]
 
 use wharf::{Splicing, Transport};
 

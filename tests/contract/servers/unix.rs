@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
-#[cfg(target_os = "linux")]
+#[cfg(linux_kernel)]
 use std::path::Path;
 
 use crate::serving::{Directory, Echo, run};
@@ -146,7 +146,7 @@ fn the_path_stays_when_it_is_asked_to() {
 }
 
 // 206.
-#[cfg(target_os = "linux")]
+#[cfg(linux_kernel)]
 #[test]
 fn an_abstract_unix_name_is_no_file() {
     run(async |event_loop| {
