@@ -41,6 +41,7 @@ impl<T: Occasional> Rare<T> {
     }
 
     /// As [`change`](Self::change) where there are values, else the default result.
+    #[inline]
     pub(super) fn change_existing<R: Default>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         if self.is_there() { self.change(change) } else { R::default() }
     }

@@ -49,6 +49,7 @@ impl Stream {
         }
     }
 
+    #[inline]
     fn tell_lost(self: &Rc<Self>, core: &Rc<Core>, error: Option<&Error>) {
         let outcome = self.run_callback(core, "connection_lost", |protocol, transport| {
             self.set(Flags::TOLD_LOST);

@@ -299,7 +299,7 @@ impl Stream {
     }
 
     pub(in crate::transport::stream) fn has_deadlines(&self) -> bool {
-        self.with_existing_deadlines(|_| ()).is_some()
+        self.life.rare.is_there() && self.with_existing_deadlines(|_| ()).is_some()
     }
 
     /// Takes the timer back. The limits stay: a socket that lingers goes by them.

@@ -103,6 +103,7 @@ impl Life {
         }
     }
 
+    #[inline]
     pub(in crate::transport::stream) fn take_error(&self) -> Option<Error> {
         self.rare.change_existing(|rare| rare.error.take())
     }

@@ -102,7 +102,7 @@ impl Stream {
         if self.has(NOT_JUST_READING) {
             self.dispatch_all(core, buffer);
         } else if self.has(Flags::READABLE) && self.read(core, buffer) {
-            self.read_on(core, buffer, READS_PER_TURN - 1);
+            self.read_on(core, buffer);
         }
     }
 
@@ -140,6 +140,7 @@ impl Stream {
     }
 
     /// What was left over comes first, then what the socket has, in the way in which it is taken.
+    #[inline(always)]
     fn read_any(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         if self.has(Flags::LEFTOVER) {
             self.deliver_leftover(core);
@@ -154,8 +155,10 @@ impl Stream {
             // Without having been read.
         } else if self.has(Flags::LIMITED.union(Flags::SPLICED)) {
             self.read_limited(core, buffer);
-        } else {
-            self.read_on(core, buffer, READS_PER_TURN);
+        } else if !self.flags.get().matches(Flags::READABLE, MAY_READ_FREELY) {
+            self.enqueue_if_readable(core);
+        } else if self.read(core, buffer) {
+            self.read_on(core, buffer);
         }
     }
 
@@ -179,8 +182,8 @@ impl Stream {
     /// Reads a few times more.
     // Out of line, so that the one read that most turns need has all registers.
     #[inline(never)]
-    fn read_on(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8], reads: u32) {
-        for _ in 0..reads {
+    fn read_on(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
+        for _ in 1..READS_PER_TURN {
             if !self.flags.get().matches(Flags::READABLE, MAY_READ_FREELY) {
                 break;
             }

@@ -183,6 +183,7 @@ impl Stream {
     }
 
     /// The stream is closed: drops what nobody will receive.
+    #[inline]
     pub(in crate::transport::stream) fn drop_input(&self, core: &Core) {
         if let Some(rare) = self.reading.rare.take() {
             core.drop_user(rare.leftover, "buffer");

@@ -192,6 +192,7 @@ impl Stream {
     }
 
     /// The stream is closed.
+    #[inline]
     pub(in crate::transport::stream) fn drop_tls(&self, core: &Core) {
         if let Some(tls) = self.take_tls() {
             core.drop_user(tls, "TLS session");

@@ -240,7 +240,7 @@ impl Stream {
                     seal_front(core, tls, &slices[..count], records)?
                 };
                 core.with_deferred_drops(|drops| {
-                    self.writing.queue().borrow_mut().advance(taken, drops)
+                    self.writing.queue().borrow_mut().advance(taken, drops);
                 });
                 tls.outgoing.push_copy(records.bytes());
                 records.clear();

@@ -29,7 +29,8 @@ const DIRECT_FROM_ELSEWHERE: Flags = DIRECT.union(NOT_GATHERED);
 impl Stream {
     /// Takes a write, which is `shared` if its bytes need not be copied. That of the running callback
     /// is gathered and goes out when the callback returns; any other is queued.
-    #[inline]
+    // Always inlined: `Transport::write` is called through a table, and this is all that it does.
+    #[inline(always)]
     pub(in crate::transport::stream) fn write(
         self: &Rc<Self>,
         core: &Rc<Core>,
