@@ -121,7 +121,8 @@ impl<P: Protocol> Recorder<P> {
     /// Those of the loop.
     pub fn receive_reset(&mut self) -> Result<(), Error> {
         if let Some(peer) = self.peer.take() {
-            peer.reset();
+            // Its end does not come before the reset then.
+            peer.reset_when_closed();
         }
         settle(&self.event_loop)
     }
