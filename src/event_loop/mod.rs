@@ -37,7 +37,6 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::error::Error;
 use crate::thread_bound::{ThreadBound, UseRemote};
 
 pub use self::builder::EventLoopBuilder;
