@@ -275,8 +275,8 @@ impl<P: Protocol> ConnectionBuilder<P> {
         operation(&Rc::clone(&core), async move {
             stream_options.check(&core)?;
             socket_options.check()?;
-            crate::Error::refuse_zero("the timeout of a connect", timeout)?;
-            crate::Error::refuse_zero("the Happy Eyeballs delay", plan.delay)?;
+            crate::error::Error::refuse_zero("the timeout of a connect", timeout)?;
+            crate::error::Error::refuse_zero("the Happy Eyeballs delay", plan.delay)?;
             #[cfg(feature = "tls-core")]
             if tls.is_none() && !self.early_data.is_empty() {
                 return Err(crate::error::Error::invalid("early data is sent under TLS only"));
