@@ -172,5 +172,5 @@ async fn first(one: impl Future, other: impl Future) {
             one.as_mut().poll(context).is_ready() || other.as_mut().poll(context).is_ready();
         if is_done { Poll::Ready(()) } else { Poll::Pending }
     })
-    .await
+    .await;
 }

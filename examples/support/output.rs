@@ -23,10 +23,13 @@ pub struct Output {
 /// Whether everything was written; if not, why.
 pub type Outcome = Result<(), String>;
 
+/// Is told whether the output is behind.
+type OnPace = Box<dyn Fn(bool)>;
+
 #[derive(Default)]
 struct State {
     is_behind: Cell<bool>,
-    on_pace: RefCell<Option<Box<dyn Fn(bool)>>>,
+    on_pace: RefCell<Option<OnPace>>,
     /// Lines that nobody was there to read.
     left_out: Cell<u64>,
     is_finishing: Cell<bool>,

@@ -71,7 +71,7 @@ pub fn run(bytes: &[u8]) {
         let _inside = Inside::enter(&reported, "the exception handler");
         if let Some(error) = exception.error {
             // What a connection ended with is also what its files did.
-            let expected = !error.is_panic() || error.to_string().ends_with(ON_PURPOSE);
+            let expected = !error.is_panic() || format!("{error:#}").ends_with(ON_PURPOSE);
             reported.check(expected, format_args!("a panic of the engine's: {exception}"));
         }
         reported.act_on_any();

@@ -203,8 +203,14 @@ fn addresses_compare_with_those_of_the_standard_library() {
         ["127.0.0.1:80", "127.0.0.1:81"].map(|text| text.parse().unwrap());
     let unix = UnixAddress::from_path("/run/x");
     let (address, path) = (Address::from(ip), Address::from(unix.clone()));
-    assert!(address == ip && ip == address && address != other && other != address);
-    assert!(path == unix && unix == path && path != ip && address != unix);
+    assert_eq!(address, ip);
+    assert_eq!(ip, address);
+    assert_ne!(address, other);
+    assert_ne!(other, address);
+    assert_eq!(path, unix);
+    assert_eq!(unix, path);
+    assert_ne!(path, ip);
+    assert_ne!(address, unix);
 }
 
 #[test]

@@ -44,8 +44,11 @@ use crate::transport::Transport;
 /// connection, as [`Transport::is_closing`] of a handle tells.
 #[derive(Default)]
 pub struct PausedProtocol {
-    action: Option<Box<dyn FnOnce(&dyn Transport) -> Result>>,
+    action: Option<Action>,
 }
+
+/// What is called inside `connection_made`.
+type Action = Box<dyn FnOnce(&dyn Transport) -> Result>;
 
 impl PausedProtocol {
     /// Pauses reading, and nothing else.

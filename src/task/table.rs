@@ -95,7 +95,7 @@ impl<T: 'static> Task<T> {
     /// });
     /// let settings = async {
     ///     std::fs::read("/no/such/file")?;
-    ///     wharf::Result::Ok(())
+    ///     Ok::<(), wharf::Failure>(())
     /// };
     /// event_loop.create_task(settings).detach();
     /// event_loop.run_forever()?;

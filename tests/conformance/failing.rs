@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{Buffered, BufferedProtocol, Result, Timeout, Transport};
+use wharf::{Buffered, BufferedProtocol, Error, Result, Timeout, Transport};
 
 use crate::probe::{Call, Log, Probe};
 use crate::stage::{Link, MUCH, Stage, Ways};
@@ -274,9 +274,19 @@ fn assert_nothing_is_left<L: Link>(stage: &Stage<L>, after: &str) {
 }
 
 // 71.
-pub(crate) fn network_errors_are_not_reported_and_application_errors_are<L: Link>(
+pub(crate) fn what_a_callback_returns_is_reported_unless_the_peer_broke_the_protocol<L: Link>(
     stage: &mut Stage<L>,
 ) {
+    let near = Log::new();
+    let far = stage.join_to_probe(
+        Probe::new(&near).on_data(|_, _| Err(Error::protocol_violation("junk").into())),
+    );
+    far.handle().write(b"go");
+    stage.run_until_lost(&near);
+    assert_eq!(near.cause().unwrap().text, "junk");
+    assert!(stage.reports.take().is_empty());
+
+    // It may be of a file: only the application knows.
     let near = Log::new();
     let far = stage.join_to_probe(
         Probe::new(&near)
@@ -285,7 +295,7 @@ pub(crate) fn network_errors_are_not_reported_and_application_errors_are<L: Link
     far.handle().write(b"go");
     stage.run_until_lost(&near);
     assert_eq!(near.cause().unwrap().io_kind, Some(io::ErrorKind::ConnectionReset));
-    assert!(stage.reports.take().is_empty());
+    assert_one_report(stage, "data_received", "reset");
 
     let near = Log::new();
     let far = stage.join_to_probe(Probe::new(&near).on_data(|_, _| Err("of the app".into())));

@@ -119,7 +119,7 @@ macro_rules! links {
                         failing_data_received_aborts_the_connection,
                         failing_eof_received_aborts_the_connection,
                         failing_get_buffer_or_buffer_updated_aborts_the_connection,
-                        network_errors_are_not_reported_and_application_errors_are;
+                        what_a_callback_returns_is_reported_unless_the_peer_broke_the_protocol;
                     both:
                         failure_of_one_connection_leaves_the_others_alone;
                 );

@@ -45,8 +45,8 @@ fn both_addresses_are_known_after_a_reset_though_nobody_asked_before() {
             let protocol = Notes(Rc::clone(&noted));
             let connection = match way {
                 0 => event_loop.create_connection(|| protocol, to).await?,
-                1 => event_loop.create_connection_on(|| protocol, TcpStream::connect(&to)?).await?,
-                _ => event_loop.connect_read_pipe(|| protocol, TcpStream::connect(&to)?).await?,
+                1 => event_loop.create_connection_on(|| protocol, TcpStream::connect(to)?).await?,
+                _ => event_loop.connect_read_pipe(|| protocol, TcpStream::connect(to)?).await?,
             };
             let (peer, client) = listener.accept()?;
             reset(&peer);

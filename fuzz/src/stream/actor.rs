@@ -151,7 +151,7 @@ impl Protocol for Actor {
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         let life = self.world.life(transport, "connection_lost");
         if let Some(error) = error {
-            let expected = !error.is_panic() || error.to_string() == ON_PURPOSE;
+            let expected = !error.is_panic() || format!("{error:#}") == ON_PURPOSE;
             self.world.check(expected, format_args!("a panic of the engine's: {error}"));
         }
         self.world.check(transport.is_closing(), "a lost connection is not closing");

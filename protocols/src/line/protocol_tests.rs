@@ -217,7 +217,13 @@ fn an_unfinished_line_comes_before_the_end() -> Result {
     assert_eq!(take(&calls), ["one", "unfinished two", "eof"]);
 
     let (mut recorder, calls) = script(true)?;
+    // The beginning of the delimiter is no part of the line.
     recorder.receive(b"12345678\r")?;
+    recorder.receive_eof()?;
+    assert_eq!(take(&calls), ["unfinished 12345678", "eof"]);
+
+    let (mut recorder, calls) = script(true)?;
+    recorder.receive(b"1234567\r8")?;
     recorder.receive_eof()?;
     assert_eq!(take(&calls), ["refused", "eof"]);
 

@@ -610,7 +610,9 @@ mod properties {
             let mut decoder = decoder.keep_bare_line_ends(keep);
             // The last line, which has no delimiter, may end with the beginning of one.
             for line in collect(decoder.feed(&input)).into_iter().flatten() {
-                prop_assert!(encoder.check(&line).is_ok(), "{line:?}");
+                // Where it is kept, a `\r` at the end and the `\n` behind it would be one delimiter.
+                let joins = keep && line.ends_with(b"\r");
+                prop_assert!(joins || encoder.check(&line).is_ok(), "{line:?}");
             }
         }
 

@@ -79,6 +79,7 @@ fn an_error_of_tls_keeps_its_kind_and_rustlss_own() {
     assert_eq!(error.to_string(), "TLS failed: a record from the peer is corrupt");
     // What is said around it does not hide it.
     let around = Error::with_source(Kind::Tls, "connection from 127.0.0.1:7", error);
+    assert_eq!(around.to_string(), "connection from 127.0.0.1:7");
     let text = "connection from 127.0.0.1:7: TLS failed: a record from the peer is corrupt";
-    assert_eq!(around.to_string(), text);
+    assert_eq!(format!("{around:#}"), text);
 }

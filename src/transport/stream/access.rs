@@ -25,6 +25,11 @@ use crate::transport::{
 
 pub(crate) mod sealed {
     /// Only wharf implements what requires this.
+    #[diagnostic::on_unimplemented(
+        message = "`Transport` is sealed: `{Self}` cannot implement it",
+        label = "only wharf's own types implement `wharf::Transport`",
+        note = "to test a protocol without sockets, use `wharf::testing`"
+    )]
     #[allow(unnameable_types, unreachable_pub)]
     pub trait Sealed {}
 }

@@ -153,7 +153,12 @@ impl Stream {
     /// An `Err` or a panic: the connection ends. The exception handler is told, unless it is the peer's or the
     /// network's doing.
     #[cold]
-    fn callback_failed(self: &Rc<Self>, core: &Rc<Core>, name: &'static str, error: Error) {
+    pub(super) fn callback_failed(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        name: &'static str,
+        error: Error,
+    ) {
         core.report_callback(&self.failing(), name, &error);
         self.end(core, Some(error));
     }

@@ -226,7 +226,8 @@ fn the_protocols_own_deadline_counts_from_the_end_of_the_handshake() {
         assert!(stage.event_loop.time() - begun < Duration::from_secs(20));
         advance(&stage.event_loop, Duration::from_millis(10)).unwrap();
     }
-    assert!(stage.event_loop.time() - begun > Duration::from_secs(2), "it was no slow handshake");
+    let took = stage.event_loop.time() - begun;
+    assert!(took > Duration::from_secs(1), "it was no slow handshake: {took:?}");
     advance(&stage.event_loop, Duration::from_millis(4_900)).unwrap();
     assert!(!log.is_lost());
     advance(&stage.event_loop, Duration::from_millis(200)).unwrap();

@@ -60,6 +60,12 @@ fn device_at(stage: &Stage, at: At, by: By) {
     let opening = stage.event_loop.connect_device(Actor::new(stage, at, by), terminal).start();
     let connection = stage.complete(opening).expect("a device");
     rustix::io::write(&master, b"hello\n").expect("to write");
+    if matches!(by, By::DroppedError) {
+        // Handles keep the error that ended their connection.
+        drop(connection);
+        ends(stage);
+        return stage.until_reached(before);
+    }
     if at != At::Lost {
         stage.until_reached(before);
     }

@@ -1,5 +1,6 @@
 //! Giving the protocol what was received.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
@@ -12,10 +13,11 @@ use crate::protocol::sealed::Token;
 use crate::protocol::{Protocol, empty_buffer};
 use crate::transport::Transport;
 use crate::transport::stream::Stream;
+use crate::transport::stream::callback::Failed;
 use crate::transport::stream::flags::Flags;
 
-/// What a failure is reported of where a `BufferedProtocol` is asked for memory and told of its use.
-const FILLING: &str = "get_buffer() or protocol.buffer_updated";
+/// What is slow where a `BufferedProtocol` is asked for memory and told of its use.
+const FILLING: &str = "get_buffer or buffer_updated";
 
 impl Stream {
     /// As [`deliver`](Self::deliver), for bytes that came in another way than by a read that the
@@ -79,6 +81,7 @@ impl Stream {
         size_hint: usize,
         fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
+        let called = Cell::new("get_buffer");
         let callback = |protocol: &mut dyn Protocol, transport: &dyn Transport| {
             let Some(protocol) = protocol.as_buffered(Token) else {
                 return Err(Error::invalid("the protocol is no longer a buffered one").into());
@@ -89,11 +92,19 @@ impl Stream {
             }
             let result = fill(memory);
             if let Ok(count @ 1..) = result {
+                called.set("buffer_updated");
                 protocol.buffer_updated(transport, count)?;
             }
             Ok(result)
         };
-        let result = self.call(core, FILLING, callback);
+        let result = match self.run_callback(core, FILLING, callback) {
+            Ok(result) => Some(result),
+            Err(Failed::Busy) => None,
+            Err(Failed::With(failure)) => {
+                self.callback_failed(core, called.get(), failure.into_error());
+                None
+            }
+        };
         if self.needs_update() {
             self.update_after_read(core);
         }
