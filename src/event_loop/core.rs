@@ -359,6 +359,8 @@ impl Core {
         self.slots.borrow().datagram_endpoint(key).map(Rc::clone)
     }
 
+    // Inlined, as are the next two: `churn` counts each call.
+    #[inline(always)]
     pub(crate) fn reserve_slot(&self) -> Result<Key, Error> {
         self.slots
             .borrow_mut()
@@ -366,6 +368,7 @@ impl Core {
             .ok_or_else(|| Error::invalid("the event loop has no room for another connection"))
     }
 
+    #[inline(always)]
     pub(crate) fn fill_slot(&self, key: Key, entry: Entry) {
         let former = self.slots.borrow_mut().fill(key, entry);
         drop(former);
@@ -377,6 +380,7 @@ impl Core {
         drop(former);
     }
 
+    #[inline(always)]
     pub(crate) fn free_slot(&self, key: Key) {
         let former = self.slots.borrow_mut().free(key);
         drop(former);

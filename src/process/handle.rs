@@ -70,7 +70,7 @@ impl ProcessHandle {
     /// then; set the signal to its default before the first child is started.
     ///
     /// # Errors
-    /// [`is_closed`](Error::is_closed) when the loop closes and the child runs on.
+    /// [`is_closed`](crate::Error::is_closed) when the loop closes and the child runs on.
     pub fn wait(&self) -> LoopFuture<ExitStatus> {
         self.state.wait(&self.core)
     }

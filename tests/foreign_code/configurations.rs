@@ -260,7 +260,7 @@ fn a_resolver_that_panics_is_told_to_the_client() {
     let error = stage.complete(connecting.start()).map(drop).expect_err("no certificate");
     let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
     let text: Vec<String> = causes.map(ToString::to_string).collect();
-    assert!(text.iter().any(|text| text.contains("InternalError")), "{text:?}");
+    assert!(text.iter().any(|text| text.contains("internal_error")), "{text:?}");
     assert!(stage.bomb.has_gone_off());
     stage.shut_down(&server);
 }

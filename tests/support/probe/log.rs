@@ -23,7 +23,7 @@ pub enum Call {
     Lost,
 }
 
-/// What a [`Probe`] saw; clones share it.
+/// What a [`Probe`](super::Probe) saw; clones share it.
 #[derive(Clone, Default)]
 pub struct Log(pub(super) Rc<State>);
 
