@@ -3,6 +3,7 @@
 //! Each program in `cases/` is compiled by `rustc` against the library that this test was built with. The
 //! comments `//~` in it are texts of wharf's own that the error has to contain. Nothing is compared with
 //! the compiler's own words, which differ from one version to the next.
+#![forbid(unsafe_code)]
 
 use std::env;
 use std::ffi::OsString;
