@@ -27,7 +27,9 @@ pub fn run<T: Termination>(
         true => (" (--help tells more)", 2),
         false => ("", 1),
     };
-    let _ = writeln!(io::stderr(), "{}: {error:#}{hint}", program_name());
+    // One write: another thread may be at the terminal, too.
+    let line = format!("{}: {error:#}{hint}\n", program_name());
+    let _ = io::stderr().write_all(line.as_bytes());
     ExitCode::from(code)
 }
 
