@@ -11,7 +11,9 @@
 //! while the terminal shows nothing.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,6 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::stdio::dup2_stdin;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -40,6 +43,9 @@ const PROMPT: &str = "> ";
 
 /// The most that is received and not shown yet, in bytes.
 const MOST_UNSHOWN: usize = 64 * 1024;
+
+/// Changes nothing on the terminal: a line up, and down again.
+const NO_TEXT: &str = "\x1b[A\n";
 
 /// How long the terminal has to show the rest at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -70,18 +76,20 @@ pub(crate) fn run(address: &str, tls: Option<TlsClient>) -> Result<ExitCode> {
         // From here on the terminal is the editor's; what it was like comes back at the end.
         let restored = Restored::new()?;
         let (id, remote) = (connection.handle().id(), event_loop.remote());
-        {
+        let screen = {
             let (shared, remote) = (Arc::clone(&shared), remote.clone());
-            thread::spawn(move || show_all(printer, &shown, &shared, &remote, id));
-        }
-        {
+            thread::spawn(move || show_all(printer, &shown, &shared, &remote, id))
+        };
+        let keyboard = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || read_lines(editor, &shared, &remote, id));
-        }
+            thread::spawn(move || read_lines(editor, &shared, &remote, id))
+        };
 
         let outcome = ended.await?;
+        // Nobody else writes to the terminal once both have ended.
         let limit = event_loop.time() + LAST_WORDS;
-        while shared.unshown.load(Ordering::Acquire) > 0 && event_loop.time() < limit {
+        let is_busy = || !(screen.is_finished() && keyboard.is_finished());
+        while is_busy() && event_loop.time() < limit {
             event_loop.sleep(Duration::from_millis(10)).await;
         }
         drop(restored);
@@ -201,7 +209,7 @@ impl Server {
     }
 }
 
-/// The thread "screen": shows what is heard above the prompt.
+/// The thread "screen": shows what is heard above the prompt, and ends the editor after the last of it.
 fn show_all(
     mut printer: impl ExternalPrinter,
     texts: &Receiver<String>,
@@ -217,6 +225,22 @@ fn show_all(
             with(remote, server, Transport::resume_reading);
         }
     }
+    end_editor(&mut printer);
+}
+
+/// Has the editor show what it was given, and end.
+///
+/// It takes one text at a time, and draws it before it takes the next: when it has taken the first of
+/// two more, all is drawn.
+fn end_editor(printer: &mut impl ExternalPrinter) {
+    for _ in 0..2 {
+        let _ = printer.print(NO_TEXT.to_owned());
+    }
+    // The end of the input ends the editor, which a further text wakes to see it.
+    if let Ok(nothing) = File::open("/dev/null") {
+        let _ = dup2_stdin(nothing);
+    }
+    let _ = printer.print(NO_TEXT.to_owned());
 }
 
 /// The thread "keyboard": says line by line what is typed.
@@ -300,22 +324,25 @@ impl Highlighter for Commands {}
 impl Validator for Commands {}
 impl Helper for Commands {}
 
-/// Restores the terminal when it is dropped: the thread of the keyboard may still be in the middle of a
-/// line.
+/// Restores the terminal when it is dropped: on a terminal that shows nothing the thread of the keyboard
+/// may still be in the middle of a line.
 struct Restored {
+    terminal: OwnedFd,
     settings: Termios,
 }
 
 impl Restored {
     fn new() -> Result<Self> {
-        Ok(Self { settings: tcgetattr(io::stdin())? })
+        // Its own: standard input is another one at the end.
+        let terminal = io::stdin().as_fd().try_clone_to_owned()?;
+        Ok(Self { settings: tcgetattr(&terminal)?, terminal })
     }
 }
 
 impl Drop for Restored {
     fn drop(&mut self) {
         // The terminal may be gone, and with it what there is to restore.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.settings);
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.settings);
         // Takes the prompt away, and ends the editor's bracketed paste.
         let _ = io::stdout().write_all(b"\r\x1b[K\x1b[?2004l");
         let _ = io::stdout().flush();
