@@ -50,7 +50,8 @@ def hears(wanted):
 
 exec(script)
 code = program.wait(timeout=20)
-assert termios.tcgetattr(terminal) == before, "the settings differ"
+after = termios.tcgetattr(terminal)
+assert after == before, ("the settings differ", before, after, text)
 print(code)
 "#;
 
@@ -102,8 +103,9 @@ hears("<guest-1> second")
 types(b"\x1b[A\x1b[A\r")
 hears("<guest-1> first")
 types(b"/ni\tann\r")
-hears("guest-1 is now ann")
-# The end of the input.
+# The end of the input is one only where the editor reads: there is its prompt.
+until(b"is now ann")
+until(b"> ")
 types(b"\x04")
 "#;
     assert_code(script, "0");
