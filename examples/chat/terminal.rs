@@ -237,10 +237,15 @@ fn end_editor(printer: &mut impl ExternalPrinter) {
         let _ = printer.print(NO_TEXT.to_owned());
     }
     // The end of the input ends the editor, which a further text wakes to see it.
+    end_input();
+    let _ = printer.print(NO_TEXT.to_owned());
+}
+
+/// Puts an empty file in the place of the standard input.
+fn end_input() {
     if let Ok(nothing) = File::open("/dev/null") {
         let _ = dup2_stdin(nothing);
     }
-    let _ = printer.print(NO_TEXT.to_owned());
 }
 
 /// The thread "keyboard": says line by line what is typed.
@@ -341,6 +346,8 @@ impl Restored {
 
 impl Drop for Restored {
     fn drop(&mut self) {
+        // An editor that is late finds no terminal to change.
+        end_input();
         // The terminal may be gone, and with it what there is to restore.
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.settings);
         // Takes the prompt away, and ends the editor's bracketed paste.

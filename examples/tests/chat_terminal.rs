@@ -51,7 +51,10 @@ def hears(wanted):
 exec(script)
 code = program.wait(timeout=20)
 after = termios.tcgetattr(terminal)
-assert after == before, ("the settings differ", before, after, text)
+if after != before:
+    while select.select([master], [], [], 0.1)[0]:
+        text += os.read(master, 10000)
+    sys.exit(f"the settings differ: {before}, {after}; exit code {code}; {text}")
 print(code)
 "#;
 

@@ -189,8 +189,7 @@ fn predecessor_that_is_stopped_is_not_waited_for_for_ever() {
     let path = control.to_str().unwrap();
     let first = server(&control);
     let address = first.address();
-    first.signal(Signal::STOP);
-    wait_until_stopped(&first);
+    first.stop();
     let arguments = ["--listen", "127.0.0.1:0", "--control", path, "--patience", "1.5"];
     let ending = Program::example("hot_restart", &arguments).end();
     assert_eq!((ending.code, &ending.output[..]), (Some(1), &[][..]));
@@ -287,8 +286,7 @@ fn predecessor_that_drains_answers_nobody_any_more() {
     said(&second, "taken over");
     assert_eq!(said(&second, "listening on "), address);
     echo(1);
-    second.signal(Signal::STOP);
-    wait_until_stopped(&second);
+    second.stop();
 
     // The kernel takes whoever connects; the first has turns enough to see it.
     let mut asking = UnixStream::connect(&control).unwrap();
@@ -310,20 +308,6 @@ fn predecessor_that_drains_answers_nobody_any_more() {
     drop(established);
     assert_eq!(first.end().code, Some(0));
     use_once(&address, 1).unwrap();
-}
-
-/// A signal to stop takes effect when the kernel says so, not when it is sent.
-fn wait_until_stopped(program: &Program) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let status = std::fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
-        // The state follows the name, which is in parentheses.
-        if status.rsplit(')').next().unwrap().trim_start().starts_with('T') {
-            return;
-        }
-        assert!(std::time::Instant::now() < deadline, "it does not stop");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 const KILLED: &str = "hot_restart::successor_killed_midway_changes_nothing";

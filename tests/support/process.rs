@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
+
+/// What takes a moment only has so long on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const ROLE: &str = "WHARF_SYSTEM_TEST_ROLE";
 
@@ -79,10 +82,38 @@ impl Drop for Guard {
     }
 }
 
+/// Stops a process. The signal takes effect when the kernel says so, not when it is sent: until then the
+/// process may still answer.
+pub fn stop(process: Pid) {
+    kill_process(process, Signal::STOP).expect("a process");
+    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
+    wait_for("the process to stop", || {
+        let status = std::fs::read_to_string(&path).expect("a process");
+        // The state follows the name, which is in parentheses.
+        status.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    });
+}
+
+/// Waits until `condition` holds, and fails when it does not in time.
+#[track_caller]
+fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// The descriptors that are open.
 pub fn open_descriptors() -> usize {
     // One is the directory's own.
     std::fs::read_dir("/proc/self/fd").expect("a list of descriptors").count() - 1
+}
+
+/// Waits until so many descriptors are open: a job's thread closes its file when the job is done, which
+/// the end of the loop does not wait for.
+pub fn wait_for_open_descriptors(wanted: usize) {
+    wait_for(&format!("{wanted} open descriptors"), || open_descriptors() == wanted);
 }
 
 /// The CPU time that the process has used.

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use wharf::EventLoop;
 
 use crate::needs;
+use crate::process;
 use crate::serving::until;
 
 /// How long anything may take before the test fails.
@@ -129,6 +130,11 @@ impl Program {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops it, until a `SIGCONT`.
+    pub fn stop(&self) {
+        process::stop(Pid::from_child(&self.child));
     }
 
     /// Its resident memory in bytes.

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use wharf::{Protocol, Result, Timeout, Transport};
 
 use crate::needs::missing;
-use crate::process::{Guard, alone, command, raise_descriptor_limit, role};
+use crate::process::{Guard, alone, command, raise_descriptor_limit, role, stop};
 use crate::serving::{address, run, until};
 
 /// No connection of these tests is silent for so long while its process runs.
@@ -56,7 +56,7 @@ fn input_that_came_while_the_process_was_stopped_is_before_its_deadlines() {
     for round in 0..2 {
         client.write_all(b"ping").unwrap();
         client.read_exact(&mut buffer).expect("an answer");
-        kill_process(process, Signal::STOP).unwrap();
+        stop(process);
         client.write_all(b"late").unwrap();
         // Longer than the deadline: that is the subject.
         std::thread::sleep(IDLE + Duration::from_millis(500));
