@@ -59,6 +59,38 @@ fn each_module_imports_only_what_the_table_allows() {
     assert!(wrong.is_empty(), "against the table in src/layers.rs:\n{}", wrong.join("\n"));
 }
 
+/// `docs/architecture.svg` has an arrow from each room to what is next below it.
+#[test]
+fn the_drawing_shows_the_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let drawing = fs::read_to_string(root.join("docs/architecture.svg")).unwrap();
+    let arrows: BTreeSet<(&str, &str)> = drawing
+        .split("<path id=\"")
+        .skip(1)
+        .filter_map(|path| path.split('"').next()?.split_once('-'))
+        .collect();
+    for (from, to) in &arrows {
+        let (from, to) = (format!("{from}.rs"), *to);
+        assert!(to == "ground" || is_allowed(&from, to), "{from} may not import {to}");
+    }
+    for module in GROUND.split(' ') {
+        assert!(drawing.contains(module), "{module} is not in the drawing");
+    }
+    for (modules, imports) in ROOMS {
+        assert!(drawing.contains(&modules.replace(' ', ", ")), "{modules} is not in the drawing");
+        let mut below = BTreeSet::from([modules.rsplit(' ').next().unwrap()]);
+        for _ in ROOMS {
+            let next: Vec<_> = arrows.iter().filter(|(from, _)| below.contains(from)).collect();
+            below.extend(next.iter().map(|(_, to)| *to));
+        }
+        // `protocol` is in the box of `transport`.
+        let is_shown = |import: &&str| !import.is_empty() && *import != "protocol";
+        for import in imports.split(' ').filter(is_shown) {
+            assert!(below.contains(import), "the drawing has no way from {modules} to {import}");
+        }
+    }
+}
+
 #[test]
 fn nobody_above_the_driver_asks_which_driver_there_is() {
     const KINDS: &[&str] = &[

@@ -96,17 +96,20 @@
 //!
 //! # Features
 //!
-//! | Feature | Default | What it adds |
+//! Features only add: one that another crate of your program turns on takes nothing away.
+//!
+//! | feature | default | what it adds |
 //! |---|---|---|
-//! | `tls` | yes | TLS with ring |
-//! | `tls-aws-lc-rs` | | TLS with aws-lc-rs; with both, ring is used unless the TLS builders are told otherwise |
-//! | `tls-core` | | TLS without a provider, for one of your own |
-//! | `tls-platform-roots` | yes | clients trust what the operating system trusts |
-//! | `tls-webpki-roots` | | clients can trust Mozilla's roots, which are built in |
-//! | `udp-batch` | yes | many datagrams with one system call, segmentation by the kernel, ECN |
+//! | `tls` | yes | TLS, with ring |
+//! | `tls-platform-roots` | yes | clients can trust what the operating system trusts, and do unless told otherwise |
+//! | `udp-batch` | yes | datagrams are sent and received many at a time, with UDP's segmentation offload ([`DatagramEndpointBuilder::offload`]) |
+//! | `tls-aws-lc-rs` | | TLS with aws-lc-rs: `TlsProvider::AwsLcRs`, which is the default where `tls` is off |
+//! | `tls-webpki-roots` | | clients can trust Mozilla's list, and do by default where `tls-platform-roots` is off |
+//! | `tls-core` | | TLS without a provider, for one of your own; every feature of TLS turns it on |
 //! | `extra-fds` | | child processes get descriptors besides the standard three |
 //! | `log` | | reports can go to the `log` crate |
 //!
+//! What names types of rustls follows rustls's SemVer, and is in a module of its own, `interop`.
 //! Without features wharf is streams, datagrams, pipes, children, timers and tasks.
 //!
 //! # Where to go
@@ -188,22 +191,6 @@
 //! bounded without a line of code. What others write to it, as in a broadcast, is bounded by the
 //! write cap ([`Transport::set_write_buffer_cap`]; 16 MiB on servers). Whoever produces data without
 //! being asked overrides both callbacks and stops in between.
-//! # Features
-//!
-//! Features only add: one that another crate of your program turns on takes nothing away.
-//!
-//! | feature | default | what it adds |
-//! |---|---|---|
-//! | `tls` | yes | TLS, with ring |
-//! | `tls-platform-roots` | yes | clients can trust what the operating system trusts, and do unless told otherwise |
-//! | `udp-batch` | yes | datagrams are sent and received many at a time, with UDP's segmentation offload ([`DatagramEndpointBuilder::offload`]) |
-//! | `tls-aws-lc-rs` | | TLS with aws-lc-rs: `TlsProvider::AwsLcRs`, which is the default where `tls` is off |
-//! | `tls-webpki-roots` | | clients can trust Mozilla's list, and do by default where `tls-platform-roots` is off |
-//! | `tls-core` | | TLS without a provider, for one of your own; every feature of TLS turns it on |
-//! | `extra-fds` | | child processes get descriptors besides the standard three |
-//! | `log` | | reports can go to the `log` crate |
-//!
-//! What names types of rustls follows rustls's SemVer, and is in a module of its own, `interop`.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

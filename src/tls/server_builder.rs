@@ -158,7 +158,8 @@ impl TlsServerBuilder {
     }
 
     /// Whether a certificate that has expired, or is not valid yet, is refused when it is loaded, by
-    /// the system's time. True by default: clients would refuse it.
+    /// the system's time. True by default: clients would refuse it. `false` is for machines whose clock
+    /// may be wrong.
     pub fn check_dates(mut self, check: bool) -> Self {
         self.recipe.checks_dates = check;
         self

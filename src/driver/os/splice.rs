@@ -2,6 +2,9 @@
 //!
 //! A pipe is taken for one fill, and given back when it is empty again. So a loop has no more of them
 //! than there are receivers that do not take what was sent, and some for those that do.
+//!
+//! A pipe is filled only while it is empty, and drained only while it is not. So `EAGAIN` is always the
+//! socket's: nothing to read while filling, no room while draining.
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -147,6 +147,9 @@ impl Joint {
     }
 
     /// One side is closed: what was passed on to the other is sent, then that is closed, too.
+    ///
+    /// A reset is not passed on as a reset. Many systems drop what a program has not read yet when a reset
+    /// arrives, so it would destroy what was received before.
     fn lose(&self, side: usize, error: Option<&Error>) {
         let [here, there] = [&self.ends[side], &self.ends[1 - side]];
         if here.lost.replace(true) {

@@ -3,6 +3,11 @@
 //! rustls's unbuffered interface, made to what a transport needs. Input lies in a buffer of the
 //! caller's (the loop's, as a rule): it is decrypted there, and the plaintext of all its records is
 //! joined at the buffer's front, so that nothing of a connection is kept but a partial record.
+//!
+//! The buffered interface would copy input into a buffer of the connection, 4 KiB at a time, which
+//! grows with zeros for each record and keeps 4 KiB when idle. This one copies, too: rustls gives the
+//! plaintext of each record, and each record that it makes, in a `Vec`. The plaintext is borrowed from
+//! rustls's connection. No protocol could write while it is lent, so it is copied to the front.
 
 use std::ops::Range;
 use std::sync::Arc;

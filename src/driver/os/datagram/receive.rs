@@ -118,6 +118,9 @@ impl OsDatagramSocket {
     }
 
     /// What the kernel dropped of what came in, as it tells in the table of its UDP sockets.
+    ///
+    /// A control message tells it, too, but not to safe code. Datagrams that the kernel has joined (GRO)
+    /// count as one, and nothing tells how many they were: so GRO is off unless `offload` asks for it.
     pub(crate) fn receive_drops(&self) -> Option<u64> {
         let table = match self.family {
             Family::Ipv4 => "/proc/self/net/udp",

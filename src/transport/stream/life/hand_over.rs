@@ -20,6 +20,10 @@ const USED: Flags = Flags::HAS_QUEUE
 impl Stream {
     /// Takes the socket of a connection on which nothing was received and nothing written yet; its
     /// protocol gets `connection_lost(None)`. `None`: something was.
+    ///
+    /// `UNUSED` is set after a `connection_made` that wrote nothing, and cleared together with
+    /// `IN_CALLBACK` or by a write from elsewhere, so a message pays nothing for it. The driver takes the
+    /// socket out of the poll first: it stays open in the other process, and so would its registration.
     pub(crate) fn hand_over(self: &Rc<Self>, core: &Core) -> Option<io::Result<OwnedFd>> {
         if !self.flags.get().matches(Flags::UNUSED, USED.union(Flags::UNUSED)) {
             return None;

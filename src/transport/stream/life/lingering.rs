@@ -9,7 +9,9 @@
 //!
 //! While something is not acknowledged the peer has the linger deadline
 //! ([`Timeout::Linger`](crate::Timeout::Linger)), counted from the last progress. A peer that has
-//! acknowledged everything and talks on is heard for five seconds.
+//! acknowledged everything and talks on is heard for five seconds. A receiver whose buffer is full
+//! acknowledges in steps, as its window opens (64 KiB on loopback): one that takes less than a step
+//! within the deadline looks like one that takes nothing.
 //!
 //! ```text
 //!   Discarding ──── too much was dropped ───▶ not read, so that the peer has to wait

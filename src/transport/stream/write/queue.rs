@@ -17,7 +17,8 @@ use crate::transport::Progress;
 /// What was written to one connection and not yet sent, in order.
 ///
 /// Small copies share a chunk; `Bytes` are kept as they are. An empty queue holds no memory, any
-/// other at most one and a half times its length and a few KiB. No operation looks at more than a
+/// other at most one and a half times its length and a few KiB. (`Bytes` count as their length:
+/// nobody can ask what buffer they keep alive.) No operation looks at more than a
 /// bounded number of chunks, clearing excepted.
 #[derive(Debug, Default)]
 pub(crate) struct WriteQueue {
