@@ -1,7 +1,10 @@
 //! Which certificate a server shows.
 
+use std::sync::OnceLock;
+
 use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::SignatureScheme;
+use rustls::pki_types::SignatureVerificationAlgorithm;
 
 use super::authority::{Authority, Issued};
 use super::handshake::handshake;
@@ -108,7 +111,10 @@ fn of_two_kinds_of_keys_a_client_gets_the_one_that_it_can_check() {
     let algorithms = &mut provider.signature_verification_algorithms;
     let without = |mapping: &&(SignatureScheme, _)| mapping.0 != SignatureScheme::ED25519;
     let mapping: Vec<_> = algorithms.mapping.iter().filter(without).copied().collect();
-    algorithms.mapping = Box::leak(mapping.into_boxed_slice());
+    // rustls borrows it for ever: a static is no leak.
+    type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
+    static MAPPING: OnceLock<Vec<(SignatureScheme, Algorithms)>> = OnceLock::new();
+    algorithms.mapping = MAPPING.get_or_init(|| mapping);
     let client = TlsClient::builder().ca_pem(shop.authority.pem()).provider(provider);
     shop.client = client.build().unwrap();
     assert_eq!(shop.shown("a.example", &server), 1);
