@@ -1,4 +1,7 @@
 //! The page of guarantees and the tests belong together.
+//!
+//! An entry of the page is a bullet: its number, if it has one, and the promise. Bullets below it say
+//! where asyncio differs, and name the tests, one a line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,14 +16,22 @@ fn every_guarantee_names_tests_that_exist() {
     let functions = Functions::of_the_workspace();
     let mut wrong = Vec::new();
     for entry in entries() {
-        let names: Vec<&str> = quoted_names(&entry).collect();
-        let tests = names.iter().filter(|name| functions.tests.contains(**name)).count();
-        if tests == 0 && !entry.contains("compile-time fact") {
-            wrong.push(format!("no test is named: {entry}"));
+        if entry.tests.is_empty() && !entry.text.contains("compile-time fact") {
+            wrong.push(format!("no test is named: {}", entry.text));
         }
-        for name in names {
-            if !functions.tests.contains(name) && !functions.api.contains(name) {
-                wrong.push(format!("there is neither a test nor a function {name}: {entry}"));
+        for (index, name) in entry.tests.iter().enumerate() {
+            if !functions.is_test(name) {
+                wrong.push(format!("there is no test {name}: {}", entry.text));
+            }
+            if entry.tests[..index].contains(name) {
+                wrong.push(format!("{name} is named twice: {}", entry.text));
+            }
+        }
+        for name in quoted_names(&entry.text) {
+            if functions.is_test(name) {
+                wrong.push(format!("a test stands in the text: {name}: {}", entry.text));
+            } else if !functions.api.contains(name) {
+                wrong.push(format!("there is no function {name}: {}", entry.text));
             }
         }
     }
@@ -30,7 +41,7 @@ fn every_guarantee_names_tests_that_exist() {
 #[test]
 fn every_number_of_the_contract_is_there_once() {
     let mut count: BTreeMap<u32, usize> = BTreeMap::new();
-    for number in entries().iter().flat_map(|entry| numbers(entry)) {
+    for number in entries().iter().flat_map(|entry| numbers(&entry.text)) {
         *count.entry(number).or_default() += 1;
     }
     let missing: Vec<u32> =
@@ -38,6 +49,13 @@ fn every_number_of_the_contract_is_there_once() {
     assert!(missing.is_empty(), "not in docs/guarantees.md: {missing:?}");
     let repeated: Vec<_> = count.iter().filter(|(_, times)| **times > 1).collect();
     assert!(repeated.is_empty(), "more than once in docs/guarantees.md: {repeated:?}");
+}
+
+#[test]
+fn no_line_of_the_page_is_longer_than_140_columns() {
+    let page = page();
+    let long: Vec<&str> = page.lines().filter(|line| line.chars().count() > 140).collect();
+    assert_eq!(long, [""; 0]);
 }
 
 /// A backslash that is lost at the end of a line leaves the indentation of the next in the text.
@@ -92,15 +110,30 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_page_is_read_as_it_is_meant() {
-    let entry = "- 81, 83-85 Some `call_soon` text, `data_received()`: `a_test_name` `B1`.";
-    assert_eq!(numbers(entry), [81, 83, 84, 85]);
-    assert_eq!(quoted_names(entry).collect::<Vec<_>>(), ["call_soon", "a_test_name"]);
-    assert!(numbers("- Nothing 1 here").is_empty());
+    let page = "
+## A heading
+- **81, 83-85.** Some `call_soon` text,
+  `data_received()`.
+  - *Differs:* a reason
+    of two lines.
+  - `a_test_name`
+  - `another_one`
+- Nothing 1 here.
+";
+    let read = entries_of(page);
+    assert_eq!(read.len(), 2);
+    assert_eq!(numbers(&read[0].text), [81, 83, 84, 85]);
+    assert!(read[0].text.ends_with("`data_received()`. - *Differs:* a reason of two lines."));
+    assert_eq!(quoted_names(&read[0].text).collect::<Vec<_>>(), ["call_soon"]);
+    assert_eq!(read[0].tests, ["a_test_name", "another_one"]);
+    assert!(numbers(&read[1].text).is_empty() && read[1].tests.is_empty());
     let mut functions = Functions::default();
     functions.read("pub fn api() {}\n#[cfg(x)]\n#[test]\n#[ignore]\nfn checks() {}\n", false);
     functions.read("fn helper<T>() {}", true);
     assert!(functions.api.contains("api") && !functions.tests.contains("api"));
-    assert!(functions.tests.contains("checks") && functions.tests.contains("helper"));
+    assert!(functions.is_test("checks") && functions.is_test("helper"));
+    functions.read("fn helper() {}", false);
+    assert!(!functions.is_test("helper"), "what the library has, too, is no test");
     assert!(!entries().is_empty());
 }
 
@@ -108,18 +141,38 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The entries of the page, each in one line.
-fn entries() -> Vec<String> {
-    let mut entries: Vec<String> = Vec::new();
+fn page() -> String {
+    fs::read_to_string(root().join("docs/guarantees.md")).unwrap()
+}
+
+/// A promise.
+struct Entry {
+    /// Its number, the promise and where asyncio differs, in one line.
+    text: String,
+    tests: Vec<String>,
+}
+
+fn entries() -> Vec<Entry> {
+    entries_of(&page())
+}
+
+fn entries_of(page: &str) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
     let mut in_entry = false;
-    for line in fs::read_to_string(root().join("docs/guarantees.md")).unwrap().lines() {
+    for line in page.lines() {
         if line.starts_with("- ") {
-            entries.push(line.to_owned());
+            entries.push(Entry { text: line.to_owned(), tests: Vec::new() });
             in_entry = true;
         } else if in_entry && line.starts_with("  ") {
             let entry = entries.last_mut().unwrap();
-            entry.push(' ');
-            entry.push_str(line.trim());
+            let test = line.strip_prefix("  - `").and_then(|line| line.strip_suffix('`'));
+            match test.filter(|test| !test.contains(['`', ' '])) {
+                Some(test) => entry.tests.push(test.to_owned()),
+                None => {
+                    entry.text.push(' ');
+                    entry.text.push_str(line.trim());
+                }
+            }
         } else {
             in_entry = false;
         }
@@ -127,9 +180,9 @@ fn entries() -> Vec<String> {
     entries
 }
 
-/// The numbers at the beginning of an entry: `- 3`, `- 3, 5`, `- 3-5`.
+/// The numbers at the beginning of an entry: `- **3.**`, `- **3, 5.**`, `- **3-5.**`.
 fn numbers(entry: &str) -> Vec<u32> {
-    let text = entry.trim_start_matches("- ");
+    let Some(text) = entry.strip_prefix("- **") else { return Vec::new() };
     let end = text.find(|c: char| !c.is_ascii_digit() && !", -–".contains(c));
     let mut numbers = Vec::new();
     for part in text[..end.unwrap_or(text.len())].split([',', ' ']) {
@@ -159,6 +212,11 @@ struct Functions {
 }
 
 impl Functions {
+    /// Tests implement traits, whose methods are no tests.
+    fn is_test(&self, name: &str) -> bool {
+        self.tests.contains(name) && !self.api.contains(name)
+    }
+
     fn of_the_workspace() -> Self {
         let mut functions = Self::default();
         for (folder, all_are_tests) in [

@@ -1,8 +1,7 @@
 //! One entry of a write queue, and how much memory it holds.
 //!
-//! A chunk of copies grows by half, up to 64 KiB, and gives its room back when something else follows
-//! it. What is left of a chunk is copied once it is less than twice what was sent of it, so no more is
-//! copied than twice what is sent.
+//! A chunk of copies grows by a quarter, up to 64 KiB, and gives its room back when something else follows
+//! it. What is left of a chunk is copied once it is less than twice what the chunk holds beside it.
 
 use std::os::fd::OwnedFd;
 
