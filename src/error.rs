@@ -221,7 +221,7 @@ impl Error {
 
     /// Whether what was addressed is closed: a connection, a server or an event loop.
     ///
-    /// Of a connection, the source is the error that ended it, if one did; see
+    /// For a connection, the source is the error that ended it, if one did; see
     /// [`Transport::close_reason`](crate::Transport::close_reason).
     pub fn is_closed(&self) -> bool {
         self.kind() == Kind::Closed
@@ -284,7 +284,8 @@ impl Error {
     }
 
     /// Whether the peer ended the connection without saying so under TLS (`close_notify`): what it
-    /// sent may have been cut off by somebody else. Such an error [`is_tls`](Self::is_tls), too.
+    /// sent may have been cut off by somebody else. [`is_tls`](Self::is_tls) is true for such an
+    /// error, too.
     #[cfg(feature = "tls-core")]
     pub fn is_truncated(&self) -> bool {
         self.kind() == Kind::Truncated
@@ -309,7 +310,7 @@ impl Error {
 
     /// The kind of the operating system's error behind this one, if there is one.
     ///
-    /// Of a connect that failed: the kind of all its attempts, if it is the same.
+    /// For a failed connect, this is the kind of all its attempts, if it is the same.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         if let Some(error) = self.io_error() {
             return Some(error.kind());

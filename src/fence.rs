@@ -1,10 +1,10 @@
 //! The way into code that is not wharf's: callbacks, factories, handlers, wakers, `Drop`, `Display`,
 //! and rustls with what users have configured it with.
 //!
-//! Whatever runs behind the fence may panic, use the loop, and drop anything. So nothing of the
-//! engine is borrowed or taken out of its place while it runs ([`hold`] asserts that), and a panic
-//! becomes an error or a report. `docs/architecture.md` lists what is called. What a loop adds to it
-//! (reports, drops one after the other) is in `event_loop/fence.rs`.
+//! Code behind the fence may panic, use the loop, and drop anything. So nothing of the engine is
+//! borrowed or taken out of its place while such code runs ([`hold`] asserts that), and a panic
+//! becomes an error or a report. `docs/architecture.md` lists what is called. `event_loop/fence.rs`
+//! has what a loop adds: reports, and drops one after the other.
 
 use std::any::Any;
 #[cfg(any(debug_assertions, test))]

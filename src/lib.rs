@@ -189,8 +189,8 @@
 //! than the low-water mark (16 KiB) is. By default, a connection whose own input has produced that
 //! output is not read meanwhile ([`Transport::hold_reading`]), so that request and response stay
 //! bounded without a line of code. What others write to it, as in a broadcast, is bounded by the
-//! write cap ([`Transport::set_write_buffer_cap`]; 16 MiB on servers). Whoever produces data without
-//! being asked overrides both callbacks and stops in between.
+//! write cap ([`Transport::set_write_buffer_cap`]; 16 MiB on servers). A protocol that produces data
+//! without being asked overrides both callbacks and stops in between.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

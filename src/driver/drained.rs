@@ -1,8 +1,8 @@
 //! When all input of a descriptor was read.
 //!
-//! The poll is edge-triggered: it tells of input once. Whoever stops reading too early is not told
+//! The poll is edge-triggered: it reports input once. A reader that stops too early is not told
 //! again, so the bytes that are left wait until others arrive, which may be never. The rules below
-//! decide when reading may stop; every reader follows them.
+//! say when reading may stop; every reader follows them.
 //!
 //! **Only `EAGAIN` says "drained".** A read that brings less than there was room for (a *short* read)
 //! may stand for it, and saves the second system call, where nothing else ends a read early. What
@@ -19,9 +19,9 @@
 //! | files | nothing: each read is a job whose end is reported | drained |
 //! | memory | the mark of urgent data, reported as `URGENT` | drained, unless `URGENT` was said |
 //!
-//! After a hang-up or an error was said a short read shows nothing on any of them: the end, or the
-//! error, is still to be read, and no edge follows. Other systems do not report the mark, so there a
-//! short read shows nothing on sockets.
+//! After a hang-up or an error was reported, a short read shows nothing on any of them: the end, or
+//! the error, is still to be read, and no edge follows. Other systems do not report the mark, so
+//! there a short read shows nothing on sockets.
 //!
 //! **"Nothing" from a special call is not the socket's own.** `splice` and `sendfile` say `EAGAIN` or
 //! 0 for reasons of their own (`splice`: at the mark of urgent data, and 0 there once the peer has

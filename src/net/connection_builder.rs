@@ -122,8 +122,9 @@ impl EventLoop {
 
     /// Connects to a Unix socket, at a path or at any [`UnixAddress`].
     ///
-    /// On Linux a path that begins with a zero byte is an abstract name. Who the server is, as far
-    /// as the system knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
+    /// On Linux a path that begins with a zero byte is an abstract name.
+    /// [`Info::peer_credentials`](crate::Info::peer_credentials) says who the server is, as far as
+    /// the system knows.
     ///
     /// See [`create_connection`](Self::create_connection).
     #[doc(alias("open_unix_connection", "connectUNIX", "UnixStream"))]
@@ -202,8 +203,8 @@ impl<P: Protocol> ConnectionBuilder<P> {
 
     /// The local address to connect from; port 0 is any that is free.
     ///
-    /// Of several the first of the remote address's family is taken. Remote addresses of a family
-    /// without a local address are not tried.
+    /// If there are several, the first of the remote address's family is taken. Remote addresses of
+    /// a family without a local address are not tried.
     pub fn local_address(mut self, address: impl Into<Targets>) -> Self {
         self.plan.local = Some(address.into());
         self

@@ -112,7 +112,7 @@ impl EventLoop {
 
 impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
     /// The address to receive at: `"0.0.0.0:7000"` or `":7000"` for all of this machine's, port 0
-    /// for any that is free. Of several the first that can be bound is taken.
+    /// for any that is free. If there are several, the first that can be bound is taken.
     pub fn local_address(mut self, address: impl Into<Targets>) -> Self {
         self.place.local = Some(address.into());
         self

@@ -19,10 +19,10 @@ use crate::task::{Job, LoopFuture, Promise, ThreadPool, ThreadPoolOptions, Work,
 
 /// The look-ups of a loop: a limited number of threads, and who waits for which name.
 ///
-/// A name that is looked up already is not looked up again. Names take turns by their domains, and
-/// one domain gets at most a quarter of the threads: a domain whose servers do not answer stops
-/// nobody else's names. When all threads are busy, one more thread looks up what needs no network:
-/// what `/etc/hosts` knows, and addresses in unusual forms.
+/// A name that is being looked up is not looked up a second time. Names take turns by their
+/// domains, and one domain gets at most a quarter of the threads: a domain whose servers do not
+/// answer stops no other domain's names. When all threads are busy, one more thread looks up names
+/// that need no network: what `/etc/hosts` knows, and addresses in unusual forms.
 pub(crate) struct Lookups {
     threads: usize,
     resolver: RefCell<Arc<dyn Resolver>>,

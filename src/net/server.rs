@@ -26,9 +26,9 @@ use crate::transport::{Info, Stream, StreamOptions};
 
 /// A server: a handle to its listeners and its connections.
 ///
-/// Cheap to clone. Dropping it does not close the server: the loop keeps it. Only one that nobody ever
-/// had, since it still was in the result of a [future](LoopFuture) or a task that was dropped, is
-/// closed, unless a clone of it is elsewhere; its connections, too.
+/// Cheap to clone. Dropping it does not close the server: the loop keeps it. The exception is a server
+/// that nobody ever had, because it was still in the result of a [future](LoopFuture) or task that was
+/// dropped: it is closed with its connections, unless a clone of it is elsewhere.
 ///
 /// ```
 /// use std::time::Duration;
@@ -192,12 +192,12 @@ impl Server {
     /// [`Protocol::shutting_down`], which closes gracefully by default), waits for the connections
     /// to end, and aborts those that are left at the deadline.
     ///
-    /// It also waits until the peers of connections that were closed have acknowledged everything that
-    /// was sent to them, as far as the system tells; not until they have ended their side, too. So a program that
-    /// ends after the shutdown cuts no reply.
+    /// It also waits until the peers of closed connections have acknowledged everything that was sent to them, as
+    /// far as the system tells. It does not wait for them to end their side. So a program that ends after the
+    /// shutdown cuts off no reply.
     ///
-    /// Completes with the number of connections that had to be aborted, those included whose peers had not
-    /// acknowledged everything at the deadline. Dropping the future does not call the shutdown off: a server that
+    /// Completes with the number of connections that had to be aborted, including those whose peers had not
+    /// acknowledged everything at the deadline. Dropping the future does not cancel the shutdown: a server that
     /// has stopped listening cannot go back.
     #[doc(alias("graceful_shutdown", "stopListening"))]
     pub fn shutdown(&self, grace: Duration) -> LoopFuture<usize> {

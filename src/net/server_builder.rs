@@ -130,8 +130,8 @@ impl EventLoop {
     /// A socket at `path` that nobody listens on any more is removed first; anything else there is
     /// an error. The path is removed when the server closes, if it still is this server's. On Linux
     /// a path that begins with a zero byte is an abstract name. An empty path is refused as
-    /// [`is_invalid`](Error::is_invalid). Who a client is, as far as the system
-    /// knows, is in [`Info::peer_credentials`](crate::Info::peer_credentials).
+    /// [`is_invalid`](Error::is_invalid). [`Info::peer_credentials`](crate::Info::peer_credentials)
+    /// says who a client is, as far as the system knows.
     #[doc(alias("start_unix_server", "listenUNIX", "UnixListener"))]
     pub fn create_unix_server(
         &self,
@@ -207,8 +207,7 @@ impl ServerBuilder {
     ///
     /// On by default, also for listeners that were bound elsewhere; off for those that another process
     /// has as well: a service manager's ([`inherited_sockets`](crate::inherited_sockets)) and a
-    /// predecessor's ([`take_over`](EventLoop::take_over); whoever serves in its place gets the paths,
-    /// too).
+    /// predecessor's ([`take_over`](EventLoop::take_over)). The successor gets the paths, too.
     pub fn cleanup_socket(mut self, on: bool) -> Self {
         self.cleanup_socket = Some(on);
         self
@@ -241,7 +240,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Has `handler` told of every incoming connection that came to nothing: accepting failed, the
+    /// Calls `handler` for every incoming connection that came to nothing: accepting failed, the
     /// factory failed, the TLS handshake failed, the system is out of descriptors.
     ///
     /// By default they go to the loop's exception handler, at most one a second and server.

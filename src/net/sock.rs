@@ -17,8 +17,8 @@ use crate::event_loop::{Direction, EventLoop, Wait};
 /// # Sockets of your own
 ///
 /// For programs that have a socket and no protocol: each operation is tried at once, and waits only
-/// when the system says that it would block. Whoever gives up waiting takes nothing from the next one
-/// who waits.
+/// when the system says that it would block. Giving up a wait takes nothing from the next one that
+/// waits.
 impl EventLoop {
     /// Receives what is there, at least one byte, into `buffer`; 0 is the peer's end.
     ///

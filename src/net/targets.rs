@@ -124,7 +124,7 @@ impl From<SocketAddr> for Target {
 }
 
 impl From<&Address> for Target {
-    /// That of a Unix socket is no target of TCP: an error when it is used.
+    /// A Unix address is no target of TCP: it is an error when it is used.
     fn from(address: &Address) -> Self {
         Self(match address.as_ip() {
             Some(address) => Kind::Address(address),

@@ -113,7 +113,7 @@ impl ExitWatch {
         }
     }
 
-    /// That it has just exited is no error.
+    /// If it has just exited, that is no error.
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         ignore_gone(match self {
             #[cfg(pidfd)]

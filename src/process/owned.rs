@@ -21,8 +21,8 @@ use crate::task::LoopFuture;
 /// [`with`](Self::with) reaches the protocol.
 ///
 /// A clone is another reference to the same child. When the last is dropped, the process is closed:
-/// its pipes are closed, it is killed if it still runs, and its protocol is told as ever. Whoever
-/// wants it to go on [detaches](Self::detach) it, or starts it with
+/// its pipes are closed, it is killed if it still runs, and its protocol is told as always. To let
+/// it go on, [detach](Self::detach) it, or start it with
 /// [`kill_on_drop(false)`](crate::SubprocessBuilder::kill_on_drop).
 ///
 /// ```

@@ -48,11 +48,11 @@ use crate::protocol::TypeName;
 /// ```
 ///
 /// # Ordering
-/// `connection_made` first and `connection_lost` last, each exactly once. Of one pipe:
-/// `pipe_data_received` any number of times, then `pipe_connection_lost` once. Between different
-/// pipes, and between pipes and `process_exited`, there is no order: a child may exit with output
-/// still in a pipe, and another process that inherited the pipe may write to it long after.
-/// `connection_lost` comes when the child has exited and all its pipes are gone.
+/// `connection_made` first and `connection_lost` last, each exactly once. One pipe has any number
+/// of `pipe_data_received`, then one `pipe_connection_lost`. Between different pipes, and between
+/// pipes and `process_exited`, there is no order: a child may exit with output still in a pipe, and
+/// another process that inherited the pipe may write to it long after. `connection_lost` comes when
+/// the child has exited and all its pipes are gone.
 ///
 /// # Re-entrancy
 /// No callback ever runs inside another, of this protocol or of any other.
@@ -114,9 +114,9 @@ pub trait ProcessProtocol: Any + TypeName {
     /// More than the high-water mark waits to be taken by the child from `fd`, usually its standard
     /// input.
     ///
-    /// By default reading the child's output is held while it is its own output that produces that
-    /// input (see [`ProcessTransport::hold_reading`]), so that an answering protocol stays bounded.
-    /// Strictly alternates with [`resume_writing`](Self::resume_writing), pipe by pipe.
+    /// By default, the child's output is not read while that output is what produces the input (see
+    /// [`ProcessTransport::hold_reading`]), so that an answering protocol stays bounded. Strictly
+    /// alternates with [`resume_writing`](Self::resume_writing), pipe by pipe.
     fn pause_writing(&mut self, process: &dyn ProcessTransport, fd: ChildFd) -> Result {
         let _ = fd;
         process.hold_reading();

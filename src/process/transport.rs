@@ -26,7 +26,7 @@ pub(super) mod sealed {
 ///
 /// Lent to each callback as `&dyn ProcessTransport`, and kept for later as a [`ProcessHandle`],
 /// which implements it too. Every method takes `&self`, returns at once, and never calls a
-/// protocol. Of a process that is gone every method is a harmless no-op. The trait is sealed: wharf
+/// protocol. Every method is a harmless no-op on a process that is gone. The trait is sealed: wharf
 /// implements it.
 ///
 /// ```

@@ -85,8 +85,8 @@ pub trait DatagramProtocol: Any + TypeName {
     /// Datagrams have arrived, all that were received at once: at least one.
     ///
     /// For protocols that want them together, or want to know more of each than
-    /// [`datagram_received`](Self::datagram_received) is told, which the default calls with one
-    /// after the other. What is sent from here goes out together when all were delivered.
+    /// [`datagram_received`](Self::datagram_received) is told. The default calls that method for
+    /// one after the other. What is sent from here goes out together when all were delivered.
     ///
     /// After an `Err` or a panic it is called again with those that were not taken. What it does
     /// not take before `Ok` is let go of, except that `batch` ends early when the transport is

@@ -9,7 +9,7 @@ use super::future::{LoopFuture, Promise, future};
 use crate::error::Error;
 use crate::event_loop::Core;
 
-/// The promises of those who wait for one event. Whoever stops waiting leaves the list at once.
+/// The promises of those who wait for one event. A waiter that gives up leaves the list at once.
 pub(crate) struct Waiters<T: 'static>(Rc<List<T>>);
 
 struct List<T: 'static> {

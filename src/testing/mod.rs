@@ -29,9 +29,9 @@
 //! [`wharf_protocols::testing`](https://docs.rs/wharf-protocols/latest/wharf_protocols/testing/): it
 //! checks that a codec gives the same frames however its input is split.
 //!
-//! Not to be had in memory, each with a clear [`is_unsupported`](crate::Error::is_unsupported)
-//! error: sockets and descriptors of the operating system, passing them and handing them over, child
-//! processes, and signals.
+//! Some things do not exist in memory, and fail with a clear
+//! [`is_unsupported`](crate::Error::is_unsupported) error: sockets and descriptors of the operating
+//! system, passing them and handing them over, child processes, and signals.
 
 mod network;
 mod pair;

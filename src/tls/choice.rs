@@ -12,8 +12,8 @@ use super::identity::TlsIdentity;
 use crate::error::Error;
 
 /// Chooses by the name that the client asks for (SNI): an exact one first, then a wildcard, which
-/// stands for one label (RFC 6125, 6.4.3), then the default. Of several that fit, the first whose key
-/// the client can check.
+/// stands for one label (RFC 6125, 6.4.3), then the default. If several fit, the first whose key the
+/// client can check.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     exact: BTreeMap<String, Vec<Arc<CertifiedKey>>>,

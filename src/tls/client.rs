@@ -84,7 +84,7 @@ impl TlsClient {
     ///
     /// By default the host that was given to `create_connection`. An IP address is checked as well,
     /// but not sent. A Unix socket has no host, so a name must be set for it, unless the server is
-    /// known by a pin. What is no name is an error when it is used.
+    /// known by a pin. Text that is no name is an error when it is used.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());

@@ -71,9 +71,10 @@ pub(super) struct Recipe {
 impl TlsServerBuilder {
     /// A certificate to show. At least one is needed.
     ///
-    /// Of several, a client gets the one for the name that it asks for (SNI): exact names first, then
-    /// wildcards, and the first one given if it asks for none or an unknown one. Two with equal names
-    /// and different kinds of keys are fine: the first is shown that the client can check.
+    /// If there are several, a client gets the one for the name that it asks for (SNI): exact names
+    /// first, then wildcards. If it asks for none or an unknown one, it gets the first. Two with
+    /// equal names and different kinds of keys are fine: the client gets the first that it can
+    /// check.
     pub fn identity(mut self, identity: TlsIdentity) -> Self {
         self.recipe.identities.push(identity);
         self

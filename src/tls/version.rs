@@ -6,7 +6,7 @@ use rustls::{ProtocolVersion, SupportedProtocolVersion};
 
 use crate::error::Error;
 
-/// A version of TLS. Older ones than 1.2 are broken, and not to be had.
+/// A version of TLS. Versions before 1.2 are broken, and not offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TlsVersion {

@@ -42,8 +42,8 @@ pub enum CloseReason {
     /// This side closed or aborted it: its protocol, a handle, its server, or the end of its loop.
     Local,
     /// The peer ended its side, and [`eof_received`](crate::Protocol::eof_received) answered
-    /// [`Eof::Close`](crate::Eof::Close), as it does by default. Of a pipe that is only written to: its reader
-    /// has gone, and nothing was on the way to it.
+    /// [`Eof::Close`](crate::Eof::Close), as it does by default. For a pipe that is only written to: its
+    /// reader has gone, and nothing was on the way to it.
     Peer,
     /// This error ended it: the network's, a deadline's, or one of the protocol's own callbacks.
     Failed(Error),

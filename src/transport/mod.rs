@@ -147,13 +147,12 @@ pub trait Transport: sealed::Sealed {
     /// is neither used nor moved, so that one file can be sent to many connections at once. Up to
     /// 1 MiB goes out before other connections have their turn. Reading from the peer goes on.
     ///
-    /// The range is taken when this is called, the bytes when they go out: a file that is changed
-    /// meanwhile is sent in part as it was and in part as it is. A file that turns out to be shorter when it is sent
-    /// ends the connection, as an error in reading it does: the peer waits for bytes that are not
-    /// there. [`close`](Self::close) and [`write_eof`](Self::write_eof) send all of it first, and
-    /// the linger deadline counts from the last progress. For the write buffer a file that
-    /// waits counts as 4 KiB, whatever its length; so `pause_writing` is called for what waits behind
-    /// it, and for very many files.
+    /// The range is decided when this is called, the bytes are read when they go out: of a file that changes
+    /// meanwhile, part is sent as it was and part as it is now. A file that turns out to be shorter ends the
+    /// connection, and so does an error in reading it: the peer waits for bytes that are not there.
+    /// [`close`](Self::close) and [`write_eof`](Self::write_eof) send all of it first, and the linger deadline
+    /// counts from the last progress. For the write buffer a file that waits counts as 4 KiB, whatever its length;
+    /// so `pause_writing` is called for what waits behind it, and for very many files.
     ///
     /// What is not in the page cache is read from the disk in the loop's own thread, which waits
     /// for it; the first MiB is read ahead. Where disks are slow, read with
@@ -179,9 +178,9 @@ pub trait Transport: sealed::Sealed {
     /// }
     /// ```
     ///
-    /// A file that is refused leaves the connection as it is, so that the example above would end it in good
-    /// order without the file. Where that can be, look at the result before a length is announced: an error
-    /// that is known at once is there at once ([`SendFile::is_done`]).
+    /// A file that is refused leaves the connection as it is: the example above would end it cleanly,
+    /// without the file. Where files can be refused, look at the result before you announce a length: an
+    /// error that is known at once is there at once ([`SendFile::is_done`]).
     ///
     /// # Errors
     /// The future's; nothing is sent then: [`is_closed`](Error::is_closed) where
@@ -227,8 +226,8 @@ pub trait Transport: sealed::Sealed {
     /// Stops reading now, sends what is written, then closes; `connection_lost` follows when everything
     /// was handed to the system.
     ///
-    /// What was written arrives whatever the peer says meanwhile, if the peer goes on reading: the socket
-    /// stays until the peer has ended its side, or has everything
+    /// What was written arrives, whatever the peer says meanwhile, if the peer goes on reading: the socket stays
+    /// until the peer has ended its side, or has everything
     /// ([`LoopStatistics::lingering`](crate::LoopStatistics::lingering)). A peer that takes nothing for the linger
     /// deadline (30 s by default, [`Timeout::Linger`]) is given up; so is one when closing as a whole takes longer
     /// than [`Timeout::Closing`], which is off by default. Repeated calls change nothing.
@@ -276,10 +275,10 @@ pub trait Transport: sealed::Sealed {
 
     /// Asks to stop reading until the write buffer has drained to the low-water mark.
     ///
-    /// What the default `pause_writing` does. Granted only when the buffer passed its high-water
-    /// mark inside this connection's own read callback, that is when it is this connection's own
-    /// input that produces the output: two peers that both stop reading on any overflow would wait
-    /// for each other for ever. The hold ends by itself before `resume_writing`.
+    /// What the default `pause_writing` does. It is granted only if the buffer passed its
+    /// high-water mark inside this connection's own read callback, which means that this
+    /// connection's input produces the output. Two peers that both stop reading on any overflow
+    /// would wait for each other for ever. The hold ends by itself before `resume_writing`.
     fn hold_reading(&self);
 
     /// Whether more is going to be delivered to this protocol: not paused, not held, not waiting for
@@ -363,12 +362,12 @@ pub trait Transport: sealed::Sealed {
 
     /// Goes on under TLS (STARTTLS): begins a handshake, as `upgrade` says.
     ///
-    /// What was written before goes out as it is, what is written from now on is sent under TLS once
-    /// the handshake is done; `write_buffer_size` counts it meanwhile. What comes in is TLS as soon
-    /// as the running callback has returned. [`Protocol::tls_established`] tells the end; handles, ids,
-    /// marks and deadlines stay. Called on a connection that has TLS it puts another layer on it (TLS
-    /// in TLS). [`close`](Self::close) during the handshake waits for it only if something is written
-    /// that needs it.
+    /// What was written before goes out as it is. What is written from now on is sent under TLS once
+    /// the handshake is done; until then `write_buffer_size` counts it. Input is TLS as soon as the
+    /// running callback has returned. [`Protocol::tls_established`] tells the end; handles, ids, marks
+    /// and deadlines stay. Called on a connection that has TLS it puts another layer on it (TLS in
+    /// TLS). [`close`](Self::close) during the handshake waits for it only if something is written that
+    /// needs it.
     ///
     /// `leftover` is what the protocol received but did not consume, as are bytes given back by
     /// [`unread`](Self::unread). Unless it is empty, or the upgrade [says to feed it to
@@ -390,7 +389,7 @@ pub trait Transport: sealed::Sealed {
     /// every `label` and `context` (RFC 8446, 7.5; RFC 5705): to bind a login to the connection, or
     /// as a key.
     ///
-    /// Under TLS 1.2 an empty context is another than none.
+    /// Under TLS 1.2 an empty context differs from none.
     ///
     /// # Errors
     /// [`is_unsupported`](Error::is_unsupported) under TLS 1.2 if the peer does not know the extended

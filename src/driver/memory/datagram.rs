@@ -298,7 +298,7 @@ fn arrive(network: &Network, sender: &Rc<Shared>, to: SocketAddr, data: Box<[u8]
 }
 
 impl Drop for MemoryDatagramSocket {
-    /// Whoever waits for room finds out that there is nobody.
+    /// Senders that wait for room find out that nobody is there.
     fn drop(&mut self) {
         self.network.remove_datagram_socket(&self.shared.place);
         self.shared.tell_senders();

@@ -1,8 +1,8 @@
 //! The loops on one network: they share its clock, and take turns on one thread.
 //!
-//! Whichever loop is run runs the others too, while it waits: each of them that has something to do gets
-//! one tick, until none has. Only then time passes, to the next timer of any loop or the next arrival.
-//! The order is that in which the loops were made, so equal programs run equally.
+//! The loop that is run also runs the others while it waits: each that has something to do gets one
+//! tick, until none has. Then time passes, to the next timer of any loop or the next arrival. The order
+//! is that in which the loops were made, so equal programs run equally.
 
 use std::cell::{Cell, RefCell};
 use std::io;

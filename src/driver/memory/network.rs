@@ -386,7 +386,7 @@ impl MemoryListener {
 }
 
 impl Drop for MemoryListener {
-    /// Whoever waits to be accepted is refused.
+    /// Clients that wait to be accepted are refused.
     fn drop(&mut self) {
         self.network.0.listeners.borrow_mut().remove(&self.shared.place);
         let waiting = std::mem::take(&mut *self.shared.waiting.borrow_mut());

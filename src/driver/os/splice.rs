@@ -16,7 +16,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 /// What a pipe is made to hold, if the system allows it.
 const CAPACITY: usize = 256 * 1024;
 
-/// The most pipes of a loop. Whoever gets none copies.
+/// The most pipes of a loop. A relay that gets none copies.
 const MOST: usize = 64;
 
 /// The most empty pipes that are kept while somebody splices.

@@ -93,7 +93,7 @@ impl OsSocket {
     fn read_other(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.short_reads {
             ShortReads::Tell => self.read_telling(buffer),
-            // Whoever shares the socket may have made it a blocking one.
+            // Others who share the socket may have made it a blocking one.
             _ => read_without_waiting(self.fd(), buffer),
         }
     }

@@ -1,7 +1,7 @@
 //! Which of the sockets that linger makes room, when there are too many of them or no descriptor is left.
 //!
-//! Closing one whose peer still takes what was sent destroys a reply, so it is the last to go. What a peer
-//! does is known from the looks that are taken once a second.
+//! Closing a socket whose peer still takes what was sent destroys a reply, so it is the last to go. The
+//! looks taken once a second show what a peer does.
 
 use std::collections::BTreeSet;
 

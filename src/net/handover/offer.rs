@@ -75,7 +75,7 @@ impl EventLoop {
     /// ```
     ///
     /// # Errors
-    /// As of [`create_unix_server`](Self::create_unix_server) for the control socket;
+    /// Those of [`create_unix_server`](Self::create_unix_server) for the control socket;
     /// [`is_invalid`](Error::is_invalid) for a name that is empty, too long or given twice, for
     /// servers of another loop, and for more than 512 listeners;
     /// [`is_unsupported`](Error::is_unsupported) on a loop in memory.
@@ -104,9 +104,9 @@ impl EventLoop {
 /// A standing offer to a successor: what [`EventLoop::offer_handover`] and
 /// [`Inherited::serving`](crate::Inherited::serving) give.
 ///
-/// Cheap to clone. Dropping it does not end the offer. Only one that nobody ever had, since it still
-/// was in the result of a [future](LoopFuture) or a task that was dropped, is [closed](Self::close),
-/// unless a clone of it is elsewhere.
+/// Cheap to clone. Dropping it does not end the offer. The exception is an offer that nobody ever
+/// had, because it was still in the result of a [future](LoopFuture) or task that was dropped: it is
+/// [closed](Self::close), unless a clone of it is elsewhere.
 ///
 /// The predecessor, which runs until a successor has taken its servers:
 ///

@@ -126,8 +126,8 @@ impl Inherited {
     /// It completes when the predecessor has stopped accepting and has passed on the connections on
     /// which nothing had happened yet; these are served by the server of the same name, as if it had
     /// accepted them. From then on this process offers its servers in its turn, at the same path:
-    /// that is what the result is for. What is listened on under names that are not among `servers`
-    /// is listened on no longer.
+    /// that is what the result is for. Listeners under names that are not among `servers` are
+    /// closed.
     ///
     /// If the predecessor has died in the meantime, this process just goes on in its place.
     ///

@@ -104,8 +104,9 @@ fn share(threads: usize) -> usize {
     threads.div_ceil(4)
 }
 
-/// The last two labels: what has servers of its own, mostly. What is registered under two labels, as
-/// `co.uk`, shares them: no list of such suffixes is kept. An address is a domain of its own.
+/// The last two labels, which mostly have servers of their own. Names registered under two labels,
+/// as under `co.uk`, share one domain: we keep no list of such suffixes. An address is a domain of
+/// its own.
 fn domain_of(host: &str) -> &str {
     if host.contains(':') {
         return host;

@@ -1,9 +1,8 @@
 //! Running a program to its end for what it writes.
 //!
-//! Nothing but a result comes of such a child: there is no protocol to be told of anything, and no
-//! transport that anybody could use. So its pipes are read into the result as they are, and its exit
-//! is looked for when they have ended, which is when most programs have exited: a descriptor for it
-//! is only made for those that have not.
+//! Such a child gives a result and nothing else: there is no protocol to call, and no transport to
+//! use. So its pipes are read into the result directly, and its exit is looked for when they have
+//! ended. Most programs have exited by then; only the others need a descriptor for the exit.
 
 mod pipes;
 

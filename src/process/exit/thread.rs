@@ -133,7 +133,8 @@ impl Waited {
         while matches!(waitid(WaitId::Pid(self.pid), options), Err(Errno::INTR)) {}
     }
 
-    /// As there is no looking here, the child is waited for, in turns with the loop's signals.
+    /// This system cannot look without reaping, so the child is waited for, in turns with the
+    /// loop's signals.
     #[cfg(any(target_os = "openbsd", target_os = "redox"))]
     fn look_until_exit(&self) {
         while self.try_wait().is_none() {

@@ -1,11 +1,12 @@
 //! Sending where each receiver is waited for by itself: on Unix sockets without a fixed peer.
 //!
-//! Whoever is full waits in a lane of its own (`lanes.rs`). Nothing in the system tells when a
-//! receiver has room again, so that it is tried, more and more seldom; in memory the driver tells.
+//! What is sent to a full receiver waits in a lane of its own (`lanes.rs`). Nothing in the system
+//! tells when a receiver has room again, so it is tried, less and less often; in memory the driver
+//! tells.
 //!
 //! The kernel charges what a receiver has not read to its sender's send buffer, with an overhead for each
 //! datagram. Some 30 receivers that never read can use up that buffer for everybody, also with datagrams
-//! of one byte. Who sends to more raises `send_buffer_size`.
+//! of one byte. A program that sends to more should raise `send_buffer_size`.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,8 +1,8 @@
 //! Datagrams that wait for receivers that are full, in a lane for each receiver.
 //!
 //! A Unix socket without a fixed peer finds out with each datagram whether its receiver has room. So
-//! who is full waits in a lane of its own, in order, and delays nobody else. Every step costs the
-//! logarithm of the number of lanes, whichever datagram it is about.
+//! the datagrams for a full receiver wait in a lane of their own, in order, and delay nobody else's.
+//! Every step costs the logarithm of the number of lanes, whichever datagram it is about.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

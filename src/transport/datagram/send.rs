@@ -118,7 +118,8 @@ impl DatagramEndpoint {
         self.answer_send()
     }
 
-    /// How a send is answered. Whoever is told that it went above the high-water mark is owed a pause.
+    /// How a send is answered. If the answer is that it went above the high-water mark, a pause must
+    /// follow.
     pub(super) fn answer_send(&self) -> SendStatus {
         let status = self.send_status();
         if status == SendStatus::AboveHighWater {

@@ -4,10 +4,9 @@ use std::cell::Cell;
 
 /// What became of an endpoint's datagrams.
 ///
-/// Of those taken by a send: `sent + send_errors + dropped + discarded + queued` (`dropped` also has
-/// those that [`DropPolicy::Newest`](crate::DropPolicy::Newest) did not take). Of those the operating
-/// system had for it: `received + discarded_unread`, and
-/// [`receive_drops`](crate::DatagramTransport::receive_drops).
+/// Datagrams taken by a send are `sent + send_errors + dropped + discarded + queued` (`dropped` also
+/// has those that [`DropPolicy::Newest`](crate::DropPolicy::Newest) did not take). Those that arrived
+/// are `received + discarded_unread`, and [`receive_drops`](crate::DatagramTransport::receive_drops).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DatagramStatistics {
@@ -26,7 +25,7 @@ pub struct DatagramStatistics {
     pub discarded: u64,
     /// Delivered to the protocol.
     pub received: u64,
-    /// Of those delivered, the ones longer than the receive buffer, whose ends are lost.
+    /// Delivered, but longer than the receive buffer: their ends are lost.
     pub truncated: u64,
     /// Received, but not delivered since the endpoint closed.
     pub discarded_unread: u64,

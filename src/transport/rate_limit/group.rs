@@ -64,7 +64,8 @@ pub(super) enum Answer {
 struct Way {
     limit: Cell<Option<RateLimit>>,
     bucket: RefCell<Option<Bucket>>,
-    /// Who waits for a share, by tickets: first come first served. Whoever leaves takes its ticket out.
+    /// Members that wait for a share, by ticket: first come, first served. A member that leaves takes
+    /// its ticket out.
     waiting: RefCell<BTreeMap<Ticket, Key>>,
     next_ticket: Cell<Ticket>,
     timer: Cell<Option<(TimerKey, u64)>>,

@@ -10,9 +10,10 @@ pub(crate) use self::limits::{Direction, LimitOptions, Limits};
 
 /// How many bytes a second may pass in one direction, and how many at once.
 ///
-/// A token bucket: it holds `burst` bytes when it is full, which it is at first, and is filled at
-/// `bytes_per_second`. What is read or written is taken out of it. So over any time no more than
-/// that time's worth of bytes passes, and one burst; and no less, if there is something to pass.
+/// A token bucket: it holds `burst` bytes when it is full, as it is at first, and is filled at
+/// `bytes_per_second`. Reads and writes take their bytes out of it. So, over any time, that time's
+/// worth of bytes and one burst pass at most; and that time's worth does pass, if there is
+/// something to pass.
 ///
 /// Limits are set with `read_limit` and `write_limit` of the builders, with
 /// [`Transport::set_read_limit`](crate::Transport::set_read_limit) and

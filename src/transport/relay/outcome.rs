@@ -35,7 +35,7 @@ pub struct RelayOutcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RelayEnd {
-    /// Both peers have ended their sides (of a relay with one way, that which gives), and all was
+    /// Both peers have ended their sides (in a one-way relay, the one that is read), and all was
     /// passed on.
     Finished,
     /// That connection was closed or aborted on this side, or given another protocol; or it is a
@@ -110,8 +110,8 @@ impl fmt::Debug for RelayStatistics {
 ///
 /// That is possible on Linux where both connections are plain sockets, or one is and the other is a pipe
 /// or FIFO; where it is not, or no pipe can be made for it, the relay copies, whatever it was told. From
-/// pipe to pipe it copies: packets (`O_DIRECT`) would stay packets there, and whoever reads less than one
-/// at once would lose the rest.
+/// pipe to pipe it copies: packets (`O_DIRECT`) would stay packets there, and a reader that takes less
+/// than one at once would lose the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Splicing {

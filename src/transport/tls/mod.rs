@@ -2,7 +2,7 @@
 //!
 //! `session` is one side of TLS without any I/O, `layer` one or several of them on top of each
 //! other, `work` what the loop has for all of them. The stream's part, where bytes meet the socket,
-//! is in `stream/tls*.rs`; what users configure is in `crate::tls`.
+//! is in `stream/tls/`; what users configure is in `crate::tls`.
 
 mod early_data;
 mod hello;

@@ -10,10 +10,10 @@ use super::Direction;
 
 /// A descriptor for what `fd` has open, to be used without waiting.
 ///
-/// Whether an operation waits is a property not of a descriptor but of what is open behind it, and
-/// of a standard stream that is shared with the shell and every other process on it. So a pipe or a
-/// terminal is opened once more where the system can; else the descriptor is a copy, which is set
-/// and set back.
+/// Whether an operation waits is a property of what is open behind a descriptor, not of the
+/// descriptor; and the shell and other processes share what is open behind a standard stream. So a
+/// pipe or a terminal is opened once more where the system can; else the descriptor is a copy,
+/// which is set and set back.
 pub(crate) fn own_description(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<OwnedFd> {
     let kind = FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode);
     let again = match kind {
@@ -54,9 +54,10 @@ fn open_again(fd: BorrowedFd<'_>, direction: Direction) -> Option<OwnedFd> {
     (is_same(fd, again.as_fd()) && keeps_packets(fd, again.as_fd())).then_some(again)
 }
 
-/// Whether what is opened by the same name is the same thing. Of some devices it is another one each
-/// time, though the name and the numbers are equal: a new pseudoterminal (`/dev/ptmx`), or whichever
-/// terminal is this process's or the foreground's (`/dev/tty`, `/dev/console`, `/dev/tty0`).
+/// Whether what is opened by the same name is the same thing. For some devices it is another one
+/// each time, though the name and the numbers are equal: a new pseudoterminal (`/dev/ptmx`), or
+/// whichever terminal is this process's or the foreground's (`/dev/tty`, `/dev/console`,
+/// `/dev/tty0`).
 fn names_one_thing(fd: BorrowedFd<'_>) -> bool {
     let Ok(stat) = rustix::fs::fstat(fd) else { return false };
     if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {

@@ -237,14 +237,14 @@ impl PolledPipe {
     }
 
     pub(super) fn peer_credentials(&self) -> Option<PeerCredentials> {
-        // Of a socket without a peer the system tells of nobody.
+        // The system names nobody for a socket without a peer.
         self.peer_address()?;
         OsSocket::peer_credentials_of(&self.fd)
     }
 }
 
 impl Drop for PolledPipe {
-    /// Whoever shares what is open here finds it as it was.
+    /// Others who share what is open here find it as it was.
     fn drop(&mut self) {
         if self.was_blocking {
             // It fails only if the descriptor is not open, and then there is nothing to restore.

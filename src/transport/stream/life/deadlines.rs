@@ -141,7 +141,7 @@ impl Deadlines {
         } else {
             None
         };
-        // Of equal ones the first counts.
+        // If some are equal, the first counts.
         [first, second, handshake, stall, user].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }

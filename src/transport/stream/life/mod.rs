@@ -2,8 +2,8 @@
 //!
 //! `opening.rs` begins it with `connection_made`, and `protocol.rs` changes whose it is. `phase.rs` says
 //! how far its end has come, without I/O; `closing.rs` does what that asks for, and `closed.rs` ends it
-//! with `connection_lost`. Only then something is done with the socket: it is closed, reset, or lingers
-//! without its protocol (`lingering.rs`). `deadlines.rs` bounds all of it.
+//! with `connection_lost`. Only after that the socket is closed or reset, or lingers without its
+//! protocol (`lingering.rs`). `deadlines.rs` bounds all of it.
 //!
 //! While a stream closes, its input is read and dropped, so that two ends that both close with much to
 //! send do not wait for each other; a bounded amount between two steps of the output.

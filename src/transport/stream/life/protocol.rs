@@ -20,7 +20,7 @@ impl Stream {
             core.drop_user(next, "protocol");
             return core.drop_user(leftover, "buffer");
         }
-        // Of several in one callback the last protocol counts, and it gets all that was left.
+        // If one callback sets several protocols, the last one counts, and gets all that was left.
         let former = self.life.rare.change(|rare| rare.next.replace(next));
         self.keep_leftover(core, leftover);
         self.set(Flags::SWITCHING);

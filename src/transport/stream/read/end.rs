@@ -26,7 +26,7 @@ impl Stream {
         }
         let answer =
             self.call(core, "eof_received", |protocol, transport| protocol.eof_received(transport));
-        // Of a transport that only reads nothing is left to keep open, unless a next protocol is to
+        // A transport that only reads has nothing left to keep open, unless a next protocol is to
         // be told, too.
         let is_over = || self.is_read_only() && !self.has(Flags::SWITCHING);
         if answer == Some(Eof::Close) || (answer.is_some() && is_over()) {
@@ -128,8 +128,8 @@ impl Stream {
         }
     }
 
-    /// Of a pipe that hangs up the poll says neither that it can be read nor, if it is full, that it
-    /// can be written, as it does of sockets. Only reading and writing show that it has ended.
+    /// When a pipe hangs up, the poll does not say that it can be read, nor, if it is full, that it
+    /// can be written, as it does for sockets. Only reading and writing show that it has ended.
     pub(in crate::transport::stream) fn note_joined_hang_up(&self) {
         if self.socket.pipe_direction() == Some(Direction::Joined) {
             self.set(Flags::READABLE);

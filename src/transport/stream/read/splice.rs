@@ -6,9 +6,9 @@
 //! need to know nothing of them. Where one of the two is a pipe itself, bytes go straight from one to
 //! the other, for as long as the other takes them.
 //!
-//! That nothing can be spliced does not say that nothing is there: `splice` stops for good at the mark
-//! of urgent data, and says that it is the end once the peer has ended its side, though bytes follow.
-//! So an ordinary read decides (see `driver/drained.rs`).
+//! If nothing can be spliced, there may still be input: `splice` stops for good at the mark of urgent
+//! data, and reports the end there once the peer has ended its side, though bytes follow. So an
+//! ordinary read decides (see `driver/drained.rs`).
 
 use std::io;
 use std::os::fd::BorrowedFd;

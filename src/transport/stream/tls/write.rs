@@ -117,8 +117,8 @@ impl Stream {
 
     /// Sends what TLS itself has to say in return to input: tickets, new keys.
     ///
-    /// That the peer does not take it is no error: it may have said what it wanted and gone. Writing
-    /// something of the user's, or reading, tells.
+    /// It is no error if the peer does not take it: the peer may have said everything and gone. A
+    /// write of the user's, or a read, will tell.
     pub(super) fn send_answer(&self, core: &Core, tls: &mut Tls, answer: &Scratch) {
         if answer.bytes().is_empty() || self.has(Flags::WRITE_FAILED.union(Flags::CLOSED)) {
             return;

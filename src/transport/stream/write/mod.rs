@@ -151,7 +151,8 @@ impl Stream {
         admits
     }
 
-    /// How a write is answered. Whoever is told that it went above the high-water mark is owed a pause.
+    /// How a write is answered. If the answer is that it went above the high-water mark, a pause must
+    /// follow.
     pub(in crate::transport::stream) fn answer_write(&self) -> WriteStatus {
         let status = self.writing.status(self.flags.get(), self.waiting());
         if status == WriteStatus::AboveHighWater {
