@@ -15,7 +15,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
-use wharf::{Connection, Error, EventLoop, LoopFuture, Promise, Result, Timeout, Transport};
+use wharf::{
+    Connection, Error, EventLoop, LoopFuture, Promise, Result, Timeout, TimeoutKind, Transport,
+};
 use wharf_protocols::line::{LineEncoder, LineProtocol, Lines, WriteLine};
 
 use wharf_examples::command_line::{address, missing, run, seconds, set_once};
@@ -53,7 +55,9 @@ impl Client {
         }
         let mut promise = Some(promise);
         let sent = self.connection.with(|lines, transport| {
-            transport.set_timeout(Timeout::Idle, Some(lines.protocol.timeout));
+            if lines.protocol.callers.is_empty() {
+                transport.set_timeout(Timeout::User, Some(lines.protocol.timeout));
+            }
             lines.protocol.callers.extend(promise.take());
             transport.write_line(request)
         });
@@ -77,9 +81,9 @@ impl LineProtocol for Answers {
         let caller = self.callers.pop_front().ok_or("an answer came that nobody asked for")?;
         // Refused when the caller has given up, which is fine.
         let _ = caller.set_result(String::from_utf8_lossy(line).into_owned());
-        if self.callers.is_empty() {
-            transport.set_timeout(Timeout::Idle, None);
-        }
+        // From now on the next answer is due, whatever comes of it meanwhile.
+        let timeout = (!self.callers.is_empty()).then_some(self.timeout);
+        transport.set_timeout(Timeout::User, timeout);
         Ok(())
     }
 
@@ -88,6 +92,9 @@ impl LineProtocol for Answers {
         for caller in self.callers.drain(..) {
             // Refused when the caller has given up, which is fine.
             let _ = match error {
+                Some(error) if error.timeout_kind() == Some(TimeoutKind::User) => {
+                    caller.set_error("no answer came in time")
+                }
                 Some(error) => caller.set_error(error.clone()),
                 None => caller.set_error("the server ended the connection"),
             };

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use lexopt::{Arg, ValueExt};
-use wharf::{EventLoop, Result, Transport};
+use wharf::{Error, EventLoop, Result, Transport};
 use wharf_examples::command_line::{listen_address, missing, run, set_once};
 use wharf_examples::serving::serve_until_signal;
 use wharf_protocols::line::{LineProtocol, Lines, WriteLine};
@@ -25,16 +25,22 @@ usage: key_value --listen ADDRESS    such as 127.0.0.1:7000, or :7000 for all in
 Its requests are lines: SET KEY VALUE, GET KEY, DEL KEY. A key has no spaces, a value may have some.
 ";
 
+/// Anybody can set keys, and a line may have 64 KiB.
+const MOST_KEYS: usize = 1000;
+
 /// One value of this type is made for each connection. All share the store: a loop and all that runs
 /// on it stay on one thread, so that no lock is needed.
 struct Session(Rc<RefCell<BTreeMap<String, String>>>);
 
 impl LineProtocol for Session {
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
-        let line = String::from_utf8_lossy(line);
+        let line = str::from_utf8(line).map_err(Error::protocol_violation)?;
         let words: Vec<_> = line.splitn(3, ' ').collect();
         let mut store = self.0.borrow_mut();
         let answer = match words[..] {
+            ["SET", key, _] if store.len() == MOST_KEYS && !store.contains_key(key) => {
+                "ERROR there are as many keys as there can be".to_owned()
+            }
             ["SET", key, value] => {
                 store.insert(key.to_owned(), value.to_owned());
                 "OK".to_owned()

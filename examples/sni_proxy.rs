@@ -22,7 +22,7 @@ use wharf::{
     relay,
 };
 
-use wharf_examples::command_line::{address, listen_address, missing, run, set_once};
+use wharf_examples::command_line::{address, listen_address, missing, run, seconds, set_once};
 use wharf_examples::output::Output;
 use wharf_examples::serving::serve_until_signal;
 
@@ -30,16 +30,16 @@ const USAGE: &str = "
 Passes TLS connections on to other addresses, chosen by the server's name that each client asks for,
 until SIGINT or SIGTERM.
 
-usage: sni_proxy --listen ADDRESS --route NAME=ADDRESS... [--default ADDRESS]
+usage: sni_proxy --listen ADDRESS --route NAME=ADDRESS... [options]
 
-  --route    where clients go that ask for NAME; can be given several times
-  --default  where all others go; unless given, they are refused
+  --route NAME=ADDRESS  where clients go that ask for NAME; can be given several times
+  --default ADDRESS     where all others go; unless given, they are refused
+  --patience SECONDS    how long a client may take for its first message; 10 unless given
 
 exit code: 0 if all connections came to their end, 1 if some had to be cut off
 ";
 
-/// How long a client may take for its first message, and how long that may be.
-const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+/// How long the first message may be.
 const LONGEST_FIRST_MESSAGE: usize = 64 * 1024;
 
 /// What a TLS server says when it has no such name (RFC 8446, 6.2: `unrecognized_name`, fatal).
@@ -51,6 +51,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 struct Routes {
     by_name: BTreeMap<String, String>,
     default: Option<String>,
+    /// How long a client may take for its first message.
+    patience: Duration,
     /// Standard error: a reader that stalls does not stop the proxy.
     log: Output,
 }
@@ -73,7 +75,8 @@ struct Choosing {
 
 impl Protocol for Choosing {
     fn connection_made(&mut self, client: &dyn Transport) -> Result {
-        client.set_timeout(Timeout::Idle, Some(FIRST_MESSAGE));
+        // Whatever comes of it meanwhile: it could come a byte at a time.
+        client.set_timeout(Timeout::User, Some(self.routes.patience));
         Ok(())
     }
 
@@ -101,7 +104,7 @@ impl Protocol for Choosing {
         };
         // What else it sends waits in the operating system until there is somebody to pass it on to.
         client.pause_reading();
-        client.set_timeout(Timeout::Idle, None);
+        client.set_timeout(Timeout::User, None);
         let joining = join(
             client.handle(),
             upstream.to_owned(),
@@ -152,6 +155,7 @@ async fn join(client: TransportHandle, to: String, received: Bytes, routes: Rc<R
 fn main() -> ExitCode {
     run(USAGE, |mut arguments| {
         let (mut listen, mut default, mut by_name) = (None, None, BTreeMap::new());
+        let mut patience = Duration::from_secs(10);
         while let Some(argument) = arguments.next()? {
             match argument {
                 Arg::Long("listen") => {
@@ -160,6 +164,7 @@ fn main() -> ExitCode {
                 Arg::Long("default") => {
                     set_once(&mut default, arguments.value()?.parse_with(address)?)?;
                 }
+                Arg::Long("patience") => patience = arguments.value()?.parse_with(seconds)?,
                 Arg::Long("route") => {
                     let (name, address) = arguments.value()?.parse_with(route)?;
                     if by_name.insert(name.clone(), address).is_some() {
@@ -173,7 +178,10 @@ fn main() -> ExitCode {
         if by_name.is_empty() {
             return Err(missing("--route NAME=ADDRESS").into());
         }
-        EventLoop::new()?.run(async |event_loop| serve(&event_loop, listen, by_name, default).await)
+        EventLoop::new()?.run(async |event_loop| {
+            let log = Output::standard_error(&event_loop).await?;
+            serve(&event_loop, listen, Rc::new(Routes { by_name, default, patience, log })).await
+        })
     })
 }
 
@@ -184,14 +192,7 @@ fn route(text: &str) -> Result<(String, String), String> {
     }
 }
 
-async fn serve(
-    event_loop: &EventLoop,
-    listen: String,
-    by_name: BTreeMap<String, String>,
-    default: Option<String>,
-) -> Result {
-    let log = Output::standard_error(event_loop).await?;
-    let routes = Rc::new(Routes { by_name, default, log });
+async fn serve(event_loop: &EventLoop, listen: String, routes: Rc<Routes>) -> Result {
     let own = Rc::clone(&routes);
     let choosing = move || Choosing {
         routes: Rc::clone(&own),

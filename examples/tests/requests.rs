@@ -1,13 +1,14 @@
 //! The key-value server, and the client that has many requests under way.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::complaints;
-use crate::program::{Ending, Program};
+use crate::program::{Ending, PATIENCE, Program};
 
 fn ask(address: &str, requests: &[&str]) -> Ending {
     let arguments = [&["--connect", address, "--timeout", "10"], requests].concat();
@@ -70,9 +71,62 @@ fn whoever_waits_for_an_answer_is_told_why_there_is_none() {
         Program::example("client", &["--connect", &address, "--timeout", "0.2", "GET a"]).end();
     assert_eq!((ending.code, &ending.output[..]), (Some(1), &[][..]));
     assert!(
-        ending.errors.starts_with("client: GET a: the connection was idle"),
+        ending.errors.starts_with("client: GET a: no answer came in time"),
         "{}",
         ending.errors
     );
     serving.join().unwrap();
+}
+
+#[test]
+fn an_answer_that_never_ends_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        // Until the client is gone.
+        while client.write_all(b"V").is_ok() {
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let ending =
+        Program::example("client", &["--connect", &address, "--timeout", "0.3", "GET a"]).end();
+    assert_eq!((ending.code, &ending.output[..]), (Some(1), &[][..]));
+    assert_eq!(ending.errors, "client: GET a: no answer came in time\n");
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_client_cannot_fill_the_servers_memory() {
+    let server = Program::example("key_value", &["--listen", "127.0.0.1:0"]);
+    let address = server.address();
+    let mut client = TcpStream::connect(&*address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let requests: String = (0..=1000).map(|key| format!("SET {key} x\n")).collect();
+    let mut sending = client.try_clone().unwrap();
+    let sender = thread::spawn(move || sending.write_all(requests.as_bytes()).unwrap());
+    let mut answers = String::new();
+    let mut reader = BufReader::new(&client);
+    for _ in 0..=1000 {
+        reader.read_line(&mut answers).unwrap();
+    }
+    sender.join().unwrap();
+    assert_eq!(answers.matches("OK\n").count(), 1000);
+    assert!(answers.ends_with("ERROR there are as many keys as there can be\n"), "{answers}");
+    // One that is there can be set anew, and one that is gone makes room.
+    let ending = ask(&address, &["SET 7 y", "GET 7", "DEL 8", "SET new z"]);
+    assert_eq!(
+        ending.output,
+        ["SET 7 y: OK", "GET 7: VALUE y", "DEL 8: OK", "SET new z: OK"],
+        "{}",
+        ending.errors
+    );
+    // What is no text ends its connection.
+    client.write_all(b"SET a \xff\n").unwrap();
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    assert_eq!(rest, b"");
+    server.signal(Signal::TERM);
+    let ending = server.end();
+    assert_eq!((ending.code, complaints(&ending.errors)), (Some(0), String::new()));
 }

@@ -83,6 +83,24 @@ fn what_is_no_tls_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_first_message_that_comes_a_byte_at_a_time_has_its_deadline() {
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--route", "one.example=127.0.0.1:1", "--patience", "0.3"];
+    let proxy = Program::example("sni_proxy", &arguments);
+    let mut client = TcpStream::connect(&*proxy.address()).unwrap();
+    // The beginning of a hello of 16,000 bytes, which would take minutes. It ends when the proxy does not
+    // take any more.
+    let hello = [&[22, 3, 1, 0x3e, 0x80, 1, 0, 0x3e, 0x7c, 3, 3][..], &[0; 16_000]].concat();
+    let taken = hello.chunks(1).take_while(|byte| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        client.write_all(byte).is_ok()
+    });
+    assert!(taken.count() < hello.len());
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.end().code, Some(0));
+}
+
+#[test]
 fn a_default_takes_all_others() {
     let authority = Authority::new();
     let (_server, to) = upstream(&authority, "one.example");
