@@ -110,6 +110,27 @@ impl EventLoop {
     /// without waiting.
     ///
     /// What is ready by then has run; what that scheduled waits for the next run.
+    ///
+    /// It is for one run: that in which it is called, else the next. A run that ends in the same tick by itself,
+    /// since its future is done or has panicked, takes it along; the run after it knows nothing of it. So a
+    /// program that waits for a `stop` from a callback has all that may call it begin inside that run, or checks
+    /// a condition of its own first. [`testing::step`](crate::testing::step) is a run of one tick.
+    ///
+    /// ```
+    /// use wharf::EventLoop;
+    ///
+    /// # fn main() -> wharf::Result {
+    /// let event_loop = EventLoop::new()?;
+    /// let stopper = event_loop.clone();
+    /// event_loop.call_soon(move || stopper.stop());
+    /// // Done in the tick in which the callback runs.
+    /// event_loop.run(async |_| Ok(()))?;
+    /// // The next run is not stopped by that; this one is stopped before it begins.
+    /// event_loop.stop();
+    /// event_loop.run_forever()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop(&self) {
         self.core().stopping.set(true);
     }

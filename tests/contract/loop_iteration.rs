@@ -224,6 +224,40 @@ fn stop_before_a_run_makes_one_turn_without_waiting() {
     assert_eq!(event_loop.statistics().ticks, 1);
 }
 
+// 19.
+#[test]
+fn a_stop_is_for_one_run() {
+    let event_loop = memory_loop();
+    let stops = || {
+        let own = event_loop.clone();
+        move || own.stop()
+    };
+    let is_stopped = || {
+        let sleep = event_loop.sleep(Duration::from_secs(1));
+        event_loop.run_until_complete(sleep).is_err()
+    };
+    // In the tick in which the future ends, behind it.
+    event_loop.call_soon(stops());
+    event_loop.run_until_complete(async {}).unwrap();
+    assert!(!is_stopped());
+    // In the tick in which a run is stopped already.
+    event_loop.call_soon(stops());
+    event_loop.call_soon(stops());
+    event_loop.run_forever().unwrap();
+    assert!(!is_stopped());
+    // A step is a run.
+    event_loop.call_soon(stops());
+    step(&event_loop).unwrap();
+    assert!(!is_stopped());
+    // Between two runs it is for the next, also if that ends by itself.
+    event_loop.stop();
+    event_loop.run_until_complete(async {}).unwrap();
+    assert!(!is_stopped());
+    event_loop.stop();
+    assert!(is_stopped());
+    assert!(!is_stopped());
+}
+
 // 21.
 #[test]
 fn run_until_complete_gives_the_output_or_says_that_it_was_stopped() {
