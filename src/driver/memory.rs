@@ -99,6 +99,9 @@ impl MemoryDriver {
         let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
         loop {
             let mut anything = self.network.0.links.deliver_due();
+            if let Some(failure) = self.network.0.links.take_failure() {
+                return Err(io::Error::other(failure));
+            }
             if let Some(own) = self.own.get() {
                 anything |= turns.take(own)?;
             }

@@ -112,3 +112,31 @@ fn a_loop_of_a_network_is_not_run_inside_its_own_callbacks() {
     assert_eq!(*outcome.borrow(), Some(Err(true)), "another loop is running");
     assert!(!second.is_running() && !first.is_running());
 }
+
+#[test]
+fn who_waits_to_be_accepted_is_reset_when_the_server_closes() {
+    for (event_loop, address) in [
+        (MemoryNetwork::new().event_loop(), "10.0.0.1:7"),
+        (EventLoop::new().expect("a loop"), "127.0.0.1:0"),
+    ] {
+        let record = wharf::testing::Record::new();
+        event_loop
+            .run(async |event_loop| {
+                let server = event_loop.create_server(|| Echo, address).max_connections(1).await?;
+                let to = server.local_address()?;
+                let first = event_loop.create_connection(|| Echo, to.clone()).await?;
+                while server.connections() == 0 {
+                    event_loop.sleep(Duration::from_millis(1)).await;
+                }
+                // The system has connected it, and the server does not accept it yet.
+                event_loop.create_connection(record.factory(), to).await?;
+                server.close();
+                record.until(|record| record.is_lost()).await;
+                first.close();
+                Ok(())
+            })
+            .expect("a run");
+        let error = record.error().expect("no orderly end");
+        assert_eq!(error.io_kind(), Some(std::io::ErrorKind::ConnectionReset), "{error:#}");
+    }
+}

@@ -15,8 +15,13 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use crate::address::Address;
+use crate::error::Error;
+use crate::fence;
 
 /// What becomes of what passes over the links of a network.
+///
+/// It is asked in the middle of what sockets do: it must not use the loops of the network. If it panics,
+/// what it was asked about arrives at once, and the run of the loop ends with the panic's text as an error.
 pub(crate) trait LinkPolicy {
     /// What becomes of `cargo`.
     fn fate(&self, link: Link<'_>, cargo: Cargo) -> Fate;
@@ -76,6 +81,8 @@ pub(super) struct Links {
     clock: Rc<Clock>,
     /// `None`: everything arrives at once.
     policy: RefCell<Option<Rc<dyn LinkPolicy>>>,
+    /// The policy has panicked, and nobody was told yet.
+    failure: Cell<Option<Error>>,
     /// What is on its way, by when it arrives. The number keeps the order of sending.
     agenda: RefCell<BTreeMap<(Instant, u64), Arrival>>,
     next_number: Cell<u64>,
@@ -107,6 +114,7 @@ impl Links {
         Rc::new(Self {
             clock: Rc::clone(clock),
             policy: RefCell::default(),
+            failure: Cell::new(None),
             agenda: RefCell::default(),
             next_number: Cell::new(0),
             held: RefCell::default(),
@@ -116,8 +124,25 @@ impl Links {
     /// Has `policy` decide on what is sent from now on, and on what is held.
     #[cfg_attr(not(test), expect(dead_code, reason = "for the policies of a simulation"))]
     pub(super) fn set_policy(&self, policy: Option<Rc<dyn LinkPolicy>>) {
-        *self.policy.borrow_mut() = policy;
+        let former = self.policy.replace(policy);
         self.changed();
+        drop(former);
+    }
+
+    /// What the policy decides; `otherwise` without one.
+    fn ask<R>(&self, otherwise: R, question: impl FnOnce(&dyn LinkPolicy) -> R) -> R {
+        let policy = self.policy.borrow().clone();
+        let Some(policy) = policy else { return otherwise };
+        fence::run(|| question(&*policy)).unwrap_or_else(|panic| {
+            let error = panic.into_error().in_context("the policy of the network's links failed");
+            self.failure.set(Some(error));
+            otherwise
+        })
+    }
+
+    /// What the policy has failed with since this was asked last.
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        self.failure.take()
     }
 
     /// The policy would decide otherwise now: asks it again about what is held.
@@ -148,8 +173,7 @@ impl Links {
     /// Sends something that need not keep an order, and is gone when it is lost: `arrive` is called, now or
     /// later, or dropped.
     pub(super) fn send(&self, link: Link<'_>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
-        let policy = self.policy.borrow().clone();
-        match policy.map_or(Fate::AT_ONCE, |policy| policy.fate(link, cargo)) {
+        match self.ask(Fate::AT_ONCE, |policy| policy.fate(link, cargo)) {
             Fate::Arrives(after) if after.is_zero() => arrive(),
             Fate::Arrives(after) => self.schedule(self.clock.after(after), Box::new(arrive)),
             Fate::Lost => {}
@@ -185,12 +209,10 @@ impl Route {
     /// Sends something behind what was sent before: `arrive` is called, now or later.
     pub(super) fn send(self: &Rc<Self>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
         let Some(links) = self.links.upgrade() else { return arrive() };
-        let held = self.held.get() > 0;
-        let policy = links.policy.borrow().clone();
-        let fate = match policy {
-            _ if held => Fate::Lost,
-            Some(policy) => policy.fate(self.link(), cargo),
-            None => Fate::AT_ONCE,
+        let fate = if self.held.get() > 0 {
+            Fate::Lost
+        } else {
+            links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo))
         };
         match fate {
             Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => arrive(),
@@ -218,8 +240,8 @@ impl Route {
 
     /// How many of `len` bytes travel together.
     pub(super) fn split(&self, len: usize) -> usize {
-        let policy = self.links.upgrade().and_then(|links| links.policy.borrow().clone());
-        policy.map_or(len, |policy| policy.split(self.link(), len).clamp(1, len))
+        let Some(links) = self.links.upgrade() else { return len };
+        links.ask(len, |policy| policy.split(self.link(), len)).clamp(1, len)
     }
 
     fn link(&self) -> Link<'_> {

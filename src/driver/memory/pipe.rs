@@ -295,6 +295,8 @@ impl MemorySocket {
     ///
     /// As the kernel does, it is a broken pipe for one that was told of the end before.
     pub(crate) fn reset(&self) {
+        // What this socket's drop says must not hide it: an end is read before an error.
+        self.reset_when_closed();
         self.send(Cargo::Reset, |pair, other| pair.reset_arrives(other));
     }
 

@@ -351,3 +351,78 @@ fn a_network_that_is_let_go_of_keeps_nothing_that_was_on_its_way() {
     drop(machines);
     assert_eq!((network.strong_count(), links.strong_count()), (0, 0));
 }
+
+#[test]
+fn an_end_does_not_hide_the_reset_before_it() {
+    let reset = |socket: &super::MemorySocket| {
+        let error = socket.read(&mut [0; 8]).expect_err("no end");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    };
+    let (near, far) = super::pair(64, [None, None]);
+    far.reset();
+    drop(far);
+    reset(&near);
+    // Connects that wait to be accepted, when nobody listens any more, at once and later.
+    for delay in [Duration::ZERO, 10 * MS] {
+        let network = Network::default();
+        let faults = Rc::new(Faults::default());
+        network.0.links.set_policy(Some(Rc::clone(&faults) as Rc<dyn LinkPolicy>));
+        let address = "10.0.0.1:7".parse().unwrap();
+        let listener = network.listen(address, 1).unwrap();
+        let waiting = network.connect(address, None).unwrap();
+        faults.delay.set(delay);
+        drop(listener);
+        network.0.clock.advance_to(network.0.clock.after(delay));
+        network.0.links.deliver_due();
+        reset(&waiting);
+    }
+}
+
+/// A policy that panics when it is asked, and uses the links when it is dropped.
+struct Fails {
+    panics: Cell<bool>,
+    network: std::rc::Weak<super::network::State>,
+}
+
+impl LinkPolicy for Fails {
+    fn fate(&self, _: Link<'_>, _: Cargo) -> Fate {
+        assert!(!self.panics.get(), "a policy with a bug");
+        Fate::AT_ONCE
+    }
+}
+
+impl Drop for Fails {
+    fn drop(&mut self) {
+        if let Some(network) = self.network.upgrade() {
+            network.links.changed();
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_panics_ends_the_run_with_its_error_and_loses_nothing() {
+    let machines = Machines::new();
+    let client = machines.connect();
+    let links = &machines.network.0.links;
+    machines.faults.cut.set(true);
+    client.write(b"one");
+    settle(&machines.client).unwrap();
+    let fails =
+        Rc::new(Fails { panics: Cell::new(true), network: Rc::downgrade(&machines.network.0) });
+    // It is asked about what is held.
+    links.set_policy(Some(Rc::clone(&fails) as Rc<dyn LinkPolicy>));
+    let error = settle(&machines.client).unwrap_err();
+    assert!(format!("{error:#}").ends_with("a policy with a bug"), "{error:#}");
+    assert!(error.is_panic());
+    client.write(b"two");
+    fails.panics.set(false);
+    // What was sent by then is told of, and what was told of is not told again.
+    let _ = settle(&machines.client);
+    settle(&machines.client).unwrap();
+    drop(fails);
+    links.set_policy(None);
+    settle(&machines.client).unwrap();
+    let received: String =
+        machines.log.take().into_iter().filter(|line| line.contains("client")).collect();
+    assert!(received.contains("one") && received.contains("two"), "{received}");
+}
