@@ -13,7 +13,7 @@ use std::os::unix::net::SocketAddr as StdUnixAddress;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, breaks_a_line};
 
 /// The address of a socket: its own or that of its peer.
 ///
@@ -418,7 +418,7 @@ pub(crate) fn no_ip(address: &Address) -> String {
 fn write_on_one_line(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
+            if breaks_a_line(character) {
                 write!(f, "{}", character.escape_default())?;
             } else {
                 f.write_char(character)?;

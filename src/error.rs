@@ -19,7 +19,7 @@ pub use self::connect::ConnectAttempt;
 pub use self::failure::{Failure, Result};
 
 pub(crate) use self::connect::ConnectAttempts;
-pub(crate) use self::display::text_of;
+pub(crate) use self::display::{OneLine, breaks_a_line, text_of};
 pub(crate) use self::kind::Kind;
 
 /// An error that wharf reports: a kind, which predicates ask for, and often a [`source`].

@@ -1,10 +1,10 @@
 //! What users' code fails with.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Deref;
 
-use super::display::write_chain;
+use super::display::{OneLine, write_chain};
 
 /// What a user's code returns: callbacks, `run` closures, factories.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
@@ -78,7 +78,7 @@ impl fmt::Display for Failure {
         if formatter.alternate() {
             write_chain(&*self.0, formatter)
         } else {
-            fmt::Display::fmt(&self.0, formatter)
+            write!(OneLine(formatter), "{}", self.0)
         }
     }
 }

@@ -143,6 +143,11 @@ fn a_clone_is_the_same_error() {
 fn control_characters_are_escaped() {
     let error = Error::invalid("a\nb\x1b[31m").in_context("c\rd");
     assert_eq!(format!("{error:?}"), "c\\rd: a\\nb\\u{1b}[31m");
+    // And so is what breaks a line or turns it around, though it is no control character.
+    let failure = Failure::from("a\nb\u{2028}c\u{202e}d");
+    let escaped = "a\\nb\\u{2028}c\\u{202e}d";
+    assert_eq!(format!("{failure} {failure:#}"), format!("{escaped} {escaped}"));
+    assert_eq!(Error::from(failure).to_string(), escaped);
 }
 
 #[test]
@@ -180,4 +185,59 @@ fn a_failure_converts_both_ways() {
     assert!(failure.downcast_ref::<io::Error>().is_some());
     let failure = failure.downcast::<Error>().unwrap_err();
     assert_eq!(failure.downcast::<io::Error>().unwrap().kind(), io::ErrorKind::NotFound);
+}
+
+/// An error that is its own source.
+#[derive(Debug)]
+struct Endless;
+
+impl fmt::Display for Endless {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each time another text.
+        thread_local!(static COUNT: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
+        COUNT.set(COUNT.get() + 1);
+        write!(formatter, "no end {}", COUNT.get())
+    }
+}
+
+impl StdError for Endless {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self)
+    }
+}
+
+#[test]
+fn a_chain_that_leads_back_to_itself_is_printed_up_to_a_bound() {
+    let failure = Failure::new(Endless);
+    for text in [format!("{failure:?}"), format!("{:#}", Error::from(failure))] {
+        assert!(text.ends_with(": …") && text.matches("no end").count() == 101, "{text}");
+    }
+}
+
+#[test]
+fn a_display_that_fails_is_printed_as_far_as_it_goes() {
+    #[derive(Debug)]
+    struct Fails;
+    impl fmt::Display for Fails {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("half")?;
+            Err(fmt::Error)
+        }
+    }
+    impl StdError for Fails {}
+    let failure = Failure::new(Fails);
+    assert_eq!(format!("{failure:?}"), "half");
+    assert_eq!(format!("{:?}", Error::from(failure).in_context("whole")), "whole: half");
+}
+
+#[test]
+fn connections_that_end_because_of_one_another_make_no_chain() {
+    use crate::CloseReason;
+    let mut error = Error::from("the first");
+    for _ in 0..200_000 {
+        // As `Connection::with` says it, and a callback of the next one hands it on.
+        error = Error::from(CloseReason::Failed(error.of_transport()));
+    }
+    assert!(error.is_closed());
+    assert_eq!(format!("{error:#}"), "the connection was lost: the first");
 }

@@ -1,12 +1,12 @@
 //! Where errors go that nobody else can be told.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::rc::Rc;
 
 use super::{Core, EventLoop};
 use crate::address::Address;
 use crate::driver::TransportId;
-use crate::error::Error;
+use crate::error::{Error, OneLine};
 use crate::fence;
 
 /// Something went wrong that no caller can be told: what asyncio calls the exception context.
@@ -68,16 +68,17 @@ impl<'a> Exception<'a> {
 
 impl fmt::Display for Exception<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = OneLine(formatter);
         // A line in a log has no `Error::is_panic` to ask.
         match self.message.strip_suffix("failed") {
-            Some(what) if self.is_panic() => write!(formatter, "{what}panicked")?,
-            _ => formatter.write_str(self.message)?,
+            Some(what) if self.is_panic() => write!(line, "{what}panicked")?,
+            _ => line.write_str(self.message)?,
         }
         if let (Some(transport), None) = (self.transport, self.callback) {
-            write!(formatter, " (transport {transport})")?;
+            write!(line, " (transport {transport})")?;
         }
         if let Some(error) = self.error {
-            write!(formatter, ": {error:#}")?;
+            write!(line, ": {error:#}")?;
         }
         Ok(())
     }
@@ -166,18 +167,28 @@ fn default_exception_handler(exception: &Exception<'_>) {
     print(&line(exception));
 }
 
+/// The longest line that is printed or logged, in bytes: what a peer sent may be in an error's text.
+const LONGEST_LINE: usize = 8 * 1024;
+
 /// The line that is printed or logged. The text of an error is foreign code.
 pub(super) fn line(exception: &Exception<'_>) -> String {
-    fence::run(|| exception.to_string()).unwrap_or_else(|panic| {
+    let mut line = fence::run(|| exception.to_string()).unwrap_or_else(|panic| {
         let bare = Exception { error: None, ..*exception };
         format!("{bare}: an error whose text cannot be had: {}", panic.into_error())
-    })
+    });
+    if line.len() > LONGEST_LINE {
+        let end = (0..=LONGEST_LINE).rev().find(|&end| line.is_char_boundary(end));
+        line.truncate(end.unwrap_or(0));
+        line.push('…');
+    }
+    line
 }
 
 fn print(text: &str) {
     use std::io::Write;
-    // Standard error may be closed; there is nobody left to tell then.
-    let _ = writeln!(std::io::stderr(), "wharf: {text}");
+    // Standard error may be closed; there is nobody left to tell then. In one write: what other threads
+    // and processes print does not come in between.
+    let _ = std::io::stderr().write_all(format!("wharf: {text}\n").as_bytes());
 }
 
 /// # Errors that no caller can be told
@@ -261,5 +272,27 @@ fn report_if_slow(core: &Rc<Core>, started: u64, what: &str, transport: Option<T
         core.counters.count_slow_callback();
         let message = format!("{what} took {took:?}, and held up the event loop");
         core.report(&Exception::new(&message, None, transport));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_one_line_of_a_bounded_length_whatever_is_in_it() {
+        let junk = "é\n".repeat(100_000);
+        let error = Error::from(junk.clone());
+        for exception in [
+            Exception::new(&junk, None, None),
+            Exception::new("a callback failed", Some(&error), None),
+        ] {
+            assert!(!exception.to_string().contains(char::is_control));
+            let line = line(&exception);
+            assert!(line.len() <= LONGEST_LINE + '…'.len_utf8() && line.ends_with('…'));
+            assert!(!line.contains(char::is_control));
+        }
+        let short = Exception::new("all is well", None, None);
+        assert_eq!(line(&short), "all is well");
     }
 }

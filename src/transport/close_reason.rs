@@ -65,6 +65,8 @@ impl From<CloseReason> for Error {
         match reason {
             CloseReason::Local => Self::new(Kind::Closed, "the connection was closed"),
             CloseReason::Peer => Self::new(Kind::Closed, "the peer closed the connection"),
+            // It says why already. A chain of connections that end because of one another is no chain of errors.
+            CloseReason::Failed(error) if error.is_closed() => error,
             CloseReason::Failed(error) => {
                 Self::with_source(Kind::Closed, "the connection was lost", error)
             }
