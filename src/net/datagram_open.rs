@@ -83,7 +83,7 @@ pub(super) fn begin<P: DatagramProtocol>(
     let endpoint = DatagramEndpoint::new(key, socket, remote, protocol, path, options);
     core.fill_slot(key, Entry::Datagram(Rc::clone(&endpoint)));
     endpoint.begin(core);
-    Ok(Endpoint::new(DatagramHandle::new(Rc::clone(core), key)))
+    Ok(Endpoint::new(DatagramHandle::of(core, &endpoint)))
 }
 
 fn adopt(

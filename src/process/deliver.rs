@@ -70,8 +70,13 @@ impl ProcessState {
 
     /// Why [`lend`](Self::lend) gave nothing.
     pub(super) fn why_not_lent(&self) -> Error {
-        let kind = if self.phase.get() == Phase::Lost { Kind::Closed } else { Kind::Busy };
-        Error::bare(kind)
+        if self.phase.get() != Phase::Lost {
+            return Error::bare(Kind::Busy);
+        }
+        match &*self.error.borrow() {
+            Some(error) => Error::with_source(Kind::Closed, "the process was lost", error.clone()),
+            None => Error::bare(Kind::Closed),
+        }
     }
 
     pub(super) fn tell_exit(self: &Rc<Self>, core: &Rc<Core>, status: ExitStatus) {
@@ -86,7 +91,8 @@ impl ProcessState {
             return;
         }
         self.phase.set(Phase::Lost);
-        let error = self.error.take();
+        // It stays in its place as well: handles say why the process is closed.
+        let error = self.error.borrow().clone();
         let name = "connection_lost";
         let outcome = self.run_callback(core, name, |protocol, process| {
             protocol.connection_lost(process, error.as_ref())

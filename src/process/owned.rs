@@ -75,7 +75,8 @@ impl<P: ProcessProtocol> Process<P> {
     ///
     /// # Errors
     /// [`is_busy`](Error::is_busy) inside one of this protocol's own callbacks (use
-    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once `connection_lost` was called.
+    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once `connection_lost` was called, with the
+    /// error that ended it, if one did, as the source.
     ///
     /// # Panics
     /// A panic in `action` closes the process and goes on in the caller.

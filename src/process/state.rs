@@ -37,8 +37,8 @@ pub(crate) struct ProcessState {
     pub(super) pipes: RefCell<Vec<Pipe>>,
     /// `None` while one of its callbacks runs, and after the last.
     pub(super) protocol: Cell<Option<Box<dyn ProcessProtocol>>>,
-    /// What `connection_lost` is to be told.
-    pub(super) error: Cell<Option<Error>>,
+    /// What `connection_lost` is to be told, or was.
+    pub(super) error: RefCell<Option<Error>>,
     pub(super) phase: Cell<Phase>,
     /// In the ready list.
     queued: Cell<bool>,
@@ -86,7 +86,7 @@ impl ProcessState {
             waiting: Waiters::default(),
             pipes: RefCell::default(),
             protocol: Cell::new(Some(new.protocol)),
-            error: Cell::new(None),
+            error: RefCell::default(),
             phase: Cell::new(Phase::Open),
             queued: Cell::new(false),
             overflowed_in_read: Cell::new(false),
@@ -198,8 +198,10 @@ impl ProcessState {
     pub(super) fn fail(self: &Rc<Self>, core: &Rc<Core>, error: Error) {
         if self.phase.get() < Phase::Failed {
             self.phase.set(Phase::Failed);
-            self.error.set(Some(error.of_transport()));
+            *self.error.borrow_mut() = Some(error.of_transport());
             self.end(core);
+        } else {
+            core.drop_user(error, "user's error");
         }
     }
 
@@ -292,6 +294,15 @@ impl ProcessState {
     /// Whether neither an exit nor a pipe's end is still to come.
     pub(super) fn is_over(&self) -> bool {
         self.watch.borrow().is_none() && self.pipes.borrow().is_empty()
+    }
+}
+
+impl Drop for ProcessState {
+    /// The error may be the user's.
+    fn drop(&mut self) {
+        if let (Some(core), Some(error)) = (self.core.upgrade(), self.error.take()) {
+            core.drop_user(error, "user's error");
+        }
     }
 }
 

@@ -98,8 +98,8 @@ impl EventLoop {
 
     /// As [`transport`](Self::transport), for a datagram endpoint.
     pub fn datagram_transport(&self, id: TransportId) -> Option<DatagramHandle> {
-        self.core().datagram_endpoint(id.0)?;
-        Some(DatagramHandle::new(Rc::clone(self.core()), id.0))
+        let endpoint = self.core().datagram_endpoint(id.0)?;
+        Some(DatagramHandle::of(self.core(), &endpoint))
     }
 }
 

@@ -1,11 +1,13 @@
 //! Connections, endpoints and processes are used as they are, without their handles.
 
 use std::cell::RefCell;
+use std::error::Error as _;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
+use std::time::Duration;
 
 use wharf::{
-    Address, DatagramProtocol, DatagramTransport, ProcessProtocol, ProcessTransport, Result,
+    Address, DatagramProtocol, DatagramTransport, Error, ProcessProtocol, ProcessTransport, Result,
     Transport, with_info,
 };
 
@@ -101,6 +103,67 @@ fn a_factory_is_told_who_connects_to_a_listener_from_elsewhere() {
         let client = TcpStream::connect(to)?;
         until(&event_loop, "the connection", || server.connections() == 1).await;
         assert_eq!(*peers.borrow(), [client.local_addr()?]);
+        Ok(())
+    });
+}
+
+/// Its first callback fails.
+struct Fails;
+
+impl DatagramProtocol for Fails {
+    fn connection_made(&mut self, _: &dyn DatagramTransport) -> Result {
+        Err("no luck".into())
+    }
+
+    fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
+        Ok(())
+    }
+}
+
+impl ProcessProtocol for Fails {
+    fn connection_made(&mut self, _: &dyn ProcessTransport) -> Result {
+        Err("no luck".into())
+    }
+}
+
+#[test]
+fn what_ended_an_endpoint_or_a_process_is_the_cause_of_what_is_refused_afterwards() {
+    let reason = |error: Error| {
+        assert!(error.is_closed());
+        format!("{error:#}")
+    };
+    run_in_memory(async |event_loop| {
+        event_loop.set_exception_handler(|_, _| {});
+        let failed =
+            event_loop.create_datagram_endpoint(|| Fails).local_address("10.0.0.1:7").await?;
+        let handle = failed.handle().clone();
+        let expected = "the endpoint was lost: no luck";
+        // Before `connection_lost`, and when nothing is left but handles.
+        for _ in 0..2 {
+            assert_eq!(reason(failed.with(|_, _| ()).unwrap_err()), expected);
+            assert_eq!(reason(handle.set_broadcast(true).unwrap_err()), expected);
+            event_loop.sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(reason(handle.local_address().unwrap_err()), expected);
+        let closed =
+            event_loop.create_datagram_endpoint(|| Silent).local_address("10.0.0.1:7").await?;
+        closed.close();
+        event_loop.sleep(Duration::from_millis(1)).await;
+        let error = closed.with(|_, _| ()).unwrap_err();
+        assert!(error.is_closed() && error.source().is_none());
+        Ok(())
+    });
+    run(async |event_loop| {
+        event_loop.set_exception_handler(|_, _| {});
+        let failed = event_loop.subprocess_exec(|| Fails, "true").await?;
+        let is_closed = || failed.with(|_, _| ()).is_err_and(|error| error.is_closed());
+        until(&event_loop, "the end", is_closed).await;
+        let error = failed.with(|_, _| ()).unwrap_err();
+        assert_eq!(reason(error), "the process was lost: no luck");
+        let ended = event_loop.subprocess_exec(|| Silent, "true").await?;
+        let is_closed = || ended.with(|_, _| ()).is_err_and(|error| error.is_closed());
+        until(&event_loop, "the end", is_closed).await;
+        assert!(ended.with(|_, _| ()).unwrap_err().source().is_none());
         Ok(())
     });
 }

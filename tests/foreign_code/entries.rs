@@ -337,3 +337,71 @@ fn only_the_fence_catches_panics() {
     look(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.is_empty(), "catch_unwind outside the fence: {found:?}");
 }
+
+#[test]
+fn an_error_of_whoever_aborted_itself_is_dropped_behind_the_fence() {
+    use crate::bomb::{Bomb, DropError};
+    struct Aborts(Bomb);
+    impl DatagramProtocol for Aborts {
+        fn connection_made(&mut self, transport: &dyn DatagramTransport) -> Result {
+            transport.abort();
+            Err(wharf::Failure::new(DropError(self.0.on_drop())))
+        }
+        fn datagram_received(
+            &mut self,
+            _: &dyn DatagramTransport,
+            _: &[u8],
+            _: &Address,
+        ) -> Result {
+            Ok(())
+        }
+    }
+    impl Protocol for Aborts {
+        fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+            transport.abort();
+            Err(wharf::Failure::new(DropError(self.0.on_drop())))
+        }
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+    impl wharf::ProcessProtocol for Aborts {
+        fn connection_made(&mut self, process: &dyn wharf::ProcessTransport) -> Result {
+            process.close();
+            Err(wharf::Failure::new(DropError(self.0.on_drop())))
+        }
+    }
+    crate::keep_quiet();
+    let (event_loop, reports) = memory_loop();
+    let system = EventLoop::new().unwrap();
+    let told = Rc::clone(&reports);
+    system.set_exception_handler(move |_, exception| {
+        told.borrow_mut().push(exception.to_string());
+    });
+    let check = |bomb: &Bomb| {
+        assert!(bomb.has_gone_off());
+        let told = reports.take();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].starts_with("dropping a user's error panicked"), "{told:?}");
+        assert_eq!(wharf::testing::unfenced_panics(), 0, "{told:?}");
+    };
+    let bomb = Bomb::new(1);
+    let own = bomb.clone();
+    let endpoint = event_loop.create_datagram_endpoint(move || Aborts(own));
+    let endpoint = event_loop.run_until_complete(endpoint.local_address("10.0.0.1:7").start());
+    settle(&event_loop).unwrap();
+    drop(endpoint);
+    check(&bomb);
+    let bomb = Bomb::new(1);
+    pair(&event_loop, 64, Aborts(bomb.clone()), Notes(Rc::default(), 0)).unwrap();
+    settle(&event_loop).unwrap();
+    check(&bomb);
+    let bomb = Bomb::new(1);
+    let own = bomb.clone();
+    let process = system.subprocess_exec(move || Aborts(own), "true");
+    let process = system.run_until_complete(process.start()).unwrap().unwrap();
+    system.run_until_complete(process.wait()).unwrap().unwrap();
+    settle(&system).unwrap();
+    drop(process);
+    check(&bomb);
+}

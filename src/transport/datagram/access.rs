@@ -5,11 +5,11 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::DatagramEndpoint;
 use super::flags::Flags;
 use super::handle::DatagramHandle;
 use super::statistics::DatagramStatistics;
 use super::transport::{DatagramTransport, DropPolicy, SendStatus, sealed};
+use super::{DatagramEndpoint, Ended};
 use crate::address::Address;
 use crate::driver::{DatagramSocket, Key, MulticastInterface, Outbox, TransportId};
 use crate::error::{Error, Kind};
@@ -20,6 +20,7 @@ use crate::transport::{Info, WaterMarks};
 pub(crate) trait Access {
     fn core(&self) -> &Rc<Core>;
     fn key(&self) -> Key;
+    fn ended(&self) -> &Rc<Ended>;
     /// What `act` makes of the endpoint; `None` when it is closed.
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R>;
 
@@ -49,6 +50,10 @@ impl Access for Lent<'_> {
         self.endpoint.key
     }
 
+    fn ended(&self) -> &Rc<Ended> {
+        &self.endpoint.ended
+    }
+
     #[inline]
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R> {
         Some(act(self.endpoint))
@@ -74,11 +79,11 @@ fn control(
 ) -> Result<(), Error> {
     let open = |endpoint: &Rc<DatagramEndpoint>| {
         if endpoint.is_closed() {
-            return Err(Error::bare(Kind::Closed));
+            return Err(access.ended().closed());
         }
         act(endpoint, &endpoint.socket.borrow())
     };
-    access.with(open).unwrap_or_else(|| Err(Error::bare(Kind::Closed)))
+    access.with(open).unwrap_or_else(|| Err(access.ended().closed()))
 }
 
 fn failed(what: String) -> impl FnOnce(io::Error) -> Error {
@@ -214,7 +219,7 @@ impl<A: Access> DatagramTransport for A {
 
     fn local_address(&self) -> Result<Address, Error> {
         let known = self.with(|endpoint| endpoint.info().local_address().cloned());
-        let known = known.ok_or_else(|| Error::bare(Kind::Closed))?;
+        let known = known.ok_or_else(|| self.ended().closed())?;
         known.ok_or_else(|| Error::new(Kind::Unsupported, "the socket has no address"))
     }
 
@@ -239,7 +244,7 @@ impl<A: Access> DatagramTransport for A {
     }
 
     fn handle(&self) -> DatagramHandle {
-        DatagramHandle::new(Rc::clone(self.core()), self.key())
+        DatagramHandle::new(Rc::clone(self.core()), self.key(), Rc::clone(self.ended()))
     }
 
     fn event_loop(&self) -> EventLoop {

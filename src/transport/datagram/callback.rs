@@ -155,6 +155,11 @@ impl DatagramEndpoint {
         fence::trip(Trip::LetGo);
         core.drop_user(self.protocol.take(), "protocol");
         core.drop_user(error, "user's error");
+        if Rc::strong_count(&self.ended) == 1 {
+            // No handle will ask.
+            let error = self.ended.0.borrow_mut().take();
+            core.drop_user(error, "user's error");
+        }
     }
 }
 

@@ -40,11 +40,13 @@ impl DatagramEndpoint {
     /// The endpoint is closed now: nothing more is sent or delivered but `connection_lost`.
     pub(super) fn end(self: &Rc<Self>, core: &Core, error: Option<Error>) {
         if self.has(Flags::CLOSED) {
-            return;
+            return core.drop_user(error, "user's error");
         }
         self.set(Flags::CLOSED.union(Flags::CLOSING));
         self.end_run(core);
-        self.end.set(error.map(Error::of_transport));
+        let error = error.map(Error::of_transport);
+        self.ended.0.borrow_mut().clone_from(&error);
+        self.end.set(error);
         self.count_discarded(self.queue_datagrams());
         *self.queue.borrow_mut() = None;
         self.close_lanes();

@@ -5,11 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::DatagramEndpoint;
 use super::access::Access;
 use super::callback::Failed;
 use super::handle::DatagramHandle;
 use super::transport::DatagramTransport;
+use super::{DatagramEndpoint, Ended};
 use crate::driver::Key;
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::Core;
@@ -61,7 +61,8 @@ impl<P: DatagramProtocol> Endpoint<P> {
     ///
     /// # Errors
     /// [`is_busy`](Error::is_busy) inside one of this protocol's own callbacks (use
-    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once the endpoint is closed.
+    /// [`post`](Self::post)), [`is_closed`](Error::is_closed) once the endpoint is closed, with the error that
+    /// ended it, if one did, as the source.
     ///
     /// # Panics
     /// A panic in `action` goes on in the caller; the endpoint goes on, too.
@@ -72,7 +73,7 @@ impl<P: DatagramProtocol> Endpoint<P> {
         let core = self.handle.core();
         let endpoint = core.datagram_endpoint(self.handle.key());
         let endpoint = endpoint.filter(|endpoint| !endpoint.is_closed());
-        let endpoint = endpoint.ok_or_else(|| Error::bare(Kind::Closed))?;
+        let endpoint = endpoint.ok_or_else(|| self.ended().closed())?;
         let outcome = endpoint.run_callback(core, "with", |protocol, transport| {
             let protocol: &mut dyn Any = protocol;
             let Some(protocol) = protocol.downcast_mut::<P>() else {
@@ -127,6 +128,10 @@ impl<P> Access for Endpoint<P> {
 
     fn key(&self) -> Key {
         self.handle.key()
+    }
+
+    fn ended(&self) -> &Rc<Ended> {
+        self.handle.ended()
     }
 
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R> {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::DatagramEndpoint;
 use super::access::Access;
 use super::transport::DatagramTransport;
+use super::{DatagramEndpoint, Ended};
 use crate::driver::{Key, TransportId};
 use crate::event_loop::Core;
 use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
@@ -51,12 +51,18 @@ use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
 pub struct DatagramHandle {
     core: Rc<Core>,
     key: Key,
+    ended: Rc<Ended>,
     bound: ThreadBound<UseRemoteAndTransportId>,
 }
 
 impl DatagramHandle {
-    pub(crate) fn new(core: Rc<Core>, key: Key) -> Self {
-        Self { core, key, bound: PhantomData }
+    pub(super) fn new(core: Rc<Core>, key: Key, ended: Rc<Ended>) -> Self {
+        Self { core, key, ended, bound: PhantomData }
+    }
+
+    /// A handle to an endpoint that is there.
+    pub(crate) fn of(core: &Rc<Core>, endpoint: &DatagramEndpoint) -> Self {
+        Self::new(Rc::clone(core), endpoint.key, Rc::clone(&endpoint.ended))
     }
 }
 
@@ -67,6 +73,10 @@ impl Access for DatagramHandle {
 
     fn key(&self) -> Key {
         self.key
+    }
+
+    fn ended(&self) -> &Rc<Ended> {
+        &self.ended
     }
 
     fn with<R>(&self, act: impl FnOnce(&Rc<DatagramEndpoint>) -> R) -> Option<R> {

@@ -29,7 +29,7 @@ use self::statistics::Counts;
 use crate::address::Address;
 use crate::driver::unix_path::BoundPath;
 use crate::driver::{DatagramSocket, Key, Outbox, Readiness};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::event_loop::{Core, Ready};
 use crate::protocol::DatagramProtocol;
 use crate::time::TimerKey;
@@ -74,12 +74,28 @@ pub(crate) struct DatagramEndpoint {
     errors: RefCell<VecDeque<Error>>,
     /// What `connection_lost` is to be told.
     end: Cell<Option<Error>>,
+    /// The same, for the handles that outlive the endpoint.
+    ended: Rc<Ended>,
     /// Ends a close that cannot send what waits.
     linger: Cell<Option<TimerKey>>,
     /// When Unix receivers that were full are tried again.
     retry: Cell<Option<(TimerKey, u64)>>,
     counts: Counts,
     info: OnceCell<Rc<Info>>,
+}
+
+/// What ended an endpoint, if an error did.
+#[derive(Default)]
+pub(crate) struct Ended(RefCell<Option<Error>>);
+
+impl Ended {
+    /// The error of what cannot be done because the endpoint is closed: it says why.
+    fn closed(&self) -> Error {
+        match &*self.0.borrow() {
+            Some(error) => Error::with_source(Kind::Closed, "the endpoint was lost", error.clone()),
+            None => Error::bare(Kind::Closed),
+        }
+    }
 }
 
 /// Where an endpoint's datagrams can go.
@@ -136,6 +152,7 @@ impl DatagramEndpoint {
             kept: RefCell::default(),
             errors: RefCell::default(),
             end: Cell::new(None),
+            ended: Rc::default(),
             linger: Cell::new(None),
             retry: Cell::new(None),
             counts: Counts::default(),

@@ -81,6 +81,8 @@ fn run(stage: &Stage, endpoint: Endpoint) {
         stage.until_reached(before);
     }
     endpoint.handle().close();
+    // Handles keep the error that ended their endpoint.
+    stage.event_loop.call_soon(move || drop(endpoint));
     stage.until("the end", || stage.event_loop.statistics().connections_open == 0);
     stage.until_reached(before);
 }

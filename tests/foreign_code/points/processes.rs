@@ -59,8 +59,9 @@ fn run(stage: &Stage, child: Child) {
     let process = stage.complete(started).expect("a process");
     process.handle().write_eof();
     stage.until("connection_lost", || stage.counts.lost.get() > lost);
+    // Handles keep the error that ended their process.
+    stage.event_loop.call_soon(move || drop(process));
     stage.until_reached(before);
-    drop(process);
 }
 
 const POINTS: &[Point] = &[
