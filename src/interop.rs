@@ -2,9 +2,9 @@
 //!
 //! wharf's own types say all that most programs need of TLS: [`TlsClient::builder`] and
 //! [`TlsServer::builder`]. For the rest, a configuration of [rustls] can be used as it is. Its types are those
-//! of one minor version (0.23 now). A new one changes them, and may come with any release of wharf. So whoever
-//! uses this module pins the minor version of wharf as well, and takes rustls from here rather than as a
-//! dependency of their own.
+//! of one minor version (0.23 now). A new one changes them, and may come with any release of wharf. So if you
+//! use this module, pin the minor version of wharf as well, and take rustls from here rather than as a
+//! dependency of your own.
 //!
 //! Outside of this module two things name types of rustls, and follow its SemVer, too:
 //! [`TlsProvider::Custom`] with its `From`s, and what [`Error::downcast_ref`] finds when asked for

@@ -1,4 +1,4 @@
-//! Advice for whoever moves a loop or a handle to another thread, in the compiler's error.
+//! Advice in the compiler's error for programs that move a loop or a handle to another thread.
 //!
 //! Loops and handles hold `Rc`s, so they are neither `Send` nor `Sync` as it is. But "`Rc<Core>` cannot be sent between
 //! threads" tells nobody what to do. The marker has the compiler also say "`*const UseRemote` cannot

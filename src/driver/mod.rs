@@ -277,7 +277,7 @@ impl Driver {
         }
     }
 
-    /// As [`register`](Self::register); it tells of input alone.
+    /// As [`register`](Self::register), for input alone.
     pub(crate) fn register_datagram(
         &self,
         socket: &DatagramSocket,

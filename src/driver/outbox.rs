@@ -201,7 +201,7 @@ impl Outbox {
         true
     }
 
-    /// Ends the last run: what comes next is none of it.
+    /// Ends the last run: what comes next does not belong to it.
     pub(crate) fn seal(&mut self) {
         self.last.most -= self.last.room;
         self.last.room = 0;

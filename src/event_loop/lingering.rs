@@ -140,7 +140,7 @@ impl Core {
         if !is_out_of_descriptors(error) {
             return false;
         }
-        // Asking takes a descriptor, too: where there is none, the last look says what the peer had.
+        // Asking needs a descriptor, too: without one, the last look says what the peer had.
         self.give_up(self.lingering.first_to_spare(), &Unacknowledged::begin())
     }
 

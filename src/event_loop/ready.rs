@@ -8,7 +8,8 @@ use super::core::Core;
 pub(crate) trait Callback {
     fn run(self: Rc<Self>, core: &Rc<Core>);
 
-    /// The loop closes: it is not going to run. Drops what is the user's, whoever else holds it.
+    /// The loop closes, so this will not run. Drops what is the user's, even if somebody else holds
+    /// the entry.
     fn discard(self: Rc<Self>, core: &Core) {
         let _ = core;
     }

@@ -68,7 +68,7 @@ impl Core {
         self.end_round(main, buffer, done);
     }
 
-    /// What comes of the first round: the other rounds, then what is over is let go of.
+    /// What follows the first round: the other rounds, then the end of closed connections.
     #[inline(never)]
     fn end_round(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8], done: bool) {
         self.update_dirty();
@@ -298,7 +298,7 @@ impl Core {
         self.dirty.borrow_mut().drain(..count);
     }
 
-    /// Delivers `connection_lost` to what is over, and lets go of it.
+    /// Delivers `connection_lost` to closed connections, and releases them.
     pub(crate) fn finish_lost(self: &Rc<Self>) {
         let count = self.lost.borrow().len();
         for _ in 0..count {

@@ -123,7 +123,7 @@ impl Core {
         let callback = Rc::new(Cell::new(Some(callback)));
         let former = watch.place(direction).borrow_mut().replace(callback);
         self.drop_user(former, "descriptor's callback");
-        // It may have been ready all the time: the poll tells of an edge only once.
+        // It may have been ready all the time: the poll reports an edge only once.
         watch.look_again(self);
         Ok(())
     }

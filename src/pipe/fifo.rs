@@ -15,7 +15,7 @@ use crate::event_loop::{Core, EventLoop};
 use crate::time::Backoff;
 use crate::timeout::TimeoutKind;
 
-/// How often it is looked whether a FIFO has got a reader: nothing tells of it.
+/// How often to look whether a FIFO has got a reader: nothing reports it.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 const LAST_RETRY: Duration = Duration::from_millis(160);
 

@@ -85,7 +85,7 @@ impl ProcessState {
         });
     }
 
-    /// The last callback, when nothing else is to come; then everything is let go of.
+    /// The last callback, when nothing else will come; then everything is released.
     pub(super) fn finish_if_over(self: &Rc<Self>, core: &Rc<Core>) {
         if self.phase.get() == Phase::Lost || !self.is_over() {
             return;

@@ -282,7 +282,7 @@ impl ProcessState {
         self.finish_if_over(core);
     }
 
-    /// The child's start failed after all: whoever called sees to its end.
+    /// The child's start failed after all: the caller ends it.
     pub(super) fn abandon(&self, core: &Rc<Core>) {
         self.phase.set(Phase::Lost);
         let watch = self.watch.borrow_mut().take();

@@ -53,10 +53,10 @@ use crate::transport::{DatagramTransport, Datagrams};
 /// callback has returned.
 ///
 /// # Errors
-/// An `Err` (or a panic, which is caught) from a callback goes to the loop's exception handler, and
-/// the endpoint goes on: one bad datagram must not stop a server. An [`Error::protocol_violation`] is not
-/// reported, so that whoever sends junk does not fill the log. Only a `connection_made` that fails aborts the
-/// endpoint.
+/// An `Err` (or a panic, which is caught) from a callback goes to the loop's exception handler, and the
+/// endpoint goes on: one bad datagram must not stop a server. An [`Error::protocol_violation`] is not
+/// reported, so that a peer that sends junk cannot fill the log. Only a `connection_made` that fails aborts
+/// the endpoint.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `DatagramProtocol`",
     label = "the protocol of an endpoint has to implement `wharf::DatagramProtocol`",
@@ -89,7 +89,7 @@ pub trait DatagramProtocol: Any + TypeName {
     /// one after the other. What is sent from here goes out together when all were delivered.
     ///
     /// After an `Err` or a panic it is called again with those that were not taken. What it does
-    /// not take before `Ok` is let go of, except that `batch` ends early when the transport is
+    /// not take before `Ok` is dropped, except that `batch` ends early when the transport is
     /// paused: the rest is then delivered after the resume.
     fn datagrams_received(
         &mut self,

@@ -1,9 +1,9 @@
 //! The secret that keying material is exported from.
 //!
 //! rustls's unbuffered connections cannot export, but each tells its configuration's key log the
-//! secret that it would export from: that of the exporter under TLS 1.3, the master secret under TLS
-//! 1.2. So configurations get a key log that hands it to whoever works on the connection at that
-//! moment, and all to the key log that there was.
+//! secret that it would export from: the exporter secret under TLS 1.3, the master secret under TLS
+//! 1.2. So configurations get a key log that hands this secret to the code that works on the
+//! connection at that moment, and passes everything on to the former key log.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -5,8 +5,8 @@ use crate::error::Error;
 /// The water marks of a write buffer, in bytes: writing pauses above `high`, and resumes at or below
 /// `low`.
 ///
-/// asyncio's `high` and `low` of `set_write_buffer_limits`. `low` must not be above `high`; whoever
-/// takes the marks refuses them otherwise.
+/// asyncio's `high` and `low` of `set_write_buffer_limits`. A `low` above `high` is refused
+/// where the marks are set.
 ///
 /// ```
 /// use wharf::WaterMarks;

@@ -1,5 +1,6 @@
-//! What the kernel tells of a socket by netlink (`sock_diag(7)`): what `SIOCOUTQ` would, which needs
-//! unsafe code. Unprivileged, and for one socket at a time; may be refused by sandboxes.
+//! What the kernel says about a socket by netlink (`sock_diag(7)`): the same as `SIOCOUTQ`, which
+//! needs unsafe code. It needs no privileges, and asks about one socket at a time; sandboxes may
+//! refuse it.
 
 use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, SocketAddr};

@@ -187,8 +187,8 @@ impl OsSocket {
         Ok(rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write)?)
     }
 
-    /// Whether a call that cannot be told not to wait may wait: whoever shares the socket has made it a
-    /// blocking one.
+    /// Whether a call that cannot be told not to wait may wait: others who share the socket have made
+    /// it a blocking one.
     pub(crate) fn may_block(&self) -> bool {
         self.shared
             && !rustix::fs::fcntl_getfl(&self.fd)

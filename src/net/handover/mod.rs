@@ -1,7 +1,7 @@
 //! Hot restart: a server's successor takes its place without a client noticing.
 //!
 //! Over a Unix socket of theirs, the *control* socket, the running process passes the successor
-//! descriptors of its listeners: the same listeners, so that whoever waits to be accepted goes on
+//! descriptors of its listeners: the same listeners, so that clients that wait to be accepted go on
 //! waiting. Only when the successor says that it serves does the predecessor stop accepting; until
 //! then it can die and nothing has changed.
 //!

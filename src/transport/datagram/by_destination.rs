@@ -119,7 +119,7 @@ impl DatagramEndpoint {
         self.lanes.borrow_mut().get_or_insert_default().number()
     }
 
-    /// The time from which a retry counts; none where the driver tells of room.
+    /// The time from which a retry counts; none where the driver reports room.
     fn retry_from(&self, core: &Core) -> Option<u64> {
         let is_told = self.socket.borrow().tells_of_room();
         (!is_told).then(|| core.now())
@@ -202,7 +202,7 @@ impl DatagramEndpoint {
         self.watch_lanes(core);
     }
 
-    /// Sees to it that the lanes are tried again; without any the socket takes what comes.
+    /// Has the lanes tried again. Without lanes, the socket takes what comes.
     fn watch_lanes(self: &Rc<Self>, core: &Rc<Core>) {
         let mut place = self.lanes.borrow_mut();
         let next = match place.as_ref() {
@@ -246,8 +246,8 @@ impl DatagramEndpoint {
         true
     }
 
-    /// Room for a datagram at the expense of the receiver for whom most waits: who never reads must
-    /// not take it all. How many went.
+    /// Makes room for a datagram at the expense of the receiver for whom most waits: one that never
+    /// reads must not take all the room. Returns how many went.
     pub(super) fn drop_newest_of_others(
         &self,
         to: Option<&Address>,

@@ -36,8 +36,8 @@ pub(super) struct Lanes {
 /// How many lanes are tried in one step.
 const TRIES_PER_STEP: usize = 64;
 
-/// How long none is tried after each try in vain, in nanoseconds. When the sender's own buffer is full,
-/// they are all in vain.
+/// How long no lane is tried after each failed try, in nanoseconds. When the sender's own buffer is
+/// full, all tries fail.
 const REST: u64 = 1_000_000;
 
 /// Names a lane; never used again for another.
@@ -129,9 +129,9 @@ impl Lanes {
         }
     }
 
-    /// Makes room of `needed` for a datagram that counts as `size` and goes to `to`: the newest of the
-    /// receiver for whom most waits are dropped, unless that leaves it with less than `to` has. How
-    /// many went; `None`: there is no such receiver.
+    /// Makes room of `needed` for a datagram that counts as `size` and goes to `to`: drops the newest
+    /// datagrams of the receiver for whom most waits, unless that leaves it with less than `to` has.
+    /// Returns how many went; `None` if there is no such receiver.
     pub(super) fn drop_newest_of_most(
         &mut self,
         to: &Address,
@@ -167,7 +167,7 @@ impl Lanes {
         self.by_retry.first().map(|(at, _)| (*at).max(self.rests_until))
     }
 
-    /// So many were tried in vain: none is tried for a while.
+    /// So many tries failed: none is made for a while.
     pub(super) fn rest(&mut self, now: u64, in_vain: u32) {
         self.rests_until = now.saturating_add(REST * u64::from(in_vain));
     }

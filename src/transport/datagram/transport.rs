@@ -248,8 +248,8 @@ impl SendStatus {
 #[non_exhaustive]
 pub enum DropPolicy {
     /// It is dropped, and counted: what a router does. On a Unix endpoint without a remote address, the
-    /// newest of the receiver for whom most waits is dropped instead, if that is another one: who never
-    /// reads must not take all the room.
+    /// newest of the receiver for whom most waits is dropped instead, if that is another one: a
+    /// receiver that never reads must not take all the room.
     #[default]
     Newest,
     /// The oldest in the queue are dropped, and counted, to make room: for what is soon out of date,

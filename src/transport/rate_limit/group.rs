@@ -11,7 +11,7 @@ use crate::driver::Key;
 use crate::event_loop::{Core, EventLoop, Timer};
 use crate::time::TimerKey;
 
-/// Less is not handed out to one member of several: a system call for a few bytes costs more than
+/// The least that one member of several is given: a system call for a few bytes costs more than
 /// they are worth.
 const LEAST_SHARE: u64 = 1024;
 

@@ -70,7 +70,7 @@ impl Layer {
         self.sends_early.is_some()
     }
 
-    /// What of the early data the peer has not got; to be asked for once, when the handshake is done.
+    /// The early data that the peer has not got; to be asked for once, when the handshake is done.
     pub(crate) fn take_early_rest(&mut self) -> Vec<u8> {
         self.sends_early.take().map(|early| early.rest()).unwrap_or_default()
     }

@@ -26,7 +26,7 @@ impl OsDatagramSocket {
         self.receive_each(buffers, wanted)
     }
 
-    /// Several with one call, with all that the kernel tells of them.
+    /// Several with one call, with all that the kernel says about them.
     #[cfg(feature = "udp-batch")]
     fn receive_batch(
         &self,

@@ -76,7 +76,7 @@ impl OsDatagramSocket {
         ];
         let code = Errno::from_io_error(error);
         match self.family {
-            // The peer let go of what it had not read.
+            // The peer discarded what it had not read.
             Family::Unix => code == Some(Errno::CONNRESET),
             _ => code.is_some_and(|code| !OF_THE_ATTEMPT.contains(&code)),
         }

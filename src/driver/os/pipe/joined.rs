@@ -39,7 +39,7 @@ impl Writer {
         }
     }
 
-    /// Closes it: whoever reads sees the end, once all copies of the descriptor are closed.
+    /// Closes it: the reader sees the end, once all copies of the descriptor are closed.
     pub(super) fn end(&self) {
         let Some(pipe) = self.pipe.take() else { return };
         if let Some(host) = self.host.upgrade()

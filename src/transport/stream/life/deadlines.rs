@@ -260,7 +260,7 @@ impl Stream {
         }
     }
 
-    /// Sees to it that the timer goes off no later than the earliest deadline.
+    /// Arms the timer so that it goes off no later than the earliest deadline.
     pub(in crate::transport::stream) fn arm_deadlines(self: &Rc<Self>, core: &Core) {
         let waits = self.has(Flags::HELD.union(Flags::CLOSING));
         if self.has(Flags::CLOSED) || !(waits || self.has_deadlines()) {

@@ -96,8 +96,8 @@ impl Stream {
     /// Has the input of this stream spliced to another from now on, if both are plain sockets, or one is
     /// a pipe; whether they are.
     ///
-    /// From pipe to pipe a packet stays a packet, and whoever reads less than it at once loses the
-    /// rest: that is copied.
+    /// From pipe to pipe a packet stays a packet, and a reader that takes less than one at once
+    /// loses the rest. So that is copied.
     pub(crate) fn start_splicing(&self, core: &Core, to: &Rc<Self>, passage: &Rc<Passage>) -> bool {
         if !SplicePipes::SUPPORTED
             || self.plain().is_none()

@@ -95,7 +95,7 @@ impl Chunk {
     ///
     /// What is left is copied once it is little beside what it keeps in memory: no more is ever
     /// copied than a few times what was sent. `Bytes` that somebody else has stay as they are.
-    /// Returns those that it lets go of.
+    /// Returns the `Bytes` that it drops.
     pub(super) fn advance(&mut self, count: usize) -> Option<Bytes> {
         match self {
             Self::Shared { bytes, sent } => {
