@@ -35,7 +35,7 @@ impl Panic {
         }
     }
 
-    /// Has the panic go on in the caller.
+    /// Continues the panic in the caller.
     #[cold]
     pub(crate) fn resume(mut self) -> ! {
         let payload = self.0.take().unwrap_or_else(|| Box::new("a panic"));
@@ -130,12 +130,12 @@ pub(crate) mod tripping {
         static ARMED: Cell<Option<(Trip, u32)>> = const { Cell::new(None) };
     }
 
-    /// Has something unwind at `at`, after it has passed there `before` times.
+    /// Makes something unwind at `at`, after it has passed there `before` times.
     pub(crate) fn arm(at: Trip, before: u32) {
         ARMED.set(Some((at, before)));
     }
 
-    /// Takes that back; whether nothing has unwound since.
+    /// Takes that back. Returns whether nothing has unwound since.
     pub(crate) fn disarm() -> bool {
         ARMED.take().is_some()
     }

@@ -98,7 +98,7 @@ impl DatagramSocket {
         }
     }
 
-    /// Hands over datagrams from the front of `outbox`, at least one; how many were taken.
+    /// Hands over datagrams from the front of `outbox`, at least one. Returns how many were taken.
     ///
     /// An error is the first one's, or about one that was sent earlier.
     /// [`send_again`](Self::send_again) finds out.

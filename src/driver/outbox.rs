@@ -254,7 +254,7 @@ impl Outbox {
         })
     }
 
-    /// Removes `count` datagrams from the front; how many bytes they were.
+    /// Removes `count` datagrams from the front. Returns how many bytes they were.
     #[inline]
     pub(crate) fn advance(&mut self, mut count: usize) -> usize {
         debug_assert!(count <= self.datagrams());

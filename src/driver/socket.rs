@@ -226,8 +226,8 @@ impl Socket {
         }
     }
 
-    /// Has closing it reset the connection, where there is such a thing: not of pipes, and of Unix
-    /// sockets only with unread input.
+    /// Makes closing it reset the connection, where that exists: not on pipes, and on Unix sockets
+    /// only with unread input.
     pub(crate) fn reset_when_closed(&self) {
         match self {
             Self::Os(socket) => socket.reset_when_closed(),

@@ -110,8 +110,8 @@ impl TimerHandle {
         self.core.instant(self.when)
     }
 
-    /// Moves a callback that was not called yet, be it due already, to `delay` from now; whether it
-    /// still can be.
+    /// Moves a callback that was not called yet, be it due already, to `delay` from now. Returns
+    /// whether it still can be.
     ///
     /// Cheaper than cancelling and scheduling again: it takes constant time and no memory.
     pub fn reset(&mut self, delay: Duration) -> bool {
@@ -136,7 +136,7 @@ impl fmt::Debug for TimerHandle {
 
 /// # Callbacks and timers
 impl EventLoop {
-    /// Has `callback` called in the loop's next round, first come first served.
+    /// Calls `callback` in the loop's next round, first come, first served.
     ///
     /// It is never called from here. A panic in it is caught and goes to the exception handler. On
     /// a closed loop it is dropped, and the handle's `is_cancelled` says so.
@@ -160,7 +160,7 @@ impl EventLoop {
         CallbackHandle::new(core, callback)
     }
 
-    /// Has `callback` called once `delay` has passed, never early.
+    /// Calls `callback` once `delay` has passed, never early.
     ///
     /// Callbacks that are due are called in the order of their deadlines, those with equal
     /// deadlines in the order in which they were scheduled. A delay of zero means the loop's next
@@ -171,7 +171,7 @@ impl EventLoop {
         self.schedule(when, callback)
     }
 
-    /// Has `callback` called once the loop's clock has reached `when`, never early.
+    /// Calls `callback` once the loop's clock has reached `when`, never early.
     ///
     /// A time in the past means the loop's next tick. See [`call_later`](Self::call_later).
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {

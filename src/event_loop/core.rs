@@ -237,13 +237,13 @@ impl Core {
         self.ready.borrow_mut().push(entry);
     }
 
-    /// Has the stream updated at the end of the round.
+    /// Updates the stream at the end of the round.
     pub(crate) fn push_dirty(&self, stream: Rc<Stream>) {
         self.pending.set(true);
         self.dirty.borrow_mut().push(stream);
     }
 
-    /// Has the stream's end delivered at the end of the tick.
+    /// Delivers the stream's end at the end of the tick.
     pub(crate) fn push_lost(&self, stream: Rc<Stream>) {
         self.pending.set(true);
         self.lost.borrow_mut().push_back(stream);
@@ -258,7 +258,7 @@ impl Core {
         }
     }
 
-    /// Has the source in the slot `key`, if there still is one, run in the next round.
+    /// Runs the source in the slot `key`, if there still is one, in the next round.
     pub(crate) fn note_ready(&self, key: Key, readiness: Readiness) {
         let source = match self.slots.borrow().source(key) {
             Some(source) if source.note(key, readiness) => Rc::clone(source),

@@ -37,8 +37,8 @@ pub(crate) enum Entry {
 
 /// Something other than a transport that readiness is reported for: a listener, a connect, a watcher.
 pub(crate) trait Source {
-    /// Notes what it is ready for in the slot `key`, of which it may have several; whether it has to
-    /// be put in the ready list for that.
+    /// Notes what it is ready for in the slot `key`, of which it may have several. Returns whether
+    /// it has to be put in the ready list for that.
     fn note(&self, key: Key, readiness: Readiness) -> bool;
 
     /// Does what it is ready for. Called from the ready list.

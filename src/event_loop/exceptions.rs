@@ -193,8 +193,8 @@ fn print(text: &str) {
 
 /// # Errors that no caller can be told
 impl EventLoop {
-    /// Has `handler` told of what no caller can be told: panics and application errors of
-    /// callbacks, failures of incoming connections, slow callbacks, results nobody asked for.
+    /// Calls `handler` with what no caller can be told: panics and application errors of callbacks,
+    /// failures of incoming connections, slow callbacks, results nobody asked for.
     ///
     /// Without one, a line goes to standard error. With the feature `log` there is a ready handler for the
     /// `log` crate, to be set here: `log_exception`. A panic in the handler is caught, and the default takes

@@ -133,9 +133,9 @@ impl Core {
         }
     }
 
-    /// Closes one of the sockets that linger, if `error` says that no descriptor is left; whether there was
-    /// one whose peer loses nothing by it, or takes nothing. Other shortages, as of memory, are not
-    /// relieved so.
+    /// Closes one of the sockets that linger, if `error` says that no descriptor is left. Returns whether
+    /// there was one whose peer loses nothing by it, or takes nothing. Other shortages, as of memory, are
+    /// not relieved so.
     pub(crate) fn give_up_lingering(&self, error: &io::Error) -> bool {
         if !is_out_of_descriptors(error) {
             return false;
@@ -155,7 +155,8 @@ impl Core {
         self.unfinished_of(server, &Unacknowledged::begin()).len()
     }
 
-    /// Closes those that [`unfinished_lingering`](Self::unfinished_lingering) counts; how many they were.
+    /// Closes those that [`unfinished_lingering`](Self::unfinished_lingering) counts. Returns how many
+    /// they were.
     pub(crate) fn give_up_lingering_of(&self, server: &Rc<ServerCore>) -> usize {
         let asking = Unacknowledged::begin();
         let numbers = self.unfinished_of(server, &asking);

@@ -121,7 +121,7 @@ impl EventLoop {
         self.core.is_closed()
     }
 
-    /// Has callbacks that take `limit` or longer reported to the exception handler; `None`: none.
+    /// Reports callbacks that take `limit` or longer to the exception handler; `None`: none.
     ///
     /// Off by default: it reads the clock twice a callback. asyncio's `slow_callback_duration`.
     #[doc(alias("slow_callback_duration", "set_debug"))]

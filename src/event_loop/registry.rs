@@ -20,7 +20,8 @@ pub(crate) fn enter(core: &Rc<Core>) {
     });
 }
 
-/// Has a task's next step run: on its own thread by the ready list, from others through the queue.
+/// Schedules a task's next step: on its own thread by the ready list, from others through the
+/// queue.
 pub(crate) fn schedule(queue: &Arc<RemoteQueue>, runnable: Runnable) {
     match find(queue) {
         Some(core) => core.push_ready(Ready::Task(runnable)),

@@ -64,7 +64,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Has `callback` called on the loop's thread, in the order of these calls, and wakes the loop.
+    /// Calls `callback` on the loop's thread, in the order of these calls, and wakes the loop.
     ///
     /// Never blocks for longer than it takes to append to a list; wake-ups are coalesced, so that
     /// many calls in a row cost one system call.
@@ -110,7 +110,7 @@ pub struct RemoteHandle {
 }
 
 impl RemoteHandle {
-    /// Keeps the callback from being called; whether it was in time.
+    /// Keeps the callback from being called. Returns whether it was in time.
     ///
     /// It does not wait for a callback that has begun.
     pub fn cancel(&self) -> bool {

@@ -106,7 +106,7 @@ impl EventLoop {
         })
     }
 
-    /// Has the run return after the current round. Called before a run, that run makes one tick
+    /// Makes the run return after the current round. Called before a run, that run makes one tick
     /// without waiting.
     ///
     /// What is ready by then has run; what that scheduled waits for the next run.
@@ -216,7 +216,7 @@ impl Drop for Running<'_> {
 
 /// What a run is for, polled once a round when it was woken.
 pub(crate) trait Main {
-    /// Goes on with it; whether it is done.
+    /// Goes on with it. Returns whether it is done.
     fn step(&mut self) -> bool;
 }
 
@@ -310,7 +310,8 @@ impl Core {
         })
     }
 
-    /// One tick, without waiting, while another loop of this thread waits; whether it was possible.
+    /// One tick, without waiting, while another loop of this thread waits. Returns whether it was
+    /// possible.
     pub(super) fn run_for_another(self: &Rc<Self>) -> io::Result<bool> {
         let Some(_running) = Running::begin_for_another(self) else { return Ok(false) };
         let outcome = fence::run(|| self.tick(false, &mut NoMain));

@@ -42,7 +42,7 @@ struct SignalSource {
 
 /// # Signals
 impl EventLoop {
-    /// Has `callback` called on the loop whenever the process gets the signal (`SIGTERM` is 15).
+    /// Calls `callback` on the loop whenever the process gets the signal (`SIGTERM` is 15).
     ///
     /// It runs as any callback of the loop does, not in the signal's context, and wakes a loop that
     /// sleeps. A handler that was there before is replaced. Several loops can watch one signal; all
@@ -86,7 +86,8 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Takes the handler of a signal back; whether there was one. A handler may remove itself.
+    /// Takes the handler of a signal back. Returns whether there was one. A handler may remove
+    /// itself.
     ///
     /// Once no loop of the process handles the signal, it has its default effect again, also where
     /// the process ignored it before (Rust programs ignore `SIGPIPE`).

@@ -40,7 +40,7 @@ pub(crate) struct Watch {
 ///
 /// For descriptors of other libraries; for sockets without a protocol see "Sockets of your own".
 impl EventLoop {
-    /// Has `callback` called whenever `fd` is readable, until [`remove_reader`](Self::remove_reader).
+    /// Calls `callback` whenever `fd` is readable, until [`remove_reader`](Self::remove_reader).
     ///
     /// `fd` is anything that owns a descriptor, or shares one (`Rc<UdpSocket>`); the loop keeps it
     /// open while it is watched. Level-triggered, as asyncio's: it is called again as long as
@@ -60,7 +60,7 @@ impl EventLoop {
         self.core().watch(Box::new(fd), Direction::Read, Box::new(callback))
     }
 
-    /// Has `callback` called whenever `fd` is writable, until [`remove_writer`](Self::remove_writer).
+    /// Calls `callback` whenever `fd` is writable, until [`remove_writer`](Self::remove_writer).
     ///
     /// See [`add_reader`](Self::add_reader).
     ///
@@ -75,13 +75,13 @@ impl EventLoop {
         self.core().watch(Box::new(fd), Direction::Write, Box::new(callback))
     }
 
-    /// Ends the watching of `fd` for input; whether it was watched. Its callback is not called any
-    /// more, even if its readiness is known already.
+    /// Ends the watching of `fd` for input. Returns whether it was watched. Its callback is not
+    /// called any more, even if its readiness is known already.
     pub fn remove_reader(&self, fd: impl AsFd) -> bool {
         self.core().unwatch(fd.as_fd(), Direction::Read)
     }
 
-    /// Ends the watching of `fd` for output; whether it was watched.
+    /// Ends the watching of `fd` for output. Returns whether it was watched.
     pub fn remove_writer(&self, fd: impl AsFd) -> bool {
         self.core().unwatch(fd.as_fd(), Direction::Write)
     }

@@ -205,11 +205,11 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
         self
     }
 
-    /// Has Linux join datagrams from one sender on their way in (GRO), and tell of each where it was
-    /// sent to, on which interface it came, and its ECN bits; datagrams sent are never broken up on
-    /// their way, so that the largest that gets through can be found (RFC 8899). For much data, and
-    /// for protocols such as QUIC. Off by default: for single small datagrams it costs more than it
-    /// saves.
+    /// Makes Linux join datagrams from one sender on their way in (GRO), and tell for each where it
+    /// was sent to, on which interface it came, and its ECN bits; datagrams sent are never broken up
+    /// on their way, so that the largest that gets through can be found (RFC 8899). For much data,
+    /// and for protocols such as QUIC. Off by default: for single small datagrams it costs more than
+    /// it saves.
     ///
     /// Without the feature `udp-batch` it is an error that
     /// [`is_unsupported`](crate::error::Error::is_unsupported). In memory and on Unix sockets it changes

@@ -73,7 +73,7 @@ struct Name {
 }
 
 impl Name {
-    /// Has nobody ask that any more. What comes back is to be dropped when nothing is borrowed.
+    /// Stops asking that. What comes back is to be dropped when nothing is borrowed.
     fn give_up_local(&mut self) -> Option<Work> {
         self.local.take().and_then(|job| job.cancel())
     }
@@ -214,7 +214,7 @@ enum Of {
     Local,
 }
 
-/// Has a thread look the name up, and the loop told.
+/// Lets a thread look up the name and tell the loop.
 fn submit(
     core: &Rc<Core>,
     pool: &ThreadPool,

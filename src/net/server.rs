@@ -168,7 +168,7 @@ impl Server {
         }
     }
 
-    /// Aborts every open connection: what is not sent is dropped. How many they were.
+    /// Aborts every open connection: what is not sent is dropped. Returns how many they were.
     pub fn abort_clients(&self) -> usize {
         let clients = self.clients();
         for stream in &clients {
@@ -352,7 +352,7 @@ impl ServerCore {
         Ok(())
     }
 
-    /// Has the factory make a protocol for a connection.
+    /// Makes a protocol for a connection, by the factory.
     pub(crate) fn make_protocol(
         &self,
         info: impl FnOnce() -> Rc<Info>,

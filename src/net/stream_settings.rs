@@ -10,7 +10,7 @@ macro_rules! stream_settings {
             self
         }
 
-        /// Has the operating system probe a silent peer (`SO_KEEPALIVE`).
+        /// Makes the operating system probe a silent peer (`SO_KEEPALIVE`).
         pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
             self.socket_options.keepalive = Some(keepalive);
             self
@@ -52,7 +52,7 @@ macro_rules! stream_settings {
             self
         }
 
-        /// Has descriptors received that the peer passes over a Unix socket, at most `most` with one
+        /// Receives descriptors that the peer passes over a Unix socket, at most `most` with one
         /// message (1 to 253); see
         /// [`Protocol::descriptors_received`](crate::Protocol::descriptors_received).
         ///

@@ -22,7 +22,7 @@ pub(super) fn check(extra: &[(ChildFd, OwnedFd)]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has the child get the descriptors. What is returned has to be kept until it is started.
+/// Passes the descriptors to the child. The result has to be kept until the child is started.
 #[cfg(feature = "extra-fds")]
 pub(super) fn give(
     command: &mut Command,

@@ -139,8 +139,8 @@ macro_rules! command_settings {
             self
         }
 
-        /// Has standard error go where standard output goes, in the order in which the child
-        /// writes (asyncio's `stderr=STDOUT`).
+        /// Sends standard error where standard output goes, in the order in which the child writes
+        /// (asyncio's `stderr=STDOUT`).
         pub fn stderr_to_stdout(mut self) -> Self {
             self.settings.stderr = super::settings::Stderr::ToStdout;
             self

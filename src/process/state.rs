@@ -222,7 +222,7 @@ impl ProcessState {
         let _ = kill(self, Signal::KILL);
     }
 
-    /// Has [`run`](Source::run) called in the next round.
+    /// Calls [`run`](Source::run) in the next round.
     pub(super) fn enqueue(self: &Rc<Self>, core: &Core) {
         if self.phase.get() != Phase::Lost && !self.queued.replace(true) {
             core.push_ready(Ready::Source(Rc::clone(self) as Rc<dyn Source>));

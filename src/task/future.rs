@@ -176,7 +176,7 @@ impl<T: 'static> LoopFuture<T> {
         self.shared.cancel()
     }
 
-    /// Has `callback` called with the result, by the loop, never from here.
+    /// The loop calls `callback` with the result; it is never called from here.
     ///
     /// Callbacks are called in the order in which they were added, also when the future is done
     /// already, and before whoever awaits it goes on. A callback whose result was awaited before it was
@@ -291,8 +291,8 @@ impl<T: 'static> Promise<T> {
         Rc::strong_count(&self.shared) == 1 && !self.is_cancelled()
     }
 
-    /// Has `action` called once if the future is cancelled or dropped while it is pending: to end
-    /// the operation. It replaces a former one.
+    /// Calls `action` once if the future is cancelled or dropped while it is pending: to end the
+    /// operation. It replaces a former one.
     ///
     /// It is called at once, also if the future was cancelled before; inside a callback of the loop,
     /// which no other interrupts, in the loop's next round. A panic in it goes to the exception
@@ -395,7 +395,7 @@ impl<T: 'static> Shared<T> {
         }
     }
 
-    /// Has the done callbacks called by the loop.
+    /// Schedules the done callbacks on the loop.
     fn tell_soon(self: &Rc<Self>) {
         self.state.set(State::Telling);
         if self.core.is_finished() {

@@ -127,7 +127,7 @@ impl EventLoop {
     }
 
     /// Drops the jobs that have not begun, whose futures end cancelled, and waits for those that
-    /// run, at most `timeout`; whether all have ended.
+    /// run, at most `timeout`. Returns whether all have ended.
     ///
     /// It blocks the calling thread: for the end of a program, after the last run. A later
     /// `run_in_executor` starts a pool anew.

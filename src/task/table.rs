@@ -66,7 +66,7 @@ impl<T: 'static> Task<T> {
         self.0.cancel()
     }
 
-    /// Has `callback` called with the result, by the loop, never from here; see
+    /// The loop calls `callback` with the result; it is never called from here. See
     /// [`LoopFuture::add_done_callback`].
     pub fn add_done_callback(
         &self,
@@ -163,7 +163,7 @@ struct Control {
 }
 
 impl Control {
-    /// Has the task's next step drop its future.
+    /// Makes the task's next step drop its future.
     fn cancel(&self) {
         self.cancelled.set(true);
         if let Some(waker) = self.waker.take() {

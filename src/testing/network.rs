@@ -56,10 +56,9 @@ impl MemoryNetwork {
         self
     }
 
-    /// Has urgent data be on its way on every connection made from then on, and on every
-    /// [`pair`](super::pair) of its loop, at places that follow from `seed`. The urgent bytes themselves
-    /// are not received, as on TCP; but a read ends where one was, whatever is behind it. No byte of what is
-    /// written is missing.
+    /// Puts urgent data on its way on every connection made from then on, and on every [`pair`](super::pair)
+    /// of its loop, at places that follow from `seed`. The urgent bytes themselves are not received, as on
+    /// TCP; but a read ends where one was, whatever is behind it. No byte of what is written is missing.
     ///
     /// ```
     /// # use wharf::{Protocol, Result, Transport, testing::MemoryNetwork};
@@ -106,13 +105,13 @@ impl MemoryNetwork {
         self
     }
 
-    /// Has the name `host` resolve to `addresses`.
+    /// Makes the name `host` resolve to `addresses`.
     pub fn host(self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.network.add_host(host, addresses.into_iter().collect());
         self
     }
 
-    /// Has connects to `address` hear nothing, as when a firewall drops every packet: neither an
+    /// Makes connects to `address` hear nothing, as when a firewall drops every packet: neither an
     /// answer nor a refusal.
     pub fn black_hole(self, address: SocketAddr) -> Self {
         self.network.add_black_hole(address);

@@ -38,7 +38,7 @@ macro_rules! timeout_settings {
             self
         }
 
-        /// Has `close` wait for the peer to end its side, too, at most so long; then it fails with a
+        /// Makes `close` wait for the peer to end its side, too, at most so long; then it fails with a
         /// timeout. What comes in meanwhile is dropped. Without it `close` says that it ends and does not
         /// wait, as some peers never answer. Zero is an error when it is used.
         #[must_use]

@@ -112,7 +112,7 @@ impl SendFile {
         self.future.is_cancelled()
     }
 
-    /// Has `callback` called with the result, by the loop, never from here; see
+    /// The loop calls `callback` with the result; it is never called from here. See
     /// [`LoopFuture::add_done_callback`].
     pub fn add_done_callback(
         &self,

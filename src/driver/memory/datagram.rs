@@ -306,7 +306,7 @@ impl Drop for MemoryDatagramSocket {
 }
 
 impl Shared {
-    /// Has `sender` told when there is room again; each is in the list once.
+    /// Tells `sender` when there is room again; each is in the list once.
     fn tell_of_room(&self, sender: &Rc<Self>) {
         let mut senders = self.senders.borrow_mut();
         let is_other = |known: &Weak<Self>| {

@@ -121,7 +121,7 @@ impl Links {
         })
     }
 
-    /// Has `policy` decide on what is sent from now on, and on what is held.
+    /// Lets `policy` decide on what is sent from now on, and on what is held.
     #[cfg_attr(not(test), expect(dead_code, reason = "for the policies of a simulation"))]
     pub(super) fn set_policy(&self, policy: Option<Rc<dyn LinkPolicy>>) {
         let former = self.policy.replace(policy);
@@ -191,7 +191,7 @@ impl Links {
         self.agenda.borrow().first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Has everything arrive whose time has come; whether there was anything.
+    /// Delivers everything whose time has come. Returns whether there was anything.
     pub(super) fn deliver_due(&self) -> bool {
         let mut any = false;
         while self.next_arrival().is_some_and(|at| at <= self.clock.now()) {

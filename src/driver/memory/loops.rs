@@ -72,7 +72,7 @@ impl Loops {
 pub(super) struct Turns<'a>(&'a Loops);
 
 impl Turns<'_> {
-    /// Gives one tick to each loop but `own` that has something to do; whether any had one.
+    /// Gives one tick to each loop but `own` that has something to do. Returns whether any had one.
     pub(super) fn take(&self, own: &Weak<dyn NetworkLoop>) -> io::Result<bool> {
         let mut any = false;
         for other in self.0.others(own) {

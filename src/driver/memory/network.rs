@@ -95,12 +95,12 @@ impl Network {
         self.0.capacity.set(capacity.max(1));
     }
 
-    /// Has there be urgent data on the connections made from now on.
+    /// Puts urgent data on the connections made from now on.
     pub(crate) fn set_urgent(&self, seed: u64) {
         self.0.urgent.set(Some(Marks::new(seed)));
     }
 
-    /// Has there be urgent data on a connection, if there is any.
+    /// Puts urgent data on a connection, if there is any.
     pub(crate) fn mark_urgent(&self, socket: &MemorySocket) {
         if let Some(mut marks) = self.0.urgent.get() {
             socket.mark_urgent(&mut marks);
@@ -122,17 +122,17 @@ impl Network {
         self.0.date.get().saturating_add(self.0.clock.elapsed())
     }
 
-    /// Has the clock begin `since_epoch`.
+    /// Sets the date at which the clock begins, as the time since the epoch.
     pub(crate) fn set_date(&self, since_epoch: Duration) {
         self.0.date.set(since_epoch);
     }
 
-    /// Has `host` resolve to `addresses`.
+    /// Makes `host` resolve to `addresses`.
     pub(crate) fn add_host(&self, host: &str, addresses: Vec<IpAddr>) {
         self.0.hosts.borrow_mut().insert(host.to_owned(), addresses);
     }
 
-    /// Has connects to `address` get no answer.
+    /// Makes connects to `address` get no answer.
     pub(crate) fn add_black_hole(&self, address: SocketAddr) {
         self.0.black_holes.borrow_mut().insert(address);
     }

@@ -30,7 +30,7 @@ pub(crate) fn connect(
     Ok(socket)
 }
 
-/// Has the system choose the port when it knows the remote address: connections to different
+/// Lets the system choose the port when it knows the remote address: connections to different
 /// addresses can then share it. Chosen by `bind`, each port would be good for one connection.
 fn choose_port_when_connecting(socket: &OsSocket) {
     #[cfg(linux_kernel)]

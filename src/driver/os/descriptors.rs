@@ -83,7 +83,7 @@ const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC.union(RecvFlags::DONTWAIT);
 #[cfg(not(linux_kernel))]
 const FLAGS: RecvFlags = RecvFlags::DONTWAIT;
 
-/// Has what was received closed in programs that this process starts, where receiving did not.
+/// Makes programs that this process starts close what was received, where receiving did not.
 fn close_on_exec(descriptors: &[OwnedFd]) -> io::Result<()> {
     if cfg!(not(linux_kernel)) {
         for descriptor in descriptors {

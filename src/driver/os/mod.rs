@@ -169,7 +169,7 @@ impl OsDriver {
         }
     }
 
-    /// Polls some times without waiting; whether something was ready.
+    /// Polls some times without waiting. Returns whether something was ready.
     #[cold]
     #[inline(never)]
     fn spin(&self, poll: &mut Poll, events: &mut Events) -> io::Result<bool> {

@@ -75,7 +75,7 @@ impl<T, W: WakeUp> Queue<T, W> {
         self.calls.load(Ordering::Acquire) != 0
     }
 
-    /// Has the main future polled in the loop's next round. What was written before is visible to
+    /// Makes the loop poll the main future in its next round. What was written before is visible to
     /// that poll. The loop's own thread is awake already: only `is_elsewhere` has the loop woken.
     pub(crate) fn wake_main(&self, is_elsewhere: impl FnOnce() -> bool) {
         let first = self.calls.fetch_or(MAIN_WOKEN, Ordering::AcqRel) & MAIN_WOKEN == 0;

@@ -149,7 +149,7 @@ impl Handover {
         *self.offer.control.borrow_mut() = Some(control);
     }
 
-    /// Waits until a successor has taken over; how many connections it was given.
+    /// Waits until a successor has taken over. Returns how many connections it was given.
     ///
     /// Fails with [`is_closed`](Error::is_closed) when the offer is [closed](Self::close) before.
     pub fn taken(&self) -> LoopFuture<usize> {

@@ -92,7 +92,7 @@ impl Servers {
         event_loop.call_soon(move || server.adopt(socket));
     }
 
-    /// Has those that listen at paths remove them at their end.
+    /// Makes those that listen at paths remove them at their end.
     pub(super) fn own_paths(&self, names: &BTreeSet<String>) {
         for (_, server) in self.0.iter().filter(|(name, _)| names.contains(name)) {
             server.own_path();

@@ -108,7 +108,7 @@ impl Pipes {
         output
     }
 
-    /// Has the outputs looked at whatever was said.
+    /// Makes the outputs be looked at, whatever the poll said.
     pub(super) fn look_again(&self) {
         for end in self.ends[1..].iter().flatten() {
             end.ready.set(end.ready.get().union(Readiness::READ));

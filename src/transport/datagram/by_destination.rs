@@ -90,7 +90,7 @@ impl DatagramEndpoint {
         }
     }
 
-    /// Has a datagram wait for its receiver, if there is room for it.
+    /// Lets a datagram wait for its receiver, if there is room for it.
     fn keep(&self, core: &Core, data: &[u8], to: &Address, number: u64) {
         if self.make_room(self.weight_in_lane(data, to), Some(to)) {
             self.push_to_lane(core, data, to, number);
@@ -202,7 +202,7 @@ impl DatagramEndpoint {
         self.watch_lanes(core);
     }
 
-    /// Has the lanes tried again. Without lanes, the socket takes what comes.
+    /// Arms the timer that tries the lanes again. Without lanes, the socket takes what comes.
     fn watch_lanes(self: &Rc<Self>, core: &Rc<Core>) {
         let mut place = self.lanes.borrow_mut();
         let next = match place.as_ref() {
@@ -274,7 +274,7 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// The first `count` are gone; how many bytes they were.
+    /// The first `count` are gone. Returns how many bytes they were.
     fn advance(&mut self, count: usize) -> usize {
         self.numbers.drain(..count);
         self.outbox.advance(count)

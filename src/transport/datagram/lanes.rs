@@ -108,8 +108,8 @@ impl Lanes {
         self.lanes.get(&id).map(|lane| &lane.outbox)
     }
 
-    /// The first `count` datagrams of the lane are gone; how many bytes they were. Its receiver takes
-    /// datagrams again.
+    /// The first `count` datagrams of the lane are gone. Returns how many bytes they were. Its
+    /// receiver takes datagrams again.
     pub(super) fn advance(&mut self, id: Id, count: usize) -> usize {
         self.change(id, |lane| {
             lane.backoff.reset();

@@ -175,7 +175,8 @@ impl DatagramEndpoint {
         self.flags.set(self.flags.get().difference(flags));
     }
 
-    /// Notes what the socket is ready for; whether it has its turn now rather than in the ready list.
+    /// Notes what the socket is ready for. Returns whether it has its turn now rather than in the
+    /// ready list.
     #[inline]
     pub(crate) fn note(&self, readiness: Readiness) -> bool {
         let before = self.flags.get();

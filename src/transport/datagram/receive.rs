@@ -76,7 +76,7 @@ impl DatagramEndpoint {
         }
     }
 
-    /// Receives and delivers one batch; whether to go on.
+    /// Receives and delivers one batch. Returns whether to go on.
     #[inline]
     fn receive_batch(self: &Rc<Self>, core: &Rc<Core>, buffers: &mut ReceiveBuffers) -> bool {
         let wanted = self.receive_hint.get();

@@ -179,7 +179,7 @@ impl DatagramEndpoint {
         Some(SendStatus::Dropped)
     }
 
-    /// Lets go of others to make room for a datagram, as the policy says; whether there is room.
+    /// Drops others to make room for a datagram, as the policy says. Returns whether there is room.
     pub(super) fn make_room(&self, size: usize, to: Option<&Address>) -> bool {
         let limit = self.queue_limit.get();
         if size > limit {

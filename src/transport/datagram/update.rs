@@ -10,7 +10,7 @@ use crate::transport::WaterMarks;
 use crate::transport::marks::Crossing;
 
 impl DatagramEndpoint {
-    /// Has [`update`](Self::update) called: after the running callback if it is this endpoint's own,
+    /// Calls [`update`](Self::update) soon: after the running callback if it is this endpoint's own,
     /// else at the end of the round.
     pub(super) fn update_soon(self: &Rc<Self>, core: &Core) {
         self.set(Flags::NEEDS_UPDATE);
@@ -25,7 +25,7 @@ impl DatagramEndpoint {
         self.update(core);
     }
 
-    /// Has an error told to the protocol.
+    /// Lets the protocol be told of an error.
     pub(super) fn tell_error(&self, error: Error) {
         self.errors.borrow_mut().push_back(error.of_transport());
         self.set(Flags::NEEDS_UPDATE);

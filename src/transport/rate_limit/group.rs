@@ -176,7 +176,7 @@ impl RateGroup {
         }
     }
 
-    /// Has the queue served when there is something to share out.
+    /// Serves the queue when there is something to share out.
     fn arm(&self, direction: Direction, bucket: &Bucket) {
         if let Some(at) = bucket.when(bucket.serving()) {
             self.arm_at(direction, at);

@@ -139,7 +139,7 @@ impl Limits {
         }
     }
 
-    /// Takes a share of the group, if it is in it and waits for one; whether it does.
+    /// Takes a share of the group, if it is in it and waits for one. Returns whether it does.
     pub(crate) fn take_share(&self, group: &RateGroup, direction: Direction, share: u64) -> bool {
         let way = self.way(direction);
         let takes = way.ticket.get().is_some() && self.group.borrow().as_ref() == Some(group);

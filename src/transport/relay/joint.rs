@@ -184,7 +184,7 @@ impl Joint {
         self.end.set(Some(first.unwrap_or(end)));
     }
 
-    /// Has the time without traffic looked at no later than it can be over.
+    /// Arms the timer that looks whether there was no traffic for the idle timeout.
     fn arm(self: &Rc<Self>, since: u64) {
         if let Some(idle) = self.idle {
             let at = since.saturating_add(nanoseconds(idle));

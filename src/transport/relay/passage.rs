@@ -34,7 +34,7 @@ impl Passage {
         self.splicing.get() == Splicing::Always
     }
 
-    /// So much was copied; whether splicing should begin.
+    /// So much was copied. Returns whether splicing should begin.
     pub(super) fn copied(&self, count: usize) -> bool {
         self.statistics.ways[self.from].add(count);
         let much = count >= MUCH && self.splicing.get() != Splicing::Never;
@@ -44,7 +44,7 @@ impl Passage {
         begins
     }
 
-    /// So much was spliced; whether splicing should end.
+    /// So much was spliced. Returns whether splicing should end.
     pub(crate) fn spliced(&self, count: usize) -> bool {
         self.statistics.ways[self.from].add_spliced(count);
         let little = count <= LITTLE && self.splicing.get() == Splicing::Automatic;

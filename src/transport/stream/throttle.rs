@@ -136,7 +136,7 @@ impl Stream {
         }
     }
 
-    /// The group gives a share, if the stream still waits for one; whether it does.
+    /// The group gives a share, if the stream still waits for one. Returns whether it does.
     pub(crate) fn take_share(
         self: &Rc<Self>,
         core: &Core,

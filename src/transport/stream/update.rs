@@ -7,7 +7,7 @@ use super::flags::Flags;
 use crate::event_loop::Core;
 
 impl Stream {
-    /// Has [`update`](Self::update) called: after the running callback if it is this stream's own,
+    /// Calls [`update`](Self::update) soon: after the running callback if it is this stream's own,
     /// else at the end of the round.
     pub(super) fn update_soon(self: &Rc<Self>, core: &Core) {
         self.set(Flags::NEEDS_UPDATE);

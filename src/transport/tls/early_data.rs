@@ -91,7 +91,8 @@ pub(super) fn has_short_tags(config: &ClientConfig) -> bool {
     suites.iter().any(|suite| suite.suite() == CipherSuite::TLS13_AES_128_CCM_8_SHA256)
 }
 
-/// Appends the records of as much of `data` as the server allows to `output`; how much that is.
+/// Appends the records of as much of `data` as the server allows to `output`. Returns how much that
+/// is.
 ///
 /// rustls takes what is allowed and does not say how much, so the records are measured. It counts
 /// what it is asked for even if there is no room for it, so there has to be.

@@ -30,7 +30,7 @@ impl Scratch {
         }
     }
 
-    /// Has `write` append to what is there; it says how much it wrote, or how much room it needs.
+    /// Lets `write` append to what is there; it says how much it wrote, or how much room it needs.
     pub(crate) fn append(
         &mut self,
         mut write: impl FnMut(&mut [u8]) -> Written,

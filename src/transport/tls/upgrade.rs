@@ -78,8 +78,8 @@ impl TlsUpgrade {
         self
     }
 
-    /// Has a client send `data` with its first message, before the handshake is done (0-RTT, RFC 8446,
-    /// 2.3), if the session that it resumes allows that.
+    /// Makes a client send `data` with its first message, before the handshake is done (0-RTT, RFC
+    /// 8446, 2.3), if the session that it resumes allows that.
     ///
     /// If there is no such session, if the server rejects it, or for what is more than it allows, the
     /// data is sent right after the handshake, before all else: the server gets it once and in order,

@@ -55,7 +55,7 @@ impl TlsWork {
         left > 0
     }
 
-    /// Has the handshake go on in a later tick.
+    /// Lets the handshake go on in a later tick.
     pub(crate) fn put_off(&self, stream: Rc<Stream>) {
         self.waiting.borrow_mut().push_back(stream);
     }

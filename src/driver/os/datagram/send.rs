@@ -20,7 +20,7 @@ enum Destination {
 }
 
 impl OsDatagramSocket {
-    /// Sends datagrams from the front of `outbox`; how many.
+    /// Sends datagrams from the front of `outbox`. Returns how many.
     ///
     /// An error is the first one's, or an earlier one's: [`send_again`](Self::send_again) finds out.
     #[inline]

@@ -82,7 +82,8 @@ fn names_one_thing(fd: BorrowedFd<'_>) -> bool {
     }
 }
 
-/// Has what is written through `again` go in packets if it does through `fd`; whether that is so.
+/// Makes what is written through `again` go in packets if it does through `fd`. Returns whether
+/// that is so.
 fn keeps_packets(fd: BorrowedFd<'_>, again: BorrowedFd<'_>) -> bool {
     #[cfg(linux_kernel)]
     if let Ok(flags) = rustix::fs::fcntl_getfl(fd)

@@ -14,7 +14,8 @@ pub(super) struct Writer {
 }
 
 impl OsPipe {
-    /// Has `self` read and `writer` written. Both have their readiness reported under the same key.
+    /// From now on `self` is read and `writer` written. The readiness of both is reported under the
+    /// same key.
     pub(crate) fn joined_with(self, host: Weak<dyn PipeHost>, writer: Self) -> Self {
         let pipe = RefCell::new(Some(Box::new(writer)));
         let writer = Writer { pipe, host };

@@ -55,7 +55,7 @@ enum Kind {
 }
 
 impl PolledPipe {
-    /// Has the readiness of `fd` reported; gives it back if the poll cannot watch it.
+    /// Registers `fd` with the poll; gives it back if the poll cannot watch it.
     pub(super) fn register(
         driver: &OsDriver,
         fd: OwnedFd,
@@ -83,7 +83,7 @@ impl PolledPipe {
         Ok(Ok(Self { fd, kind, was_blocking, is_new: false, rest: RefCell::default() }))
     }
 
-    /// Has the readiness of a pipe reported that was just made.
+    /// Registers a pipe that was just made.
     pub(crate) fn register_new(
         driver: &OsDriver,
         fd: OwnedFd,

@@ -71,7 +71,7 @@ impl Stream {
         core.free_slot(self.key);
     }
 
-    /// What has to be done with a socket that is not just closed; whether it lingers.
+    /// Does what has to be done with a socket that is not just closed. Returns whether it lingers.
     #[cold]
     #[inline(never)]
     fn lingers_or_resets(self: &Rc<Self>, core: &Rc<Core>) -> bool {

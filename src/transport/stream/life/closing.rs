@@ -153,7 +153,7 @@ impl Stream {
         }
     }
 
-    /// Ends the write side, once; whether the connection goes on.
+    /// Ends the write side, once. Returns whether the connection goes on.
     fn end_write_side(self: &Rc<Self>, core: &Rc<Core>) -> bool {
         if self.has(Flags::SHUT_DOWN) {
             return true;

@@ -70,7 +70,8 @@ enum Heard {
 }
 
 impl Lingering {
-    /// Has the socket of `stream` linger in the stream's place; `false`: there is nothing to wait for.
+    /// Makes the socket of `stream` linger in the stream's place; `false`: there is nothing to wait
+    /// for.
     pub(in crate::transport::stream) fn begin(stream: &Rc<Stream>, core: &Rc<Core>) -> bool {
         let mut scratch = [0; 2048];
         let (has_input, count) = match read(stream, &mut scratch) {
@@ -110,7 +111,7 @@ impl Lingering {
         self.stream.belongs_to(server)
     }
 
-    /// How far the peer is; whether the socket has lingered long enough.
+    /// How far the peer is. Returns whether the socket has lingered long enough.
     pub(crate) fn look(self: &Rc<Self>, core: &Core, asking: &Unacknowledged) -> bool {
         let now = core.tick_time();
         let heard = self.heard.replace(false);
@@ -182,7 +183,7 @@ impl Lingering {
         }
     }
 
-    /// Reads and drops what there is; whether that was the end.
+    /// Reads and drops what there is. Returns whether that was the end.
     fn discard(self: &Rc<Self>, core: &Core) -> bool {
         let mut piece = [0; PIECE];
         for _ in 0..READS_PER_TURN {

@@ -53,7 +53,8 @@ impl Stream {
         core.drop_user(leftover, "buffer");
     }
 
-    /// Puts bytes in the memory of a `BufferedProtocol`, a few times; how many are left then.
+    /// Puts bytes in the memory of a `BufferedProtocol`, a few times. Returns how many are left
+    /// then.
     fn fill_buffers(self: &Rc<Self>, core: &Rc<Core>, mut data: &[u8]) -> usize {
         for _ in 0..READS_PER_TURN {
             if data.is_empty() || !self.has(Flags::BUFFERED) || !self.is_reading() {

@@ -80,7 +80,8 @@ const fn discards(flags: Flags) -> bool {
 }
 
 impl Stream {
-    /// Notes what the socket is ready for; whether the stream has to be put in the ready list.
+    /// Notes what the socket is ready for. Returns whether the stream has to be put in the ready
+    /// list.
     #[inline]
     pub(crate) fn note(&self, readiness: Readiness) -> bool {
         let before = self.flags.get();
@@ -162,7 +163,7 @@ impl Stream {
         }
     }
 
-    /// Reads and delivers; whether there may be more.
+    /// Reads and delivers. Returns whether there may be more.
     #[inline(always)]
     fn read(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) -> bool {
         match self.socket.read(buffer) {

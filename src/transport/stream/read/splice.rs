@@ -93,8 +93,8 @@ impl Stream {
         self.socket.is_pipe()
     }
 
-    /// Has the input of this stream spliced to another from now on, if both are plain sockets, or one is
-    /// a pipe; whether they are.
+    /// Splices the input of this stream to another from now on, if both are plain sockets, or one is a
+    /// pipe. Returns whether they are.
     ///
     /// From pipe to pipe a packet stays a packet, and a reader that takes less than one at once
     /// loses the rest. So that is copied.

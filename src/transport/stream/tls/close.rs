@@ -75,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// Sends what is ready; whether that was all.
+    /// Sends what is ready. Returns whether that was all.
     fn flush_alert(&self, core: &Core) -> bool {
         let is_out = self.with_tls(|tls| {
             while !tls.outgoing.is_empty() {

@@ -57,7 +57,7 @@ impl Stream {
         self.queue_rest(core, sent, first, second, shared);
     }
 
-    /// Encrypts and sends as long as the socket takes it; how much plaintext is dealt with.
+    /// Encrypts and sends as long as the socket takes it. Returns how much plaintext is dealt with.
     fn send_parts(
         &self,
         core: &Core,
@@ -269,7 +269,8 @@ impl Stream {
         }
     }
 
-    /// Encrypts a piece from the front of the queue, and sends it; how much of a file it was.
+    /// Encrypts a piece from the front of the queue, and sends it. Returns how much of a file it
+    /// was.
     fn flush_plaintext(&self, core: &Core, tls: &mut Tls, limit: usize) -> Result<usize, Broken> {
         core.tls.with_records(|records| {
             let mut queue = self.writing.queue().borrow_mut();
@@ -313,8 +314,8 @@ impl Stream {
         }
     }
 
-    /// Everything written is sent: sends our `close_notify` if the write side is to end; whether it
-    /// may be ended now.
+    /// Everything written is sent: sends our `close_notify` if the write side is to end. Returns
+    /// whether it may be ended now.
     pub(in crate::transport::stream) fn close_tls(self: &Rc<Self>, core: &Rc<Core>) -> bool {
         let Some(mut tls) = self.take_tls() else { return true };
         if self.has(Flags::HANDSHAKING) {
@@ -344,7 +345,7 @@ impl Stream {
 /// With any of these set what is written waits.
 const CANNOT_SEND: Flags = Flags::HAS_QUEUE.union(Flags::CLOSED).union(Flags::LIMITED);
 
-/// Appends the records of what is at the front to `records`; how much plaintext that is.
+/// Appends the records of what is at the front to `records`. Returns how much plaintext that is.
 fn seal_front(
     core: &Core,
     tls: &mut Tls,

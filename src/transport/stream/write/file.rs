@@ -328,7 +328,7 @@ fn is_made_up(_: &File) -> bool {
     false
 }
 
-/// Has the system begin to fetch what is not in its page cache, and does not wait for it.
+/// Makes the system begin to fetch what is not in its page cache, and does not wait for it.
 fn read_ahead(file: &File, offset: u64, count: u64) {
     #[cfg(any(linux_kernel, target_os = "freebsd"))]
     if let Some(count) = std::num::NonZero::new(count) {

@@ -119,7 +119,7 @@ impl Stream {
         self.flushed(core, result, offered);
     }
 
-    /// What a step of a file leads to; how many bytes it sent.
+    /// Does what a step of a file leads to. Returns how many bytes it sent.
     fn take_step(self: &Rc<Self>, core: &Rc<Core>, step: Step) -> usize {
         match step {
             Step::Sent(sent) => {

@@ -143,7 +143,7 @@ impl Stream {
         }
     }
 
-    /// Has what the running callback wrote so far wait in the queue, for what is to come after it.
+    /// Queues what the running callback wrote so far, so that something else can come after it.
     pub(in crate::transport::stream) fn queue_gathered(self: &Rc<Self>, core: &Rc<Core>) {
         if self.has(Flags::IN_CALLBACK) {
             with_gathered(core, |gathered| {

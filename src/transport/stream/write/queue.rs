@@ -137,7 +137,7 @@ impl WriteQueue {
         chunks.push(Chunk::Piped(pipe));
     }
 
-    /// Sends at most `limit` bytes of the pipe at the front; how many it was.
+    /// Sends at most `limit` bytes of the pipe at the front. Returns how many it was.
     pub(in crate::transport::stream) fn drain_pipe(
         &mut self,
         to: BorrowedFd<'_>,
@@ -176,7 +176,7 @@ impl WriteQueue {
     }
 
     /// Fills `slices` with as many chunks of bytes from the front as there is room for, no more than
-    /// `limit` bytes; how many they are.
+    /// `limit` bytes. Returns how many they are.
     pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>], mut limit: usize) -> usize {
         let mut count = 0;
         let chunks = self.chunks.iter().flat_map(|chunks| chunks.list.iter());
