@@ -63,6 +63,10 @@ fn each_module_imports_only_what_the_table_allows() {
 #[test]
 fn the_drawing_shows_the_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // crates.io gets the sources without the pages.
+    if !root.join("docs").is_dir() {
+        return;
+    }
     let drawing = fs::read_to_string(root.join("docs/architecture.svg")).unwrap();
     let arrows: BTreeSet<(&str, &str)> = drawing
         .split("<path id=\"")

@@ -103,8 +103,8 @@ impl Driver {
 
     /// The operating system, for what only it has: descriptors from elsewhere, children, signals.
     ///
-    /// There is no other way to them from above, so a loop on another driver never uses real ones
-    /// by mistake.
+    /// Code above reaches them in no other way, so a loop on another driver never uses real ones by
+    /// mistake.
     pub(crate) fn os(&self) -> Option<&OsDriver> {
         match self {
             Self::Os(driver) => Some(driver),
@@ -129,7 +129,7 @@ impl Driver {
         }
     }
 
-    /// Says which loop it drives: on a network in memory, that takes turns with the others.
+    /// Says which loop it drives: on a network in memory, the loops take turns.
     pub(crate) fn join(&self, own: Weak<dyn NetworkLoop>) {
         match self {
             Self::Os(_) => {}
@@ -330,8 +330,8 @@ impl Driver {
 
     /// Another descriptor for the same socket, which this loop hears nothing of any more.
     ///
-    /// Closing its own is not enough to be rid of the poll's registration, which is that of the
-    /// open socket.
+    /// Closing its own descriptor is not enough: the poll's registration belongs to the open
+    /// socket.
     pub(crate) fn give_away(&self, socket: &Socket) -> io::Result<OwnedFd> {
         match (self, socket) {
             (Self::Os(driver), Socket::Os(socket)) => {

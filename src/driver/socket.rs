@@ -177,7 +177,7 @@ impl Socket {
     /// The descriptor, if the kernel can splice it without waiting.
     pub(crate) fn splice_fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            // Splicing would wait, whatever it is told.
+            // Splicing would wait, even if asked not to.
             Self::Os(socket) if socket.may_block() => None,
             Self::Os(socket) => Some(socket.fd()),
             #[cfg(linux_kernel)]
@@ -190,7 +190,8 @@ impl Socket {
         matches!(self, Self::Pipe(_))
     }
 
-    /// Which way bytes go, of what is no socket and has no halves to be shut down apart.
+    /// Which way bytes go through a descriptor that is no socket and has no halves to be shut down
+    /// apart.
     pub(crate) fn pipe_direction(&self) -> Option<Direction> {
         match self {
             Self::Pipe(pipe) => Some(pipe.direction()),

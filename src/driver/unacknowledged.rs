@@ -16,7 +16,7 @@ impl Unacknowledged {
         match socket {
             Socket::Os(socket) => self.0.unacknowledged(socket.fd()),
             Socket::Memory(socket) => Some(socket.unacknowledged()),
-            // What is in a pipe stays there for who reads it.
+            // What is in a pipe stays there for its reader.
             Socket::Pipe(pipe) => {
                 pipe.joined_socket().map_or(Some(0), |socket| self.0.unacknowledged(socket))
             }

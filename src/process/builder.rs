@@ -62,9 +62,9 @@ impl EventLoop {
     /// future completes after `connection_made`. Either there is a [`Process`], which kills the
     /// child when it is dropped, or there is no child.
     ///
-    /// Starting a program takes some hundred microseconds in which the loop does nothing else.
-    /// Nothing of the process at large is changed: no signal handler is installed, and other
-    /// children are left alone.
+    /// Starting a program takes some hundred microseconds in which the loop does nothing else. It
+    /// changes nothing else in this process: no signal handler is installed, and other children are
+    /// left alone.
     ///
     /// The child inherits the signal mask of the loop's thread, and which signals this process ignores
     /// (but `SIGPIPE`). So a program whose thread blocks `SIGTERM` has children that
@@ -140,8 +140,8 @@ impl EventLoop {
     /// group of its own (see [`process_group`](SubprocessBuilder::process_group)).
     ///
     /// # Errors
-    /// As [`subprocess_exec`](Self::subprocess_exec); that a command of the line cannot be found is
-    /// an exit status of the shell's.
+    /// As [`subprocess_exec`](Self::subprocess_exec); if a command of the line cannot be found,
+    /// that is an exit status of the shell's.
     #[doc(alias("create_subprocess_shell", "Command"))]
     pub fn subprocess_shell<P: ProcessProtocol>(
         &self,

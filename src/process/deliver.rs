@@ -1,4 +1,4 @@
-//! Calling the protocol of a process: out of its place, catching what it throws.
+//! Calling the protocol of a process: it is out of its place meanwhile, and its panics are caught.
 
 use std::process::ExitStatus;
 use std::rc::Rc;

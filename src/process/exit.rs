@@ -1,7 +1,8 @@
 //! Learning of a child's exit, and signalling it until then.
 //!
-//! On Linux the child is a descriptor (a pidfd) in the loop's poll: no handler of `SIGCHLD`, which
-//! is the whole process's, and no thread. Where there is none, a thread waits for the child.
+//! On Linux the child is a descriptor (a pidfd) in the loop's poll. That needs no thread and no
+//! handler of `SIGCHLD`, which the whole process would share. Where there are no pidfds, a thread
+//! waits for the child.
 
 #[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
 mod group;
@@ -61,7 +62,7 @@ impl ExitWatch {
         WaitingThread::begin(core, key, pid).map(Self::Thread)
     }
 
-    /// Whether it has to be looked at though nothing tells.
+    /// Whether it has to be looked at though nothing reports its exit.
     pub(super) fn is_gone(&self) -> bool {
         match self {
             #[cfg(pidfd)]
@@ -81,7 +82,8 @@ impl ExitWatch {
         }
     }
 
-    /// From now on a child that has exited stays to be waited for by the loop: its id is its group's.
+    /// From now on a child that has exited stays a zombie until the loop reaps it: its id is its
+    /// group's.
     pub(super) fn keep_group(&self) {
         match self {
             Self::Thread(watch) => watch.keep_group(),
@@ -90,8 +92,8 @@ impl ExitWatch {
         }
     }
 
-    /// As [`try_wait`](Self::try_wait), for a child whose group may still be needed: it stays to be
-    /// waited for.
+    /// As [`try_wait`](Self::try_wait), for a child whose group may still be needed: it stays a
+    /// zombie.
     pub(super) fn try_look(&self) -> Option<ExitStatus> {
         match self {
             #[cfg(pidfd)]
@@ -149,7 +151,7 @@ impl ExitWatch {
     }
 }
 
-/// Where a child cannot be looked at without waiting for it, its id is gone with it.
+/// Where a child cannot be looked at without reaping it, its id is gone then.
 #[cfg(any(target_os = "openbsd", target_os = "redox"))]
 pub(super) struct Group;
 
@@ -167,7 +169,7 @@ pub(super) fn look(pid: Pid) -> Option<ExitStatus> {
     status_of(waitpid(Some(pid), WaitOptions::NOHANG))
 }
 
-/// Whether the id is that of a child which was not waited for, be it by somebody else.
+/// Whether the id is that of a child which nobody has waited for yet.
 pub(super) fn is_child(pid: Pid) -> bool {
     #[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
     {
@@ -175,7 +177,7 @@ pub(super) fn is_child(pid: Pid) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(pid), options), Err(Errno::CHILD))
     }
-    // There is no looking here without waiting.
+    // This system cannot look without reaping.
     #[cfg(any(target_os = "openbsd", target_os = "redox"))]
     {
         let _ = pid;
@@ -202,7 +204,7 @@ fn is(error: &io::Error, errno: Errno) -> bool {
     Errno::from_io_error(error) == Some(errno)
 }
 
-/// What a look at a child gives that leaves it to be waited for; `None`: it still runs.
+/// Looks at a child without reaping it; `None`: it still runs.
 #[cfg(not(any(target_os = "openbsd", target_os = "redox")))]
 fn seen_status(
     result: rustix::io::Result<Option<rustix::process::WaitIdStatus>>,
@@ -235,7 +237,7 @@ fn ignore_gone(result: rustix::io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// What a wait for a child without waiting gives; `None`: it still runs.
+/// Reaps a child if it has exited; `None`: it still runs.
 fn status_of(result: rustix::io::Result<Option<(Pid, WaitStatus)>>) -> Option<ExitStatus> {
     match result {
         Ok(Some((_, status))) => Some(ExitStatus::from_raw(status.as_raw())),

@@ -1,10 +1,10 @@
 //! Child processes.
 //!
 //! `builder` and `run` are what users call; `prepare` gets all that a child needs from its `settings`
-//! and starts it; `exit` learns of its end. For a protocol, `spawn` makes of it a process, whose
-//! `pipes` are streams like any other, and hand what they bring to the process's protocol
-//! (`deliver`); `state` is what all of them work on. For what a program writes until its end,
-//! `collect` reads the pipes as they are.
+//! and starts it; `exit` learns of its end. For a protocol, `spawn` makes a process of it, whose
+//! `pipes` are streams like any other, and pass what they bring to the process's protocol
+//! (`deliver`). All of them work on `state`. For what a program writes until its end, `collect` reads
+//! the pipes directly.
 
 mod access;
 mod builder;

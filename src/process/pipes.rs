@@ -1,4 +1,5 @@
-//! This end of a child's pipes: streams whose protocol hands on what happens to the process's.
+//! This end of a child's pipes: streams whose protocol passes everything on to the process's
+//! protocol.
 
 use std::rc::Rc;
 

@@ -14,7 +14,7 @@ use super::stdio::{Kind as StdioKind, Stdio};
 use crate::driver::Direction;
 use crate::error::Error;
 
-/// All that has to be there before the child is.
+/// Everything that is needed before the child starts.
 pub(super) struct Prepared {
     /// Its command has the child's ends of the pipes.
     settings: Box<ProcessSettings>,

@@ -129,8 +129,8 @@ impl EventLoop {
 impl RunBuilder {
     command_settings!();
 
-    /// What is written to the program's standard input, which then ends. A program that does not
-    /// read it all, or none of it, is no error.
+    /// What is written to the program's standard input, which then ends. It is no error if the
+    /// program reads only a part of it, or nothing.
     pub fn input(mut self, input: impl Into<Bytes>) -> Self {
         self.input = input.into();
         self.settings.stdin = Stdio::piped();
@@ -138,7 +138,7 @@ impl RunBuilder {
     }
 
     /// What the program's standard input is connected to. `/dev/null` by default; a pipe without
-    /// [`input`](Self::input) is one that has ended.
+    /// [`input`](Self::input) is at its end at once.
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.settings.stdin = stdin.into();
         self

@@ -28,7 +28,8 @@ pub(crate) struct ProcessState {
     kill_on_close: bool,
     /// `None` once the child was waited for: nothing can be signalled any more.
     watch: RefCell<Option<ExitWatch>>,
-    /// Of a leader that has exited, for as long as `close` may have to kill what it has left.
+    /// The group of a leader that has exited, for as long as `close` may have to kill what it has
+    /// left.
     group: RefCell<Option<Group>>,
     /// There is a `Process` that closes this when it is dropped.
     owned: Cell<bool>,
@@ -211,7 +212,7 @@ impl ProcessState {
         self.kill();
         drop(self.group.borrow_mut().take());
         self.abort_pipes(core);
-        // If that was all there was: `connection_lost` is due.
+        // If nothing else is to come, `connection_lost` is due.
         self.enqueue(core);
     }
 

@@ -125,16 +125,16 @@ pub trait ProcessTransport: sealed::Sealed {
     /// Asks to stop reading the child's output until what waits for it has drained to the low-water
     /// mark.
     ///
-    /// What the default `pause_writing` does. Granted only when the high-water mark was passed
-    /// inside this process's own `pipe_data_received`: when it is the child's own output that
-    /// produces its input. The hold ends by itself before `resume_writing`, and when the pipe to the
-    /// child is gone.
+    /// What the default `pause_writing` does. It is granted only if the high-water mark was passed
+    /// inside this process's own `pipe_data_received`, which means that the child's output produces
+    /// its input. The hold ends by itself before `resume_writing`, and when the pipe to the child is
+    /// gone.
     fn hold_reading(&self);
 
     /// Sends a signal by its number (see [`signal`](crate::signal)). Real-time signals cannot be sent.
     ///
-    /// The process cannot be mistaken for another with the same id: none is signalled that was
-    /// waited for.
+    /// The process cannot be mistaken for another with the same id: a process that was waited for
+    /// is not signalled.
     ///
     /// # Errors
     /// [`is_closed`](Error::is_closed) once the exit status is known;

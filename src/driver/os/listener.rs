@@ -74,7 +74,7 @@ impl OsListener {
     }
 
     /// Whether the sockets it accepts have these options from it. A listener from elsewhere may lack
-    /// them, and is not ours alone, so that they are not set on it; Unix listeners pass nothing on.
+    /// them; they are not set on it, because it is not ours alone. Unix listeners pass nothing on.
     ///
     /// # Errors
     /// What the system says to the options.

@@ -116,10 +116,10 @@ impl OsDriver {
         result
     }
 
-    /// Whether the last wait was told of as much as there was room for, so that more may wait.
+    /// Whether the last wait filled the room for events, so that more may wait.
     ///
-    /// Every source is told of once, the one that waits longest first: so after so many waits all
-    /// that was ready at first has been told of.
+    /// The poll reports every source once, the one that waits longest first. So after that many
+    /// waits all that was ready at first has been reported.
     pub(crate) fn left_events(&self, sources: usize) -> bool {
         let Some(events) = self.events.take() else { return false };
         let is_full = events.iter().nth(EVENTS - 1).is_some();
@@ -161,9 +161,9 @@ impl OsDriver {
             return Ok(());
         }
         match poll.poll(events, timeout) {
-            // Timers must not run before input that waits, as after the process was stopped and
-            // continued: what is ready is looked for at once. The rest of the time is slept in the
-            // next tick.
+            // Timers must not run before input that waits, which happens after the process was
+            // stopped and continued. So the poll is asked at once what is ready. The next tick
+            // sleeps for the rest of the time.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => poll_now(&mut poll, events),
             result => result,
         }
@@ -210,8 +210,8 @@ impl OsDriver {
         )
     }
 
-    /// Registers for input alone: a datagram socket tells that it is writable with every datagram
-    /// that leaves, which is a wake-up each.
+    /// Registers for input alone: a datagram socket reports that it is writable with every datagram
+    /// that leaves, and each report wakes the loop.
     pub(crate) fn register_datagram(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
         self.poll.borrow().registry().register(
             &mut SourceFd(&fd.as_raw_fd()),
@@ -267,8 +267,8 @@ fn poll_now(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
     }
 }
 
-/// Puts the events back when something unwinds, and hands out what was not served: the poll does not
-/// tell of it again.
+/// Puts the events back when something unwinds, and hands out those that were not served: the poll
+/// does not report them again.
 struct Unserved<'a, F: FnMut(Key, Readiness)> {
     place: &'a Cell<Option<Box<Events>>>,
     events: Option<Box<Events>>,
@@ -303,7 +303,8 @@ fn readiness(event: &mio::event::Event) -> Readiness {
 /// Whether an event says more than that its source can be read or written, which few do.
 #[inline(always)]
 fn says_more(event: &mio::event::Event) -> bool {
-    // On Linux an end of the write side comes with an error or a hang-up, of which the others tell.
+    // On Linux the end of the write side comes with an error or a hang-up, which the other flags
+    // show.
     const WRITE_CLOSED_IS_APART: bool = !cfg!(linux_kernel);
     event.is_error()
         || event.is_priority()

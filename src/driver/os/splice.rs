@@ -1,7 +1,7 @@
 //! Pipes through which the kernel moves bytes from one socket to another without a copy.
 //!
-//! A pipe is taken for one fill, and given back when it is empty again. So a loop has no more of them
-//! than there are receivers that do not take what was sent, and some for those that do.
+//! A pipe is taken for one fill, and given back when it is empty again. So a loop has one for each
+//! receiver that lags behind, and a few more.
 //!
 //! A pipe is filled only while it is empty, and drained only while it is not. So `EAGAIN` is always the
 //! socket's: nothing to read while filling, no room while draining.
@@ -57,7 +57,7 @@ impl SplicePipes {
         SpliceUser(Rc::clone(&self.0))
     }
 
-    /// An empty pipe, if there is one to be had.
+    /// An empty pipe, if one can be had.
     pub(crate) fn take(&self) -> Option<SplicePipe> {
         let idle = self.0.idle.borrow_mut().pop();
         let ends = match idle {
@@ -87,8 +87,8 @@ impl SplicePipe {
         self.level
     }
 
-    /// Moves at most `limit` bytes from a socket into the pipe, which has to be empty: so it is the
-    /// socket that has nothing, and not the pipe that is full, when it says that it would block.
+    /// Moves at most `limit` bytes from a socket into the pipe, which has to be empty. So "would
+    /// block" means that the socket has nothing, not that the pipe is full.
     pub(crate) fn fill(&mut self, from: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
         debug_assert_eq!(self.level, 0);
         let Some(ends) = &self.ends else { return Ok(0) };
@@ -97,8 +97,8 @@ impl SplicePipe {
         Ok(count)
     }
 
-    /// Moves at most `limit` bytes from the pipe into a socket. Since there is something in the pipe,
-    /// it is the socket that has no room when it says that it would block.
+    /// Moves at most `limit` bytes from the pipe into a socket. There is something in the pipe, so
+    /// "would block" means that the socket has no room.
     pub(crate) fn drain(&mut self, to: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
         let Some(ends) = &self.ends else { return Ok(0) };
         let count = splice(&ends.read, to, limit.min(self.level))?;

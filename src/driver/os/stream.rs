@@ -15,7 +15,7 @@ use super::unwaiting::{has_input, is_ready, read_behind_mark, read_without_waiti
 use crate::address::Address;
 use crate::driver::{PeerCredentials, ShortReads};
 
-/// No call waits, whatever others who share the socket make of it.
+/// No call waits, whatever mode others who share the socket have put it in.
 pub(super) const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// A connected (or connecting) TCP or Unix stream socket, non-blocking.
@@ -115,12 +115,12 @@ impl OsSocket {
         }
     }
 
-    /// Whether the system says that it can be written to now. If not, the poll is going to tell.
+    /// Whether the system says that it can be written to now. If not, the poll will report it.
     pub(crate) fn is_writable(&self) -> bool {
         is_ready(self.fd(), PollFlags::OUT)
     }
 
-    /// Whether the system says that it can be read now. If not, the poll is going to tell.
+    /// Whether the system says that it can be read now. If not, the poll will report it.
     pub(crate) fn is_readable(&self) -> bool {
         is_ready(self.fd(), PollFlags::IN)
     }
@@ -163,7 +163,7 @@ impl OsSocket {
 
     /// Sends a part of `file` without copying it; 0 at the file's end.
     ///
-    /// There is no way to keep it from raising `SIGPIPE`, which Rust's programs ignore.
+    /// Nothing can keep it from raising `SIGPIPE`, which Rust programs ignore.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         #[cfg(linux_kernel)]
         loop {
@@ -195,7 +195,8 @@ impl OsSocket {
                 .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
-    /// Whether there is something to be read. To be asked when there is no error to be lost by it.
+    /// Whether there is something to be read. Asking takes an error away, so ask only when there is
+    /// none.
     pub(crate) fn has_input(&self) -> bool {
         has_input(self.fd())
     }

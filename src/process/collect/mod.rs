@@ -30,12 +30,13 @@ use crate::timeout::TimeoutKind;
 
 /// A child whose output is collected until it has exited and its pipes have ended.
 pub(super) struct Collecting {
-    /// Of its exit, and of the first of its outputs: the exit is told of when that has ended.
+    /// The slot of its exit and of the first of its outputs: the exit is reported when that output
+    /// has ended.
     key: Key,
     leads_group: bool,
     exit: RefCell<Exit>,
     pipes: RefCell<Pipes>,
-    /// Whoever ends the run first takes it out.
+    /// The first to end the run takes it out.
     promise: Cell<Option<Promise<Output>>>,
     deadline: Cell<Option<TimerHandle>>,
     /// In the ready list.
@@ -43,14 +44,14 @@ pub(super) struct Collecting {
 }
 
 enum Exit {
-    /// Nothing tells of it yet. The id is the child's: it was not waited for.
+    /// Nothing reports it yet. The id is the child's: it was not waited for.
     Unwatched(Pid),
     Watched(ExitWatch),
     /// The child was waited for.
     Known,
 }
 
-/// Starts a program; what comes of it goes to nobody before [`Collecting::begin`].
+/// Starts a program. Its result goes to nobody before [`Collecting::begin`].
 pub(super) fn start(
     core: &Rc<Core>,
     settings: Box<ProcessSettings>,
@@ -166,7 +167,7 @@ impl Collecting {
         }
     }
 
-    /// Looks whether the child has exited; if not, that is told of from now on.
+    /// Looks whether the child has exited. If not, its exit is reported from now on.
     fn look(self: &Rc<Self>, core: &Rc<Core>) {
         let status = match &*self.exit.borrow() {
             Exit::Unwatched(pid) => exit::look(*pid),

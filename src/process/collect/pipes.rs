@@ -45,7 +45,7 @@ pub(super) struct Pipes {
 pub(super) struct End {
     pub(super) key: Key,
     pub(super) pipe: PolledPipe,
-    /// What was said, until it is done.
+    /// What the poll reported, until it is done.
     ready: Cell<Readiness>,
 }
 
@@ -71,13 +71,12 @@ impl Pipes {
     }
 
     pub(super) fn insert(&mut self, which: Which, key: Key, pipe: PolledPipe) {
-        // An input may take something at once; of the output nothing can be there yet that the
-        // system is not going to tell.
+        // An input may take something at once. Output that is there already will be reported.
         let ready = if which == Which::Stdin { Readiness::WRITE } else { Readiness::NONE };
         self.ends[which as usize] = Some(End { key, pipe, ready: Cell::new(ready) });
     }
 
-    /// Notes what the system says of the pipe that is known by `key`, if there is one.
+    /// Notes what the system reports about the pipe under `key`, if there is one.
     pub(super) fn note(&self, key: Key, readiness: Readiness) {
         for end in self.ends.iter().flatten().filter(|end| end.key == key) {
             end.ready.set(end.ready.get().union(readiness));
@@ -152,7 +151,7 @@ impl Pipes {
         }
     }
 
-    /// Reads once. Only the system's word shows that all was read: see `driver/drained.rs`.
+    /// Reads once. Only `EAGAIN` or the end shows that all was read: see `driver/drained.rs`.
     fn read(&mut self, which: Which) -> Turn {
         let end = &mut self.ends[which as usize];
         let Some(open) = end else { return Turn::Waits };

@@ -5,8 +5,8 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid,
 };
 
-/// A process group whose leader has exited, and was not waited for: so its id still is the group's, and
-/// whatever the leader has started can be signalled. The leader is waited for when this is dropped.
+/// A process group whose leader has exited and is still a zombie: its id is still the group's, so what
+/// the leader has started can be signalled. Dropping this reaps the leader.
 pub(in crate::process) struct Group {
     leader: Pid,
 }
@@ -17,7 +17,7 @@ impl Group {
         is_kept(leader).then_some(Self { leader })
     }
 
-    /// Signals what is left of the group. That it is empty is no error.
+    /// Signals what is left of the group. An empty group is no error.
     pub(in crate::process) fn signal(&self, signal: Signal) {
         // If somebody else has waited for the leader, the id may be another's.
         if is_kept(self.leader) {

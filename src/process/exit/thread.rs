@@ -26,8 +26,8 @@ const STACK: usize = 64 * 1024;
 
 /// A child for which a thread waits.
 ///
-/// Where it can, the thread only looks; it is the loop that waits for the child in the system's
-/// sense, so that the id stays the child's as long as the loop may signal it.
+/// Where it can, the thread only looks, and the loop reaps the child. So the id stays the child's
+/// as long as the loop may signal it.
 pub(in crate::process) struct WaitingThread(Arc<Waited>);
 
 impl WaitingThread {
@@ -154,7 +154,7 @@ impl Drop for LastWait {
     }
 }
 
-/// Starts a thread that waits for a child. If there can be none, the child stays unwaited for until
+/// Starts a thread that waits for a child. If no thread can be had, the child stays a zombie until
 /// this process ends.
 #[cfg(pidfd)]
 pub(super) fn start(wait: impl FnOnce() + Send + 'static) {

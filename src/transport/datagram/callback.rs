@@ -1,4 +1,5 @@
-//! Calling protocols: out of their place, gathering what they send, catching what they throw.
+//! Calling protocols: they are out of their place meanwhile, what they send is gathered, and their
+//! panics are caught.
 
 use std::rc::Rc;
 

@@ -1,4 +1,5 @@
-//! Calling protocols: out of their place, gathering what they write, catching what they throw.
+//! Calling protocols: they are out of their place meanwhile, what they write is gathered, and their
+//! panics are caught.
 //!
 //! What is inlined and what is out of line, here, in `read/dispatch.rs` and in `write/gather.rs`, is
 //! chosen by the benchmarks `echo` and `gather`, which count instructions (`docs/numbers.md`).
@@ -115,9 +116,9 @@ impl Stream {
         }
         core.counters.count_callback();
         let outcome = fence::run(|| callback(&mut *protocol, &Lent { core, stream: self }));
-        // First of all: what unwinds from here on does not take the protocol along.
+        // This comes first: what unwinds from here on does not take the protocol along.
         put_back(&self.protocol, protocol);
-        // Told apart before anything else is done, so that little is kept over it.
+        // The outcomes are told apart first, so that few values are kept across what follows.
         match outcome {
             Ok(Ok(result)) => {
                 self.end_callback(core, gathers);

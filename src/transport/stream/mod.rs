@@ -105,7 +105,7 @@ impl Stream {
         stream
     }
 
-    /// Lets go of everything, the socket first: what is left is memory, and needs no drop.
+    /// Releases everything, the socket first: what is left is memory, and needs no drop.
     #[inline(always)]
     fn vacate(&mut self) {
         self.socket = Socket::Closed;

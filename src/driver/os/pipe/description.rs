@@ -13,7 +13,7 @@ use super::Direction;
 /// Whether an operation waits is a property of what is open behind a descriptor, not of the
 /// descriptor; and the shell and other processes share what is open behind a standard stream. So a
 /// pipe or a terminal is opened once more where the system can; else the descriptor is a copy,
-/// which is set and set back.
+/// whose mode is set and set back.
 pub(crate) fn own_description(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<OwnedFd> {
     let kind = FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode);
     let again = match kind {

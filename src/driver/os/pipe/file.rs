@@ -51,7 +51,7 @@ impl FilePipe {
         direction: Direction,
     ) -> Self {
         if direction == Direction::Read {
-            // Asked to read, it says that there is nothing yet, and begins to.
+            // A read says that there is nothing yet, and begins the job.
             signals.borrow_mut().push_back((key, Readiness::READ));
         }
         Self {
@@ -95,7 +95,7 @@ impl FilePipe {
             Job::None => self.begin_write(slices),
             Job::Running => self.state.job.set(Job::Running),
             Job::Done(result) => {
-                // Less than everything is no sign that the file takes no more.
+                // A short write does not mean that the file takes no more.
                 self.state.signals.borrow_mut().push_back((self.state.key, Readiness::WRITE));
                 return result;
             }

@@ -57,7 +57,7 @@ enum Means {
 }
 
 impl OsPipe {
-    /// Takes a descriptor from elsewhere and has its readiness reported under `key`.
+    /// Takes a descriptor from elsewhere and registers it with the poll under `key`.
     pub(crate) fn register(
         host: Weak<dyn PipeHost>,
         driver: &OsDriver,

@@ -48,7 +48,7 @@ const LONGEST_DEVICE_PACKET: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Pipe,
-    /// Each call says by itself that it does not wait: others who share the socket still may.
+    /// Each call asks not to wait, so others who share the socket still may wait.
     Socket,
     Device,
     Terminal,
@@ -158,8 +158,8 @@ impl PolledPipe {
         }
     }
 
-    /// Whether it is the end that a terminal reads nothing. Without canonical mode it reads nothing
-    /// whenever there is no input, if it was told not to wait (`VMIN` and `VTIME` are 0).
+    /// Whether a read of nothing is the end of a terminal. Without canonical mode a terminal reads
+    /// nothing whenever there is no input, if it was told not to wait (`VMIN` and `VTIME` are 0).
     #[cold]
     fn has_ended(&self) -> bool {
         let mode = rustix::termios::tcgetattr(&self.fd);

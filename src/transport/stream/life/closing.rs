@@ -160,7 +160,7 @@ impl Stream {
         }
         self.set(Flags::SHUT_DOWN);
         let Err(error) = self.socket.shutdown() else { return true };
-        // The peer has reset the connection: reading tells, unless nothing is read.
+        // The peer has reset the connection: reading shows it, unless nothing is read.
         if self.has(Flags::CLOSING) {
             let error = (error.kind() != io::ErrorKind::NotConnected).then_some(error);
             self.end(core, error.map(Error::from));
@@ -170,8 +170,8 @@ impl Stream {
         !self.has(Flags::CLOSED)
     }
 
-    /// Under TLS, when the peer has said that it has ended: whether its socket has, too. Asked only
-    /// where the poll has said so.
+    /// Whether the peer's socket has ended, too, after its `close_notify`. Asked only where the
+    /// poll has said so.
     fn peer_is_gone(&self) -> bool {
         const SAID: Flags = Flags::EOF.union(Flags::READ_CLOSED);
         let mut scratch = [0; 512];

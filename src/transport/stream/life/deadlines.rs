@@ -340,7 +340,7 @@ impl Stream {
     }
 
     fn time_out(self: &Rc<Self>, core: &Rc<Core>, timeout: Timeout, now: u64) {
-        // Kept (`Ok`), the deadline begins anew.
+        // `Ok` keeps the connection, and the deadline begins anew.
         self.with_deadlines(core, |deadlines| match timeout {
             Timeout::WriteStall => deadlines.write_progress_at = now,
             Timeout::User => deadlines.user_since = now,

@@ -4,8 +4,8 @@
 //! Closing a TCP socket with unread input, or with input that comes later, makes the system answer
 //! with a reset, which destroys what is still on its way. So the socket stays open. What comes in is
 //! read and dropped, until the peer has ended its side, or until it has acknowledged everything and
-//! says nothing more. How much is acknowledged is asked for now and then; where it cannot be asked,
-//! input is taken for progress.
+//! says nothing more. The system is asked now and then how much is acknowledged; where it cannot
+//! tell, input counts as progress.
 //!
 //! While something is not acknowledged the peer has the linger deadline
 //! ([`Timeout::Linger`](crate::Timeout::Linger)), counted from the last progress. A peer that has
@@ -171,7 +171,7 @@ impl Lingering {
     pub(crate) fn end(self: Rc<Self>, core: &Core) {
         core.driver.deregister(&self.stream.socket);
         core.free_slot(self.stream.key);
-        // Nothing but this has it, unless it is in the ready list, which then closes the socket.
+        // Only this refers to it, unless it is in the ready list, which then closes the socket.
         if let Some(own) = Rc::into_inner(self) {
             core.stream_pool.retire(own.stream);
         }

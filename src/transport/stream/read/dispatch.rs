@@ -66,8 +66,8 @@ impl Turn {
 
 /// Whether input is there that is to be read and dropped.
 ///
-/// That is so while the stream closes; and after the peer's `close_notify`, when what follows means
-/// nothing, but must not keep the peer from ending.
+/// That is so while the stream closes, and after the peer's `close_notify`: what follows means
+/// nothing, but reading it lets the peer finish.
 const fn discards(flags: Flags) -> bool {
     const MAY: Flags = Flags::READABLE
         .union(Flags::CLOSED)
@@ -121,7 +121,8 @@ impl Stream {
             self.update(core);
         }
         if self.has(HANGING_UP) && !self.has(READ_NO_MORE) {
-            // Also while nothing is read: of a pipe that is empty nothing else is told at its end.
+            // Also while nothing is read: at the end of an empty pipe the poll reports nothing
+            // else.
             self.set(Flags::READABLE);
         }
         if self.has(Flags::HANDSHAKING) && !self.closes_before_handshake() {
@@ -153,7 +154,7 @@ impl Stream {
         } else if self.has(Flags::BUFFERED) {
             self.read_buffered(core);
         } else if self.has(Flags::SPLICED) && self.splice(core) {
-            // Without having been read.
+            // It was spliced, not read.
         } else if self.has(Flags::LIMITED.union(Flags::SPLICED)) {
             self.read_limited(core, buffer);
         } else if !self.flags.get().matches(Flags::READABLE, MAY_READ_FREELY) {

@@ -93,8 +93,8 @@ impl Stream {
         }
     }
 
-    /// Whether an error of the socket says no more than that the peer takes nothing: what it has sent
-    /// before is there to be read.
+    /// Whether an error of the socket only says that the peer takes nothing any more: what it sent
+    /// before can still be read.
     ///
     /// A reset that comes after the peer's end is called a broken pipe. And a peer that closes with our
     /// tickets unread resets the connection, though it was sent nothing else.
