@@ -21,8 +21,8 @@ use crate::transport::{Info, Stream};
 #[cfg(feature = "tls-core")]
 use crate::transport::{PlaceholderProtocol, Setup, Waiter};
 
-/// How long a listener is left alone when the system is out of descriptors or memory, and how long
-/// if that lasts (asyncio's second).
+/// How long a listener rests when the system is out of descriptors or memory, at first and if that
+/// lasts (asyncio's second).
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LAST_REST: Duration = Duration::from_secs(1);
 
@@ -40,7 +40,7 @@ pub(super) struct Accepting {
     queued: Cell<bool>,
     resting: Cell<bool>,
     rests: RefCell<Backoff>,
-    /// The shortage that lasts was reported.
+    /// The shortage was reported, and still lasts.
     shortage_reported: Cell<bool>,
     /// Given up for a moment when no other descriptor is left, to take a connection and close it.
     reserve: RefCell<Option<File>>,
@@ -60,7 +60,7 @@ impl Accepting {
             core.free_slot(key);
             return Err(Error::io("the listener could not be registered with the poll", error));
         }
-        // In memory no descriptors are taken that could run out.
+        // In memory, no descriptors are used that could run out.
         let reserve = listener.fd().and_then(|_| reserve());
         let accepting = Rc::new(Self {
             key,
@@ -152,7 +152,7 @@ impl Accepting {
         self.enqueue_if_ready(core);
     }
 
-    /// The system is out of something: turns away who waits, and rests.
+    /// The system is out of something: turns away waiting clients, and rests.
     fn run_short(self: &Rc<Self>, core: &Rc<Core>, error: io::Error) {
         if !self.shortage_reported.replace(true) {
             let error = Error::io("accepting pauses: the system is short", error);
@@ -302,7 +302,7 @@ fn info(socket: &Socket, peer: Option<&Address>) -> Rc<Info> {
 
 impl Source for Accepting {
     fn note(&self, _: Key, readiness: Readiness) -> bool {
-        // A listener that somebody has shut down says no more than that; `accept` tells the rest.
+        // The poll says only that somebody has shut down the listener; `accept` shows the rest.
         let broken = Readiness::READ_CLOSED.union(Readiness::ERROR);
         if readiness.intersects(Readiness::READ.union(broken)) {
             self.ready.set(true);

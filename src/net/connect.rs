@@ -27,8 +27,8 @@ use crate::transport::{Connection, Stream, StreamOptions, TransportHandle};
 #[cfg(feature = "tls-core")]
 use crate::transport::{PlaceholderProtocol, Setup};
 
-/// After how long a Unix server is asked again whose backlog is full: on Linux a connect that may
-/// not wait fails then, where that to a TCP address waits.
+/// How long to wait before a Unix server with a full backlog is asked again. On Linux a
+/// non-blocking connect to it fails, while one to a TCP address waits.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 const LAST_RETRY: Duration = Duration::from_millis(640);
 
@@ -45,7 +45,7 @@ pub(super) struct Opened {
     pub(super) core: Rc<Core>,
     pub(super) key: Key,
     pub(super) socket: Option<Socket>,
-    /// What its readiness was so far: it is told only once.
+    /// Its readiness so far: the poll reports it only once.
     pub(super) readiness: Readiness,
     /// The system forgets it when the peer resets the connection.
     pub(super) peer: Option<Address>,
@@ -140,7 +140,7 @@ async fn connect(
     }
 }
 
-/// Gives a socket a slot and has its readiness reported.
+/// Gives a socket a slot, and registers it with the poll.
 fn register(core: &Rc<Core>, socket: Socket) -> Result<Opened, Error> {
     let key = core.reserve_slot()?;
     if let Err(error) = core.driver.register(&socket, key, &core.signals) {
@@ -256,7 +256,7 @@ pub(super) async fn begin_tls<P: Protocol>(
     made.into_step().await
 }
 
-/// With whom a handshake is, for people: the name that was connected to, and the address.
+/// The peer of a handshake, for people: the name that was connected to, and the address.
 #[cfg(feature = "tls-core")]
 fn peer_name(host: Option<String>, peer: Option<&Address>) -> String {
     let peer = peer.map(ToString::to_string);

@@ -23,7 +23,7 @@ use crate::transport::{Connection, StreamOptions};
 /// How long resolving and connecting may take together, unless set.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection to be made: what [`EventLoop::create_connection`] and its kin return.
+/// A connection to be made: what [`EventLoop::create_connection`] and similar methods return.
 ///
 /// Await it, or [`start`](Self::start) it. Nothing happens before.
 ///

@@ -1,5 +1,5 @@
-//! The last part of a server's shutdown: its connections are over, and their peers have still to take what was
-//! sent.
+//! The last part of a server's shutdown: its connections are closed, and their peers still have to take what
+//! was sent.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use super::server::Server;
 use crate::event_loop::EventLoop;
 use crate::task::Promise;
 
-/// How soon the peers are asked for again, first and at most: most have everything within a round trip.
+/// How soon the peers are looked at again, at first and at most: most have everything within a round
+/// trip.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 

@@ -31,8 +31,8 @@ where
     }
 }
 
-/// A factory for [`EventLoop::create_server`](crate::EventLoop::create_server) and its kin that is told
-/// who connects, and may refuse.
+/// A factory for [`EventLoop::create_server`](crate::EventLoop::create_server) and similar methods that
+/// is told who connects, and may refuse.
 ///
 /// On Linux the [`Info`] of a Unix socket names the peer's user and process; under TLS, it has what the
 /// handshake has agreed on. A connection that is refused with an `Err` is closed, and the error goes to
@@ -97,7 +97,8 @@ impl<F> fmt::Debug for WithInfo<F> {
     }
 }
 
-/// A factory of any kind. Public since a method of a public trait gives it; nobody else can name it.
+/// A factory of any kind. It is public because a method of a public trait returns it; no other crate
+/// can name it.
 #[allow(unnameable_types)]
 pub struct Factory(pub(super) Make);
 

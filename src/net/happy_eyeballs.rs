@@ -104,7 +104,7 @@ impl Race {
 
     /// An attempt ended with an error, whether while it was started or later.
     ///
-    /// Something that is no attempt under way changes nothing.
+    /// An attempt that is not under way changes nothing.
     pub(crate) fn attempt_failed(
         &mut self,
         attempt: AttemptId,

@@ -15,7 +15,7 @@ const UNNAMED: &str = "unknown";
 
 /// The sockets that the process was given by its service manager: systemd's socket activation.
 ///
-/// They are told by the environment: `LISTEN_FDS` (how many), `LISTEN_PID` (whose they are) and
+/// The environment describes them: `LISTEN_FDS` (how many), `LISTEN_PID` (whose they are) and
 /// `LISTEN_FDNAMES` (what they are called: `FileDescriptorName=` of the socket unit, or its own name).
 /// Empty when there are none, or they are another process's. Each has one owner, so a second call gives
 /// none. Children of this process do not get them.

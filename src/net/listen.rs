@@ -72,8 +72,8 @@ pub(super) async fn bind(
     }
 }
 
-/// The path that is to be removed with a listener that was bound elsewhere. Unless that was asked for,
-/// none that another process listens at, too.
+/// The path that is to be removed with a listener that was bound elsewhere. If another process listens
+/// at it, too, that must have been asked for.
 fn path_of(listener: &Listener, cleanup_socket: Option<bool>) -> Option<BoundPath> {
     let address = listener.local_address()?;
     let path = address.as_unix_path()?;

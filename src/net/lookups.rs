@@ -158,7 +158,7 @@ impl Lookups {
         let pool = state.local.get_or_insert_with(|| pool(1));
         let resolver = Arc::clone(&self.resolver.borrow());
         let of_local = move |host: &str| resolver.is_local(host).then(|| resolver.resolve(host));
-        // Refused, it waits for its turn as any other.
+        // If that fails, the name waits for its turn like any other.
         let job = submit(core, pool, host, Of::Local, of_local).ok();
         if let Some(name) = state.names.get_mut(host) {
             name.local = job;
@@ -172,7 +172,7 @@ impl Lookups {
             state.turns.end(host);
         }
         let mut name = None;
-        // What the thread for local names answers can have been answered meanwhile.
+        // A name that the thread for local names has looked up may have its answer already.
         if answer.is_some() {
             name = state.names.remove(host);
             if let Some(place) = name.as_ref().and_then(|name| name.queued) {

@@ -79,7 +79,7 @@ impl Future for Connecting {
     }
 }
 
-/// Sees the readiness of a socket that is connecting, and wakes whoever waits for it.
+/// Gets the readiness of a socket that is connecting, and wakes the task that waits for it.
 struct Watch {
     readiness: Cell<Readiness>,
     queued: Cell<bool>,
@@ -125,7 +125,7 @@ pub(super) struct RaceFuture<'a> {
     addresses: Vec<SocketAddr>,
     alarm: Option<Sleep>,
     begun: bool,
-    /// The failures so far, also for whoever runs out of patience.
+    /// The failures so far, also for a connect that times out.
     failures: &'a mut Vec<ConnectAttempt>,
 }
 
@@ -255,7 +255,8 @@ impl Future for RaceFuture<'_> {
                 return Poll::Ready(Err(error));
             }
             for connecting in this.connecting.iter_mut().flatten() {
-                // New attempts have to know whom to wake; what they say is looked at when they do.
+                // New attempts have to know which task to wake; their readiness is looked at when
+                // they do.
                 connecting.watch.waker.set(Some(context.waker().clone()));
             }
         }
@@ -264,7 +265,7 @@ impl Future for RaceFuture<'_> {
 }
 
 impl Drop for RaceFuture<'_> {
-    /// Given up with attempts that had no answer: they are told of, too.
+    /// Given up with attempts that had no answer: they are listed, too.
     fn drop(&mut self) {
         if let Some((_, given_up)) = self.race.give_up() {
             let unfinished = given_up.unfinished.into_iter();
@@ -287,8 +288,8 @@ fn lost_race(lost: RaceError) -> Error {
     Error::with_source(Kind::Connect, "could not connect", ConnectAttempts(attempts))
 }
 
-/// Whether the socket is connected to itself, as TCP does when the port that it was given for its own
-/// end is the one that it connects to: nobody listens there, so it was free.
+/// Whether the socket is connected to itself. TCP does that when the port of its own end happens to
+/// be the one that it connects to: nobody listens there, so it was free.
 fn is_itself(socket: &Socket, peer: &Address) -> bool {
     peer.as_ip().is_some() && socket.local_address().as_ref() == Some(peer)
 }

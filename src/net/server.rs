@@ -293,7 +293,8 @@ pub(crate) struct ServerCore {
     forever: RefCell<Option<Promise<()>>>,
     waiting: Waiters<()>,
     on_accept_error: Cell<Option<AcceptErrorHandler>>,
-    /// When the last accept error was reported by default, and how many were not since.
+    /// When the last accept error was reported by default, and how many have not been reported
+    /// since.
     reported: Cell<(Option<u64>, u64)>,
 }
 
@@ -431,8 +432,9 @@ impl ServerCore {
     #[inline(never)]
     fn tell_over(&self, core: &Core) {
         self.waiting.tell(|| Ok(()));
-        // Nothing is made any more: all that is the user's is dropped here, behind the fence and
-        // one at a time. It may hold this server. Whoever has the rest of it drops no foreign code.
+        // No protocol is made any more: everything of the user's is dropped here, behind the fence
+        // and one at a time, since it may hold this server. What drops the rest of the server later
+        // runs no foreign code.
         core.drop_user(self.factory.take(), "protocol factory");
         core.drop_user(self.on_accept_error.take(), "accept error handler");
         #[cfg(feature = "tls-core")]

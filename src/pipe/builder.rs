@@ -1,4 +1,4 @@
-//! `connect_read_pipe`, `connect_write_pipe` and their kin, and their options.
+//! `connect_read_pipe`, `connect_write_pipe` and similar methods, and their options.
 
 use std::fmt;
 use std::future::IntoFuture;

@@ -6,10 +6,10 @@ use std::io;
 
 use crate::error::{Error, Failure};
 
-/// The error in `output`, if it is a `Result` without a value; else `output` is left as it is.
+/// The error in `output`, if that is a `Result` without a value; else `output` stays as it is.
 ///
-/// Rust cannot ask an output of any type whether it is a `Result`. So these are the types of errors that it is
-/// asked for: those that `?` in a task leads to.
+/// Rust cannot ask an output of any type whether it is a `Result`. So it is compared with `Result`s of the
+/// usual types of errors, those that `?` in a task leads to.
 pub(super) fn take_error<T: 'static>(output: &mut Option<T>) -> Option<Error> {
     take::<T, Failure>(output, Error::from)
         .or_else(|| take::<T, Error>(output, |error| error))

@@ -43,7 +43,7 @@ impl<T: 'static> DoneCallbacks<T> {
         self.entries.borrow().is_empty()
     }
 
-    /// What those that are there now come before.
+    /// The place behind the callbacks that are there now.
     pub(super) fn end(&self) -> u64 {
         self.next.get()
     }

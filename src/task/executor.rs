@@ -9,7 +9,7 @@ use crate::fence;
 
 /// What the pool runs.
 ///
-/// It hands its result on by itself; the pool knows nothing of results.
+/// It passes its result on by itself; the pool knows nothing about results.
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 /// Runs blocking work on threads that are started on demand, up to a maximum.
@@ -69,7 +69,7 @@ impl ThreadPool {
                 Err(error) if state.threads == 0 => {
                     return Err(Rejected { work, reason: RejectReason::NoThread(error) });
                 }
-                // The threads there are will get to it.
+                // The existing threads will get to it.
                 Err(_) => {}
             }
         }
@@ -258,7 +258,7 @@ struct State {
     submitted: u64,
     started: u64,
     threads: usize,
-    /// Threads that are not at work, those included that are only starting or waking up.
+    /// Threads that are not at work, including those that are just starting or waking up.
     idle_threads: usize,
     shut_down: bool,
 }
@@ -330,7 +330,7 @@ fn run(work: Work) {
     drop(fence::run(work));
 }
 
-/// When `duration` will be over; `None` for never, which includes what a clock cannot count.
+/// When `duration` will be over; `None` for never, also if a clock cannot count that far.
 fn deadline(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
 }

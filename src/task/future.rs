@@ -14,18 +14,18 @@ use crate::error::{Error, Failure, Kind};
 use crate::event_loop::{Callback, CallbackHandle, Core, EventLoop, Exception, Ready, SlowWatch};
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
-/// A result that will be there: awaitable, and it takes done callbacks. asyncio's `Future`.
+/// A result that will be there: it can be awaited, and takes done callbacks. asyncio's `Future`.
 ///
 /// Dropping it while it is pending cancels what it stands for, unless it has a done callback or was
 /// [detached](Self::detach).
 ///
-/// Dropping it with its result still in it closes what is in the result: a
-/// [`Connection`](crate::Connection), a [`Server`](crate::Server), an [`Endpoint`](crate::Endpoint)
-/// or a [`Handover`](crate::Handover) that nobody took, wherever it is in there, is closed, unless a
-/// clone of it is elsewhere. An error that nobody took goes to the exception handler. A result is
-/// taken when the future is awaited to its end or [`take_result`](Self::take_result) gives it, and it
-/// is as good as taken when a done callback was called with it, or the future was detached. Whoever
-/// has taken a value decides what becomes of it: dropping it then closes nothing.
+/// Dropping it with its result still in it closes what is in the result: every
+/// [`Connection`](crate::Connection), [`Server`](crate::Server), [`Endpoint`](crate::Endpoint) and
+/// [`Handover`](crate::Handover), wherever it is in there, unless a clone of it is elsewhere. An
+/// error that nobody took goes to the exception handler. A result is taken when the future is awaited
+/// to its end or [`take_result`](Self::take_result) gives it; it counts as taken when a done callback
+/// was called with it, or the future was detached. A value that was taken is yours: dropping it
+/// closes nothing.
 ///
 /// ```
 /// use wharf::{EventLoop, LoopFuture, Result};
@@ -54,7 +54,7 @@ pub struct LoopFuture<T: 'static> {
 ///
 /// Dropping it without a result completes the future as cancelled.
 ///
-/// A client's protocol answers whoever asked through a promise for each request:
+/// A client's protocol answers each request through a promise:
 ///
 /// ```
 /// use std::collections::VecDeque;
@@ -134,7 +134,7 @@ pub(super) struct Shared<T: 'static> {
     on_cancel: Cell<Option<OnCancel>>,
     /// Nobody needs to wait for the operation to go on.
     detached: Cell<bool>,
-    /// It is awaited by an operation, which is told of its error in its own.
+    /// An operation awaits it, and passes its error on in its own.
     is_step: Cell<bool>,
     /// There is no `LoopFuture` any more.
     dropped: Cell<bool>,
@@ -179,11 +179,12 @@ impl<T: 'static> LoopFuture<T> {
     /// The loop calls `callback` with the result; it is never called from here.
     ///
     /// Callbacks are called in the order in which they were added, also when the future is done
-    /// already, and before whoever awaits it goes on. A callback whose result was awaited before it was
-    /// added is not called.
+    /// already, and before the code that awaits it goes on. A callback whose result was awaited before
+    /// it was added is not called.
     ///
-    /// The handle takes the callback back; it is then as if it had never been added: dropping the
-    /// future cancels, and taking back the last one of a future that is dropped already does, too.
+    /// The handle takes the callback back. It is then as if it had never been added: dropping the
+    /// future cancels, and so does taking back the last callback of a future that is dropped
+    /// already.
     #[doc(alias("addCallback", "addBoth"))]
     pub fn add_done_callback(
         &self,
@@ -198,9 +199,8 @@ impl<T: 'static> LoopFuture<T> {
 
     /// Lets what it stands for go on without anybody waiting for it.
     ///
-    /// An error at its end goes to the exception handler, as does an `Err` in its output if that is a
-    /// [`Result`](crate::Result) without a value; what it gives otherwise is left as it is, and nothing in it is
-    /// closed.
+    /// An error at its end goes to the exception handler, and so does an `Err` in its output if that is a
+    /// [`Result`](crate::Result) without a value. Any other output stays as it is, and nothing in it is closed.
     pub fn detach(self) {
         self.shared.detached.set(true);
     }
@@ -216,7 +216,7 @@ impl<T: 'static> LoopFuture<T> {
 }
 
 impl<T: 'static> LoopFuture<T> {
-    /// A step of another operation: when that is given up, nobody wants to hear of an error of this one.
+    /// A step of another operation: if that is given up, errors of this step are not reported.
     pub(crate) fn into_step(self) -> Self {
         self.shared.is_step.set(true);
         self
@@ -285,8 +285,7 @@ impl<T: 'static> Promise<T> {
         self.shared.state.get() != State::Pending
     }
 
-    /// Whether the future was detached, or dropped with a done callback: nobody is going to have the
-    /// result for good.
+    /// Whether the future was detached, or dropped with a done callback: nobody will own the result.
     pub(crate) fn is_left_alone(&self) -> bool {
         Rc::strong_count(&self.shared) == 1 && !self.is_cancelled()
     }
@@ -405,7 +404,7 @@ impl<T: 'static> Shared<T> {
     }
 
     fn tell(self: &Rc<Self>, core: &Rc<Core>) {
-        // Out of its place while the callbacks look at it: they may ask the future things.
+        // Out of its place while the callbacks look at it: they may use the future.
         let result = self.result.borrow_mut().take();
         // Those that are added meanwhile are called in the next round.
         let end = self.callbacks.end();
@@ -428,7 +427,7 @@ impl<T: 'static> Shared<T> {
         }
     }
 
-    /// The loop is closed: nobody is called any more.
+    /// The loop is closed: no callback is called any more.
     fn tell_nobody(&self) {
         self.callbacks.cancel_all(&self.core);
         self.finish();
@@ -473,7 +472,8 @@ impl<T: 'static> Shared<T> {
     fn report(&self, message: &'static str, error: Error) {
         let report = Rc::new(Unretrieved { message, error: Cell::new(Some(error)) });
         if self.core.may_be_in_callback() {
-            // The exception handler is a callback, too: not inside the one that drops this.
+            // The exception handler is a callback, too: it must not run inside the one that drops
+            // this.
             self.core.push_ready(Ready::Callback(report));
         } else {
             report.discard(&self.core);

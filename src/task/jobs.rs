@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop};
 use crate::fence::{self, Panic};
 
-/// The jobs of a loop that run, or wait to, on its threads.
+/// The jobs of a loop that run on its threads, or wait for one.
 pub(crate) struct Jobs {
     pool: RefCell<Option<ThreadPool>>,
     threads: usize,
@@ -45,8 +45,7 @@ impl Jobs {
         }
     }
 
-    /// Drops the jobs that have not begun: those who wait for them are told that they are
-    /// cancelled.
+    /// Drops the jobs that have not begun: their futures end cancelled.
     fn drop_waiting(&self, core: &Core) {
         let ids: Vec<u64> = self.waiting.borrow().keys().copied().collect();
         for id in ids {
@@ -109,8 +108,8 @@ impl EventLoop {
     /// Runs `work`, which may block, on a thread of the loop's pool.
     ///
     /// The pool is bounded (see [`EventLoopBuilder::executor_threads`]); work waits for a free
-    /// thread first come first served. Cancelling keeps work from running that has not begun. On a
-    /// loop in memory the work runs on the loop's own thread, so that runs stay equal.
+    /// thread, first come, first served. Cancelling keeps work that has not begun from running. On
+    /// a loop in memory the work runs on the loop's own thread, so that runs stay equal.
     ///
     /// # Errors
     /// The future fails with [`is_panic`](Error::is_panic) when `work` panicked, and with
@@ -126,8 +125,8 @@ impl EventLoop {
         run_in_executor(self.core(), work)
     }
 
-    /// Drops the jobs that have not begun, whose futures end cancelled, and waits for those that
-    /// run, at most `timeout`. Returns whether all have ended.
+    /// Drops the jobs that have not begun, whose futures end cancelled, and waits for the running
+    /// ones, for at most `timeout`. Returns whether all have ended.
     ///
     /// It blocks the calling thread: for the end of a program, after the last run. A later
     /// `run_in_executor` starts a pool anew.

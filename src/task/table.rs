@@ -60,8 +60,8 @@ impl<T: 'static> Task<T> {
         self.0.is_cancelled()
     }
 
-    /// Completes the task as cancelled, and has the loop drop its future at the next step; `false`
-    /// when it was done already.
+    /// Completes the task as cancelled; the loop drops its future at the next step. `false` when it
+    /// was done already.
     pub fn cancel(&self) -> bool {
         self.0.cancel()
     }

@@ -1,4 +1,4 @@
-//! Those who wait for the same event.
+//! Waiters for the same event.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

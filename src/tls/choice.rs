@@ -1,4 +1,4 @@
-//! Which of a server's certificates a client is shown.
+//! Which of a server's certificates a client gets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Choice {
         Ok(())
     }
 
-    /// What a client gets that asks for no name.
+    /// What a client that asks for no name gets.
     pub(super) fn default_key(&self) -> Option<&CertifiedKey> {
         self.all.first().map(Arc::as_ref)
     }
@@ -74,7 +74,7 @@ impl ResolvesServerCert for Choice {
     }
 }
 
-/// The DNS names that a certificate is for. Not its common name, at which no client looks any more.
+/// The DNS names that a certificate is for. Not its common name, which clients no longer look at.
 fn names_in(key: &CertifiedKey) -> Vec<String> {
     let certificate = key.cert.first().and_then(|der| EndEntityCert::try_from(der).ok());
     certificate.iter().flat_map(|certificate| certificate.valid_dns_names()).map(normal).collect()

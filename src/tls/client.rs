@@ -80,7 +80,7 @@ impl TlsClient {
         Self { config, needs_name, name: None, timeouts: TlsTimeouts::default() }
     }
 
-    /// The name that the server's certificate must be for, and that it is asked for (SNI).
+    /// The name that the server's certificate must be for, and that the client asks for (SNI).
     ///
     /// By default the host that was given to `create_connection`. An IP address is checked as well,
     /// but not sent. A Unix socket has no host, so a name must be set for it, unless the server is

@@ -23,7 +23,7 @@ use super::secrets::SecretCatcher;
 use super::version::{TlsVersion, Versions};
 use crate::error::Error;
 
-/// With how many servers sessions are kept at most: rustls takes the memory at once.
+/// For how many servers sessions are kept at most: rustls takes the memory at once.
 const MOST_SERVERS: usize = 16 * 1024;
 
 /// rustls counts tickets, and keeps so many for each server.
@@ -34,9 +34,9 @@ const SESSION_CACHE: usize = 256;
 
 /// A client's side of TLS to be made: what [`TlsClient::builder`] returns.
 ///
-/// **Whom to trust.** Authorities and pins; what is given several times is trusted all together. With
-/// nothing given, the [default](TlsClient::new). If both authorities and pins are given, a server
-/// must satisfy both. There is no way to trust everybody: pin the certificate of a test server.
+/// **Whom to trust.** Authorities and pins; settings that are given several times add up. If nothing
+/// is given, the [default](TlsClient::new). If both authorities and pins are given, a server must
+/// satisfy both. There is no way to trust everybody: pin the certificate of a test server.
 ///
 /// ```no_run
 /// use wharf::{EventLoop, TlsClient};
@@ -163,7 +163,7 @@ impl TlsClientBuilder {
         self
     }
 
-    /// With how many servers sessions are kept in memory to be resumed, at most 16,384 of them. 256
+    /// For how many servers sessions are kept in memory to be resumed, at most 16,384 of them. 256
     /// by default; 0 turns resumption off. The memory of the table is taken at once.
     pub fn session_cache(mut self, servers: usize) -> Self {
         self.session_cache = servers;

@@ -97,7 +97,7 @@ impl ServerCertVerifier for PinVerifier {
     }
 }
 
-/// What a client says of a certificate that is not the one it knows.
+/// What a client says about a certificate that is not the one it knows.
 #[derive(Debug)]
 pub(super) struct NotPinned(TlsFingerprint);
 

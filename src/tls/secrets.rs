@@ -111,7 +111,7 @@ impl ExporterSecret {
     }
 }
 
-/// Without the extended master secret, or where rustls told no secret.
+/// There is no extended master secret, or rustls told no secret.
 pub(crate) fn unsupported() -> Error {
     let text = "keying material is exported under TLS 1.3, and under TLS 1.2 only with the extended \
                 master secret (RFC 7627)";
@@ -190,7 +190,7 @@ fn expand_label(expander: &dyn HkdfExpander, label: &[u8], context: &[u8], outpu
     debug_assert!(expanded.is_ok());
 }
 
-/// A key log that hands the secrets on that are exported from, and all to another key log.
+/// A key log that passes on the secrets that are exported from, and everything to another key log.
 pub(super) struct SecretCatcher(pub(super) Arc<dyn KeyLog>);
 
 impl KeyLog for SecretCatcher {

@@ -1,7 +1,7 @@
 //! Pipes through which the kernel moves bytes from one socket to another without a copy.
 //!
-//! A pipe is taken for one fill, and given back when it is empty again. So a loop has one for each
-//! receiver that lags behind, and a few more.
+//! A pipe is taken for one fill, and given back when it is empty again. So a loop has at most one
+//! for each receiver that lags behind, and a few more.
 //!
 //! A pipe is filled only while it is empty, and drained only while it is not. So `EAGAIN` is always the
 //! socket's: nothing to read while filling, no room while draining.
