@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use wharf_test_support::{
-    children, datagram_probe, encryption, files, needs, probe, random, running, serving,
+    children, datagram_probe, encryption, files, needs, probe, process, random, running, serving,
 };
 
 mod broadcast;
