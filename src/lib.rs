@@ -154,7 +154,7 @@
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
-//! [`Targets`], [`Info`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`FailedCallback`], [`CloseReason`],
+//! [`Targets`], [`Info`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`ProtocolCallback`], [`CloseReason`],
 //! [`Error`], [`Failure`], [`Result`], [`testing::Record`], [`testing::Call`], [`ConnectAttempt`],
 //! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
@@ -229,8 +229,8 @@ pub use crate::error::{ConnectAttempt, Error, Failure, Result};
 #[cfg(feature = "log")]
 pub use crate::event_loop::log_exception;
 pub use crate::event_loop::{
-    CallbackHandle, EventLoop, EventLoopBuilder, Exception, FailedCallback, LoopStatistics, Remote,
-    RemoteHandle, TimerHandle,
+    CallbackHandle, EventLoop, EventLoopBuilder, Exception, LoopStatistics, ProtocolCallback,
+    Remote, RemoteHandle, TimerHandle,
 };
 pub use crate::net::{
     ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,

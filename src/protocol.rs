@@ -14,7 +14,7 @@ use crate::transport::Transport;
 pub use self::datagram::DatagramProtocol;
 pub use self::paused::PausedProtocol;
 
-pub(crate) use self::type_name::TypeName;
+pub(crate) use self::type_name::{TypeName, type_name_in};
 
 /// One end of a byte stream: the loop calls it, it answers through the transport it is lent.
 ///

@@ -252,7 +252,7 @@ fn call<F: FnOnce()>(core: &Rc<Core>, callback: F) {
     core.counters.count_callback();
     let watch = SlowWatch::start(core);
     core.run_caught("a callback failed", callback);
-    watch.stop(core, std::any::type_name::<F>(), None);
+    watch.stop(core, std::any::type_name::<F>());
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where errors go that nobody else can be told.
 
 use std::fmt::{self, Write};
-use std::rc::Rc;
+use std::time::Duration;
 
 use super::{Core, EventLoop};
 use crate::address::Address;
@@ -34,14 +34,14 @@ pub struct Exception<'a> {
     pub error: Option<&'a Error>,
     /// The connection it happened on, where there is one.
     pub transport: Option<TransportId>,
-    /// The callback that failed, if it was one of a protocol.
-    pub callback: Option<FailedCallback<'a>>,
+    /// The callback that failed or was slow, if it was one of a protocol.
+    pub callback: Option<ProtocolCallback<'a>>,
 }
 
-/// Which callback of which protocol failed: part of an [`Exception`].
+/// A callback of a protocol: part of an [`Exception`], which says what was wrong with it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct FailedCallback<'a> {
+pub struct ProtocolCallback<'a> {
     /// The method of the protocol, such as `data_received`.
     pub name: &'a str,
     /// The type of the protocol, as [`std::any::type_name`] says it.
@@ -84,8 +84,8 @@ impl fmt::Display for Exception<'_> {
     }
 }
 
-/// What a report says of the connection, endpoint or process whose callback failed.
-pub(crate) struct Failing {
+/// The connection, endpoint or process that a report is about.
+pub(crate) struct Subject {
     pub(crate) id: TransportId,
     pub(crate) protocol: &'static str,
     pub(crate) peer: Option<Address>,
@@ -93,9 +93,21 @@ pub(crate) struct Failing {
     pub(crate) otherwise: String,
 }
 
-impl Failing {
+impl Subject {
     pub(crate) fn new(id: TransportId, protocol: &'static str, peer: Option<Address>) -> Self {
         Self { id, protocol, peer, otherwise: format!("transport {id}") }
+    }
+
+    /// What the exception handler is told of its callback `name`.
+    fn exception<'a>(
+        &'a self,
+        name: &'a str,
+        message: &'a str,
+        error: Option<&'a Error>,
+    ) -> Exception<'a> {
+        let peer = self.peer.as_ref();
+        let callback = ProtocolCallback { name, protocol: self.protocol, peer };
+        Exception { message, error, transport: Some(self.id), callback: Some(callback) }
     }
 
     /// The protocol's type and its peer.
@@ -135,20 +147,20 @@ impl Core {
 
     /// Tells the exception handler of a callback that failed, unless that is the peer's or the network's doing.
     #[cold]
-    pub(crate) fn report_callback(&self, failing: &Failing, name: &str, error: &Error) {
+    pub(crate) fn report_callback(&self, subject: &Subject, name: &str, error: &Error) {
         if !error.is_reported() {
             return;
         }
         let verb = if error.is_panic() { "panicked" } else { "failed" };
-        let message = format!("{} {verb} in {name}", failing.who());
-        let callback =
-            FailedCallback { name, protocol: failing.protocol, peer: failing.peer.as_ref() };
-        self.report(&Exception {
-            message: &message,
-            error: Some(error),
-            transport: Some(failing.id),
-            callback: Some(callback),
-        });
+        let message = format!("{} {verb} in {name}", subject.who());
+        self.report(&subject.exception(name, &message, Some(error)));
+    }
+
+    /// Tells the exception handler of a protocol's callback that was slow.
+    #[cold]
+    pub(crate) fn report_slow_callback(&self, subject: &Subject, name: &str, took: Duration) {
+        let message = held_up(&format!("{} took {took:?} in {name}", subject.who()));
+        self.report(&subject.exception(name, &message, None));
     }
 
     /// Puts `next` in its place. A loop that is closed takes none: it may hold the loop.
@@ -249,30 +261,45 @@ pub(crate) struct SlowWatch(Option<u64>);
 
 impl SlowWatch {
     #[inline]
-    pub(crate) fn start(core: &Rc<Core>) -> Self {
+    pub(crate) fn start(core: &Core) -> Self {
         Self(core.slow_callback.get().map(|_| core.now()))
     }
 
-    pub(crate) fn is_on(&self) -> bool {
-        self.0.is_some()
+    /// Reports the callback if it was slow; `what` it was, if not a protocol's.
+    #[inline]
+    pub(crate) fn stop(self, core: &Core, what: &str) {
+        if let Some(started) = self.0 {
+            report_if_slow(core, started, what);
+        }
     }
 
+    /// How long the callback took, if it was slow.
     #[inline]
-    pub(crate) fn stop(self, core: &Rc<Core>, what: &str, transport: Option<TransportId>) {
-        if let Some(started) = self.0 {
-            report_if_slow(core, started, what, transport);
-        }
+    pub(crate) fn took_too_long(self, core: &Core) -> Option<Duration> {
+        self.0.and_then(|started| took_too_long(core, started))
     }
 }
 
 #[cold]
-fn report_if_slow(core: &Rc<Core>, started: u64, what: &str, transport: Option<TransportId>) {
-    let took = std::time::Duration::from_nanos(core.now().saturating_sub(started));
-    if core.slow_callback.get().is_some_and(|limit| took >= limit) {
-        core.counters.count_slow_callback();
-        let message = format!("{what} took {took:?}, and held up the event loop");
-        core.report(&Exception::new(&message, None, transport));
+fn report_if_slow(core: &Core, started: u64, what: &str) {
+    if let Some(took) = took_too_long(core, started) {
+        core.report(&Exception::new(&held_up(&format!("{what} took {took:?}")), None, None));
     }
+}
+
+#[cold]
+fn took_too_long(core: &Core, started: u64) -> Option<Duration> {
+    let took = Duration::from_nanos(core.now().saturating_sub(started));
+    // The callback may have changed the limit.
+    let is_slow = core.slow_callback.get().is_some_and(|limit| took >= limit);
+    is_slow.then(|| {
+        core.counters.count_slow_callback();
+        took
+    })
+}
+
+fn held_up(what: &str) -> String {
+    format!("{what}, and held up the event loop")
 }
 
 #[cfg(test)]

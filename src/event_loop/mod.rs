@@ -41,7 +41,7 @@ use crate::thread_bound::{ThreadBound, UseRemote};
 
 pub use self::builder::EventLoopBuilder;
 pub use self::callbacks::{CallbackHandle, TimerHandle};
-pub use self::exceptions::{Exception, FailedCallback};
+pub use self::exceptions::{Exception, ProtocolCallback};
 #[cfg(feature = "log")]
 pub use self::log::log_exception;
 pub use self::remote::{Remote, RemoteHandle};
@@ -50,7 +50,7 @@ pub use self::statistics::LoopStatistics;
 pub(crate) use self::callbacks::Cancellable;
 pub(crate) use self::core::{Core, State, closed, nanoseconds};
 pub(crate) use self::entries::{Entry, Ready, ServerCore, Source};
-pub(crate) use self::exceptions::{Failing, SlowWatch};
+pub(crate) use self::exceptions::{SlowWatch, Subject};
 pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};

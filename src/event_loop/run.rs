@@ -248,7 +248,7 @@ impl<F: Future> Main for MainFuture<'_, F> {
             Ok(Poll::Ready(output)) => self.outcome = Some(Ok(output)),
             Err(panic) => self.outcome = Some(Err(panic)),
         }
-        watch.stop(self.core, "the future that is run", None);
+        watch.stop(self.core, "the future that is run");
         self.outcome.is_some()
     }
 }

@@ -159,7 +159,7 @@ impl Source for SignalSource {
                 core.counters.count_callback();
                 let watch = SlowWatch::start(core);
                 core.run_caught("a signal handler failed", &mut callback);
-                watch.stop(core, "a signal handler", None);
+                watch.stop(core, "a signal handler");
                 // It may have put another in its own place, or removed itself.
                 let former = match place.take() {
                     Some(other) => {

@@ -253,7 +253,7 @@ impl Core {
                 self.run_caught("a task failed", || {
                     runnable.run();
                 });
-                watch.stop(self, "a task's step", None);
+                watch.stop(self, "a task's step");
             }
         }
     }

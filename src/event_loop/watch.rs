@@ -192,7 +192,7 @@ impl Watch {
             core.counters.count_callback();
             let watch = SlowWatch::start(core);
             core.run_caught("a descriptor's callback failed", &mut callback);
-            watch.stop(core, "a descriptor's callback", None);
+            watch.stop(core, "a descriptor's callback");
             place.set(Some(callback));
             // The last reference, if it was removed or replaced while it ran.
             core.drop_user(place, "descriptor's callback");

@@ -10,9 +10,9 @@ use super::transport::ProcessTransport;
 use crate::cell::put_back;
 use crate::driver::TransportId;
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::{Core, Failing, SlowWatch};
+use crate::event_loop::{Core, SlowWatch, Subject};
 use crate::fence;
-use crate::protocol::TypeName;
+use crate::protocol::type_name_in;
 
 impl ProcessState {
     /// Calls the protocol. Once a callback has failed nothing but `connection_lost` is called.
@@ -26,7 +26,7 @@ impl ProcessState {
             return;
         }
         if let Err(error) = self.run_callback(core, name, callback) {
-            self.report(core, name, &error);
+            core.report_callback(&self.subject(), name, &error);
             self.fail(core, error);
         }
     }
@@ -41,7 +41,9 @@ impl ProcessState {
         core.counters.count_callback();
         let outcome =
             self.lend(core, |protocol, process| fence::run(|| callback(protocol, process)));
-        watch.stop(core, name, Some(TransportId(self.key())));
+        if let Some(took) = watch.took_too_long(core) {
+            core.report_slow_callback(&self.subject(), name, took);
+        }
         match outcome {
             // Nothing the loop calls finds a protocol busy.
             None | Some(Ok(Ok(()))) => Ok(()),
@@ -98,7 +100,7 @@ impl ProcessState {
             protocol.connection_lost(process, error.as_ref())
         });
         if let Err(error) = outcome {
-            self.report(core, name, &error);
+            core.report_callback(&self.subject(), name, &error);
             core.drop_user(error, "user's error");
         }
         core.processes.remove(self.key());
@@ -109,13 +111,12 @@ impl ProcessState {
         core.drop_user(error, "user's error");
     }
 
+    /// What a report says of this process.
     #[cold]
-    fn report(&self, core: &Rc<Core>, name: &str, error: &Error) {
-        let protocol = self.protocol.take();
-        let type_name = protocol.as_deref().map_or("a protocol", TypeName::type_name);
-        self.protocol.set(protocol);
-        let mut failing = Failing::new(TransportId(self.key()), type_name, None);
-        failing.otherwise = format!("process {}", self.pid());
-        core.report_callback(&failing, name, error);
+    fn subject(&self) -> Subject {
+        let type_name = type_name_in(&self.protocol);
+        let mut subject = Subject::new(TransportId(self.key()), type_name, None);
+        subject.otherwise = format!("process {}", self.pid());
+        subject
     }
 }

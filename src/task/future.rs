@@ -417,7 +417,7 @@ impl<T: 'static> Shared<T> {
             core.counters.count_callback();
             let watch = SlowWatch::start(core);
             core.run_caught("a done callback failed", || callback(result));
-            watch.stop(core, "a done callback", None);
+            watch.stop(core, "a done callback");
         }
         if let Some(result) = result {
             *self.result.borrow_mut() = Some(result);

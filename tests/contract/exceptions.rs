@@ -1,15 +1,15 @@
 //! What goes wrong in callbacks, and who is told.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{self, settle};
-use wharf::{EventLoop, Protocol, Transport};
+use wharf::EventLoop;
+use wharf::testing::settle;
 
 use crate::probes::{
-    Log, Noting, is_child, memory_loop, panics_on_drop, reports, run_in_child, step_until, work_for,
+    Log, is_child, memory_loop, panics_on_drop, reports, run_in_child, step_until,
 };
 
 // 27.
@@ -306,84 +306,4 @@ fn the_exception_handler_may_use_the_loop() {
     event_loop.run_forever().unwrap();
     settle(&event_loop).unwrap();
     assert_eq!(log.entries(), ["from the handler"]);
-}
-
-/// Keeps the loop busy in each of its callbacks.
-struct Slow;
-
-impl Protocol for Slow {
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
-        work_for(TOO_LONG);
-        Ok(())
-    }
-}
-
-const LIMIT: Duration = Duration::from_millis(2);
-const TOO_LONG: Duration = Duration::from_millis(3);
-
-// 30.
-#[test]
-fn slow_callbacks_of_every_kind_are_reported() {
-    let event_loop = EventLoop::new().unwrap();
-    event_loop.set_slow_callback_duration(Some(LIMIT));
-    let found: Rc<RefCell<Vec<String>>> = Rc::default();
-    event_loop.set_exception_handler({
-        let found = Rc::clone(&found);
-        move |_, exception| {
-            assert!(exception.error.is_none());
-            found.borrow_mut().push(exception.message.to_owned());
-        }
-    });
-    let expect_slow = |what: &str| {
-        step_until(&event_loop, || {
-            found.borrow().iter().any(|message| {
-                message.contains(what) && message.ends_with("and held up the event loop")
-            })
-        });
-        found.borrow_mut().clear();
-    };
-
-    event_loop.call_soon(|| work_for(TOO_LONG));
-    expect_slow("slow_callbacks_of_every_kind_are_reported");
-    event_loop.call_later(Duration::ZERO, || work_for(TOO_LONG));
-    expect_slow("slow_callbacks_of_every_kind_are_reported");
-    event_loop.create_task(async { work_for(TOO_LONG) }).detach();
-    expect_slow("a task's step");
-
-    let (promise, future) = event_loop.create_future();
-    future.add_done_callback(|_| work_for(TOO_LONG));
-    promise.set_result(()).unwrap();
-    expect_slow("a done callback");
-
-    let (watched, _peer) = UnixStream::pair().unwrap();
-    let watched = Rc::new(watched);
-    event_loop.add_writer(Rc::clone(&watched), || work_for(TOO_LONG)).unwrap();
-    expect_slow("a descriptor's callback");
-    event_loop.remove_writer(&watched);
-
-    let log = Log::default();
-    let (_, second) = testing::pair(&event_loop, 64, Slow, Noting::new("peer", &log)).unwrap();
-    second.handle().write(b"hello");
-    expect_slow("data_received");
-
-    assert!(event_loop.statistics().slow_callbacks >= 6);
-    event_loop.run_until_complete(async { work_for(TOO_LONG) }).unwrap();
-    expect_slow("the future that is run");
-}
-
-// 30.
-#[test]
-fn slow_callbacks_are_not_measured_unless_asked_for() {
-    let event_loop = EventLoop::new().unwrap();
-    event_loop.call_soon(|| work_for(TOO_LONG));
-    settle(&event_loop).unwrap();
-    event_loop.set_slow_callback_duration(Some(Duration::from_secs(60)));
-    event_loop.call_soon(|| work_for(TOO_LONG));
-    settle(&event_loop).unwrap();
-    event_loop.set_slow_callback_duration(Some(LIMIT));
-    event_loop.set_slow_callback_duration(None);
-    event_loop.call_soon(|| work_for(TOO_LONG));
-    settle(&event_loop).unwrap();
-    let statistics = event_loop.statistics();
-    assert_eq!((statistics.slow_callbacks, statistics.exceptions), (0, 0));
 }

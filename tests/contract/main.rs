@@ -37,6 +37,7 @@ mod relay;
 mod send_file;
 mod servers;
 mod signals;
+mod slow_callbacks;
 mod sock;
 mod statistics;
 mod tasks;

@@ -2,6 +2,7 @@
 //! panics are caught.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::DatagramEndpoint;
 use super::access::Lent;
@@ -10,9 +11,9 @@ use super::transport::DatagramTransport;
 use crate::cell::put_back;
 use crate::driver::TransportId;
 use crate::error::{Error, Result};
-use crate::event_loop::{Core, Failing, SlowWatch};
+use crate::event_loop::{Core, SlowWatch, Subject};
 use crate::fence::{self, Trip};
-use crate::protocol::{DatagramProtocol, TypeName};
+use crate::protocol::{DatagramProtocol, type_name_in};
 
 /// Why a callback gave nothing.
 pub(super) enum Failed {
@@ -51,15 +52,24 @@ impl DatagramEndpoint {
 
     #[cold]
     fn report_failure(&self, core: &Rc<Core>, name: &'static str, error: &Error) {
-        let protocol = self.protocol.take();
-        let type_name = protocol.as_deref().map_or("a protocol", TypeName::type_name);
-        self.protocol.set(protocol);
+        core.report_callback(&self.subject(), self.name_of(name), error);
+    }
+
+    #[cold]
+    fn report_slow(&self, core: &Rc<Core>, name: &'static str, took: Duration) {
+        core.report_slow_callback(&self.subject(), self.name_of(name), took);
+    }
+
+    /// What a report says of this endpoint.
+    fn subject(&self) -> Subject {
         let info = self.info();
-        let mut failing = Failing::new(TransportId(self.key), type_name, info.peer_address.clone());
+        let peer = info.peer_address.clone();
+        let type_name = type_name_in(&self.protocol);
+        let mut subject = Subject::new(TransportId(self.key), type_name, peer);
         if let Some(local) = &info.local_address {
-            failing.otherwise = format!("at {local}");
+            subject.otherwise = format!("at {local}");
         }
-        core.report_callback(&failing, self.name_of(name), error);
+        subject
     }
 
     /// Which of its callbacks the user wrote: for those that take datagrams one by one, the loop calls
@@ -96,12 +106,15 @@ impl DatagramEndpoint {
         // First of all: what unwinds from here on does not take the protocol along.
         put_back(&self.protocol, protocol);
         fence::trip(Trip::EndOfCallback);
-        let name = if watch.is_on() { self.name_of(name) } else { name };
-        watch.stop(core, name, Some(TransportId(self.key)));
+        let slow = watch.took_too_long(core);
         if gathers {
             self.flush_gathered(core);
             self.clear(Flags::IN_CALLBACK);
             core.gathering.set(false);
+        }
+        // The handler may send: no callback gathers any more.
+        if let Some(took) = slow {
+            self.report_slow(core, name, took);
         }
         match outcome {
             Ok(Ok(result)) => Ok(result),

@@ -14,9 +14,9 @@ use super::flags::Flags;
 use crate::cell::put_back;
 use crate::driver::TransportId;
 use crate::error::{Error, Failure, Result};
-use crate::event_loop::{Core, Failing, SlowWatch};
+use crate::event_loop::{Core, SlowWatch, Subject};
 use crate::fence::{self, Panic, Trip};
-use crate::protocol::{Protocol, TypeName};
+use crate::protocol::{Protocol, type_name_in};
 use crate::transport::Transport;
 
 impl Stream {
@@ -97,7 +97,9 @@ impl Stream {
     ) -> std::result::Result<R, Failed> {
         let watch = SlowWatch::start(core);
         let outcome = self.run_unwatched(core, callback);
-        watch.stop(core, name, Some(TransportId(self.key)));
+        if let Some(took) = watch.took_too_long(core) {
+            core.report_slow_callback(&self.subject(), name, took);
+        }
         outcome
     }
 
@@ -160,17 +162,15 @@ impl Stream {
         name: &'static str,
         error: Error,
     ) {
-        core.report_callback(&self.failing(), name, &error);
+        core.report_callback(&self.subject(), name, &error);
         self.end(core, Some(error));
     }
 
     /// What a report says of this connection.
     #[cold]
-    pub(super) fn failing(&self) -> Failing {
-        let protocol = self.protocol.take();
-        let type_name = protocol.as_deref().map_or("a protocol", TypeName::type_name);
-        self.protocol.set(protocol);
-        Failing::new(TransportId(self.key), type_name, self.info().peer_address.clone())
+    pub(super) fn subject(&self) -> Subject {
+        let peer = self.info().peer_address.clone();
+        Subject::new(TransportId(self.key), type_name_in(&self.protocol), peer)
     }
 }
 

@@ -57,7 +57,7 @@ impl Stream {
         });
         if let Err(Failed::With(failure)) = outcome {
             let error = failure.into_error();
-            core.report_callback(&self.failing(), "connection_lost", &error);
+            core.report_callback(&self.subject(), "connection_lost", &error);
             core.drop_user(error, "user's error");
         }
     }
