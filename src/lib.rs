@@ -96,21 +96,24 @@
 //!
 //! # Features
 //!
-//! Features only add: one that another crate of your program turns on takes nothing away.
+//! Features only add: one that another crate of your program turns on takes nothing away and changes no
+//! default. So ring is the only provider of TLS that is used without being chosen, and the operating
+//! system's roots are the only ones that are trusted without being chosen.
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `tls` | yes | TLS, with ring |
-//! | `tls-platform-roots` | yes | clients can trust what the operating system trusts, and do unless told otherwise |
+//! | `tls-platform-roots` | yes | clients trust what the operating system trusts, unless told otherwise |
 //! | `udp-batch` | yes | datagrams are sent and received many at a time, with UDP's segmentation offload ([`DatagramEndpointBuilder::offload`]) |
-//! | `tls-aws-lc-rs` | | TLS with aws-lc-rs: `TlsProvider::AwsLcRs`, which is the default where `tls` is off |
-//! | `tls-webpki-roots` | | clients can trust Mozilla's list, and do by default where `tls-platform-roots` is off |
+//! | `tls-aws-lc-rs` | | TLS with aws-lc-rs, where `provider` chooses `TlsProvider::AwsLcRs` |
+//! | `tls-webpki-roots` | | clients can trust Mozilla's list, by `TlsClientBuilder::webpki_roots` |
 //! | `tls-core` | | TLS without a provider, for one of your own; every feature of TLS turns it on |
 //! | `extra-fds` | | child processes get descriptors besides the standard three |
 //! | `log` | | reports can go to the `log` crate |
 //!
-//! What names types of rustls follows rustls's SemVer, and is in a module of its own, `interop`.
 //! Without features wharf is streams, datagrams, pipes, children, timers and tasks.
+//!
+//! What names types of rustls follows rustls's SemVer, and is in a module of its own, `interop`.
 //!
 //! # Where to go
 //!
@@ -289,6 +292,6 @@ pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};
 pub mod ecosystem {}
 
 /// The README's code is compiled as a test.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

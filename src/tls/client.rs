@@ -51,8 +51,8 @@ pub(crate) struct ClientSetup {
 }
 
 impl TlsClient {
-    /// Trusts what the operating system trusts (feature `tls-platform-roots`), or else Mozilla's
-    /// list (feature `tls-webpki-roots`); all else as [`builder`](Self::builder) has it.
+    /// Trusts what the operating system trusts (feature `tls-platform-roots`); all else as
+    /// [`builder`](Self::builder) has it.
     ///
     /// It reads the operating system's certificates: make one and clone it, rather than one for each
     /// connection.

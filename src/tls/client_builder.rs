@@ -35,8 +35,9 @@ const SESSION_CACHE: usize = 256;
 /// A client's side of TLS to be made: what [`TlsClient::builder`] returns.
 ///
 /// **Whom to trust.** Authorities and pins; settings that are given several times add up. If nothing
-/// is given, the [default](TlsClient::new). If both authorities and pins are given, a server must
-/// satisfy both. There is no way to trust everybody: pin the certificate of a test server.
+/// is given, what the operating system trusts (feature `tls-platform-roots`). If both authorities
+/// and pins are given, a server must satisfy both. There is no way to trust everybody: pin the
+/// certificate of a test server.
 ///
 /// ```no_run
 /// use wharf::{EventLoop, TlsClient};
@@ -206,7 +207,7 @@ impl TlsClientBuilder {
         let versions = self.versions.supported()?;
         let provider = match &self.provider {
             Some(provider) => provider.crypto(),
-            None => TlsProvider::preferred()?.crypto(),
+            None => TlsProvider::default_one()?.crypto(),
         };
         let (verifier, needs_name) = self.verifier(&provider)?;
         let identity = match &self.identity {
@@ -254,7 +255,7 @@ impl TlsClientBuilder {
         }
         if pins.is_empty() {
             let roots =
-                if self.roots.is_empty() { Roots::preferred()? } else { self.roots.clone() };
+                if self.roots.is_empty() { Roots::default_ones()? } else { self.roots.clone() };
             return Ok((roots.verifier(provider)?, true));
         }
         let authorities = match self.roots.is_empty() {

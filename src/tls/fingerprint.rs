@@ -38,7 +38,7 @@ impl TlsFingerprint {
     /// # Errors
     /// [`is_unsupported`](Error::is_unsupported) where no provider is a feature (`tls-core` alone).
     pub fn of_certificate(der: &[u8]) -> Result<Self, Error> {
-        let provider = TlsProvider::preferred()?.crypto();
+        let provider = TlsProvider::any()?.crypto();
         Ok(Sha256::of(&provider)?.fingerprint(der))
     }
 

@@ -48,5 +48,5 @@ pub use self::server_builder::TlsServerBuilder;
 pub(crate) use self::timeouts::TlsTimeouts;
 pub use self::version::TlsVersion;
 
-#[cfg(all(test, any(feature = "tls", feature = "tls-aws-lc-rs")))]
+#[cfg(all(test, feature = "tls"))]
 mod tests;

@@ -7,11 +7,14 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::ProducesTickets;
 
 use crate::error::Error;
+#[cfg(not(feature = "tls"))]
+use crate::error::Kind;
 
 /// Who does the cryptography.
 ///
-/// ring by default; aws-lc-rs if that is the only feature that is on. wharf never asks for rustls's
-/// process-wide default provider and never installs one.
+/// ring is the default, and the only one: without the feature `tls` a provider has to be chosen, so that
+/// no feature which another crate of the program turns on changes what this one does. wharf never
+/// asks for rustls's process-wide default provider and never installs one.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum TlsProvider {
@@ -31,19 +34,23 @@ pub enum TlsProvider {
 }
 
 impl TlsProvider {
-    /// The one that is used unless another is chosen.
-    pub(super) fn preferred() -> Result<Self, Error> {
-        let known = [
-            #[cfg(feature = "tls")]
-            Self::Ring,
-            #[cfg(feature = "tls-aws-lc-rs")]
-            Self::AwsLcRs,
-        ];
-        known.into_iter().next().ok_or_else(|| {
-            let text =
-                "no TLS provider: turn on wharf's feature `tls` or `tls-aws-lc-rs`, or set one";
-            Error::new(crate::error::Kind::Unsupported, text)
-        })
+    /// The one that is used unless another is chosen: ring or none, whatever else is turned on.
+    pub(super) fn default_one() -> Result<Self, Error> {
+        #[cfg(feature = "tls")]
+        return Ok(Self::Ring);
+        #[cfg(not(feature = "tls"))]
+        Err(Error::new(
+            Kind::Unsupported,
+            "no TLS provider: choose one with `provider`, or turn on wharf's feature `tls` for ring",
+        ))
+    }
+
+    /// One that there is, for what all of them do alike.
+    pub(super) fn any() -> Result<Self, Error> {
+        #[cfg(feature = "tls-aws-lc-rs")]
+        return Ok(Self::AwsLcRs);
+        #[cfg(not(feature = "tls-aws-lc-rs"))]
+        Self::default_one()
     }
 
     pub(super) fn crypto(&self) -> Arc<CryptoProvider> {
@@ -89,5 +96,25 @@ impl From<CryptoProvider> for TlsProvider {
 impl From<Arc<CryptoProvider>> for TlsProvider {
     fn from(provider: Arc<CryptoProvider>) -> Self {
         Self::Custom(provider)
+    }
+}
+
+#[cfg(all(test, not(feature = "tls")))]
+mod tests {
+    use super::*;
+    use crate::tls::{TlsClient, TlsFingerprint};
+
+    #[test]
+    fn no_provider_but_ring_is_a_default() {
+        let error = TlsClient::builder().ca_pem("").build().unwrap_err();
+        assert!(error.is_unsupported() && error.to_string().contains("choose one"), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "tls-aws-lc-rs")]
+    fn a_provider_that_is_no_default_can_be_chosen() {
+        let fingerprint = TlsFingerprint::of_certificate(b"a certificate").unwrap();
+        let client = TlsClient::builder().provider(TlsProvider::AwsLcRs);
+        client.pin_certificate(fingerprint).build().unwrap();
     }
 }

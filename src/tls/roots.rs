@@ -22,18 +22,17 @@ pub(super) struct Roots {
 }
 
 impl Roots {
-    /// Those of a client for which nothing was chosen.
-    pub(super) fn preferred() -> Result<Self, Error> {
+    /// Those of a client for which nothing was chosen: the operating system's or none, whatever else is
+    /// turned on.
+    pub(super) fn default_ones() -> Result<Self, Error> {
         #[cfg(feature = "tls-platform-roots")]
         return Ok(Self { platform: true, ..Self::default() });
-        #[cfg(all(feature = "tls-webpki-roots", not(feature = "tls-platform-roots")))]
-        return Ok(Self { webpki: true, ..Self::default() });
-        #[cfg(not(any(feature = "tls-platform-roots", feature = "tls-webpki-roots")))]
-        return Err(Error::new(
+        #[cfg(not(feature = "tls-platform-roots"))]
+        Err(Error::new(
             Kind::Unsupported,
-            "no authority to trust: give a CA file or a pin, \
-             or turn on wharf's feature `tls-platform-roots` or `tls-webpki-roots`",
-        ));
+            "no authority to trust: give a CA file or a pin, say `webpki_roots`, \
+             or turn on wharf's feature `tls-platform-roots`",
+        ))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -193,7 +193,7 @@ impl Recipe {
     pub(super) fn configure(&self, old: Option<&Current>) -> Result<Current, Error> {
         let provider = match &self.provider {
             Some(provider) => provider.clone(),
-            None => TlsProvider::preferred()?,
+            None => TlsProvider::default_one()?,
         };
         let crypto = provider.crypto();
         let choice = self.choice(&crypto)?;

@@ -107,7 +107,7 @@ fn of_two_kinds_of_keys_a_client_gets_the_one_that_it_can_check() {
     let server = shop.server().build().unwrap();
     assert_eq!(shop.shown("a.example", &server), 0);
 
-    let mut provider = (*TlsProvider::preferred().unwrap().crypto()).clone();
+    let mut provider = (*TlsProvider::default_one().unwrap().crypto()).clone();
     let algorithms = &mut provider.signature_verification_algorithms;
     let without = |mapping: &&(SignatureScheme, _)| mapping.0 != SignatureScheme::ED25519;
     let mapping: Vec<_> = algorithms.mapping.iter().filter(without).copied().collect();

@@ -62,7 +62,7 @@ fn either_side_can_turn_resumption_off() {
 #[test]
 fn a_provider_without_tickets_keeps_sessions_in_memory() {
     let known = self_signed(&["a.example"], |_| {});
-    let custom = TlsProvider::from(TlsProvider::preferred().unwrap().crypto());
+    let custom = TlsProvider::from(TlsProvider::default_one().unwrap().crypto());
     let server = server(&known).provider(custom).build().unwrap();
     let client = client(&known).build().unwrap();
     assert_eq!(kind(&client, &server), HandshakeKind::Full);
@@ -85,7 +85,7 @@ fn a_ticket_is_good_for_half_its_lifetime_and_not_for_longer_than_all_of_it() {
 
 #[test]
 fn keys_of_tickets_change_by_the_clock_of_the_loop() {
-    let provider = TlsProvider::preferred().unwrap();
+    let provider = TlsProvider::default_one().unwrap();
     let new = || Tickets::new(&provider, Duration::from_secs(100)).unwrap().unwrap();
     let tickets = clock::at(at(0), new);
     assert_eq!(tickets.lifetime(), 100);

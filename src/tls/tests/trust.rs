@@ -10,7 +10,7 @@ use crate::tls::fingerprint::Sha256;
 use crate::tls::{TlsClient, TlsFingerprint, TlsProvider, clock};
 
 fn fingerprint(data: &[u8]) -> TlsFingerprint {
-    let provider = TlsProvider::preferred().unwrap().crypto();
+    let provider = TlsProvider::default_one().unwrap().crypto();
     Sha256::of(&provider).unwrap().fingerprint(data)
 }
 
@@ -112,7 +112,7 @@ fn one_of_the_two_lists_of_roots_is_chosen() {
 }
 
 #[test]
-#[cfg(not(any(feature = "tls-platform-roots", feature = "tls-webpki-roots")))]
+#[cfg(not(feature = "tls-platform-roots"))]
 fn a_client_with_nothing_to_trust_is_not_made() {
     let error = TlsClient::new().unwrap_err();
     assert!(error.is_unsupported() && error.to_string().contains("a CA file or a pin"), "{error}");
@@ -193,7 +193,7 @@ fn a_pinned_certificate_may_be_out_of_its_time() {
 fn a_pin_does_not_replace_the_proof_of_the_key() {
     // A server that shows the pinned certificate and signs with a key of its own.
     let [known, thief] = [(); 2].map(|()| self_signed(&["a.example"], |_| {}));
-    let provider = TlsProvider::preferred().unwrap().crypto();
+    let provider = TlsProvider::default_one().unwrap().crypto();
     let stolen = known.identity().load(&provider, None).unwrap().cert;
     let key = thief.identity().load(&provider, None).unwrap().key;
     let key = rustls::sign::CertifiedKey::new(stolen, key);

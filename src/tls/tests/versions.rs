@@ -108,7 +108,7 @@ fn protocol_names_that_do_not_fit_are_an_error() {
 fn any_provider_can_be_chosen_and_none_is_installed() {
     let known = self_signed(&["a.example"], |_| {});
     let fewer = {
-        let mut provider = (*TlsProvider::preferred().unwrap().crypto()).clone();
+        let mut provider = (*TlsProvider::default_one().unwrap().crypto()).clone();
         provider
             .cipher_suites
             .retain(|suite| suite.suite() == rustls::CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
@@ -147,9 +147,8 @@ fn any_provider_can_be_chosen_and_none_is_installed() {
 }
 
 #[test]
-#[cfg(feature = "tls")]
-fn ring_is_preferred() {
-    assert_eq!(format!("{:?}", TlsProvider::preferred().unwrap()), "Ring");
+fn ring_is_the_default() {
+    assert_eq!(format!("{:?}", TlsProvider::default_one().unwrap()), "Ring");
 }
 
 #[test]
@@ -164,7 +163,7 @@ fn a_ready_configuration_is_used_as_it_is() {
     {
         roots.add(certificate).unwrap();
     }
-    let provider = TlsProvider::preferred().unwrap().crypto();
+    let provider = TlsProvider::default_one().unwrap().crypto();
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

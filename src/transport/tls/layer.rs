@@ -110,7 +110,7 @@ impl Layer {
     }
 
     /// Whether input is there that is not complete.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))]
     pub(crate) fn has_partial(&self) -> bool {
         !self.bottom().partial.is_empty()
     }
@@ -302,7 +302,7 @@ impl Layer {
         below.close(output)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))]
     pub(crate) fn update_keys(&mut self, output: &mut Scratch) -> Result<(), Error> {
         self.session.update_keys(&mut self.partial, output)
     }

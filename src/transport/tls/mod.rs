@@ -13,7 +13,7 @@ mod session;
 mod upgrade;
 mod work;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tls"))]
 mod tests;
 
 pub use self::early_data::TlsEarlyData;

@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// Appends a request for new keys (TLS 1.3) to `output`.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))]
     pub(crate) fn update_keys(
         &mut self,
         partial: &mut [u8],
@@ -346,7 +346,7 @@ fn collect_alert<S: Side>(side: &mut S, rest: &mut [u8], output: &mut Scratch) {
 enum Write<'a> {
     Data(&'a [u8]),
     Close,
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tls"))]
     KeyUpdate,
 }
 
@@ -366,7 +366,7 @@ fn write<S: Side>(
                     Write::Close => {
                         output.append(|room| encrypted(traffic.queue_close_notify(room)))
                     }
-                    #[cfg(test)]
+                    #[cfg(all(test, feature = "tls"))]
                     Write::KeyUpdate => {
                         traffic.refresh_traffic_keys()?;
                         return flush(side, partial, output);
@@ -386,7 +386,7 @@ fn write<S: Side>(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tls"))]
 fn flush<S: Side>(side: &mut S, partial: &mut [u8], output: &mut Scratch) -> Result<(), Error> {
     loop {
         match side.process(partial).state? {
