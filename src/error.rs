@@ -19,7 +19,9 @@ pub use self::connect::ConnectAttempt;
 pub use self::failure::{Failure, Result};
 
 pub(crate) use self::connect::ConnectAttempts;
-pub(crate) use self::display::{OneLine, breaks_a_line, text_of};
+#[cfg(feature = "tls-core")]
+pub(crate) use self::display::text_of;
+pub(crate) use self::display::{OneLine, breaks_a_line};
 pub(crate) use self::kind::Kind;
 
 /// An error that wharf reports: a kind, which predicates ask for, and often a [`source`].
@@ -182,6 +184,7 @@ impl Error {
     }
 
     /// The same error, because of which a connect failed.
+    #[cfg(any(feature = "tls-core", test))]
     pub(crate) fn of_connect(mut self) -> Self {
         Arc::make_mut(&mut self.inner).of_connect = true;
         self

@@ -9,7 +9,9 @@ use wharf::{
     Address, Connection, DatagramProtocol, DatagramTransport, DropPolicy, Endpoint, EventLoop,
     Protocol, Result, SendFile, Transport,
 };
-use wharf_test_support::{encryption, files};
+#[cfg(feature = "tls")]
+use wharf_test_support::encryption;
+use wharf_test_support::files;
 
 /// The streams, the loop's lists, and a chunk, a record or a block of a file that is sent in part.
 const CONSTANT: usize = 192 * 1024;

@@ -222,7 +222,7 @@ impl Outbox {
     }
 
     /// The first run, whole or what is left of it.
-    #[cfg_attr(not(feature = "udp-batch"), expect(dead_code))]
+    #[cfg_attr(not(any(feature = "udp-batch", test)), expect(dead_code))]
     #[inline]
     pub(crate) fn front(&self) -> Option<FrontRun<'_>> {
         let run = self.runs().next()?;

@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 use std::fmt::{self, Write};
 
 use super::Error;
-use crate::fence;
 
 /// `{error}` is the message of this error alone, `{error:#}` the whole chain.
 impl fmt::Display for Error {
@@ -66,8 +65,9 @@ fn message_of(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// The whole chain of an error that may be the user's, whose `Display` may panic.
+#[cfg(feature = "tls-core")]
 pub(crate) fn text_of(error: &Error) -> String {
-    fence::run(|| format!("{error:#}")).unwrap_or_else(|panic| {
+    crate::fence::run(|| format!("{error:#}")).unwrap_or_else(|panic| {
         format!("an error whose text cannot be had: {}", panic.into_error())
     })
 }

@@ -160,10 +160,13 @@ fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
     reader.join().unwrap();
     let flow = &log.calls()[1..];
     assert!(flow.len() >= 3, "{flow:?}");
-    for turn in flow.chunks(2) {
-        assert!(
-            turn == [Call::Pause, Call::Resume] || turn == [Call::Pause] || turn == [Call::Lost]
-        );
+    for pair in flow.chunks(2) {
+        match pair {
+            [Call::Pause, Call::Resume] | [Call::Pause] => {}
+            // The reader's thread closes its socket before it is finished.
+            [Call::Lost] | [Call::Pause, Call::Lost] => {}
+            _ => panic!("{flow:?}"),
+        }
     }
     assert!(most.get() <= 64 * 1024 + 8 * 1024, "{} bytes waited", most.get());
 }

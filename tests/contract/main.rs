@@ -1,8 +1,10 @@
 //! The contract, one test for every promise in `docs/guarantees.md`.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tls")]
+use wharf_test_support::encryption;
 use wharf_test_support::{
-    children, datagram_probe, encryption, files, needs, probe, process, random, running, serving,
+    children, datagram_probe, files, needs, probe, process, random, running, serving,
 };
 
 mod broadcast;

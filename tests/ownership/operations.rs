@@ -48,6 +48,7 @@ impl ProcessProtocol for Child {
 
 /// Those that a loop in memory and one of the system have in common.
 pub(crate) fn of_any_loop() -> Vec<(&'static str, Begin)> {
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
     let mut operations: Vec<(&'static str, Begin)> = vec![
         ("a connect", |stage| Box::new(connect(stage).start())),
         ("a connect to a name", |stage| {

@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{Eof, Error, EventLoop, Protocol, Result, Transport};
+use wharf::{Eof, Error, Protocol, Result, Transport};
 
 use crate::process::{command, role};
 use crate::program::Program;
@@ -149,7 +149,7 @@ fn a_peer_that_is_killed_at_any_stage_leaves_nothing() {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use wharf::{TlsClient, TlsIdentity, TlsServer, TlsVersion};
+    use wharf::{EventLoop, TlsClient, TlsIdentity, TlsServer, TlsVersion};
 
     use super::*;
 

@@ -20,5 +20,6 @@ mod remote;
 mod resets;
 mod silent;
 mod socket_options;
+#[cfg(feature = "tls")]
 mod tls;
 mod unix;

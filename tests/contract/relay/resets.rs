@@ -13,7 +13,7 @@ use wharf::{
 };
 
 use super::stage::{SECOND, Waiting, pattern};
-use crate::probe::{Call, Log, Probe};
+use crate::probe::{Log, Probe};
 use crate::running::{rest, run_until};
 
 const COUNT: usize = 400_000;
@@ -236,7 +236,7 @@ mod under_tls {
         let was_told_all = end == End::Orderly;
         let truncated = client.cause().is_some_and(|cause| cause.is_truncated);
         assert_eq!(truncated, !was_told_all, "{version:?} {end:?}: {:?}", client.cause());
-        assert_eq!(client.count(Call::Eof) == 1, was_told_all, "{version:?} {end:?}");
+        assert_eq!(client.count(crate::probe::Call::Eof) == 1, was_told_all, "{version:?} {end:?}");
         upstream.abort();
         advance(&event_loop, SECOND).unwrap();
         assert!(outcome.is_done());

@@ -11,7 +11,7 @@ use wharf::{
     TransportHandle, relay,
 };
 
-use super::stage::{Link, Stage, Waiting, connected, pattern, shared};
+use super::stage::{Link, Stage, connected, pattern, shared};
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
 
@@ -358,7 +358,7 @@ struct Accepted(Rc<RefCell<Option<TransportHandle>>>);
 impl Protocol for Accepted {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         *self.0.borrow_mut() = Some(transport.handle());
-        Waiting.connection_made(transport)
+        super::stage::Waiting.connection_made(transport)
     }
 
     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
