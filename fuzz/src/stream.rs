@@ -12,7 +12,7 @@
 //! one that begins with that of [`layers`] has TLS under its connections, layer in layer, over pipes of
 //! a few bytes.
 //!
-//! `tests/random` at the root plays scripts of its own making.
+//! `tests/fuzz/random.rs` at the root plays scripts of its own making.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
