@@ -4,10 +4,14 @@ use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::core::Core;
+use super::core::{Core, State};
 use crate::driver::NetworkLoop;
 
 impl NetworkLoop for Core {
+    fn can_take_turn(&self) -> bool {
+        self.state.get() == State::Idle && !self.is_in_protocol() && !self.is_dropping()
+    }
+
     fn is_due(&self) -> bool {
         if self.is_closed() {
             return false;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::core::{Core, State};
 use super::remote::RemoteQueue;
 use super::{EventLoop, SlowWatch};
+use crate::driver::NetworkLoop as _;
 use crate::error::{Error, Result};
 use crate::fence::{self, Panic};
 
@@ -191,8 +192,7 @@ impl<'a> Running<'a> {
 
     /// As [`begin`](Self::begin), for one tick while another loop waits; `None` if it cannot have one.
     fn begin_for_another(core: &'a Rc<Core>) -> Option<Self> {
-        let is_idle = core.state.get() == State::Idle;
-        if !is_idle || core.is_in_protocol() || core.is_dropping() {
+        if !core.can_take_turn() {
             return None;
         }
         core.state.set(State::Running);

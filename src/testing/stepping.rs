@@ -8,6 +8,9 @@ use crate::event_loop::EventLoop;
 /// A loop that has not come to rest after so many ticks never will.
 const MOST_STEPS: u32 = 1_000_000;
 
+/// Timers that were due at once so often in a row will let no time pass.
+const MOST_WITHOUT_TIME: u32 = 100_000;
+
 /// One tick of the loop, without waiting.
 ///
 /// # Errors
@@ -39,7 +42,8 @@ pub fn settle(event_loop: &EventLoop) -> Result<(), Error> {
 /// Time ends 292 years after the network was made: no more than that passes.
 ///
 /// # Errors
-/// As [`settle`]; [`is_unsupported`](Error::is_unsupported) on a loop with a real clock.
+/// As [`settle`]; [`is_invalid`](Error::is_invalid) when timers that are due at once, such as one that is set anew
+/// for zero each time, let no time pass; [`is_unsupported`](Error::is_unsupported) on a loop with a real clock.
 #[doc(alias("Clock"))]
 pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> {
     let core = event_loop.core();
@@ -49,11 +53,20 @@ pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> 
     };
     let clock = driver.clock();
     let until = clock.after(duration);
+    let mut without_time = 0;
     loop {
         settle(event_loop)?;
         let own = core.timers.borrow().next_wakeup().map(|wakeup| core.instant(wakeup));
         match own.into_iter().chain(driver.next_event_of_others()).min() {
-            Some(next) if next <= until => clock.advance_to(next),
+            Some(next) if next <= until => {
+                without_time = if next > clock.now() { 0 } else { without_time + 1 };
+                if without_time > MOST_WITHOUT_TIME {
+                    let text =
+                        format!("timers were due at once {MOST_WITHOUT_TIME} times in a row");
+                    return Err(Error::invalid(text));
+                }
+                clock.advance_to(next);
+            }
             _ => {
                 clock.advance_to(until);
                 return settle(event_loop);

@@ -140,3 +140,40 @@ fn who_waits_to_be_accepted_is_reset_when_the_server_closes() {
         assert_eq!(error.io_kind(), Some(std::io::ErrorKind::ConnectionReset), "{error:#}");
     }
 }
+
+/// What a loop cannot do while one of its own callbacks runs another loop does not keep time from passing.
+#[test]
+fn a_loop_that_is_inside_a_callback_of_its_own_holds_no_other_up() {
+    let network = MemoryNetwork::new();
+    let (inside, other) = (network.event_loop(), network.event_loop());
+    serve(&inside, "10.0.0.1:7");
+    let connection = inside
+        .run(async |event_loop| Ok(event_loop.create_connection(|| Echo, "10.0.0.1:7").await?))
+        .expect("a connection");
+    let fired = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&fired);
+    inside.call_later(SECOND, move || *count.borrow_mut() += 1);
+    let began = other.time();
+    connection
+        .with(|_, _| {
+            other.run_until_complete(other.sleep(SECOND * 2)).expect("a run");
+            settle(&other).expect("it comes to rest");
+            advance(&other, SECOND).expect("time passes");
+        })
+        .expect("a connection");
+    assert_eq!(other.time() - began, SECOND * 3);
+    assert_eq!(*fired.borrow(), 0, "it could not have its turn");
+    settle(&other).expect("it comes to rest");
+    assert_eq!(*fired.borrow(), 1);
+}
+
+#[test]
+fn time_that_a_timer_does_not_let_pass_is_an_error() {
+    fn again(event_loop: &EventLoop) {
+        let own = event_loop.clone();
+        event_loop.call_later(Duration::ZERO, move || again(&own));
+    }
+    let event_loop = MemoryNetwork::new().event_loop();
+    again(&event_loop);
+    assert!(advance(&event_loop, SECOND).expect_err("it never ends").is_invalid());
+}

@@ -11,6 +11,10 @@ use std::time::Instant;
 
 /// A loop, as the other loops of its network know it.
 pub(crate) trait NetworkLoop {
+    /// Whether it can have a tick now. Not one that runs, is closed, or is in the middle of a callback that
+    /// somebody else has called: time passes without it.
+    fn can_take_turn(&self) -> bool;
+
     /// Whether it has something to do at this moment.
     fn is_due(&self) -> bool;
 
@@ -20,8 +24,7 @@ pub(crate) trait NetworkLoop {
     /// When its next timer may go off.
     fn next_timer(&self) -> Option<Instant>;
 
-    /// One tick, without waiting. Whether it was possible: a loop that runs already, or is closed,
-    /// has none.
+    /// One tick, without waiting. Whether it was possible.
     ///
     /// # Errors
     /// Those of the loop's driver.
@@ -59,12 +62,14 @@ impl Loops {
         self.others(own).iter().filter_map(|other| other.next_timer()).min()
     }
 
+    /// The loops other than `own` that can have a tick.
     fn others(&self, own: &Weak<dyn NetworkLoop>) -> Vec<Rc<dyn NetworkLoop>> {
         let loops = self.loops.borrow();
         if loops.len() <= 1 {
             return Vec::new();
         }
-        loops.iter().filter(|other| !other.ptr_eq(own)).filter_map(Weak::upgrade).collect()
+        let others = loops.iter().filter(|other| !other.ptr_eq(own)).filter_map(Weak::upgrade);
+        others.filter(|other| other.can_take_turn()).collect()
     }
 }
 

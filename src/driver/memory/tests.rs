@@ -1,5 +1,7 @@
 //! Several loops on one network, and links where something happens.
 
+mod world;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
