@@ -262,7 +262,8 @@ fn read_lines(
         match editor.readline(PROMPT) {
             Ok(line) => {
                 was_interrupted = false;
-                if line.trim_end() == "/quit" {
+                // What is pasted can be several lines.
+                if line.lines().any(|line| Visit::is_farewell(line.as_bytes())) {
                     leave();
                 }
                 // It fails for a line that is the same as the last, or empty.
@@ -279,6 +280,11 @@ fn read_lines(
             Err(ReadlineError::Interrupted) => {
                 leave();
                 return with(remote, server, Transport::close);
+            }
+            // It was typed in another encoding: that is no reason to leave.
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                let _ =
+                    writeln!(io::stdout(), "(only UTF-8 is understood here; the line is dropped)");
             }
             // ^D, or the terminal is gone: nothing more is said from here.
             Err(_) => {

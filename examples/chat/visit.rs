@@ -29,16 +29,22 @@ impl Visit {
     pub(crate) fn says(&self, data: &[u8]) {
         let mut line = self.line.borrow_mut();
         for piece in data.split_inclusive(|byte| *byte == b'\n') {
-            // One byte more than is looked at.
+            // As much as is looked at.
             let room = (QUIT.len() + 2).saturating_sub(line.len());
             line.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
-                if line.trim_ascii_end() == QUIT {
+                if Self::is_farewell(&line) {
                     self.leave();
                 }
                 line.clear();
             }
         }
+    }
+
+    /// Whether the server ends the connection after this line. It takes no notice of what follows the command.
+    pub(crate) fn is_farewell(line: &[u8]) -> bool {
+        let rest = line.trim_ascii_end().strip_prefix(QUIT);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b" "))
     }
 
     /// Notes what is heard; whether it can be shown.

@@ -22,7 +22,12 @@ fn clients_tell_the_end_of_a_server_that_is_killed() {
 fn a_client_that_leaves_by_itself_ends_well() {
     let chat = Program::example("chat", &["--listen", "127.0.0.1:0"]);
     let address = chat.address();
-    for (typed, leaves) in [("/quit\n", false), ("hello\r\n/quit\r\n", false), ("hello", true)] {
+    for (typed, leaves) in [
+        ("/quit\n", false),
+        ("/quit, all\n/quit for today\n", false),
+        ("hello\r\n/quit\r\n", false),
+        ("hello", true),
+    ] {
         let mut member = Program::example("chat", &["--connect", &address]);
         member.types(typed);
         if leaves {

@@ -147,3 +147,27 @@ fn a_signal_leaves_the_terminal_as_it_was() {
         assert_code(&format!("program.send_signal(signal.{signal})"), code);
     }
 }
+
+#[test]
+fn lines_that_are_typed_ahead_or_pasted_are_all_said() {
+    let script = r#"
+types(b"one\rtwo\rthree\r")
+for line in ("one", "two", "three"):
+    hears(f"<guest-1> {line}")
+types(b"\x1b[200~four\nfive\n/quit for today\x1b[201~\r")
+hears("<guest-1> five")
+hears("guest-1 left lobby")
+"#;
+    assert_code(script, "0");
+}
+
+#[test]
+fn another_encoding_is_no_reason_to_leave() {
+    let script = r#"
+types(b"caf\xe9 noir\r")
+until(b"only UTF-8")
+until(b"> ")
+types(b"/quit\r")
+"#;
+    assert_code(script, "0");
+}
