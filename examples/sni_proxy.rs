@@ -82,19 +82,21 @@ impl Protocol for Choosing {
 
     fn data_received(&mut self, client: &dyn Transport, mut data: &[u8]) -> Result {
         self.received.extend_from_slice(data);
-        while !data.is_empty() {
+        let accepted = loop {
+            // It reads some of it; there can be more behind the first message (early data), even without an end.
             if let Err(error) = self.acceptor.read_tls(&mut data) {
                 return self.refuse(client, &error.to_string(), &[]);
             }
-        }
-        let accepted = match self.acceptor.accept() {
-            Ok(Some(accepted)) => accepted,
-            Ok(None) if self.received.len() < LONGEST_FIRST_MESSAGE => return Ok(()),
-            Ok(None) => return self.refuse(client, "its first message is too long", &[]),
-            Err((error, mut alert)) => {
-                let mut answer = Vec::new();
-                alert.write_all(&mut answer)?;
-                return self.refuse(client, &error.to_string(), &answer);
+            match self.acceptor.accept() {
+                Ok(Some(accepted)) => break accepted,
+                Ok(None) if !data.is_empty() => {}
+                Ok(None) if self.received.len() < LONGEST_FIRST_MESSAGE => return Ok(()),
+                Ok(None) => return self.refuse(client, "its first message is too long", &[]),
+                Err((error, mut alert)) => {
+                    let mut answer = Vec::new();
+                    alert.write_all(&mut answer)?;
+                    return self.refuse(client, &error.to_string(), &answer);
+                }
             }
         };
         let name = accepted.client_hello().server_name().map(str::to_owned);
@@ -113,6 +115,10 @@ impl Protocol for Choosing {
         );
         client.event_loop().create_task(joining).detach();
         Ok(())
+    }
+
+    fn timed_out(&mut self, client: &dyn Transport, _: Timeout) -> Result {
+        self.refuse(client, "its first message takes too long", &[])
     }
 }
 
@@ -164,13 +170,13 @@ fn main() -> ExitCode {
                 Arg::Long("default") => {
                     set_once(&mut default, arguments.value()?.parse_with(address)?)?;
                 }
-                Arg::Long("patience") => patience = arguments.value()?.parse_with(seconds)?,
                 Arg::Long("route") => {
                     let (name, address) = arguments.value()?.parse_with(route)?;
                     if by_name.insert(name.clone(), address).is_some() {
                         return Err(lexopt::Error::from(format!("{name} has two routes")).into());
                     }
                 }
+                Arg::Long("patience") => patience = arguments.value()?.parse_with(seconds)?,
                 other => return Err(other.unexpected().into()),
             }
         }

@@ -1,7 +1,7 @@
 //! The proxy that chooses by the server's name.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use rustix::process::Signal;
 
@@ -96,8 +96,59 @@ fn a_first_message_that_comes_a_byte_at_a_time_has_its_deadline() {
         client.write_all(byte).is_ok()
     });
     assert!(taken.count() < hello.len());
-    proxy.signal(Signal::TERM);
-    assert_eq!(proxy.end().code, Some(0));
+    let refused = end(proxy);
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].ends_with("its first message takes too long"), "{refused:?}");
+}
+
+/// A ClientHello that asks for `name`, in records of so many bytes.
+fn hello(name: &str, padding: usize, record: usize) -> Vec<u8> {
+    fn counted<const N: usize>(content: &[u8]) -> Vec<u8> {
+        [&content.len().to_be_bytes()[size_of::<usize>() - N..], content].concat()
+    }
+    let extension =
+        |kind: u16, content: &[u8]| [&kind.to_be_bytes(), &*counted::<2>(content)].concat();
+    let names = counted::<2>(&[&[0], &*counted::<2>(name.as_bytes())].concat());
+    let extensions = [
+        extension(0, &names),
+        // Signatures: one.
+        extension(13, &counted::<2>(&[4, 3])),
+        extension(21, &vec![0; padding]),
+    ];
+    let body = [
+        &[3, 3][..],
+        &[7; 32],
+        &[0],
+        &counted::<2>(&[0x13, 1]),
+        &[1, 0],
+        &counted::<2>(&extensions.concat()),
+    ];
+    let message = [&[1], &*counted::<3>(&body.concat())].concat();
+    message.chunks(record).flat_map(|part| [&[22, 3, 1], &*counted::<2>(part)].concat()).collect()
+}
+
+#[test]
+fn first_messages_come_in_any_shape_and_with_anything_behind_them() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let route = format!("one.example={}", upstream.local_addr().unwrap());
+    let proxy = Program::example("sni_proxy", &["--listen", "127.0.0.1:0", "--route", &route]);
+    let address = proxy.address();
+    for sent in [
+        hello("one.example", 0, 16_384),
+        hello("ONE.example", 0, 1),
+        hello("one.example", 30_000, 16_384),
+        [hello("one.example", 0, 3), vec![23; 40_000]].concat(),
+    ] {
+        let mut client = TcpStream::connect(&*address).unwrap();
+        client.write_all(&sent).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let (mut server, _) = upstream.accept().unwrap();
+        server.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).unwrap();
+        assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+    }
+    assert_eq!(end(proxy), [""; 0]);
 }
 
 #[test]
