@@ -19,7 +19,8 @@ fn ask(address: &str, requests: &[&str]) -> Ending {
 fn each_request_gets_its_own_answer() {
     let server = Program::example("key_value", &["--listen", "127.0.0.1:0"]);
     let address = server.address();
-    let requests = ["SET tea green, hot", "GET tea", "GET milk", "DEL tea", "GET tea", "BREW tea"];
+    let requests =
+        ["SET tea green, hot", "GET tea", "GET milk", "DEL tea", "GET tea", "BREW tea", "SET  tea"];
     let ending = ask(&address, &requests);
     assert_eq!((ending.code, &*ending.errors), (Some(0), ""));
     assert_eq!(
@@ -31,6 +32,7 @@ fn each_request_gets_its_own_answer() {
             "DEL tea: OK",
             "GET tea: NONE",
             "BREW tea: ERROR requests are SET KEY VALUE, GET KEY and DEL KEY",
+            "SET  tea: ERROR requests are SET KEY VALUE, GET KEY and DEL KEY",
         ]
     );
     // The store outlives its clients.
