@@ -199,6 +199,16 @@ impl Error {
         self
     }
 
+    /// The wharf error inside: interfaces such as [`io::Read`] take no other errors than [`io::Error`]s, and
+    /// what goes through them is put into one.
+    fn out_of_io(error: io::Error) -> Result<Self, io::Error> {
+        if error.get_ref().is_some_and(|inside| inside.is::<Self>()) {
+            error.downcast()
+        } else {
+            Err(error)
+        }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.inner.kind
     }
@@ -379,19 +389,28 @@ impl Inner {
 }
 
 impl From<Failure> for Error {
-    /// Takes in what a user's code returned. A wharf error stays what it is; any other error, an
-    /// [`io::Error`] too, is the application's.
+    /// Takes in what a user's code returned. A wharf error stays what it is, also one that comes back inside an
+    /// [`io::Error`]; any other error, an `io::Error` too, is the application's.
     fn from(failure: Failure) -> Self {
-        match failure.into_boxed().downcast::<Self>() {
-            Ok(error) => *error,
-            Err(other) => Self::from_parts(Kind::Application, None, Some(Arc::from(other))),
-        }
+        let other = match failure.into_boxed().downcast::<Self>() {
+            Ok(error) => return *error,
+            Err(other) => other,
+        };
+        let source: Arc<dyn StdError + Send + Sync> =
+            match other.downcast::<io::Error>().map(|error| Self::out_of_io(*error)) {
+                Ok(Ok(error)) => return error,
+                Ok(Err(error)) => Arc::new(error),
+                Err(other) => Arc::from(other),
+            };
+        Self::from_parts(Kind::Application, None, Some(source))
     }
 }
 
+/// The system's error; a wharf error that was put into an [`io::Error`] comes out as it was.
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
-        Self::from_parts(Kind::Io, None, Some(Arc::new(source)))
+        Self::out_of_io(source)
+            .unwrap_or_else(|source| Self::from_parts(Kind::Io, None, Some(Arc::new(source))))
     }
 }
 

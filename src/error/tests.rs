@@ -151,6 +151,20 @@ fn control_characters_are_escaped() {
 }
 
 #[test]
+fn an_error_comes_out_of_an_io_error_as_it_was() {
+    let inside = || io::Error::new(io::ErrorKind::InvalidData, Error::protocol_violation("junk"));
+    for error in [Error::from(inside()), Error::from(Failure::from(inside()))] {
+        assert!(error.is_protocol_violation() && !error.is_reported());
+        assert_eq!(format!("{error:#}"), "junk");
+    }
+    // Any other stays inside.
+    let outside = || io::Error::other(Outer { text: "outer", source: io::Error::other("inner") });
+    let error = Error::from(Failure::from(outside()));
+    assert!(error.is_application() && error.io_error().is_some());
+    assert_eq!(Error::from(outside()).kind(), Kind::Io);
+}
+
+#[test]
 fn what_a_callback_returns_is_reported_unless_it_is_not_the_programs_doing() {
     let reset = || Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
     for reported in [

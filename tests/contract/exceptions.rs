@@ -1,7 +1,8 @@
 //! What goes wrong in callbacks, and who is told.
 
 use std::cell::Cell;
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use wharf::EventLoop;
 use wharf::testing::settle;
 
 use crate::probes::{
-    Log, is_child, memory_loop, panics_on_drop, reports, run_in_child, step_until,
+    Log, PATIENCE, is_child, memory_loop, panics_on_drop, reports, run_in_child, run_in_child_with,
+    step_until,
 };
 
 // 27.
@@ -253,6 +255,32 @@ fn a_panic_in_the_exception_handler_falls_back_to_the_default() {
     assert_eq!(calls.get(), 2, "a handler that panicked is kept");
     event_loop.reset_exception_handler();
     event_loop.call_exception_handler("by the default handler", None);
+}
+
+/// Other processes, children among them, may write to the same place.
+#[test]
+fn a_report_on_standard_error_is_one_line_and_one_write() {
+    const NAME: &str = "exceptions::a_report_on_standard_error_is_one_line_and_one_write";
+    if is_child() {
+        let event_loop = memory_loop();
+        let error = wharf::Error::from("second\nline");
+        event_loop.call_exception_handler("first\nwharf: forged", Some(&error));
+        event_loop.call_exception_handler("short", None);
+        return;
+    }
+    // Each write is a datagram.
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    let output = run_in_child_with(NAME, OwnedFd::from(theirs).into());
+    assert!(output.status.success(), "{output:?}");
+    let write = || {
+        let mut buffer = [0; 1000];
+        let count = ours.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    let first = std::iter::repeat_with(write).find(|text| text.starts_with("wharf: ")).unwrap();
+    assert_eq!(first, "wharf: first\\nwharf: forged: second\\nline\n");
+    assert_eq!(write(), "wharf: short\n");
 }
 
 // 29.

@@ -182,12 +182,17 @@ pub(crate) fn is_child() -> bool {
 
 /// Runs the test `name` (with its modules) alone in a process of its own.
 pub(crate) fn run_in_child(name: &str) -> Output {
+    run_in_child_with(name, Stdio::piped())
+}
+
+/// As [`run_in_child`], with this as its standard error.
+pub(crate) fn run_in_child_with(name: &str, errors: Stdio) -> Output {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, name)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(errors)
         .spawn()
         .unwrap();
     let began = Instant::now();
