@@ -204,6 +204,10 @@ impl Network {
         let (near, far) = self.begin_connecting(addresses);
         let network = Rc::downgrade(&self.0);
         near.request(move || {
+            // Given up on the way: a kernel would tell nobody of it.
+            if far.is_deserted() {
+                return;
+            }
             let network = network.upgrade().map(Self);
             answer(network.and_then(|network| network.listener_for(&Place::Ip(remote))), far);
         });

@@ -12,7 +12,9 @@ use crate::address::Address;
 use crate::driver::Driver;
 use crate::event_loop::{Core, EventLoop};
 use crate::testing::{advance, settle};
-use crate::{DatagramProtocol, DatagramTransport, Eof, Error, Protocol, Result, Transport};
+use crate::{
+    DatagramProtocol, DatagramTransport, Eof, Error, Protocol, Result, TimeoutKind, Transport,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -254,6 +256,28 @@ fn what_was_sent_over_a_link_that_is_cut_arrives_in_order_when_it_is_not_any_mor
     machines.faults.delay.set(5 * MS);
     machines.network.0.links.changed();
     assert_eq!(machines.advance(10 * MS), ["25 server bc", "30 client bc"]);
+}
+
+#[test]
+fn a_connect_that_is_given_up_on_its_way_reaches_nobody() {
+    let machines = Machines::new();
+    let give_up = || {
+        let notes = machines.notes();
+        let connecting =
+            machines.client.create_connection(|| notes, "10.0.0.1:7").timeout(20 * MS).start();
+        let outcome = machines.client.run_until_complete(connecting).unwrap();
+        assert_eq!(outcome.err().and_then(|e| e.timeout_kind()), Some(TimeoutKind::Connect));
+    };
+    machines.faults.delay.set(50 * MS);
+    give_up();
+    assert_eq!(machines.advance(200 * MS), [""; 0]);
+
+    machines.faults.delay.set(Duration::ZERO);
+    machines.faults.cut.set(true);
+    give_up();
+    machines.faults.cut.set(false);
+    machines.network.0.links.changed();
+    assert_eq!(machines.advance(200 * MS), [""; 0]);
 }
 
 #[test]
