@@ -1,17 +1,23 @@
 //! The paths of Unix listeners: taken over when stale, removed when done.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::shared_listeners::socket_identity;
 
 /// A path that a listener or an endpoint of ours is bound to; it is removed with this, if it still is that one.
+///
+/// It goes before the socket is closed. An open socket keeps its inode; once it is closed, a successor that takes
+/// the path over can be given the same inode, and its path would look like ours.
 #[derive(Debug)]
 pub(crate) struct BoundPath {
     path: PathBuf,
@@ -52,16 +58,51 @@ impl Drop for BoundPath {
     }
 }
 
-/// Removes a socket at `path` that nobody listens on any more.
+/// The right to take `path` over and to bind there, until it is dropped: a lock of its directory.
 ///
-/// Whatever else is there is left, for the bind to fail on.
-pub(crate) fn remove_stale(path: &Path) {
-    remove_if_stale(path, Type::STREAM);
+/// Without it, of two that begin at once, one could take for stale, and remove, what the other has bound a moment
+/// before, and does not listen on yet. Programs that do not ask for it are in nobody's way, and it is given without
+/// the lock where the directory cannot be locked.
+#[derive(Debug)]
+pub(crate) struct PathClaim {
+    _lock: Option<OwnedFd>,
 }
 
-/// As [`remove_stale`], for a datagram socket that nobody has open any more.
-pub(crate) fn remove_stale_datagram(path: &Path) {
-    remove_if_stale(path, Type::DGRAM);
+impl PathClaim {
+    /// Waits for its turn, which takes others some system calls, but not for long.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { _lock: lock_directory(path) }
+    }
+
+    /// Removes a socket at `path` that nobody listens on any more.
+    ///
+    /// Whatever else is there is left, for the bind to fail on.
+    pub(crate) fn remove_stale(&self, path: &Path) {
+        remove_if_stale(path, Type::STREAM);
+    }
+
+    /// As [`remove_stale`](Self::remove_stale), for a datagram socket that nobody has open any more.
+    pub(crate) fn remove_stale_datagram(&self, path: &Path) {
+        remove_if_stale(path, Type::DGRAM);
+    }
+}
+
+fn lock_directory(path: &Path) -> Option<OwnedFd> {
+    /// Somebody else may lock the directory for reasons of their own, and keep it.
+    const TRIES: u32 = 50;
+    if is_abstract(path) {
+        return None;
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(directory.unwrap_or(Path::new("."))).ok()?;
+    for _ in 0..TRIES {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(directory.into()),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(1)),
+            Err(_) => break,
+        }
+    }
+    None
 }
 
 fn remove_if_stale(path: &Path, kind: Type) {
@@ -117,4 +158,38 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 /// Whether it is a name in Linux's abstract namespace, which is no file.
 fn is_abstract(path: &Path) -> bool {
     path.as_os_str().as_bytes().first() == Some(&0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn who_claims_a_path_sees_what_the_one_before_has_bound() {
+        let name = format!("wharf-claim-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // One that nobody listens on.
+        drop(UnixListener::bind(&path).unwrap());
+        let first = PathClaim::new(&path);
+        let next = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let claim = PathClaim::new(&path);
+                claim.remove_stale(&path);
+                UnixListener::bind(&path).map_err(|error| error.kind())
+            }
+        });
+        // The other one has time to go wrong.
+        std::thread::sleep(Duration::from_millis(20));
+        first.remove_stale(&path);
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        socket.listen(1).unwrap();
+        drop(first);
+        assert_eq!(next.join().unwrap().map(drop), Err(io::ErrorKind::AddrInUse));
+        fs::remove_file(&path).unwrap();
+    }
 }

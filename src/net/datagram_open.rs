@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::DRIVE_SOCKETS;
 use super::targets::Targets;
 use crate::address::{Address, UnixAddress};
-use crate::driver::unix_path::{BoundPath, remove_stale_datagram};
+use crate::driver::unix_path::{BoundPath, PathClaim};
 use crate::driver::{DatagramSocket, DatagramSocketOptions};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, Entry, EventLoop, Guarded};
@@ -33,9 +33,10 @@ pub(super) struct Place {
 
 /// A socket, where it sends by default if it is not connected, and the path that goes with it.
 pub(super) struct Opened {
+    // Dropped first.
+    path: Option<BoundPath>,
     socket: DatagramSocket,
     remote: Option<Address>,
-    path: Option<BoundPath>,
 }
 
 pub(super) async fn open(
@@ -117,13 +118,15 @@ fn open_unix(
     }
     let is_file = core.driver.has_socket_files();
     let file = local.as_ref().and_then(UnixAddress::as_path).filter(|_| is_file);
-    if let Some(file) = file {
-        remove_stale_datagram(file);
+    let claim = file.map(PathClaim::new);
+    if let (Some(claim), Some(file)) = (&claim, file) {
+        claim.remove_stale_datagram(file);
     }
     let open = || core.driver.open_unix_datagram(local.as_ref(), remote.as_ref(), options);
     let socket = core
         .open_descriptor(open)
         .map_err(|error| open_failed(shown(local.as_ref()), shown(remote.as_ref()), error))?;
+    drop(claim);
     let path = file.and_then(BoundPath::note);
     Ok(Opened { socket, remote: None, path })
 }

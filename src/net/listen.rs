@@ -10,7 +10,7 @@ use super::DRIVE_SOCKETS;
 use super::targets::Targets;
 use crate::address::UnixAddress;
 use crate::driver::shared_listeners::is_shared;
-use crate::driver::unix_path::{BoundPath, remove_stale};
+use crate::driver::unix_path::{BoundPath, PathClaim};
 use crate::driver::{ListenOptions, Listener, SocketOptions};
 use crate::error::Error;
 use crate::event_loop::Core;
@@ -27,8 +27,9 @@ pub(super) enum On {
 
 /// Listeners, and the paths that are to be removed with them.
 pub(super) struct Bound {
-    pub(super) listeners: Vec<Listener>,
+    // Dropped first.
     pub(super) paths: Vec<BoundPath>,
+    pub(super) listeners: Vec<Listener>,
 }
 
 /// Binds everything, or nothing.
@@ -51,11 +52,13 @@ pub(super) async fn bind(
                 return Err(Error::invalid(text));
             }
             let is_file = core.driver.has_socket_files();
-            if is_file {
-                remove_stale(&path);
+            let claim = is_file.then(|| PathClaim::new(&path));
+            if let Some(claim) = &claim {
+                claim.remove_stale(&path);
             }
             let listener = bind_unix(core, &path, listen, options)
                 .map_err(|error| bind_failed(&UnixAddress::from_path(&path).to_string(), error))?;
+            drop(claim);
             let removes_path = is_file && cleanup_socket.unwrap_or(true);
             let path = removes_path.then(|| BoundPath::note(&path)).flatten();
             Ok(Bound { listeners: vec![listener], paths: path.into_iter().collect() })

@@ -405,11 +405,12 @@ impl ServerCore {
         if self.closed.replace(true) {
             return;
         }
+        // While the listeners are still open: see `BoundPath`.
+        drop(self.paths.take());
         let listeners = std::mem::take(&mut *self.listeners.borrow_mut());
         for listener in listeners {
             listener.let_go(core);
         }
-        drop(self.paths.take());
         let forever = self.forever.borrow_mut().take();
         if let Some(forever) = forever {
             forever.set(Ok(()));

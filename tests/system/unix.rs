@@ -3,10 +3,19 @@
 #![cfg(target_os = "linux")]
 
 use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::Barrier;
+use std::time::Duration;
 
-use wharf::{Info, PeerCredentials, Protocol, Result, Transport, UnixAddress, with_info};
+use socket2::{Domain, SockAddr, Socket, Type};
+use wharf::testing::Record;
+use wharf::{
+    DatagramTransport as _, EventLoop, Info, PeerCredentials, Protocol, Result, Transport,
+    UnixAddress, with_info,
+};
 
 use super::process::Guard;
 use crate::needs;
@@ -104,4 +113,85 @@ assert client.recv(100) == b""
         assert_eq!(info.peer_credentials().map(|known| known.pid.is_some()), Some(true));
         Ok(())
     });
+}
+
+/// A successor takes over a path where nobody listens. The number of its file would be the same once the socket
+/// before it is closed, so that a path that was removed late could be the successor's.
+#[test]
+fn a_path_is_removed_before_its_socket_is_closed() {
+    const ROUNDS: usize = 200;
+    /// What a client finds at the path when it can no longer connect.
+    fn found(path: PathBuf, kind: Type) -> io::Result<ErrorKind> {
+        let address = SockAddr::unix(path)?;
+        loop {
+            let client = Socket::new(Domain::UNIX, kind, None)?;
+            client.set_nonblocking(true)?;
+            match client.connect(&address) {
+                Ok(()) => {}
+                // Too many wait to be accepted.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Ok(error.kind()),
+            }
+        }
+    }
+    let path = std::env::temp_dir().join(format!("wharf-system-order-{}", std::process::id()));
+    for kind in [Type::STREAM, Type::DGRAM] {
+        let refused = run(async |event_loop| {
+            let mut refused = 0;
+            for _ in 0..ROUNDS {
+                let close: Box<dyn FnOnce()> = if kind == Type::STREAM {
+                    let server = event_loop.create_unix_server(|| Echo, &path).await?;
+                    Box::new(move || {
+                        server.close();
+                        server.abort_clients();
+                    })
+                } else {
+                    let endpoint = event_loop.create_datagram_endpoint(|| Record::new().protocol());
+                    let endpoint = endpoint.local_unix_address(&path).await?;
+                    Box::new(move || endpoint.handle().abort())
+                };
+                let probed = path.clone();
+                let probing = std::thread::spawn(move || found(probed, kind));
+                event_loop.sleep(Duration::from_micros(200)).await;
+                close();
+                until(&event_loop, "the end of the probe", || probing.is_finished()).await;
+                let found = probing.join().expect("no panic")?;
+                assert!(matches!(found, ErrorKind::NotFound | ErrorKind::ConnectionRefused));
+                refused += usize::from(found == ErrorKind::ConnectionRefused);
+            }
+            Ok(refused)
+        });
+        // One that has found the file, and is interrupted before it connects, may see both gone.
+        assert!(refused <= ROUNDS / 100, "{kind:?}: {refused} of {ROUNDS} found a closed socket");
+    }
+}
+
+/// What one of them found stale can be the other's new socket by the time that it is removed.
+#[test]
+fn of_servers_that_begin_at_one_path_at_once_one_gets_it() {
+    const SERVERS: usize = 4;
+    let path = std::env::temp_dir().join(format!("wharf-system-claim-{}", std::process::id()));
+    for round in 0..100 {
+        if round % 2 == 0 {
+            // One that nobody listens on, as after a crash.
+            drop(std::os::unix::net::UnixListener::bind(&path).expect("a path that is free"));
+        }
+        let barrier = Barrier::new(SERVERS);
+        let begin = || {
+            let event_loop = EventLoop::new().expect("a loop");
+            let listening = event_loop.create_unix_server(|| Echo, &path).start();
+            barrier.wait();
+            let outcome = event_loop.run_until_complete(listening).expect("it is not stopped");
+            // Nobody goes before all have tried.
+            barrier.wait();
+            outcome.map_err(|error| error.io_kind())
+        };
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..SERVERS).map(|_| scope.spawn(|| begin().map(drop))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        assert!(refused.eq([&Some(ErrorKind::AddrInUse); SERVERS - 1]), "{outcomes:?}");
+    }
 }

@@ -161,10 +161,11 @@ impl DatagramEndpoint {
             }
         }
         let error = end.error.take();
+        // While the socket is still open: see `BoundPath`.
+        self.path.set(None);
         let socket = self.socket.replace(crate::driver::DatagramSocket::Closed);
         core.driver.deregister_datagram(&socket);
         drop(socket);
-        self.path.set(None);
         core.free_slot(self.key);
         fence::trip(Trip::LetGo);
         core.drop_user(self.protocol.take(), "protocol");
