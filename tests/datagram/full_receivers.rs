@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf::{DatagramTransport, DropPolicy, Endpoint, EventLoop, WaterMarks};
+use wharf::{DatagramTransport, DropPolicy, Endpoint, EventLoop, SendStatus, WaterMarks};
 
 use crate::datagram_probe::{Event, Log, Probe};
 use crate::running::run_until;
@@ -170,7 +170,7 @@ pub(crate) fn what_one_callback_sends_too_much_is_dropped_as_the_policy_says(sta
     if !stage.is_unix() {
         return;
     }
-    for connected in [true, false] {
+    for (connected, is_set_inside) in [(true, false), (true, true), (false, false), (false, true)] {
         for policy in [DropPolicy::Newest, DropPolicy::Oldest, DropPolicy::Refuse] {
             let log = Log::default();
             let receiver = paused(stage, &log);
@@ -178,18 +178,33 @@ pub(crate) fn what_one_callback_sends_too_much_is_dropped_as_the_policy_says(sta
             let probe = Probe::new(&Log::default());
             let sender = if connected { stage.connected(probe, &to) } else { stage.bound(probe) };
             let lane = if connected { 0 } else { LANE };
-            sender.handle().set_queue_limit(lane + 10 * (1000 + OVERHEAD), policy);
-            sender
+            let set = |transport: &dyn DatagramTransport| {
+                transport.set_queue_limit(lane + ROOM + 10 * (1000 + OVERHEAD), policy);
+            };
+            if !is_set_inside {
+                set(sender.handle());
+            }
+            let send = |number, transport: &dyn DatagramTransport| {
+                transport.send_to(&[number; 1000], &to).unwrap()
+            };
+            let statuses: Vec<SendStatus> = sender
                 .with(|_, transport| {
-                    for number in 0..100 {
-                        transport.send_to(&[number; 1000], &to).unwrap();
+                    if is_set_inside {
+                        set(transport);
                     }
+                    (0..100).map(|number| send(number, transport)).collect()
                 })
                 .unwrap();
             let statistics = sender.handle().statistics();
             let taken = statistics.sent as u8;
-            assert_eq!((statistics.queued, statistics.refused), (10, 0), "{policy:?}");
-            assert_eq!(u64::from(taken) + statistics.dropped, 90, "{policy:?}");
+            let (dropped, refused) = match policy {
+                DropPolicy::Refuse => (0, 90 - u64::from(taken)),
+                _ => (90 - u64::from(taken), 0),
+            };
+            let counts = (statistics.queued, statistics.dropped, statistics.refused);
+            assert_eq!(counts, (10, dropped, refused), "{policy:?}");
+            let answers = statuses.iter().filter(|status| **status == SendStatus::Refused).count();
+            assert_eq!(answers as u64, refused, "whoever is refused is told");
             receiver.handle().resume_reading();
             stage.run_until_received(&log, usize::from(taken) + 10);
             stage.rest();

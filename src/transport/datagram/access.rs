@@ -146,6 +146,9 @@ impl<A: Access> DatagramTransport for A {
         self.with(|endpoint| {
             endpoint.queue_limit.set(limit);
             endpoint.drop_policy.set(policy);
+            if policy == DropPolicy::Refuse {
+                endpoint.end_gathering(self.core());
+            }
         });
     }
 

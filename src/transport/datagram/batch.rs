@@ -10,6 +10,46 @@ use crate::driver::{Details, Ecn, Received};
 use crate::error::Result;
 
 /// One datagram as it was received.
+///
+/// A server that answers what was sent to it alone, and not what went to a multicast group:
+///
+/// ```
+/// use wharf::{Address, DatagramProtocol, DatagramTransport, Datagrams, Result};
+///
+/// struct Unicast;
+///
+/// impl DatagramProtocol for Unicast {
+///     // Called for those that are passed on one by one: none, here.
+///     fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
+///         Ok(())
+///     }
+///
+///     fn datagrams_received(
+///         &mut self,
+///         transport: &dyn DatagramTransport,
+///         batch: &mut Datagrams<'_>,
+///     ) -> Result {
+///         for datagram in batch {
+///             if !datagram.truncated && datagram.to.is_some_and(|to| !to.is_multicast()) {
+///                 transport.send_to(datagram.data, datagram.from)?;
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # use wharf::testing::{MemoryNetwork, Record};
+/// # fn main() -> Result {
+/// # MemoryNetwork::new().event_loop().run(async |event_loop| {
+/// #     event_loop.create_datagram_endpoint(|| Unicast).local_address("10.0.0.1:7").await?;
+/// #     let record = Record::new();
+/// #     let client =
+/// #         event_loop.create_datagram_endpoint(record.factory()).peer_address("10.0.0.1:7").await?;
+/// #     client.send(b"hello")?;
+/// #     record.until(|record| record.datagrams() == [b"hello"]).await;
+/// #     Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Datagram<'a> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::flags::Flags;
 use super::lanes::LANE;
-use super::{DatagramEndpoint, SendStatus};
+use super::{DatagramEndpoint, DropPolicy, SendStatus};
 use crate::address::Address;
 use crate::driver::{OVERHEAD, Outbox, Outgoing};
 use crate::event_loop::{Callback, Core};
@@ -137,6 +137,31 @@ impl DatagramEndpoint {
     /// Whether a datagram need not wait behind others, though the queue is full.
     pub(super) fn could_go_now(&self, to: &Address) -> bool {
         self.has(Flags::HAS_LANES) && self.queue.borrow().is_none() && !self.is_waited_for(to)
+    }
+
+    /// Whether a send has to try: a datagram that finds its receiver full takes more room than it took in the
+    /// queue, and is not to be dropped once it was accepted.
+    pub(super) fn is_answered_at_once(&self) -> bool {
+        self.reach.by_destination
+            && self.drop_policy.get() == DropPolicy::Refuse
+            && self.queue.borrow().is_none()
+    }
+
+    pub(super) fn send_or_refuse(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        data: &[u8],
+        to: &Address,
+    ) -> SendStatus {
+        self.update_soon(core);
+        if !self.is_waited_for(to) {
+            return self.send_now(core, data, to);
+        }
+        if let Some(status) = self.refuse(self.weight_in_lane(data, to), Some(to)) {
+            return status;
+        }
+        self.push_to_lane(core, data, to, self.number());
+        self.answer_send()
     }
 
     /// Sends one datagram at once: what waits for others must not keep it.

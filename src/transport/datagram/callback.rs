@@ -4,10 +4,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::DatagramEndpoint;
 use super::access::Lent;
 use super::flags::Flags;
 use super::transport::DatagramTransport;
+use super::{DatagramEndpoint, DropPolicy};
 use crate::cell::put_back;
 use crate::driver::TransportId;
 use crate::error::{Error, Result};
@@ -93,7 +93,9 @@ impl DatagramEndpoint {
         let Some(mut protocol) = self.protocol.take() else { return Err(Failed::Busy) };
         core.debug_assert_nothing_borrowed();
         // Inside another's callback (`Endpoint::with`) datagrams are queued: one gathers at a time.
-        let gathers = !core.gathering.replace(true);
+        let is_outermost = !core.gathering.replace(true);
+        // Where there may be no room the answer to each send says so, which only the queue can tell.
+        let gathers = is_outermost && self.drop_policy.get() != DropPolicy::Refuse;
         if gathers {
             self.set(Flags::IN_CALLBACK);
         }
@@ -110,6 +112,8 @@ impl DatagramEndpoint {
         if gathers {
             self.flush_gathered(core);
             self.clear(Flags::IN_CALLBACK);
+        }
+        if is_outermost {
             core.gathering.set(false);
         }
         // The handler may send: no callback gathers any more.

@@ -141,6 +141,11 @@ impl DatagramEndpoint {
     #[cold]
     #[inline(never)]
     fn queue(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], to: Option<&Address>) -> SendStatus {
+        if let Some(to) = to
+            && self.is_answered_at_once()
+        {
+            return self.send_or_refuse(core, data, to);
+        }
         let size = Outbox::weight(data, to);
         if self.queue_size() + size > self.queue_limit.get() {
             // Much was sent from elsewhere in one round: it need not wait for its end. The marks
@@ -253,6 +258,14 @@ impl DatagramEndpoint {
                 self.set(Flags::NEEDS_UPDATE);
                 self.enforce_limit();
             }
+        }
+    }
+
+    /// The running callback gathers no more: what it sends from here on is answered by the queue.
+    pub(super) fn end_gathering(self: &Rc<Self>, core: &Rc<Core>) {
+        if self.has(Flags::IN_CALLBACK) {
+            self.flush_gathered(core);
+            self.clear(Flags::IN_CALLBACK);
         }
     }
 

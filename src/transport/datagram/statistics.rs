@@ -7,6 +7,27 @@ use std::cell::Cell;
 /// Datagrams taken by a send are `sent + send_errors + dropped + discarded + queued` (`dropped` also
 /// has those that [`DropPolicy::Newest`](crate::DropPolicy::Newest) did not take). Those that arrived
 /// are `received + discarded_unread`, and [`receive_drops`](crate::DatagramTransport::receive_drops).
+///
+/// ```
+/// use wharf::testing::{MemoryNetwork, Record};
+/// use wharf::DatagramTransport as _;
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let record = Record::new();
+///     let server =
+///         event_loop.create_datagram_endpoint(record.factory()).local_address("10.0.0.1:53").await?;
+///     let client =
+///         event_loop.create_datagram_endpoint(Record::new().factory()).peer_address("10.0.0.1:53").await?;
+///     client.send(b"one")?;
+///     client.send(b"two")?;
+///     record.until(|record| record.datagrams().len() == 2).await;
+///     assert_eq!(client.statistics().sent, 2);
+///     assert_eq!(server.statistics().received, 2);
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DatagramStatistics {

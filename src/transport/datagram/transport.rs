@@ -67,8 +67,9 @@ pub trait DatagramTransport: sealed::Sealed {
     /// Sends one datagram, which may be empty, to the endpoint's remote address.
     ///
     /// What a callback sends is gathered and goes out when it returns, all at once where the system
-    /// can do that; what is sent from elsewhere goes out at the end of the loop's round. What the
-    /// operating system does not take then is queued. Its errors go to `error_received`.
+    /// can do that; what is sent from elsewhere, or under [`DropPolicy::Refuse`], goes out at the end of
+    /// the loop's round or before. What the operating system does not take then is queued. Its errors go
+    /// to `error_received`.
     ///
     /// # Errors
     /// [`is_invalid`](Error::is_invalid) when the endpoint has no remote address, and for a datagram
@@ -218,12 +219,74 @@ pub trait DatagramTransport: sealed::Sealed {
 }
 
 /// What became of a datagram.
+///
+/// A client that sends again what was not taken:
+///
+/// ```
+/// use std::collections::VecDeque;
+/// use wharf::{Address, DatagramProtocol, DatagramTransport, Error, Result, SendStatus};
+///
+/// #[derive(Default)]
+/// struct Sender {
+///     waiting: VecDeque<Vec<u8>>,
+/// }
+///
+/// impl Sender {
+///     fn send(&mut self, transport: &dyn DatagramTransport) -> Result<(), Error> {
+///         while let Some(datagram) = self.waiting.front() {
+///             if transport.send(datagram)? == SendStatus::Refused {
+///                 // `resume_writing` tells when there is room.
+///                 break;
+///             }
+///             self.waiting.pop_front();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// impl DatagramProtocol for Sender {
+///     fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
+///         Ok(())
+///     }
+///
+///     fn resume_writing(&mut self, transport: &dyn DatagramTransport) -> Result {
+///         Ok(self.send(transport)?)
+///     }
+/// }
+/// # use wharf::testing::{MemoryNetwork, Record};
+/// # use wharf::{DropPolicy, WaterMarks};
+/// # fn main() -> Result {
+/// # MemoryNetwork::new().datagram_capacity(1000).event_loop().run(async |event_loop| {
+/// #     let record = Record::new();
+/// #     let receiver = event_loop.create_datagram_endpoint(record.factory()).local_unix_address("/r").await?;
+/// #     receiver.pause_reading();
+/// #     let sender = event_loop
+/// #         .create_datagram_endpoint(Sender::default)
+/// #         .peer_unix_address("/r")
+/// #         .write_buffer_limits(WaterMarks::from_high(500))
+/// #         .queue_limit(1000, DropPolicy::Refuse)
+/// #         .await?;
+/// #     sender.try_with(|sender, transport| {
+/// #         sender.waiting.extend((0..50).map(|number| vec![number; 100]));
+/// #         Ok(sender.send(transport)?)
+/// #     })?;
+/// #     assert!(sender.with(|sender, _| !sender.waiting.is_empty())?);
+/// #     receiver.resume_reading();
+/// #     record.until(|record| record.datagrams().len() == 50).await;
+/// #     assert!(sender.statistics().refused > 0);
+/// #     Ok(())
+/// # })
+/// # }
+/// ```
 // As wide as an error, the result of a send is returned in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 #[non_exhaustive]
 pub enum SendStatus {
     /// Taken: sent, or about to be.
+    ///
+    /// What a callback sends is gathered. What finds no room when it returns is dropped then, as the policy says,
+    /// and counted; with [`DropPolicy::Refuse`] there is room for all that was accepted.
     Accepted,
     /// Taken, and more than the high-water mark is now waiting to be sent.
     AboveHighWater,
@@ -244,6 +307,35 @@ impl SendStatus {
 }
 
 /// What becomes of a datagram that finds the send queue at its limit.
+///
+/// ```
+/// use wharf::testing::{MemoryNetwork, Record};
+/// use wharf::{DatagramTransport as _, DropPolicy};
+///
+/// # fn main() -> wharf::Result {
+/// // A receiver that has room for a hundred bytes, and does not read.
+/// MemoryNetwork::new().datagram_capacity(100).event_loop().run(async |event_loop| {
+///     let record = Record::new();
+///     let receiver =
+///         event_loop.create_datagram_endpoint(record.factory()).local_unix_address("/positions").await?;
+///     receiver.pause_reading();
+///
+///     let sender = event_loop
+///         .create_datagram_endpoint(Record::new().factory())
+///         .peer_unix_address("/positions")
+///         .queue_limit(1000, DropPolicy::Oldest)
+///         .await?;
+///     for position in 0..200_u8 {
+///         sender.send(&[position])?;
+///     }
+///     assert!(sender.statistics().dropped > 0);
+///     receiver.resume_reading();
+///     // The last one is there, whatever was dropped before.
+///     record.until(|record| record.datagrams().last() == Some(&vec![199])).await;
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DropPolicy {
