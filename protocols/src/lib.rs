@@ -11,3 +11,8 @@
 
 pub mod line;
 pub mod testing;
+
+/// The README's code is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,6 +14,7 @@ mod create_server;
 mod datagrams;
 mod deadlines;
 mod descriptors;
+mod documents;
 mod drops;
 mod ending;
 mod errors;
