@@ -11,7 +11,7 @@ use std::fmt;
 /// ```
 /// use std::time::Duration;
 /// use wharf::testing::Recorder;
-/// use wharf::{Protocol, Result, Timeout, TimeoutKind, Transport};
+/// use wharf::{Protocol, Result, Timeout, Transport};
 ///
 /// /// Whoever has not sent the word within ten seconds is thrown out; afterwards, who is idle for a minute.
 /// struct Door;
@@ -40,10 +40,65 @@ use std::fmt;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A heartbeat, which notices that the peer is gone without a word:
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{Error, Protocol, Result, Timeout, Transport};
+///
+/// /// Asks every 20 seconds whether the peer is there. One that has said nothing since the last question is not.
+/// #[derive(Default)]
+/// struct Heart {
+///     is_asked: bool,
+/// }
+///
+/// impl Protocol for Heart {
+///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+///         // Not `Timeout::Idle`: the questions are traffic, too.
+///         transport.set_timeout(Timeout::User, Some(Duration::from_secs(20)));
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+///         self.is_asked = false;
+///         Ok(())
+///     }
+///
+///     fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
+///         if timeout != Timeout::User || self.is_asked {
+///             return Err(Error::timeout(timeout).into());
+///         }
+///         self.is_asked = true;
+///         transport.write(b"ping\n");
+///         // `Ok` keeps the connection, and sets the deadline again.
+///         Ok(())
+///     }
+/// }
+/// # use wharf::TimeoutKind;
+/// # use wharf::testing::{Record, Recorder};
+///
+/// # fn main() -> Result {
+/// # let record = Record::new();
+/// # let mut recorder = Recorder::new(|| record.around(Heart::default()))?;
+/// # for _ in 0..10 {
+/// #     recorder.advance(Duration::from_secs(20))?;
+/// #     assert_eq!(recorder.sent()?, b"ping\n");
+/// #     recorder.receive(b"pong\n")?;
+/// # }
+/// # recorder.advance(Duration::from_secs(39))?;
+/// # assert!(!recorder.is_closing());
+/// # recorder.advance(Duration::from_secs(1))?;
+/// # assert_eq!(record.error().and_then(|error| error.timeout_kind()), Some(TimeoutKind::User));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
     /// Nothing was received and nothing could be sent for so long. None by default.
+    ///
+    /// What this side sends counts as well: with pings of one's own it never passes. See the heartbeat above.
     ///
     /// [`Protocol::timed_out`](crate::Protocol::timed_out) is called, unless the connection is closing.
     Idle,

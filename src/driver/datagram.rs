@@ -65,6 +65,39 @@ pub(crate) struct Details {
 }
 
 /// The explicit congestion notification of a datagram (RFC 3168, section 5).
+///
+/// ```no_run
+/// use wharf::{Address, DatagramProtocol, DatagramTransport, Datagrams, Ecn, EventLoop, Result};
+///
+/// /// Counts the datagrams that met congestion on their way.
+/// #[derive(Default)]
+/// struct Congestion(u64);
+///
+/// impl DatagramProtocol for Congestion {
+///     fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
+///         Ok(())
+///     }
+///
+///     fn datagrams_received(
+///         &mut self,
+///         _: &dyn DatagramTransport,
+///         batch: &mut Datagrams<'_>,
+///     ) -> Result {
+///         self.0 += batch.filter(|datagram| datagram.ecn == Some(Ecn::Ce)).count() as u64;
+///         Ok(())
+///     }
+/// }
+///
+/// # async fn example(event_loop: EventLoop) -> Result {
+/// // What came with a datagram is known where `offload` is on.
+/// let endpoint = event_loop
+///     .create_datagram_endpoint(Congestion::default)
+///     .local_address(":7000")
+///     .offload(true)
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ecn {
     /// ECT(0): its sender understands ECN.

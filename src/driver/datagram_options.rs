@@ -51,6 +51,22 @@ impl DatagramSocketOptions {
 }
 
 /// Which interface a multicast group is joined on, or datagrams to groups leave by.
+///
+/// ```no_run
+/// use std::net::Ipv4Addr;
+/// use wharf::testing::Record;
+/// use wharf::{DatagramTransport as _, EventLoop, MulticastInterface, Result};
+///
+/// async fn discover(event_loop: EventLoop, interface: Ipv4Addr) -> Result {
+///     let endpoint = event_loop
+///         .create_datagram_endpoint(Record::new().factory())
+///         .local_address(":5353")
+///         .reuse_multicast_port(true)
+///         .await?;
+///     endpoint.join_multicast("224.0.0.251".parse()?, MulticastInterface::Address(interface))?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MulticastInterface {

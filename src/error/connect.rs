@@ -6,6 +6,25 @@ use std::io;
 use std::net::SocketAddr;
 
 /// One address that a connect tried, and why it failed.
+///
+/// ```
+/// use std::io;
+/// use wharf::testing::{MemoryNetwork, Record};
+///
+/// # fn main() -> wharf::Result {
+/// MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     // Nobody listens at either.
+///     let servers = ["10.0.0.1:7", "10.0.0.2:7"];
+///     let error = event_loop.create_connection(Record::new().factory(), servers).await.unwrap_err();
+///     for attempt in error.attempts() {
+///         println!("{attempt}");
+///         assert_eq!(attempt.error.kind(), io::ErrorKind::ConnectionRefused);
+///     }
+///     assert_eq!(error.attempts().len(), 2);
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ConnectAttempt {

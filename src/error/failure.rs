@@ -7,6 +7,32 @@ use std::ops::Deref;
 use super::display::{OneLine, write_chain};
 
 /// What a user's code returns: callbacks, `run` closures, factories.
+///
+/// ```
+/// use wharf::Result;
+///
+/// /// Without a value, as callbacks return it.
+/// fn check(text: &str) -> Result {
+///     if text.is_empty() {
+///         return Err("nothing there".into());
+///     }
+///     Ok(())
+/// }
+///
+/// /// With a value. `?` takes any error.
+/// fn number(text: &str) -> Result<u32> {
+///     check(text)?;
+///     Ok(text.trim().parse()?)
+/// }
+///
+/// /// With another error, it is the one of std.
+/// fn known(text: &str) -> Result<u32, wharf::Error> {
+///     number(text).map_err(wharf::Error::from)
+/// }
+/// # assert_eq!(number("42")?, 42);
+/// # assert!(known("forty-two").is_err_and(|error| error.is_application()));
+/// # Ok::<(), wharf::Failure>(())
+/// ```
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
 /// What a user's code fails with: any error, or any text.

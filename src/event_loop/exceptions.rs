@@ -39,6 +39,32 @@ pub struct Exception<'a> {
 }
 
 /// A callback of a protocol: part of an [`Exception`], which says what was wrong with it.
+///
+/// ```
+/// # use wharf::testing::Recorder;
+/// # use wharf::{Protocol, Result, Transport};
+/// struct Session;
+///
+/// impl Protocol for Session {
+///     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) -> Result {
+///         let number: u32 = std::str::from_utf8(data)?.parse()?;
+///         println!("{number}");
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let mut recorder = Recorder::new(|| Session)?;
+/// recorder.event_loop().set_exception_handler(|_, exception| {
+///     let callback = exception.callback.expect("a callback of a protocol has failed");
+///     assert_eq!(callback.name, "data_received");
+///     assert!(callback.protocol.ends_with("Session"));
+/// });
+/// recorder.receive(b"forty-two")?;
+/// assert!(recorder.is_closing());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ProtocolCallback<'a> {

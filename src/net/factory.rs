@@ -10,6 +10,34 @@ use crate::transport::Info;
 /// [`with_info`]`(|info| Ok(protocol))`, which is told who connects and may refuse.
 ///
 /// The trait is sealed: wharf implements it.
+///
+/// A function of your own that takes one, and adds options that all its servers have:
+///
+/// ```
+/// use wharf::testing::MemoryNetwork;
+/// use wharf::{EventLoop, ProtocolFactory, Result, ServerBuilder, with_info};
+/// # #[derive(Default)]
+/// # struct Session;
+/// # impl wharf::Protocol for Session {
+/// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> Result { Ok(()) }
+/// # }
+///
+/// fn small_server(
+///     event_loop: &EventLoop,
+///     factory: impl ProtocolFactory,
+///     address: &str,
+/// ) -> ServerBuilder {
+///     event_loop.create_server(factory, address).max_connections(100).write_buffer_cap(64 * 1024)
+/// }
+///
+/// fn main() -> Result {
+///     MemoryNetwork::new().event_loop().run(async |event_loop| {
+///         small_server(&event_loop, Session::default, "10.0.0.1:7").await?;
+///         small_server(&event_loop, with_info(|_| Ok(Session)), "10.0.0.1:8").await?;
+///         Ok(())
+///     })
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make protocols",
     label = "a server wants a factory of protocols",
@@ -76,7 +104,7 @@ where
     WithInfo(factory)
 }
 
-/// What [`with_info`] returns.
+/// What [`with_info`] returns, with an example.
 #[derive(Clone, Copy)]
 pub struct WithInfo<F>(F);
 

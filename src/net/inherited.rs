@@ -77,6 +77,22 @@ pub fn inherited_sockets() -> Result<InheritedSockets, Error> {
 /// As [`inherited_sockets`], which is for several kinds and names. To be passed to
 /// [`EventLoop::create_server_on`](crate::EventLoop::create_server_on).
 ///
+/// ```no_run
+/// use wharf::{EventLoop, Protocol, Result, Transport, inherited_listeners};
+/// # struct Echo;
+/// # impl Protocol for Echo {
+/// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result { Ok(()) }
+/// # }
+///
+/// fn main() -> Result {
+///     EventLoop::new()?.run(async |event_loop| {
+///         let server = event_loop.create_server_on(|| Echo, inherited_listeners()?).await?;
+///         server.serve_forever().await?;
+///         Ok(())
+///     })
+/// }
+/// ```
+///
 /// # Errors
 /// As [`inherited_sockets`]; [`is_invalid`](Error::is_invalid) when there is anything but listening
 /// stream sockets, all of which are closed then.
@@ -182,6 +198,22 @@ impl fmt::Debug for InheritedSockets {
 }
 
 /// A socket that a service manager has passed.
+///
+/// ```no_run
+/// use wharf::{InheritedKind, Result, inherited_sockets};
+///
+/// fn main() -> Result {
+///     let sockets = inherited_sockets()?;
+///     for socket in sockets.sockets() {
+///         println!("{}: {:?} at {:?}", socket.name(), socket.kind(), socket.local_address());
+///     }
+///     // Or whatever their names are:
+///     let (listeners, others): (Vec<_>, Vec<_>) =
+///         sockets.into_iter().partition(|socket| socket.kind() == InheritedKind::Listener);
+///     println!("{} listen, {} do not", listeners.len(), others.len());
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct InheritedSocket {
     name: String,
@@ -190,6 +222,8 @@ pub struct InheritedSocket {
 }
 
 /// What an [`InheritedSocket`] is.
+///
+/// See [`InheritedSocket`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InheritedKind {

@@ -14,6 +14,22 @@ use crate::event_loop::Core;
 /// Made from a `SocketAddr`, from text (`"localhost:7000"`, `"[::1]:7000"`; for servers `":7000"`
 /// is all interfaces), or from a host and a port (`("localhost", 7000)`). A text that is no address
 /// is an error when it is used.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use wharf::Target;
+///
+/// # fn main() -> wharf::Result {
+/// // Places of several kinds, to be tried one after the other.
+/// let address: SocketAddr = "192.0.2.1:7000".parse()?;
+/// let places: Vec<Target> = vec!["localhost:7000".into(), ("example.org", 7000).into(), address.into()];
+/// # let event_loop = wharf::EventLoop::new()?;
+/// # let record = wharf::testing::Record::new();
+/// let connecting = event_loop.create_connection(record.factory(), places);
+/// # drop(connecting);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Target(Kind);
 

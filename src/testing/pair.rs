@@ -13,6 +13,29 @@ use crate::transport::{Connection, Stream, StreamOptions, TransportHandle};
 /// On any loop: beside the loop's own sockets, too, as a byte layer of one's own. Both
 /// `connection_made` have been called when it returns, the first one's first.
 ///
+/// ```
+/// use wharf::Transport as _;
+/// use wharf::testing::{MemoryNetwork, Record, pair, settle};
+/// # use wharf::{Protocol, Result, Transport};
+/// # struct Echo;
+/// # impl Protocol for Echo {
+/// #     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+/// #         transport.write(data);
+/// #         Ok(())
+/// #     }
+/// # }
+///
+/// # fn main() -> Result {
+/// let event_loop = MemoryNetwork::new().event_loop();
+/// let record = Record::new();
+/// let (client, _server) = pair(&event_loop, 64 * 1024, record.protocol(), Echo)?;
+/// client.write(b"hello");
+/// settle(&event_loop)?;
+/// assert_eq!(record.received(), b"hello");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`is_closed`](Error::is_closed) on a closed loop; [`is_invalid`](Error::is_invalid) inside a
 /// callback of a protocol, since no callback runs inside another.

@@ -61,6 +61,32 @@ struct Shared {
 }
 
 /// A callback that a [`RecordingProtocol`] got.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::testing::{Call, Record, Recorder};
+/// use wharf::{Timeout, Transport as _};
+///
+/// # fn main() -> wharf::Result {
+/// let record = Record::new();
+/// let mut recorder = Recorder::new(|| record.protocol())?;
+/// recorder.connection().set_timeout(Timeout::Idle, Some(Duration::from_secs(60)));
+/// recorder.receive(b"he")?;
+/// recorder.receive(b"llo")?;
+/// recorder.advance(Duration::from_secs(60))?;
+/// assert_eq!(
+///     record.calls(),
+///     [
+///         Call::ConnectionMade,
+///         Call::DataReceived(b"hello".to_vec()),
+///         Call::TimedOut(Timeout::Idle),
+///         Call::ConnectionLost,
+///     ]
+/// );
+/// assert_eq!(record.count(|call| matches!(call, Call::DataReceived(_))), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Call {

@@ -45,7 +45,7 @@ pub struct RecordingProtocol<P = Defaults> {
 }
 
 /// What a [`RecordingProtocol`] is around that only records: the defaults of [`Protocol`] and
-/// [`DatagramProtocol`].
+/// [`DatagramProtocol`]. See [`Record`] for an example.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Defaults;

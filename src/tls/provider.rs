@@ -15,6 +15,25 @@ use crate::error::Kind;
 /// ring is the default, and the only one: without the feature `tls` a provider has to be chosen, so that
 /// no feature which another crate of the program turns on changes what this one does. wharf never
 /// asks for rustls's process-wide default provider and never installs one.
+///
+/// ```no_run
+/// # #[cfg(feature = "tls")]
+/// # fn main() -> wharf::Result {
+/// use wharf::interop::rustls::crypto::ring;
+/// use wharf::{TlsClient, TlsProvider};
+///
+/// let tls = TlsClient::builder().ca_file("ca.pem").provider(TlsProvider::Ring).build()?;
+///
+/// // ring with one suite only.
+/// let mut one_suite = ring::default_provider();
+/// one_suite.cipher_suites.retain(|suite| suite.suite().as_str() == Some("TLS13_AES_256_GCM_SHA384"));
+/// let strict = TlsClient::builder().ca_file("ca.pem").provider(one_suite).build()?;
+/// # drop((tls, strict));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "tls"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum TlsProvider {

@@ -7,6 +7,17 @@ use rustls::{ProtocolVersion, SupportedProtocolVersion};
 use crate::error::Error;
 
 /// A version of TLS. Versions before 1.2 are broken, and not offered.
+///
+/// ```no_run
+/// use wharf::{TlsClient, TlsVersion};
+///
+/// # fn main() -> wharf::Result {
+/// let modern = TlsClient::builder().min_version(TlsVersion::Tls13).build()?;
+/// assert!(TlsVersion::Tls12 < TlsVersion::Tls13);
+/// # drop(modern);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TlsVersion {

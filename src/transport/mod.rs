@@ -432,6 +432,32 @@ pub trait Transport: sealed::Sealed {
 /// What became of a write.
 ///
 /// See [`Transport`] for a protocol that writes until it is told to wait.
+///
+/// One that tells everybody, but those who are behind:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use wharf::bytes::Bytes;
+/// use wharf::{Transport as _, TransportHandle, TransportId, WriteStatus};
+///
+/// struct Audience {
+///     listeners: HashMap<TransportId, TransportHandle>,
+/// }
+///
+/// impl Audience {
+///     fn tell(&self, news: &Bytes) {
+///         for listener in self.listeners.values() {
+///             match listener.write_bytes(news.clone()) {
+///                 // Who takes it so slowly is closed: what waits is sent, and nothing is added.
+///                 WriteStatus::AboveHighWater => listener.close(),
+///                 status if status.is_taken() => (),
+///                 // It is leaving already.
+///                 _ => (),
+///             }
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteStatus {

@@ -13,6 +13,20 @@ use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
 /// The decoder keeps at most `max_length` bytes plus one delimiter, besides lines of its last
 /// input that were not taken (see [`DecodedLines`]). The time per input is proportional to its
 /// length, no matter how much was kept before.
+///
+/// ```
+/// use wharf_protocols::line::{Delimiter, LineDecoder, LineError};
+///
+/// # fn main() -> Result<(), LineError> {
+/// let mut decoder = LineDecoder::new().delimiter(Delimiter::CRLF).max_length(80);
+/// decoder.feed(b"EHLO exam");
+/// let mut lines = decoder.feed(b"ple.org\r\nQUIT\r\n");
+/// while let Some(line) = lines.next() {
+///     println!("{}", String::from_utf8_lossy(line?));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias("LinesCodec", "readuntil"))]
 #[derive(Clone, Debug)]
 pub struct LineDecoder {
@@ -316,6 +330,19 @@ impl Default for LineDecoder {
 /// What has not been taken when this is dropped goes back to the decoder, and comes first next
 /// time: to stop between two lines, just break out of the loop. Until then the decoder holds a copy
 /// of it, so feed it no more before it has been taken.
+///
+/// ```
+/// use wharf_protocols::line::{LineDecoder, LineError};
+///
+/// # fn main() -> Result<(), LineError> {
+/// let mut decoder = LineDecoder::new();
+/// let mut lines = decoder.feed(b"LENGTH 3\n\x00\x01\x02");
+/// assert_eq!(lines.next().transpose()?, Some(&b"LENGTH 3"[..]));
+/// // Something else than lines follows.
+/// assert_eq!(&*lines.into_remainder(), b"\x00\x01\x02");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "lines are found as they are asked for"]
 pub struct DecodedLines<'d, 'i> {
@@ -374,6 +401,15 @@ impl Drop for DecodedLines<'_, '_> {
 }
 
 /// What a [`LineDecoder`] does with a line that it does not take.
+///
+/// ```
+/// use wharf_protocols::line::{LineDecoder, LineError, Refused};
+///
+/// let mut decoder = LineDecoder::new().max_length(5).refused(Refused::Discard);
+/// let mut lines = decoder.feed(b"much too long\nshort\n");
+/// assert_eq!(lines.next(), Some(Err(LineError::TooLong { max_length: 5 })));
+/// assert_eq!(lines.next(), Some(Ok(&b"short"[..])));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refused {
     /// Report it and then ignore all further input. This is the default.

@@ -9,6 +9,19 @@ use super::LineError;
 ///
 /// Searching takes time proportional to the input times the length of the delimiter, so that long
 /// delimiters are for trusted peers.
+///
+/// ```
+/// use wharf_protocols::line::{Delimiter, LineDecoder, LineError};
+///
+/// # fn main() -> Result<(), LineError> {
+/// let mut words = LineDecoder::new().delimiter(Delimiter::byte(0));
+/// assert_eq!(words.feed(b"one\0two").next(), Some(Ok(&b"one"[..])));
+///
+/// let mut parts = LineDecoder::new().delimiter(Delimiter::bytes(b"\n--\n")?);
+/// assert_eq!(parts.feed(b"a\nb\n--\nc").next(), Some(Ok(&b"a\nb"[..])));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delimiter(Kind);
 

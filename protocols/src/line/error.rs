@@ -3,6 +3,46 @@ use std::fmt;
 use std::io;
 
 /// Why a line could not be decoded or encoded.
+///
+/// In [`LineProtocol::line_refused`](super::LineProtocol::line_refused) a protocol says what becomes of the peer:
+///
+/// ```
+/// use wharf::{Result, Transport};
+/// use wharf_protocols::line::{LineError, LineProtocol, WriteLine};
+///
+/// struct Polite;
+///
+/// impl LineProtocol for Polite {
+///     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
+///         transport.write_line(line)?;
+///         Ok(())
+///     }
+///
+///     fn line_refused(&mut self, transport: &dyn Transport, error: LineError) -> Result {
+///         match error {
+///             LineError::TooLong { max_length } => {
+///                 transport.write_line(format!("no more than {max_length} bytes, please"))?;
+///             }
+///             other => {
+///                 transport.write_line(format!("good-bye: {other}"))?;
+///                 transport.close();
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # use wharf::testing::Recorder;
+/// # use wharf_protocols::line::{LineDecoder, Lines};
+/// # fn main() -> Result {
+/// # let decoder = LineDecoder::new().max_length(5);
+/// # let mut recorder = Recorder::new(|| Lines::with_decoder(Polite, decoder))?;
+/// # recorder.receive(b"much too long\nshort\na\rb\n")?;
+/// # let sent = b"no more than 5 bytes, please\nshort\ngood-bye: a line contains a bare line end\n";
+/// # assert_eq!(recorder.sent()?, sent);
+/// # assert!(recorder.is_closing());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineError {

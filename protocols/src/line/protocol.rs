@@ -109,6 +109,34 @@ pub trait LineProtocol: Any {
 }
 
 /// Installs a [`LineProtocol`] where a [`Protocol`] is expected.
+///
+/// ```
+/// use wharf::testing::MemoryNetwork;
+/// use wharf::{Result, Transport};
+/// use wharf_protocols::line::{LineDecoder, LineProtocol, Lines, WriteLine};
+///
+/// #[derive(Default)]
+/// struct Counter(u32);
+///
+/// impl LineProtocol for Counter {
+///     fn line_received(&mut self, transport: &dyn Transport, _: &[u8]) -> Result {
+///         self.0 += 1;
+///         transport.write_line(self.0.to_string())?;
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> Result {
+///     MemoryNetwork::new().event_loop().run(async |event_loop| {
+///         let factory = || Lines::with_decoder(Counter::default(), LineDecoder::new().max_length(1024));
+///         event_loop.create_server(factory, "10.0.0.1:7").await?;
+///         let client = event_loop.create_connection(|| Lines::new(Counter::default()), "10.0.0.1:7").await?;
+///         // The protocol inside is a field.
+///         assert_eq!(client.with(|lines, _| lines.protocol.0)?, 0);
+///         Ok(())
+///     })
+/// }
+/// ```
 #[doc(alias("LineReceiver", "LinesCodec"))]
 #[derive(Clone, Debug, Default)]
 pub struct Lines<P> {

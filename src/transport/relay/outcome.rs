@@ -7,6 +7,8 @@ use std::rc::Rc;
 use crate::error::Error;
 
 /// One of the two connections of a relay, in the order they were given to [`relay`](crate::relay).
+///
+/// See [`RelayEnd`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelaySide {
     /// The first.
@@ -18,6 +20,28 @@ pub enum RelaySide {
 /// What a relay has passed on, when it has ended.
 ///
 /// See [`relay`](crate::relay) and [`RelayBuilder`](crate::RelayBuilder) for examples.
+///
+/// ```
+/// use wharf::testing::{MemoryNetwork, Record, pair};
+/// use wharf::{PausedProtocol, RelayEnd, Result, Transport as _, relay};
+///
+/// fn main() -> Result {
+///     MemoryNetwork::new().event_loop().run(async |event_loop| {
+///         // The relay joins `a` and `b`; their peers are a client and a server.
+///         let (a, client) = pair(&event_loop, 1024, PausedProtocol::new(), Record::new().protocol())?;
+///         let (b, server) = pair(&event_loop, 1024, PausedProtocol::new(), Record::new().protocol())?;
+///         client.write(b"question");
+///         client.write_eof();
+///         server.write(b"answer");
+///         server.write_eof();
+///
+///         let outcome = relay(&a, &b).await?;
+///         assert!(matches!(outcome.end, RelayEnd::Finished));
+///         assert_eq!((outcome.a_to_b, outcome.b_to_a), (8, 6));
+///         Ok(())
+///     })
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RelayOutcome {
@@ -32,6 +56,35 @@ pub struct RelayOutcome {
 }
 
 /// Why a relay ended.
+///
+/// ```
+/// use wharf::{RelayEnd, RelayOutcome, RelaySide};
+///
+/// /// A line for the log of a proxy, whose `A` is the client.
+/// fn describe(outcome: &RelayOutcome) -> String {
+///     let name = |side| if side == RelaySide::A { "client" } else { "server" };
+///     let what = match &outcome.end {
+///         RelayEnd::Finished => "done".to_owned(),
+///         RelayEnd::Closed(side) => format!("the {} was closed here", name(*side)),
+///         RelayEnd::Failed(side, error) => format!("the {} failed: {error:#}", name(*side)),
+///         end => format!("{end:?}"),
+///     };
+///     format!("{what}, {} bytes up, {} down", outcome.a_to_b, outcome.b_to_a)
+/// }
+/// # use wharf::testing::{MemoryNetwork, Record, pair};
+/// # use wharf::{PausedProtocol, Transport as _, relay};
+/// # fn main() -> wharf::Result {
+/// # MemoryNetwork::new().event_loop().run(async |event_loop| {
+/// #     let (a, client) = pair(&event_loop, 1024, PausedProtocol::new(), Record::new().protocol())?;
+/// #     let (b, _server) = pair(&event_loop, 1024, PausedProtocol::new(), Record::new().protocol())?;
+/// #     client.write(b"question");
+/// #     let joined = relay(&a, &b).start();
+/// #     event_loop.call_later(std::time::Duration::from_secs(1), move || b.close());
+/// #     assert_eq!(describe(&joined.await?), "the server was closed here, 8 bytes up, 0 down");
+/// #     Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RelayEnd {
@@ -49,6 +102,36 @@ pub enum RelayEnd {
 
 /// The running counts of a relay: a cheap clone that shows what was passed on so far, and keeps
 /// nothing open.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{EventLoop, RelayStatistics};
+///
+/// /// Says every minute how much a relay has passed on.
+/// async fn watch(event_loop: EventLoop, counts: RelayStatistics) {
+///     while !counts.is_done() {
+///         println!("{} bytes up, {} down", counts.a_to_b(), counts.b_to_a());
+///         event_loop.sleep(Duration::from_secs(60)).await;
+///     }
+/// }
+/// # use wharf::testing::{MemoryNetwork, Record, pair};
+/// # use wharf::{PausedProtocol, Transport as _, relay};
+/// # fn main() -> wharf::Result {
+/// # MemoryNetwork::new().event_loop().run(async |event_loop| {
+/// #     let (a, client) = pair(&event_loop, 1024, PausedProtocol::new(), Record::new().protocol())?;
+/// #     let (b, server) = pair(&event_loop, 1024, PausedProtocol::new(), Record::new().protocol())?;
+///
+/// let relay = relay(&a, &b);
+/// let watching = event_loop.create_task(watch(event_loop.clone(), relay.statistics()));
+/// let joined = relay.start();
+/// #     client.write_eof();
+/// #     server.write_eof();
+/// #     joined.await?;
+/// #     watching.await?;
+/// #     Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Clone, Default)]
 pub struct RelayStatistics {
     pub(super) ways: Rc<[Count; 2]>,
@@ -112,6 +195,19 @@ impl fmt::Debug for RelayStatistics {
 /// or FIFO; where it is not, or no pipe can be made for it, the relay copies, whatever it was told. From
 /// pipe to pipe it copies: packets (`O_DIRECT`) would stay packets there, and a reader that takes less
 /// than one at once would lose the rest.
+///
+/// ```no_run
+/// use wharf::{Connection, PausedProtocol, Result, Splicing, relay};
+///
+/// /// Every byte passes through this program, as when it is to be seen in its profile.
+/// async fn join(a: Connection<PausedProtocol>, b: Connection<PausedProtocol>) -> Result {
+///     let relay = relay(&a, &b).splicing(Splicing::Never);
+///     let counts = relay.statistics();
+///     relay.await?;
+///     assert_eq!(counts.spliced(), 0);
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Splicing {

@@ -8,6 +8,28 @@ use super::scratch::Scratch;
 
 /// What became of data that a client sends with its first message:
 /// [`TlsInfo::early_data`](super::TlsInfo::early_data).
+///
+/// A server that carries out only what may be done twice, as long as the client could be a replay:
+///
+/// ```
+/// use wharf::{Protocol, Result, TlsEarlyData, Transport};
+///
+/// struct Server;
+///
+/// impl Protocol for Server {
+///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+///         let info = transport.info();
+///         let replayed = info.tls().is_some_and(|tls| tls.early_data() == TlsEarlyData::Accepted);
+///         if replayed && !data.starts_with(b"GET ") {
+///             transport.write(b"HTTP/1.1 425 Too Early\r\n\r\n");
+///             transport.close();
+///             return Ok(());
+///         }
+///         // ...
+///         Ok(())
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsEarlyData {
