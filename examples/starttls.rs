@@ -15,10 +15,14 @@ use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
 use wharf::bytes::Bytes;
-use wharf::{Error, EventLoop, Promise, Result, Timeout, TlsClient, TlsServer, Transport};
+use wharf::{
+    Error, EventLoop, Promise, Result, Timeout, TimeoutKind, TlsClient, TlsServer, Transport,
+};
 use wharf_protocols::line::{LineProtocol, Lines};
 
-use wharf_examples::command_line::{address, host_of, listen_address, path, run, set_once};
+use wharf_examples::command_line::{
+    address, host_of, listen_address, path, run, seconds, set_once,
+};
 use wharf_examples::serving::{Listen, serve_until_signal};
 use wharf_examples::tls;
 
@@ -34,12 +38,14 @@ SERVER is --cert FILE --key FILE    a certificate of your own, in PEM, instead o
 
 CLIENT is --fingerprint HEX         trusts the certificate with this SHA-256 fingerprint
           --ca FILE                 trusts the authorities in this file, in PEM
+          --patience SECONDS        how long each answer may take; 30 unless given
 ";
 
 fn main() -> ExitCode {
     run(USAGE, |mut arguments| {
         let (mut listen, mut connect, mut cert, mut key) = (None, None, None, None);
         let (mut trust, mut trusts) = (TlsClient::builder(), false);
+        let mut patience = None;
         while let Some(argument) = arguments.next()? {
             match argument {
                 Arg::Long("listen") => {
@@ -63,15 +69,19 @@ fn main() -> ExitCode {
                     trust = trust.ca_file(arguments.value()?);
                     trusts = true;
                 }
+                Arg::Long("patience") => patience = Some(arguments.value()?.parse_with(seconds)?),
                 other => return Err(other.unexpected().into()),
             }
         }
+        let is_for_clients = trusts || patience.is_some();
         let has_certificate = cert.is_some() || key.is_some();
         match (listen, connect) {
-            (Some(listen), None) if !trusts => serve(listen, tls::server(cert, key)?),
-            (None, Some(address)) if !has_certificate => visit(address, trust.build()?),
+            (Some(listen), None) if !is_for_clients => serve(listen, tls::server(cert, key)?),
+            (None, Some(address)) if !has_certificate => {
+                visit(address, trust.build()?, patience.unwrap_or(PATIENCE))
+            }
             (None, Some(_)) => Err(usage("--cert and --key are for servers")),
-            (Some(_), None) => Err(usage("--fingerprint and --ca are for clients")),
+            (Some(_), None) => Err(usage("--fingerprint, --ca and --patience are for clients")),
             _ => Err(usage("one of --listen, --unix and --connect is needed")),
         }
     })
@@ -138,27 +148,26 @@ impl LineProtocol for Clerk {
     }
 }
 
-fn visit(address: String, tls: TlsClient) -> Result {
+fn visit(address: String, tls: TlsClient, patience: Duration) -> Result {
     let tls = tls.server_name(host_of(&address)?);
     let event_loop = EventLoop::new()?;
     event_loop.run(async |event_loop| {
         let (ending, ended) = event_loop.create_future();
-        let visitor = Visitor { tls, step: Step::Greeting, ending: Some(ending) };
-        // A server that says nothing is given up after a while.
-        let connection = event_loop.create_connection(|| Lines::new(visitor), address).await?;
-        connection.handle().set_timeout(Timeout::Idle, Some(SILENCE));
+        let visitor = Visitor { tls, step: Step::Greeting, patience, ending: Some(ending) };
+        event_loop.create_connection(|| Lines::new(visitor), address).await?;
         ended.await??;
         Ok(())
     })
 }
 
-/// How long the client waits for each answer.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long the client waits for each answer, unless it is told otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The client's end.
 struct Visitor {
     tls: TlsClient,
     step: Step,
+    patience: Duration,
     /// Told how the connection ended.
     ending: Option<Promise<Result<(), String>>>,
 }
@@ -177,8 +186,17 @@ enum Step {
 }
 
 impl LineProtocol for Visitor {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        transport.set_timeout(Timeout::User, Some(self.patience));
+        Ok(())
+    }
+
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
         let is_last = line.get(3) != Some(&b'-');
+        if is_last {
+            // From now on the next answer is due, whatever comes of it meanwhile.
+            transport.set_timeout(Timeout::User, Some(self.patience));
+        }
         match (&mut self.step, line) {
             (Step::Greeting, [b'2', ..]) => {
                 transport.write(b"EHLO visitor\r\n");
@@ -221,6 +239,9 @@ impl LineProtocol for Visitor {
 
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         let outcome = match (error, &self.step) {
+            (Some(error), _) if error.timeout_kind() == Some(TimeoutKind::User) => {
+                Err("no answer came in time".to_owned())
+            }
             (Some(error), _) => Err(format!("{error:#}")),
             (None, Step::Done) => Ok(()),
             (None, _) => Err("the server ended the connection too early".to_owned()),

@@ -221,6 +221,22 @@ fn our_client_upgrades_with_pythons_server() {
     assert_eq!(ending.code, Some(0), "{}", ending.errors);
 }
 
+#[test]
+fn the_client_gives_up_a_server_whose_answer_never_ends() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let fingerprint = "00".repeat(32);
+    let arguments = ["--connect", &address, "--fingerprint", &fingerprint, "--patience", "0.3"];
+    let client = Program::example("starttls", &arguments);
+    let (mut stream, _) = server.accept().unwrap();
+    // Until the client is gone.
+    while stream.write_all(b"2").is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let ending = client.end();
+    assert_eq!((ending.code, &*ending.errors), (Some(1), "starttls: no answer came in time\n"));
+}
+
 /// CVE-2011-0411: somebody on the way adds commands to the one that is still readable.
 #[test]
 fn starttls_obeys_nothing_that_was_said_in_the_same_breath() {
