@@ -1,6 +1,6 @@
 //! The paths of Unix listeners: taken over when stale, removed when done.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -65,13 +65,14 @@ impl Drop for BoundPath {
 /// the lock where the directory cannot be locked.
 #[derive(Debug)]
 pub(crate) struct PathClaim {
-    _lock: Option<OwnedFd>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is held"))]
+    lock: Option<OwnedFd>,
 }
 
 impl PathClaim {
     /// Waits for its turn, which takes others some system calls, but not for long.
     pub(crate) fn new(path: &Path) -> Self {
-        Self { _lock: lock_directory(path) }
+        Self { lock: lock_directory(path) }
     }
 
     /// Removes a socket at `path` that nobody listens on any more.
@@ -94,10 +95,12 @@ fn lock_directory(path: &Path) -> Option<OwnedFd> {
         return None;
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = File::open(directory.unwrap_or(Path::new("."))).ok()?;
+    // A path through something else, such as a FIFO, must not be waited for.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = open(directory.unwrap_or(Path::new(".")), flags, Mode::empty()).ok()?;
     for _ in 0..TRIES {
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Some(directory.into()),
+            Ok(()) => return Some(directory),
             Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(1)),
             Err(_) => break,
         }
@@ -191,5 +194,13 @@ mod tests {
         drop(first);
         assert_eq!(next.join().unwrap().map(drop), Err(io::ErrorKind::AddrInUse));
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_path_below_what_is_no_directory_is_not_waited_for() {
+        let fifo = std::env::temp_dir().join(format!("wharf-claim-fifo-{}", std::process::id()));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+        assert!(PathClaim::new(&fifo.join("socket")).lock.is_none());
+        fs::remove_file(&fifo).unwrap();
     }
 }
