@@ -263,6 +263,43 @@ impl Error {
     /// Whether a connect failed at its peer or the network: no address could be connected to
     /// ([`attempts`](Self::attempts) lists them), or the connection broke, ended or took too long
     /// during the TLS handshake. That TLS itself refuses the peer is no such error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wharf::testing::MemoryNetwork;
+    /// use wharf::{Connection, Error, EventLoop, Result};
+    /// # struct Client;
+    /// # impl wharf::Protocol for Client {
+    /// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> Result { Ok(()) }
+    /// # }
+    ///
+    /// /// Connects, however long it takes until somebody listens there.
+    /// async fn connect(event_loop: &EventLoop, address: &str) -> Result<Connection<Client>, Error> {
+    ///     let mut delay = Duration::from_secs(1);
+    ///     loop {
+    ///         let connecting = event_loop.create_connection(|| Client, address);
+    ///         match connecting.timeout(Duration::from_secs(5)).await {
+    ///             // Tried again, less and less often. Any other error would be the same next time.
+    ///             Err(error) if error.is_connect() || error.is_timeout() => {
+    ///                 event_loop.sleep(delay).await;
+    ///                 delay = (2 * delay).min(Duration::from_secs(60));
+    ///             }
+    ///             outcome => return outcome,
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// fn main() -> Result {
+    ///     MemoryNetwork::new().event_loop().run(async |event_loop| {
+    ///         let later = event_loop.clone();
+    ///         event_loop.call_later(Duration::from_secs(100), move || {
+    ///             later.create_server(|| Client, "10.0.0.1:7").start().detach();
+    ///         });
+    ///         connect(&event_loop, "10.0.0.1:7").await?;
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
     pub fn is_connect(&self) -> bool {
         self.kind() == Kind::Connect || self.inner.of_connect
     }

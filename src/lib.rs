@@ -75,8 +75,8 @@
 //!   ("Back-pressure", below).
 //! - **Pipes and standard streams:** [`EventLoop::connect_stdin`], [`EventLoop::connect_read_pipe`]
 //!   and their kin, for pipes, FIFOs, terminals and files, with the options of [`PipeBuilder`].
-//! - **TLS:** `TlsClient` and `TlsServer`, for the `tls` method of both builders and for
-//!   `Transport::start_tls` on a connection that is there; `TlsInfo` is what was agreed on. With the
+//! - **TLS:** [`TlsClient`] and [`TlsServer`], for the `tls` method of both builders and for
+//!   [`Transport::start_tls`] on a connection that is there; [`TlsInfo`] is what was agreed on. With the
 //!   feature `tls` (on by default).
 //! - **Files and descriptors:** [`Transport::send_file`], whose [`SendFile`] can be awaited and
 //!   cancelled; [`Transport::write_with_descriptors`] and [`Protocol::descriptors_received`].
@@ -194,6 +194,11 @@
 //! bounded without a line of code. What others write to it, as in a broadcast, is bounded by the
 //! write cap ([`Transport::set_write_buffer_cap`]; 16 MiB on servers). A protocol that produces data
 //! without being asked overrides both callbacks and stops in between.
+//!
+#![cfg_attr(not(feature = "tls-core"), doc = "[`TlsClient`]: crate#features")]
+#![cfg_attr(not(feature = "tls-core"), doc = "[`TlsServer`]: crate#features")]
+#![cfg_attr(not(feature = "tls-core"), doc = "[`Transport::start_tls`]: crate#features")]
+#![cfg_attr(not(feature = "tls-core"), doc = "[`TlsInfo`]: crate#features")]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

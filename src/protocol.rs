@@ -177,10 +177,14 @@ pub trait Protocol: Any + TypeName {
     }
 
     /// The handshake that [`Transport::start_tls`] began is done: what is written and received from
-    /// now on is encrypted, and [`Info::tls`](crate::Info::tls) says with whom.
+    /// now on is encrypted, and [`Info::tls`] says with whom.
     ///
     /// Only for connections that were upgraded; those made with TLS have their handshake behind them
     /// when `connection_made` is called.
+    ///
+    #[cfg_attr(feature = "tls-core", doc = "[`Info::tls`]: crate::Info::tls")]
+    #[cfg_attr(not(feature = "tls-core"), doc = "[`Transport::start_tls`]: crate#features")]
+    #[cfg_attr(not(feature = "tls-core"), doc = "[`Info::tls`]: crate#features")]
     fn tls_established(&mut self, transport: &dyn Transport) -> Result {
         let _ = transport;
         Ok(())

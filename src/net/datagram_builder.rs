@@ -226,7 +226,7 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
         self
     }
 
-    /// What may wait to be sent, and what becomes of a datagram that finds no room; see
+    /// How many bytes may wait to be sent, and what becomes of a datagram that finds no room; see
     /// [`DatagramTransport::set_queue_limit`](crate::DatagramTransport::set_queue_limit).
     pub fn queue_limit(mut self, limit: usize, policy: DropPolicy) -> Self {
         self.options.queue_limit = limit;

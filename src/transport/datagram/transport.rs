@@ -124,9 +124,9 @@ pub trait DatagramTransport: sealed::Sealed {
     /// [`Transport::set_write_buffer_limits`]: crate::Transport::set_write_buffer_limits
     fn set_write_buffer_limits(&self, limits: WaterMarks) -> Result<(), Error>;
 
-    /// The most that may wait to be sent (as [`write_buffer_size`](Self::write_buffer_size) counts),
-    /// and what becomes of a datagram that finds no room. 1 MiB and [`DropPolicy::Newest`] unless
-    /// set. What waits already stays.
+    /// The most that may wait to be sent, in bytes as [`write_buffer_size`](Self::write_buffer_size)
+    /// counts them (64 more than it has for each datagram), and what becomes of a datagram that finds
+    /// no room. 1 MiB and [`DropPolicy::Newest`] unless set. What waits already stays.
     fn set_queue_limit(&self, limit: usize, policy: DropPolicy);
 
     /// Receives what is sent to `group` from now on, on that interface.
