@@ -350,7 +350,11 @@ fn what_cannot_be_offered_is_refused() {
 fn strangers_on_the_control_socket_are_sent_away() {
     with_control(async |event_loop, control| {
         let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
-        event_loop.set_exception_handler(|_, _| {});
+        let told: Rc<RefCell<Vec<String>>> = Rc::default();
+        let reports = Rc::clone(&told);
+        event_loop.set_exception_handler(move |_, exception| {
+            reports.borrow_mut().push(exception.to_string());
+        });
         event_loop.offer_handover(control, [("echo", &server)]).await?;
         let mode = std::os::unix::fs::PermissionsExt::mode(&control.metadata()?.permissions());
         assert_eq!(mode & 0o777, 0o600);
@@ -382,6 +386,25 @@ fn strangers_on_the_control_socket_are_sent_away() {
         assert!(answer.starts_with(b"\x09") && answer.ends_with(b"no version that both can speak"));
         let (successor, _) = succeed(&event_loop, control).await?;
         assert!(successor.is_serving(), "none of them has changed anything");
+        assert!(told.borrow().is_empty(), "they are to blame: {:?}", told.borrow());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stranger_that_says_a_byte_now_and_then_is_sent_away() {
+    with_control(async |event_loop, control| {
+        let server = event_loop.create_server(generation(1), "127.0.0.1:0").await?;
+        event_loop.offer_handover(control, [("echo", &server)]).await?;
+        let mut stranger = UnixStream::connect(control)?;
+        // A request of 256 bytes, and it is never said to its end.
+        stranger.write_all(&[1, 1, 0])?;
+        let mut said = 0;
+        while stranger.write_all(b"w").is_ok() {
+            said += 1;
+            assert!(said < 256, "it could have said all");
+            event_loop.sleep(Duration::from_millis(50)).await;
+        }
         Ok(())
     });
 }

@@ -302,13 +302,17 @@ impl Giver {
         self.chosen = true;
         self.offer.state.set(State::Asked);
         *self.offer.successor.borrow_mut() = Some(transport.handle());
-        transport.set_timeout(Timeout::Idle, Some(PATIENCE));
+        // Whatever it says meanwhile: others wait for their turn.
+        transport.set_timeout(Timeout::User, Some(PATIENCE));
         Ok(())
     }
 
     /// The successor serves: it is its turn now.
     fn release(&mut self, transport: &dyn Transport) -> Result {
         self.offer.state.set(State::Giving);
+        // From here on it takes as long as it takes, while it takes something.
+        transport.set_timeout(Timeout::User, None);
+        transport.set_timeout(Timeout::Idle, Some(PATIENCE));
         let control = self.offer.control.borrow_mut().take();
         if let Some(control) = control {
             control.release();
@@ -336,7 +340,7 @@ impl Giver {
 impl Protocol for Giver {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         if is_own_user(&transport.info()) {
-            transport.set_timeout(Timeout::Idle, Some(ASKING));
+            transport.set_timeout(Timeout::User, Some(ASKING));
         } else {
             refuse(transport, "a successor has to run as the same user");
         }
@@ -346,7 +350,8 @@ impl Protocol for Giver {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         self.decoder.push(data);
         while !transport.is_closing() {
-            let Some(frame) = self.decoder.next_frame()? else { break };
+            let frame = self.decoder.next_frame().map_err(Error::protocol_violation)?;
+            let Some(frame) = frame else { break };
             self.take(transport, frame)?;
         }
         Ok(())
@@ -406,7 +411,7 @@ fn pass(transport: &dyn Transport, frame: &Frame, descriptor: OwnedFd) -> Result
 }
 
 pub(super) fn unexpected(frame: &Frame) -> Error {
-    Error::invalid(format!("this was not to be said now: {frame:?}"))
+    Error::protocol_violation(format!("this was not to be said now: {frame:?}"))
 }
 
 fn no_longer_offered() -> Error {

@@ -262,7 +262,8 @@ impl Shared {
     }
 
     fn carried(&mut self) -> Result<OwnedFd, Error> {
-        let missing = || Error::invalid("the descriptor that a frame carries is missing");
+        let missing =
+            || Error::protocol_violation("the descriptor that a frame carries is missing");
         self.descriptors.pop_front().ok_or_else(missing)
     }
 }
@@ -283,7 +284,8 @@ impl Taker {
             Frame::Listener { server, removes_path } if asking => {
                 let listener = shared.carried()?;
                 if shared.listeners.len() == MOST_LISTENERS {
-                    return Err(Error::invalid("the predecessor has too many listeners"));
+                    let text = "the predecessor has too many listeners";
+                    return Err(Error::protocol_violation(text));
                 }
                 if removes_path {
                     shared.with_paths.insert(server.clone());
@@ -342,7 +344,8 @@ impl Protocol for Taker {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         self.decoder.push(data);
         while !transport.is_closing() {
-            let Some(frame) = self.decoder.next_frame()? else { break };
+            let frame = self.decoder.next_frame().map_err(Error::protocol_violation)?;
+            let Some(frame) = frame else { break };
             self.take(transport, frame)?;
         }
         Ok(())
