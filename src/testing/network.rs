@@ -105,7 +105,8 @@ impl MemoryNetwork {
         self
     }
 
-    /// Makes the name `host` resolve to `addresses`.
+    /// Makes the name `host` resolve to `addresses`. As elsewhere, capitals and a dot at its end make no
+    /// difference.
     pub fn host(self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.network.add_host(host, addresses.into_iter().collect());
         self

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, advance, settle};
-use wharf::{EventLoop, Protocol, Result, Transport};
+use wharf::{EventLoop, PausedProtocol, Protocol, Result, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -176,4 +176,18 @@ fn time_that_a_timer_does_not_let_pass_is_an_error() {
     let event_loop = MemoryNetwork::new().event_loop();
     again(&event_loop);
     assert!(advance(&event_loop, SECOND).expect_err("it never ends").is_invalid());
+}
+
+#[test]
+fn names_in_memory_are_the_same_in_capitals_and_with_a_dot_at_the_end() {
+    let network = MemoryNetwork::new().host("Server.Test.", ["10.0.0.1".parse().unwrap()]);
+    let event_loop = network.event_loop();
+    serve(&event_loop, "10.0.0.1:7");
+    serve(&event_loop, "127.0.0.1:7");
+    for name in ["server.test", "SERVER.TEST", "server.test.", "LocalHost"] {
+        let connecting =
+            event_loop.create_connection(PausedProtocol::new, format!("{name}:7")).start();
+        let outcome = event_loop.run_until_complete(connecting).expect("it is not stopped");
+        assert!(outcome.is_ok(), "{name}: {outcome:?}");
+    }
 }

@@ -129,7 +129,7 @@ impl Network {
 
     /// Makes `host` resolve to `addresses`.
     pub(crate) fn add_host(&self, host: &str, addresses: Vec<IpAddr>) {
-        self.0.hosts.borrow_mut().insert(host.to_owned(), addresses);
+        self.0.hosts.borrow_mut().insert(bare(host), addresses);
     }
 
     /// Makes connects to `address` get no answer.
@@ -139,9 +139,10 @@ impl Network {
 
     /// `localhost` and the hosts that were added.
     pub(crate) fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let addresses = match self.0.hosts.borrow().get(host) {
+        let name = bare(host);
+        let addresses = match self.0.hosts.borrow().get(&name) {
             Some(addresses) => addresses.clone(),
-            None if host == "localhost" => vec![Ipv4Addr::LOCALHOST.into()],
+            None if name == "localhost" => vec![Ipv4Addr::LOCALHOST.into()],
             None => Vec::new(),
         };
         if addresses.is_empty() {
@@ -350,6 +351,11 @@ impl Network {
             port
         })
     }
+}
+
+/// A name as it is compared: capitals and the dot at the end make no difference.
+fn bare(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
 /// Answers the connect of which `far` is the other end: accepts it, or refuses it where nobody listens or
