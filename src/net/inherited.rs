@@ -53,10 +53,16 @@ const UNNAMED: &str = "unknown";
 /// ```
 ///
 /// # Errors
-/// [`is_invalid`](Error::is_invalid) when there are more names than descriptors, or fewer; the
-/// descriptors stay open then, as nobody's.
+/// [`is_invalid`](Error::is_invalid) when there are more names than descriptors, or fewer, or more
+/// descriptors than any process has; they stay open then, as nobody's.
 #[doc(alias("systemd", "LISTEN_FDS", "sd_listen_fds", "socket_activation"))]
 pub fn inherited_sockets() -> Result<InheritedSockets, Error> {
+    let variable = |name| std::env::var(name).ok();
+    check_count(
+        variable("LISTEN_PID").as_deref(),
+        variable("LISTEN_FDS").as_deref(),
+        variable("LISTEN_FDS_FIRST_FD").as_deref(),
+    )?;
     let names = std::env::var_os("LISTEN_FDNAMES");
     let mut passed = ListenFd::from_env();
     let names = names_of(names.as_ref().map(|names| names.to_string_lossy()), passed.len())?;
@@ -287,6 +293,23 @@ fn names_of(text: Option<impl AsRef<str>>, count: usize) -> Result<Vec<String>, 
 }
 
 /// The socket at this position; `None`: it is something else, and stays where it is.
+/// Refuses a count of descriptors that cannot be, before there is a list as long. One that is meant for another
+/// process is none of our business.
+fn check_count(owner: Option<&str>, count: Option<&str>, first: Option<&str>) -> Result<(), Error> {
+    /// Linux's own limit of a process, unless it is raised.
+    const MOST: i32 = 1 << 20;
+    let number = |text: Option<&str>| text?.parse::<i32>().ok();
+    let is_ours = match owner {
+        None | Some("") => true,
+        Some(owner) => owner.parse() == Ok(std::process::id()),
+    };
+    let (count, first) = (number(count).unwrap_or(0), number(first).unwrap_or(3));
+    if is_ours && (count > MOST || first.checked_add(count.max(0)).is_none()) {
+        return Err(Error::invalid(format!("LISTEN_FDS is {count}, more than a process can have")));
+    }
+    Ok(())
+}
+
 fn take(passed: &mut ListenFd, position: usize) -> Option<OwnedFd> {
     // Each looks at the descriptor first, and leaves what it is not for alone. Whether a stream socket
     // listens they do not ask.
@@ -312,6 +335,19 @@ mod tests {
         assert_eq!(names_of(Some("web"), 1).unwrap(), ["web"]);
         assert_eq!(names_of(Some("a::"), 3).unwrap(), ["a", "", ""]);
         assert_eq!(names_of(None::<&str>, 2).unwrap(), ["unknown", "unknown"]);
+    }
+
+    #[test]
+    fn counts_that_cannot_be_are_refused_unless_they_are_anothers() {
+        let own = std::process::id().to_string();
+        for owner in [None, Some(""), Some(&*own)] {
+            for count in [None, Some("3"), Some("0"), Some("-1"), Some("many")] {
+                assert!(check_count(owner, count, None).is_ok(), "{count:?}");
+            }
+            assert!(check_count(owner, Some("2147483647"), None).unwrap_err().is_invalid());
+            assert!(check_count(owner, Some("3"), Some("2147483646")).unwrap_err().is_invalid());
+        }
+        assert!(check_count(Some("1"), Some("2147483647"), None).is_ok());
     }
 
     #[test]
