@@ -126,7 +126,7 @@ impl<A: Access> DatagramTransport for A {
 
     fn write_buffer_size(&self) -> usize {
         self.with(|endpoint| {
-            let gathers = endpoint.has(Flags::IN_CALLBACK);
+            let gathers = endpoint.has(Flags::GATHERS);
             let gathered = if gathers { self.core().datagrams.gather.borrow().size() } else { 0 };
             endpoint.queue_size() + gathered
         })

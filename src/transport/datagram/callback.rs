@@ -96,8 +96,11 @@ impl DatagramEndpoint {
         let is_outermost = !core.gathering.replace(true);
         // Where there may be no room the answer to each send says so, which only the queue can tell.
         let gathers = is_outermost && self.drop_policy.get() != DropPolicy::Refuse;
-        if gathers {
+        if is_outermost {
             self.set(Flags::IN_CALLBACK);
+        }
+        if gathers {
+            self.set(Flags::GATHERS);
         }
         let shared = &core.datagrams;
         let gather = if gathers { &shared.gather } else { &shared.never };
@@ -109,11 +112,9 @@ impl DatagramEndpoint {
         put_back(&self.protocol, protocol);
         fence::trip(Trip::EndOfCallback);
         let slow = watch.took_too_long(core);
-        if gathers {
-            self.flush_gathered(core);
-            self.clear(Flags::IN_CALLBACK);
-        }
         if is_outermost {
+            self.flush_gathered(core);
+            self.clear(Flags::IN_CALLBACK.union(Flags::GATHERS));
             core.gathering.set(false);
         }
         // The handler may send: no callback gathers any more.

@@ -28,7 +28,7 @@ impl DatagramEndpoint {
     #[cold]
     pub(crate) fn go_on_or_end(self: &Rc<Self>, core: &Core, error: &Error) {
         if self.has(Flags::IN_CALLBACK) {
-            self.clear(Flags::IN_CALLBACK);
+            self.clear(Flags::IN_CALLBACK.union(Flags::GATHERS));
             self.end(core, Some(error.clone()));
         } else if !self.has(Flags::CLOSED) {
             self.set(Flags::NEEDS_UPDATE);
@@ -58,7 +58,7 @@ impl DatagramEndpoint {
     /// The running callback may send no more: not even what is like the last it sent.
     fn end_run(&self, core: &Core) {
         // It is borrowed while it is handed over: what is left then goes to the queue, or nowhere.
-        if self.has(Flags::IN_CALLBACK)
+        if self.has(Flags::GATHERS)
             && let Ok(mut gather) = core.datagrams.gather.try_borrow_mut()
         {
             gather.seal();

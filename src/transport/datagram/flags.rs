@@ -22,8 +22,10 @@ flags! {
 
     /// `connection_made` was called.
     MADE,
-    /// One of its callbacks runs, and is the one whose datagrams are gathered.
+    /// One of its callbacks runs, and not inside another's.
     IN_CALLBACK,
+    /// What that callback sends is gathered.
+    GATHERS,
     /// The protocol was told to pause writing.
     WRITING_PAUSED,
     /// A send was answered with `AboveHighWater`: a pause, and later a resume, is owed.

@@ -63,7 +63,7 @@ impl DatagramEndpoint {
         size: usize,
         to: Option<&Address>,
     ) -> SendStatus {
-        if self.has(Flags::IN_CALLBACK) && self.queue.borrow().is_none() {
+        if self.has(Flags::GATHERS) && self.queue.borrow().is_none() {
             return self.gather(core, |gather| gather.push_run(run, size, to));
         }
         let mut status = SendStatus::Accepted;
@@ -100,7 +100,7 @@ impl DatagramEndpoint {
 
     #[inline]
     fn push(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], to: Option<&Address>) -> SendStatus {
-        if self.has(Flags::IN_CALLBACK) && self.queue.borrow().is_none() {
+        if self.has(Flags::GATHERS) && self.queue.borrow().is_none() {
             return self.gather(core, |gather| gather.push(data, to));
         }
         self.queue(core, data, to)
@@ -263,9 +263,9 @@ impl DatagramEndpoint {
 
     /// The running callback gathers no more: what it sends from here on is answered by the queue.
     pub(super) fn end_gathering(self: &Rc<Self>, core: &Rc<Core>) {
-        if self.has(Flags::IN_CALLBACK) {
+        if self.has(Flags::GATHERS) {
             self.flush_gathered(core);
-            self.clear(Flags::IN_CALLBACK);
+            self.clear(Flags::GATHERS);
         }
     }
 
