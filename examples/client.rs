@@ -21,6 +21,7 @@ use wharf::{
 use wharf_protocols::line::{LineEncoder, LineProtocol, Lines, WriteLine};
 
 use wharf_examples::command_line::{address, missing, run, seconds, set_once};
+use wharf_examples::text::shown;
 
 const USAGE: &str = "
 Sends requests to a key-value server (the example key_value), all at once, and shows the answers.
@@ -80,7 +81,7 @@ impl LineProtocol for Answers {
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
         let caller = self.callers.pop_front().ok_or("an answer came that nobody asked for")?;
         // Refused when the caller has given up, which is fine.
-        let _ = caller.set_result(String::from_utf8_lossy(line).into_owned());
+        let _ = caller.set_result(shown(line));
         // From now on the next answer is due, whatever comes of it meanwhile.
         let timeout = (!self.callers.is_empty()).then_some(self.timeout);
         transport.set_timeout(Timeout::User, timeout);

@@ -22,6 +22,7 @@ use wharf_examples::command_line::{run, seconds};
 use wharf_examples::output::Output;
 use wharf_examples::race::within;
 use wharf_examples::stopping::stop_signal;
+use wharf_examples::text::is_shown;
 
 const USAGE: &str = "
 Announces itself to a multicast group, and shows who else does, until SIGINT or SIGTERM.
@@ -113,7 +114,7 @@ impl Discovery {
 /// The name in an announcement: printable and not too long, whoever sends it.
 fn name_in(data: &[u8]) -> Option<&str> {
     let name = std::str::from_utf8(data).ok()?.strip_prefix(GREETING)?;
-    let fits = !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
+    let fits = !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(is_shown);
     fits.then_some(name)
 }
 

@@ -24,6 +24,7 @@ use wharf_examples::command_line::{
     address, host_of, listen_address, path, run, seconds, set_once,
 };
 use wharf_examples::serving::{Listen, serve_until_signal};
+use wharf_examples::text::shown;
 use wharf_examples::tls;
 
 const USAGE: &str = "
@@ -219,11 +220,11 @@ impl LineProtocol for Visitor {
                 self.step = Step::Secrets;
             }
             (Step::Secrets, [b'2', ..]) => {
-                writeln!(io::stdout(), "{}", String::from_utf8_lossy(line))?;
+                writeln!(io::stdout(), "{}", shown(line))?;
                 self.step = Step::GoodBye;
             }
             (Step::GoodBye, [b'2', ..]) => {
-                writeln!(io::stdout(), "{}", String::from_utf8_lossy(line))?;
+                writeln!(io::stdout(), "{}", shown(line))?;
                 self.step = Step::Done;
             }
             (_, line) => return Err(format!("refused: {}", String::from_utf8_lossy(line)).into()),

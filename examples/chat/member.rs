@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::rc::Rc;
 
 use wharf::{Error, Result, Timeout, Transport};
+use wharf_examples::text::shown;
 use wharf_protocols::line::{LineDecoder, LineError, LineProtocol, Lines};
 
 use super::command::{Command, HELP};
@@ -35,7 +36,8 @@ impl LineProtocol for Member {
     }
 
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
-        obey(&mut self.hall.borrow_mut(), transport, &readable(line));
+        // As text that does no harm on the others' terminals.
+        obey(&mut self.hall.borrow_mut(), transport, &shown(line.trim_ascii_end()));
         Ok(())
     }
 
@@ -99,12 +101,4 @@ fn obey(hall: &mut Hall, transport: &dyn Transport, line: &str) {
 fn tell_list(transport: &dyn Transport, items: impl IntoIterator<Item = impl Display>) {
     let lines: Vec<_> = items.into_iter().map(|item| format!("* {item}")).collect();
     tell(transport, &lines.join("\n"));
-}
-
-/// The line as text that does no harm on the others' terminals.
-fn readable(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    let shown =
-        |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
-    text.trim_end().chars().map(shown).collect()
 }

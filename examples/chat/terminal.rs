@@ -36,6 +36,8 @@ use wharf::{
     Error, EventLoop, Promise, Protocol, Remote, Result, TlsClient, Transport, TransportId,
 };
 
+use wharf_examples::text::is_shown;
+
 use super::command::NAMES;
 use super::visit::Visit;
 
@@ -197,7 +199,7 @@ impl Server {
             return self.shared.unshown.load(Ordering::Acquire);
         }
         // Whoever is at the other end does not control this terminal.
-        let is_plain = |letter: char| letter == '\n' || !letter.is_control();
+        let is_plain = |letter: char| letter == '\n' || is_shown(letter);
         let text = String::from_utf8_lossy(lines)
             .replace("\r\n", "\n")
             .replace(|letter| !is_plain(letter), "\u{fffd}");

@@ -8,4 +8,5 @@ pub mod output;
 pub mod race;
 pub mod serving;
 pub mod stopping;
+pub mod text;
 pub mod tls;

@@ -132,3 +132,17 @@ fn a_client_cannot_fill_the_servers_memory() {
     let ending = server.end();
     assert_eq!((ending.code, complaints(&ending.errors)), (Some(0), String::new()));
 }
+
+#[test]
+fn an_answer_does_nothing_to_the_terminal() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.read_exact(&mut [0; 6]).unwrap();
+        client.write_all("VALUE \x1b]0;mine\x07 \u{202e}\n".as_bytes()).unwrap();
+    });
+    let ending = ask(&address, &["GET a"]);
+    assert_eq!(ending.output, ["GET a: VALUE \u{fffd}]0;mine\u{fffd} \u{fffd}"]);
+    serving.join().unwrap();
+}
