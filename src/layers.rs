@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("task", "driver error event_loop"),
     ("protocol transport", "address driver error event_loop task tls"),
     ("net", "address driver error event_loop protocol task tls transport"),
-    ("pipe", "address driver error event_loop net protocol task transport"),
+    ("pipe", "address driver error event_loop protocol task transport"),
     ("process", "address driver error event_loop pipe protocol task transport"),
     ("testing", "address driver error event_loop net pipe process protocol task tls transport"),
 ];

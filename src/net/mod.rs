@@ -40,7 +40,6 @@ pub use self::targets::{Target, Targets};
 
 pub(crate) use self::lookups::Lookups;
 pub(crate) use self::server::ServerCore;
-pub(crate) use self::stream_settings::connection_settings;
 
 /// What only a loop of the operating system can do with sockets from elsewhere.
 const DRIVE_SOCKETS: &str = "drive the operating system's sockets";

@@ -351,7 +351,7 @@ impl<P: Protocol> PipeBuilder<P> {
         self
     }
 
-    crate::net::connection_settings!();
+    crate::transport::connection_settings!();
 
     /// Begins to open it. Dropping the future that is returned gives up (see [`LoopFuture`]).
     pub fn start(self) -> LoopFuture<Connection<P>> {

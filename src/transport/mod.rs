@@ -2,6 +2,7 @@
 
 mod close_reason;
 mod connection;
+mod connection_settings;
 mod datagram;
 mod facts;
 mod flags;
@@ -53,6 +54,7 @@ pub use self::send_file::SendFile;
 pub use self::tls::{TlsEarlyData, TlsInfo, TlsUpgrade};
 pub use self::water_marks::WaterMarks;
 
+pub(crate) use self::connection_settings::connection_settings;
 pub(crate) use self::datagram::{DatagramEndpoint, DatagramOptions, DatagramShared};
 pub(crate) use self::facts::Facts;
 pub(crate) use self::options::StreamOptions;
