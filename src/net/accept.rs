@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::server::ServerCore;
+use super::server_core::ServerCore;
 use crate::address::Address;
 use crate::driver::{Key, Listener, Readiness, Socket};
 use crate::error::{Error, Result};

@@ -23,6 +23,7 @@ mod lookups;
 mod race;
 mod resolve;
 mod server;
+mod server_core;
 mod stream_settings;
 mod targets;
 
@@ -39,7 +40,7 @@ pub use self::sock::SockRecv;
 pub use self::targets::{Target, Targets};
 
 pub(crate) use self::lookups::Lookups;
-pub(crate) use self::server::ServerCore;
+pub(crate) use self::server_core::ServerCore;
 
 /// What only a loop of the operating system can do with sockets from elsewhere.
 const DRIVE_SOCKETS: &str = "drive the operating system's sockets";
