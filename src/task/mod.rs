@@ -12,10 +12,13 @@ mod jobs;
 mod detached;
 mod done_callbacks;
 mod executor;
+mod future_state;
+mod promise;
 mod untaken;
 mod waiters;
 
-pub use self::future::{LoopFuture, Promise};
+pub use self::future::LoopFuture;
+pub use self::promise::Promise;
 pub use self::sleep::Sleep;
 pub use self::table::Task;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use super::future::{LoopFuture, Promise, future};
+use super::future::{LoopFuture, future};
+use super::promise::Promise;
 use crate::error::Error;
 use crate::event_loop::Core;
 

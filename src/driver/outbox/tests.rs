@@ -19,11 +19,7 @@ fn datagrams_of_one_size_to_one_destination_are_one_run() {
     outbox.push(b"", None);
     outbox.push(b"", None);
     assert_eq!(outbox.front().map(|run| (run.count, run.segment)), Some((3, 4)));
-    assert_eq!(
-        outbox.runs().count(),
-        4,
-        "empty datagrams are no run: a kernel could not cut it"
-    );
+    assert_eq!(outbox.runs().count(), 4, "empty datagrams are no run: a kernel could not cut it");
     assert_eq!(outbox.size(), 16 + 6 * OVERHEAD);
 }
 
