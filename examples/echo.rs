@@ -10,10 +10,10 @@
 
 use std::process::ExitCode;
 
-use lexopt::{Arg, ValueExt};
+use lexopt::Arg;
 use wharf::{EventLoop, Protocol, Result, TlsServer, Transport};
 
-use wharf_examples::command_line::{listen_address, missing, path, run, set_once};
+use wharf_examples::command_line::{missing, run, set_once};
 use wharf_examples::serving::{Listen, serve_until_signal};
 use wharf_examples::tls;
 
@@ -45,14 +45,8 @@ fn main() -> ExitCode {
         let (mut listen, mut wants_tls, mut cert, mut key) = (None, false, None, None);
         while let Some(argument) = arguments.next()? {
             match argument {
-                Arg::Long("listen") => {
-                    let address = arguments.value()?.parse_with(listen_address)?;
-                    set_once(&mut listen, Listen::Address(address))?;
-                }
-                Arg::Long("unix") => {
-                    let path = arguments.value()?.parse_with(path)?;
-                    set_once(&mut listen, Listen::Unix(path))?;
-                }
+                Arg::Long("listen") => set_once(&mut listen, Listen::address(&mut arguments)?)?,
+                Arg::Long("unix") => set_once(&mut listen, Listen::unix(&mut arguments)?)?,
                 Arg::Long("tls") => wants_tls = true,
                 Arg::Long("cert") => cert = Some(arguments.value()?.into()),
                 Arg::Long("key") => key = Some(arguments.value()?.into()),

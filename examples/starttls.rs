@@ -20,9 +20,7 @@ use wharf::{
 };
 use wharf_protocols::line::{LineProtocol, Lines};
 
-use wharf_examples::command_line::{
-    address, host_of, listen_address, path, run, seconds, set_once,
-};
+use wharf_examples::command_line::{address, host_of, misused, run, seconds, set_once};
 use wharf_examples::serving::{Listen, serve_until_signal};
 use wharf_examples::text::shown;
 use wharf_examples::tls;
@@ -49,14 +47,8 @@ fn main() -> ExitCode {
         let mut patience = None;
         while let Some(argument) = arguments.next()? {
             match argument {
-                Arg::Long("listen") => {
-                    let address = arguments.value()?.parse_with(listen_address)?;
-                    set_once(&mut listen, Listen::Address(address))?;
-                }
-                Arg::Long("unix") => {
-                    let path = arguments.value()?.parse_with(path)?;
-                    set_once(&mut listen, Listen::Unix(path))?;
-                }
+                Arg::Long("listen") => set_once(&mut listen, Listen::address(&mut arguments)?)?,
+                Arg::Long("unix") => set_once(&mut listen, Listen::unix(&mut arguments)?)?,
                 Arg::Long("connect") => {
                     set_once(&mut connect, arguments.value()?.parse_with(address)?)?;
                 }
@@ -81,15 +73,11 @@ fn main() -> ExitCode {
             (None, Some(address)) if !has_certificate => {
                 visit(address, trust.build()?, patience.unwrap_or(PATIENCE))
             }
-            (None, Some(_)) => Err(usage("--cert and --key are for servers")),
-            (Some(_), None) => Err(usage("--fingerprint, --ca and --patience are for clients")),
-            _ => Err(usage("one of --listen, --unix and --connect is needed")),
+            (None, Some(_)) => Err(misused("--cert and --key are for servers")),
+            (Some(_), None) => Err(misused("--fingerprint, --ca and --patience are for clients")),
+            _ => Err(misused("one of --listen, --unix and --connect is needed")),
         }
     })
-}
-
-fn usage(what: &str) -> wharf::Failure {
-    lexopt::Error::from(what).into()
 }
 
 fn serve(listen: Listen, tls: TlsServer) -> Result {

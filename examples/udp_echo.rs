@@ -7,14 +7,14 @@
 //! Then, in a second terminal, `nc -u 127.0.0.1 7000`, and type.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lexopt::{Arg, ValueExt};
+use lexopt::Arg;
 use wharf::{Address, DatagramProtocol, DatagramTransport, EventLoop, Result};
 
-use wharf_examples::command_line::{listen_address, missing, path, run, set_once};
+use wharf_examples::command_line::{missing, run, set_once};
 use wharf_examples::endpoint::run_until_signal;
+use wharf_examples::serving::Listen;
 
 const USAGE: &str = "
 Sends every datagram back to where it came from, until SIGINT or SIGTERM.
@@ -45,10 +45,8 @@ fn main() -> ExitCode {
         let mut listen = None;
         while let Some(argument) = arguments.next()? {
             let place = match argument {
-                Arg::Long("listen") => {
-                    Listen::Address(arguments.value()?.parse_with(listen_address)?)
-                }
-                Arg::Long("unix") => Listen::Unix(arguments.value()?.parse_with(path)?),
+                Arg::Long("listen") => Listen::address(&mut arguments)?,
+                Arg::Long("unix") => Listen::unix(&mut arguments)?,
                 other => return Err(other.unexpected().into()),
             };
             set_once(&mut listen, place)?;
@@ -63,9 +61,4 @@ fn main() -> ExitCode {
             run_until_signal(endpoint.handle()).await
         })
     })
-}
-
-enum Listen {
-    Address(String),
-    Unix(PathBuf),
 }

@@ -26,7 +26,7 @@ use lexopt::{Arg, ValueExt};
 use wharf::{EventLoop, Result, TlsClient, TlsServer};
 
 use self::server::chat_server;
-use wharf_examples::command_line::{address, listen_address, path, run, seconds, set_once};
+use wharf_examples::command_line::{address, misused, run, seconds, set_once};
 use wharf_examples::serving::{Listen, serve_until_signal};
 use wharf_examples::tls;
 
@@ -78,14 +78,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Role> {
     let (mut fingerprint, mut ca) = (None, None);
     while let Some(argument) = arguments.next()? {
         match argument {
-            Arg::Long("listen") => {
-                let address = arguments.value()?.parse_with(listen_address)?;
-                set_once(&mut listen, Listen::Address(address))?;
-            }
-            Arg::Long("unix") => {
-                let path = arguments.value()?.parse_with(path)?;
-                set_once(&mut listen, Listen::Unix(path))?;
-            }
+            Arg::Long("listen") => set_once(&mut listen, Listen::address(&mut arguments)?)?,
+            Arg::Long("unix") => set_once(&mut listen, Listen::unix(&mut arguments)?)?,
             Arg::Long("connect") => {
                 set_once(&mut connect, arguments.value()?.parse_with(address)?)?;
             }
@@ -101,9 +95,9 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Role> {
     let has_certificate = cert.is_some() || key.is_some();
     let has_trust = fingerprint.is_some() || ca.is_some();
     match (listen, connect) {
-        (Some(_), None) if has_trust => Err(usage("--fingerprint and --ca are for clients")),
+        (Some(_), None) if has_trust => Err(misused("--fingerprint and --ca are for clients")),
         (None, Some(_)) if has_certificate || idle.is_some() => {
-            Err(usage("--cert, --key and --idle-timeout are for servers"))
+            Err(misused("--cert, --key and --idle-timeout are for servers"))
         }
         (Some(listen), None) => {
             let wants_tls = wants_tls || has_certificate;
@@ -115,12 +109,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Role> {
             let tls = wants_tls.then(|| trust(fingerprint, ca)).transpose()?;
             Ok(Role::Client { address, tls })
         }
-        _ => Err(usage("one of --listen, --unix and --connect is needed")),
+        _ => Err(misused("one of --listen, --unix and --connect is needed")),
     }
-}
-
-fn usage(what: &str) -> wharf::Failure {
-    lexopt::Error::from(what).into()
 }
 
 fn serve(listen: Listen, idle: Option<Duration>, tls: Option<TlsServer>) -> Result {

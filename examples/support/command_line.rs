@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
-use wharf::Result;
+use wharf::{Failure, Result};
 
 /// Runs an example, and turns its failure into one line on standard error and an exit code: 2 for
 /// a command line that is wrong, 1 for everything else.
@@ -125,6 +125,11 @@ pub fn set_once<T>(place: &mut Option<T>, value: T) -> Result<(), lexopt::Error>
 /// An error for a command line that lacks something.
 pub fn missing(what: &str) -> lexopt::Error {
     format!("{what} is missing").into()
+}
+
+/// An error for a command line that does not make sense.
+pub fn misused(what: &str) -> Failure {
+    lexopt::Error::from(what).into()
 }
 
 #[cfg(test)]

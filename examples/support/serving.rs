@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lexopt::{Parser, ValueExt as _};
 use wharf::{Result, Server};
 
-use crate::command_line::program_name;
+use crate::command_line::{listen_address, path, program_name};
 use crate::stopping::stop_signal;
 
 /// Where to listen.
@@ -16,6 +17,18 @@ pub enum Listen {
     Address(String),
     /// On a Unix socket.
     Unix(PathBuf),
+}
+
+impl Listen {
+    /// What follows `--listen`.
+    pub fn address(arguments: &mut Parser) -> Result<Self> {
+        Ok(Self::Address(arguments.value()?.parse_with(listen_address)?))
+    }
+
+    /// What follows `--unix`.
+    pub fn unix(arguments: &mut Parser) -> Result<Self> {
+        Ok(Self::Unix(arguments.value()?.parse_with(path)?))
+    }
 }
 
 /// How long connections have to come to an end after the signal.
