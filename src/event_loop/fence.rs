@@ -149,9 +149,15 @@ impl Core {
         if waits && self.state.get() != State::Closed {
             self.report_later(message, error, transport);
         } else {
-            self.report(&Exception::new(message, Some(&error), transport));
-            self.drop_user(error, "user's error");
+            self.report_now(message, error, transport);
         }
+    }
+
+    /// Tells the exception handler, and drops the error, which may be the user's.
+    #[cold]
+    pub(crate) fn report_now(&self, message: &str, error: Error, transport: Option<TransportId>) {
+        self.report(&Exception::new(message, Some(&error), transport));
+        self.drop_user(error, "user's error");
     }
 
     /// Tells the exception handler in the next round. May be called while something is borrowed or
@@ -193,7 +199,8 @@ impl Core {
 
 #[cold]
 fn drop_failed(what: &str) -> String {
-    format!("dropping a {what} failed")
+    let article = if what.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("dropping {article} {what} failed")
 }
 
 /// A user's closure that was to be called while a callback ran.
@@ -229,8 +236,7 @@ impl Callback for Report {
 
     fn discard(self: Rc<Self>, core: &Core) {
         if let Some(error) = self.error.take() {
-            core.report(&Exception::new(&self.message, Some(&error), self.transport));
-            core.drop_user(error, "user's error");
+            core.report_now(&self.message, error, self.transport);
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) const DRIVE_DESCRIPTORS: &str = "drive the operating system's descrip
 /// A stream on `pipe` (an `OwnedFd` will do), in a slot of its own.
 ///
 /// The descriptor is owned from here on, and closed if anything fails. `connection_made` has not
-/// been called: [`Stream::begin`] does, and must follow in the same turn of the loop, outside of
+/// been called: [`Stream::begin`] does, and must follow in the same tick of the loop, outside of
 /// any protocol's callback.
 pub(crate) fn open(
     core: &Rc<Core>,

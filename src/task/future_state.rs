@@ -7,7 +7,7 @@ use std::task::Waker;
 use super::detached::take_error;
 use super::done_callbacks::DoneCallbacks;
 use crate::error::{Error, Kind};
-use crate::event_loop::{Callback, Core, Exception, Ready, SlowWatch};
+use crate::event_loop::{Callback, Core, Ready, SlowWatch};
 
 /// Values, callbacks, actions and wakers in it are the user's: they are called and dropped behind the
 /// fence, each by itself.
@@ -199,33 +199,13 @@ impl<T: 'static> Drop for Shared<T> {
 impl<T: 'static> Shared<T> {
     /// Reports an error that nobody has asked for.
     #[cold]
-    fn report(&self, message: &'static str, error: Error) {
-        let report = Rc::new(Unretrieved { message, error: Cell::new(Some(error)) });
+    fn report(&self, message: &str, error: Error) {
         if self.core.may_be_in_callback() {
             // The exception handler is a callback, too: it must not run inside the one that drops
             // this.
-            self.core.push_ready(Ready::Callback(report));
+            self.core.report_later(message, error, None);
         } else {
-            report.discard(&self.core);
-        }
-    }
-}
-
-/// An error that nobody has asked for.
-struct Unretrieved {
-    message: &'static str,
-    error: Cell<Option<Error>>,
-}
-
-impl Callback for Unretrieved {
-    fn run(self: Rc<Self>, core: &Rc<Core>) {
-        self.discard(core);
-    }
-
-    fn discard(self: Rc<Self>, core: &Core) {
-        if let Some(error) = self.error.take() {
-            core.report(&Exception::new(self.message, Some(&error), None));
-            core.drop_user(error, "user's error");
+            self.core.report_now(message, error, None);
         }
     }
 }

@@ -35,7 +35,8 @@ pub struct Sleep {
 
 /// # Sleeping
 impl EventLoop {
-    /// Waits for at least `delay`, from now on, when awaited. A delay of zero gives up one turn.
+    /// Waits for at least `delay`, from now on, when awaited. A delay of zero means the loop's next
+    /// tick.
     ///
     /// On a loop that is closed it never ends, as its time does not pass any more.
     #[doc(alias("deferLater"))]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::drop_failed;
 use crate::event_loop::EventLoop;
 use crate::fence::{Trip, tripping};
 use crate::testing::{MemoryNetwork, pair, settle, step};
@@ -331,4 +332,11 @@ fn what_unwinds_in_a_server_costs_no_client() {
         assert_eq!(served.borrow().len(), 1);
         assert_eq!(served.borrow()[0].lost.get(), 1);
     }
+}
+
+#[test]
+fn a_report_of_a_drop_has_the_right_article() {
+    assert_eq!(drop_failed("timer"), "dropping a timer failed");
+    assert_eq!(drop_failed("exception handler"), "dropping an exception handler failed");
+    assert_eq!(drop_failed("user's error"), "dropping a user's error failed");
 }
