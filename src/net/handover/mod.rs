@@ -6,7 +6,7 @@
 //! then it can die and nothing has changed.
 //!
 //! ```text
-//!  predecessor: offer.rs                     successor: take_over.rs
+//!  predecessor: giver.rs                     successor: take_over.rs
 //!      │ ◀───────────── Request ──────────────── │   take_over()
 //!      │ ── Hello, Listener*, Control, End ────▶ │   makes its servers
 //!      │ ◀───────────── Serving ──────────────── │   serving()
@@ -14,14 +14,18 @@
 //!      │ ── Connection*, Released ─────────────▶ │   serves them, and offers in its turn
 //! ```
 //!
-//! `wire.rs` is the format (the fuzz target `handover` compiles that file), `servers.rs` what both do to servers.
+//! `offer.rs` is the offer as the predecessor's user has it, `wire.rs` the format (the fuzz target `handover`
+//! compiles that file), and `servers.rs` what both sides do to servers.
 
+mod giver;
 mod offer;
 mod servers;
 mod take_over;
 mod wire;
 
-use crate::transport::Info;
+use self::wire::Frame;
+use crate::error::Error;
+use crate::transport::{Info, Transport};
 
 pub use self::offer::Handover;
 pub use self::take_over::Inherited;
@@ -36,6 +40,16 @@ fn is_own_user(info: &Info) -> bool {
         // Elsewhere the permissions of the path decide.
         None => !cfg!(linux_kernel),
     }
+}
+
+fn send(transport: &dyn Transport, frame: &Frame) {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    transport.write(&bytes);
+}
+
+fn unexpected(frame: &Frame) -> Error {
+    Error::protocol_violation(format!("this was not to be said now: {frame:?}"))
 }
 
 #[cfg(test)]

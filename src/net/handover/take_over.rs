@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::offer::{Handover, send, unexpected};
+use super::offer::Handover;
 use super::servers::Servers;
 use super::wire::{Frame, FrameDecoder, VERSION};
-use super::{PATIENCE, is_own_user};
+use super::{PATIENCE, is_own_user, send, unexpected};
 use crate::driver::MOST_PER_MESSAGE;
 use crate::driver::shared_listeners::note_shared;
 use crate::error::{Error, Kind, Result};
