@@ -11,6 +11,7 @@ mod links;
 mod loops;
 mod network;
 mod pipe;
+mod place;
 #[cfg(test)]
 mod tests;
 

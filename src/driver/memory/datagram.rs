@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use super::links::Cargo;
-use super::network::{Network, Place};
+use super::network::Network;
+use super::place::Place;
 use crate::address::Address;
 use crate::driver::{
     Details, Key, Outbox, Outgoing, Readiness, ReceiveBuffers, Received, SentAgain, Signals,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::datagram::{self, MemoryDatagramSocket};
 use super::links::{Cargo, Link, Links};
 use super::loops::Loops;
 use super::pipe::{DEFAULT_CAPACITY, Marks, MemorySocket};
+use super::place::Place;
 use crate::address::{Address, UnixAddress};
 use crate::driver::{Key, Readiness, Signals};
 
@@ -68,12 +68,6 @@ impl Default for State {
             datagram_capacity: Cell::new(DEFAULT_DATAGRAM_CAPACITY),
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    Ip(SocketAddr),
-    Unix(PathBuf),
 }
 
 /// A place that is listened on.
@@ -410,64 +404,6 @@ impl Shared {
     fn signal(&self) {
         if let Some((key, signals)) = &*self.registration.borrow() {
             signals.borrow_mut().push_back((*key, Readiness::READ));
-        }
-    }
-}
-
-impl Place {
-    /// Where datagrams to `address` go.
-    pub(super) fn of(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Ip(address) => Ok(Self::Ip(*address)),
-            Address::Unix(address) => match (address.as_path(), address.as_abstract_name()) {
-                (Some(path), _) => Ok(Self::Unix(path.to_owned())),
-                (None, Some(name)) => {
-                    let name = [&[0], name].concat();
-                    Ok(Self::Unix(std::ffi::OsString::from_vec(name).into()))
-                }
-                (None, None) => Err(io::ErrorKind::InvalidInput.into()),
-            },
-        }
-    }
-
-    pub(super) fn port(&self) -> Option<u16> {
-        match self {
-            Self::Ip(address) => Some(address.port()),
-            Self::Unix(_) => None,
-        }
-    }
-
-    pub(super) fn is_ipv4(&self) -> bool {
-        matches!(self, Self::Ip(SocketAddr::V4(_)))
-    }
-
-    fn is_unnamed(&self) -> bool {
-        matches!(self, Self::Unix(path) if path.as_os_str().is_empty())
-    }
-
-    /// The same port on every address of the family.
-    fn at_any_address(&self) -> Option<Self> {
-        let any = match self {
-            Self::Ip(SocketAddr::V4(_)) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Self::Ip(SocketAddr::V6(_)) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
-            Self::Unix(_) => return None,
-        };
-        Some(Self::Ip(SocketAddr::new(any, self.port()?)))
-    }
-
-    /// Whether what comes from `sender` is from this place: a socket at every address sends from
-    /// any of them.
-    pub(super) fn is_sender(&self, sender: &Self) -> bool {
-        self == sender || self.at_any_address().is_some_and(|any| any == *sender)
-    }
-
-    pub(super) fn address(&self) -> Address {
-        match self {
-            Self::Ip(address) => Address::Ip(*address),
-            Self::Unix(path) => match path.as_os_str().as_bytes() {
-                [0, name @ ..] => Address::Unix(UnixAddress::from_abstract_name(name)),
-                _ => Address::Unix(UnixAddress::from_path(path)),
-            },
         }
     }
 }
