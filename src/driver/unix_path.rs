@@ -89,8 +89,9 @@ impl PathClaim {
 }
 
 fn lock_directory(path: &Path) -> Option<OwnedFd> {
-    /// Somebody else may lock the directory for reasons of their own, and keep it.
-    const TRIES: u32 = 50;
+    /// Who has it needs some system calls, and a busy machine some time for them. Somebody else may lock the
+    /// directory for reasons of their own, and keep it.
+    const TRIES: u32 = 500;
     if is_abstract(path) {
         return None;
     }
