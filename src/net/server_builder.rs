@@ -129,11 +129,12 @@ impl EventLoop {
     /// Listens on a Unix socket, at a path or at any [`UnixAddress`].
     ///
     /// A socket at `path` that nobody listens on any more is removed first; anything else there is
-    /// an error. Meanwhile the directory is locked (`flock`), so that of servers that begin at once one gets
-    /// the path; a lock that others keep is waited for half a second. The path is removed when the server closes, if it still is this server's. On Linux
-    /// a path that begins with a zero byte is an abstract name. An empty path is refused as
-    /// [`is_invalid`](Error::is_invalid). [`Info::peer_credentials`](crate::Info::peer_credentials)
-    /// says who a client is, as far as the system knows.
+    /// an error. Meanwhile the directory is locked (`flock`), so that of servers that begin at once
+    /// one gets the path; a lock that others keep is waited for half a second. The path is removed
+    /// when the server closes, if it still is this server's. On Linux a path that begins with a zero
+    /// byte is an abstract name. An empty path is refused as [`is_invalid`](Error::is_invalid).
+    /// [`Info::peer_credentials`](crate::Info::peer_credentials) says who a client is, as far as the
+    /// system knows.
     #[doc(alias("start_unix_server", "listenUNIX", "UnixListener"))]
     pub fn create_unix_server(
         &self,
