@@ -39,25 +39,30 @@ impl<E> Slots<E> {
     }
 
     /// A place that nothing else gets until it is filled or freed; `None`: all are taken.
+    #[inline]
     pub(crate) fn reserve(&mut self) -> Option<Key> {
-        let index = match self.vacant.checked_sub(1) {
-            Some(index) => {
-                if let Content::Vacant { next } = self.slots[index as usize].content {
-                    self.vacant = next;
-                }
-                self.slots[index as usize].content = Content::Reserved;
-                index
-            }
-            None => {
-                if self.slots.len() > Key::MAX_INDEX {
-                    return None;
-                }
-                self.slots.push(Slot { generation: 0, lingers: false, content: Content::Reserved });
-                (self.slots.len() - 1) as u32
-            }
-        };
+        if let Some(index) = self.vacant.checked_sub(1)
+            && let Some(slot) = self.slots.get_mut(index as usize)
+            && let Content::Vacant { next } = slot.content
+        {
+            slot.content = Content::Reserved;
+            self.vacant = next;
+            self.len += 1;
+            return Some(Key { index, generation: slot.generation });
+        }
+        self.reserve_new()
+    }
+
+    /// No place is vacant: one more.
+    #[cold]
+    fn reserve_new(&mut self) -> Option<Key> {
+        if self.slots.len() > Key::MAX_INDEX {
+            return None;
+        }
+        let index = self.slots.len() as u32;
+        self.slots.push(Slot { generation: 0, lingers: false, content: Content::Reserved });
         self.len += 1;
-        Some(Key { index, generation: self.slots[index as usize].generation })
+        Some(Key { index, generation: 0 })
     }
 
     /// Puts `entry` where `key` points, in place of what is there.

@@ -14,13 +14,8 @@ use crate::timeout::Timeout;
 pub(crate) struct StreamOptions {
     pub(crate) marks: WaterMarks,
     pub(crate) write_cap: Option<usize>,
-    pub(crate) idle: Option<Duration>,
-    pub(crate) linger: Option<Duration>,
-    /// For closing as a whole.
-    pub(crate) closing: Option<Duration>,
-    pub(crate) write_stall: Option<Duration>,
-    /// The protocol's own.
-    pub(crate) user: Option<Duration>,
+    /// Most have the defaults.
+    pub(crate) deadlines: Option<Box<DeadlineOptions>>,
     /// How many descriptors one read may bring; 0: none are received.
     pub(crate) descriptors: usize,
     /// Most have none.
@@ -43,11 +38,7 @@ impl StreamOptions {
         Self {
             marks: WaterMarks::default(),
             write_cap: None,
-            idle: None,
-            linger: Some(LINGER),
-            closing: None,
-            write_stall: None,
-            user: None,
+            deadlines: None,
             descriptors: 0,
             limits: None,
         }
@@ -60,11 +51,7 @@ impl StreamOptions {
     /// No deadline is zero, the water marks are in order, and a rate group is one of the loop's own.
     pub(crate) fn check(&self, core: &Rc<Core>) -> Result<(), Error> {
         self.marks.check()?;
-        Error::refuse_zero("the idle timeout", self.idle)?;
-        Error::refuse_zero("the linger timeout", self.linger)?;
-        Error::refuse_zero("the closing timeout", self.closing)?;
-        Error::refuse_zero("the write stall timeout", self.write_stall)?;
-        Error::refuse_zero("the user timeout", self.user)?;
+        self.deadlines.as_deref().map_or(Ok(()), DeadlineOptions::check)?;
         match self.limits.as_ref().and_then(|limits| limits.group.as_ref()) {
             Some(group) if !group.is_of(core) => {
                 Err(Error::invalid("the rate group is of another event loop"))
@@ -76,16 +63,50 @@ impl StreamOptions {
     /// The process at the other end of a pipe may be stopped, or a pager that somebody reads at
     /// leisure: it is waited for as long as it takes, unless a deadline is set.
     pub(crate) fn for_pipe() -> Self {
-        Self { linger: None, write_stall: Some(Duration::MAX), ..Self::for_client() }
+        let deadlines = DeadlineOptions {
+            linger: None,
+            write_stall: Some(Duration::MAX),
+            ..DeadlineOptions::default()
+        };
+        Self { deadlines: Some(Box::new(deadlines)), ..Self::for_client() }
     }
 
     pub(crate) fn set_timeout(&mut self, timeout: Timeout, after: Option<Duration>) {
+        let deadlines = self.deadlines.get_or_insert_default();
         match timeout {
-            Timeout::Idle => self.idle = after,
-            Timeout::Linger => self.linger = after,
-            Timeout::Closing => self.closing = after,
-            Timeout::WriteStall => self.write_stall = after,
-            Timeout::User => self.user = after,
+            Timeout::Idle => deadlines.idle = after,
+            Timeout::Linger => deadlines.linger = after,
+            Timeout::Closing => deadlines.closing = after,
+            Timeout::WriteStall => deadlines.write_stall = after,
+            Timeout::User => deadlines.user = after,
         }
+    }
+}
+
+/// The times of a connection's deadlines.
+#[derive(Clone, Debug)]
+pub(crate) struct DeadlineOptions {
+    pub(crate) idle: Option<Duration>,
+    pub(crate) linger: Option<Duration>,
+    /// For closing as a whole.
+    pub(crate) closing: Option<Duration>,
+    pub(crate) write_stall: Option<Duration>,
+    /// The protocol's own.
+    pub(crate) user: Option<Duration>,
+}
+
+impl DeadlineOptions {
+    fn check(&self) -> Result<(), Error> {
+        Error::refuse_zero("the idle timeout", self.idle)?;
+        Error::refuse_zero("the linger timeout", self.linger)?;
+        Error::refuse_zero("the closing timeout", self.closing)?;
+        Error::refuse_zero("the write stall timeout", self.write_stall)?;
+        Error::refuse_zero("the user timeout", self.user)
+    }
+}
+
+impl Default for DeadlineOptions {
+    fn default() -> Self {
+        Self { idle: None, linger: Some(LINGER), closing: None, write_stall: None, user: None }
     }
 }

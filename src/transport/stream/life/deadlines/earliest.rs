@@ -67,17 +67,13 @@ impl Deadlines {
         core: &Core,
         options: &StreamOptions,
     ) -> Option<Self> {
-        let is_default = options.idle.is_none()
-            && options.write_stall.is_none()
-            && options.closing.is_none()
-            && options.user.is_none()
-            && options.linger == Some(options::LINGER);
-        (!is_default).then(|| Self {
-            idle: options.idle,
-            linger: options.linger,
-            closing: options.closing,
-            write_stall: options.write_stall,
-            user: options.user,
+        let chosen = options.deadlines.as_deref()?;
+        Some(Self {
+            idle: chosen.idle,
+            linger: chosen.linger,
+            closing: chosen.closing,
+            write_stall: chosen.write_stall,
+            user: chosen.user,
             ..Self::beginning(core.tick_time())
         })
     }
