@@ -89,17 +89,17 @@ impl MemoryNetwork {
         self
     }
 
-    /// What date it is, for certificates and tickets, when the network is made: 1 January 2025 unless set
-    /// (before 1970 counts as 1970). It goes on with the virtual time.
+    /// The date at which the network is made, for certificates and tickets: 1 January 2025 unless set. A
+    /// date before 1970 counts as 1970. It advances with the virtual time.
     pub fn date(self, date: SystemTime) -> Self {
         let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.network.set_date(since_epoch);
         self
     }
 
-    /// How much a datagram socket holds that was not received, each datagram counting 8 bytes more
-    /// than it has: what then comes is dropped and counted, or, on a Unix socket, has its sender
-    /// wait. 208 KiB unless set; it counts for sockets opened from then on.
+    /// How many bytes of datagrams that nobody has received yet a socket holds, with 8 more for each
+    /// datagram. What comes beyond that is dropped and counted; on a Unix socket its sender waits.
+    /// 208 KiB unless set. It counts for sockets opened from then on.
     pub fn datagram_capacity(self, bytes: usize) -> Self {
         self.network.set_datagram_capacity(bytes);
         self
@@ -112,8 +112,7 @@ impl MemoryNetwork {
         self
     }
 
-    /// Makes connects to `address` hear nothing, as when a firewall drops every packet: neither an
-    /// answer nor a refusal.
+    /// Drops every connect to `address`, as a firewall does: it is neither answered nor refused.
     pub fn black_hole(self, address: SocketAddr) -> Self {
         self.network.add_black_hole(address);
         self

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The delays between attempts at something that nothing tells the readiness of.
+/// The delays between attempts at something whose readiness nobody reports.
 ///
 /// Each base delay is twice the one before, up to a limit. A delay is drawn from the upper half of
 /// its base, so that many who wait for the same do not all try at once. Equal seeds give equal

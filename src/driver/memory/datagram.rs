@@ -21,7 +21,7 @@ const OVERHEAD: usize = 8;
 /// A datagram socket on a network in memory.
 ///
 /// As a kernel's: what comes in waits in a bounded queue; what finds it full is dropped and counted
-/// (UDP), or has its sender wait (Unix). A datagram to a UDP address where nobody is comes back to a
+/// (UDP), or makes its sender wait (Unix). A datagram to a UDP address where nobody is comes back to a
 /// connected sender as "refused".
 pub(crate) struct MemoryDatagramSocket {
     shared: Rc<Shared>,

@@ -9,7 +9,7 @@ use super::slab::{Links, Node, Slab, TRIM_MINIMUM, TRIM_SPARSENESS};
 /// The location of a node that is here and in no slot's list.
 pub(super) const LOCATION: u16 = u16::MAX;
 
-/// So many stale entries are let be.
+/// So many stale entries are tolerated.
 const STALE_MINIMUM: usize = 64;
 
 /// Orders timers by (deadline, sequence).
