@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::needs::loopbacks;
 use crate::program::{PATIENCE, Program};
-use crate::sockets::shared_udp_port;
+use crate::sockets::{shared_udp_port, uninterrupted};
 
 fn client(server: &str) -> UdpSocket {
     let any = if server.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
@@ -27,9 +27,9 @@ fn udp_echo_serves_until_sigterm() {
             first.send(&vec![1; size]).unwrap();
             second.send(&vec![2; size]).unwrap();
             let mut buffer = vec![0; 65_536];
-            assert_eq!(first.recv(&mut buffer).unwrap(), size);
+            assert_eq!(uninterrupted(|| first.recv(&mut buffer)).unwrap(), size);
             assert!(buffer[..size].iter().all(|byte| *byte == 1));
-            assert_eq!(second.recv(&mut buffer).unwrap(), size);
+            assert_eq!(uninterrupted(|| second.recv(&mut buffer)).unwrap(), size);
             assert!(buffer[..size].iter().all(|byte| *byte == 2));
         }
         echo.signal(Signal::TERM);

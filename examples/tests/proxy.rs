@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use crate::needs::{self, netcat_that_ends};
 use crate::program::{PATIENCE, Program};
 use crate::serving::{Directory, refusing_address};
+use crate::sockets::uninterrupted;
 
 /// A proxy to `upstream`, and where it listens.
 fn proxy(upstream: &str, options: &[&str]) -> (Program, String) {
@@ -41,7 +42,7 @@ fn upstream(serve: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> String
 
 fn echo(mut stream: TcpStream) {
     let mut buffer = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+    while let Ok(count @ 1..) = uninterrupted(|| stream.read(&mut buffer)) {
         if stream.write_all(&buffer[..count]).is_err() {
             return;
         }

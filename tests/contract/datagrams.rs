@@ -17,6 +17,7 @@ use wharf::{
 use crate::datagram_probe::{Event, Log, Probe};
 use crate::needs::ipv6;
 use crate::running::run_until;
+use crate::sockets::uninterrupted;
 
 fn open<P: DatagramProtocol>(
     event_loop: &EventLoop,
@@ -50,7 +51,7 @@ fn adopted_connected_socket_sends_to_its_peer_alone() {
     assert!(endpoint.handle().send_to(b"x", &other).unwrap_err().is_invalid());
     endpoint.handle().send(b"hello").unwrap();
     settle(&event_loop).unwrap();
-    let (len, from) = peer.recv_from(&mut [0; 100]).unwrap();
+    let (len, from) = uninterrupted(|| peer.recv_from(&mut [0; 100])).unwrap();
     assert_eq!((len, Address::Ip(from)), (5, endpoint.local_address().unwrap()));
 }
 
@@ -64,7 +65,7 @@ fn adopted_pair_of_unix_sockets_needs_no_names() {
     let endpoint = open(&event_loop, builder(&event_loop, &log).socket(near)).unwrap();
     endpoint.handle().send(b"hello").unwrap();
     settle(&event_loop).unwrap();
-    assert_eq!(far.recv(&mut [0; 100]).unwrap(), 5);
+    assert_eq!(uninterrupted(|| far.recv(&mut [0; 100])).unwrap(), 5);
     far.send(b"answer").unwrap();
     run_until(&event_loop, "the answer", || log.received() == [b"answer"]);
     assert_eq!(log.senders()[0].to_string(), "unix:(unnamed)");
@@ -202,7 +203,7 @@ fn broadcast_endpoint_is_not_connected_and_remembers_where_to_send() {
     let endpoint = open(&event_loop, made).unwrap();
     endpoint.handle().send(b"all").unwrap();
     settle(&event_loop).unwrap();
-    assert_eq!(receiver.recv(&mut [0; 10]).unwrap(), 3);
+    assert_eq!(uninterrupted(|| receiver.recv(&mut [0; 10])).unwrap(), 3);
     // Anybody may answer.
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let own = endpoint.handle().local_address().unwrap().as_ip().unwrap();

@@ -13,6 +13,7 @@ use crate::probes::{
     Log, PATIENCE, is_child, memory_loop, panics_on_drop, reports, run_in_child, run_in_child_with,
     step_until,
 };
+use crate::sockets::uninterrupted;
 
 // 27.
 #[test]
@@ -275,7 +276,7 @@ fn a_report_on_standard_error_is_one_line_and_one_write() {
     assert!(output.status.success(), "{output:?}");
     let write = || {
         let mut buffer = [0; 1000];
-        let count = ours.recv(&mut buffer).unwrap();
+        let count = uninterrupted(|| ours.recv(&mut buffer)).unwrap();
         String::from_utf8_lossy(&buffer[..count]).into_owned()
     };
     let first = std::iter::repeat_with(write).find(|text| text.starts_with("wharf: ")).unwrap();

@@ -4,7 +4,7 @@
 #[cfg(feature = "tls")]
 use wharf_test_support::encryption;
 use wharf_test_support::{
-    children, datagram_probe, files, needs, probe, process, random, running, serving,
+    children, datagram_probe, files, needs, probe, process, random, running, serving, sockets,
 };
 
 mod broadcast;

@@ -13,7 +13,7 @@ use crate::datagram_probe::{Event, Log, Probe};
 use crate::needs;
 use crate::network::{Icmp, in_network_of_its_own, ip};
 use crate::running::{rest, run_until};
-use crate::sockets::find_bound;
+use crate::sockets::{find_bound, uninterrupted};
 
 /// What ICMP tells a connected socket for good, and as what (`icmp_err_convert` in the kernel).
 const ICMP: [(Icmp, Errno); 9] = [
@@ -92,7 +92,7 @@ fn peer(ip: &str) -> UdpSocket {
 
 fn receive(peer: &UdpSocket) -> Vec<u8> {
     let mut buffer = [0; 65_536];
-    let len = peer.recv(&mut buffer).unwrap();
+    let len = uninterrupted(|| peer.recv(&mut buffer)).unwrap();
     buffer[..len].to_vec()
 }
 
@@ -368,7 +368,7 @@ fn unix_peer_that_turns_away_is_told_and_nothing_more_is_lost() {
     endpoint.with(|_, transport| transport.send(b"hello").unwrap()).unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut buffer = [0; 100];
-    assert_eq!(peer.recv(&mut buffer).unwrap(), 5, "{:?}", log.events());
+    assert_eq!(uninterrupted(|| peer.recv(&mut buffer)).unwrap(), 5, "{:?}", log.events());
     run_until(&event_loop, "the error", || log.errors() == 1);
     assert_eq!(log.events(), [Event::Made, told(Errno::CONNRESET)]);
     let statistics = endpoint.handle().statistics();

@@ -12,6 +12,7 @@ use crate::datagram_probe::{Event, Log, Probe};
 use crate::needs::{self, loopbacks};
 use crate::network::{in_network_of_its_own, ip};
 use crate::running::rest;
+use crate::sockets::uninterrupted;
 
 fn peer(ip: IpAddr) -> UdpSocket {
     let peer = UdpSocket::bind((ip, 0)).unwrap();
@@ -40,10 +41,10 @@ fn send_runs(
         settle(event_loop).unwrap();
         let mut buffer = [0; 65_536];
         for number in 0..5 {
-            assert_eq!(to.recv(&mut buffer).unwrap(), size);
+            assert_eq!(uninterrupted(|| to.recv(&mut buffer)).unwrap(), size);
             assert!(buffer[..size].iter().all(|byte| *byte == round * 5 + number));
         }
-        assert_eq!(to.recv(&mut buffer).unwrap(), 15);
+        assert_eq!(uninterrupted(|| to.recv(&mut buffer)).unwrap(), 15);
     }
     rest(event_loop);
     assert_eq!(log.events(), [Event::Made]);

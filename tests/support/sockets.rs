@@ -1,5 +1,6 @@
 //! The sockets of this process, to ask the system what is set on them.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
@@ -23,9 +24,20 @@ pub fn find_bound(local: &SockAddr) -> Option<OwnedFd> {
     find_socket(|socket| socket.local_addr().is_ok_and(|own| own == *local))
 }
 
+/// Calls again when a signal interrupts: the system does not restart calls of sockets that have a time limit, and
+/// a signal to this process can reach the thread of any test.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// A UDP port for sockets that share it, as members of multicast groups do. The system gives it to
 /// nobody else while the socket here is open.
-pub fn shared_udp_port() -> std::io::Result<(Socket, u16)> {
+pub fn shared_udp_port() -> io::Result<(Socket, u16)> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into())?;

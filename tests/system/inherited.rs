@@ -14,6 +14,7 @@ use wharf::{
 
 use crate::process::{Guard, PASSED, command, role};
 use crate::serving::{Directory, Echo, LIMIT, run, until};
+use crate::sockets::uninterrupted;
 
 /// Runs this program in the part `role` of the test `name` as a service manager would: with these
 /// descriptors, at most three, from 3 on. `environment` is what else it sets, besides their count.
@@ -171,7 +172,7 @@ fn sockets_of_several_kinds_are_told_apart_by_name_and_kind() {
     datagrams.set_read_timeout(Some(LIMIT)).unwrap();
     datagrams.send_to(b"a datagram", quic_address).unwrap();
     let mut received = [0; 16];
-    let count = datagrams.recv(&mut received).unwrap();
+    let count = uninterrupted(|| datagrams.recv(&mut received)).unwrap();
     assert_eq!(&received[..count], b"a datagram");
     let client = TcpStream::connect(web_address).unwrap();
     client.set_read_timeout(Some(LIMIT)).unwrap();
@@ -222,7 +223,7 @@ fn connections_datagram_pairs_and_what_is_no_socket_are_told_apart() {
     asks(&client, || client.shutdown(Shutdown::Write).unwrap());
     log.set_read_timeout(Some(LIMIT)).unwrap();
     let mut received = [0; 8];
-    let count = log.recv(&mut received).unwrap();
+    let count = uninterrupted(|| log.recv(&mut received)).unwrap();
     assert_eq!(&received[..count], b"begun");
     assert_eq!(service.wait().code(), Some(PASSED));
 }

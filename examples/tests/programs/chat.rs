@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use super::{connect, read_to_end, temporary};
 use crate::complaints;
 use crate::program::{PATIENCE, Program};
+use crate::sockets::uninterrupted;
 
 #[test]
 fn chat_carries_a_conversation() {
@@ -191,7 +192,7 @@ impl Visitor {
                 return String::from_utf8(line).unwrap().trim_end().to_owned();
             }
             let mut buffer = [0; 64 * 1024];
-            let count = self.stream.read(&mut buffer).unwrap();
+            let count = uninterrupted(|| self.stream.read(&mut buffer)).unwrap();
             assert_ne!(count, 0, "the chat has ended the connection");
             self.received.extend_from_slice(&buffer[..count]);
         }

@@ -10,6 +10,7 @@ use wharf::{EventLoop, RelayEnd, Splicing, Transport, relay};
 
 use super::stage::{Waiting, pattern};
 use crate::running::{PATIENCE, run_until};
+use crate::sockets::uninterrupted;
 
 const MUCH: usize = 2_000_000;
 
@@ -35,7 +36,7 @@ fn a_client_that_talks_gets_the_whole_answer_of_an_upstream_that_is_gone() {
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
             socket.write_all(b"ask").unwrap();
             let (mut received, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
-            while let Ok(count @ 1..) = socket.read(&mut buffer) {
+            while let Ok(count @ 1..) = uninterrupted(|| socket.read(&mut buffer)) {
                 received.extend_from_slice(&buffer[..count]);
                 // It may be told by a broken pipe that nobody listens.
                 let _ = socket.write_all(b".");
