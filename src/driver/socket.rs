@@ -60,7 +60,6 @@ impl Socket {
 
     /// Whether the last read, which was short, shows that all was read.
     #[cold]
-    #[inline(never)]
     pub(crate) fn last_read_drained(&self) -> bool {
         match self.short_reads() {
             ShortReads::Drain => true,

@@ -254,7 +254,6 @@ impl ServerCore {
 
     #[cfg(feature = "tls-core")]
     #[cold]
-    #[inline(never)]
     fn begin_under_tls(self: &Rc<Self>, core: &Rc<Core>, stream: &Rc<Stream>) {
         let Some(tls) = self.tls.borrow().clone() else { return stream.abort(core) };
         let setup = core.by_the_clock(|| Setup::accept(&tls));

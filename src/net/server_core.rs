@@ -175,7 +175,6 @@ impl ServerCore {
     }
 
     #[cold]
-    #[inline(never)]
     fn tell_over(&self, core: &Core) {
         self.waiting.tell(|| Ok(()));
         // No protocol is made any more: everything of the user's is dropped here, behind the fence

@@ -171,7 +171,6 @@ impl OsDriver {
 
     /// Polls some times without waiting. Returns whether something was ready.
     #[cold]
-    #[inline(never)]
     fn spin(&self, poll: &mut Poll, events: &mut Events) -> io::Result<bool> {
         for _ in 0..self.spin {
             poll_now(poll, events)?;
@@ -257,7 +256,6 @@ impl OsDriver {
 
 /// What is ready now, whatever signals come.
 #[cold]
-#[inline(never)]
 fn poll_now(poll: &mut Poll, events: &mut Events) -> io::Result<()> {
     loop {
         match poll.poll(events, Some(Duration::ZERO)) {
@@ -313,7 +311,6 @@ fn says_more(event: &mio::event::Event) -> bool {
 }
 
 #[cold]
-#[inline(never)]
 fn full_readiness(event: &mio::event::Event) -> Readiness {
     let mut readiness = Readiness::NONE;
     readiness.set(Readiness::READ, event.is_readable());

@@ -22,7 +22,6 @@ pub(super) fn read_without_waiting(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io:
 
 /// A read has said that there is nothing: reads again if there is.
 #[cold]
-#[inline(never)]
 pub(super) fn read_behind_mark(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     if is_ready(fd, PollFlags::IN) {
         read_without_waiting(fd, buffer)

@@ -67,7 +67,6 @@ impl Access for Lent<'_> {
 
 /// Sends one datagram that the short way is not for.
 #[cold]
-#[inline(never)]
 fn send_one(access: &impl Access, data: &[u8], to: Option<&Address>) -> Result<SendStatus, Error> {
     access.with(|endpoint| endpoint.send(access.core(), data, to)).unwrap_or(Ok(SendStatus::Closed))
 }

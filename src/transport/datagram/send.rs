@@ -139,7 +139,6 @@ impl DatagramEndpoint {
     }
 
     #[cold]
-    #[inline(never)]
     fn queue(self: &Rc<Self>, core: &Rc<Core>, data: &[u8], to: Option<&Address>) -> SendStatus {
         if let Some(to) = to
             && self.is_answered_at_once()
@@ -332,7 +331,6 @@ impl DatagramEndpoint {
 
     /// The first datagram was not sent: for now, because of an earlier one, or for good.
     #[cold]
-    #[inline(never)]
     fn send_refused(self: &Rc<Self>, core: &Rc<Core>, outbox: &mut Outbox, error: io::Error) {
         let error = match error.kind() {
             io::ErrorKind::WouldBlock => error,

@@ -88,7 +88,6 @@ impl Stream {
     }
 
     #[cold]
-    #[inline(never)]
     fn run_watched<R>(
         self: &Rc<Self>,
         core: &Rc<Core>,
@@ -138,7 +137,6 @@ impl Stream {
     }
 
     #[cold]
-    #[inline(never)]
     fn end_failed_callback(self: &Rc<Self>, core: &Rc<Core>, gathers: bool) {
         self.end_callback(core, gathers);
     }

@@ -145,7 +145,6 @@ impl OsPipe {
 
     // Out of line, as the other two: the way of sockets leads past them.
     #[cold]
-    #[inline(never)]
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.means {
             Means::Polled(pipe) => pipe.read(buffer),
@@ -154,7 +153,6 @@ impl OsPipe {
     }
 
     #[cold]
-    #[inline(never)]
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         if let Some(writer) = &self.writer {
             return writer.with(|pipe| pipe.write(data));
@@ -166,7 +164,6 @@ impl OsPipe {
     }
 
     #[cold]
-    #[inline(never)]
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if let Some(writer) = &self.writer {
             return writer.with(|pipe| pipe.write_vectored(slices));

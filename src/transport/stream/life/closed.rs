@@ -73,7 +73,6 @@ impl Stream {
 
     /// Does what has to be done with a socket that is not just closed. Returns whether it lingers.
     #[cold]
-    #[inline(never)]
     fn lingers_or_resets(self: &Rc<Self>, core: &Rc<Core>) -> bool {
         match self.phase() {
             Phase::Closed(SocketEnd::Linger) => Lingering::begin(self, core),

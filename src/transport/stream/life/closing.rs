@@ -184,7 +184,6 @@ impl Stream {
 }
 
 #[cold]
-#[inline(never)]
 fn drop_error(core: &Core, error: Option<Error>) {
     if let Some(error) = error {
         core.drop_user(error, "user's error");

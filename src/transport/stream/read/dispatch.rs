@@ -109,7 +109,6 @@ impl Stream {
 
     /// Writes before it reads, so that output drains before more input produces more of it.
     #[cold]
-    #[inline(never)]
     fn dispatch_all(self: &Rc<Self>, core: &Rc<Core>, buffer: &mut [u8]) {
         if self.has(Flags::CLOSED) {
             return;

@@ -229,7 +229,6 @@ impl Stream {
     }
 
     #[cold]
-    #[inline(never)]
     fn discard_what_is_queued(&self, core: &Core, cause: Option<&Error>) {
         let mut files = Vec::new();
         core.with_deferred_drops(|drops| files = self.writing.queue.borrow_mut().clear(drops));

@@ -86,7 +86,6 @@ impl Stream {
 
     /// Too much to gather: what is gathered goes out now, and `data` with it.
     #[cold]
-    #[inline(never)]
     fn send_with_gathered(
         self: &Rc<Self>,
         core: &Rc<Core>,
@@ -121,7 +120,6 @@ impl Stream {
 
     /// The socket cannot take what was gathered as it is: it is closed, is full, or wants TLS records.
     #[cold]
-    #[inline(never)]
     fn flush_gathered_indirectly(self: &Rc<Self>, core: &Rc<Core>) {
         with_gathered(core, |gathered| {
             if !self.has(Flags::CLOSED) {
@@ -131,7 +129,6 @@ impl Stream {
     }
 
     #[cold]
-    #[inline(never)]
     fn flushed_gathered_in_part(self: &Rc<Self>, core: &Rc<Core>, result: io::Result<usize>) {
         with_gathered(core, |gathered| self.sent_in_part(core, result, gathered, &[], None));
     }
