@@ -35,6 +35,7 @@ usage: sni_proxy --listen ADDRESS --route NAME=ADDRESS... [options]
   --route NAME=ADDRESS  where clients go that ask for NAME; can be given several times
   --default ADDRESS     where all others go; unless given, they are refused
   --patience SECONDS    how long a client may take for its first message; 10 unless given
+  --idle SECONDS        ends a connection without traffic
 
 exit code: 0 if all connections came to their end, 1 if some had to be cut off
 ";
@@ -53,6 +54,8 @@ struct Routes {
     default: Option<String>,
     /// How long a client may take for its first message.
     patience: Duration,
+    /// How long a connection may be without traffic once it is passed on.
+    idle: Option<Duration>,
     /// Standard error: a reader that stalls does not stop the proxy.
     log: Output,
 }
@@ -149,7 +152,8 @@ async fn join(client: TransportHandle, to: String, received: Bytes, routes: Rc<R
         }
     };
     // The upstream gets the first message, too: it is the one who answers it.
-    let relay = relay(&client, &upstream).leftovers(received, Bytes::new());
+    let relay =
+        relay(&client, &upstream).leftovers(received, Bytes::new()).idle_timeout(routes.idle);
     match relay.await.map(|outcome| outcome.end) {
         Ok(RelayEnd::Failed(_, error)) => routes.log.say(&format!("sni_proxy: {who}: {error:#}")),
         Ok(_) => {}
@@ -161,7 +165,7 @@ async fn join(client: TransportHandle, to: String, received: Bytes, routes: Rc<R
 fn main() -> ExitCode {
     run(USAGE, |mut arguments| {
         let (mut listen, mut default, mut by_name) = (None, None, BTreeMap::new());
-        let mut patience = Duration::from_secs(10);
+        let (mut patience, mut idle) = (Duration::from_secs(10), None);
         while let Some(argument) = arguments.next()? {
             match argument {
                 Arg::Long("listen") => {
@@ -177,6 +181,7 @@ fn main() -> ExitCode {
                     }
                 }
                 Arg::Long("patience") => patience = arguments.value()?.parse_with(seconds)?,
+                Arg::Long("idle") => idle = Some(arguments.value()?.parse_with(seconds)?),
                 other => return Err(other.unexpected().into()),
             }
         }
@@ -186,7 +191,8 @@ fn main() -> ExitCode {
         }
         EventLoop::new()?.run(async |event_loop| {
             let log = Output::standard_error(&event_loop).await?;
-            serve(&event_loop, listen, Rc::new(Routes { by_name, default, patience, log })).await
+            serve(&event_loop, listen, Rc::new(Routes { by_name, default, patience, idle, log }))
+                .await
         })
     })
 }

@@ -1,6 +1,6 @@
 //! The proxy that chooses by the server's name.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
 use rustix::process::Signal;
@@ -99,6 +99,32 @@ fn a_first_message_that_comes_a_byte_at_a_time_has_its_deadline() {
     let refused = end(proxy);
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(refused[0].ends_with("its first message takes too long"), "{refused:?}");
+}
+
+/// One that has ended its side keeps nothing open for ever, if its upstream says nothing.
+#[test]
+fn a_connection_without_traffic_is_ended_also_when_one_side_is() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let route = format!("one.example={}", upstream.local_addr().unwrap());
+    let arguments = ["--listen", "127.0.0.1:0", "--route", &route, "--idle", "0.2"];
+    let proxy = Program::example("sni_proxy", &arguments);
+    let mut client = TcpStream::connect(&*proxy.address()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sent = hello("one.example", 0, 16_384);
+    client.write_all(&sent).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut received = Vec::new();
+    server.read_to_end(&mut received).unwrap();
+    assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+    // An end or a reset, and not the test's own patience.
+    match client.read_to_end(&mut Vec::new()) {
+        Ok(count) => assert_eq!(count, 0),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+    // What was asked for is no complaint.
+    assert_eq!(end(proxy), [""; 0]);
 }
 
 /// A ClientHello that asks for `name`, in records of so many bytes.

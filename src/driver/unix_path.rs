@@ -88,10 +88,13 @@ impl PathClaim {
     }
 }
 
+/// How often, a millisecond apart, the lock is tried for.
+///
+/// Who has it needs some system calls, and a busy machine some time for them. Somebody else may lock the
+/// directory for reasons of their own, and keep it.
+const TRIES: u32 = 500;
+
 fn lock_directory(path: &Path) -> Option<OwnedFd> {
-    /// Who has it needs some system calls, and a busy machine some time for them. Somebody else may lock the
-    /// directory for reasons of their own, and keep it.
-    const TRIES: u32 = 500;
     if is_abstract(path) {
         return None;
     }
@@ -167,34 +170,47 @@ fn is_abstract(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
+    use std::time::Instant;
 
     use super::*;
 
     #[test]
     fn who_claims_a_path_sees_what_the_one_before_has_bound() {
-        let name = format!("wharf-claim-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        // One that nobody listens on.
-        drop(UnixListener::bind(&path).unwrap());
-        let first = PathClaim::new(&path);
-        let next = std::thread::spawn({
-            let path = path.clone();
-            move || {
-                let claim = PathClaim::new(&path);
-                claim.remove_stale(&path);
-                UnixListener::bind(&path).map_err(|error| error.kind())
+        // Nobody else locks it.
+        let directory = std::env::temp_dir().join(format!("wharf-claim-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let path = directory.join("socket");
+        loop {
+            // One that nobody listens on.
+            drop(UnixListener::bind(&path).unwrap());
+            let began = Instant::now();
+            let first = PathClaim::new(&path);
+            let next = std::thread::spawn({
+                let path = path.clone();
+                move || {
+                    let claim = PathClaim::new(&path);
+                    claim.remove_stale(&path);
+                    UnixListener::bind(&path).map_err(|error| error.kind())
+                }
+            });
+            // The other one has time to go wrong.
+            std::thread::sleep(Duration::from_millis(20));
+            first.remove_stale(&path);
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            // Refused if this thread was so late that the other one has given up waiting.
+            let bound = socket.bind(&SockAddr::unix(&path).unwrap());
+            std::thread::sleep(Duration::from_millis(5));
+            let listens = bound.and_then(|()| socket.listen(1));
+            drop(first);
+            let outcome = next.join().unwrap().map(drop);
+            if began.elapsed() < Duration::from_millis(u64::from(TRIES)) {
+                listens.unwrap();
+                assert_eq!(outcome, Err(io::ErrorKind::AddrInUse));
+                break;
             }
-        });
-        // The other one has time to go wrong.
-        std::thread::sleep(Duration::from_millis(20));
-        first.remove_stale(&path);
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
-        std::thread::sleep(Duration::from_millis(5));
-        socket.listen(1).unwrap();
-        drop(first);
-        assert_eq!(next.join().unwrap().map(drop), Err(io::ErrorKind::AddrInUse));
-        fs::remove_file(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+        }
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -6,15 +6,16 @@ use std::os::fd::OwnedFd;
 use super::record::{Call, Record};
 use crate::address::Address;
 use crate::error::{Error, Result};
+use crate::fence;
 use crate::protocol::{DatagramProtocol, Eof, Protocol};
 use crate::timeout::Timeout;
-use crate::transport::{DatagramTransport, Datagrams, Transport};
+use crate::transport::{Datagram, DatagramTransport, Datagrams, Transport};
 
 /// A protocol that records its callbacks in a [`Record`], which makes it: [`Record::protocol`],
 /// [`Record::around`].
 ///
 /// For streams and for datagrams. Around a protocol of yours, `P`, each callback is first recorded, then
-/// passed on; what `P` returns is returned.
+/// passed on; what `P` returns is returned. Of a batch of datagrams those are recorded that `P` took.
 ///
 /// ```
 /// use wharf::testing::{Record, Recorder};
@@ -139,13 +140,20 @@ impl<P: DatagramProtocol> DatagramProtocol for RecordingProtocol<P> {
         self.protocol.datagram_received(transport, data, from)
     }
 
-    /// Each datagram is recorded as it is taken, and passed on alone.
+    /// What the protocol has taken is recorded afterwards: nobody knows before how much that will be.
     fn datagrams_received(
         &mut self,
         transport: &dyn DatagramTransport,
         batch: &mut Datagrams<'_>,
     ) -> Result {
-        batch.try_each(|data, from| self.datagram_received(transport, data, from))
+        let mut untaken = batch.untaken();
+        let outcome = fence::run(|| self.protocol.datagrams_received(transport, batch));
+        for _ in batch.remaining()..untaken.remaining() {
+            if let Some(Datagram { data, from, .. }) = untaken.pop() {
+                self.record.note(Call::DatagramReceived(data.to_vec(), from.clone()));
+            }
+        }
+        outcome.unwrap_or_else(|panic| panic.resume())
     }
 
     fn error_received(&mut self, transport: &dyn DatagramTransport, error: &Error) -> Result {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::guarantees::{root, rust_files};
+
 #[test]
 fn every_link_of_the_pages_leads_somewhere() {
     let mut wrong = Vec::new();
@@ -96,10 +98,6 @@ fn the_pages_are_read_as_they_are_meant() {
     assert_eq!(names("info().tls()"), ["info", "tls"]);
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// Every page of the repository.
 fn pages() -> Vec<PathBuf> {
     let folders = ["", "docs", "protocols", "fuzz", "benches"];
@@ -166,16 +164,8 @@ impl Interface {
                 .map(str::to_owned)
                 .into(),
         };
-        let mut folders = vec![root().join("src")];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    interface.read(&fs::read_to_string(path).unwrap());
-                }
-            }
+        for path in rust_files(&root().join("src")) {
+            interface.read(&fs::read_to_string(path).unwrap());
         }
         interface
     }

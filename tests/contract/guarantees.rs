@@ -73,19 +73,11 @@ fn no_line_of_the_documentation_is_longer_than_140_columns() {
 #[test]
 fn no_text_has_a_gap_in_it() {
     let mut wrong = Vec::new();
-    let mut folders = vec![root().join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let source = fs::read_to_string(&path).unwrap();
-            let lines = source.lines().map(str::trim).filter(|line| !line.starts_with("//"));
-            let gaps = lines.filter(|line| line.contains('"') && line.contains("   "));
-            wrong.extend(gaps.map(|line| format!("{}: {line}", path.display())));
-        }
+    for path in rust_files(&root().join("src")) {
+        let source = fs::read_to_string(&path).unwrap();
+        let lines = source.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        let gaps = lines.filter(|line| line.contains('"') && line.contains("   "));
+        wrong.extend(gaps.map(|line| format!("{}: {line}", path.display())));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -148,7 +140,7 @@ fn the_page_is_read_as_it_is_meant() {
     assert!(!entries().is_empty());
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -274,7 +266,7 @@ fn function_name(line: &str) -> Option<&str> {
     (end > 0).then(|| &after[..end])
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     // Not every package has every folder.
     let Ok(listing) = fs::read_dir(folder) else { return files };

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use wharf::bytes::Bytes;
 use wharf::testing::{Call, MemoryNetwork, Record, Recorder};
-use wharf::{Eof, PausedProtocol, Protocol, Result, Transport, relay};
+use wharf::{
+    Address, DatagramProtocol, DatagramTransport, Datagrams, Eof, PausedProtocol, Protocol, Result,
+    Transport, relay,
+};
 
+use crate::running::Reports;
 use crate::serving::{Echo, run, run_in_memory};
 
 #[test]
@@ -177,6 +181,58 @@ fn a_record_of_an_endpoint_has_its_datagrams() {
         assert_eq!(answered.calls(), [Call::ConnectionMade, three, Call::ConnectionLost]);
         Ok(())
     });
+}
+
+/// Answers what comes in batches, and knows nothing else. It fails at the third datagram of all, and panics at
+/// the fourth, having taken it.
+struct Batches(usize);
+
+impl DatagramProtocol for Batches {
+    fn datagram_received(&mut self, _: &dyn DatagramTransport, _: &[u8], _: &Address) -> Result {
+        Err("nothing comes alone".into())
+    }
+
+    fn datagrams_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        batch: &mut Datagrams<'_>,
+    ) -> Result {
+        for datagram in batch {
+            self.0 += 1;
+            match self.0 {
+                3 => return Err("the third".into()),
+                4 => panic!("the fourth"),
+                _ => transport.send_to(datagram.data, datagram.from)?,
+            };
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_recording_protocol_passes_batches_on_and_records_what_is_taken_of_them() {
+    let (served, answered) = (Record::new(), Record::new());
+    let event_loop = MemoryNetwork::new().event_loop();
+    let reports = Reports::of(&event_loop);
+    let around = served.around(Batches(0));
+    let ran = event_loop.run(async |event_loop| {
+        event_loop.create_datagram_endpoint(|| around).local_address("10.0.0.1:7").await?;
+        let client = event_loop
+            .create_datagram_endpoint(answered.factory())
+            .peer_address("10.0.0.1:7")
+            .await?;
+        for word in ["1", "2", "3", "4", "5"] {
+            client.send(word.as_bytes())?;
+        }
+        answered.until(|record| record.datagrams().len() == 3).await;
+        Ok(())
+    });
+    ran.unwrap();
+    assert_eq!(served.datagrams(), [b"1", b"2", b"3", b"4", b"5"]);
+    assert_eq!(answered.datagrams(), [b"1", b"2", b"5"]);
+    let told = reports.take();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("the third") && told[1].contains("the fourth"), "{told:?}");
 }
 
 #[test]

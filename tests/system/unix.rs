@@ -19,7 +19,7 @@ use wharf::{
 
 use super::process::Guard;
 use crate::needs;
-use crate::serving::{Echo, run, until, within};
+use crate::serving::{Directory, Echo, run, until, within};
 
 /// Notes who is at the other end, when the first bytes come.
 struct Asking(Rc<RefCell<Option<PeerCredentials>>>);
@@ -170,7 +170,8 @@ fn a_path_is_removed_before_its_socket_is_closed() {
 #[test]
 fn of_servers_that_begin_at_one_path_at_once_one_gets_it() {
     const SERVERS: usize = 4;
-    let path = std::env::temp_dir().join(format!("wharf-system-claim-{}", std::process::id()));
+    let directory = Directory::new();
+    let path = directory.join("socket");
     for round in 0..100 {
         if round % 2 == 0 {
             // One that nobody listens on, as after a crash.

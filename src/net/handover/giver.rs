@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::offer::{Offer, State};
 use super::wire::{Frame, FrameDecoder, VERSION};
-use super::{PATIENCE, is_own_user, send, unexpected};
+use super::{PATIENCE, is_own_user, next_frame, send, unexpected};
 use crate::error::{Error, Result};
 use crate::net::Server;
 use crate::protocol::Protocol;
@@ -129,9 +129,7 @@ impl Protocol for Giver {
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         self.decoder.push(data);
-        while !transport.is_closing() {
-            let frame = self.decoder.next_frame().map_err(Error::protocol_violation)?;
-            let Some(frame) = frame else { break };
+        while let Some(frame) = next_frame(&mut self.decoder, transport)? {
             self.take(transport, frame)?;
         }
         Ok(())

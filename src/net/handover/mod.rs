@@ -23,7 +23,7 @@ mod servers;
 mod take_over;
 mod wire;
 
-use self::wire::Frame;
+use self::wire::{Frame, FrameDecoder};
 use crate::error::Error;
 use crate::transport::{Info, Transport};
 
@@ -46,6 +46,17 @@ fn send(transport: &dyn Transport, frame: &Frame) {
     let mut bytes = Vec::new();
     frame.encode(&mut bytes);
     transport.write(&bytes);
+}
+
+/// The next frame of what the other side has said; `None`: the rest is still to come, or the connection closes.
+fn next_frame(
+    decoder: &mut FrameDecoder,
+    transport: &dyn Transport,
+) -> Result<Option<Frame>, Error> {
+    if transport.is_closing() {
+        return Ok(None);
+    }
+    decoder.next_frame().map_err(Error::protocol_violation)
 }
 
 fn unexpected(frame: &Frame) -> Error {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::offer::Handover;
 use super::servers::Servers;
 use super::wire::{Frame, FrameDecoder, VERSION};
-use super::{PATIENCE, is_own_user, send, unexpected};
+use super::{PATIENCE, is_own_user, next_frame, send, unexpected};
 use crate::driver::MOST_PER_MESSAGE;
 use crate::driver::shared_listeners::note_shared;
 use crate::error::{Error, Kind, Result};
@@ -343,9 +343,7 @@ impl Protocol for Taker {
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
         self.decoder.push(data);
-        while !transport.is_closing() {
-            let frame = self.decoder.next_frame().map_err(Error::protocol_violation)?;
-            let Some(frame) = frame else { break };
+        while let Some(frame) = next_frame(&mut self.decoder, transport)? {
             self.take(transport, frame)?;
         }
         Ok(())

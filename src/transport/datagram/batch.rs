@@ -189,9 +189,14 @@ impl<'a> Datagrams<'a> {
         !self.flags.get().intersects(Flags::NOT_READING)
     }
 
+    /// Those not taken, once more: taking from it takes nothing from this one.
+    pub(crate) fn untaken(&self) -> Self {
+        Self { rest: self.rest.clone(), ..*self }
+    }
+
     /// Goes on whatever the transport's state: to keep what is left.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Datagram<'a>> {
+    pub(crate) fn pop(&mut self) -> Option<Datagram<'a>> {
         if self.details.is_empty() {
             let (data, from) = self.next_plain()?;
             Some(Datagram { data, from, to: None, interface: None, ecn: None, truncated: false })
