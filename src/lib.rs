@@ -88,7 +88,7 @@
 //!   [`EventLoop::run_shell`] run a program to its end for what it writes.
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
-//!   takes a done callback.
+//!   takes a done callback. [`spawn`], [`sleep`] and [`yield_now`] are for code that was not given the loop.
 //! - **Errors:** [`Error`] is what wharf reports; [`Failure`] and [`Result`] are what your code
 //!   returns.
 //! - **Tests:** [`testing`] runs protocols, servers and clients in memory and in virtual time, and records their
@@ -253,7 +253,7 @@ pub use crate::process::{
 pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
 };
-pub use crate::task::{LoopFuture, Promise, Sleep, Task};
+pub use crate::task::{LoopFuture, Promise, Sleep, Task, sleep, sleep_until, spawn, yield_now};
 pub use crate::timeout::{Timeout, TimeoutKind};
 #[cfg(feature = "tls-core")]
 pub use crate::tls::{

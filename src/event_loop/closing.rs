@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::core::{Core, State};
 use super::entries::{Entry, Ready};
 use super::ready::Callback;
+use super::registry::Current;
 use crate::error::Error;
 use crate::time::TimerKey;
 
@@ -31,6 +32,7 @@ impl Core {
             return;
         }
         self.state.set(State::Closing);
+        let _current = Current::enter(self);
         self.tasks.cancel_all();
         self.prepare_all();
         self.abort_all();

@@ -5,6 +5,8 @@ mod builder;
 
 mod run;
 
+pub(crate) mod registry;
+
 mod callbacks;
 
 mod watch;
@@ -28,7 +30,6 @@ mod lingering;
 mod log;
 mod network_loop;
 mod ready;
-pub(crate) mod registry;
 mod slots;
 mod tick;
 

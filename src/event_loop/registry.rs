@@ -1,4 +1,5 @@
-//! The loops of this thread, so that a waker, which has to be `Send`, finds its loop without a lock.
+//! The loops of this thread: the one that runs, and all others, so that a waker, which has to be
+//! `Send`, finds its loop without a lock.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -6,10 +7,76 @@ use std::sync::Arc;
 
 use async_task::Runnable;
 
-use super::{Core, Ready, RemoteItem, RemoteQueue};
+use super::{Core, EventLoop, Ready, RemoteItem, RemoteQueue};
+use crate::error::Error;
 
 thread_local! {
     static LOOPS: RefCell<Vec<(*const RemoteQueue, Weak<Core>)>> = const { RefCell::new(Vec::new()) };
+    /// The loop whose callbacks run now.
+    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+/// # The current loop
+impl EventLoop {
+    /// The loop that is running on this thread: the one whose callback or task asks.
+    ///
+    /// For code that is not given the loop, such as [`spawn`](crate::spawn) and [`sleep`](crate::sleep).
+    /// Callbacks have [`Transport::event_loop`](crate::Transport::event_loop) as well. asyncio's
+    /// `get_running_loop`.
+    ///
+    /// ```
+    /// use wharf::{EventLoop, Result};
+    ///
+    /// # fn main() -> Result {
+    /// EventLoop::new()?.run(async |_| {
+    ///     let event_loop = EventLoop::current()?;
+    ///     event_loop.create_task(async { println!("hello") }).await?;
+    ///     Ok(())
+    /// })?;
+    /// assert!(EventLoop::current().is_err_and(|error| error.is_invalid()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when no loop is running on this thread: outside of a run, and on
+    /// the threads of [`run_in_executor`](Self::run_in_executor).
+    #[doc(alias("get_running_loop", "get_event_loop", "Handle"))]
+    pub fn current() -> Result<Self, Error> {
+        match current() {
+            Some(core) => Ok(Self::from_core(core)),
+            None => Err(Error::invalid(NONE_RUNS)),
+        }
+    }
+}
+
+/// What code is told that needs a loop where none runs.
+pub(crate) const NONE_RUNS: &str = "no event loop is running on this thread";
+
+pub(crate) fn current() -> Option<Rc<Core>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Makes a loop the current one for as long as this lives.
+pub(crate) struct Current {
+    former: Option<Rc<Core>>,
+}
+
+impl Current {
+    pub(crate) fn enter(core: &Rc<Core>) -> Self {
+        Self { former: replace(Some(Rc::clone(core))) }
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        let left = replace(self.former.take());
+        drop(left);
+    }
+}
+
+fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
+    CURRENT.try_with(|current| current.replace(core)).ok().flatten()
 }
 
 /// Makes a new loop known on its thread.
@@ -23,6 +90,23 @@ pub(crate) fn enter(core: &Rc<Core>) {
 /// Schedules a task's next step: on its own thread by the ready list, from others through the
 /// queue.
 pub(crate) fn schedule(queue: &Arc<RemoteQueue>, runnable: Runnable) {
+    let mut runnable = Some(runnable);
+    // Nearly always the loop that runs: it need not be looked for.
+    let _ = CURRENT.try_with(|current| {
+        if let Some(core) = &*current.borrow()
+            && Arc::ptr_eq(&core.remote, queue)
+            && let Some(runnable) = runnable.take()
+        {
+            core.push_ready(Ready::Task(runnable));
+        }
+    });
+    if let Some(runnable) = runnable {
+        schedule_elsewhere(queue, runnable);
+    }
+}
+
+#[cold]
+fn schedule_elsewhere(queue: &Arc<RemoteQueue>, runnable: Runnable) {
     match find(queue) {
         Some(core) => core.push_ready(Ready::Task(runnable)),
         None => {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::core::{Core, State};
+use super::registry::Current;
 use super::remote::RemoteQueue;
 use super::{EventLoop, SlowWatch};
 use crate::driver::NetworkLoop as _;
@@ -168,6 +169,7 @@ struct Running<'a> {
     core: &'a Rc<Core>,
     /// Another loop runs, and this one has a tick meanwhile.
     for_another: bool,
+    _current: Current,
 }
 
 impl<'a> Running<'a> {
@@ -187,7 +189,7 @@ impl<'a> Running<'a> {
             return Err(Error::invalid("another event loop is running on this thread"));
         }
         core.state.set(State::Running);
-        Ok(Self { core, for_another: false })
+        Ok(Self { core, for_another: false, _current: Current::enter(core) })
     }
 
     /// As [`begin`](Self::begin), for one tick while another loop waits; `None` if it cannot have one.
@@ -196,7 +198,7 @@ impl<'a> Running<'a> {
             return None;
         }
         core.state.set(State::Running);
-        Some(Self { core, for_another: true })
+        Some(Self { core, for_another: true, _current: Current::enter(core) })
     }
 }
 

@@ -9,6 +9,7 @@ mod future;
 
 mod jobs;
 
+mod ambient;
 mod detached;
 mod done_callbacks;
 mod executor;
@@ -17,6 +18,7 @@ mod promise;
 mod untaken;
 mod waiters;
 
+pub use self::ambient::{sleep, sleep_until, spawn, yield_now};
 pub use self::future::LoopFuture;
 pub use self::promise::Promise;
 pub use self::sleep::Sleep;

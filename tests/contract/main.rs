@@ -7,6 +7,7 @@ use wharf_test_support::{
     children, datagram_probe, files, needs, probe, process, random, running, serving, sockets,
 };
 
+mod ambient;
 mod broadcast;
 mod closing;
 mod create_connection;
