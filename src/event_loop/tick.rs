@@ -60,11 +60,13 @@ impl Core {
     #[inline(never)]
     fn run_rounds(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
         let list = self.take_ready();
-        let done = self.remote.is_main_woken() && self.step(main);
+        let is_main_woken = self.remote.is_main_woken();
         #[cfg(feature = "tls-core")]
         self.run_waiting_handshakes(buffer);
         self.run_events(buffer);
         self.run_list(list, buffer);
+        // Last, so that a main future that yields gives all others that are ready their turn.
+        let done = is_main_woken && self.step(main);
         self.end_round(main, buffer, done);
     }
 
@@ -219,8 +221,9 @@ impl Core {
                 return;
             }
             let list = self.take_ready();
-            let done = self.remote.is_main_woken() && self.step(main);
+            let is_main_woken = self.remote.is_main_woken();
             self.run_list(list, buffer);
+            let done = is_main_woken && self.step(main);
             self.update_dirty();
             if done {
                 return;

@@ -85,8 +85,12 @@ fn a_grandchild_with_the_pipes_delays_neither_the_exit_nor_who_waits_for_it() {
 fn a_child_that_somebody_else_has_waited_for_counts_as_exited_with_255() {
     run(async |event_loop| {
         let log = Log::new();
-        let process = event_loop.subprocess_shell(log.factory(), "exit 3").await?;
+        // It ends with its input, so not before it is waited for here.
+        let (reader, writer) = std::io::pipe()?;
+        let process =
+            event_loop.subprocess_shell(log.factory(), "read line; exit 3").stdin(reader).await?;
         let pid = Pid::from_raw(process.handle().pid().try_into()?);
+        drop(writer);
         waitpid(pid, WaitOptions::empty())?;
         assert_eq!(process.wait().await?, code(255));
         until(&event_loop, "the end", || log.is_lost()).await;
