@@ -13,6 +13,7 @@
 //! - **`timers`**: measures timers within one process, from [`timers`];
 //! - **`children`**: measures child processes, from [`children`];
 //! - **`pipes`**: measures pipes within one process, from [`pipes`];
+//! - **`tasks`**: performs one operation of tasks many times, from [`tasks`];
 //! - **`plot`**: draws the picture of `docs/numbers.md`, from [`plot`].
 //!
 //! Counting reads `/proc` and runs `valgrind` and `strace`, so `numbers` is for Linux; the servers
@@ -32,11 +33,13 @@ pub mod load_process;
 pub mod numbers;
 pub mod pipes;
 pub mod plot;
+mod random;
 pub mod relays;
 pub mod report;
 pub mod scenario;
 pub mod server_process;
 pub mod servers;
+pub mod tasks;
 pub mod timers;
 
 /// What fallible functions here return, and fail with: these programs print it and exit.

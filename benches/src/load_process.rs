@@ -47,7 +47,7 @@ impl LoadProcess {
     /// It fails.
     pub fn result(&mut self) -> Result<LoadResult> {
         self.child.go_on()?;
-        Ok(LoadResult { line: self.child.line(LIMIT)? })
+        Ok(LoadResult::new(self.child.line(LIMIT)?))
     }
 
     /// Lets it close its connections and end.
@@ -74,6 +74,10 @@ pub struct LoadResult {
 }
 
 impl LoadResult {
+    pub(crate) fn new(line: String) -> Self {
+        Self { line }
+    }
+
     /// One of the values.
     ///
     /// # Errors
@@ -91,7 +95,7 @@ mod tests {
 
     #[test]
     fn reads_values_by_name() {
-        let result = LoadResult { line: "messages=100 seconds=0.25".to_owned() };
+        let result = LoadResult::new("messages=100 seconds=0.25".to_owned());
         assert_eq!(result.number("seconds").unwrap(), 0.25);
         assert!(result.number("second").is_err());
     }

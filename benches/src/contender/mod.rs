@@ -11,6 +11,8 @@ use crate::Result;
 pub const RAW_MIO: &str = "raw-mio";
 /// The other peer that ratios are taken to.
 pub const TOKIO: &str = "tokio";
+/// The peer whose tasks are compared.
+pub const SMOL: &str = "smol";
 /// The subject.
 pub const WHARF: &str = "wharf";
 

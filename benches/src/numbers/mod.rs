@@ -20,6 +20,7 @@ mod relay;
 mod send_file;
 mod syscalls;
 mod tail;
+mod tasks;
 mod tls;
 mod udp;
 
@@ -30,7 +31,7 @@ mod udp;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -57,6 +58,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "files" => send_file::measure(&mut bench)?,
         "tls" => tls::measure(&mut bench)?,
         "udp" => udp::measure(&mut bench)?,
+        "tasks" => tasks::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
@@ -65,6 +67,7 @@ pub fn run(mut arguments: Arguments) -> Result {
             tail::measure(&mut bench)?;
             udp::measure(&mut bench)?;
             tls::measure(&mut bench)?;
+            tasks::measure(&mut bench)?;
             churn::measure(&mut bench)?;
             relay::measure(&mut bench)?;
             send_file::measure(&mut bench)?;
@@ -135,10 +138,13 @@ impl Bench {
 
     /// Those that `--only NAME,NAME…` leaves.
     fn chosen(&self, mut contenders: Vec<Contender>) -> Vec<Contender> {
-        if let Some(only) = &self.only {
-            contenders.retain(|contender| only.split(',').any(|name| name == contender.name));
-        }
+        contenders.retain(|contender| self.includes(contender.name));
         contenders
+    }
+
+    /// Whether `--only` leaves the one of this name.
+    fn includes(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name))
     }
 
     /// Whether `--rows` leaves the row of this name.
@@ -158,14 +164,23 @@ impl Bench {
         contenders: &[Contender],
         mut measure: impl FnMut(&Contender) -> Result<f64>,
     ) -> Result<Samples> {
-        let mut samples = Samples { of: contenders.iter().map(|c| (c.name, vec![])).collect() };
+        let names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
+        self.each_in_turn(what, &names, |place| measure(&contenders[place]))
+    }
+
+    /// The same for contenders that are known by their places among `names`.
+    fn each_in_turn(
+        &self,
+        what: &str,
+        names: &[&'static str],
+        mut measure: impl FnMut(usize) -> Result<f64>,
+    ) -> Result<Samples> {
+        let mut samples = Samples { of: names.iter().map(|name| (*name, vec![])).collect() };
         for round in 0..self.rounds {
             eprintln!("{what}: round {} of {}", round + 1, self.rounds);
-            for step in 0..contenders.len() {
-                let place = (round + step) % contenders.len();
-                let contender = &contenders[place];
-                let value =
-                    measure(contender).map_err(|error| format!("{}: {error}", contender.name))?;
+            for step in 0..names.len() {
+                let place = (round + step) % names.len();
+                let value = measure(place).map_err(|error| format!("{}: {error}", names[place]))?;
                 samples.of[place].1.push(value);
             }
         }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::queue::{Clock, TimerQueue};
+use crate::random::Random;
 
 /// The deadlines are anywhere within this.
 const HOUR: u64 = 3_600_000_000_000;
@@ -42,7 +43,7 @@ pub(super) struct Workload<Q: TimerQueue> {
 impl<Q: TimerQueue> Workload<Q> {
     /// Every operation is done to as many as `timers`; of those that are reset, `live` are pending.
     pub(super) fn new(timers: usize, live: usize) -> Self {
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let delays = (0..timers).map(|_| Q::delay(random.below(HOUR))).collect();
         Self { delays, keys: Vec::with_capacity(timers), live, random }
     }
@@ -120,7 +121,7 @@ impl PartsWorkload {
             clock: Clock::start(),
             closures: Vec::with_capacity(timers),
             fired: Rc::default(),
-            random: Random(1),
+            random: Random::new(1),
         }
     }
 
@@ -168,24 +169,6 @@ impl PartsWorkload {
 
 fn per_operation(start: Instant, operations: usize) -> f64 {
     start.elapsed().as_nanos() as f64 / operations as f64
-}
-
-/// SplitMix64: the same deadlines for every contender in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn shuffle<T>(&mut self, values: &mut [T]) {
-        for last in (1..values.len()).rev() {
-            values.swap(last, self.below(last as u64 + 1) as usize);
-        }
-    }
 }
 
 #[cfg(test)]
