@@ -38,7 +38,7 @@ impl Contender for Wharf {
     }
 
     fn yield_now() -> impl Future<Output = ()> + 'static {
-        futures_lite::future::yield_now()
+        wharf::yield_now()
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {
