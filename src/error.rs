@@ -3,6 +3,7 @@
 mod connect;
 mod display;
 mod failure;
+mod group;
 mod kind;
 mod predicates;
 
@@ -23,6 +24,8 @@ pub(crate) use self::connect::ConnectAttempts;
 #[cfg(feature = "tls-core")]
 pub(crate) use self::display::text_of;
 pub(crate) use self::display::{OneLine, breaks_a_line};
+use self::group::GroupErrors;
+
 pub(crate) use self::kind::Kind;
 
 /// An error that wharf reports: a kind, which predicates ask for, and often a [`source`].

@@ -89,6 +89,10 @@
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback. [`spawn`], [`sleep`] and [`yield_now`] are for code that was not given the loop.
+//! - **Structured concurrency:** [`task_group`] for tasks that end together, [`scope`] for tasks that borrow from who
+//!   waits for them; [`timeout`], [`move_on_after`] and [`CancelScope`] for what has to end in time or can be cancelled;
+//!   [`shield`] for what must not be cut off; [`interval`] and [`EventLoop::call_every`] for what happens again and
+//!   again.
 //! - **Errors:** [`Error`] is what wharf reports; [`Failure`] and [`Result`] are what your code
 //!   returns.
 //! - **Tests:** [`testing`] runs protocols, servers and clients in memory and in virtual time, and records their
@@ -119,8 +123,8 @@
 //!
 //! - `examples/` in the repository: an echo, a chat, a proxy, a supervisor and more, each a program to run.
 //! - `docs/guarantees.md`: each promise with its tests, and where it differs from asyncio.
-//! - [`ecosystem`]: which crates do what asyncio's `Queue`, `Lock`, `Semaphore`, `gather` and `TaskGroup` do, and
-//!   how libraries for tokio run here.
+//! - [`ecosystem`]: which crates do what asyncio's `Queue`, `Lock`, `Semaphore`, `gather` and `wait` do, and how
+//!   libraries for tokio run here.
 //! - `wharf-protocols`: codecs and protocols ready to use; lines, so far.
 //! - `CHANGELOG.md`: what changed, and how to move.
 //!
@@ -141,7 +145,13 @@
 //! | [`LoopFuture`], [`Task`] while pending | cancels what it stands for, unless it has a done callback or was detached |
 //! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error of the operation, or a panic. An `Err` that the task's own future returned is its output, and is reported only if the task was detached |
 //! | [`Promise`] | completes its future as cancelled |
-//! | [`Sleep`] | takes its timer back |
+//! | [`Sleep`], [`Interval`] | takes its timer back; a tick that was waited for is not lost |
+//! | what [`timeout`], [`move_on_after`], [`CancelScope::run`] give | drops the future in it, and takes the timer back |
+//! | [`CancelScope`] | nothing: what runs in it goes on, and its deadline counts |
+//! | [`Shield`] while pending | the future goes on for as long as its bound says |
+//! | what [`task_group`] and [`scope`] give | cancels the tasks: those of a group are dropped in the loop's next round, those of a scope at once |
+//! | [`TaskGroup`], [`Scope`], [`Child`] | nothing: the group waits for its tasks all the same |
+//! | [`Ready`] | the task that has it is cancelled |
 //! | [`SockRecv`] | stops waiting; nothing was received |
 //! | [`SendFile`] while pending | sends no more of the file, unless it has a done callback or was detached |
 //! | [`Connection`], [`Server`], [`Endpoint`], [`Handover`] | nothing: the loop keeps what they lead to |
@@ -149,7 +159,7 @@
 //! | [`Inherited`] | declines: the predecessor goes on. Listeners that were not taken are closed |
 //! | [`InheritedSockets`], [`InheritedSocket`], [`Stdio`] | closes the sockets or descriptors that are still in it |
 //! | [`TransportHandle`], [`DatagramHandle`], [`ProcessHandle`], [`TransportId`] | nothing |
-//! | [`CallbackHandle`], [`TimerHandle`], [`RemoteHandle`] | nothing: the callback is called all the same |
+//! | [`CallbackHandle`], [`TimerHandle`], [`PeriodicHandle`], [`RemoteHandle`] | nothing: the callback is called all the same |
 //! | [`Remote`], [`RateGroup`] | nothing |
 //! | `TlsClient`, `TlsServer`, `TlsIdentity`, `TlsUpgrade` | nothing: connections and servers that use them keep what they need |
 //! | [`Datagrams`] | what was not taken from it is dropped, unless the transport was paused |
@@ -158,7 +168,7 @@
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
 //! [`Targets`], [`Info`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`ProtocolCallback`], [`CloseReason`],
-//! [`Error`], [`Failure`], [`Result`], [`testing::Record`], [`testing::Call`], [`ConnectAttempt`],
+//! [`Error`], [`Failure`], [`Result`], [`MissedTickBehavior`], [`testing::Record`], [`testing::Call`], [`ConnectAttempt`],
 //! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
@@ -253,7 +263,11 @@ pub use crate::process::{
 pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
 };
-pub use crate::task::{LoopFuture, Promise, Sleep, Task, sleep, sleep_until, spawn, yield_now};
+pub use crate::task::{
+    CancelScope, Child, Interval, LoopFuture, MissedTickBehavior, PeriodicHandle, Promise, Ready,
+    Scope, Shield, Sleep, Task, TaskGroup, interval, interval_at, move_on_after, move_on_at, scope,
+    shield, sleep, sleep_until, spawn, task_group, timeout, timeout_at, yield_now,
+};
 pub use crate::timeout::{Timeout, TimeoutKind};
 #[cfg(feature = "tls-core")]
 pub use crate::tls::{
@@ -275,9 +289,7 @@ pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};
 #[doc(alias(
     "gather",
     "wait",
-    "wait_for",
     "as_completed",
-    "TaskGroup",
     "Queue",
     "Lock",
     "Semaphore",
@@ -286,7 +298,6 @@ pub use crate::transport::{TlsEarlyData, TlsInfo, TlsUpgrade};
     "select",
     "join",
     "join_all",
-    "JoinSet",
     "channel",
     "mpsc",
     "Mutex",

@@ -145,6 +145,9 @@ pub enum Timeout {
 pub enum TimeoutKind {
     /// Connecting, resolving included, took too long. 30 s by default; set with `timeout` of the builder.
     Connect,
+    /// What was awaited took too long: the deadline of [`timeout`](crate::timeout),
+    /// [`timeout_at`](crate::timeout_at) or a [`CancelScope`](crate::CancelScope) passed.
+    Future,
     /// The connection was idle for too long: [`Timeout::Idle`].
     Idle,
     /// After `close`, the peer took no data for too long: [`Timeout::Linger`].
@@ -181,6 +184,7 @@ impl TimeoutKind {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Connect => "connecting timed out",
+            Self::Future => "what was awaited took too long",
             Self::Idle => "the connection was idle for too long",
             Self::Linger => "closing timed out before everything written was sent",
             Self::Closing => "closing took too long before everything written was sent",

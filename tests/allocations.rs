@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
@@ -37,6 +38,30 @@ fn an_echoed_message_allocates_nothing_once_the_loop_is_warm() {
 fn an_echoed_message_allocates_nothing_with_a_buffered_protocol() {
     let info = echo(|| Buffered(BufferedEcho { buffer: [0; 256] }), 50, 64);
     assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+#[test]
+fn a_timeout_allocates_once_and_only_if_it_waits() {
+    let event_loop = a_loop();
+    // The wheel's own memory.
+    let timers: Vec<_> = (0..8).map(|_| event_loop.call_later(LIMIT, || {})).collect();
+    timers.iter().for_each(wharf::TimerHandle::cancel);
+    let ready = measure(|| {
+        let timeout = event_loop.timeout(LIMIT, std::future::ready(7));
+        let mut timeout = std::pin::pin!(timeout);
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(timeout.as_mut().poll(context).is_ready());
+    });
+    assert_eq!(ready.count_total, 0, "{ready:?}");
+    let pending = measure(|| {
+        let timeout = event_loop.timeout(LIMIT, std::future::pending::<()>());
+        let mut timeout = std::pin::pin!(timeout);
+        let context = &mut Context::from_waker(Waker::noop());
+        for _ in 0..10 {
+            assert!(timeout.as_mut().poll(context).is_pending());
+        }
+    });
+    assert_eq!((pending.count_total, pending.count_current), (1, 0), "{pending:?}");
 }
 
 /// Of ours it allocates nothing; rustls allocates the ciphertext of each record that it makes, and the

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use super::{ConnectAttempt, ConnectAttempts, Error, Kind};
+use super::{ConnectAttempt, ConnectAttempts, Error, GroupErrors, Kind};
 use crate::timeout::TimeoutKind;
 
 /// # What kind of error it is, and what is behind it
@@ -15,7 +15,10 @@ impl Error {
     /// Whether the exception handler is told of it when a callback returns it: it is neither the network's or
     /// the peer's doing, nor a transport's own error handed back.
     pub(crate) fn is_reported(&self) -> bool {
-        !self.inner.of_transport && self.kind().is_reported()
+        match self.errors() {
+            [] => !self.inner.of_transport && self.kind().is_reported(),
+            errors => errors.iter().any(Self::is_reported),
+        }
     }
 
     /// Whether a deadline passed: connecting, an idle connection, a stalled write, lingering.
@@ -183,13 +186,17 @@ impl Error {
 
     /// The error of another type inside: a user's, the operating system's, rustls's.
     ///
-    /// What wharf says around it does not hide it. The sources of that error are not looked at.
+    /// What wharf says around it does not hide it. The sources of that error are not looked at. Of a group's
+    /// errors it is the first that has one.
     pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
         let mut error = self;
         loop {
             let source = error.inner.source.as_ref()?;
             if let Some(found) = source.downcast_ref::<T>() {
                 return Some(found);
+            }
+            if let Some(group) = source.downcast_ref::<GroupErrors>() {
+                return group.0.iter().find_map(Self::downcast_ref);
             }
             error = source.downcast_ref::<Self>()?;
         }

@@ -1,6 +1,7 @@
 //! What runs once: callbacks and timers.
 
 use std::rc::Rc;
+use std::task::Waker;
 
 use super::core::Core;
 
@@ -18,6 +19,11 @@ pub(crate) trait Callback {
 /// What a timer calls.
 pub(crate) trait Timer {
     fn run(self: Box<Self>, core: &Rc<Core>);
+
+    /// The waker that it wakes, if that is what it does.
+    fn waker(&mut self) -> Option<&mut Waker> {
+        None
+    }
 }
 
 impl<C: Callback> Timer for Rc<C> {

@@ -5,6 +5,10 @@ mod table;
 
 mod sleep;
 
+mod clock;
+
+mod structured;
+
 mod future;
 
 mod jobs;
@@ -19,9 +23,14 @@ mod untaken;
 mod waiters;
 
 pub use self::ambient::{sleep, sleep_until, spawn, yield_now};
+pub use self::clock::{
+    CancelScope, Interval, MissedTickBehavior, PeriodicHandle, Shield, interval, interval_at,
+    move_on_after, move_on_at, shield, timeout, timeout_at,
+};
 pub use self::future::LoopFuture;
 pub use self::promise::Promise;
 pub use self::sleep::Sleep;
+pub use self::structured::{Child, Ready, Scope, TaskGroup, scope, task_group};
 pub use self::table::Task;
 
 pub(crate) use self::executor::{Job, ThreadPool, ThreadPoolOptions, Work};

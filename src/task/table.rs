@@ -131,7 +131,7 @@ impl EventLoop {
     ///
     /// The loop owns the task. Cancelling it drops the future, at the loop's next round. On a
     /// closed loop it fails at once with [`is_closed`](Error::is_closed).
-    #[doc(alias("spawn", "spawn_local", "ensure_future", "TaskGroup", "JoinSet"))]
+    #[doc(alias("spawn", "spawn_local", "ensure_future"))]
     pub fn create_task<F>(&self, future: F) -> Task<F::Output>
     where
         F: Future + 'static,

@@ -104,6 +104,11 @@ impl<T> Wheel<T> {
         self.slab.get_mut(key)?.value.take()
     }
 
+    /// The value of a timer; `None` if that is gone.
+    pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
+        self.slab.get_mut(key)?.value.as_mut()
+    }
+
     pub(crate) fn contains(&self, key: TimerKey) -> bool {
         self.slab.contains(key)
     }

@@ -44,6 +44,7 @@ mod signals;
 mod slow_callbacks;
 mod sock;
 mod statistics;
+mod structured;
 mod tasks;
 mod threads;
 mod timers;

@@ -1,0 +1,166 @@
+//! A part of a program that can be cancelled from elsewhere, or at a time that can be moved.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::super::ambient::expect_current;
+use super::scope_state::{Ended, Place, ScopeState};
+use super::timeout::after;
+use crate::error::{Error, Kind};
+use crate::event_loop::EventLoop;
+use crate::timeout::TimeoutKind;
+
+/// What runs in it is dropped when it is cancelled, or when its deadline has passed. Trio's `CancelScope`.
+///
+/// A clone is the same scope. It can be cancelled, and its deadline moved, from anywhere on the loop: callbacks, other
+/// tasks, and what runs in it. Several futures can run in one scope, also one after the other: it ends all of them.
+///
+/// Dropping it changes nothing: what runs in it goes on, and its deadline counts.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{CancelScope, Result, sleep};
+///
+/// # fn main() -> Result {
+/// wharf::testing::MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     // Cancelled by a callback.
+///     let scope = CancelScope::new();
+///     let stop = scope.clone();
+///     event_loop.call_later(Duration::from_secs(5), move || drop(stop.cancel()));
+///     assert!(scope.run(sleep(Duration::from_secs(60))).await.is_none());
+///
+///     // Ten seconds for each step, and not for all of them.
+///     let limit = CancelScope::after(Duration::from_secs(10));
+///     let steps = async {
+///         for _ in 0..5 {
+///             sleep(Duration::from_secs(8)).await;
+///             limit.reschedule_after(Duration::from_secs(10));
+///         }
+///         "done"
+///     };
+///     assert_eq!(limit.try_run(steps).await?, "done");
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[doc(alias("CancellationToken", "AbortHandle", "Timeout"))]
+#[derive(Clone)]
+pub struct CancelScope {
+    state: Rc<ScopeState>,
+}
+
+impl CancelScope {
+    /// A scope without a deadline, of the loop that is running.
+    ///
+    /// # Panics
+    /// Where no loop is running on this thread. [`EventLoop::cancel_scope`] needs none.
+    #[track_caller]
+    #[expect(clippy::new_without_default, reason = "it panics where no loop is running")]
+    pub fn new() -> Self {
+        Self { state: ScopeState::new(&expect_current("CancelScope::new"), None) }
+    }
+
+    /// A scope that ends when `duration` has passed, from now on.
+    ///
+    /// # Panics
+    /// Where no loop is running on this thread. [`EventLoop::cancel_scope`] needs none.
+    #[track_caller]
+    pub fn after(duration: Duration) -> Self {
+        let core = expect_current("CancelScope::after");
+        Self { state: ScopeState::new(&core, Some(after(&core, duration))) }
+    }
+
+    /// A scope that ends when the loop's clock has reached `when`.
+    ///
+    /// # Panics
+    /// Where no loop is running on this thread. [`EventLoop::cancel_scope`] needs none.
+    #[track_caller]
+    pub fn at(when: Instant) -> Self {
+        let core = expect_current("CancelScope::at");
+        Self { state: ScopeState::new(&core, Some(core.since_start(when))) }
+    }
+
+    /// Awaits `future`; `None` if the scope is cancelled or expires before it is done.
+    ///
+    /// `future` is then dropped, before this ends. It is polled at least once, also in a scope that is over, and one
+    /// that is done wins.
+    #[doc(alias("run_until_cancelled"))]
+    pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
+        // Its own reference: the future may drop the last other one.
+        let state = Rc::clone(&self.state);
+        let mut place = Place::new(&state);
+        let mut future = pin!(future);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if place.wait(context) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// As [`run`](Self::run), with an error for the end of the scope: [`is_timeout`](Error::is_timeout) if its
+    /// deadline passed, [`is_cancelled`](Error::is_cancelled) if it was cancelled.
+    pub async fn try_run<F: Future>(&self, future: F) -> Result<F::Output, Error> {
+        self.run(future).await.ok_or_else(|| match self.state.ended() {
+            Some(Ended::Expired) => Error::timeout(TimeoutKind::Future),
+            _ => Error::bare(Kind::Cancelled),
+        })
+    }
+
+    /// Ends what runs in the scope, and all that is to run in it later. `false` if it was over already.
+    ///
+    /// Nothing is dropped here: what runs in the scope is woken for that.
+    pub fn cancel(&self) -> bool {
+        self.state.end(Ended::Cancelled)
+    }
+
+    /// Whether the scope is over: it was cancelled, or its deadline has passed while something ran in it.
+    pub fn is_cancelled(&self) -> bool {
+        self.state.ended().is_some()
+    }
+
+    /// Whether it was its deadline that ended the scope. asyncio's `Timeout.expired`.
+    pub fn is_expired(&self) -> bool {
+        self.state.ended() == Some(Ended::Expired)
+    }
+
+    /// The deadline; `None` if there is none.
+    #[doc(alias("deadline"))]
+    pub fn when(&self) -> Option<Instant> {
+        self.state.deadline().map(|deadline| self.state.core.instant(deadline))
+    }
+
+    /// Moves the deadline, or takes it away. `false` if the scope is over already: that stays.
+    ///
+    /// One in the past ends the scope in the loop's next tick.
+    pub fn reschedule(&self, when: impl Into<Option<Instant>>) -> bool {
+        self.state.set_deadline(when.into().map(|when| self.state.core.since_start(when)))
+    }
+
+    /// Moves the deadline to `duration` from now. `false` if the scope is over already.
+    pub fn reschedule_after(&self, duration: Duration) -> bool {
+        self.state.set_deadline(Some(after(&self.state.core, duration)))
+    }
+}
+
+impl fmt::Debug for CancelScope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CancelScope")
+            .field("when", &self.when())
+            .field("ended", &self.state.ended())
+            .finish()
+    }
+}
+
+/// # Cancel scopes
+impl EventLoop {
+    /// A [`CancelScope`] of this loop, without a deadline; [`reschedule`](CancelScope::reschedule) sets one.
+    pub fn cancel_scope(&self) -> CancelScope {
+        CancelScope { state: ScopeState::new(self.core(), None) }
+    }
+}

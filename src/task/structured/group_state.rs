@@ -1,0 +1,144 @@
+//! What the handles of a group, its tasks and its future share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::task::Waker;
+
+use super::super::table::Task;
+use super::body::Phase;
+use super::child::{Owner, discard_value, keep_waker, wake};
+use crate::error::Error;
+use crate::event_loop::Core;
+
+pub(super) struct GroupState<T> {
+    pub(super) core: Rc<Core>,
+    phase: Cell<Phase>,
+    tasks: RefCell<BTreeMap<u64, Task<()>>>,
+    /// How many tasks have not ended.
+    active: Cell<usize>,
+    next: Cell<u64>,
+    /// The body is over: the group waits for its tasks.
+    is_joining: Cell<bool>,
+    pub(super) errors: RefCell<Vec<Error>>,
+    pub(super) finished: Cell<Option<T>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl<T> GroupState<T> {
+    pub(super) fn new(core: &Rc<Core>) -> Rc<Self> {
+        Rc::new(Self {
+            core: Rc::clone(core),
+            phase: Cell::new(Phase::Open),
+            tasks: RefCell::default(),
+            active: Cell::new(0),
+            next: Cell::new(0),
+            is_joining: Cell::new(false),
+            errors: RefCell::default(),
+            finished: Cell::new(None),
+            waker: Cell::new(None),
+        })
+    }
+
+    /// The number of a task that is about to be added, if one can be.
+    pub(super) fn admit(&self) -> Option<u64> {
+        if self.phase.get() != Phase::Open {
+            return None;
+        }
+        self.active.set(self.active.get() + 1);
+        Some(self.next.replace(self.next.get() + 1))
+    }
+
+    /// Keeps what ends a task that was admitted.
+    pub(super) fn keep(&self, id: u64, task: Task<()>) {
+        if task.is_done() {
+            // The loop is closed.
+            drop(task.take_result());
+        } else {
+            self.tasks.borrow_mut().insert(id, task);
+        }
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.phase.get() == Phase::Ending
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase.get() == Phase::Open
+    }
+
+    /// Ends all tasks, and the body, with a result.
+    pub(super) fn finish(&self, value: T) {
+        if self.is_open() {
+            self.finished.set(Some(value));
+            self.end();
+        } else {
+            discard_value(&self.core, value);
+        }
+    }
+
+    /// Ends all tasks, and the body.
+    pub(super) fn end(&self) {
+        if self.phase.get() == Phase::Open {
+            self.phase.set(Phase::Ending);
+            self.cancel_tasks();
+            wake(&self.core, &self.waker);
+        }
+    }
+
+    fn cancel_tasks(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
+        for task in tasks.into_values() {
+            task.cancel();
+        }
+    }
+
+    /// The body is over. Returns whether all tasks are.
+    pub(super) fn join(&self, waker: &Waker) -> bool {
+        self.is_joining.set(true);
+        if self.active.get() == 0 {
+            self.phase.set(Phase::Over);
+            return true;
+        }
+        self.wait(waker);
+        false
+    }
+
+    pub(super) fn wait(&self, waker: &Waker) {
+        keep_waker(&self.core, &self.waker, waker);
+    }
+
+    /// The group's future was dropped.
+    pub(super) fn abandon(&self) {
+        self.phase.set(Phase::Over);
+        self.cancel_tasks();
+        let waker = self.waker.take();
+        self.core.drop_user(waker, "waker");
+    }
+}
+
+impl<T> Owner for GroupState<T> {
+    fn fail(&self, error: Error) {
+        self.errors.borrow_mut().push(error);
+        self.end();
+    }
+
+    fn left(&self, id: u64) {
+        let task = self.tasks.borrow_mut().remove(&id);
+        if let Some(task) = task {
+            // It is in its last step.
+            task.detach();
+        }
+        self.active.set(self.active.get() - 1);
+        if self.is_joining.get() && self.active.get() == 0 {
+            wake(&self.core, &self.waker);
+        }
+    }
+
+    fn cancel_child(&self, id: u64) {
+        let task = self.tasks.borrow_mut().remove(&id);
+        if let Some(task) = task {
+            task.cancel();
+        }
+    }
+}

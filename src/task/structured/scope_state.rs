@@ -1,0 +1,183 @@
+//! The tasks of a scope, which are polled in place.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake as _, Waker};
+
+use super::body::Phase;
+use super::child::Owner;
+use super::wake_queue::{ChildWaker, WakeQueue};
+use crate::error::Error;
+use crate::event_loop::Core;
+
+/// The number of the body among what is polled.
+const BODY: u64 = 0;
+
+/// How many tasks one poll of the scope goes on with: others on the loop have their turn in between.
+const MOST_IN_A_TURN: usize = 128;
+
+/// The future of the scope owns it; all else refers to it weakly.
+pub(super) struct ScopeState<'env, T> {
+    pub(super) core: Rc<Core>,
+    phase: Cell<Phase>,
+    children: RefCell<BTreeMap<u64, Entry<'env>>>,
+    next: Cell<u64>,
+    queue: Arc<WakeQueue>,
+    pub(super) errors: RefCell<Vec<Error>>,
+    pub(super) finished: Cell<Option<T>>,
+}
+
+type Steps<'env> = Pin<Box<dyn Future<Output = ()> + 'env>>;
+
+struct Entry<'env> {
+    /// Out of its place while it is polled.
+    steps: Option<(Steps<'env>, Waker)>,
+    is_cancelled: bool,
+    waker: Arc<ChildWaker>,
+}
+
+impl<'env, T> ScopeState<'env, T> {
+    pub(super) fn new(core: &Rc<Core>) -> Rc<Self> {
+        Rc::new(Self {
+            core: Rc::clone(core),
+            phase: Cell::new(Phase::Open),
+            children: RefCell::default(),
+            next: Cell::new(BODY + 1),
+            queue: Arc::default(),
+            errors: RefCell::default(),
+            finished: Cell::new(None),
+        })
+    }
+
+    /// The waker of the body, which is polled in the scope's first turn.
+    pub(super) fn body_waker(&self) -> Arc<ChildWaker> {
+        let waker = ChildWaker::new(&self.queue, BODY);
+        waker.wake_by_ref();
+        waker
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase.get() == Phase::Open
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.phase.get() == Phase::Ending
+    }
+
+    /// The number of a task that is about to be added, if one can be.
+    pub(super) fn admit(&self) -> Option<u64> {
+        self.is_open().then(|| self.next.replace(self.next.get() + 1))
+    }
+
+    /// Adds a task that was admitted. It is polled in the scope's next turn.
+    pub(super) fn add(&self, id: u64, steps: Steps<'env>) {
+        let waker = ChildWaker::new(&self.queue, id);
+        let steps = Some((steps, Waker::from(Arc::clone(&waker))));
+        let entry = Entry { steps, is_cancelled: false, waker: Arc::clone(&waker) };
+        self.children.borrow_mut().insert(id, entry);
+        waker.wake();
+    }
+
+    /// Goes on with what was woken before: each task once, and the body by `poll_body`.
+    pub(super) fn turn(&self, context: &Context<'_>, mut poll_body: impl FnMut()) {
+        let woken = self.queue.begin_turn(&self.core, context.waker());
+        for _ in 0..woken.min(MOST_IN_A_TURN) {
+            if !self.is_open() {
+                return;
+            }
+            match self.queue.pop() {
+                Some(BODY) => poll_body(),
+                Some(id) => self.poll_child(id),
+                None => return,
+            }
+        }
+    }
+
+    fn poll_child(&self, id: u64) {
+        let mut children = self.children.borrow_mut();
+        let Some(entry) = children.get_mut(&id) else { return };
+        entry.waker.unqueue();
+        if entry.is_cancelled {
+            let entry = children.remove(&id);
+            drop(children);
+            return self.drop_entry(entry);
+        }
+        let Some((mut steps, waker)) = entry.steps.take() else { return };
+        drop(children);
+        let is_done = steps.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let mut children = self.children.borrow_mut();
+        if let Some(entry) = children.get_mut(&id) {
+            entry.steps = Some((steps, waker));
+        }
+        let ended = if is_done { children.remove(&id) } else { None };
+        drop(children);
+        self.drop_entry(ended);
+    }
+
+    /// Ends a turn in which the body was not or is not over. Returns whether the scope is not either, and
+    /// has its future polled again if there is more to do.
+    pub(super) fn end_turn(&self, is_body_over: bool, context: &Context<'_>) -> bool {
+        if self.is_ending() {
+            self.drop_children();
+        }
+        if is_body_over && self.children.borrow().is_empty() {
+            self.phase.set(Phase::Over);
+            return false;
+        }
+        if self.queue.end_turn() {
+            context.waker().wake_by_ref();
+        }
+        true
+    }
+
+    /// Ends all tasks, and the body, at the scope's next poll.
+    pub(super) fn end(&self) {
+        if self.is_open() {
+            self.phase.set(Phase::Ending);
+            self.queue.tell();
+        }
+    }
+
+    /// The scope's future has ended, or was dropped.
+    pub(super) fn close(&self) {
+        self.phase.set(Phase::Over);
+        self.queue.close(&self.core);
+        self.drop_children();
+    }
+
+    fn drop_children(&self) {
+        loop {
+            let first = self.children.borrow_mut().pop_first();
+            let Some((_, entry)) = first else { return };
+            self.drop_entry(Some(entry));
+        }
+    }
+
+    fn drop_entry(&self, entry: Option<Entry<'env>>) {
+        if let Some(entry) = entry {
+            self.core.run_caught("dropping a task failed", || drop(entry));
+        }
+    }
+}
+
+impl<T> Owner for ScopeState<'_, T> {
+    fn fail(&self, error: Error) {
+        self.errors.borrow_mut().push(error);
+        self.end();
+    }
+
+    fn left(&self, _: u64) {}
+
+    fn cancel_child(&self, id: u64) {
+        let mut children = self.children.borrow_mut();
+        let Some(entry) = children.get_mut(&id) else { return };
+        entry.is_cancelled = true;
+        let waker = Arc::clone(&entry.waker);
+        drop(children);
+        waker.wake();
+    }
+}

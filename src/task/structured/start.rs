@@ -1,0 +1,129 @@
+//! Waiting until a task says that it is ready.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::child::{Child, TakesError, discard_value, keep_waker, wake};
+use crate::error::{Error, Kind};
+use crate::event_loop::Core;
+
+/// How a task that was started by [`TaskGroup::start`](crate::TaskGroup::start) or
+/// [`Scope::start`](crate::Scope::start) says that it is ready. Trio's `task_status`.
+///
+/// Dropping it unused means that the task will never be ready: it is cancelled, and who started it gets an error.
+#[must_use = "dropping it means that the task is never ready"]
+pub struct Ready<V> {
+    stage: Rc<Stage<V>>,
+}
+
+impl<V> Ready<V> {
+    /// Gives `value` to who started the task.
+    #[doc(alias("started"))]
+    pub fn set(self, value: V) {
+        if self.stage.is_over.get() {
+            // Nobody waits for it any more.
+            discard_value(&self.stage.core, value);
+        } else {
+            self.stage.end(Ok(value));
+        }
+    }
+}
+
+impl<V> Drop for Ready<V> {
+    fn drop(&mut self) {
+        // The task may still say why, in the same step.
+        self.stage.is_unused.set(true);
+        wake(&self.stage.core, &self.stage.waker);
+    }
+}
+
+impl<V> fmt::Debug for Ready<V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Ready").finish_non_exhaustive()
+    }
+}
+
+/// What the task and who started it share.
+struct Stage<V> {
+    core: Rc<Core>,
+    /// It was ready, failed, or nobody waits any more.
+    is_over: Cell<bool>,
+    /// [`Ready`] was dropped.
+    is_unused: Cell<bool>,
+    outcome: Cell<Option<Result<V, Error>>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl<V> Stage<V> {
+    fn end(&self, outcome: Result<V, Error>) {
+        self.is_over.set(true);
+        self.outcome.set(Some(outcome));
+        wake(&self.core, &self.waker);
+    }
+}
+
+impl<V> TakesError for Stage<V> {
+    fn take_error(&self, error: Error) -> Option<Error> {
+        if self.is_over.get() {
+            return Some(error);
+        }
+        self.end(Err(error));
+        None
+    }
+}
+
+/// Adds a task by `add`, and waits until it is ready.
+pub(super) async fn start<'env, V: 'env>(
+    core: &Rc<Core>,
+    add: impl FnOnce(Ready<V>, Rc<dyn TakesError + 'env>) -> Child<'env, ()>,
+) -> Result<V, Error> {
+    let stage = Rc::new(Stage {
+        core: Rc::clone(core),
+        is_over: Cell::new(false),
+        is_unused: Cell::new(false),
+        outcome: Cell::new(None),
+        waker: Cell::new(None),
+    });
+    let ready = Ready { stage: Rc::clone(&stage) };
+    let child = add(ready, Rc::clone(&stage) as Rc<dyn TakesError + 'env>);
+    let starting = Starting { stage: &stage, child };
+    poll_fn(|context| {
+        if let Some(outcome) = stage.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        if !stage.is_unused.get() {
+            keep_waker(core, &stage.waker, context.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(if starting.child.was_cancelled() {
+            Error::bare(Kind::Cancelled)
+        } else {
+            Error::invalid("a task that was started did not say that it is ready")
+        }))
+    })
+    .await
+}
+
+/// Somebody waits for the task to be ready. Dropping it before cancels the task.
+struct Starting<'a, 'env, V> {
+    stage: &'a Stage<V>,
+    child: Child<'env, ()>,
+}
+
+impl<V> Drop for Starting<'_, '_, V> {
+    fn drop(&mut self) {
+        if !self.stage.is_over.replace(true) {
+            self.child.cancel();
+        }
+        // It was ready, and nobody has noticed.
+        if let Some(Ok(value)) = self.stage.outcome.take() {
+            self.child.cancel();
+            discard_value(&self.stage.core, value);
+        }
+        let waker = self.stage.waker.take();
+        self.stage.core.drop_user(waker, "waker");
+    }
+}
