@@ -268,6 +268,34 @@ impl From<io::Error> for Error {
     }
 }
 
+/// For interfaces that take no other errors: the wharf error is inside, and comes out again when it is made an
+/// [`Error`].
+///
+/// ```
+/// use std::io;
+/// use wharf::{Error, TimeoutKind};
+///
+/// let error = io::Error::from(Error::timeout(TimeoutKind::Idle));
+/// assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+/// assert_eq!(Error::from(error).timeout_kind(), Some(TimeoutKind::Idle));
+/// ```
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = error.io_kind().unwrap_or(match error.kind() {
+            Kind::Closed => io::ErrorKind::BrokenPipe,
+            Kind::IncompleteRead => io::ErrorKind::UnexpectedEof,
+            #[cfg(feature = "tls-core")]
+            Kind::Truncated => io::ErrorKind::UnexpectedEof,
+            Kind::Invalid => io::ErrorKind::InvalidInput,
+            Kind::LimitOverrun | Kind::ProtocolViolation => io::ErrorKind::InvalidData,
+            Kind::Timeout(_) => io::ErrorKind::TimedOut,
+            Kind::Unsupported => io::ErrorKind::Unsupported,
+            _ => io::ErrorKind::Other,
+        });
+        Self::new(kind, error)
+    }
+}
+
 /// An error of the application with this text.
 impl From<&str> for Error {
     fn from(text: &str) -> Self {

@@ -24,7 +24,11 @@ const ROOMS: &[(&str, &str)] = &[
     ("net", "address driver error event_loop protocol task tls transport"),
     ("pipe", "address driver error event_loop protocol task transport"),
     ("process", "address driver error event_loop pipe protocol task transport"),
-    ("testing", "address driver error event_loop net pipe process protocol task tls transport"),
+    ("streams", "address driver error event_loop net pipe process protocol task tls transport"),
+    (
+        "testing",
+        "address driver error event_loop net pipe process protocol streams task tls transport",
+    ),
 ];
 
 /// The one file that imports against the order. Why it does is said there.

@@ -86,6 +86,9 @@
 //!   [`ProcessProtocol`] on a child's pipes and its exit, with the options of [`SubprocessBuilder`];
 //!   a [`Process`] is who wants the child to run. [`EventLoop::run_process`] and
 //!   [`EventLoop::run_shell`] run a program to its end for what it writes.
+//! - **Streams, for `async` code:** [`EventLoop::open_connection`] gives a [`StreamReader`] and a [`StreamWriter`],
+//!   [`EventLoop::start_server`] runs an async function for each connection, and [`EventLoop::open_stdin`] and its
+//!   kin are for pipes; [`ByteStream`] is both halves as one, and [`Lines`] are a reader's lines.
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback. [`spawn`], [`sleep`] and [`yield_now`] are for code that was not given the loop.
@@ -155,6 +158,9 @@
 //! | [`SockRecv`] | stops waiting; nothing was received |
 //! | [`SendFile`] while pending | sends no more of the file, unless it has a done callback or was detached |
 //! | [`Connection`], [`Server`], [`Endpoint`], [`Handover`] | nothing: the loop keeps what they lead to |
+//! | [`StreamReader`], [`Lines`] | stops reading; what it holds is lost. If the writer is gone, too, closes the connection |
+//! | [`StreamWriter`] | ends the write side; what was written is sent. If the reader is gone, too, closes the connection |
+//! | [`ByteStream`] | drops both halves, which closes the connection; what was written is sent |
 //! | [`Process`] | the last clone closes the child and kills it, unless it was detached or started with `kill_on_drop(false)` |
 //! | [`Inherited`] | declines: the predecessor goes on. Listeners that were not taken are closed |
 //! | [`InheritedSockets`], [`InheritedSocket`], [`Stdio`] | closes the sockets or descriptors that are still in it |
@@ -163,7 +169,7 @@
 //! | [`Remote`], [`RateGroup`] | nothing |
 //! | `TlsClient`, `TlsServer`, `TlsIdentity`, `TlsUpgrade` | nothing: connections and servers that use them keep what they need |
 //! | [`Datagrams`] | what was not taken from it is dropped, unless the transport was paused |
-//! | a protocol: [`Buffered`], [`PausedProtocol`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
+//! | a protocol: [`Buffered`], [`PausedProtocol`], [`StreamProtocol`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
@@ -227,6 +233,7 @@ mod net;
 mod pipe;
 mod process;
 mod protocol;
+mod streams;
 mod thread_bound;
 mod time;
 mod timeout;
@@ -263,6 +270,7 @@ pub use crate::process::{
 pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
 };
+pub use crate::streams::{ByteStream, Lines, StreamProtocol, StreamReader, StreamWriter};
 pub use crate::task::{
     CancelScope, Child, Interval, LoopFuture, MissedTickBehavior, PeriodicHandle, Promise, Ready,
     Scope, Shield, Sleep, Task, TaskGroup, interval, interval_at, move_on_after, move_on_at, scope,

@@ -89,7 +89,7 @@ pub(crate) use self::type_name::{TypeName, type_name_in};
     note = "a `LineProtocol` is installed as `Lines::new(x)`, a `BufferedProtocol` as `Buffered(x)`",
     note = "a `DatagramProtocol` belongs to `create_datagram_endpoint`, a `ProcessProtocol` to `subprocess_exec`"
 )]
-#[doc(alias("StreamReader", "LineReceiver", "IProtocol"))]
+#[doc(alias("LineReceiver", "IProtocol"))]
 pub trait Protocol: Any + TypeName {
     /// The connection is up. Always the first callback.
     #[doc(alias("connectionMade"))]

@@ -11,8 +11,12 @@ pub(crate) enum Kind {
     Closed,
     Connect,
     Deadlock,
+    /// The end of the input came before what was to be read.
+    IncompleteRead,
     Invalid,
     Io,
+    /// What was to be read is longer than the limit.
+    LimitOverrun,
     OutputLimit,
     Panic,
     ProtocolViolation,
@@ -42,6 +46,8 @@ impl Kind {
             | Self::Unsupported => true,
             Self::Closed
             | Self::Connect
+            | Self::IncompleteRead
+            | Self::LimitOverrun
             | Self::OutputLimit
             | Self::ProtocolViolation
             | Self::Timeout(_)
@@ -63,8 +69,10 @@ impl Kind {
                 "nothing is ready and no timer is set: a loop in memory waits for nothing else, such as a \
                  waker of another thread"
             }
+            Self::IncompleteRead => "the input ended too early",
             Self::Invalid => "invalid argument or state",
             Self::Io => "input/output error",
+            Self::LimitOverrun => "the input exceeded its limit",
             Self::OutputLimit => "the output exceeded its limit",
             Self::Panic => "a callback panicked",
             Self::ProtocolViolation => "the peer broke the protocol",

@@ -143,6 +143,19 @@ impl Error {
         self.kind() == Kind::Truncated
     }
 
+    /// Whether the input of a [`StreamReader`](crate::StreamReader) ended before all that was to be read was there.
+    /// What is there can still be read.
+    #[doc(alias("IncompleteReadError", "UnexpectedEof"))]
+    pub fn is_incomplete_read(&self) -> bool {
+        self.kind() == Kind::IncompleteRead
+    }
+
+    /// Whether what a [`StreamReader`](crate::StreamReader) was to read is longer than its limit.
+    #[doc(alias("LimitOverrunError"))]
+    pub fn is_limit_overrun(&self) -> bool {
+        self.kind() == Kind::LimitOverrun
+    }
+
     /// Whether a program that was run wrote more than it may.
     pub fn is_output_limit(&self) -> bool {
         self.kind() == Kind::OutputLimit

@@ -32,6 +32,7 @@ mod network_loop;
 mod ready;
 mod slots;
 mod tick;
+mod wakers;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -56,6 +57,7 @@ pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};
 pub(crate) use self::wait::{Direction, Wait};
+pub(crate) use self::wakers::Wakers;
 
 /// The event loop: it waits for readiness and for time, and calls what is due.
 ///

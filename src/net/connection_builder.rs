@@ -25,7 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection to be made: what [`EventLoop::create_connection`] and similar methods return.
 ///
-/// Await it, or [`start`](Self::start) it. Nothing happens before.
+/// Await it, or [`start`](Self::start) it. Nothing happens before. It gives a `T`: a [`Connection`], or what the
+/// method that made the builder says.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,9 +51,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// # }
 /// ```
 #[must_use = "nothing is connected before it is awaited or started"]
-pub struct ConnectionBuilder<P> {
+pub struct ConnectionBuilder<P, T = Connection<P>> {
     core: Rc<Core>,
     factory: Box<dyn FnOnce() -> P>,
+    /// Makes what the future gives. One that keeps nothing is no allocation.
+    finish: Box<dyn FnOnce(Connection<P>) -> T>,
     to: To,
     plan: Plan,
     timeout: Option<Duration>,
@@ -111,7 +114,7 @@ impl EventLoop {
     /// TLS handshake, or took too long over it; [`is_timeout`](crate::error::Error::is_timeout) after 30 s
     /// (see [`ConnectionBuilder::timeout`]); [`is_invalid`](crate::error::Error::is_invalid) for what is
     /// no address; the resolver's errors; a panic of the factory.
-    #[doc(alias("connect", "open_connection", "connectTCP", "TcpStream", "StreamReader"))]
+    #[doc(alias("connect", "connectTCP", "TcpStream"))]
     pub fn create_connection<P: Protocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
@@ -127,7 +130,7 @@ impl EventLoop {
     /// the system knows.
     ///
     /// See [`create_connection`](Self::create_connection).
-    #[doc(alias("open_unix_connection", "connectUNIX", "UnixStream"))]
+    #[doc(alias("connectUNIX", "UnixStream"))]
     pub fn create_unix_connection<P: Protocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
@@ -171,6 +174,7 @@ impl EventLoop {
         ConnectionBuilder {
             core: Rc::clone(self.core()),
             factory: Box::new(factory),
+            finish: Box::new(|connection| connection),
             to,
             plan: Plan { local: None, delay: Some(DEFAULT_ATTEMPT_DELAY), first_family_count: 1 },
             timeout: Some(CONNECT_TIMEOUT),
@@ -185,6 +189,29 @@ impl EventLoop {
 }
 
 impl<P: Protocol> ConnectionBuilder<P> {
+    /// The same, for what `finish` makes of the connection.
+    pub(crate) fn finishing<T: 'static>(
+        self,
+        finish: impl FnOnce(Connection<P>) -> T + 'static,
+    ) -> ConnectionBuilder<P, T> {
+        ConnectionBuilder {
+            core: self.core,
+            factory: self.factory,
+            finish: Box::new(finish),
+            to: self.to,
+            plan: self.plan,
+            timeout: self.timeout,
+            socket_options: self.socket_options,
+            stream_options: self.stream_options,
+            #[cfg(feature = "tls-core")]
+            tls: self.tls,
+            #[cfg(feature = "tls-core")]
+            early_data: self.early_data,
+        }
+    }
+}
+
+impl<P: Protocol, T: 'static> ConnectionBuilder<P, T> {
     /// How long to wait for an address to answer before the next one is tried beside it. 250 ms by
     /// default, at least 10 ms; `None` tries strictly one after the other. Zero is refused with
     /// [`is_invalid`](crate::Error::is_invalid).
@@ -267,8 +294,9 @@ impl<P: Protocol> ConnectionBuilder<P> {
     stream_settings!();
 
     /// Begins to connect. Dropping the future that is returned gives up (see [`LoopFuture`]).
-    pub fn start(self) -> LoopFuture<Connection<P>> {
-        let Self { core, factory, to, plan, timeout, socket_options, stream_options, .. } = self;
+    pub fn start(self) -> LoopFuture<T> {
+        let Self { core, factory, finish, to, plan, timeout, .. } = self;
+        let Self { socket_options, stream_options, .. } = self;
         // Each is dropped on its own, however this ends.
         let factory = Guarded::new(&core, factory, "protocol factory");
         #[cfg(feature = "tls-core")]
@@ -291,24 +319,25 @@ impl<P: Protocol> ConnectionBuilder<P> {
                 let setup = Guarded::new(&core, setup?, "TLS session");
                 let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
                 let options = &stream_options;
-                return connect::begin_tls(&core, opened, factory, options, setup, host).await;
+                let begun = connect::begin_tls(&core, opened, factory, options, setup, host);
+                return begun.await.map(finish);
             }
             let opened = connect::open(&core, to, plan, timeout, &socket_options).await?;
-            connect::begin(&core, opened, factory, &stream_options)
+            connect::begin(&core, opened, factory, &stream_options).map(finish)
         })
     }
 }
 
-impl<P: Protocol> IntoFuture for ConnectionBuilder<P> {
-    type Output = Result<Connection<P>, crate::error::Error>;
-    type IntoFuture = LoopFuture<Connection<P>>;
+impl<P: Protocol, T: 'static> IntoFuture for ConnectionBuilder<P, T> {
+    type Output = Result<T, crate::error::Error>;
+    type IntoFuture = LoopFuture<T>;
 
     fn into_future(self) -> Self::IntoFuture {
         self.start()
     }
 }
 
-impl<P> fmt::Debug for ConnectionBuilder<P> {
+impl<P, T> fmt::Debug for ConnectionBuilder<P, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ConnectionBuilder")

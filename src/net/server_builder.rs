@@ -117,7 +117,7 @@ impl EventLoop {
     /// # Errors
     /// [`is_invalid`](Error::is_invalid) for what is no address; what the operating system says to
     /// binding, with the address; the resolver's errors.
-    #[doc(alias("bind", "listen", "start_server", "listenTCP", "TcpListener"))]
+    #[doc(alias("bind", "listen", "listenTCP", "TcpListener"))]
     pub fn create_server(
         &self,
         factory: impl ProtocolFactory,
@@ -135,7 +135,7 @@ impl EventLoop {
     /// byte is an abstract name. An empty path is refused as [`is_invalid`](Error::is_invalid).
     /// [`Info::peer_credentials`](crate::Info::peer_credentials) says who a client is, as far as the
     /// system knows.
-    #[doc(alias("start_unix_server", "listenUNIX", "UnixListener"))]
+    #[doc(alias("listenUNIX", "UnixListener"))]
     pub fn create_unix_server(
         &self,
         factory: impl ProtocolFactory,

@@ -25,7 +25,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A pipe to be made a transport: what [`EventLoop::connect_read_pipe`] and its kin return.
 ///
-/// Await it, or [`start`](Self::start) it. Nothing happens before.
+/// Await it, or [`start`](Self::start) it. Nothing happens before. It gives a `T`: a [`Connection`], or what the
+/// method that made the builder says.
 ///
 /// ```
 /// use std::io::Write;
@@ -46,9 +47,11 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// # }
 /// ```
 #[must_use = "nothing is connected before it is awaited or started"]
-pub struct PipeBuilder<P> {
+pub struct PipeBuilder<P, T = Connection<P>> {
     core: Rc<Core>,
     factory: Box<dyn FnOnce() -> P>,
+    /// Makes what the future gives. One that keeps nothing is no allocation.
+    finish: Box<dyn FnOnce(Connection<P>) -> T>,
     source: Source,
     direction: Direction,
     keep_open: bool,
@@ -320,6 +323,7 @@ impl EventLoop {
         PipeBuilder {
             core: Rc::clone(self.core()),
             factory: Box::new(factory),
+            finish: Box::new(|connection| connection),
             source,
             direction,
             keep_open: false,
@@ -330,6 +334,25 @@ impl EventLoop {
 }
 
 impl<P: Protocol> PipeBuilder<P> {
+    /// The same, for what `finish` makes of the connection.
+    pub(crate) fn finishing<T: 'static>(
+        self,
+        finish: impl FnOnce(Connection<P>) -> T + 'static,
+    ) -> PipeBuilder<P, T> {
+        PipeBuilder {
+            core: self.core,
+            factory: self.factory,
+            finish: Box::new(finish),
+            source: self.source,
+            direction: self.direction,
+            keep_open: self.keep_open,
+            timeout: self.timeout,
+            stream_options: self.stream_options,
+        }
+    }
+}
+
+impl<P: Protocol, T: 'static> PipeBuilder<P, T> {
     /// Whether the pipe stays open when the processes at its other end have closed it: the
     /// transport then holds the other end open itself. Off by default.
     ///
@@ -354,8 +377,9 @@ impl<P: Protocol> PipeBuilder<P> {
     crate::transport::connection_settings!();
 
     /// Begins to open it. Dropping the future that is returned gives up (see [`LoopFuture`]).
-    pub fn start(self) -> LoopFuture<Connection<P>> {
-        let Self { core, factory, source, direction, keep_open, timeout, stream_options } = self;
+    pub fn start(self) -> LoopFuture<T> {
+        let Self { core, factory, finish, source, direction, keep_open, .. } = self;
+        let Self { timeout, stream_options, .. } = self;
         let factory = Guarded::new(&core, factory, "protocol factory");
         operation(&Rc::clone(&core), async move {
             stream_options.check(&core)?;
@@ -389,21 +413,21 @@ impl<P: Protocol> PipeBuilder<P> {
                 }
             };
             stream.begin(&core);
-            Ok(Connection::new(TransportHandle::of(&core, &stream)))
+            Ok(finish(Connection::new(TransportHandle::of(&core, &stream))))
         })
     }
 }
 
-impl<P: Protocol> IntoFuture for PipeBuilder<P> {
-    type Output = Result<Connection<P>, Error>;
-    type IntoFuture = LoopFuture<Connection<P>>;
+impl<P: Protocol, T: 'static> IntoFuture for PipeBuilder<P, T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = LoopFuture<T>;
 
     fn into_future(self) -> Self::IntoFuture {
         self.start()
     }
 }
 
-impl<P> fmt::Debug for PipeBuilder<P> {
+impl<P, T> fmt::Debug for PipeBuilder<P, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("PipeBuilder")

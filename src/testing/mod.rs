@@ -39,6 +39,7 @@ mod record;
 mod recorder;
 mod recording;
 mod stepping;
+mod streams;
 
 pub use self::network::MemoryNetwork;
 pub use self::pair::pair;
@@ -46,6 +47,7 @@ pub use self::record::{Call, Record};
 pub use self::recorder::Recorder;
 pub use self::recording::{Defaults, RecordingProtocol};
 pub use self::stepping::{advance, settle, step};
+pub use self::streams::stream_pair;
 
 /// How many panics came out of the ticks of this thread's loops instead of being caught where the
 /// loop called what panicked. None should: for the library's own tests.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::stream::{Access, Failed, closed};
+use super::stream::{Access, Failed, closed, flush, wait_closed};
 use super::{Facts, Stream, Transport, TransportHandle};
 use crate::driver::Key;
 use crate::error::{Error, Kind, Result};
@@ -122,6 +122,22 @@ impl<P: Protocol> Connection<P> {
             // Gone or replaced: there is nobody to tell.
             let _ = connection.with(action);
         });
+    }
+
+    /// Waits until everything that was written is handed to the operating system.
+    ///
+    /// # Errors
+    /// Those of [`TransportHandle::flush`].
+    pub async fn flush(&self) -> Result<(), Error> {
+        flush(self).await
+    }
+
+    /// Waits until the connection is gone. It does not close it.
+    ///
+    /// # Errors
+    /// Those of [`TransportHandle::wait_closed`], which has an example.
+    pub async fn wait_closed(&self) -> Result<(), Error> {
+        wait_closed(self).await
     }
 
     /// The connection's handle: the same without the type of the protocol.

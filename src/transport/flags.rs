@@ -43,4 +43,4 @@ macro_rules! flags {
     };
 }
 
-pub(super) use flags;
+pub(crate) use flags;

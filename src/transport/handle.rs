@@ -4,9 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::stream::Access;
+use super::stream::{Access, flush, wait_closed};
 use super::{DatagramHandle, Facts, Stream, Transport};
 use crate::driver::{Key, TransportId};
+use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
 use crate::fence;
 use crate::thread_bound::{ThreadBound, UseRemoteAndTransportId};
@@ -80,6 +81,57 @@ impl TransportHandle {
     /// A handle to a stream that is there.
     pub(crate) fn of(core: &Rc<Core>, stream: &Stream) -> Self {
         Self::new(Rc::clone(core), stream.key, stream.facts())
+    }
+}
+
+/// # Waiting
+impl TransportHandle {
+    /// Waits until everything that was written is handed to the operating system: asyncio's `drain` with a
+    /// high-water mark of 0.
+    ///
+    /// What is written meanwhile is waited for, too. Any number of tasks can wait, and a connection that nobody
+    /// waits for pays nothing. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// [`is_closed`](Error::is_closed) when the connection ends with something unsent, or is gone already, with what
+    /// ended it as the source, if an error did.
+    pub async fn flush(&self) -> Result<(), Error> {
+        flush(self).await
+    }
+
+    /// Waits until the connection is gone: `connection_lost` was called. It does not close it.
+    ///
+    /// After a [`close`](Transport::close), `Ok` means that everything was handed to the operating system. Any
+    /// number of tasks can wait. Dropping the future changes nothing.
+    ///
+    /// ```
+    /// use wharf::testing::MemoryNetwork;
+    /// use wharf::Transport as _;
+    /// # struct Idle;
+    /// # impl wharf::Protocol for Idle {
+    /// #     fn data_received(&mut self, _: &dyn wharf::Transport, _: &[u8]) -> wharf::Result { Ok(()) }
+    /// # }
+    ///
+    /// # fn main() -> wharf::Result {
+    /// MemoryNetwork::new().event_loop().run(async |event_loop| {
+    ///     event_loop.create_server(|| Idle, "10.0.0.1:7").await?;
+    ///     let client = event_loop.create_connection(|| Idle, "10.0.0.1:7").await?;
+    ///     client.write(b"good-bye");
+    ///     client.flush().await?;
+    ///     assert_eq!(client.write_buffer_size(), 0);
+    ///     client.close();
+    ///     client.wait_closed().await?;
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The error that ended the connection, as `connection_lost` was told it; none after a `close`, an `abort` or
+    /// the peer's end.
+    #[doc(alias("loseConnection"))]
+    pub async fn wait_closed(&self) -> Result<(), Error> {
+        wait_closed(self).await
     }
 }
 

@@ -57,8 +57,11 @@ pub use self::water_marks::WaterMarks;
 pub(crate) use self::connection_settings::connection_settings;
 pub(crate) use self::datagram::{DatagramEndpoint, DatagramOptions, DatagramShared};
 pub(crate) use self::facts::Facts;
+pub(crate) use self::flags::flags;
 pub(crate) use self::options::StreamOptions;
-pub(crate) use self::stream::{Lingering, Stream, StreamPool, sealed};
+pub(crate) use self::stream::{
+    Access, Lingering, Stream, StreamPool, closed, flush, poll_flush, sealed,
+};
 #[cfg(feature = "tls-core")]
 pub(crate) use self::stream::{PlaceholderProtocol, Waiter};
 #[cfg(feature = "tls-core")]
@@ -119,7 +122,7 @@ pub(crate) use self::tls::{Setup, TlsWork};
     label = "`wharf::Transport` is not implemented for this type",
     note = "a transport is lent to each callback: to keep it, keep `transport.handle()`, a `TransportHandle`"
 )]
-#[doc(alias("StreamWriter", "ITransport"))]
+#[doc(alias("ITransport"))]
 pub trait Transport: sealed::Sealed {
     /// Sends `data`, in order, as soon as the peer takes it.
     ///

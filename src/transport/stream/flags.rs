@@ -103,6 +103,9 @@ flags! {
     RESETS,
     LINGERS,
 
+    /// Somebody waits until everything is sent, or the connection is gone.
+    AWAITED,
+
     // How far `finish` came: if something unwinds, it is called again and does nothing twice.
     /// `connection_lost` was called.
     TOLD_LOST,

@@ -38,7 +38,7 @@ use crate::transport::{Facts, Info, StreamOptions};
 
 pub(crate) use self::access::{Access, closed, sealed};
 pub(crate) use self::callback::Failed;
-pub(crate) use self::life::Lingering;
+pub(crate) use self::life::{Lingering, flush, poll_flush, wait_closed};
 pub(crate) use self::pool::StreamPool;
 #[cfg(feature = "tls-core")]
 pub(crate) use self::tls::{PlaceholderProtocol, Waiter};

@@ -38,6 +38,9 @@ impl Stream {
         if let Some(rare) = self.life.rare.take() {
             core.drop_user(rare.next, "protocol");
             core.drop_user(rare.error, "user's error");
+            if let Some(awaited) = rare.awaited {
+                awaited.tell_gone(core);
+            }
         }
         self.drop_input(core);
         self.drop_tls(core);

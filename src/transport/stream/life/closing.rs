@@ -83,6 +83,9 @@ impl Stream {
             self.report_tls_panic(core, error);
         }
         self.enter(Phase::Closed(socket_end));
+        if self.has(Flags::AWAITED) {
+            self.note_output_at_end(core, socket_end == SocketEnd::Reset || error.is_some());
+        }
         self.discard_queue(core, error.as_ref());
         if self.life.rare.is_there() {
             self.stop_deadlines(core);

@@ -8,6 +8,7 @@
 //! While a stream closes, its input is read and dropped, so that two ends that both close with much to
 //! send do not wait for each other; a bounded amount between two steps of the output.
 
+mod awaited;
 mod closed;
 mod closing;
 mod deadlines;
@@ -19,6 +20,7 @@ mod protocol;
 
 use std::rc::Rc;
 
+use self::awaited::Awaited;
 use self::deadlines::Deadlines;
 use super::Stream;
 use super::flags::Flags;
@@ -28,6 +30,7 @@ use crate::event_loop::{Core, ServerCore};
 use crate::protocol::Protocol;
 use crate::transport::StreamOptions;
 
+pub(crate) use self::awaited::{flush, poll_flush, wait_closed};
 pub(crate) use self::lingering::Lingering;
 pub(in crate::transport::stream) use self::phase::{Phase, SocketEnd};
 
@@ -54,12 +57,14 @@ struct Occasionally {
     /// What `connection_lost` is to be told.
     error: Option<Error>,
     deadlines: Option<Deadlines>,
+    /// Those who wait until everything is sent, or the connection is gone.
+    awaited: Option<Rc<Awaited>>,
 }
 
 impl Occasional for Occasionally {
     fn is_empty(&self) -> bool {
-        let Self { next, error, deadlines } = self;
-        next.is_none() && error.is_none() && deadlines.is_none()
+        let Self { next, error, deadlines, awaited } = self;
+        next.is_none() && error.is_none() && deadlines.is_none() && awaited.is_none()
     }
 }
 

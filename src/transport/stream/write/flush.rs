@@ -23,6 +23,13 @@ const SLICES_OF_MIXED: usize = 16;
 impl Stream {
     /// Hands the queue to the operating system until it takes no more.
     pub(in crate::transport::stream) fn flush(self: &Rc<Self>, core: &Rc<Core>) {
+        self.flush_queue(core);
+        if self.has(Flags::AWAITED) && !self.has(Flags::HAS_QUEUE) {
+            self.tell_waiting(core);
+        }
+    }
+
+    fn flush_queue(self: &Rc<Self>, core: &Rc<Core>) {
         if self.has(Flags::TLS) {
             return self.flush_tls(core);
         }

@@ -68,6 +68,7 @@ impl Stream {
 
     /// As `write`, for a caller outside this stream's callbacks whose data is worth a system call:
     /// what the system takes at once is not copied.
+    #[inline]
     pub(crate) fn write_now(self: &Rc<Self>, core: &Rc<Core>, data: &[u8]) -> WriteStatus {
         if !self.flags.get().matches(Flags::WRITABLE, DIRECT_FROM_ELSEWHERE) {
             return self.enqueue_write(core, data, None);

@@ -1,0 +1,115 @@
+//! Tasks that wait for one thing, woken together.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+
+use super::Core;
+
+/// The wakers of those who wait. One that gives up leaves the list at once, and a list without any holds no
+/// memory.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    waiting: RefCell<Vec<(u64, Waker)>>,
+    next: Cell<u64>,
+}
+
+impl Wakers {
+    /// Waits until `look` finds something; it looks again each time that all are woken.
+    pub(crate) async fn wait_for<T>(&self, core: &Core, mut look: impl FnMut() -> Option<T>) -> T {
+        let mut place = Place { wakers: self, core, ticket: None };
+        poll_fn(|context| match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                place.keep(context.waker());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Waits as [`wait_for`](Self::wait_for), for one who polls and keeps the ticket of its place.
+    pub(crate) fn poll<T>(
+        &self,
+        core: &Core,
+        ticket: &Cell<Option<u64>>,
+        context: &Context<'_>,
+        look: impl FnOnce() -> Option<T>,
+    ) -> Poll<T> {
+        let mut place = Place { wakers: self, core, ticket: ticket.take() };
+        match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                place.keep(context.waker());
+                ticket.set(place.ticket.take());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// One who polled gives up.
+    pub(crate) fn leave(&self, core: &Core, ticket: &Cell<Option<u64>>) {
+        drop(Place { wakers: self, core, ticket: ticket.take() });
+    }
+
+    /// Wakes everybody who waits now, in the order in which they came.
+    #[inline]
+    pub(crate) fn wake_all(&self, core: &Core) {
+        if !self.waiting.borrow().is_empty() {
+            self.wake_those(core);
+        }
+    }
+
+    #[cold]
+    fn wake_those(&self, core: &Core) {
+        let waiting = self.waiting.take();
+        for (_, waker) in waiting {
+            core.run_caught("a waker failed", || waker.wake());
+        }
+    }
+}
+
+/// The place in the list of one who waits.
+struct Place<'a> {
+    wakers: &'a Wakers,
+    core: &'a Core,
+    ticket: Option<u64>,
+}
+
+impl Place<'_> {
+    fn keep(&mut self, waker: &Waker) {
+        let waiting = self.wakers.waiting.borrow();
+        let mut others = waiting.iter();
+        if others.any(|(ticket, kept)| Some(*ticket) == self.ticket && kept.will_wake(waker)) {
+            return;
+        }
+        drop(waiting);
+        // Cloning and dropping a waker is foreign code.
+        let waker = waker.clone();
+        self.leave();
+        let ticket = self.wakers.next.get();
+        self.wakers.next.set(ticket + 1);
+        self.wakers.waiting.borrow_mut().push((ticket, waker));
+        self.ticket = Some(ticket);
+    }
+
+    fn leave(&mut self) {
+        let Some(own) = self.ticket.take() else { return };
+        let mut waiting = self.wakers.waiting.borrow_mut();
+        let position = waiting.iter().position(|(ticket, _)| *ticket == own);
+        let left = position.map(|position| waiting.remove(position));
+        if waiting.is_empty() {
+            *waiting = Vec::new();
+        }
+        drop(waiting);
+        if let Some((_, waker)) = left {
+            self.core.drop_user(waker, "waker");
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

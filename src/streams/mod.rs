@@ -1,0 +1,23 @@
+//! Streams: connections, servers, pipes and children for `async` code.
+//!
+//! A stream is a protocol ([`StreamProtocol`]) whose callbacks fill a buffer and wake a task. What it shares with
+//! its two halves is a [`Link`](link::Link). The halves are alone on their thread, so nothing is locked.
+
+mod byte_stream;
+mod chunk;
+mod futures_io;
+mod incoming;
+mod link;
+mod open;
+mod pipes;
+mod protocol;
+mod reader;
+mod serve;
+mod writer;
+
+pub use self::byte_stream::ByteStream;
+pub use self::protocol::StreamProtocol;
+pub use self::reader::{Lines, StreamReader};
+pub use self::writer::StreamWriter;
+
+pub(crate) use self::open::stream;

@@ -1,0 +1,96 @@
+//! The protocol under a stream.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::link::{Link, State};
+use super::{StreamReader, StreamWriter};
+use crate::error::{Error, Kind, Result};
+use crate::event_loop::Core;
+use crate::protocol::{Eof, Protocol};
+use crate::transport::{Access, Transport};
+
+/// The protocol of a connection that is used by a [`StreamReader`] and a [`StreamWriter`]: asyncio's
+/// `StreamReaderProtocol`.
+///
+/// It appears in the types of builders only.
+#[doc(alias("StreamReaderProtocol"))]
+pub struct StreamProtocol {
+    link: Rc<Link>,
+}
+
+impl StreamProtocol {
+    pub(super) fn new(core: &Rc<Core>) -> Self {
+        Self { link: Link::new(core) }
+    }
+
+    pub(super) fn link(&self) -> &Rc<Link> {
+        &self.link
+    }
+
+    /// Its two halves; to be asked for once.
+    pub(super) fn halves(&self) -> (StreamReader, StreamWriter) {
+        (StreamReader::new(Rc::clone(&self.link)), StreamWriter::new(Rc::clone(&self.link)))
+    }
+}
+
+impl Protocol for StreamProtocol {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.link.attach(transport);
+        Ok(())
+    }
+
+    #[inline]
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.link.received(transport, data);
+        Ok(())
+    }
+
+    /// The writer goes on until it is closed or dropped.
+    fn eof_received(&mut self, _: &dyn Transport) -> Result<Eof> {
+        self.link.ended();
+        Ok(Eof::KeepOpen)
+    }
+
+    /// Whoever writes waits by itself: nothing is held.
+    fn pause_writing(&mut self, _: &dyn Transport) -> Result {
+        self.link.set(State::WRITING_PAUSED);
+        Ok(())
+    }
+
+    fn resume_writing(&mut self, _: &dyn Transport) -> Result {
+        self.link.resumed_writing();
+        Ok(())
+    }
+
+    fn shutting_down(&mut self, _: &dyn Transport) -> Result {
+        self.link.note(State::SHUTTING_DOWN);
+        Ok(())
+    }
+
+    fn tls_established(&mut self, _: &dyn Transport) -> Result {
+        self.link.clear(State::UPGRADING);
+        self.link.waiting.wake_all(self.link.core());
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        self.link.lost(error);
+        Ok(())
+    }
+}
+
+impl Drop for StreamProtocol {
+    /// Another protocol has taken its place, if it was not told of the end.
+    fn drop(&mut self) {
+        if !self.link.has(State::LOST) {
+            self.link.lost(Some(&Error::bare(Kind::Replaced)));
+        }
+    }
+}
+
+impl fmt::Debug for StreamProtocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("StreamProtocol").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! `start_server` and its kin: a server whose connections are served by an async function each.
+
+use std::any::type_name;
+use std::future::{Future, poll_fn};
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::link::Link;
+use super::{StreamProtocol, StreamReader, StreamWriter};
+use crate::address::UnixAddress;
+use crate::error::{Error, Result};
+use crate::event_loop::{EventLoop, Subject};
+use crate::fence;
+use crate::net::{ServerBuilder, Targets};
+use crate::protocol::{Eof, Protocol};
+use crate::transport::{Access, Transport};
+
+/// # Serving streams
+impl EventLoop {
+    /// Listens on `to`, and runs `handler` for each connection: asyncio's `start_server`.
+    ///
+    /// Each connection's handler is a task of the loop. When it returns `Ok` the connection is closed, as by
+    /// [`StreamWriter::close`]. An `Err` or a panic goes to the loop's
+    /// [exception handler](Self::set_exception_handler), with the handler's type and the peer, and aborts the
+    /// connection; an `Err` that is the peer's or the network's doing (a reset, a timeout, an
+    /// [incomplete read](Error::is_incomplete_read), a [line too long](Error::is_limit_overrun), an
+    /// [`Error::protocol_violation`]) is not reported.
+    ///
+    /// While the server [shuts down](crate::Server::shutdown), a reader that has nothing sees the end of the input,
+    /// so a handler that reads request after request ends after the one it is at; what was received is read first
+    /// (see [`StreamReader::set_waits_in_shutdown`] and [`StreamWriter::is_shutting_down`]). Handlers that have not
+    /// ended by the deadline lose their connection.
+    ///
+    /// ```
+    /// use wharf::{Result, StreamReader, StreamWriter};
+    /// # use wharf::testing::MemoryNetwork;
+    ///
+    /// async fn echo(mut reader: StreamReader, writer: StreamWriter) -> Result {
+    ///     let mut buffer = [0; 1024];
+    ///     loop {
+    ///         let count = reader.read(&mut buffer).await?;
+    ///         if count == 0 {
+    ///             return Ok(());
+    ///         }
+    ///         writer.write_all(&buffer[..count]).await?;
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result {
+    /// # let event_loop = MemoryNetwork::new().event_loop();
+    /// event_loop.run(async |event_loop| {
+    ///     let server = event_loop.start_server(echo, "10.0.0.1:7").max_connections(1000).await?;
+    ///     let (mut reader, writer) = event_loop.open_connection(server.local_address()?).await?;
+    ///     writer.write_all(b"hello").await?;
+    ///     assert_eq!(reader.read_exactly(5).await?, b"hello");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// `to`, the options and the errors are those of [`create_server`](Self::create_server). Dropping the builder
+    /// listens on nothing; dropping the [`Server`](crate::Server) changes nothing.
+    #[doc(alias("TcpListener", "serve"))]
+    pub fn start_server<F>(&self, handler: F, to: impl Into<Targets>) -> ServerBuilder
+    where
+        F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
+    {
+        self.create_server(self.served_by(handler), to)
+    }
+
+    /// As [`start_server`](Self::start_server), on a Unix socket: see
+    /// [`create_unix_server`](Self::create_unix_server).
+    #[doc(alias("UnixListener"))]
+    pub fn start_unix_server<F>(&self, handler: F, path: impl Into<UnixAddress>) -> ServerBuilder
+    where
+        F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
+    {
+        self.create_unix_server(self.served_by(handler), path)
+    }
+
+    /// As [`start_server`](Self::start_server), on sockets that listen already: see
+    /// [`create_server_on`](Self::create_server_on).
+    pub fn start_server_on<F, L>(
+        &self,
+        handler: F,
+        listeners: impl IntoIterator<Item = L>,
+    ) -> ServerBuilder
+    where
+        F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
+        L: Into<OwnedFd>,
+    {
+        self.create_server_on(self.served_by(handler), listeners)
+    }
+
+    fn served_by<F>(&self, handler: F) -> impl FnMut() -> Served<F> + 'static
+    where
+        F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
+    {
+        let handler = Rc::new(Handler { event_loop: self.clone(), function: Some(handler) });
+        move || Served {
+            stream: StreamProtocol::new(handler.event_loop.core()),
+            handler: Rc::clone(&handler),
+        }
+    }
+}
+
+/// The user's async function, which all connections of a server share. The last of them drops it.
+struct Handler<F: 'static> {
+    event_loop: EventLoop,
+    /// There until it is dropped.
+    function: Option<F>,
+}
+
+impl<F: 'static> Drop for Handler<F> {
+    fn drop(&mut self) {
+        self.event_loop.core().drop_user(self.function.take(), "handler");
+    }
+}
+
+/// A stream's protocol, which begins the handler of its connection.
+struct Served<F: 'static> {
+    stream: StreamProtocol,
+    handler: Rc<Handler<F>>,
+}
+
+impl<F> Protocol for Served<F>
+where
+    F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
+{
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.stream.connection_made(transport)?;
+        let (reader, writer) = self.stream.halves();
+        let link = Rc::clone(self.stream.link());
+        let handler = Rc::clone(&self.handler);
+        let serving = serve(handler, link, reader, writer);
+        self.handler.event_loop.create_task(serving).detach();
+        Ok(())
+    }
+
+    #[inline]
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.stream.data_received(transport, data)
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
+        self.stream.eof_received(transport)
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.stream.pause_writing(transport)
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
+        self.stream.resume_writing(transport)
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        self.stream.shutting_down(transport)
+    }
+
+    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
+        self.stream.tls_established(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
+        self.stream.connection_lost(transport, error)
+    }
+}
+
+/// Runs the handler of one connection to its end, and ends the connection as it says.
+async fn serve<F>(
+    handler: Rc<Handler<F>>,
+    link: Rc<Link>,
+    reader: StreamReader,
+    writer: StreamWriter,
+) where
+    F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
+{
+    let Some(function) = &handler.function else { return };
+    let core = link.core();
+    let mut running = pin!(Some(function(reader, writer)));
+    let outcome = poll_fn(|context| {
+        let Some(steps) = running.as_mut().as_pin_mut() else { return Poll::Pending };
+        match fence::run(|| steps.poll(context)) {
+            Ok(poll) => poll.map_err(Error::from),
+            Err(panic) => Poll::Ready(Err(panic.into_error())),
+        }
+    })
+    .await;
+    // Here, so that a panic of its Drop code does not keep the connection from ending.
+    core.run_caught("dropping a handler failed", || running.set(None));
+    match outcome {
+        Ok(()) => link.close_here(),
+        Err(error) => {
+            link.abort();
+            if error.is_reported() {
+                let peer = link.info().peer_address().cloned();
+                let subject = Subject::new(link.id(), type_name::<F>(), peer);
+                core.report_callback(&subject, "its handler", &error);
+            }
+            core.drop_user(error, "user's error");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! How much a stream holds.
+
+use std::cell::Cell;
+use std::future::Future;
+
+use futures_lite::future::zip;
+use wharf::{Error, Transport as _, WriteStatus};
+
+use super::{joined, one_way, poll_once, settle};
+
+// 305.
+#[test]
+fn reading_pauses_above_the_limit_and_goes_on_when_it_is_consumed() {
+    joined(async |event_loop, near, mut far| {
+        let handle = far.writer().transport();
+        far.reader().set_limit(100);
+        near.writer().write(&[1; 100]);
+        settle(&event_loop).await;
+        assert!(handle.is_reading(), "not above the limit");
+        near.writer().write(&[2; 50]);
+        settle(&event_loop).await;
+        assert_eq!(far.reader().buffered(), 150);
+        assert!(!handle.is_reading());
+        near.writer().write(&[3; 50]);
+        settle(&event_loop).await;
+        assert_eq!(far.reader().buffered(), 150, "the rest waits in the system");
+        far.reader().consume(49);
+        assert!(!handle.is_reading());
+        far.reader().consume(1);
+        assert!(handle.is_reading());
+        settle(&event_loop).await;
+        assert_eq!(far.reader().buffered(), 150);
+        far.reader().set_limit(1000);
+        assert!(handle.is_reading(), "a higher limit resumes, too");
+        Ok(())
+    });
+}
+
+// 305: always before waiting.
+#[test]
+fn a_reader_that_waits_for_more_than_the_limit_gets_it() {
+    one_way(async |event_loop, writer, mut reader| {
+        reader.set_limit(1);
+        let writing = event_loop.create_task(async move { writer.write_all(&[9; 300_000]).await });
+        assert_eq!(reader.peek(250_000).await?[0], 9);
+        assert!(reader.buffered() >= 250_000);
+        assert_eq!(reader.read_exactly(300_000).await?.len(), 300_000);
+        writing.await??;
+        Ok(())
+    });
+}
+
+// 314.
+#[test]
+fn a_drain_waits_above_the_high_mark_until_the_low_mark() {
+    joined(async |event_loop, near, mut far| {
+        let writer = near.writer();
+        assert!(poll_once(writer.drain()).await.is_some(), "there is nothing to wait for");
+        writer.write(&[0; 300_000]);
+        assert!(poll_once(writer.drain()).await.is_none(), "noticed at once");
+        settle(&event_loop).await;
+        assert!(poll_once(writer.drain()).await.is_none());
+        let drained = Cell::new(0);
+        // Any number can wait.
+        let waiting = || async {
+            writer.drain().await?;
+            assert!(writer.write_buffer_size() <= 16 * 1024, "the low-water mark");
+            drained.set(drained.get() + 1);
+            Ok::<_, Error>(())
+        };
+        let reading = async {
+            let mut left = 300_000;
+            while left > 0 {
+                left -= far.reader().read_chunk().await?.len();
+            }
+            Ok::<_, Error>(())
+        };
+        try_zip(waiting(), try_zip(waiting(), reading)).await?;
+        assert_eq!(drained.get(), 2);
+        Ok(())
+    });
+}
+
+// 314, W30: it asks the connection, and depends on no callback.
+#[test]
+fn a_drain_notices_at_once_that_the_connection_is_lost() {
+    joined(async |event_loop, near, far| {
+        let writer = near.writer();
+        writer.write(&[0; 300_000]);
+        far.writer().abort();
+        let waited = writer.drain().await;
+        assert!(waited.is_err_and(|error| error.is_closed()), "while it waited");
+        let error = poll_once(writer.drain()).await.expect("it does not wait").unwrap_err();
+        assert!(error.is_closed());
+        assert_eq!(error.io_kind(), Some(std::io::ErrorKind::ConnectionReset), "{error:#}");
+        assert_eq!(writer.write(b"x"), WriteStatus::Closed);
+        assert!(poll_once(writer.write_all(b"x")).await.expect("at once").is_err());
+        assert!(writer.wait_closed().await.is_err());
+        settle(&event_loop).await;
+        Ok(())
+    });
+}
+
+// 314.
+#[test]
+fn a_drain_after_a_close_waits_for_what_was_written() {
+    joined(async |_, near, mut far| {
+        let writer = near.writer();
+        writer.write(&[0; 300_000]);
+        writer.close();
+        let reading = async {
+            far.reader().read_exactly(300_000).await?;
+            Ok::<_, Error>(())
+        };
+        try_zip(writer.drain(), reading).await?;
+        writer.wait_closed().await?;
+        assert!(writer.drain().await.is_err(), "now it is gone");
+        Ok(())
+    });
+}
+
+// W29.
+#[test]
+fn a_flush_waits_until_the_system_has_everything() {
+    joined(async |event_loop, near, mut far| {
+        let writer = near.writer();
+        writer.write(b"small");
+        writer.flush().await?;
+        assert_eq!(writer.write_buffer_size(), 0);
+        writer.write(&[0; 300_000]);
+        assert!(poll_once(writer.flush()).await.is_none());
+        settle(&event_loop).await;
+        assert!(poll_once(writer.flush()).await.is_none());
+        let reading = async {
+            far.reader().read_exactly(300_005).await?;
+            Ok::<_, Error>(())
+        };
+        try_zip(writer.flush(), reading).await?;
+        assert_eq!(writer.write_buffer_size(), 0);
+        // By the handle of the transport, too.
+        writer.write(&[0; 300_000]);
+        let handle = writer.transport();
+        let flushing = handle.flush();
+        let aborting = async {
+            settle(&event_loop).await;
+            writer.abort();
+        };
+        let (flushed, ()) = zip(flushing, aborting).await;
+        assert!(flushed.is_err_and(|error| error.is_closed()), "it was dropped");
+        assert!(handle.flush().await.is_err(), "it is gone");
+        handle.wait_closed().await?;
+        Ok(())
+    });
+}
+
+async fn try_zip<E>(
+    first: impl Future<Output = Result<(), E>>,
+    second: impl Future<Output = Result<(), E>>,
+) -> Result<(), E> {
+    let (first, second) = zip(first, second).await;
+    first.and(second)
+}
