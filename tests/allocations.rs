@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
@@ -123,6 +125,44 @@ fn an_idle_connection_under_tls_holds_at_most_1536_bytes_more_than_rustls_does()
     assert_eq!(clients.join().expect("clients"), WARM_UP + COUNTED);
     let held = info.bytes_current / i64::from(COUNTED);
     assert!(held > 0 && held <= RUSTLS + 1_536, "{held} bytes for each: {info:?}");
+}
+
+/// The list that a wake-up is appended to is memory of the loop's, but the thread that wakes allocates it.
+#[test]
+fn waking_a_task_from_another_thread_allocates_nothing() {
+    const WARM_UP: u64 = 10;
+    const COUNTED: u64 = 100;
+    let (sender, receiver) = std::sync::mpsc::channel::<Waker>();
+    let polls = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&polls);
+    let waking = std::thread::spawn(move || {
+        let waker = receiver.recv().expect("a waker");
+        let wake = |times| {
+            for _ in 0..times {
+                let before = seen.load(Ordering::Acquire);
+                waker.wake_by_ref();
+                while seen.load(Ordering::Acquire) == before {
+                    std::thread::yield_now();
+                }
+            }
+        };
+        wake(WARM_UP);
+        measure(|| wake(COUNTED))
+    });
+    let counting = poll_fn(move |context| {
+        // As many polls as the thread waits for, and the first.
+        match polls.fetch_add(1, Ordering::AcqRel) {
+            0 => sender.send(context.waker().clone()).expect("the thread is there"),
+            number if number == WARM_UP + COUNTED => return Poll::Ready(()),
+            _ => {}
+        }
+        Poll::Pending
+    });
+    let event_loop = a_loop();
+    let task = event_loop.create_task(counting);
+    event_loop.run_until_complete(task).expect("it runs").expect("it ends");
+    let info = waking.join().expect("the thread ends well");
+    assert_eq!(info.count_total, 0, "{info:?}");
 }
 
 #[test]

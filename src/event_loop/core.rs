@@ -19,7 +19,7 @@ use super::fence::Fence;
 use super::lingering::LingeringSockets;
 use super::ready::Timer;
 use super::registry;
-use super::remote::RemoteQueue;
+use super::remote::{RemoteItem, RemoteQueue};
 use super::signals::SignalTable;
 use super::slots::Slots;
 use super::statistics::Counters;
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) lost: RefCell<VecDeque<Rc<Stream>>>,
     pub(crate) timers: RefCell<Wheel<Box<dyn Timer>>>,
     pub(crate) remote: Arc<RemoteQueue>,
+    /// The memory of a list of what other threads sent, for reuse.
+    pub(super) remote_spare: Cell<VecDeque<RemoteItem>>,
 
     /// What the running callback wrote to its own connection.
     pub(crate) gather: RefCell<Vec<u8>>,
@@ -121,6 +123,7 @@ impl Core {
             lost: RefCell::default(),
             timers: RefCell::new(Wheel::new()),
             remote,
+            remote_spare: Cell::default(),
             gather: RefCell::default(),
             gathering: Cell::new(false),
             unread: Cell::new(0),
@@ -336,6 +339,13 @@ impl Core {
         // A burst's memory is kept while half of it is needed.
         if list.capacity() <= KEPT_ENTRIES.max(2 * used) {
             self.spare.set(list);
+        }
+    }
+
+    /// Returns the memory of a list of what other threads sent for reuse. The list is empty.
+    pub(super) fn give_remote_list_back(&self, list: VecDeque<RemoteItem>) {
+        if list.capacity() <= KEPT_ENTRIES {
+            self.remote_spare.set(list);
         }
     }
 

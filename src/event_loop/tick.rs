@@ -180,7 +180,8 @@ impl Core {
         if !self.remote.is_woken() {
             return;
         }
-        for item in self.remote.take(TAKEN_AT_ONCE) {
+        let mut items = self.remote.exchange(TAKEN_AT_ONCE, self.remote_spare.take());
+        for item in items.drain(..) {
             match item {
                 RemoteItem::Task(runnable) => self.push_ready(Ready::Task(runnable)),
                 RemoteItem::Call(call) => {
@@ -190,6 +191,7 @@ impl Core {
                 }
             }
         }
+        self.give_remote_list_back(items);
     }
 
     /// Appends the timers that are due to the ready list, in the order of their deadlines.

@@ -97,14 +97,19 @@ impl<T, W: WakeUp> Queue<T, W> {
     /// Takes what is there, at most `most` items. The flag is cleared first: what is appended later
     /// wakes again.
     pub(crate) fn take(&self, most: usize) -> VecDeque<T> {
+        self.exchange(most, VecDeque::new())
+    }
+
+    /// As [`take`](Self::take). What is appended next gets the memory of the `empty` list.
+    pub(crate) fn exchange(&self, most: usize, mut empty: VecDeque<T>) -> VecDeque<T> {
         self.calls.fetch_and(!WOKEN, Ordering::SeqCst);
         let mut items = self.lock();
         if items.list.len() <= most {
-            return std::mem::take(&mut items.list);
+            return std::mem::replace(&mut items.list, empty);
         }
-        let taken = items.list.drain(..most).collect();
+        empty.extend(items.list.drain(..most));
         self.calls.fetch_or(WOKEN, Ordering::SeqCst);
-        taken
+        empty
     }
 
     /// Refuses everything from now on, and hands out what is left, to be dropped on this thread.
