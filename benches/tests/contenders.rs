@@ -30,6 +30,19 @@ fn wharf_serves() {
 }
 
 #[test]
+fn wharfs_streams_serve() {
+    let program = env!("CARGO_BIN_EXE_echo-streams");
+    serves(Contender::at("read", program.into(), &["--by", "read"]));
+    serves(Contender::at("read_chunk", program.into(), &["--by", "read_chunk"]));
+    serves(Contender::at("fill_buf", program.into(), &["--by", "fill_buf"]));
+}
+
+#[test]
+fn smol_serves() {
+    serves(Contender::at("smol", env!("CARGO_BIN_EXE_echo-smol").into(), &[]));
+}
+
+#[test]
 fn a_contender_that_cannot_start_is_an_error() {
     let program = env!("CARGO_BIN_EXE_echo-tokio");
     let contender = Contender::at("tokio", program.into(), &["--nonsense"]);

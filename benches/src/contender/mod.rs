@@ -11,7 +11,7 @@ use crate::Result;
 pub const RAW_MIO: &str = "raw-mio";
 /// The other peer that ratios are taken to.
 pub const TOKIO: &str = "tokio";
-/// The peer whose tasks are compared.
+/// The peer that tasks and streams are compared to.
 pub const SMOL: &str = "smol";
 /// The subject.
 pub const WHARF: &str = "wharf";
@@ -156,6 +156,22 @@ pub fn udp() -> Result<Vec<Contender>> {
         Contender::new("wharf-batches", "udp-wharf", &["--batches"])?,
         Contender::new("wharf-offload", "udp-wharf", &["--offload"])?,
         Contender::new("wharf-offload-batches", "udp-wharf", &["--offload", "--batches"])?,
+    ])
+}
+
+/// The contenders whose echo is an async function, under these names: tokio, smol, and wharf's streams,
+/// which read into a buffer, lend what they hold, and lend it through `fill_buf`.
+///
+/// # Errors
+/// A program is missing.
+pub fn streams(names: [&'static str; 5]) -> Result<Vec<Contender>> {
+    let [tokio, smol, read, read_chunk, fill_buf] = names;
+    Ok(vec![
+        Contender::new(tokio, "echo-tokio", &[])?,
+        Contender::new(smol, "echo-smol", &[])?,
+        Contender::new(read, "echo-streams", &["--by", "read"])?,
+        Contender::new(read_chunk, "echo-streams", &["--by", "read_chunk"])?,
+        Contender::new(fill_buf, "echo-streams", &["--by", "fill_buf"])?,
     ])
 }
 

@@ -18,6 +18,7 @@ mod latency;
 mod memory;
 mod relay;
 mod send_file;
+mod streams;
 mod syscalls;
 mod tail;
 mod tasks;
@@ -31,7 +32,7 @@ mod udp;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks, streams or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -59,6 +60,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "tls" => tls::measure(&mut bench)?,
         "udp" => udp::measure(&mut bench)?,
         "tasks" => tasks::measure(&mut bench)?,
+        "streams" => streams::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
@@ -68,6 +70,7 @@ pub fn run(mut arguments: Arguments) -> Result {
             udp::measure(&mut bench)?;
             tls::measure(&mut bench)?;
             tasks::measure(&mut bench)?;
+            streams::measure(&mut bench)?;
             churn::measure(&mut bench)?;
             relay::measure(&mut bench)?;
             send_file::measure(&mut bench)?;

@@ -12,6 +12,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub mod files;
 pub(crate) mod on_tokio;
 pub mod raw_mio;
+pub mod smol;
+pub mod streams;
 pub mod tls;
 pub mod tokio;
 pub mod udp_raw_mio;
