@@ -62,9 +62,9 @@
 //!   keep; [`Connection`], which also reaches the protocol of a client; [`Info`] on the peer.
 //! - **Datagrams:** [`EventLoop::create_datagram_endpoint`] gives an [`Endpoint`];
 //!   [`DatagramTransport`] is lent to its callbacks, and [`DatagramHandle`] kept.
-//! - **The loop:** [`EventLoop`] runs callbacks, timers, signals and watched descriptors; [`Remote`]
-//!   is the way in from other threads; [`LoopStatistics`] are what it has done; [`Exception`] is what its
-//!   exception handler is told.
+//! - **A program:** [`run`] makes a loop, runs an async function on it, and closes it in good order.
+//! - **The loop:** [`EventLoop`] runs callbacks, timers, signals and watched descriptors; [`LoopStatistics`] are what it
+//!   has done; [`Exception`] is what its exception handler is told.
 //! - **Connecting and serving:** [`EventLoop::create_connection`] and [`EventLoop::create_server`],
 //!   with their options as methods of [`ConnectionBuilder`] and [`ServerBuilder`]; the [`Server`];
 //!   [`with_info`] for a server that is told who connects;
@@ -96,6 +96,12 @@
 //!   waits for them; [`timeout`], [`move_on_after`] and [`CancelScope`] for what has to end in time or can be cancelled;
 //!   [`shield`] for what must not be cut off; [`interval`] and [`EventLoop::call_every`] for what happens again and
 //!   again.
+//! - **Threads:** [`EventLoop::create_job`] and [`EventLoop::run_in`] for work that blocks, with an [`Executor`] of one's
+//!   own, a [`CapacityLimiter`], and a [`CancelFlag`] for the work to ask. [`Remote`] is the way in from other threads:
+//!   [`Remote::spawn`] has the loop run a future and brings its output back; [`EventLoop::create_channel`] carries
+//!   messages, with back-pressure.
+//! - **Signals:** [`EventLoop::signals`] is a stream of them, [`EventLoop::add_signal_handler`] calls back;
+//!   [`Server::serve_until`] ends a server in good order; [`EventLoop::run`] says what `SIGINT` does else.
 //! - **Errors:** [`Error`] is what wharf reports; [`Failure`] and [`Result`] are what your code
 //!   returns.
 //! - **Tests:** [`testing`] runs protocols, servers and clients in memory and in virtual time, and records their
@@ -144,7 +150,7 @@
 //! | Type | Dropping it |
 //! |---|---|
 //! | [`EventLoop`] from [`EventLoop::new`], [`EventLoopBuilder::build`] or `testing` | closes the loop, which may take up to five seconds ([`EventLoop::close`]); dropping a clone changes nothing |
-//! | a builder: [`EventLoopBuilder`], [`ConnectionBuilder`], [`ServerBuilder`], [`DatagramEndpointBuilder`], [`PipeBuilder`], [`SubprocessBuilder`], [`RunBuilder`], [`RelayBuilder`], `TlsClientBuilder`, `TlsServerBuilder` | begins nothing; sockets and descriptors that it was given are closed |
+//! | a builder: [`EventLoopBuilder`], [`ConnectionBuilder`], [`ServerBuilder`], [`DatagramEndpointBuilder`], [`PipeBuilder`], [`SubprocessBuilder`], [`RunBuilder`], [`RelayBuilder`], [`JobBuilder`], [`ExecutorBuilder`], `TlsClientBuilder`, `TlsServerBuilder` | begins nothing; sockets and descriptors that it was given are closed |
 //! | [`LoopFuture`], [`Task`] while pending | cancels what it stands for, unless it has a done callback or was detached |
 //! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error of the operation, or a panic. An `Err` that the task's own future returned is its output, and is reported only if the task was detached |
 //! | [`Promise`] | completes its future as cancelled |
@@ -155,6 +161,14 @@
 //! | what [`task_group`] and [`scope`] give | cancels the tasks: those of a group are dropped in the loop's next round, those of a scope at once |
 //! | [`TaskGroup`], [`Scope`], [`Child`] | nothing: the group waits for its tasks all the same |
 //! | [`Ready`] | the task that has it is cancelled |
+//! | [`RemoteTask`] | cancels the task, unless it is done or was detached; a result that is there is dropped |
+//! | [`RemoteSender`] | the last one ends the channel: the receiver gets what is there, and then is told |
+//! | [`RemoteSend`] | drops the message; it is not sent, unless there was room since the last poll |
+//! | [`RemoteReceiver`] | closes the channel: what was not received is dropped, and senders get back what they wait with |
+//! | [`Executor`] | the last clone lets work that was handed in be done; then the threads end |
+//! | [`CapacityLimiter`] | nothing: those who have a token or wait for one go on |
+//! | [`CapacityToken`] | gives the token back, to the first of those who wait |
+//! | [`SignalStream`] | takes it back; signals that nothing handles any more do what they do by default |
 //! | [`SockRecv`] | stops waiting; nothing was received |
 //! | [`SendFile`] while pending | sends no more of the file, unless it has a done callback or was detached |
 //! | [`Connection`], [`Server`], [`Endpoint`], [`Handover`] | nothing: the loop keeps what they lead to |
@@ -173,7 +187,7 @@
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
-//! [`Targets`], [`Info`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`ProtocolCallback`], [`CloseReason`],
+//! [`Targets`], [`Info`], [`CancelFlag`], [`ExecutorStatistics`], [`RemoteSendError`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`ProtocolCallback`], [`CloseReason`],
 //! [`Error`], [`Failure`], [`Result`], [`MissedTickBehavior`], [`testing::Record`], [`testing::Call`], [`ConnectAttempt`],
 //! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
@@ -255,7 +269,7 @@ pub use crate::error::{ConnectAttempt, Error, Failure, Result};
 pub use crate::event_loop::log_exception;
 pub use crate::event_loop::{
     CallbackHandle, EventLoop, EventLoopBuilder, Exception, LoopStatistics, ProtocolCallback,
-    Remote, RemoteHandle, TimerHandle,
+    Remote, RemoteHandle, SignalStream, TimerHandle, run,
 };
 pub use crate::net::{
     ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,
@@ -272,8 +286,10 @@ pub use crate::protocol::{
 };
 pub use crate::streams::{ByteStream, Lines, StreamProtocol, StreamReader, StreamWriter};
 pub use crate::task::{
-    CancelScope, Child, Interval, LoopFuture, MissedTickBehavior, PeriodicHandle, Promise, Ready,
-    Scope, Shield, Sleep, Task, TaskGroup, interval, interval_at, move_on_after, move_on_at, scope,
+    CancelFlag, CancelScope, CapacityLimiter, CapacityToken, Child, Executor, ExecutorBuilder,
+    ExecutorStatistics, Interval, JobBuilder, LoopFuture, MissedTickBehavior, PeriodicHandle,
+    Promise, Ready, RemoteReceiver, RemoteSend, RemoteSendError, RemoteSender, RemoteTask, Scope,
+    Shield, Sleep, Task, TaskGroup, interval, interval_at, move_on_after, move_on_at, scope,
     shield, sleep, sleep_until, spawn, task_group, timeout, timeout_at, yield_now,
 };
 pub use crate::timeout::{Timeout, TimeoutKind};

@@ -19,3 +19,6 @@ pub(crate) struct UseRemoteAndTransportId;
 /// A result of another thread comes by [`EventLoop::run_in_executor`](crate::EventLoop::run_in_executor),
 /// or by a channel whose receiver the loop awaits.
 pub(crate) struct UseRunInExecutorOrAChannel;
+
+/// Other threads have the [`RemoteSender`](crate::RemoteSender).
+pub(crate) struct UseRemoteSender;

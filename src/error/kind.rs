@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     Deadlock,
     /// The end of the input came before what was to be read.
     IncompleteRead,
+    Interrupted,
     Invalid,
     Io,
     /// What was to be read is longer than the limit.
@@ -20,6 +21,7 @@ pub(crate) enum Kind {
     OutputLimit,
     Panic,
     ProtocolViolation,
+    QueueFull,
     Replaced,
     Timeout(TimeoutKind),
     #[cfg(feature = "tls-core")]
@@ -39,9 +41,11 @@ impl Kind {
             | Self::Busy
             | Self::Cancelled
             | Self::Deadlock
+            | Self::Interrupted
             | Self::Invalid
             | Self::Io
             | Self::Panic
+            | Self::QueueFull
             | Self::Replaced
             | Self::Unsupported => true,
             Self::Closed
@@ -70,12 +74,14 @@ impl Kind {
                  waker of another thread"
             }
             Self::IncompleteRead => "the input ended too early",
+            Self::Interrupted => "interrupted by SIGINT",
             Self::Invalid => "invalid argument or state",
             Self::Io => "input/output error",
             Self::LimitOverrun => "the input exceeded its limit",
             Self::OutputLimit => "the output exceeded its limit",
             Self::Panic => "a callback panicked",
             Self::ProtocolViolation => "the peer broke the protocol",
+            Self::QueueFull => "the queue is full",
             Self::Replaced => "another protocol was installed",
             Self::Timeout(kind) => kind.text(),
             #[cfg(feature = "tls-core")]

@@ -57,6 +57,17 @@ impl Error {
         self.kind() == Kind::Cancelled
     }
 
+    /// Whether `SIGINT` ended the run; see [`EventLoop::run`](crate::EventLoop::run).
+    pub fn is_interrupted(&self) -> bool {
+        self.kind() == Kind::Interrupted
+    }
+
+    /// Whether work was refused since an executor's threads are busy and its queue is full; see
+    /// [`ExecutorBuilder::queue_limit`](crate::ExecutorBuilder::queue_limit).
+    pub fn is_queue_full(&self) -> bool {
+        self.kind() == Kind::QueueFull
+    }
+
     /// Whether an argument was invalid, or the call came in a state that does not allow it.
     pub fn is_invalid(&self) -> bool {
         self.kind() == Kind::Invalid

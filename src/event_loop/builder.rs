@@ -1,7 +1,9 @@
 //! Options of a loop.
 
+use std::time::Duration;
+
 use crate::driver::Driver;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 use super::{Core, EventLoop};
 
@@ -37,6 +39,8 @@ pub struct EventLoopBuilder {
     spin: u32,
     executor_threads: usize,
     resolver_threads: usize,
+    interruptible: bool,
+    exit_grace: Duration,
 }
 
 impl EventLoopBuilder {
@@ -71,19 +75,69 @@ impl EventLoopBuilder {
         self
     }
 
+    /// Whether `SIGINT` may end a [`run`](EventLoop::run) of this loop; it may by default.
+    pub fn interruptible(mut self, interruptible: bool) -> Self {
+        self.interruptible = interruptible;
+        self
+    }
+
+    /// How long [`run`](Self::run) lets connections send what was written, once `main` is over; 5 seconds by
+    /// default.
+    pub fn exit_grace(mut self, grace: Duration) -> Self {
+        self.exit_grace = grace;
+        self
+    }
+
+    /// Makes a loop, runs `main` on it, and closes it in good order: [`wharf::run`](crate::run) with options.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wharf::EventLoop;
+    ///
+    /// fn main() -> wharf::Result {
+    ///     let program = EventLoop::builder().executor_threads(2).exit_grace(Duration::from_secs(1));
+    ///     program.run(async |event_loop| {
+    ///         assert_eq!(event_loop.run_in_executor(|| 6 * 7).await?, 42);
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`wharf::run`](crate::run).
+    pub fn run<T>(self, main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> Result<T> {
+        let grace = self.exit_grace;
+        let event_loop = self.build()?;
+        let outcome = event_loop.run(main);
+        let closed = event_loop.close_gracefully(grace);
+        let output = outcome?;
+        closed?;
+        Ok(output)
+    }
+
     /// Makes the loop.
     ///
     /// # Errors
-    /// What the operating system says, as when no file descriptor is left.
+    /// What the operating system says, as when no file descriptor is left. [`is_invalid`](Error::is_invalid) for a
+    /// grace of zero.
     pub fn build(self) -> Result<EventLoop, Error> {
+        Error::refuse_zero("the grace at the exit", Some(self.exit_grace))?;
         let driver = Driver::system(self.spin)
             .map_err(|error| Error::io("an event loop could not be made", error))?;
-        Ok(EventLoop::owner(Core::new(driver, self.executor_threads, self.resolver_threads)))
+        let core = Core::new(driver, self.executor_threads, self.resolver_threads);
+        core.is_interruptible.set(self.interruptible);
+        Ok(EventLoop::owner(core))
     }
 }
 
 impl Default for EventLoopBuilder {
     fn default() -> Self {
-        Self { spin: 0, executor_threads: 8, resolver_threads: 32 }
+        Self {
+            spin: 0,
+            executor_threads: 8,
+            resolver_threads: 32,
+            interruptible: true,
+            exit_grace: Duration::from_secs(5),
+        }
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct Core {
     pub(crate) lookups: Lookups,
     pub(crate) watches: RefCell<WatchTable>,
     pub(crate) signal_handlers: SignalTable,
+    /// Whether SIGINT may end a run of this loop.
+    pub(super) is_interruptible: Cell<bool>,
     pub(crate) processes: ProcessTable,
     pub(super) fence: Fence,
     pub(crate) exception_handler: Cell<Option<ExceptionHandler>>,
@@ -140,6 +142,7 @@ impl Core {
             lookups: Lookups::new(resolver_limit),
             watches: RefCell::default(),
             signal_handlers: SignalTable::default(),
+            is_interruptible: Cell::new(true),
             processes: ProcessTable::default(),
             fence: Fence::default(),
             exception_handler: Cell::new(None),

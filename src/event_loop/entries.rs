@@ -44,6 +44,11 @@ pub(crate) trait Source {
     /// Does what it is ready for. Called from the ready list.
     fn run(self: Rc<Self>, core: &Rc<Core>);
 
+    /// The program is over, and what it has written is to be sent: nothing new begins.
+    fn wind_down(self: Rc<Self>, core: &Rc<Core>) {
+        let _ = core;
+    }
+
     /// The loop is about to close: what takes its time to end begins to.
     fn prepare_close(self: Rc<Self>, core: &Rc<Core>) {
         let _ = core;
@@ -78,6 +83,20 @@ impl Entry {
                 core.run_caught("closing failed", || source.close(core));
             }
         }
+    }
+
+    /// Ends it in good order: what was written is sent first. Returns whether that may take a while.
+    pub(super) fn wind_down(&self, core: &Rc<Core>) -> bool {
+        match self {
+            Self::Stream(stream) => stream.close(core),
+            Self::Datagram(endpoint) => endpoint.close(core),
+            Self::Source(source) => {
+                let source = Rc::clone(source);
+                core.run_caught("closing failed", || source.wind_down(core));
+                return false;
+            }
+        }
+        true
     }
 
     /// Something has unwound through a tick: ends the entry if it was interrupted in a callback, and has it

@@ -149,15 +149,15 @@ impl Core {
         socket.map(|socket| socket.give_up(self, asking)).is_some()
     }
 
-    /// How many sockets of `server`'s connections linger whose peers have not acknowledged everything.
-    /// Those that only have not ended their side do not count.
-    pub(crate) fn unfinished_lingering(&self, server: &Rc<ServerCore>) -> usize {
+    /// How many sockets of `server`'s connections, or of all, linger whose peers have not acknowledged
+    /// everything. Those that only have not ended their side do not count.
+    pub(crate) fn unfinished_lingering(&self, server: Option<&Rc<ServerCore>>) -> usize {
         self.unfinished_of(server, &Unacknowledged::begin()).len()
     }
 
     /// Closes those that [`unfinished_lingering`](Self::unfinished_lingering) counts. Returns how many
     /// they were.
-    pub(crate) fn give_up_lingering_of(&self, server: &Rc<ServerCore>) -> usize {
+    pub(crate) fn give_up_unfinished_lingering(&self, server: Option<&Rc<ServerCore>>) -> usize {
         let asking = Unacknowledged::begin();
         let numbers = self.unfinished_of(server, &asking);
         for number in &numbers {
@@ -168,9 +168,10 @@ impl Core {
         numbers.len()
     }
 
-    fn unfinished_of(&self, server: &Rc<ServerCore>, asking: &Unacknowledged) -> Vec<u64> {
+    fn unfinished_of(&self, server: Option<&Rc<ServerCore>>, asking: &Unacknowledged) -> Vec<u64> {
         let sockets = self.lingering.sockets.borrow();
-        let own = sockets.values().filter(|entry| entry.socket.belongs_to(server));
+        let is_meant = |socket: &Lingering| server.is_none_or(|server| socket.belongs_to(server));
+        let own = sockets.values().filter(|entry| is_meant(&entry.socket));
         own.filter(|entry| !entry.socket.has_everything(self, asking))
             .map(|entry| entry.socket.number())
             .collect()

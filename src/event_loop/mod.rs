@@ -5,6 +5,8 @@ mod builder;
 
 mod run;
 
+mod ending;
+
 pub(crate) mod registry;
 
 mod callbacks;
@@ -43,10 +45,12 @@ use crate::thread_bound::{ThreadBound, UseRemote};
 
 pub use self::builder::EventLoopBuilder;
 pub use self::callbacks::{CallbackHandle, TimerHandle};
+pub use self::ending::run;
 pub use self::exceptions::{Exception, ProtocolCallback};
 #[cfg(feature = "log")]
 pub use self::log::log_exception;
 pub use self::remote::{Remote, RemoteHandle};
+pub use self::signals::SignalStream;
 pub use self::statistics::LoopStatistics;
 
 pub(crate) use self::callbacks::Cancellable;

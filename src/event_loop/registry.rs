@@ -119,7 +119,8 @@ fn schedule_elsewhere(queue: &Arc<RemoteQueue>, runnable: Runnable) {
     }
 }
 
-fn find(queue: &Arc<RemoteQueue>) -> Option<Rc<Core>> {
+/// The loop of this thread that `queue` leads to, if it is one of this thread.
+pub(crate) fn find(queue: &Arc<RemoteQueue>) -> Option<Rc<Core>> {
     let wanted = Arc::as_ptr(queue);
     LOOPS
         .try_with(|loops| {

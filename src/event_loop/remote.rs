@@ -4,13 +4,14 @@ mod cancel;
 mod queue;
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use async_task::Runnable;
 
 use self::cancel::CallState;
 use self::queue::{Queue, WakeUp};
-use super::{Core, EventLoop};
+use super::{Core, EventLoop, registry};
 use crate::driver::Waker;
 use crate::error::Error;
 
@@ -87,6 +88,11 @@ impl Remote {
     /// Whether the loop is closed.
     pub fn is_closed(&self) -> bool {
         self.queue.is_closed()
+    }
+
+    /// The loop, if this is its thread.
+    pub(crate) fn core_here(&self) -> Option<Rc<Core>> {
+        registry::find(&self.queue)
     }
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::core::{Core, State};
 use super::registry::Current;
 use super::remote::RemoteQueue;
+use super::signals::Interruptible;
 use super::{EventLoop, SlowWatch};
 use crate::driver::NetworkLoop as _;
 use crate::error::{Error, Result};
@@ -28,9 +29,22 @@ impl EventLoop {
     /// The entry point of most programs. `main` gets a clone of the loop.
     ///
     /// A program that ends when `main` does drops the loop, which aborts the connections that are open, those included
-    /// that are still closing: their queued output is lost. So have `main` wait for
-    /// [`connection_lost`](crate::Protocol::connection_lost) after a
-    /// [`close`](crate::Transport::close), or for [`Server::shutdown`](crate::Server::shutdown).
+    /// that are still closing: their queued output is lost. [`wharf::run`](crate::run) and
+    /// [`close_gracefully`](Self::close_gracefully) send it first.
+    ///
+    /// # SIGINT
+    /// As with asyncio's Runner, the first `SIGINT` (Control-C) drops `main`, and `run` fails with
+    /// [`is_interrupted`](Error::is_interrupted): what `main` holds is cleaned up, and so can the program be. The
+    /// second one ends the process, also when the loop is stuck in a callback.
+    ///
+    /// That is for programs that do not deal with `SIGINT` themselves: it holds on the main thread (as Rust
+    /// calls it: of the name `main`), on a loop of the operating system, and where `SIGINT` does what it does by
+    /// default. It is off as soon as there is a handler or a stream of signals for `SIGINT` on this loop, and stays
+    /// off for this run; where another loop handles it; where another library does or the process ignores
+    /// it (known on Linux); and by [`EventLoopBuilder::interruptible`]. `run_until_complete` and
+    /// `run_forever` leave signals alone.
+    ///
+    /// [`EventLoopBuilder::interruptible`]: crate::EventLoopBuilder::interruptible
     ///
     /// ```
     /// use std::time::Duration;
@@ -47,10 +61,14 @@ impl EventLoop {
     ///
     /// # Errors
     /// What `main` returned; and, as [`Error`], that the loop is closed or running, was stopped
-    /// before `main` was done, or could not poll.
+    /// before `main` was done, was interrupted, or could not poll.
     #[doc(alias("block_on", "Runner"))]
     pub fn run<T>(&self, main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> Result<T> {
-        self.run_until_complete(main(self.clone()))?
+        let core = self.core();
+        match Interruptible::begin(core) {
+            Some(run) => self.run_until_complete(run.bound(main(self.clone())))??,
+            None => self.run_until_complete(main(self.clone()))?,
+        }
     }
 
     /// Runs until `future` is done, and gives its output.
@@ -143,7 +161,8 @@ impl EventLoop {
     ///
     /// It may block the thread for up to five seconds: what closed connections have sent, and their peers have
     /// not acknowledged, has that long to arrive, as long as a peer takes something within each second. What is
-    /// still queued for connections that were not over is dropped. To leave peers more time, await
+    /// still queued for connections that were not over is dropped. To leave peers more time, use
+    /// [`close_gracefully`](Self::close_gracefully), or await
     /// [`Server::shutdown`](crate::Server::shutdown), or every `connection_lost`, before.
     ///
     /// # Errors
@@ -153,19 +172,24 @@ impl EventLoop {
         if self.is_closed() {
             return Ok(());
         }
+        self.check_closable()?;
+        self.core().close();
+        Ok(())
+    }
+
+    pub(super) fn check_closable(&self) -> Result<(), Error> {
         if self.is_running() {
             return Err(Error::invalid("a running event loop cannot be closed"));
         }
         if self.core().is_in_protocol() {
             return Err(Error::invalid("a protocol's callback cannot close its event loop"));
         }
-        self.core().close();
         Ok(())
     }
 }
 
 /// Marks the loop, and its thread, as running; undone also when a panic passes through.
-struct Running<'a> {
+pub(super) struct Running<'a> {
     core: &'a Rc<Core>,
     /// Another loop runs, and this one has a tick meanwhile.
     for_another: bool,
@@ -173,7 +197,7 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn begin(core: &'a Rc<Core>) -> Result<Self, Error> {
+    pub(super) fn begin(core: &'a Rc<Core>) -> Result<Self, Error> {
         core.check_open()?;
         if core.state.get() == State::Running {
             return Err(Error::invalid("the event loop is running already"));
@@ -223,7 +247,7 @@ pub(crate) trait Main {
 }
 
 /// Running for ever.
-struct NoMain;
+pub(super) struct NoMain;
 
 impl Main for NoMain {
     fn step(&mut self) -> bool {
@@ -271,7 +295,7 @@ impl Wake for MainWaker {
     }
 }
 
-fn poll_failed(error: io::Error) -> Error {
+pub(super) fn poll_failed(error: io::Error) -> Error {
     // The driver in memory says what it means by an error of ours.
     match error.downcast::<Error>() {
         Ok(error) => error,
@@ -285,7 +309,10 @@ const PANICS_IN_A_ROW: u32 = 16;
 impl Core {
     /// Runs ticks. No panic should come out of one: if one does, it is reported, what it left is
     /// put in order, and the loop goes on.
-    fn go_on<T>(self: &Rc<Self>, mut turns: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn go_on<T>(
+        self: &Rc<Self>,
+        mut turns: impl FnMut() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut in_a_row = 0;
         loop {
             let before = self.counters.ticks();

@@ -128,6 +128,14 @@ impl<E> Slots<E> {
             _ => None,
         })
     }
+
+    /// The keys of all entries, in the order of their places.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.slots.iter().zip(0..).filter_map(|(slot, index)| match &slot.content {
+            Content::Entry(_) => Some(Key { index, generation: slot.generation }),
+            _ => None,
+        })
+    }
 }
 
 impl<E> Default for Slots<E> {
@@ -158,6 +166,7 @@ mod tests {
         assert!(slots.fill(first, "entry").is_some(), "handed back");
         assert_eq!(slots.len(), 1);
         assert_eq!(slots.entries().count(), 1);
+        assert!(slots.keys().eq([second]));
     }
 
     #[test]

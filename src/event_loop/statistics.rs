@@ -158,7 +158,8 @@ impl EventLoop {
             bytes_sent: counters.bytes_sent.get(),
             timers: core.timers.borrow().len_without(core.lingering.timer()) as u64,
             tasks: core.tasks.len() as u64,
-            sources: core.slots.borrow().sources() as u64,
+            sources: core.slots.borrow().sources() as u64
+                - u64::from(core.signal_handlers.serves_the_run_alone()),
             lingering: core.lingering.len() as u64,
             lingering_cut_off: counters.cut_off.get(),
             ready: core.ready.borrow().len() as u64,

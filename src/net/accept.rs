@@ -314,6 +314,10 @@ impl Source for Accepting {
         self.accept(core);
     }
 
+    fn wind_down(self: Rc<Self>, core: &Rc<Core>) {
+        self.server.close(core);
+    }
+
     fn close(self: Rc<Self>, core: &Rc<Core>) {
         self.server.close(core);
     }

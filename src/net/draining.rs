@@ -32,11 +32,11 @@ impl Draining {
     fn look(mut self) {
         let core = Rc::clone(&self.server.core);
         let now = core.now();
-        if core.unfinished_lingering(&self.server.shared) == 0 {
+        if core.unfinished_lingering(Some(&self.server.shared)) == 0 {
             return self.promise.set(Ok(self.aborted));
         }
         if now >= self.until {
-            self.aborted += core.give_up_lingering_of(&self.server.shared);
+            self.aborted += core.give_up_unfinished_lingering(Some(&self.server.shared));
             return self.promise.set(Ok(self.aborted));
         }
         let pause = self.pause.min(Duration::from_nanos(self.until - now));

@@ -241,7 +241,7 @@ fn submit(
 }
 
 fn pool(threads: usize) -> ThreadPool {
-    let name = "wharf-names";
+    let name = "wharf-names".into();
     ThreadPool::with_options(ThreadPoolOptions { max_threads: threads, name, ..Default::default() })
 }
 

@@ -22,6 +22,7 @@ mod listen;
 mod lookups;
 mod race;
 mod resolve;
+mod serve_until;
 mod server;
 mod server_core;
 mod stream_settings;

@@ -11,12 +11,11 @@ mod structured;
 
 mod future;
 
-mod jobs;
+mod threads;
 
 mod ambient;
 mod detached;
 mod done_callbacks;
-mod executor;
 mod future_state;
 mod promise;
 mod untaken;
@@ -32,10 +31,13 @@ pub use self::promise::Promise;
 pub use self::sleep::Sleep;
 pub use self::structured::{Child, Ready, Scope, TaskGroup, scope, task_group};
 pub use self::table::Task;
+pub use self::threads::{
+    CancelFlag, CapacityLimiter, CapacityToken, Executor, ExecutorBuilder, ExecutorStatistics,
+    JobBuilder, RemoteReceiver, RemoteSend, RemoteSendError, RemoteSender, RemoteTask,
+};
 
-pub(crate) use self::executor::{Job, ThreadPool, ThreadPoolOptions, Work};
 pub(crate) use self::future::future;
-pub(crate) use self::jobs::{Jobs, run_in_executor};
 pub(crate) use self::table::{TaskTable, operation};
+pub(crate) use self::threads::{Job, Jobs, ThreadPool, ThreadPoolOptions, Work, run_in_executor};
 pub(crate) use self::untaken::{Share, discard};
 pub(crate) use self::waiters::Waiters;

@@ -36,6 +36,16 @@ impl<T: 'static> Waiters<T> {
         result
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.promises.borrow().len()
+    }
+
+    /// Takes out the one that has waited longest.
+    pub(crate) fn pop_first(&self) -> Option<Promise<T>> {
+        self.0.promises.borrow_mut().pop_first().map(|(_, promise)| promise)
+    }
+
     /// Completes all that wait now, in order.
     pub(crate) fn tell(&self, outcome: impl Fn() -> Result<T, Error>) {
         let promises = std::mem::take(&mut *self.0.promises.borrow_mut());
@@ -53,6 +63,6 @@ impl<T: 'static> Default for Waiters<T> {
 
 impl<T: 'static> fmt::Debug for Waiters<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Waiters").field(&self.0.promises.borrow().len()).finish()
+        formatter.debug_tuple("Waiters").field(&self.len()).finish()
     }
 }

@@ -11,12 +11,12 @@ use wharf::testing::settle;
 use crate::probes::{Log, PATIENCE, complete, memory_loop, reports, step_until};
 
 /// A loop with one thread for jobs.
-fn narrow_loop() -> EventLoop {
+pub(crate) fn narrow_loop() -> EventLoop {
     EventLoop::builder().executor_threads(1).build().unwrap()
 }
 
 /// A job that says when it has begun, and ends when it is told to or its channel is gone.
-fn gated() -> (mpsc::Receiver<()>, mpsc::Sender<()>, impl FnOnce() + Send) {
+pub(crate) fn gated() -> (mpsc::Receiver<()>, mpsc::Sender<()>, impl FnOnce() + Send) {
     let (begun, has_begun) = mpsc::channel();
     let (end, may_end) = mpsc::channel();
     let job = move || {

@@ -187,7 +187,7 @@ pub(crate) fn run_in_child(name: &str) -> Output {
 
 /// As [`run_in_child`], with this as its standard error.
 pub(crate) fn run_in_child_with(name: &str, errors: Stdio) -> Output {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut child = this_program()
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, name)
         .stdin(Stdio::null())
@@ -204,4 +204,22 @@ pub(crate) fn run_in_child_with(name: &str, errors: Stdio) -> Output {
         std::thread::sleep(Duration::from_millis(2));
     }
     child.wait_with_output().unwrap()
+}
+
+/// This program, with what `SIGINT` does by default: a shell that starts a program in its background has it ignored.
+fn this_program() -> Command {
+    let program = std::env::current_exe().unwrap();
+    if !ignores_sigint() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(program);
+    command
+}
+
+/// Whether `SIGINT` is ignored, where the system tells.
+pub(crate) fn ignores_sigint() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 2 != 0)
 }

@@ -19,12 +19,12 @@ const USR1: i32 = Signal::USR1.as_raw();
 const USR2: i32 = Signal::USR2.as_raw();
 const TERM: i32 = Signal::TERM.as_raw();
 
-fn raise(signal: Signal) {
+pub(crate) fn raise(signal: Signal) {
     kill_process(getpid(), signal).unwrap();
 }
 
 /// Any thread of the process may be the one that the signal reaches, a little later.
-fn die_of(signal: Signal) {
+pub(crate) fn die_of(signal: Signal) {
     raise(signal);
     std::thread::sleep(PATIENCE);
     unreachable!("the signal ends the process");
@@ -32,15 +32,20 @@ fn die_of(signal: Signal) {
 
 /// Whether the test has to go on in this process; its child passed otherwise.
 fn in_own_process(name: &str) -> bool {
+    is_in_own_process(&format!("signals::{name}"))
+}
+
+/// As [`in_own_process`], with the test's module in its name.
+pub(crate) fn is_in_own_process(name: &str) -> bool {
     if is_child() {
         return true;
     }
-    let output = run_in_child(&format!("signals::{name}"));
+    let output = run_in_child(name);
     assert!(output.status.success(), "{}", text(&output));
     false
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 

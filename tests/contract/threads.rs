@@ -89,7 +89,7 @@ fn count(calls: &AtomicUsize) {
 
 /// How many system calls that write this thread has made.
 #[cfg(target_os = "linux")]
-fn writes_of_this_thread() -> u64 {
+pub(crate) fn writes_of_this_thread() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/io").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap();
     line.parse().unwrap()

@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use allocation_counter::measure;
 use wharf::testing::{MemoryNetwork, settle};
 use wharf::{
-    EventLoop, ProcessProtocol, Protocol, RateGroup, RateLimit, Result, Transport, signal,
+    CapacityLimiter, EventLoop, ProcessProtocol, Protocol, RateGroup, RateLimit, Result, Transport,
+    signal,
 };
 
 use crate::alone;
@@ -93,7 +96,25 @@ fn callbacks_timers_and_tasks_that_are_cancelled_leave_nothing() {
         drop(event_loop.run_in_executor(|| {}));
         settle(&event_loop).expect("the loop runs");
     });
+    let limiter = CapacityLimiter::new(&event_loop, 0);
+    leaves_nothing("waiting for a token", || drop(limiter.acquire()));
+    leaves_nothing("a job that waits for a token", || {
+        drop(event_loop.create_job(|_| ()).limiter(&limiter).start());
+        settle(&event_loop).expect("the loop runs");
+    });
+    leaves_nothing("a channel", || drop(event_loop.create_channel::<u32>(4)));
+    let (sender, _receiver) = event_loop.create_channel(1);
+    sender.try_send(1).expect("room");
+    leaves_nothing("a message that waits", || {
+        let mut waiting = sender.send(2);
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut waiting).poll(context).is_pending());
+    });
     let remote = event_loop.remote();
+    leaves_nothing("a task of another thread", || {
+        drop(remote.spawn(async |_| std::future::pending::<()>().await));
+        settle(&event_loop).expect("the loop runs");
+    });
     leaves_nothing("a call of another thread", || {
         let handle = remote.call_soon_threadsafe(|_| {}).expect("an open loop");
         handle.cancel();
@@ -125,6 +146,9 @@ fn watchers_and_signal_handlers_that_are_removed_leave_nothing() {
     leaves_nothing("a signal handler", || {
         event_loop.add_signal_handler(signal::SIGUSR1, || {}).expect("a signal");
         assert!(event_loop.remove_signal_handler(signal::SIGUSR1));
+    });
+    leaves_nothing("a stream of signals", || {
+        drop(event_loop.signals([signal::SIGUSR1, signal::SIGUSR2]).expect("signals"));
     });
 }
 

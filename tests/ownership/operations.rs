@@ -11,8 +11,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use wharf::{
-    ChildFd, ConnectionBuilder, Eof, LoopFuture, ProcessProtocol, ProcessTransport, Protocol,
-    Result, SendFile, Task, Transport, relay,
+    CapacityLimiter, ChildFd, ConnectionBuilder, Eof, Executor, LoopFuture, ProcessProtocol,
+    ProcessTransport, Protocol, RemoteTask, Result, SendFile, Task, Transport, relay,
 };
 
 use crate::serving::Echo;
@@ -120,6 +120,34 @@ pub(crate) fn of_any_loop() -> Vec<(&'static str, Begin)> {
             then(sending, move || connection.handle().abort())
         }),
         ("a job", |stage| Box::new(stage.event_loop.run_in_executor(|| vec![1; 1000]))),
+        ("a job on a pool of its own", |stage| {
+            let executor = Executor::new(1);
+            Box::new(stage.event_loop.run_in(&executor, || vec![1; 1000]))
+        }),
+        ("jobs that wait for a token", |stage| {
+            let limiter = CapacityLimiter::new(&stage.event_loop, 1);
+            let job = || stage.event_loop.create_job(|_| vec![1; 1000]).limiter(&limiter);
+            let first = job().start();
+            then(job().start(), move || drop(first))
+        }),
+        ("a token", |stage| {
+            let limiter = CapacityLimiter::new(&stage.event_loop, 0);
+            let token = limiter.acquire();
+            limiter.set_total_tokens(1);
+            Box::new(token)
+        }),
+        ("a future from elsewhere", |stage| {
+            Box::new(stage.event_loop.remote().spawn(async |event_loop| {
+                let held = vec![1; 1000];
+                event_loop.sleep(Duration::from_millis(1)).await;
+                held
+            }))
+        }),
+        ("callbacks for messages", |stage| {
+            let (sender, receiver) = stage.event_loop.create_channel(4);
+            (0..4).for_each(|_| sender.try_send(vec![1; 1000]).expect("room"));
+            Box::new(receiver.on_message(drop))
+        }),
         ("waiting for a server's end", |stage| {
             let server = stage.event_loop.create_server(|| Echo, "127.0.0.1:0").start();
             let server = stage.complete(server);
@@ -217,6 +245,11 @@ pub(crate) fn of_the_system() -> Vec<(&'static str, Begin)> {
             let child = stage.event_loop.subprocess_exec(|| Child, "cat").start();
             let child = stage.complete(child);
             then(child.wait(), move || drop(child))
+        }),
+        ("serving until a signal", |stage| {
+            let server = stage.event_loop.create_server(|| Echo, "127.0.0.1:0").start();
+            let server = stage.complete(server);
+            Box::new(server.serve_until([wharf::signal::SIGUSR2], Duration::ZERO))
         }),
         ("receiving from a socket", |stage| {
             let (ours, theirs) = UnixStream::pair().expect("a pair");
@@ -316,6 +349,12 @@ impl<T> Started for LoopFuture<T> {
 }
 
 impl<T> Started for Task<T> {
+    fn is_done(&self) -> bool {
+        self.is_done()
+    }
+}
+
+impl<T: Send> Started for RemoteTask<T> {
     fn is_done(&self) -> bool {
         self.is_done()
     }

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use signal_hook::SigId;
+
 /// The signals that were handled in this process so far. Signals are the process's, not a loop's.
 static SIGNALS: Mutex<BTreeMap<i32, Handled>> = Mutex::new(BTreeMap::new());
 
@@ -37,6 +39,55 @@ impl InsteadOfDefault {
         }
         Ok(Self { signal })
     }
+}
+
+/// A promise that the next time the signal comes is the last time that it is handled: from then on it does what
+/// it does by default, even if the loop is stuck and never learns of it. Dropping it takes it back, unless it
+/// has come.
+pub(super) struct Once {
+    flag: SigId,
+}
+
+impl Once {
+    /// `instead` is there, so the hook that looks at the flag runs before the one that sets it.
+    pub(super) fn of(instead: &InsteadOfDefault) -> io::Result<Self> {
+        let default_wanted =
+            lock().get(&instead.signal).map(|known| Arc::clone(&known.default_wanted));
+        let default_wanted = default_wanted.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { flag: signal_hook::flag::register(instead.signal, default_wanted)? })
+    }
+}
+
+impl Drop for Once {
+    fn drop(&mut self) {
+        signal_hook::low_level::unregister(self.flag);
+    }
+}
+
+/// Whether the signal does what it does by default: nobody has a handler for it, and it is not ignored.
+///
+/// Whether code other than wharf's has is known on Linux only; elsewhere, and where `/proc` is missing, none is
+/// assumed to.
+pub(super) fn is_default(signal: i32) -> bool {
+    match lock().get(&signal) {
+        Some(handled) => handled.loops == 0,
+        None => !is_set_elsewhere(signal),
+    }
+}
+
+#[cfg(linux_kernel)]
+fn is_set_elsewhere(signal: i32) -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/thread-self/status") else { return false };
+    ["SigIgn:", "SigCgt:"].iter().any(|name| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    })
+}
+
+#[cfg(not(linux_kernel))]
+fn is_set_elsewhere(_: i32) -> bool {
+    false
 }
 
 impl Drop for InsteadOfDefault {

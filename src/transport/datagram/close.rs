@@ -10,7 +10,7 @@ use crate::timeout::TimeoutKind;
 use crate::transport::options;
 
 impl DatagramEndpoint {
-    pub(super) fn close(self: &Rc<Self>, core: &Core) {
+    pub(crate) fn close(self: &Rc<Self>, core: &Core) {
         if !self.has(Flags::CLOSING.union(Flags::CLOSED)) {
             self.set(Flags::CLOSING);
             self.end_run(core);

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use wharf::CapacityLimiter;
+
 use crate::bomb::{Bomb, DropError, OnDrop, TextError, WakeBomb, WakerDrop};
 use crate::stage::{Point, Stage, blow_up, elsewhere, reported};
 
@@ -238,6 +240,104 @@ const TASKS: &[Point] = &[
         let error = stage.complete(job).map(|()| unreachable!("it panics")).unwrap_err();
         assert!(error.is_panic());
     }),
+    reported("the drop of a job's result that nobody waits for", |stage| {
+        let guard = stage.bomb.on_drop();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let job = stage.event_loop.create_job(move |cancelled| {
+            begun.send(()).expect("somebody waits for it");
+            while !cancelled.is_cancelled() {
+                std::thread::yield_now();
+            }
+            guard
+        });
+        let job = job.start();
+        has_begun.recv().expect("it begins");
+        reach(stage, || drop(job));
+    }),
+    reported("the waker of somebody who waits for a token", |stage| {
+        let limiter = CapacityLimiter::new(&stage.event_loop, 1);
+        let token = limiter.try_acquire();
+        let mut waiting = limiter.acquire();
+        let waker = Waker::from(Arc::new(WakeBomb(stage.bomb.clone())));
+        assert!(Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker)).is_pending());
+        reach(stage, || drop(token));
+        assert!(waiting.is_done());
+    }),
+];
+
+/// What comes from other threads, and goes back to them.
+const REMOTE: &[Point] = &[
+    elsewhere("a future of another thread", |stage| {
+        let bomb = stage.bomb.clone();
+        let was_armed = !bomb.has_gone_off();
+        let task = stage.event_loop.remote().spawn(async move |_| bomb.tick());
+        let done = stage.complete(task);
+        assert_eq!(done.is_err(), was_armed && stage.bomb.has_gone_off());
+    }),
+    elsewhere("the drop of a future of another thread", |stage| {
+        let guard = stage.bomb.on_drop();
+        let task = stage.event_loop.remote().spawn(async move |_| {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        });
+        wharf::testing::settle(&stage.event_loop).expect("the loop runs");
+        task.cancel();
+        assert!(stage.complete(task).is_err());
+    }),
+    reported("the drop of a detached output of another thread", |stage| {
+        let guard = stage.bomb.on_drop();
+        reach(stage, || stage.event_loop.remote().spawn(async move |_| guard).detach());
+    }),
+    reported("the waker of somebody who awaits a future of another thread", |stage| {
+        let mut task = stage.event_loop.remote().spawn(async |_| ());
+        let waker = Waker::from(Arc::new(WakeBomb(stage.bomb.clone())));
+        reach(stage, || {
+            assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
+        });
+        assert!(task.is_done());
+    }),
+    reported("a callback for messages", |stage| {
+        let bomb = stage.bomb.clone();
+        let (sender, receiver) = stage.event_loop.create_channel(4);
+        let receiving = receiver.on_message(move |()| bomb.tick());
+        reach(stage, || sender.try_send(()).expect("room"));
+        drop(sender);
+        stage.complete(receiving).expect("it goes on to its end");
+    }),
+    reported("the drop of a message that was not received", |stage| {
+        let (sender, receiver) = stage.event_loop.create_channel(4);
+        for _ in 0..3 {
+            assert!(sender.try_send(stage.bomb.on_drop()).is_ok());
+        }
+        reach(stage, || drop(receiver));
+    }),
+    reported("the waker of a receiver", |stage| {
+        let (sender, mut receiver) = stage.event_loop.create_channel(4);
+        let waker = Waker::from(Arc::new(WakeBomb(stage.bomb.clone())));
+        assert!(receiver.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+        reach(stage, || sender.try_send(()).expect("room"));
+    }),
+    reported("the waker of a sender", |stage| {
+        let (sender, mut receiver) = stage.event_loop.create_channel(1);
+        sender.try_send(()).expect("room");
+        let waker = Waker::from(Arc::new(WakeBomb(stage.bomb.clone())));
+        let mut waiting = sender.send(());
+        assert!(Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker)).is_pending());
+        reach(stage, || assert!(receiver.try_recv().is_some()));
+    }),
+    reported("the waker of a stream of signals", |stage| {
+        let mut signals = stage.event_loop.signals([SIGNAL]).expect("a stream");
+        let waker = Waker::from(Arc::new(WakeBomb(stage.bomb.clone())));
+        assert!(signals.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        reach(stage, raise);
+    }),
+    reported("the drop of the waker of a stream of signals", |stage| {
+        let mut signals = stage.event_loop.signals([SIGNAL]).expect("a stream");
+        let waker = Waker::from(Arc::new(WakerDrop(stage.bomb.on_drop())));
+        assert!(signals.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        reach(stage, || drop(signals));
+    }),
 ];
 
 const HANDLERS: &[Point] = &[
@@ -372,6 +472,11 @@ fn futures_their_wakers_and_actions_may_panic() {
 #[test]
 fn tasks_and_jobs_may_panic_and_so_may_what_they_give() {
     blow_up(TASKS);
+}
+
+#[test]
+fn what_other_threads_send_and_await_may_panic() {
+    blow_up(REMOTE);
 }
 
 #[test]

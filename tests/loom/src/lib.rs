@@ -11,6 +11,8 @@
 #![cfg(test)]
 
 mod cancel_models;
+mod channel;
+mod channel_models;
 mod event_loop;
 mod queue_models;
 mod remote;

@@ -89,8 +89,10 @@ fn a_panic_does_not_end_the_thread() {
 
 #[test]
 fn a_thread_ends_after_the_keep_alive_and_another_is_started_when_needed() {
-    let options =
-        ThreadPoolOptions { keep_alive: Duration::from_millis(1), ..ThreadPoolOptions::default() };
+    let options = ThreadPoolOptions {
+        keep_alive: Some(Duration::from_millis(1)),
+        ..ThreadPoolOptions::default()
+    };
     let pool = ThreadPool::with_options(options);
     let (sender, receiver) = channel();
     for number in 0..3 {
@@ -105,8 +107,10 @@ fn a_thread_ends_after_the_keep_alive_and_another_is_started_when_needed() {
 #[test]
 fn the_keep_alive_begins_when_the_work_ends() {
     let keep_alive = Duration::from_millis(20);
-    let pool =
-        ThreadPool::with_options(ThreadPoolOptions { keep_alive, ..ThreadPoolOptions::default() });
+    let pool = ThreadPool::with_options(ThreadPoolOptions {
+        keep_alive: Some(keep_alive),
+        ..ThreadPoolOptions::default()
+    });
     let (gate, entry) = channel::<()>();
     let (sender, receiver) = channel();
     submit(&pool, move || {
@@ -122,7 +126,7 @@ fn the_keep_alive_begins_when_the_work_ends() {
 #[test]
 fn shutdown_ends_idle_threads() {
     let pool = ThreadPool::with_options(ThreadPoolOptions {
-        keep_alive: Duration::MAX,
+        keep_alive: Some(Duration::MAX),
         ..ThreadPoolOptions::default()
     });
     submit(&pool, || {});
@@ -284,7 +288,11 @@ fn no_thread_outlives_the_pool_and_its_work() {
     let pool = {
         let alive = Arc::clone(&alive);
         ThreadPool::with_spawn(
-            ThreadPoolOptions { max_threads: 4, keep_alive: Duration::MAX, ..Default::default() },
+            ThreadPoolOptions {
+                max_threads: 4,
+                keep_alive: Some(Duration::MAX),
+                ..Default::default()
+            },
             Box::new(move |name, main| {
                 alive.fetch_add(1, Ordering::SeqCst);
                 let counted = Counted(Arc::clone(&alive), ended_sender.clone());
@@ -319,7 +327,7 @@ fn all_work_is_run_or_given_back_exactly_once() {
     const EACH: usize = 1000;
     let options = ThreadPoolOptions {
         max_threads: 3,
-        keep_alive: Duration::ZERO,
+        keep_alive: Some(Duration::ZERO),
         queue_limit: Some(50),
         ..Default::default()
     };

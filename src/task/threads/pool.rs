@@ -1,5 +1,6 @@
 //! A bounded pool of threads for work that blocks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -113,8 +114,17 @@ impl ThreadPool {
         })
     }
 
+    /// Whether it takes no more work.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shared.lock().shut_down
+    }
+
+    /// How many threads there may be at once.
+    pub(crate) fn max_threads(&self) -> usize {
+        self.shared.options.max_threads
+    }
+
     /// How busy the pool is.
-    #[cfg(test)]
     pub(crate) fn metrics(&self) -> ThreadPoolMetrics {
         let state = self.shared.lock();
         ThreadPoolMetrics {
@@ -127,24 +137,26 @@ impl ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.shutdown();
+        for work in self.shutdown() {
+            drop(fence::run(|| drop(work)));
+        }
     }
 }
 
 /// How a [`ThreadPool`] is set up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ThreadPoolOptions {
     /// How many threads there may be at once; 0 counts as 1.
     pub(crate) max_threads: usize,
-    /// How long a thread stays without work.
-    pub(crate) keep_alive: Duration,
+    /// How long a thread stays without work; `None`: until the shutdown.
+    pub(crate) keep_alive: Option<Duration>,
     /// How much work may wait for a thread; `None` is no limit.
     ///
     /// Work that an idle or a new thread takes at once does not wait, so `Some(0)` refuses work
     /// exactly when all threads are busy.
     pub(crate) queue_limit: Option<usize>,
     /// What the threads' names begin with; a number follows.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
 }
 
 impl Default for ThreadPoolOptions {
@@ -154,14 +166,13 @@ impl Default for ThreadPoolOptions {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
             max_threads: (cores + 4).min(32),
-            keep_alive: Duration::from_secs(10),
+            keep_alive: Some(Duration::from_secs(10)),
             queue_limit: None,
-            name: "wharf-executor",
+            name: Cow::Borrowed("wharf-executor"),
         }
     }
 }
 
-#[cfg(test)]
 /// What [`ThreadPool::metrics`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadPoolMetrics {
@@ -288,14 +299,14 @@ impl Shared {
     /// The main function of each thread.
     fn serve(&self) {
         let mut state = self.lock();
-        let mut idle_until = deadline(self.options.keep_alive);
+        let mut idle_until = self.options.keep_alive.and_then(deadline);
         loop {
             // Work first: its notification may come together with the end of the keep-alive.
             if let Some((_, work)) = state.queue.pop_first() {
                 state.idle_threads -= 1;
                 drop(state);
                 run(work);
-                idle_until = deadline(self.options.keep_alive);
+                idle_until = self.options.keep_alive.and_then(deadline);
                 state = self.lock();
                 state.idle_threads += 1;
                 self.work_ended.notify_all();
