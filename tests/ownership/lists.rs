@@ -10,8 +10,8 @@ use std::time::Duration;
 use allocation_counter::measure;
 use wharf::testing::{MemoryNetwork, settle};
 use wharf::{
-    CapacityLimiter, EventLoop, ProcessProtocol, Protocol, RateGroup, RateLimit, Result, Transport,
-    signal,
+    CancelScope, CapacityLimiter, EventLoop, ProcessProtocol, Protocol, RateGroup, RateLimit,
+    Ready, Result, Scope, Transport, signal,
 };
 
 use crate::alone;
@@ -118,6 +118,72 @@ fn callbacks_timers_and_tasks_that_are_cancelled_leave_nothing() {
     leaves_nothing("a call of another thread", || {
         let handle = remote.call_soon_threadsafe(|_| {}).expect("an open loop");
         handle.cancel();
+        settle(&event_loop).expect("the loop runs");
+    });
+}
+
+#[test]
+fn groups_scopes_and_deadlines_that_are_given_up_leave_nothing() {
+    let event_loop = in_memory();
+    let give_up = |future: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+        let task = event_loop.create_task(future);
+        settle(&event_loop).expect("the loop runs");
+        drop(task);
+        settle(&event_loop).expect("the loop runs");
+    };
+    let (own, long) = (event_loop.clone(), Duration::from_secs(9));
+    leaves_nothing("a timeout", || {
+        let limited = own.timeout(long, std::future::pending::<()>());
+        give_up(Box::pin(async { drop(limited.await) }));
+    });
+    // In one scope that stays, beside another future.
+    let scope = event_loop.cancel_scope();
+    scope.reschedule_after(long);
+    let run = |scope: CancelScope| async move {
+        scope.run(std::future::pending::<()>()).await;
+    };
+    let _other = event_loop.create_task(run(scope.clone()));
+    leaves_nothing("a run in a cancel scope", || give_up(Box::pin(run(scope.clone()))));
+    leaves_nothing("moving a deadline", || assert!(scope.reschedule_after(long)));
+    leaves_nothing("a periodic callback", || own.call_every(long, || {}).cancel());
+    leaves_nothing("a group", || {
+        let group = own.task_group(async |group| {
+            group.spawn(std::future::pending::<Result>());
+            group.start(async |_ready: Ready<()>| std::future::pending().await).await?;
+            Ok(())
+        });
+        give_up(Box::pin(async { drop(group.await) }));
+    });
+    leaves_nothing("a scope", || {
+        let scope = own.scope(async |scope| {
+            scope.spawn(std::future::pending::<Result>()).await?;
+            Ok(())
+        });
+        give_up(Box::pin(async { drop(scope.await) }));
+    });
+    // In one group and one scope that stay.
+    let (group, own) = (Rc::new(RefCell::new(None)), event_loop.clone());
+    let kept = Rc::clone(&group);
+    let _staying = event_loop.create_task(own.task_group(async move |group| {
+        *kept.borrow_mut() = Some(group);
+        std::future::pending::<Result>().await
+    }));
+    let (inner, kept) = (Rc::new(RefCell::new(None)), event_loop.clone());
+    let keeps = Rc::clone(&inner);
+    let _staying_too = event_loop.create_task(kept.scope(async move |scope: Scope<'static>| {
+        *keeps.borrow_mut() = Some(scope);
+        std::future::pending::<Result>().await
+    }));
+    settle(&event_loop).expect("the loop runs");
+    let (group, scope) = (group.take().expect("a group"), inner.take().expect("a scope"));
+    leaves_nothing("a task of a group", || {
+        group.spawn(async { Ok(()) });
+        group.spawn(std::future::pending::<Result>()).cancel();
+        settle(&event_loop).expect("the loop runs");
+    });
+    leaves_nothing("a task of a scope", || {
+        scope.spawn(async { Ok(()) });
+        scope.spawn(std::future::pending::<Result>()).cancel();
         settle(&event_loop).expect("the loop runs");
     });
 }

@@ -11,8 +11,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use wharf::{
-    CapacityLimiter, ChildFd, ConnectionBuilder, Eof, Executor, LoopFuture, ProcessProtocol,
-    ProcessTransport, Protocol, RemoteTask, Result, SendFile, Task, Transport, relay,
+    CapacityLimiter, Child, ChildFd, ConnectionBuilder, Eof, Executor, LoopFuture, ProcessProtocol,
+    ProcessTransport, Protocol, Ready, RemoteTask, Result, SendFile, Shield, Task, Transport,
+    relay,
 };
 
 use crate::serving::Echo;
@@ -38,9 +39,9 @@ impl Protocol for Idle {
     }
 }
 
-struct Child;
+struct Quiet;
 
-impl ProcessProtocol for Child {
+impl ProcessProtocol for Quiet {
     fn pipe_data_received(&mut self, _: &dyn ProcessTransport, _: ChildFd, _: &[u8]) -> Result {
         Ok(())
     }
@@ -166,6 +167,8 @@ pub(crate) fn of_any_loop() -> Vec<(&'static str, Begin)> {
             Box::new(stage.event_loop.create_task(sleep))
         }),
     ];
+    operations.extend(of_the_clock());
+    operations.extend(of_groups());
     #[cfg(feature = "tls")]
     operations.extend([
         ("a connect under TLS 1.2", (|stage| Box::new(connect_tls(stage, 0).start())) as Begin),
@@ -180,6 +183,119 @@ pub(crate) fn of_any_loop() -> Vec<(&'static str, Begin)> {
         }),
     ]);
     operations
+}
+
+/// Those of `timeout` and its kin.
+fn of_the_clock() -> Vec<(&'static str, Begin)> {
+    const SOON: Duration = Duration::from_millis(1);
+    vec![
+        ("a timeout that passes", |stage| {
+            let never = std::future::pending::<()>();
+            Box::new(stage.event_loop.create_task(stage.event_loop.timeout(SOON, never)))
+        }),
+        ("a connect in a timeout", |stage| {
+            let connecting = connect(stage).start();
+            let limited = stage.event_loop.timeout(Duration::from_secs(9), connecting);
+            Box::new(stage.event_loop.create_task(limited))
+        }),
+        ("a connect in a cancel scope", |stage| {
+            let (scope, connecting) = (stage.event_loop.cancel_scope(), connect(stage).start());
+            scope.reschedule_after(Duration::from_secs(9));
+            Box::new(stage.event_loop.create_task(async move { scope.run(connecting).await }))
+        }),
+        ("a cancel scope that is cancelled", |stage| {
+            let scope = stage.event_loop.cancel_scope();
+            let inside = scope.clone();
+            let steps = async move { inside.run(std::future::pending::<()>()).await };
+            let task = stage.event_loop.create_task(steps);
+            let timer = stage.event_loop.call_later(SOON, move || scope.cancel());
+            then(task, move || timer.cancel())
+        }),
+        ("a shielded connect", |stage| {
+            let connecting = connect(stage).start();
+            let shielded = stage.event_loop.shield(Duration::from_secs(9), connecting);
+            Box::new(stage.event_loop.create_task(shielded))
+        }),
+        ("a shield that is done", |stage| {
+            Box::new(stage.event_loop.shield(Duration::from_secs(9), std::future::ready(7)))
+        }),
+        ("ticks", |stage| {
+            let mut ticks = stage.event_loop.interval(Duration::from_micros(10));
+            Box::new(stage.event_loop.create_task(async move {
+                for _ in 0..3 {
+                    ticks.tick().await;
+                }
+            }))
+        }),
+    ]
+}
+
+/// Those of groups and scopes.
+fn of_groups() -> Vec<(&'static str, Begin)> {
+    vec![
+        ("a group of two connects", |stage| {
+            let (one, two) = (connect(stage).start(), connect(stage).start());
+            Box::new(stage.event_loop.create_task(stage.event_loop.task_group(async |group| {
+                let one = group.spawn(async { Ok(one.await?) });
+                let two = group.spawn_infallible(two);
+                group.spawn(async { Ok(()) });
+                // Both in one step: a value that the user's own code holds is the user's.
+                Ok(both_children(one, two).await)
+            })))
+        }),
+        ("a group whose tasks nobody awaits", |stage| {
+            let connecting = connect(stage).start();
+            Box::new(stage.event_loop.create_task(stage.event_loop.task_group(async |group| {
+                let child = group.spawn(async { Ok(connecting.await?) });
+                group.spawn(async { Ok(()) }).await?;
+                drop(child);
+                Ok(())
+            })))
+        }),
+        ("a group that fails", |stage| {
+            let (connecting, event_loop) = (connect(stage).start(), stage.event_loop.clone());
+            Box::new(stage.event_loop.create_task(stage.event_loop.task_group(
+                async move |group| {
+                    group.spawn(async { Ok(connecting.await?) });
+                    event_loop.sleep(Duration::from_millis(1)).await;
+                    Err::<(), _>("no luck".into())
+                },
+            )))
+        }),
+        ("a task that is started", |stage| {
+            let connecting = connect(stage).start();
+            Box::new(stage.event_loop.create_task(stage.event_loop.task_group(async |group| {
+                let connection = group.start(async |ready: Ready<_>| {
+                    ready.set(connecting.await?);
+                    std::future::pending().await
+                });
+                let connection = connection.await?;
+                group.finish(Some(connection));
+                Ok(None)
+            })))
+        }),
+        ("a scope of two connects", |stage| {
+            let (one, two) = (connect(stage).start(), connect(stage).start());
+            let connecting = stage.event_loop.scope(async |scope| {
+                let one = scope.spawn(async { Ok(one.await?) });
+                let two = scope.spawn_infallible(two);
+                Ok(both_children(one, two).await)
+            });
+            Box::new(stage.event_loop.create_task(connecting))
+        }),
+    ]
+}
+
+/// Both results, taken in the step in which both are there.
+async fn both_children<A, B>(one: Child<'_, A>, two: Child<'_, B>) -> impl Sized + use<A, B> {
+    let (mut one, mut two) = (one, two);
+    poll_fn(|context| {
+        let one_waits = !one.is_done() && Pin::new(&mut one).poll(context).is_pending();
+        let two_waits = !two.is_done() && Pin::new(&mut two).poll(context).is_pending();
+        if one_waits || two_waits { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    (one.await, two.await)
 }
 
 /// Those that take descriptors of the system.
@@ -233,16 +349,16 @@ pub(crate) fn of_the_system() -> Vec<(&'static str, Begin)> {
             Box::new(stage.event_loop.connect_read_fifo(|| Idle, path).keep_open(true).start())
         }),
         ("standard output", |stage| Box::new(stage.event_loop.connect_stdout(|| Idle).start())),
-        ("a child", |stage| Box::new(stage.event_loop.subprocess_exec(|| Child, "cat").start())),
+        ("a child", |stage| Box::new(stage.event_loop.subprocess_exec(|| Quiet, "cat").start())),
         ("a task with a child", |stage| {
-            let child = stage.event_loop.subprocess_exec(|| Child, "cat");
+            let child = stage.event_loop.subprocess_exec(|| Quiet, "cat");
             Box::new(stage.event_loop.create_task(async move { child.await }))
         }),
         ("a program to its end", |stage| {
             Box::new(stage.event_loop.run_process("cat").input("hello").start())
         }),
         ("waiting for a child's exit", |stage| {
-            let child = stage.event_loop.subprocess_exec(|| Child, "cat").start();
+            let child = stage.event_loop.subprocess_exec(|| Quiet, "cat").start();
             let child = stage.complete(child);
             then(child.wait(), move || drop(child))
         }),
@@ -355,6 +471,12 @@ impl<T> Started for Task<T> {
 }
 
 impl<T: Send> Started for RemoteTask<T> {
+    fn is_done(&self) -> bool {
+        self.is_done()
+    }
+}
+
+impl<T> Started for Shield<T> {
     fn is_done(&self) -> bool {
         self.is_done()
     }

@@ -11,7 +11,7 @@ use super::super::ambient::expect_current;
 use super::scope_state::{Ended, Place, ScopeState};
 use super::timeout::after;
 use crate::error::{Error, Kind};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{Core, EventLoop};
 use crate::timeout::TimeoutKind;
 
 /// What runs in it is dropped when it is cancelled, or when its deadline has passed. Trio's `CancelScope`.
@@ -30,7 +30,7 @@ use crate::timeout::TimeoutKind;
 ///     // Cancelled by a callback.
 ///     let scope = CancelScope::new();
 ///     let stop = scope.clone();
-///     event_loop.call_later(Duration::from_secs(5), move || drop(stop.cancel()));
+///     event_loop.call_later(Duration::from_secs(5), move || stop.cancel());
 ///     assert!(scope.run(sleep(Duration::from_secs(60))).await.is_none());
 ///
 ///     // Ten seconds for each step, and not for all of them.
@@ -111,11 +111,11 @@ impl CancelScope {
         })
     }
 
-    /// Ends what runs in the scope, and all that is to run in it later. `false` if it was over already.
+    /// Ends what runs in the scope, and all that is to run in it later. Later calls change nothing.
     ///
     /// Nothing is dropped here: what runs in the scope is woken for that.
-    pub fn cancel(&self) -> bool {
-        self.state.end(Ended::Cancelled)
+    pub fn cancel(&self) {
+        self.state.end(Ended::Cancelled);
     }
 
     /// Whether the scope is over: it was cancelled, or its deadline has passed while something ran in it.
@@ -144,6 +144,12 @@ impl CancelScope {
     /// Moves the deadline to `duration` from now. `false` if the scope is over already.
     pub fn reschedule_after(&self, duration: Duration) -> bool {
         self.state.set_deadline(Some(after(&self.state.core, duration)))
+    }
+}
+
+impl CancelScope {
+    pub(super) fn core(&self) -> &Core {
+        &self.state.core
     }
 }
 

@@ -68,10 +68,10 @@ impl ScopeState {
         true
     }
 
-    /// Ends the scope and wakes what runs in it; `false` if it was over.
-    pub(super) fn end(&self, how: Ended) -> bool {
+    /// Ends the scope, if it is not over, and wakes what runs in it.
+    pub(super) fn end(&self, how: Ended) {
         if self.ended.get().is_some() {
-            return false;
+            return;
         }
         self.ended.set(Some(how));
         self.disarm();
@@ -79,7 +79,6 @@ impl ScopeState {
         for waker in waiting.into_values() {
             self.core.run_caught("a waker failed", || waker.wake());
         }
-        true
     }
 
     /// Has `context` woken when the scope is over. Returns whether it is.

@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::super::ambient::expect_current;
+use super::super::detached::take_error;
 use super::super::future::{LoopFuture, future};
 use super::cancel_scope::CancelScope;
 use crate::error::Error;
-use crate::event_loop::EventLoop;
+use crate::event_loop::{Core, EventLoop};
 use crate::timeout::TimeoutKind;
 
 /// Runs `future` as a task that outlives who awaits it, for at most `bound`.
@@ -52,8 +53,8 @@ pub fn shield<F: Future + 'static>(bound: Duration, future: F) -> Shield<F::Outp
 /// What [`shield`] gives: awaiting it gives what the future gave.
 ///
 /// An `Err` means that the future panicked, or that its loop was closed. Dropping it lets the future go on for as long as the
-/// bound says; its output is then dropped. Once the future is done, dropping it closes what is in its output, as with a
-/// [`LoopFuture`].
+/// bound says. Nobody then takes its output, nor if the future was done already: it is dropped, and closes what is in it,
+/// as with a [`LoopFuture`].
 #[must_use = "the future goes on only for a while if this is dropped"]
 pub struct Shield<T: 'static> {
     /// Taken when this is dropped.
@@ -82,13 +83,30 @@ impl<T: 'static> Future for Shield<T> {
 
 impl<T: 'static> Drop for Shield<T> {
     fn drop(&mut self) {
-        if let Some(result) = self.result.take()
-            && !result.is_done()
-        {
-            result.detach();
+        let Some(result) = self.result.take() else { return };
+        if !result.is_done() {
+            // The promise is told that nobody waits any more.
+            drop(result);
             self.scope.reschedule_after(self.bound);
+        } else if let Some(outcome) = result.take_result() {
+            leave(self.scope.core(), outcome);
         }
     }
+}
+
+/// Nobody waits for what came out: an error is reported, and what else is in it closed.
+fn leave<T: 'static>(core: &Core, outcome: Result<T, Error>) {
+    let (error, output) = match outcome {
+        Ok(output) => {
+            let mut output = Some(output);
+            (take_error(&mut output), output)
+        }
+        Err(error) => (Some(error), None),
+    };
+    if let Some(error) = error.filter(|error| !error.is_cancelled()) {
+        core.report_when_free("a shielded future failed", error, None);
+    }
+    core.discard_user(output, "result");
 }
 
 impl<T: 'static> fmt::Debug for Shield<T> {
@@ -121,6 +139,7 @@ impl EventLoop {
                 inside.run(caught).await
             };
             match outcome {
+                Some(outcome) if promise.is_cancelled() => leave(&core, outcome),
                 Some(outcome) => promise.set(outcome),
                 None => {
                     let error = Error::timeout(TimeoutKind::Future);

@@ -47,7 +47,7 @@ impl<'env, T> ScopeState<'env, T> {
             phase: Cell::new(Phase::Open),
             children: RefCell::default(),
             next: Cell::new(BODY + 1),
-            queue: Arc::default(),
+            queue: Arc::new(WakeQueue::new()),
             errors: RefCell::default(),
             finished: Cell::new(None),
         })
@@ -79,12 +79,13 @@ impl<'env, T> ScopeState<'env, T> {
         let steps = Some((steps, Waker::from(Arc::clone(&waker))));
         let entry = Entry { steps, is_cancelled: false, waker: Arc::clone(&waker) };
         self.children.borrow_mut().insert(id, entry);
-        waker.wake();
+        self.run_waker(|| waker.wake());
     }
 
     /// Goes on with what was woken before: each task once, and the body by `poll_body`.
     pub(super) fn turn(&self, context: &Context<'_>, mut poll_body: impl FnMut()) {
-        let woken = self.queue.begin_turn(&self.core, context.waker());
+        let (woken, former) = self.queue.begin_turn(context.waker());
+        self.core.drop_user(former, "waker");
         for _ in 0..woken.min(MOST_IN_A_TURN) {
             if !self.is_open() {
                 return;
@@ -129,7 +130,7 @@ impl<'env, T> ScopeState<'env, T> {
             return false;
         }
         if self.queue.end_turn() {
-            context.waker().wake_by_ref();
+            self.run_waker(|| context.waker().wake_by_ref());
         }
         true
     }
@@ -138,15 +139,21 @@ impl<'env, T> ScopeState<'env, T> {
     pub(super) fn end(&self) {
         if self.is_open() {
             self.phase.set(Phase::Ending);
-            self.queue.tell();
+            self.run_waker(|| self.queue.tell());
         }
     }
 
     /// The scope's future has ended, or was dropped.
     pub(super) fn close(&self) {
         self.phase.set(Phase::Over);
-        self.queue.close(&self.core);
+        let waker = self.queue.close();
+        self.core.drop_user(waker, "waker");
         self.drop_children();
+    }
+
+    /// What wakes the scope's future, whose waker is the user's.
+    fn run_waker(&self, wake: impl FnOnce()) {
+        self.core.run_caught("a waker failed", wake);
     }
 
     fn drop_children(&self) {
@@ -178,6 +185,6 @@ impl<T> Owner for ScopeState<'_, T> {
         entry.is_cancelled = true;
         let waker = Arc::clone(&entry.waker);
         drop(children);
-        waker.wake();
+        self.run_waker(|| waker.wake());
     }
 }

@@ -1,15 +1,16 @@
 //! Which tasks of a scope were woken.
+//!
+//! `tests/loom` compiles this file with loom's atomics and locks in place of the standard library's
+//! (`super::sync`), and runs it in every order that threads can have.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use crate::event_loop::Core;
+use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// The numbers of tasks that were woken, and the waker of the scope's own future. Wakers go to other threads.
-#[derive(Default)]
-pub(super) struct WakeQueue {
+pub(crate) struct WakeQueue {
     inner: Mutex<Inner>,
 }
 
@@ -24,47 +25,50 @@ struct Inner {
 }
 
 impl WakeQueue {
+    pub(crate) fn new() -> Self {
+        Self { inner: Mutex::new(Inner::default()) }
+    }
+
     /// The scope's future is polled: until [`end_turn`](Self::end_turn) it need not be woken. Returns how many
-    /// tasks were woken before.
-    pub(super) fn begin_turn(&self, core: &Core, waker: &Waker) -> usize {
+    /// tasks were woken before, and the waker that another has replaced, to be dropped.
+    pub(crate) fn begin_turn(&self, waker: &Waker) -> (usize, Option<Arc<Waker>>) {
         let is_known = {
             let mut inner = self.lock();
             inner.is_told = true;
             inner.parent.as_ref().is_some_and(|parent| parent.will_wake(waker))
         };
-        if !is_known {
-            let parent = Arc::new(waker.clone());
-            let former = self.lock().parent.replace(parent);
-            core.drop_user(former, "waker");
-        }
-        self.lock().woken.len()
+        // What is the user's runs while the lock is free.
+        let parent = if is_known { None } else { Some(Arc::new(waker.clone())) };
+        let mut inner = self.lock();
+        let former = match parent {
+            Some(parent) => inner.parent.replace(parent),
+            None => None,
+        };
+        (inner.woken.len(), former)
     }
 
     /// The first task that was woken.
-    pub(super) fn pop(&self) -> Option<u64> {
+    pub(crate) fn pop(&self) -> Option<u64> {
         self.lock().woken.pop_front()
     }
 
     /// The scope's future returns. Returns whether tasks were woken meanwhile, so that it has to be polled again.
-    pub(super) fn end_turn(&self) -> bool {
+    pub(crate) fn end_turn(&self) -> bool {
         let mut inner = self.lock();
         inner.is_told = !inner.woken.is_empty();
         inner.is_told
     }
 
-    /// The scope is over: wakers that are left do nothing any more.
-    pub(super) fn close(&self, core: &Core) {
-        let parent = {
-            let mut inner = self.lock();
-            inner.is_closed = true;
-            inner.woken = VecDeque::new();
-            inner.parent.take()
-        };
-        core.drop_user(parent, "waker");
+    /// The scope is over: wakers that are left do nothing any more. Returns the future's, to be dropped.
+    pub(crate) fn close(&self) -> Option<Arc<Waker>> {
+        let mut inner = self.lock();
+        inner.is_closed = true;
+        inner.woken = VecDeque::new();
+        inner.parent.take()
     }
 
     /// Wakes the scope's future.
-    pub(super) fn tell(&self) {
+    pub(crate) fn tell(&self) {
         self.tell_of(None);
     }
 
@@ -88,20 +92,21 @@ impl WakeQueue {
 }
 
 /// Wakes one task of a scope: it is then in the queue once, however often it is woken.
-pub(super) struct ChildWaker {
+pub(crate) struct ChildWaker {
     queue: Arc<WakeQueue>,
     id: u64,
     is_queued: AtomicBool,
 }
 
 impl ChildWaker {
-    pub(super) fn new(queue: &Arc<WakeQueue>, id: u64) -> Arc<Self> {
+    pub(crate) fn new(queue: &Arc<WakeQueue>, id: u64) -> Arc<Self> {
         Arc::new(Self { queue: Arc::clone(queue), id, is_queued: AtomicBool::new(false) })
     }
 
     /// The task is about to be polled: a wake from now on is a new one.
-    pub(super) fn unqueue(&self) {
-        self.is_queued.store(false, Ordering::Release);
+    pub(crate) fn unqueue(&self) {
+        // It acquires, too: what was written before a wake that changed nothing is to be seen by this poll.
+        self.is_queued.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -114,56 +119,5 @@ impl Wake for ChildWaker {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
             self.queue.tell_of(Some(self.id));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Parent(AtomicUsize);
-
-    impl Wake for Parent {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn each_task_is_queued_once_and_the_scope_woken_once() {
-        let event_loop = crate::testing::MemoryNetwork::new().event_loop();
-        let core = event_loop.core();
-        let parent = Arc::new(Parent::default());
-        let waker = Waker::from(Arc::clone(&parent));
-        let woken = || parent.0.load(Ordering::Relaxed);
-        let queue = Arc::new(WakeQueue::default());
-        let tasks = [1, 2].map(|id| ChildWaker::new(&queue, id));
-
-        assert_eq!(queue.begin_turn(core, &waker), 0);
-        tasks[0].wake_by_ref();
-        assert_eq!(woken(), 0, "it is being polled");
-        assert!(queue.end_turn());
-        assert_eq!(queue.begin_turn(core, &waker), 1);
-        assert_eq!(queue.pop(), Some(1));
-        tasks[0].unqueue();
-        assert!(!queue.end_turn());
-
-        for _ in 0..3 {
-            tasks[1].wake_by_ref();
-            tasks[0].wake_by_ref();
-        }
-        assert_eq!(woken(), 1);
-        assert_eq!(queue.begin_turn(core, &waker), 2);
-        assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(2), Some(1), None));
-        // One waker in the queue, and two others here.
-        assert_eq!(Arc::strong_count(&parent), 3);
-
-        queue.close(core);
-        tasks[0].unqueue();
-        tasks[0].wake_by_ref();
-        assert_eq!((queue.pop(), woken(), Arc::strong_count(&parent)), (None, 1, 2));
     }
 }

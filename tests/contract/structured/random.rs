@@ -128,7 +128,7 @@ impl World {
         let handle = self.handles.borrow_mut().swap_remove(index);
         match handle {
             Handle::Group(group) => group.cancel(),
-            Handle::Scope(scope) => drop(scope.cancel()),
+            Handle::Scope(scope) => scope.cancel(),
         }
     }
 }

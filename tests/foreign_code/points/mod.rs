@@ -2,6 +2,7 @@
 
 mod actor;
 mod datagrams;
+mod groups;
 mod loops;
 mod pipes;
 mod processes;

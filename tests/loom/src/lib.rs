@@ -16,6 +16,8 @@ mod channel_models;
 mod event_loop;
 mod queue_models;
 mod remote;
+mod scope;
+mod scope_models;
 
 /// Runs `body` in every order in which threads are interrupted at most twice, or as often as
 /// `LOOM_MAX_PREEMPTIONS` says. More would take for ever, and seldom finds more.
