@@ -121,7 +121,7 @@ fn main() -> ExitCode {
         if requests.is_empty() {
             return Err(missing("a REQUEST").into());
         }
-        EventLoop::new()?.run(async |event_loop| {
+        wharf::run(async |event_loop| {
             let client = Client::connect(&event_loop, &address, timeout).await?;
             ask_all(&client, &requests).await
         })

@@ -11,7 +11,7 @@
 use std::process::ExitCode;
 
 use lexopt::Arg;
-use wharf::{EventLoop, Protocol, Result, TlsServer, Transport};
+use wharf::{Protocol, Result, TlsServer, Transport};
 
 use wharf_examples::command_line::{missing, run, set_once};
 use wharf_examples::serving::{Listen, serve_until_signal};
@@ -60,8 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(listen: Listen, tls: Option<TlsServer>) -> Result {
-    let event_loop = EventLoop::new()?;
-    event_loop.run(async |event_loop| {
+    wharf::run(async |event_loop| {
         let mut server = match listen {
             Listen::Address(address) => event_loop.create_server(|| Echo, address),
             Listen::Unix(path) => event_loop.create_unix_server(|| Echo, path),

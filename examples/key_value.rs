@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use lexopt::{Arg, ValueExt};
-use wharf::{Error, EventLoop, Result, Transport};
+use wharf::{Error, Result, Transport};
 use wharf_examples::command_line::{listen_address, missing, run, set_once};
 use wharf_examples::serving::serve_until_signal;
 use wharf_protocols::line::{LineProtocol, Lines, WriteLine};
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
             }
         }
         let address = listen.ok_or_else(|| missing("--listen ADDRESS"))?;
-        EventLoop::new()?.run(async |event_loop| {
+        wharf::run(async |event_loop| {
             let store = Rc::default();
             let session = move || Lines::new(Session(Rc::clone(&store)));
             serve_until_signal(event_loop.create_server(session, address).await?).await

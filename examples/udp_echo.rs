@@ -10,7 +10,7 @@
 use std::process::ExitCode;
 
 use lexopt::Arg;
-use wharf::{Address, DatagramProtocol, DatagramTransport, EventLoop, Result};
+use wharf::{Address, DatagramProtocol, DatagramTransport, Result};
 
 use wharf_examples::command_line::{missing, run, set_once};
 use wharf_examples::endpoint::run_until_signal;
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
             set_once(&mut listen, place)?;
         }
         let listen = listen.ok_or_else(|| missing("--listen ADDRESS or --unix PATH"))?;
-        EventLoop::new()?.run(async |event_loop| {
+        wharf::run(async |event_loop| {
             let endpoint = event_loop.create_datagram_endpoint(|| Echo);
             let endpoint = match listen {
                 Listen::Address(address) => endpoint.local_address(address).await?,

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
-use wharf::{Failure, Result};
+use wharf::signal::{self, SIGINT};
+use wharf::{Error, Failure, Result};
 
 /// Runs an example, and turns its failure into one line on standard error and an exit code: 2 for
-/// a command line that is wrong, 1 for everything else.
+/// a command line that is wrong, 1 for everything else. One that Control-C has ended says nothing, and ends as by
+/// the signal.
 pub fn run<T: Termination>(
     usage: &str,
     example: impl FnOnce(lexopt::Parser) -> Result<T>,
@@ -23,6 +25,10 @@ pub fn run<T: Termination>(
         Ok(value) => return value.report(),
         Err(error) => error,
     };
+    if error.downcast_ref().is_some_and(Error::is_interrupted) {
+        // It fails for a number that is no signal.
+        let _ = signal::act_by_default(SIGINT);
+    }
     let (hint, code) = match error.is::<lexopt::Error>() {
         true => (" (--help tells more)", 2),
         false => ("", 1),

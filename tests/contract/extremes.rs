@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use wharf::testing::{self, MemoryNetwork, Recorder};
 use wharf::{
-    ConnectionBuilder, DropPolicy, EventLoop, Keepalive, RateGroup, RateLimit, ServerBuilder,
-    Timeout, WaterMarks,
+    CapacityLimiter, ConnectionBuilder, DropPolicy, EventLoop, Executor, Keepalive, RateGroup,
+    RateLimit, ServerBuilder, Timeout, WaterMarks,
 };
 
 use crate::probes::memory_loop;
@@ -197,6 +197,48 @@ fn numbers_of_loops_timers_and_groups_are_sane_at_both_ends() {
             group.set_read_limit(Some(limit));
             group.set_write_limit(Some(limit));
             testing::advance(&event_loop, Duration::MAX).unwrap();
+        }
+    }
+}
+
+#[test]
+fn numbers_of_threads_and_of_the_end_are_sane_at_both_ends() {
+    for size in SIZES {
+        let executor = Executor::builder().max_threads(size).queue_limit(size.max(1)).build();
+        let event_loop = EventLoop::new().unwrap();
+        let limiter = CapacityLimiter::new(&event_loop, size.max(1));
+        let job = event_loop.create_job(|_| 1).executor(&executor.unwrap()).limiter(&limiter);
+        assert_eq!(event_loop.run_until_complete(job.into_future()).unwrap().unwrap(), 1);
+        limiter.set_total_tokens(size);
+        assert_eq!((limiter.total_tokens(), limiter.available_tokens()), (size, size));
+        let (sender, mut receiver) = event_loop.create_channel(size);
+        assert_eq!(sender.capacity(), size.max(1));
+        sender.try_send(2).unwrap();
+        assert_eq!(receiver.try_recv(), Some(2));
+    }
+    for duration in DURATIONS {
+        let executor = Executor::builder().max_threads(1).keep_alive(duration).build();
+        assert_eq!(executor.is_err(), duration.is_zero());
+        let executor = executor.unwrap_or_else(|_| Executor::new(1));
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.run_until_complete(event_loop.run_in(&executor, || ())).unwrap().unwrap();
+        assert!(executor.shutdown(Duration::MAX));
+        let remote = event_loop.remote();
+        let thread = std::thread::spawn(move || remote.spawn(async |_| ()).wait_timeout(duration));
+        while !thread.is_finished() {
+            testing::step(&event_loop).unwrap();
+        }
+        // However short it was.
+        drop(thread.join().unwrap());
+        let built = EventLoop::builder().exit_grace(duration).build();
+        assert_eq!(built.is_err(), duration.is_zero());
+        for event_loop in [event_loop, memory_loop()] {
+            run_on(&event_loop, async |event_loop: EventLoop| {
+                let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+                event_loop.create_connection(|| Echo, address(&server)).await?;
+                Ok(())
+            });
+            event_loop.close_gracefully(duration).unwrap();
         }
     }
 }

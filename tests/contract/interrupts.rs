@@ -100,6 +100,21 @@ fn after_an_interrupted_run_sigint_ends_the_process() {
 
 // 326.
 #[test]
+fn a_program_that_has_cleaned_up_after_sigint_can_end_as_by_it() {
+    let name = "a_program_that_has_cleaned_up_after_sigint_can_end_as_by_it";
+    dies_of_sigint(name, "cleaned up", || {
+        let event_loop = EventLoop::new().unwrap();
+        assert!(is_interrupted(event_loop.run(never)));
+        // Whoever handles it now.
+        event_loop.add_signal_handler(INT, || {}).unwrap();
+        assert!(wharf::signal::act_by_default(-1).is_err());
+        eprintln!("cleaned up");
+        wharf::signal::act_by_default(INT).unwrap();
+    });
+}
+
+// 326.
+#[test]
 fn after_a_run_sigint_ends_the_process() {
     dies_of_sigint("after_a_run_sigint_ends_the_process", "it ran", || {
         let event_loop = EventLoop::new().unwrap();

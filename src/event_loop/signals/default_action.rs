@@ -66,8 +66,7 @@ impl Drop for Once {
 
 /// Whether the signal does what it does by default: nobody has a handler for it, and it is not ignored.
 ///
-/// Whether code other than wharf's has is known on Linux only; elsewhere, and where `/proc` is missing, none is
-/// assumed to.
+/// Whether code other than wharf's has one is known where there is Linux's `/proc`; elsewhere none is assumed to.
 pub(super) fn is_default(signal: i32) -> bool {
     match lock().get(&signal) {
         Some(handled) => handled.loops == 0,
@@ -75,7 +74,6 @@ pub(super) fn is_default(signal: i32) -> bool {
     }
 }
 
-#[cfg(linux_kernel)]
 fn is_set_elsewhere(signal: i32) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/thread-self/status") else { return false };
     ["SigIgn:", "SigCgt:"].iter().any(|name| {
@@ -83,11 +81,6 @@ fn is_set_elsewhere(signal: i32) -> bool {
         let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
         mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
     })
-}
-
-#[cfg(not(linux_kernel))]
-fn is_set_elsewhere(_: i32) -> bool {
-    false
 }
 
 impl Drop for InsteadOfDefault {
