@@ -14,7 +14,7 @@ use super::remote::RemoteQueue;
 use super::signals::Interruptible;
 use super::{EventLoop, SlowWatch};
 use crate::driver::NetworkLoop as _;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::fence::{self, Panic};
 
 thread_local! {
@@ -35,7 +35,8 @@ impl EventLoop {
     /// # SIGINT
     /// As with asyncio's Runner, the first `SIGINT` (Control-C) drops `main`, and `run` fails with
     /// [`is_interrupted`](Error::is_interrupted): what `main` holds is cleaned up, and so can the program be. The
-    /// second one ends the process, also when the loop is stuck in a callback.
+    /// second one ends the process, also when the loop is stuck in a callback. One that comes while `main` ends
+    /// is not lost: `run` fails with that error all the same, unless `main` failed itself.
     ///
     /// That is for programs that do not deal with `SIGINT` themselves: it holds on the main thread (as Rust
     /// calls it: of the name `main`), on a loop of the operating system, and where `SIGINT` does what it does by
@@ -66,7 +67,13 @@ impl EventLoop {
     pub fn run<T>(&self, main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> Result<T> {
         let core = self.core();
         match Interruptible::begin(core) {
-            Some(run) => self.run_until_complete(run.bound(main(self.clone())))??,
+            Some(run) => {
+                let output = self.run_until_complete(run.bound(main(self.clone())))???;
+                if run.came_late() {
+                    return Err(Error::bare(Kind::Interrupted).into());
+                }
+                Ok(output)
+            }
             None => self.run_until_complete(main(self.clone()))?,
         }
     }

@@ -100,6 +100,33 @@ fn after_an_interrupted_run_sigint_ends_the_process() {
 
 // 326.
 #[test]
+fn a_sigint_that_comes_while_main_ends_is_not_lost() {
+    if !is_in_own_process("interrupts::a_sigint_that_comes_while_main_ends_is_not_lost") {
+        return;
+    }
+    on_main(|| {
+        let event_loop = EventLoop::new().unwrap();
+        let ends = |outcome: fn() -> wharf::Result| {
+            event_loop.run(async move |_| {
+                let has_come = Arc::new(AtomicBool::new(false));
+                let hook = signal_hook::flag::register(INT, Arc::clone(&has_come))?;
+                raise(Signal::INT);
+                while !has_come.load(Ordering::SeqCst) {
+                    thread::yield_now();
+                }
+                signal_hook::low_level::unregister(hook);
+                outcome()
+            })
+        };
+        assert!(is_interrupted(ends(|| Ok(()))));
+        let failed = ends(|| Err("no luck".into()));
+        assert_eq!(failed.unwrap_err().to_string(), "no luck");
+        event_loop.run(async |_| Ok(())).unwrap();
+    });
+}
+
+// 326.
+#[test]
 fn a_program_that_has_cleaned_up_after_sigint_can_end_as_by_it() {
     let name = "a_program_that_has_cleaned_up_after_sigint_can_end_as_by_it";
     dies_of_sigint(name, "cleaned up", || {

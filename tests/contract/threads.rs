@@ -1,5 +1,6 @@
 //! The way in from other threads.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
@@ -8,7 +9,9 @@ use std::thread::ThreadId;
 
 use wharf::testing::{settle, step};
 use wharf::{
-    CallbackHandle, EventLoop, LoopFuture, Promise, Remote, RemoteHandle, Task, TimerHandle,
+    CallbackHandle, CancelFlag, CapacityLimiter, CapacityToken, EventLoop, Executor, JobBuilder,
+    LoopFuture, Promise, Remote, RemoteHandle, RemoteReceiver, RemoteSend, RemoteSendError,
+    RemoteSender, RemoteTask, SignalStream, Task, TimerHandle,
 };
 
 use crate::probes::{PATIENCE, complete, memory_loop, run_forever, step_until};
@@ -324,6 +327,20 @@ fn only_remotes_can_leave_the_loops_thread() {
     fn any_thread<T: Send + Sync + Clone>() {}
     any_thread::<Remote>();
     any_thread::<RemoteHandle>();
+    any_thread::<Executor>();
+    any_thread::<CancelFlag>();
+    // What is sent need not be shared.
+    any_thread::<RemoteSender<Cell<u8>>>();
+    fn one_at_a_time<T: Send + Sync>() {}
+    one_at_a_time::<RemoteTask<Cell<u8>>>();
+    fn moved<T: Send>() {}
+    moved::<RemoteSend<Cell<u8>>>();
+    moved::<RemoteSendError<Cell<u8>>>();
+    <RemoteReceiver<u8> as NotSend<_>>::holds();
+    <CapacityLimiter as NotSend<_>>::holds();
+    <CapacityToken as NotSend<_>>::holds();
+    <JobBuilder<u8> as NotSend<_>>::holds();
+    <SignalStream as NotSend<_>>::holds();
     <EventLoop as NotSend<_>>::holds();
     <CallbackHandle as NotSend<_>>::holds();
     <TimerHandle as NotSend<_>>::holds();

@@ -45,7 +45,9 @@ impl InsteadOfDefault {
 /// it does by default, even if the loop is stuck and never learns of it. Dropping it takes it back, unless it
 /// has come.
 pub(super) struct Once {
-    flag: SigId,
+    hook: SigId,
+    /// Set by the hook: nobody else does while the signal is handled.
+    has_come: Arc<AtomicBool>,
 }
 
 impl Once {
@@ -53,14 +55,20 @@ impl Once {
     pub(super) fn of(instead: &InsteadOfDefault) -> io::Result<Self> {
         let default_wanted =
             lock().get(&instead.signal).map(|known| Arc::clone(&known.default_wanted));
-        let default_wanted = default_wanted.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { flag: signal_hook::flag::register(instead.signal, default_wanted)? })
+        let has_come = default_wanted.ok_or(io::ErrorKind::NotFound)?;
+        let hook = signal_hook::flag::register(instead.signal, Arc::clone(&has_come))?;
+        Ok(Self { hook, has_come })
+    }
+
+    /// Whether it has come, though the loop may not know of it yet.
+    pub(super) fn has_come(&self) -> bool {
+        self.has_come.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Once {
     fn drop(&mut self) {
-        signal_hook::low_level::unregister(self.flag);
+        signal_hook::low_level::unregister(self.hook);
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Interrupt {
 
 /// SIGINT is handled, once. The second one does what it does by default.
 struct Watch {
-    _once: Once,
+    once: Once,
     _instead: InsteadOfDefault,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Interruptible<'a> {
         // A loop without descriptors for it runs all the same, and SIGINT ends the process.
         let instead = table.watch(core, SIGINT).ok()?;
         let once = Once::of(&instead).ok()?;
-        let watch = Watch { _once: once, _instead: instead };
+        let watch = Watch { once, _instead: instead };
         let interrupt =
             Rc::new(Interrupt { has_come: Cell::new(false), watch: RefCell::new(Some(watch)) });
         *table.interrupt.borrow_mut() = Some(Rc::clone(&interrupt));
@@ -76,6 +76,11 @@ impl<'a> Interruptible<'a> {
             }
         })
         .await
+    }
+
+    /// Whether SIGINT has come by the end of the run, when `main` was over already.
+    pub(in crate::event_loop) fn came_late(&self) -> bool {
+        self.interrupt.watch.borrow().as_ref().is_some_and(|watch| watch.once.has_come())
     }
 }
 
