@@ -66,6 +66,45 @@ fn a_timeout_allocates_once_and_only_if_it_waits() {
     assert_eq!((pending.count_total, pending.count_current), (1, 0), "{pending:?}");
 }
 
+/// A task of a group: what every task allocates, and where its result waits. One of a scope: its future, its waker,
+/// and the same. Lists of many tasks have room for several in each piece of memory.
+#[test]
+fn a_task_of_a_group_allocates_once_more_than_any_and_one_of_a_scope_three_times() {
+    const TASKS: u64 = 1000;
+    let event_loop = a_loop();
+    let count = |body: &dyn Fn()| {
+        body();
+        measure(body).count_total
+    };
+    let plain = count(&|| {
+        for _ in 0..TASKS {
+            event_loop.create_task(async {}).detach();
+        }
+        wharf::testing::settle(&event_loop).expect("it runs");
+    });
+    let grouped = count(&|| {
+        let group = event_loop.task_group(async |group| {
+            for _ in 0..TASKS {
+                group.spawn(async { Ok(()) });
+            }
+            Ok(())
+        });
+        event_loop.run_until_complete(group).expect("it runs").expect("no error");
+    });
+    let scoped = count(&|| {
+        let scope = event_loop.scope(async |scope| {
+            for _ in 0..TASKS {
+                scope.spawn(async { Ok(()) });
+            }
+            Ok(())
+        });
+        event_loop.run_until_complete(scope).expect("it runs").expect("no error");
+    });
+    let lists = TASKS / 4;
+    assert!(grouped <= plain + TASKS + lists, "{grouped} and {plain}");
+    assert!(scoped <= 3 * TASKS + lists, "{scoped}");
+}
+
 /// Of ours it allocates nothing; rustls allocates the ciphertext of each record that it makes, and the
 /// plaintext of each that it opens.
 #[cfg(feature = "tls")]
