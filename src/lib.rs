@@ -88,7 +88,8 @@
 //!   [`EventLoop::run_shell`] run a program to its end for what it writes.
 //! - **Streams, for `async` code:** [`EventLoop::open_connection`] gives a [`StreamReader`] and a [`StreamWriter`],
 //!   [`EventLoop::start_server`] runs an async function for each connection, and [`EventLoop::open_stdin`] and its
-//!   kin are for pipes; [`ByteStream`] is both halves as one, and [`Lines`] are a reader's lines.
+//!   kin are for pipes; [`ByteStream`] is both halves as one, and [`Lines`] are a reader's lines. A [`Listener`] accepts
+//!   one by one, a [`ChildProcess`] has streams for pipes, a [`DatagramStream`] receives and sends datagrams.
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback. [`spawn`], [`sleep`] and [`yield_now`] are for code that was not given the loop.
@@ -96,7 +97,6 @@
 //!   waits for them; [`timeout`], [`move_on_after`] and [`CancelScope`] for what has to end in time or can be cancelled;
 //!   [`shield`] for what must not be cut off; [`interval`] and [`EventLoop::call_every`] for what happens again and
 //!   again.
-//!   A [`TaskLocal`] is a value of the running task and of those that it spawns.
 //! - **Threads:** [`EventLoop::create_job`] and [`EventLoop::run_in`] for work that blocks, with an [`Executor`] of one's
 //!   own, a [`CapacityLimiter`], and a [`CancelFlag`] for the work to ask. [`Remote`] is the way in from other threads:
 //!   [`Remote::spawn`] has the loop run a future and brings its output back; [`EventLoop::create_channel`] carries
@@ -175,6 +175,9 @@
 //! | [`Connection`], [`Server`], [`Endpoint`], [`Handover`] | nothing: the loop keeps what they lead to |
 //! | [`StreamReader`], [`Lines`] | stops reading; what it holds is lost. If the writer is gone, too, closes the connection |
 //! | [`StreamWriter`] | ends the write side; what was written is sent. If the reader is gone, too, closes the connection |
+//! | [`Listener`] | stops listening; closes connections that nobody has taken |
+//! | [`DatagramStream`] | closes the endpoint: what was sent goes out, what nobody has taken is lost |
+//! | [`ChildProcess`] | closes its pipes and kills the child, unless it was detached or started with `kill_on_drop(false)` |
 //! | [`ByteStream`] | drops both halves, which closes the connection; what was written is sent |
 //! | [`Process`] | the last clone closes the child and kills it, unless it was detached or started with `kill_on_drop(false)` |
 //! | [`Inherited`] | declines: the predecessor goes on. Listeners that were not taken are closed |
@@ -184,7 +187,7 @@
 //! | [`Remote`], [`RateGroup`] | nothing |
 //! | `TlsClient`, `TlsServer`, `TlsIdentity`, `TlsUpgrade` | nothing: connections and servers that use them keep what they need |
 //! | [`Datagrams`] | what was not taken from it is dropped, unless the transport was paused |
-//! | a protocol: [`Buffered`], [`PausedProtocol`], [`StreamProtocol`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
+//! | a protocol: [`Buffered`], [`PausedProtocol`], [`StreamProtocol`], [`DatagramQueue`], [`ChildProtocol`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
@@ -193,7 +196,7 @@
 //! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
-//! [`Splicing`], [`TaskLocal`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
+//! [`Splicing`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
 //!
 //! **A result that nobody took.** A future that is given up when it is done already, by a timeout or
 //! because the task that awaits it is cancelled, still has its result. Whatever in it leads to something
@@ -285,13 +288,16 @@ pub use crate::process::{
 pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
 };
-pub use crate::streams::{ByteStream, Lines, StreamProtocol, StreamReader, StreamWriter};
+pub use crate::streams::{
+    ByteStream, ChildProcess, ChildProtocol, DatagramQueue, DatagramStream, Lines, Listener,
+    StreamProtocol, StreamReader, StreamWriter,
+};
 pub use crate::task::{
     CancelFlag, CancelScope, CapacityLimiter, CapacityToken, Child, Executor, ExecutorBuilder,
     ExecutorStatistics, Interval, JobBuilder, LoopFuture, MissedTickBehavior, PeriodicHandle,
     Promise, Ready, RemoteReceiver, RemoteSend, RemoteSendError, RemoteSender, RemoteTask, Scope,
-    Shield, Sleep, Task, TaskGroup, TaskLocal, interval, interval_at, move_on_after, move_on_at,
-    scope, shield, sleep, sleep_until, spawn, task_group, timeout, timeout_at, yield_now,
+    Shield, Sleep, Task, TaskGroup, interval, interval_at, move_on_after, move_on_at, scope,
+    shield, sleep, sleep_until, spawn, task_group, timeout, timeout_at, yield_now,
 };
 pub use crate::timeout::{Timeout, TimeoutKind};
 #[cfg(feature = "tls-core")]

@@ -16,7 +16,8 @@ use crate::transport::{DatagramOptions, DropPolicy, Endpoint, WaterMarks};
 
 /// A datagram endpoint to be opened: what [`EventLoop::create_datagram_endpoint`] returns.
 ///
-/// Await it, or [`start`](Self::start) it. Nothing happens before.
+/// Await it, or [`start`](Self::start) it. Nothing happens before. It gives a `T`: an [`Endpoint`], or what the method
+/// that made the builder says.
 ///
 /// ```
 /// use wharf::testing::{MemoryNetwork, Record};
@@ -42,9 +43,11 @@ use crate::transport::{DatagramOptions, DropPolicy, Endpoint, WaterMarks};
 /// # }
 /// ```
 #[must_use = "nothing is opened before it is awaited or started"]
-pub struct DatagramEndpointBuilder<P> {
+pub struct DatagramEndpointBuilder<P, T = Endpoint<P>> {
     core: Rc<Core>,
     factory: Box<dyn FnOnce() -> P>,
+    /// Makes what the future gives. One that keeps nothing is no allocation.
+    finish: Box<dyn FnOnce(Endpoint<P>) -> T>,
     pub(super) place: Place,
     socket_options: DatagramSocketOptions,
     options: DatagramOptions,
@@ -103,6 +106,7 @@ impl EventLoop {
         DatagramEndpointBuilder {
             core: Rc::clone(self.core()),
             factory: Box::new(factory),
+            finish: Box::new(|endpoint| endpoint),
             place: Place::default(),
             socket_options: DatagramSocketOptions::default(),
             options: DatagramOptions::default(),
@@ -111,6 +115,18 @@ impl EventLoop {
 }
 
 impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
+    /// The same, for what `finish` makes of the endpoint.
+    pub(crate) fn finishing<T: 'static>(
+        self,
+        finish: impl FnOnce(Endpoint<P>) -> T + 'static,
+    ) -> DatagramEndpointBuilder<P, T> {
+        let Self { core, factory, place, socket_options, options, .. } = self;
+        let finish = Box::new(finish);
+        DatagramEndpointBuilder { core, factory, finish, place, socket_options, options }
+    }
+}
+
+impl<P: DatagramProtocol, T: 'static> DatagramEndpointBuilder<P, T> {
     /// The address to receive at: `"0.0.0.0:7000"` or `":7000"` for all of this machine's, port 0
     /// for any that is free. If there are several, the first that can be bound is taken.
     pub fn local_address(mut self, address: impl Into<Targets>) -> Self {
@@ -236,27 +252,27 @@ impl<P: DatagramProtocol> DatagramEndpointBuilder<P> {
 
     /// Begins to open the endpoint. Dropping the future that is returned gives up (see
     /// [`LoopFuture`]).
-    pub fn start(self) -> LoopFuture<Endpoint<P>> {
-        let Self { core, factory, place, socket_options, options } = self;
+    pub fn start(self) -> LoopFuture<T> {
+        let Self { core, factory, finish, place, socket_options, options } = self;
         let factory = Guarded::new(&core, factory, "protocol factory");
         operation(&Rc::clone(&core), async move {
             options.marks.check()?;
             let opened = datagram_open::open(&core, place, &socket_options).await?;
-            datagram_open::begin(&core, opened, factory, &options)
+            datagram_open::begin(&core, opened, factory, &options).map(finish)
         })
     }
 }
 
-impl<P: DatagramProtocol> IntoFuture for DatagramEndpointBuilder<P> {
-    type Output = Result<Endpoint<P>, crate::error::Error>;
-    type IntoFuture = LoopFuture<Endpoint<P>>;
+impl<P: DatagramProtocol, T: 'static> IntoFuture for DatagramEndpointBuilder<P, T> {
+    type Output = Result<T, crate::error::Error>;
+    type IntoFuture = LoopFuture<T>;
 
     fn into_future(self) -> Self::IntoFuture {
         self.start()
     }
 }
 
-impl<P> fmt::Debug for DatagramEndpointBuilder<P> {
+impl<P, T> fmt::Debug for DatagramEndpointBuilder<P, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("DatagramEndpointBuilder")

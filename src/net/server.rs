@@ -10,7 +10,7 @@ use super::draining::Draining;
 use super::server_core::ServerCore;
 use crate::address::Address;
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, Entry, EventLoop, nanoseconds};
+use crate::event_loop::{Core, Entry, EventLoop, Wakers, nanoseconds};
 use crate::task::{LoopFuture, Share, future};
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::transport::Stream;
@@ -120,6 +120,16 @@ impl Server {
             self.shared.accept_soon(&self.core);
         }
         Ok(())
+    }
+
+    /// Those who wait until it is closed, or for something else of it.
+    pub(crate) fn closing(&self) -> &Wakers {
+        &self.shared.closing
+    }
+
+    /// Stops accepting until [`start_serving`](Self::start_serving): who connects waits in the backlog.
+    pub(crate) fn pause_serving(&self) {
+        self.shared.serving.set(false);
     }
 
     /// Serves until the server is closed. It accepts from now on, if it did not.

@@ -25,7 +25,8 @@ use crate::transport::StreamOptions;
 
 /// A server to be made: what [`EventLoop::create_server`] and its kin return.
 ///
-/// Await it, or [`start`](Self::start) it. Nothing is bound before.
+/// Await it, or [`start`](Self::start) it. Nothing is bound before. It gives a `T`: a [`Server`], or what the method
+/// that made the builder says.
 ///
 /// ```
 /// use wharf::testing::MemoryNetwork;
@@ -48,8 +49,10 @@ use crate::transport::StreamOptions;
 /// # }
 /// ```
 #[must_use = "nothing is listened on before it is awaited or started"]
-pub struct ServerBuilder {
+pub struct ServerBuilder<T = Server> {
     core: Rc<Core>,
+    /// Makes what the future gives. One that keeps nothing is no allocation.
+    finish: Box<dyn FnOnce(Server) -> T>,
     on: On,
     factory: Factory,
     listen: ListenOptions,
@@ -159,6 +162,7 @@ impl EventLoop {
     fn server(&self, factory: Factory, on: On) -> ServerBuilder {
         ServerBuilder {
             core: Rc::clone(self.core()),
+            finish: Box::new(|server| server),
             on,
             factory,
             listen: ListenOptions { backlog: 1024, reuse_address: true, reuse_port: false },
@@ -178,6 +182,27 @@ impl EventLoop {
 }
 
 impl ServerBuilder {
+    /// The same, for what `finish` makes of the server.
+    pub(crate) fn finishing<T: 'static>(
+        self,
+        finish: impl FnOnce(Server) -> T + 'static,
+    ) -> ServerBuilder<T> {
+        ServerBuilder {
+            core: self.core,
+            finish: Box::new(finish),
+            on: self.on,
+            factory: self.factory,
+            listen: self.listen,
+            start_serving: self.start_serving,
+            cleanup_socket: self.cleanup_socket,
+            settings: self.settings,
+            socket_options: self.socket_options,
+            stream_options: self.stream_options,
+        }
+    }
+}
+
+impl<T: 'static> ServerBuilder<T> {
     /// How many connections the operating system keeps waiting to be accepted. 1024 by default,
     /// and no more than the system allows.
     pub fn backlog(mut self, connections: u32) -> Self {
@@ -256,8 +281,9 @@ impl ServerBuilder {
 
     /// Begins to resolve and bind. Dropping the future that is returned gives up (see
     /// [`LoopFuture`]).
-    pub fn start(self) -> LoopFuture<Server> {
-        let Self { core, on, factory, listen, socket_options, cleanup_socket, .. } = self;
+    pub fn start(self) -> LoopFuture<T> {
+        let Self { core, finish, on, factory, listen, .. } = self;
+        let Self { socket_options, cleanup_socket, .. } = self;
         let mut settings = self.settings;
         // Each is dropped on its own, however this ends.
         let factory = Guarded::new(&core, factory, "protocol factory");
@@ -293,21 +319,21 @@ impl ServerBuilder {
             if self.start_serving {
                 server.start_serving()?;
             }
-            Ok(server)
+            Ok(finish(server))
         })
     }
 }
 
-impl IntoFuture for ServerBuilder {
-    type Output = Result<Server, Error>;
-    type IntoFuture = LoopFuture<Server>;
+impl<T: 'static> IntoFuture for ServerBuilder<T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = LoopFuture<T>;
 
     fn into_future(self) -> Self::IntoFuture {
         self.start()
     }
 }
 
-impl fmt::Debug for ServerBuilder {
+impl<T> fmt::Debug for ServerBuilder<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ServerBuilder")

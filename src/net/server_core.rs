@@ -10,7 +10,7 @@ use crate::cell::put_back;
 use crate::driver::unix_path::BoundPath;
 use crate::driver::{Listener, SocketOptions};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, Exception};
+use crate::event_loop::{Core, Exception, Wakers};
 use crate::fence;
 use crate::protocol::Protocol;
 use crate::task::{Promise, Waiters};
@@ -37,6 +37,8 @@ pub(crate) struct ServerCore {
     pub(super) closed: Cell<bool>,
     pub(super) forever: RefCell<Option<Promise<()>>>,
     pub(super) waiting: Waiters<()>,
+    /// Woken when it is closed.
+    pub(super) closing: Wakers,
     on_accept_error: Cell<Option<AcceptErrorHandler>>,
     /// When the last accept error was reported by default, and how many have not been reported
     /// since.
@@ -76,6 +78,7 @@ impl ServerCore {
             closed: Cell::new(false),
             forever: RefCell::default(),
             waiting: Waiters::default(),
+            closing: Wakers::default(),
             on_accept_error: Cell::new(settings.on_accept_error),
             reported: Cell::new((None, 0)),
         })
@@ -160,6 +163,7 @@ impl ServerCore {
         if let Some(forever) = forever {
             forever.set(Ok(()));
         }
+        self.closing.wake_all(core);
         self.tell_if_over(core);
     }
 

@@ -25,7 +25,8 @@ use crate::transport::WaterMarks;
 /// A child process to be started: what [`EventLoop::subprocess_exec`] and
 /// [`subprocess_shell`](EventLoop::subprocess_shell) return.
 ///
-/// Await it, or [`start`](Self::start) it. Nothing happens before.
+/// Await it, or [`start`](Self::start) it. Nothing happens before. It gives a `T`: a [`Process`], or what the method
+/// that made the builder says.
 ///
 /// ```
 /// use wharf::{EventLoop, Result, Stdio};
@@ -47,9 +48,11 @@ use crate::transport::WaterMarks;
 /// # }
 /// ```
 #[must_use = "nothing is started before it is awaited or started"]
-pub struct SubprocessBuilder<P> {
+pub struct SubprocessBuilder<P, T = Process<P>> {
     core: Rc<Core>,
     factory: Box<dyn FnOnce() -> P>,
+    /// Makes what the future gives. One that keeps nothing is no allocation.
+    finish: Box<dyn FnOnce(Process<P>) -> T>,
     settings: Box<ProcessSettings>,
 }
 
@@ -122,7 +125,7 @@ impl EventLoop {
     /// memory. A panic of the factory.
     ///
     /// [`is_unsupported`]: Error::is_unsupported
-    #[doc(alias("create_subprocess_exec", "spawnProcess", "Command"))]
+    #[doc(alias("spawnProcess", "Command"))]
     pub fn subprocess_exec<P: ProcessProtocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
@@ -142,7 +145,7 @@ impl EventLoop {
     /// # Errors
     /// As [`subprocess_exec`](Self::subprocess_exec); if a command of the line cannot be found,
     /// that is an exit status of the shell's.
-    #[doc(alias("create_subprocess_shell", "Command"))]
+    #[doc(alias("Command"))]
     pub fn subprocess_shell<P: ProcessProtocol>(
         &self,
         factory: impl FnOnce() -> P + 'static,
@@ -156,11 +159,27 @@ impl EventLoop {
         factory: impl FnOnce() -> P + 'static,
         settings: Box<ProcessSettings>,
     ) -> SubprocessBuilder<P> {
-        SubprocessBuilder { core: Rc::clone(self.core()), factory: Box::new(factory), settings }
+        SubprocessBuilder {
+            core: Rc::clone(self.core()),
+            factory: Box::new(factory),
+            finish: Box::new(|process| process),
+            settings,
+        }
     }
 }
 
 impl<P: ProcessProtocol> SubprocessBuilder<P> {
+    /// The same, for what `finish` makes of the process.
+    pub(crate) fn finishing<T: 'static>(
+        self,
+        finish: impl FnOnce(Process<P>) -> T + 'static,
+    ) -> SubprocessBuilder<P, T> {
+        let Self { core, factory, settings, .. } = self;
+        SubprocessBuilder { core, factory, finish: Box::new(finish), settings }
+    }
+}
+
+impl<P: ProcessProtocol, T: 'static> SubprocessBuilder<P, T> {
     command_settings!();
 
     /// What the child's standard input is connected to. A pipe by default.
@@ -228,22 +247,22 @@ impl<P: ProcessProtocol> SubprocessBuilder<P> {
     ///
     /// A future that is detached, or dropped with a done callback, leaves the child to the loop, as
     /// [`Process::detach`] does.
-    pub fn start(self) -> LoopFuture<Process<P>> {
-        let Self { core, factory, settings } = self;
-        spawn::start(&core, factory, settings)
+    pub fn start(self) -> LoopFuture<T> {
+        let Self { core, factory, finish, settings } = self;
+        spawn::start(&core, factory, finish, settings)
     }
 }
 
-impl<P: ProcessProtocol> IntoFuture for SubprocessBuilder<P> {
-    type Output = Result<Process<P>, Error>;
-    type IntoFuture = LoopFuture<Process<P>>;
+impl<P: ProcessProtocol, T: 'static> IntoFuture for SubprocessBuilder<P, T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = LoopFuture<T>;
 
     fn into_future(self) -> Self::IntoFuture {
         self.start()
     }
 }
 
-impl<P> fmt::Debug for SubprocessBuilder<P> {
+impl<P, T> fmt::Debug for SubprocessBuilder<P, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("SubprocessBuilder")

@@ -17,11 +17,12 @@ use crate::fence::{self, Panic};
 use crate::task::{LoopFuture, future};
 
 /// Starts a child in the loop's next round.
-pub(super) fn start<P: ProcessProtocol>(
+pub(super) fn start<P: ProcessProtocol, T: 'static>(
     core: &Rc<Core>,
     factory: Box<dyn FnOnce() -> P>,
+    finish: Box<dyn FnOnce(Process<P>) -> T>,
     settings: Box<ProcessSettings>,
-) -> LoopFuture<Process<P>> {
+) -> LoopFuture<T> {
     let (promise, result) = future(core);
     if core.is_closed() {
         promise.set(Err(closed()));
@@ -40,7 +41,7 @@ pub(super) fn start<P: ProcessProtocol>(
         {
             process.disown();
         }
-        promise.set(process);
+        promise.set(process.map(finish));
     });
     result
 }

@@ -12,6 +12,9 @@ const KEPT: [usize; 4] = [1024, 64, 16, 8];
 /// The largest piece that is kept.
 pub(super) const LARGEST: usize = SIZES[3];
 
+/// What almost all messages fit in.
+const SMALL: usize = SIZES[0];
+
 thread_local! {
     static POOL: RefCell<[Vec<Box<[u8]>>; 4]> =
         const { RefCell::new([const { Vec::new() }; 4]) };
@@ -27,11 +30,9 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// An empty one with room for at least `room` bytes.
+    #[inline]
     pub(super) fn with_room(room: usize) -> Self {
-        let memory = match SIZES.iter().position(|size| *size >= room) {
-            Some(class) => take(class).unwrap_or_else(|| vec![0; SIZES[class]].into()),
-            None => vec![0; room].into(),
-        };
+        let memory = if room <= SMALL { take(0) } else { take_large(room) };
         Self { memory, start: 0, end: 0 }
     }
 
@@ -55,12 +56,24 @@ impl Chunk {
         self.memory.len()
     }
 
-    /// Appends as much of `data` as there is room for. Returns how much that was.
+    /// Appends all of `data` if there is room for it; else nothing.
     #[inline]
+    pub(super) fn append_all(&mut self, data: &[u8]) -> bool {
+        let end = self.end + data.len();
+        match self.memory.get_mut(self.end..end) {
+            Some(room) => {
+                room.copy_from_slice(data);
+                self.end = end;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Appends as much of `data` as there is room for. Returns how much that was.
     pub(super) fn append(&mut self, data: &[u8]) -> usize {
         let count = data.len().min(self.memory.len() - self.end);
-        self.memory[self.end..self.end + count].copy_from_slice(&data[..count]);
-        self.end += count;
+        self.append_all(&data[..count]);
         count
     }
 
@@ -68,8 +81,8 @@ impl Chunk {
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.len());
-        self.start += count.min(self.len());
-        if self.is_empty() {
+        self.start += count;
+        if self.start >= self.end {
             self.release();
         }
     }
@@ -103,11 +116,16 @@ impl Chunk {
         bytes
     }
 
+    /// Gives its memory back.
     #[inline]
     fn release(&mut self) {
-        let memory = std::mem::take(&mut self.memory);
         (self.start, self.end) = (0, 0);
-        give(memory);
+        let memory = std::mem::take(&mut self.memory);
+        if memory.len() == SMALL {
+            give(memory, 0);
+        } else {
+            give_large(memory);
+        }
     }
 }
 
@@ -120,14 +138,29 @@ impl Drop for Chunk {
     }
 }
 
-fn take(class: usize) -> Option<Box<[u8]>> {
-    POOL.try_with(|pool| pool.borrow_mut()[class].pop()).ok().flatten()
+/// Memory of a size: kept, or new.
+#[inline]
+fn take(class: usize) -> Box<[u8]> {
+    let kept = POOL.try_with(|pool| pool.borrow_mut()[class].pop());
+    match kept {
+        Ok(Some(memory)) => memory,
+        _ => new(SIZES[class]),
+    }
 }
 
-/// Keeps memory, if it has one of the sizes and there is not enough of it already.
+#[cold]
+fn new(size: usize) -> Box<[u8]> {
+    vec![0; size].into()
+}
+
+#[cold]
+fn take_large(room: usize) -> Box<[u8]> {
+    SIZES.iter().position(|size| *size >= room).map_or_else(|| new(room), take)
+}
+
+/// Keeps memory, if there is not enough of its size already.
 #[inline]
-fn give(memory: Box<[u8]>) {
-    let Some(class) = SIZES.iter().position(|size| *size == memory.len()) else { return };
+fn give(memory: Box<[u8]>, class: usize) {
     // A thread that ends has no pool any more: the memory is freed.
     let _ = POOL.try_with(|pool| {
         let kept = &mut pool.borrow_mut()[class];
@@ -135,6 +168,13 @@ fn give(memory: Box<[u8]>) {
             kept.push(memory);
         }
     });
+}
+
+#[cold]
+fn give_large(memory: Box<[u8]>) {
+    if let Some(class) = SIZES.iter().position(|size| *size == memory.len()) {
+        give(memory, class);
+    }
 }
 
 #[cfg(test)]

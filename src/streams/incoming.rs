@@ -8,29 +8,39 @@ use super::chunk::{Chunk, LARGEST};
 #[derive(Default)]
 pub(super) struct Incoming {
     first: Chunk,
-    others: VecDeque<Chunk>,
+    /// There from the first time on that one piece was not enough.
+    #[allow(clippy::box_collection, reason = "most streams never have it: a pointer is small")]
+    others: Option<Box<VecDeque<Chunk>>>,
 }
 
 impl Incoming {
-    /// Appends a copy of `data`.
+    /// Appends a copy of `data`, of at least one byte.
     #[inline]
     pub(super) fn push(&mut self, data: &[u8]) {
-        let last = self.others.back_mut().unwrap_or(&mut self.first);
-        let count = last.append(data);
-        if count < data.len() {
-            self.push_rest(&data[count..]);
+        if self.first.is_empty() {
+            self.first = Chunk::with_room(data.len().min(LARGEST));
+        }
+        if self.others.is_some() || !self.first.append_all(data) {
+            self.push_more(data);
         }
     }
 
-    /// Appends what there was no room for, in a new piece. Of many small fills, each piece is larger than the one
+    /// Appends what there is no room for in the first piece. Of many small fills, each piece is larger than the one
     /// before.
-    fn push_rest(&mut self, mut data: &[u8]) {
-        while !data.is_empty() {
-            let last = self.others.back().unwrap_or(&self.first);
-            let room = data.len().max(last.capacity() + 1).min(LARGEST);
-            let mut chunk = Chunk::with_room(room);
-            let count = chunk.append(data);
-            data = &data[count..];
+    #[cold]
+    fn push_more(&mut self, data: &[u8]) {
+        let last = match &mut self.others {
+            Some(others) => others.back_mut().unwrap_or(&mut self.first),
+            None => &mut self.first,
+        };
+        let mut capacity = last.capacity();
+        let count = last.append(data);
+        let mut rest = &data[count..];
+        while !rest.is_empty() {
+            let mut chunk = Chunk::with_room(rest.len().max(capacity + 1).min(LARGEST));
+            capacity = chunk.capacity();
+            let count = chunk.append(rest);
+            rest = &rest[count..];
             self.push_chunk(chunk);
         }
     }
@@ -40,7 +50,7 @@ impl Incoming {
         if self.first.is_empty() {
             self.first = chunk;
         } else {
-            self.others.push_back(chunk);
+            self.others.get_or_insert_default().push_back(chunk);
         }
     }
 
@@ -50,8 +60,16 @@ impl Incoming {
         if self.first.is_empty() {
             return None;
         }
-        let next = self.others.pop_front().unwrap_or_default();
-        Some(std::mem::replace(&mut self.first, next))
+        let first = std::mem::take(&mut self.first);
+        if self.others.is_some() {
+            self.take_next();
+        }
+        Some(first)
+    }
+
+    #[cold]
+    fn take_next(&mut self) {
+        self.first = self.others.as_mut().and_then(|others| others.pop_front()).unwrap_or_default();
     }
 }
 
@@ -86,6 +104,7 @@ mod tests {
         for _ in 0..64 * 1024 {
             incoming.push(b"x");
         }
-        assert!(incoming.others.len() < 4, "{} pieces", incoming.others.len() + 1);
+        let others = incoming.others.map_or(0, |others| others.len());
+        assert!(others < 4, "{} pieces", others + 1);
     }
 }

@@ -91,6 +91,12 @@ impl Link {
         *self.stream.borrow_mut() = self.core.stream(key);
     }
 
+    /// Another protocol takes the connection over.
+    pub(super) fn detach(&self) {
+        let stream = self.stream.borrow_mut().take();
+        drop(stream);
+    }
+
     #[inline]
     pub(super) fn has(&self, state: State) -> bool {
         self.state.get().intersects(state)

@@ -4,18 +4,25 @@
 //! its two halves is a [`Link`](link::Link). The halves are alone on their thread, so nothing is locked.
 
 mod byte_stream;
+mod child;
 mod chunk;
+mod datagrams;
 mod futures_io;
 mod incoming;
 mod link;
+mod listener;
 mod open;
 mod pipes;
 mod protocol;
 mod reader;
 mod serve;
+mod upgrade;
 mod writer;
 
 pub use self::byte_stream::ByteStream;
+pub use self::child::{ChildProcess, ChildProtocol};
+pub use self::datagrams::{DatagramQueue, DatagramStream};
+pub use self::listener::Listener;
 pub use self::protocol::StreamProtocol;
 pub use self::reader::{Lines, StreamReader};
 pub use self::writer::StreamWriter;

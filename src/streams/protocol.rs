@@ -8,7 +8,7 @@ use super::{StreamReader, StreamWriter};
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::Core;
 use crate::protocol::{Eof, Protocol};
-use crate::transport::{Access, Transport};
+use crate::transport::{Access, Transport, TransportHandle};
 
 /// The protocol of a connection that is used by a [`StreamReader`] and a [`StreamWriter`]: asyncio's
 /// `StreamReaderProtocol`.
@@ -17,11 +17,29 @@ use crate::transport::{Access, Transport};
 #[doc(alias("StreamReaderProtocol"))]
 pub struct StreamProtocol {
     link: Rc<Link>,
+    /// Who gets the halves of a server's connection, until then.
+    taker: Option<Rc<dyn Taker>>,
+}
+
+/// Who gets the halves of a server's connections, as soon as they are made.
+pub(super) trait Taker {
+    fn take(self: Rc<Self>, stream: &StreamProtocol);
 }
 
 impl StreamProtocol {
     pub(super) fn new(core: &Rc<Core>) -> Self {
-        Self { link: Link::new(core) }
+        Self { link: Link::new(core), taker: None }
+    }
+
+    pub(super) fn for_taker(core: &Rc<Core>, taker: Rc<dyn Taker>) -> Self {
+        Self { link: Link::new(core), taker: Some(taker) }
+    }
+
+    /// One for a connection that is there already.
+    pub(super) fn on(transport: &TransportHandle) -> Self {
+        let stream = Self::new(transport.core());
+        stream.link.attach(transport);
+        stream
     }
 
     pub(super) fn link(&self) -> &Rc<Link> {
@@ -37,6 +55,9 @@ impl StreamProtocol {
 impl Protocol for StreamProtocol {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         self.link.attach(transport);
+        if let Some(taker) = self.taker.take() {
+            taker.take(self);
+        }
         Ok(())
     }
 

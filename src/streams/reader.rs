@@ -58,7 +58,7 @@ pub use self::lines::Lines;
 /// system, until the connection is closed. When the writer is gone, too, the connection is closed, as by
 /// [`StreamWriter::close`](crate::StreamWriter::close).
 pub struct StreamReader {
-    link: Rc<Link>,
+    pub(super) link: Rc<Link>,
     /// What comes next. Empty, it holds no memory.
     pub(super) front: Chunk,
     /// So much of it was lent by the last call, and is consumed by the next.
@@ -257,7 +257,7 @@ impl StreamReader {
 
     /// Consumes what the last call has lent.
     #[inline]
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if self.lent > 0 {
             let lent = std::mem::take(&mut self.lent);
             self.take(lent);

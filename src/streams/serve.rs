@@ -8,13 +8,13 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::link::Link;
+use super::protocol::Taker;
 use super::{StreamProtocol, StreamReader, StreamWriter};
 use crate::address::UnixAddress;
 use crate::error::{Error, Result};
 use crate::event_loop::{EventLoop, Subject};
 use crate::fence;
 use crate::net::{ServerBuilder, Targets};
-use crate::protocol::{Eof, Protocol};
 use crate::transport::{Access, Transport};
 
 /// # Serving streams
@@ -94,14 +94,14 @@ impl EventLoop {
         self.create_server_on(self.served_by(handler), listeners)
     }
 
-    fn served_by<F>(&self, handler: F) -> impl FnMut() -> Served<F> + 'static
+    fn served_by<F>(&self, handler: F) -> impl FnMut() -> StreamProtocol + 'static
     where
         F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
     {
         let handler = Rc::new(Handler { event_loop: self.clone(), function: Some(handler) });
-        move || Served {
-            stream: StreamProtocol::new(handler.event_loop.core()),
-            handler: Rc::clone(&handler),
+        move || {
+            let taker: Rc<dyn Taker> = Rc::clone(&handler) as _;
+            StreamProtocol::for_taker(handler.event_loop.core(), taker)
         }
     }
 }
@@ -119,53 +119,15 @@ impl<F: 'static> Drop for Handler<F> {
     }
 }
 
-/// A stream's protocol, which begins the handler of its connection.
-struct Served<F: 'static> {
-    stream: StreamProtocol,
-    handler: Rc<Handler<F>>,
-}
-
-impl<F> Protocol for Served<F>
+impl<F> Taker for Handler<F>
 where
     F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
 {
-    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        self.stream.connection_made(transport)?;
-        let (reader, writer) = self.stream.halves();
-        let link = Rc::clone(self.stream.link());
-        let handler = Rc::clone(&self.handler);
-        let serving = serve(handler, link, reader, writer);
-        self.handler.event_loop.create_task(serving).detach();
-        Ok(())
-    }
-
-    #[inline]
-    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
-        self.stream.data_received(transport, data)
-    }
-
-    fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
-        self.stream.eof_received(transport)
-    }
-
-    fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
-        self.stream.pause_writing(transport)
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
-        self.stream.resume_writing(transport)
-    }
-
-    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
-        self.stream.shutting_down(transport)
-    }
-
-    fn tls_established(&mut self, transport: &dyn Transport) -> Result {
-        self.stream.tls_established(transport)
-    }
-
-    fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
-        self.stream.connection_lost(transport, error)
+    fn take(self: Rc<Self>, stream: &StreamProtocol) {
+        let (reader, writer) = stream.halves();
+        let event_loop = self.event_loop.clone();
+        let serving = serve(self, Rc::clone(stream.link()), reader, writer);
+        event_loop.create_task(serving).detach();
     }
 }
 

@@ -49,7 +49,7 @@ use crate::transport::{
 /// What was written is sent all the same. Dropping the writer ends the write side ([`write_eof`](Self::write_eof))
 /// while the reader is there, and closes the connection when it is gone, too.
 pub struct StreamWriter {
-    link: Rc<Link>,
+    pub(super) link: Rc<Link>,
     /// The places where the traits of `futures-io` wait.
     draining: Cell<Option<u64>>,
     flushing: Cell<Option<u64>>,

@@ -125,7 +125,8 @@ impl<T: 'static> Future for LoopFuture<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.shared.state.get() != State::Done {
-            self.shared.wait(context.waker());
+            let former = self.shared.waker.replace(Some(context.waker().clone()));
+            self.shared.drop_waker(former);
             return Poll::Pending;
         }
         Poll::Ready(

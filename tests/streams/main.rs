@@ -1,9 +1,17 @@
 //! Streams: readers, writers, and servers whose connections are served by an async function each.
 #![forbid(unsafe_code)]
 
+mod changing;
+mod children;
+mod datagrams;
+mod dropping;
+mod futures_io;
+mod listening;
+mod many;
 mod pressure;
 mod reading;
 mod servers;
+mod transports;
 mod writing;
 
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! Reading so many bytes, or all of them.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use super::StreamReader;
 use crate::error::{Error, Kind};
@@ -51,24 +51,37 @@ impl StreamReader {
     /// [`is_limit_overrun`](Error::is_limit_overrun) when there is more: what was received stays, and can be read.
     /// What ended the connection, if something did.
     pub async fn read_to_end(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
-        poll_fn(|context| {
-            self.settle();
-            loop {
-                if self.link.held() > limit {
-                    let text = format!("the input is longer than {limit} bytes");
-                    return Poll::Ready(Err(Error::new(Kind::LimitOverrun, text)));
-                }
-                match self.poll_more(context)? {
-                    Poll::Ready(true) => {}
-                    Poll::Ready(false) => return Poll::Ready(Ok(())),
-                    Poll::Pending => return Poll::Pending,
-                }
+        poll_fn(|context| self.poll_to_end(context, limit)).await?;
+        Ok(self.take_all())
+    }
+
+    /// Ready at the end of the input, all of which is then held.
+    pub(in crate::streams) fn poll_to_end(
+        &mut self,
+        context: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<Result<(), Error>> {
+        self.settle();
+        loop {
+            if self.link.held() > limit {
+                let text = format!("the input is longer than {limit} bytes");
+                return Poll::Ready(Err(Error::new(Kind::LimitOverrun, text)));
             }
-        })
-        .await?;
-        let all = std::mem::take(&mut self.front);
+            if !ready!(self.poll_more(context))? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Takes everything out that is held.
+    pub(in crate::streams) fn take_all(&mut self) -> Vec<u8> {
+        self.settle();
+        let mut all = std::mem::take(&mut self.front).into_vec();
+        while let Some(next) = self.link.pop() {
+            all.extend_from_slice(next.data());
+        }
         self.link.consumed(all.len());
-        Ok(all.into_vec())
+        all
     }
 }
 

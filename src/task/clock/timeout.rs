@@ -112,20 +112,6 @@ pub fn move_on_after<F: Future>(
 
 /// Awaits `future` until the loop's clock has reached `when`: [`move_on_after`] with a moment.
 ///
-/// ```
-/// use std::time::Duration;
-/// use wharf::{Result, move_on_at};
-///
-/// # fn main() -> Result {
-/// wharf::testing::MemoryNetwork::new().event_loop().run(async |event_loop| {
-///     let noon = event_loop.time() + Duration::from_secs(3600);
-///     assert!(move_on_at(noon, std::future::pending::<()>()).await.is_none());
-///     assert_eq!(event_loop.time(), noon);
-///     Ok(())
-/// })
-/// # }
-/// ```
-///
 /// # Panics
 /// Where no loop is running on this thread. [`EventLoop::move_on_at`] needs none.
 #[track_caller]
@@ -142,7 +128,7 @@ impl EventLoop {
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Error>> + use<F> {
-        until(self.core(), after(self.core(), duration), future, or_timeout)
+        or_timeout(until(self.core(), after(self.core(), duration), future))
     }
 
     /// Awaits `future` until the loop's clock has reached `when`. See [`timeout_at`](crate::timeout_at).
@@ -152,7 +138,7 @@ impl EventLoop {
         when: Instant,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Error>> + use<F> {
-        until(self.core(), self.core().since_start(when), future, or_timeout)
+        or_timeout(until(self.core(), self.core().since_start(when), future))
     }
 
     /// Awaits `future` for at most `duration`; `None` after that. See [`move_on_after`](crate::move_on_after).
@@ -161,7 +147,7 @@ impl EventLoop {
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
-        until(self.core(), after(self.core(), duration), future, |output| output)
+        until(self.core(), after(self.core(), duration), future)
     }
 
     /// Awaits `future` until the loop's clock has reached `when`; `None` after that. See
@@ -171,7 +157,7 @@ impl EventLoop {
         when: Instant,
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
-        until(self.core(), self.core().since_start(when), future, |output| output)
+        until(self.core(), self.core().since_start(when), future)
     }
 }
 
@@ -180,29 +166,23 @@ pub(super) fn after(core: &Core, duration: Duration) -> u64 {
     core.now().saturating_add(nanoseconds(duration))
 }
 
-fn or_timeout<T>(output: Option<T>) -> Result<T, Error> {
-    output.ok_or_else(|| Error::timeout(TimeoutKind::Future))
+async fn or_timeout<T>(limited: impl Future<Output = Option<T>>) -> Result<T, Error> {
+    limited.await.ok_or_else(|| Error::timeout(TimeoutKind::Future))
 }
 
 /// The output of `future`, if it is done before the deadline; else it is dropped before this ends.
-///
-/// `conclude` is called here and not by a future around this one: each layer has room for all that is inside it twice.
-fn until<F: Future, T>(
+fn until<F: Future>(
     core: &Rc<Core>,
     deadline: u64,
     future: F,
-    conclude: fn(Option<F::Output>) -> T,
-) -> impl Future<Output = T> + use<F, T> {
+) -> impl Future<Output = Option<F::Output>> + use<F> {
     let mut alarm = Alarm::new(core, deadline);
     async move {
-        let output = {
-            let mut future = pin!(future);
-            poll_fn(|context| match future.as_mut().poll(context) {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                Poll::Pending => alarm.poll_past(context).map(|()| None),
-            })
-            .await
-        };
-        conclude(output)
+        let mut future = pin!(future);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => alarm.poll_past(context).map(|()| None),
+        })
+        .await
     }
 }

@@ -31,12 +31,12 @@ impl DatagramShared {
     }
 
     pub(super) fn push_dirty(&self, core: &Core, endpoint: Rc<DatagramEndpoint>) {
-        core.mark_unsettled();
+        core.mark_pending();
         self.dirty.borrow_mut().push(endpoint);
     }
 
     pub(super) fn push_lost(&self, core: &Core, endpoint: Rc<DatagramEndpoint>) {
-        core.mark_unsettled();
+        core.mark_pending();
         self.lost.borrow_mut().push_back(endpoint);
     }
 

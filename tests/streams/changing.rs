@@ -1,0 +1,83 @@
+//! From a protocol to a stream and back.
+
+use wharf::testing::{MemoryNetwork, Record, stream_pair};
+use wharf::{ByteStream, Protocol, Result, Transport};
+
+use super::settle;
+
+/// Leaves its connection to a stream after the first line.
+struct Switch(std::rc::Rc<std::cell::Cell<Option<ByteStream>>>);
+
+impl Protocol for Switch {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        let end = data.iter().position(|byte| *byte == b'\n').map_or(data.len(), |end| end + 1);
+        self.0.set(Some(ByteStream::take_over(transport, data[end..].to_vec())));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stream_takes_a_protocols_connection_over_with_what_is_left() {
+    MemoryNetwork::new()
+        .event_loop()
+        .run(async |event_loop| {
+            let taken = std::rc::Rc::default();
+            let place = std::rc::Rc::clone(&taken);
+            event_loop
+                .create_server(move || Switch(std::rc::Rc::clone(&place)), "10.0.0.1:7")
+                .await?;
+            let (mut reader, writer) = event_loop.open_connection("10.0.0.1:7").await?;
+            writer.write(b"first\nrest of it");
+            settle(&event_loop).await;
+            let mut stream: ByteStream = taken.take().expect("it was made");
+            writer.write(b", and more");
+            assert_eq!(stream.reader().read_exactly(20).await?, b"rest of it, and more");
+            stream.writer().write_all(b"answer").await?;
+            assert_eq!(reader.read_chunk().await?, b"answer");
+            drop(stream);
+            assert_eq!(reader.read_chunk().await?, b"");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_protocol_takes_a_stream_over_with_what_it_holds() {
+    MemoryNetwork::new()
+        .event_loop()
+        .run(async |event_loop| {
+            let (mut near, far) = stream_pair(&event_loop, 64 * 1024)?;
+            far.writer().write(b"line\nheld");
+            assert_eq!(near.reader().read_line().await?, Some("line"));
+            let record = Record::new();
+            let connection = near.into_protocol(record.protocol())?;
+            far.writer().write(b" and more");
+            record.until(|record| record.received() == b"held and more").await;
+            connection.write(b"answer");
+            let mut far = far;
+            assert_eq!(far.reader().read_chunk().await?, b"answer");
+            far.writer().write_eof();
+            record.connection_lost().await;
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_stream_whose_protocol_is_replaced_says_so() {
+    super::joined(async |event_loop, mut near, far| {
+        let record = Record::new();
+        near.writer().transport().set_protocol(Box::new(record.protocol()), Default::default());
+        settle(&event_loop).await;
+        assert!(near.reader().read_chunk().await.is_err_and(|error| error.is_replaced()));
+        far.writer().write(b"to the protocol");
+        record.until(|record| record.received() == b"to the protocol").await;
+        drop(near);
+        far.writer().write(b", still");
+        record.until(|record| record.received() == b"to the protocol, still").await;
+        let other = ByteStream::join(far.split().0, stream_pair(&event_loop, 10)?.0.split().1);
+        let refused = other.into_protocol(record.protocol());
+        assert!(refused.is_err_and(|error| error.is_invalid()), "two connections");
+        Ok(())
+    });
+}
