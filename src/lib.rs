@@ -97,6 +97,7 @@
 //!   waits for them; [`timeout`], [`move_on_after`] and [`CancelScope`] for what has to end in time or can be cancelled;
 //!   [`shield`] for what must not be cut off; [`interval`] and [`EventLoop::call_every`] for what happens again and
 //!   again.
+//!   A [`TaskLocal`] is a value of the running task and of those that it spawns.
 //! - **Threads:** [`EventLoop::create_job`] and [`EventLoop::run_in`] for work that blocks, with an [`Executor`] of one's
 //!   own, a [`CapacityLimiter`], and a [`CancelFlag`] for the work to ask. [`Remote`] is the way in from other threads:
 //!   [`Remote::spawn`] has the loop run a future and brings its output back; [`EventLoop::create_channel`] carries
@@ -196,7 +197,7 @@
 //! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
-//! [`Splicing`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
+//! [`Splicing`], [`TaskLocal`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
 //!
 //! **A result that nobody took.** A future that is given up when it is done already, by a timeout or
 //! because the task that awaits it is cancelled, still has its result. Whatever in it leads to something
@@ -296,8 +297,8 @@ pub use crate::task::{
     CancelFlag, CancelScope, CapacityLimiter, CapacityToken, Child, Executor, ExecutorBuilder,
     ExecutorStatistics, Interval, JobBuilder, LoopFuture, MissedTickBehavior, PeriodicHandle,
     Promise, Ready, RemoteReceiver, RemoteSend, RemoteSendError, RemoteSender, RemoteTask, Scope,
-    Shield, Sleep, Task, TaskGroup, interval, interval_at, move_on_after, move_on_at, scope,
-    shield, sleep, sleep_until, spawn, task_group, timeout, timeout_at, yield_now,
+    Shield, Sleep, Task, TaskGroup, TaskLocal, interval, interval_at, move_on_after, move_on_at,
+    scope, shield, sleep, sleep_until, spawn, task_group, timeout, timeout_at, yield_now,
 };
 pub use crate::timeout::{Timeout, TimeoutKind};
 #[cfg(feature = "tls-core")]

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use super::entries::{
 use super::exceptions::ExceptionHandler;
 use super::fence::Fence;
 use super::lingering::LingeringSockets;
-use super::ready::Timer;
+use super::ready::{Due, Timer};
 use super::registry;
 use super::remote::{RemoteItem, RemoteQueue};
 use super::signals::SignalTable;
@@ -46,11 +47,13 @@ pub(crate) struct Core {
     spare: Cell<Vec<Ready>>,
     /// Whether there may be anything in `ready`, `dirty`, `lost` or `deferred_drops`.
     pending: Cell<bool>,
+    /// Whether there may be anything in `dirty`, `deferred_drops` or the datagrams' lists.
+    unsettled: Cell<bool>,
     /// Streams written to from outside their own callbacks: flushed at the end of the round.
     pub(crate) dirty: RefCell<Vec<Rc<Stream>>>,
     /// Streams that are over: `connection_lost` is due.
     pub(crate) lost: RefCell<VecDeque<Rc<Stream>>>,
-    pub(crate) timers: RefCell<Wheel<Box<dyn Timer>>>,
+    pub(crate) timers: RefCell<Wheel<Due>>,
     pub(crate) remote: Arc<RemoteQueue>,
     /// The memory of a list of what other threads sent, for reuse.
     pub(super) remote_spare: Cell<VecDeque<RemoteItem>>,
@@ -121,6 +124,7 @@ impl Core {
             ready: RefCell::default(),
             spare: Cell::default(),
             pending: Cell::new(false),
+            unsettled: Cell::new(false),
             dirty: RefCell::default(),
             lost: RefCell::default(),
             timers: RefCell::new(Wheel::new()),
@@ -169,6 +173,10 @@ impl Core {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state.get(), State::Closing | State::Closed)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.get() == State::Running
     }
 
     /// Whether a protocol is inside one of its callbacks.
@@ -245,7 +253,7 @@ impl Core {
 
     /// Updates the stream at the end of the round.
     pub(crate) fn push_dirty(&self, stream: Rc<Stream>) {
-        self.pending.set(true);
+        self.mark_unsettled();
         self.dirty.borrow_mut().push(stream);
     }
 
@@ -260,7 +268,7 @@ impl Core {
         let mut drops = self.deferred_drops.borrow_mut();
         action(&mut drops);
         if !drops.is_empty() {
-            self.pending.set(true);
+            self.mark_unsettled();
         }
     }
 
@@ -275,6 +283,19 @@ impl Core {
 
     pub(crate) fn mark_pending(&self) {
         self.pending.set(true);
+    }
+
+    /// Something is to be done at the end of the round.
+    #[inline]
+    pub(crate) fn mark_unsettled(&self) {
+        self.pending.set(true);
+        self.unsettled.set(true);
+    }
+
+    /// Whether there may be anything to do at the end of the round; not until it is marked again.
+    #[inline]
+    pub(crate) fn take_unsettled(&self) -> bool {
+        self.unsettled.replace(false)
     }
 
     /// The user's code is about to run: nothing of the engine may be borrowed.
@@ -354,7 +375,31 @@ impl Core {
 
     #[inline]
     pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
-        self.timers.borrow_mut().insert(deadline, timer)
+        self.timers.borrow_mut().insert(deadline, Due::Call(timer))
+    }
+
+    /// A timer that wakes `waker`.
+    #[inline]
+    pub(crate) fn add_alarm(&self, deadline: u64, waker: Waker) -> TimerKey {
+        self.timers.borrow_mut().insert(deadline, Due::Wake(waker))
+    }
+
+    /// Has a timer of [`add_alarm`](Self::add_alarm) wake `waker`. `false` if it has gone off.
+    pub(crate) fn renew_alarm(&self, key: TimerKey, waker: &Waker) -> bool {
+        let mut timers = self.timers.borrow_mut();
+        match timers.get_mut(key) {
+            Some(Due::Wake(known)) if known.will_wake(waker) => return true,
+            Some(_) => drop(timers),
+            // Gone, unless the loop is closed: then its time does not come.
+            None => return timers.contains(key),
+        }
+        // `clone` and `drop` of a waker may be foreign code, so they are called with nothing borrowed.
+        let mut waker = Due::Wake(waker.clone());
+        if let Some(known) = self.timers.borrow_mut().get_mut(key) {
+            std::mem::swap(known, &mut waker);
+        }
+        self.drop_user(waker, "waker");
+        true
     }
 
     pub(crate) fn cancel_timer(&self, key: TimerKey) {

@@ -153,6 +153,18 @@ impl Core {
         }
     }
 
+    /// Reports an error that nobody has asked for.
+    #[cold]
+    pub(crate) fn report_unretrieved(&self, message: &str, error: Error) {
+        if self.may_be_in_callback() {
+            // The exception handler is a callback, too: it must not run inside the one that drops
+            // this.
+            self.report_later(message, error, None);
+        } else {
+            self.report_now(message, error, None);
+        }
+    }
+
     /// Tells the exception handler, and drops the error, which may be the user's.
     #[cold]
     pub(crate) fn report_now(&self, message: &str, error: Error, transport: Option<TransportId>) {
@@ -190,7 +202,7 @@ impl Core {
         self.datagrams.forget_gathered();
         self.run_others();
         self.fence.dropping.set(Dropping::Nothing);
-        self.mark_pending();
+        self.mark_unsettled();
         let error = panic.into_error();
         self.go_on_or_end_all(&error);
         self.report(&Exception::new("a panic passed through the event loop", Some(&error), None));

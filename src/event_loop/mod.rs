@@ -54,7 +54,7 @@ pub use self::signals::SignalStream;
 pub use self::statistics::LoopStatistics;
 
 pub(crate) use self::callbacks::Cancellable;
-pub(crate) use self::core::{Core, State, closed, nanoseconds};
+pub(crate) use self::core::{Core, closed, nanoseconds};
 pub(crate) use self::entries::{Entry, Ready, ServerCore, Source};
 pub(crate) use self::exceptions::{SlowWatch, Subject};
 pub(crate) use self::fence::{Guarded, unfenced_panics};
@@ -120,7 +120,7 @@ impl EventLoop {
 impl EventLoop {
     /// Whether the loop is running: a callback or a task of it is asking.
     pub fn is_running(&self) -> bool {
-        self.core.state.get() == State::Running
+        self.core.is_running()
     }
 
     /// Whether the loop is closed. What is asked of it is then refused or does nothing.

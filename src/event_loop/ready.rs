@@ -19,10 +19,21 @@ pub(crate) trait Callback {
 /// What a timer calls.
 pub(crate) trait Timer {
     fn run(self: Box<Self>, core: &Rc<Core>);
+}
 
-    /// The waker that it wakes, if that is what it does.
-    fn waker(&mut self) -> Option<&mut Waker> {
-        None
+/// What is done when a timer is due.
+pub(crate) enum Due {
+    Call(Box<dyn Timer>),
+    /// Of a sleep, which needs no memory besides.
+    Wake(Waker),
+}
+
+impl Due {
+    pub(super) fn run(self, core: &Rc<Core>) {
+        match self {
+            Self::Call(timer) => timer.run(core),
+            Self::Wake(waker) => core.run_caught("a waker failed", || waker.wake()),
+        }
     }
 }
 

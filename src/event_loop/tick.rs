@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::vec::Drain;
 
-use super::core::Core;
+use super::core::{Core, nanoseconds};
 #[cfg(feature = "tls-core")]
 use super::entries::TlsWork;
 use super::entries::{Entry, Ready, Source, Stream};
@@ -217,9 +217,10 @@ impl Core {
     /// Further rounds, each just what was in the ready list at its start.
     #[inline(never)]
     fn run_more_rounds(self: &Rc<Self>, main: &mut dyn Main, buffer: &mut [u8]) {
+        let mut clock = RoundClock::new(self);
         for _ in 1..ROUNDS {
             let idle = self.ready.borrow().is_empty() && !self.remote.is_main_woken();
-            if idle || self.stopping.get() || self.now() - self.tick_time() > ROUNDS_TIME {
+            if idle || self.stopping.get() || clock.is_over() {
                 return;
             }
             let list = self.take_ready();
@@ -280,7 +281,15 @@ impl Core {
     }
 
     /// Flushes the streams and endpoints that were written to from elsewhere.
+    #[inline]
     pub(crate) fn update_dirty(self: &Rc<Self>) {
+        if self.take_unsettled() {
+            self.update_unsettled();
+        }
+    }
+
+    #[inline(never)]
+    fn update_unsettled(self: &Rc<Self>) {
         if !self.dirty.borrow().is_empty() {
             self.update_all_dirty();
         }
@@ -325,6 +334,45 @@ impl Core {
         if count > 0 || datagrams {
             self.update_dirty();
         }
+    }
+}
+
+/// Whether the rounds of a tick have gone on for long enough. The clock is read after each round, and
+/// less often as long as rounds are short: it takes as long as a short round.
+struct RoundClock<'a> {
+    core: &'a Core,
+    read: Instant,
+    /// How many rounds pass from one reading to the next, and until the next.
+    every: u32,
+    left: u32,
+}
+
+impl<'a> RoundClock<'a> {
+    /// At most so many rounds pass without a reading.
+    const MOST: u32 = 16;
+    /// Rounds between two readings are short if all together take at most this, in nanoseconds.
+    const SHORT: u64 = ROUNDS_TIME / 16;
+
+    #[inline]
+    fn new(core: &'a Core) -> Self {
+        Self { core, read: core.tick_instant(), every: 1, left: 1 }
+    }
+
+    /// To be asked once a round.
+    #[inline]
+    fn is_over(&mut self) -> bool {
+        self.left -= 1;
+        self.left == 0 && self.look()
+    }
+
+    #[inline(never)]
+    fn look(&mut self) -> bool {
+        let now = self.core.driver.now();
+        let took = nanoseconds(now.saturating_duration_since(self.read));
+        self.read = now;
+        self.every = if took <= Self::SHORT { (2 * self.every).min(Self::MOST) } else { 1 };
+        self.left = self.every;
+        self.core.since_start(now) - self.core.tick_time() > ROUNDS_TIME
     }
 }
 

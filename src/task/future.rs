@@ -125,8 +125,7 @@ impl<T: 'static> Future for LoopFuture<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.shared.state.get() != State::Done {
-            let former = self.shared.waker.replace(Some(context.waker().clone()));
-            self.shared.drop_waker(former);
+            self.shared.wait(context.waker());
             return Poll::Pending;
         }
         Poll::Ready(

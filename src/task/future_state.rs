@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use super::detached::take_error;
 use super::done_callbacks::DoneCallbacks;
+use super::table::Waits;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Callback, Core, Ready, SlowWatch};
 
@@ -118,6 +119,24 @@ impl<T: 'static> Shared<T> {
         }
     }
 
+    /// Has `waker` woken at the end. It is cloned only if it is another than the last.
+    #[inline]
+    pub(super) fn wait(&self, waker: &Waker) {
+        self.core.tasks.note_wait(Waits::Future);
+        let known = self.waker.take();
+        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker.set(known);
+            return;
+        }
+        let former = self.waker.replace(Some(waker.clone()));
+        self.drop_waker(former);
+        self.drop_waker(known);
+        // `clone` may be foreign code, which may have completed the future.
+        if self.state.get() == State::Done {
+            self.wake();
+        }
+    }
+
     pub(super) fn drop_waker(&self, waker: Option<Waker>) {
         if let Some(waker) = waker {
             self.core.drop_user(waker, "waker");
@@ -165,6 +184,10 @@ impl<T: 'static> Shared<T> {
 
     fn finish(&self) {
         self.state.set(State::Done);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             self.core.run_caught("a waker failed", || waker.wake());
         }
@@ -179,12 +202,12 @@ impl<T: 'static> Drop for Shared<T> {
         let Some(result) = self.result.get_mut().take() else { return };
         match result {
             Err(error) if !self.told.get() && !error.is_cancelled() && !self.is_step.get() => {
-                self.report("an error of a future was never retrieved", error);
+                self.core.report_unretrieved("an error of a future was never retrieved", error);
             }
             Ok(value) if !self.told.get() && self.detached.get() => {
                 let mut value = Some(value);
                 if let Some(error) = take_error(&mut value) {
-                    self.report("a detached task failed", error);
+                    self.core.report_unretrieved("a detached task failed", error);
                 }
                 self.core.drop_user(value, "result");
             }
@@ -192,20 +215,6 @@ impl<T: 'static> Drop for Shared<T> {
                 self.core.discard_user(value, "result");
             }
             result => self.core.drop_user(result, "result"),
-        }
-    }
-}
-
-impl<T: 'static> Shared<T> {
-    /// Reports an error that nobody has asked for.
-    #[cold]
-    fn report(&self, message: &str, error: Error) {
-        if self.core.may_be_in_callback() {
-            // The exception handler is a callback, too: it must not run inside the one that drops
-            // this.
-            self.core.report_later(message, error, None);
-        } else {
-            self.core.report_now(message, error, None);
         }
     }
 }

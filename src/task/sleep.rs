@@ -1,15 +1,13 @@
 //! Waiting for time to pass.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::event_loop::{Callback, Core, EventLoop, nanoseconds};
-use crate::time::TimerKey;
+use super::clock::Alarm;
+use crate::event_loop::{EventLoop, nanoseconds};
 
 /// Waits until a time: what [`EventLoop::sleep`] gives. Dropping it takes its timer back.
 ///
@@ -28,9 +26,7 @@ use crate::time::TimerKey;
 /// ```
 #[must_use = "it waits only when it is awaited"]
 pub struct Sleep {
-    core: Rc<Core>,
-    deadline: u64,
-    alarm: Option<(TimerKey, Rc<Alarm>)>,
+    alarm: Alarm,
 }
 
 /// # Sleeping
@@ -41,73 +37,60 @@ impl EventLoop {
     /// On a loop that is closed it never ends, as its time does not pass any more.
     #[doc(alias("deferLater"))]
     pub fn sleep(&self, delay: Duration) -> Sleep {
-        let core = Rc::clone(self.core());
-        let deadline = core.now().saturating_add(nanoseconds(delay));
-        Sleep { core, deadline, alarm: None }
+        let core = self.core();
+        Sleep { alarm: Alarm::new(core, core.now().saturating_add(nanoseconds(delay))) }
     }
 
     /// Waits until the loop's clock has reached `when`, when awaited.
     pub fn sleep_until(&self, when: Instant) -> Sleep {
-        let core = Rc::clone(self.core());
-        let deadline = core.since_start(when);
-        Sleep { core, deadline, alarm: None }
+        Sleep { alarm: Alarm::new(self.core(), self.core().since_start(when)) }
+    }
+}
+
+impl Sleep {
+    /// Moves the end of the sleep to `delay` from now on. One that has ended sleeps anew.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wharf::testing::MemoryNetwork;
+    ///
+    /// # fn main() -> wharf::Result {
+    /// MemoryNetwork::new().event_loop().run(async |event_loop| {
+    ///     let began = event_loop.time();
+    ///     let mut sleep = event_loop.sleep(Duration::from_secs(5));
+    ///     sleep.reset(Duration::from_secs(1));
+    ///     sleep.await;
+    ///     assert_eq!(event_loop.time() - began, Duration::from_secs(1));
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn reset(&mut self, delay: Duration) {
+        self.alarm.move_to(self.alarm.core.now().saturating_add(nanoseconds(delay)));
+    }
+
+    /// Moves the end of the sleep to `when`. See [`reset`](Self::reset).
+    pub fn reset_until(&mut self, when: Instant) {
+        self.alarm.move_to(self.alarm.core.since_start(when));
+    }
+
+    /// When it ends.
+    pub fn when(&self) -> Instant {
+        self.alarm.core.instant(self.alarm.deadline())
     }
 }
 
 impl Future for Sleep {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match &self.alarm {
-            Some((_, alarm)) if alarm.rung.get() => Poll::Ready(()),
-            Some((_, alarm)) => {
-                let former = alarm.waker.replace(Some(context.waker().clone()));
-                self.core.drop_user(former, "waker");
-                Poll::Pending
-            }
-            None if self.core.is_closed() => Poll::Pending,
-            None => {
-                let alarm = Rc::new(Alarm {
-                    rung: Cell::new(false),
-                    waker: RefCell::new(Some(context.waker().clone())),
-                });
-                let key = self.core.add_timer(self.deadline, Box::new(Rc::clone(&alarm)));
-                self.alarm = Some((key, alarm));
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some((key, alarm)) = self.alarm.take()
-            && !alarm.rung.get()
-        {
-            let waker = alarm.waker.take();
-            self.core.cancel_timer(key);
-            self.core.drop_user(waker, "waker");
-        }
+        self.alarm.poll(context)
     }
 }
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sleep").field("until", &self.core.instant(self.deadline)).finish()
-    }
-}
-
-struct Alarm {
-    rung: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Callback for Alarm {
-    fn run(self: Rc<Self>, core: &Rc<Core>) {
-        self.rung.set(true);
-        let waker = self.waker.borrow_mut().take();
-        if let Some(waker) = waker {
-            core.run_caught("a waker failed", || waker.wake());
-        }
+        formatter.debug_struct("Sleep").field("until", &self.when()).finish()
     }
 }

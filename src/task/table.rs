@@ -1,229 +1,141 @@
-//! Tasks: futures that the loop drives.
+//! The tasks of a loop that are not finished, and how one is driven.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::panic::Location;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
+use super::detached::take_error;
 use super::future::{LoopFuture, future};
+use super::local::{self, Context, Entered};
+use super::promise::Promise;
+use super::slab::{Slab, SlabKey};
 use crate::error::{Error, Kind};
 use crate::event_loop::registry;
-use crate::event_loop::{
-    CallbackHandle, Core, EventLoop, Ready, RemoteItem, TAKEN_AT_ONCE, closed,
-};
+use crate::event_loop::{Core, Ready, RemoteItem, TAKEN_AT_ONCE, closed};
 
-/// A running task: awaiting it gives what its future gave.
-///
-/// An `Err` means that the task was cancelled or panicked. Dropping it cancels the task, unless a
-/// done callback was added or [`detach`](Self::detach) called; dropping it when it is done closes what
-/// is in its output, as with a [`LoopFuture`]. A panic that nobody has asked
-/// for is reported then. An `Err` that the future itself returned is its output, and is reported only if the
-/// task was detached.
-///
-/// ```
-/// use std::time::Duration;
-/// use wharf::testing::MemoryNetwork;
-///
-/// # fn main() -> wharf::Result {
-/// MemoryNetwork::new().event_loop().run(async |event_loop| {
-///     let sleeper = event_loop.clone();
-///     let slow = event_loop.create_task(async move {
-///         sleeper.sleep(Duration::from_secs(3600)).await;
-///         "an hour later"
-///     });
-///     let quick = event_loop.create_task(async { "at once" });
-///     assert_eq!(quick.await?, "at once");
-///     slow.cancel();
-///     assert!(slow.await.is_err_and(|error| error.is_cancelled()));
-///     // A task that nobody waits for.
-///     event_loop.create_task(async { println!("detached") }).detach();
-///     Ok(())
-/// })
-/// # }
-/// ```
-#[doc(alias("JoinHandle", "coroutine"))]
-#[must_use = "dropping it cancels the task; await it, add a done callback or detach it"]
-pub struct Task<T: 'static>(LoopFuture<T>);
-
-impl<T: 'static> Task<T> {
-    /// Whether it has finished, or was cancelled.
-    pub fn is_done(&self) -> bool {
-        self.0.is_done()
-    }
-
-    /// Whether it was cancelled.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
-    }
-
-    /// Completes the task as cancelled; the loop drops its future at the next step. `false` when it
-    /// was done already.
-    pub fn cancel(&self) -> bool {
-        self.0.cancel()
-    }
-
-    /// The loop calls `callback` with the result; it is never called from here. See
-    /// [`LoopFuture::add_done_callback`].
-    pub fn add_done_callback(
-        &self,
-        callback: impl FnOnce(&Result<T, Error>) + 'static,
-    ) -> CallbackHandle {
-        self.0.add_done_callback(callback)
-    }
-
-    /// Takes the result; `None` while the task runs, and once it was taken.
-    pub fn take_result(&self) -> Option<Result<T, Error>> {
-        self.0.take_result()
-    }
-
-    /// Lets the task go on without anybody waiting for it.
-    ///
-    /// A panic of it goes to the exception handler, and so does an `Err` that it ends with: if its output is
-    /// `Result<(), E>`, where `E` is [`Failure`](crate::Failure), [`Error`], `std::io::Error`, a boxed error or a
-    /// `String`. Any other output is dropped.
-    ///
-    /// ```
-    /// # fn main() -> wharf::Result {
-    /// let event_loop = wharf::EventLoop::new()?;
-    /// event_loop.set_exception_handler(|event_loop, exception| {
-    ///     assert!(exception.to_string().starts_with("a detached task failed: "));
-    ///     event_loop.stop();
-    /// });
-    /// let settings = async {
-    ///     std::fs::read("/no/such/file")?;
-    ///     Ok::<(), wharf::Failure>(())
-    /// };
-    /// event_loop.create_task(settings).detach();
-    /// event_loop.run_forever()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn detach(self) {
-        self.0.detach();
-    }
-}
-
-impl<T: 'static> Future for Task<T> {
-    type Output = Result<T, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context)
-    }
-}
-
-impl<T: 'static> fmt::Debug for Task<T> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Task")
-            .field("is_done", &self.is_done())
-            .field("is_cancelled", &self.is_cancelled())
-            .finish()
-    }
-}
-
-/// # Tasks
-impl EventLoop {
-    /// Drives `future` on this loop, beginning in the next round.
-    ///
-    /// The loop owns the task. Cancelling it drops the future, at the loop's next round. On a
-    /// closed loop it fails at once with [`is_closed`](Error::is_closed).
-    #[doc(alias("spawn", "spawn_local", "ensure_future"))]
-    pub fn create_task<F>(&self, future: F) -> Task<F::Output>
-    where
-        F: Future + 'static,
-    {
-        Task(self.core().tasks.create(self.core(), future, |outcome| outcome))
-    }
-}
-
-/// Drives an operation of the engine's own, whose errors are the future's.
-pub(crate) fn operation<T: 'static>(
-    core: &Rc<Core>,
-    steps: impl Future<Output = Result<T, Error>> + 'static,
-) -> LoopFuture<T> {
-    core.tasks.create(core, steps, |outcome| outcome.and_then(|result| result))
-}
+/// Names one task of a loop.
+pub(crate) type TaskKey = SlabKey;
 
 /// The tasks of a loop that are not finished.
 #[derive(Default)]
 pub(crate) struct TaskTable {
-    tasks: RefCell<BTreeMap<u64, Rc<Control>>>,
-    next: Cell<u64>,
+    records: RefCell<Slab<Record>>,
+    /// The task whose step runs.
+    current: Cell<Option<TaskKey>>,
+    /// What the running step waits for, as far as the engine knows; the last that said so.
+    waits: Cell<Waits>,
+    /// Whether each step is timed.
+    timed: Cell<bool>,
 }
 
-/// What ends a task from outside.
+/// What the loop knows of a task. Its future is in one allocation with its output, which only
+/// `async_task` knows.
+pub(super) struct Record {
+    waker: Waker,
+    wanted: Wanted,
+    cancelled: bool,
+    pub(super) facts: TaskFacts,
+    rare: Option<Box<Rare>>,
+}
+
+/// What nearly no task has.
 #[derive(Default)]
-struct Control {
-    cancelled: Cell<bool>,
-    waker: Cell<Option<Waker>>,
+struct Rare {
+    name: Option<Rc<str>>,
+    context: Option<Rc<Context>>,
+    /// The `Promise` of its output: somebody has added a done callback.
+    promise: Option<Box<dyn Any>>,
 }
 
-impl Control {
-    /// Makes the task's next step drop its future.
-    fn cancel(&self) {
-        self.cancelled.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
+/// Who wants a task's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// It has a [`Task`](crate::Task), or it is an operation of the engine.
+    Held,
+    /// Nobody, but it is to go on, and its error is reported.
+    Detached,
+    /// Nobody: it is cancelled.
+    Dropped,
+}
+
+/// What a dump says of a task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TaskFacts {
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) parent: Option<TaskKey>,
+    /// In nanoseconds of the loop's time.
+    pub(crate) spawned: u64,
+    pub(crate) steps: u64,
+    /// Zero where steps are not timed.
+    pub(crate) longest_step: Duration,
+    pub(crate) waits: Waits,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Waits {
+    /// Its first step, or something that is not wharf's.
+    #[default]
+    Unknown,
+    /// A time of the loop, in nanoseconds.
+    Time(u64),
+    /// A future of the loop.
+    Future,
+    Task(TaskKey),
 }
 
 impl TaskTable {
     pub(crate) fn len(&self) -> usize {
-        self.tasks.borrow().len()
+        self.records.borrow().len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.borrow().is_empty()
+        self.len() == 0
     }
 
-    fn create<F: Future + 'static, T: 'static>(
-        &self,
-        core: &Rc<Core>,
-        user: F,
-        conclude: fn(Result<F::Output, Error>) -> Result<T, Error>,
-    ) -> LoopFuture<T> {
-        let (promise, result) = future(core);
-        if core.is_closed() {
-            core.drop_user(user, "task");
-            promise.set(Err(closed()));
-            return result;
-        }
-        let control = Rc::new(Control::default());
-        let id = self.next.replace(self.next.get() + 1);
-        self.tasks.borrow_mut().insert(id, Rc::clone(&control));
-        promise.on_cancel_at_once({
-            let control = Rc::clone(&control);
-            move || control.cancel()
-        });
-        let steps = {
-            let core = Rc::clone(core);
-            async move {
-                let outcome = drive(&core, user, &control).await;
-                let finished = core.tasks.tasks.borrow_mut().remove(&id);
-                drop(finished);
-                let waker = control.waker.take();
-                drop(waker);
-                promise.set(conclude(outcome));
+    /// The task whose step runs.
+    pub(crate) fn current(&self) -> Option<TaskKey> {
+        self.current.get()
+    }
+
+    /// Says what the step that runs waits for.
+    #[inline]
+    pub(crate) fn note_wait(&self, waits: Waits) {
+        self.waits.set(waits);
+    }
+
+    /// Makes the task's next step drop its future. Returns whether it was there.
+    pub(super) fn cancel(&self, key: TaskKey) -> bool {
+        let waker = match self.records.borrow_mut().get_mut(key) {
+            None => return false,
+            // Its step is on the way already.
+            Some(record) if record.cancelled => None,
+            Some(record) => {
+                record.cancelled = true;
+                Some(record.waker.clone())
             }
         };
-        let queue = Arc::clone(&core.remote);
-        let schedule = move |runnable| registry::schedule(&queue, runnable);
-        let (runnable, task) = async_task::spawn_local(steps, schedule);
-        task.detach();
-        runnable.schedule();
-        result
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
     }
 
     /// Cancels every task; [`run_cancelled`](Self::run_cancelled) then ends them.
     pub(crate) fn cancel_all(&self) {
-        let controls: Vec<_> = self.tasks.borrow().values().cloned().collect();
-        for control in controls {
-            control.cancel();
+        let mut wakers = Vec::new();
+        for record in self.records.borrow_mut().values_mut() {
+            record.cancelled = true;
+            wakers.push(record.waker.clone());
+        }
+        for waker in wakers {
+            waker.wake();
         }
     }
 
@@ -245,26 +157,253 @@ impl TaskTable {
             }
         }
     }
+
+    pub(super) fn set_wanted(&self, key: TaskKey, wanted: Wanted) {
+        if let Some(record) = self.records.borrow_mut().get_mut(key) {
+            record.wanted = wanted;
+        }
+    }
+
+    pub(super) fn set_name(&self, key: TaskKey, name: Rc<str>) {
+        if let Some(record) = self.records.borrow_mut().get_mut(key) {
+            record.rare.get_or_insert_default().name = Some(name);
+        }
+    }
+
+    /// Has the output go to `promise`. The task is not finished.
+    pub(super) fn set_promise<T: 'static>(&self, key: TaskKey, promise: Promise<T>) {
+        if let Some(record) = self.records.borrow_mut().get_mut(key) {
+            record.rare.get_or_insert_default().promise = Some(Box::new(promise));
+        }
+    }
+}
+
+/// Drives `user` from the next round on. `conclude` is given the outcome, and what of the record
+/// decides whose it is; what it returns is the output of `async_task`'s task.
+///
+/// The loop is open.
+pub(super) fn spawn<F: Future + 'static, R: 'static>(
+    core: &Rc<Core>,
+    place: &'static Location<'static>,
+    user: F,
+    conclude: impl FnOnce(&Rc<Core>, Finished, Result<F::Output, Error>) -> R + 'static,
+) -> (TaskKey, async_task::Task<R>) {
+    let table = &core.tasks;
+    let key = table.records.borrow().next_key();
+    let steps = {
+        let core = Rc::clone(core);
+        async move {
+            let outcome = drive(&core, user, key).await;
+            let record = core.tasks.records.borrow_mut().remove(key);
+            conclude(&core, Finished::new(&core, record), outcome)
+        }
+    };
+    let queue = Arc::clone(&core.remote);
+    let schedule = move |runnable| registry::schedule(&queue, runnable);
+    let (runnable, task) = async_task::spawn_local(steps, schedule);
+    let context = local::current();
+    let rare = context.map(|context| Box::new(Rare { context: Some(context), ..Rare::default() }));
+    let facts = TaskFacts {
+        place,
+        parent: table.current.get(),
+        spawned: if core.is_running() { core.tick_time() } else { core.now() },
+        steps: 0,
+        longest_step: Duration::ZERO,
+        waits: Waits::Unknown,
+    };
+    let waker = runnable.waker();
+    let record = Record { waker, wanted: Wanted::Held, cancelled: false, facts, rare };
+    table.records.borrow_mut().insert(record);
+    runnable.schedule();
+    (key, task)
+}
+
+/// Drives an operation of the engine's own, whose errors are the future's.
+#[track_caller]
+pub(crate) fn operation<T: 'static>(
+    core: &Rc<Core>,
+    steps: impl Future<Output = Result<T, Error>> + 'static,
+) -> LoopFuture<T> {
+    let (promise, result) = future(core);
+    if core.is_closed() {
+        core.drop_user(steps, "task");
+        promise.set(Err(closed()));
+        return result;
+    }
+    let promise = Rc::new(Cell::new(Some(promise)));
+    let (key, task) = spawn(core, Location::caller(), steps, {
+        let promise = Rc::clone(&promise);
+        move |_, _, outcome| {
+            if let Some(promise) = promise.take() {
+                promise.set(outcome.and_then(|result| result));
+            }
+        }
+    });
+    task.detach();
+    if let Some(given) = promise.take() {
+        cancel_with(core, key, &given);
+        promise.set(Some(given));
+    }
+    result
+}
+
+/// Ends the task when the future of `promise` is cancelled.
+pub(super) fn cancel_with<T: 'static>(core: &Rc<Core>, key: TaskKey, promise: &Promise<T>) {
+    let core = Rc::clone(core);
+    promise.on_cancel_at_once(move || {
+        core.tasks.cancel(key);
+    });
+}
+
+/// What is left of a task's record when it is finished.
+pub(super) struct Finished {
+    pub(super) wanted: Wanted,
+    pub(super) promise: Option<Box<dyn Any>>,
+    place: Option<&'static Location<'static>>,
+    name: Option<Rc<str>>,
+}
+
+impl Finished {
+    fn new(core: &Core, record: Option<Record>) -> Self {
+        let Some(Record { waker, wanted, facts, rare, .. }) = record else {
+            return Self { wanted: Wanted::Held, promise: None, place: None, name: None };
+        };
+        drop(waker);
+        let rare = rare.map(|rare| *rare).unwrap_or_default();
+        if let Some(context) = rare.context {
+            core.drop_user(context, "task-local value");
+        }
+        Self { wanted, promise: rare.promise, place: Some(facts.place), name: rare.name }
+    }
+
+    /// Of a task that was finished before.
+    pub(super) fn unnamed(wanted: Wanted, place: &'static Location<'static>) -> Self {
+        Self { wanted, promise: None, place: Some(place), name: None }
+    }
+
+    /// The outcome of a task that nobody waits for.
+    pub(super) fn abandon<T: 'static>(self, core: &Core, outcome: Result<T, Error>) {
+        match outcome {
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => core.report_unretrieved(&self.failure(), error),
+            Ok(value) if self.wanted == Wanted::Detached => {
+                let mut value = Some(value);
+                if let Some(error) = take_error(&mut value) {
+                    core.report_unretrieved(&self.failure(), error);
+                }
+                core.drop_user(value, "result");
+            }
+            Ok(value) => core.discard_user(value, "result"),
+        }
+    }
+
+    #[cold]
+    fn failure(&self) -> String {
+        let kind = if self.wanted == Wanted::Detached { "detached " } else { "" };
+        match (&self.name, self.place) {
+            (Some(name), Some(place)) => format!("the {kind}task `{name}` ({place}) failed"),
+            (None, Some(place)) => format!("a {kind}task ({place}) failed"),
+            _ => format!("a {kind}task failed"),
+        }
+    }
 }
 
 /// The user's future to its end, its cancellation or its panic; it is dropped before this returns.
-async fn drive<F: Future>(core: &Core, user: F, control: &Control) -> Result<F::Output, Error> {
+async fn drive<F: Future + 'static>(
+    core: &Core,
+    user: F,
+    key: TaskKey,
+) -> Result<F::Output, Error> {
     let mut user = pin!(Some(user));
     let outcome = poll_fn(|context| {
-        if control.cancelled.get() {
+        let Some(step) = Step::begin(core, key) else {
             return Poll::Ready(Err(Error::bare(Kind::Cancelled)));
-        }
-        let former = control.waker.replace(Some(context.waker().clone()));
-        drop(former);
+        };
         let Some(steps) = user.as_mut().as_pin_mut() else { return Poll::Pending };
-        match core.run_inside(|| steps.poll(context)) {
+        let outcome = core.run_inside(|| steps.poll(context));
+        let is_cancelled = step.end();
+        match outcome {
             Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) if is_cancelled => {
+                // It has cancelled itself, or had itself cancelled, and returned instead of waiting.
+                core.discard_user(output, "result");
+                Poll::Ready(Err(Error::bare(Kind::Cancelled)))
+            }
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(panic) => Poll::Ready(Err(panic.into_error())),
         }
     })
     .await;
     // Here, so that a panic of its Drop code does not keep the task from ending.
-    core.run_caught("dropping a task failed", || user.set(None));
+    if std::mem::needs_drop::<F>() {
+        let _inside = Inside::enter(core, key);
+        core.run_caught("dropping a task failed", || user.set(None));
+    }
     outcome
+}
+
+/// One step of a task.
+struct Step<'a> {
+    inside: Inside<'a>,
+    key: TaskKey,
+    /// When it began, where steps are timed.
+    began: Option<Instant>,
+}
+
+impl<'a> Step<'a> {
+    /// `None` if the task is cancelled.
+    #[inline]
+    fn begin(core: &'a Core, key: TaskKey) -> Option<Self> {
+        let table = &core.tasks;
+        match table.records.borrow_mut().get_mut(key) {
+            Some(record) if record.cancelled => return None,
+            Some(record) => record.facts.steps += 1,
+            None => {}
+        }
+        table.waits.set(Waits::Unknown);
+        let inside = Inside::enter(core, key);
+        let began = table.timed.get().then(|| core.driver.now());
+        Some(Self { inside, key, began })
+    }
+
+    /// Returns whether the task is cancelled.
+    #[inline]
+    fn end(self) -> bool {
+        let core = self.inside.core;
+        let took = self.began.map(|began| core.driver.now().saturating_duration_since(began));
+        let mut records = core.tasks.records.borrow_mut();
+        let Some(record) = records.get_mut(self.key) else { return false };
+        record.facts.waits = core.tasks.waits.get();
+        if let Some(took) = took {
+            record.facts.longest_step = record.facts.longest_step.max(took);
+        }
+        record.cancelled
+    }
+}
+
+/// The task's code runs: it is the current one, and has its task-local values.
+struct Inside<'a> {
+    core: &'a Core,
+    context: Option<Entered>,
+}
+
+impl<'a> Inside<'a> {
+    #[inline]
+    fn enter(core: &'a Core, key: TaskKey) -> Self {
+        let table = &core.tasks;
+        table.current.set(Some(key));
+        let context = match table.records.borrow_mut().get_mut(key) {
+            Some(Record { rare: Some(rare), .. }) => rare.context.clone(),
+            _ => None,
+        };
+        Self { core, context: context.map(|context| Entered::enter(Some(context))) }
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.core.tasks.current.set(None);
+        drop(self.context.take());
+    }
 }

@@ -309,7 +309,7 @@ fn a_detached_task_that_fails_is_reported_and_one_that_is_awaited_is_not() {
     async fn failing(text: &'static str) -> Result {
         Err(text.into())
     }
-    event_loop.create_task(failing("detached")).detach();
+    event_loop.create_task(failing("detached")).named("one").detach();
     event_loop.create_task(async { Ok::<(), std::io::Error>(()) }).detach();
     event_loop.create_task(async { 7 }).detach();
     let awaited = event_loop.create_task(failing("awaited"));
@@ -317,7 +317,10 @@ fn a_detached_task_that_fails_is_reported_and_one_that_is_awaited_is_not() {
     assert_eq!(output.unwrap_err().to_string(), "awaited");
     drop(event_loop.create_task(failing("dropped")));
     settle(&event_loop).unwrap();
-    assert_eq!(reports.take(), ["a detached task failed: detached"]);
+    let told = reports.take();
+    let place = concat!("the detached task `one` (", file!(), ":");
+    assert!(told.len() == 1 && told[0].starts_with(place), "{told:?}");
+    assert!(told[0].ends_with(") failed: detached"), "{told:?}");
 }
 
 /// Why the near end of a pair is closed, as `connection_lost` saw it and as its handle says afterwards.

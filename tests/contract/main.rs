@@ -51,6 +51,7 @@ mod slow_callbacks;
 mod sock;
 mod statistics;
 mod structured;
+mod task_locals;
 mod tasks;
 mod threads;
 mod timers;

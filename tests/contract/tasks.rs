@@ -124,10 +124,12 @@ fn cancelling_a_task_drops_its_future_in_the_next_round() {
     });
     settle(&event_loop).unwrap();
     assert!(task.cancel());
-    assert!(task.is_cancelled());
+    assert!(!task.is_done() && !task.is_cancelled(), "its future is still there");
+    assert!(task.cancel(), "it is not done");
     assert_eq!(log.len(), 0, "its Drop code runs on the loop");
     step(&event_loop).unwrap();
     assert_eq!(log.entries(), ["dropped"]);
+    assert!(task.is_done() && task.is_cancelled() && !task.cancel());
     assert!(event_loop.run_until_complete(task).unwrap().unwrap_err().is_cancelled());
     assert_eq!((event_loop.statistics().tasks, event_loop.statistics().timers), (0, 0));
 }
@@ -340,4 +342,116 @@ fn a_task_that_is_woken_many_times_is_polled_once() {
     settle(&event_loop).unwrap();
     assert_eq!(polls.get(), 2);
     task.cancel();
+}
+
+// 284.
+#[test]
+fn whoever_awaits_a_cancelled_task_goes_on_when_its_future_is_dropped() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let spawn = || {
+        let guard = log.adds_on_drop("dropped");
+        event_loop.create_task(async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        })
+    };
+    let outcome = event_loop.run(async |_| {
+        let task = spawn();
+        wharf::yield_now().await;
+        task.cancel();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        log.add("awaited");
+        // The same with a done callback, which comes before.
+        let task = spawn();
+        task.add_done_callback({
+            let log = log.clone();
+            move |output| log.add(format!("told {}", output.is_err()))
+        });
+        wharf::yield_now().await;
+        task.cancel();
+        assert!(!task.is_done());
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        log.add("awaited");
+        Ok(())
+    });
+    outcome.unwrap();
+    assert_eq!(log.take(), ["dropped", "awaited", "dropped", "told true", "awaited"]);
+}
+
+#[test]
+fn a_task_that_is_done_can_be_asked_in_any_way_and_order() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let done = || {
+        let task = event_loop.create_task(async { "output" });
+        settle(&event_loop).unwrap();
+        task
+    };
+    let asked = done();
+    assert!(asked.is_done() && !asked.is_cancelled() && !asked.cancel());
+    assert_eq!(asked.take_result().unwrap().unwrap(), "output");
+    assert!(asked.is_done() && asked.take_result().is_none());
+    assert!(event_loop.run_until_complete(asked).unwrap().unwrap_err().is_invalid());
+
+    let told = done();
+    let adds = |log: &Log| {
+        let log = log.clone();
+        move |output: &Result<_, _>| log.add(format!("{output:?}"))
+    };
+    told.add_done_callback(adds(&log));
+    told.add_done_callback(adds(&log));
+    assert_eq!(log.len(), 0, "it is never called from here");
+    assert_eq!(event_loop.run_until_complete(told).unwrap().unwrap(), "output");
+    assert_eq!(log.take(), [r#"Ok("output")"#, r#"Ok("output")"#]);
+
+    // Awaited already: there is nothing to tell.
+    let mut awaited = done();
+    event_loop.run_until_complete(&mut awaited).unwrap().unwrap();
+    awaited.add_done_callback(adds(&log));
+    settle(&event_loop).unwrap();
+    assert_eq!(log.len(), 0);
+
+    // Taken back, the last callback cancels nothing while there is a handle, and cancels when there is none.
+    let task = event_loop.create_task(std::future::pending::<&str>());
+    task.add_done_callback(adds(&log)).cancel();
+    settle(&event_loop).unwrap();
+    assert!(!task.is_done());
+    let callback = task.add_done_callback(adds(&log));
+    drop(task);
+    settle(&event_loop).unwrap();
+    assert_eq!(event_loop.statistics().tasks, 1);
+    callback.cancel();
+    settle(&event_loop).unwrap();
+    assert_eq!((event_loop.statistics().tasks, log.len()), (0, 0));
+}
+
+#[test]
+fn the_drop_code_of_a_finished_tasks_output_runs_once_wherever_it_goes() {
+    let event_loop = memory_loop();
+    let log = Log::default();
+    let make = || {
+        let guard = log.adds_on_drop("dropped");
+        event_loop.create_task(async { guard })
+    };
+    // Never begun; dropped while it runs, when it is done, detached, taken, told.
+    drop(make());
+    settle(&event_loop).unwrap();
+    let done = make();
+    settle(&event_loop).unwrap();
+    assert_eq!(log.take(), ["dropped"]);
+    drop(done);
+    assert_eq!(log.take(), ["dropped"]);
+    make().detach();
+    settle(&event_loop).unwrap();
+    assert_eq!(log.take(), ["dropped"]);
+    let taken = event_loop.run_until_complete(make()).unwrap().unwrap();
+    assert_eq!(log.len(), 0);
+    drop(taken);
+    assert_eq!(log.take(), ["dropped"]);
+    let told = make();
+    told.add_done_callback(|_| {});
+    drop(told);
+    settle(&event_loop).unwrap();
+    assert_eq!(log.take(), ["dropped"]);
 }

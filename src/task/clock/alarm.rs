@@ -1,15 +1,16 @@
 //! One timer that wakes whoever polled it last.
 
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use crate::event_loop::{Core, Timer};
+use super::super::table::Waits;
+use crate::event_loop::Core;
 use crate::time::TimerKey;
 
-/// Waits for a deadline when it is polled. Until then it costs nothing, and then one allocation, which is the waker in
-/// the timer. Dropping it takes the timer back.
-pub(super) struct Alarm {
-    core: Rc<Core>,
+/// Waits for a deadline when it is polled. Until then it costs nothing, and then no memory besides the timer's.
+/// Dropping it takes the timer back.
+pub(crate) struct Alarm {
+    pub(crate) core: Rc<Core>,
     /// In nanoseconds of the loop's time.
     deadline: u64,
     state: State,
@@ -23,34 +24,32 @@ enum State {
 }
 
 impl Alarm {
-    pub(super) fn new(core: &Rc<Core>, deadline: u64) -> Self {
+    pub(crate) fn new(core: &Rc<Core>, deadline: u64) -> Self {
         Self { core: Rc::clone(core), deadline, state: State::Unset }
     }
 
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
     /// Whether the deadline has passed. The answer to the first poll is never yes: the loop has its turn before.
-    pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+    #[inline]
+    pub(crate) fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+        let core = &self.core;
         match self.state {
             State::Rung => return Poll::Ready(()),
-            State::Unset => self.set(context.waker().clone()),
-            State::Set(key) => {
-                let mut timers = self.core.timers.borrow_mut();
-                let is_there = timers.contains(key);
-                let waker = timers.get_mut(key).and_then(|timer| timer.waker());
-                match waker {
-                    Some(waker) if waker.will_wake(context.waker()) => {}
-                    Some(_) => {
-                        drop(timers);
-                        self.change_waker(key, context.waker().clone());
-                    }
-                    // The loop was closed before the deadline: its time passes no more.
-                    None if is_there => {}
-                    None => {
-                        self.state = State::Rung;
-                        return Poll::Ready(());
-                    }
-                }
+            State::Set(key) if !core.renew_alarm(key, context.waker()) => {
+                self.state = State::Rung;
+                return Poll::Ready(());
+            }
+            State::Set(_) => {}
+            // The loop's time passes no more.
+            State::Unset if core.is_closed() => {}
+            State::Unset => {
+                self.state = State::Set(core.add_alarm(self.deadline, context.waker().clone()));
             }
         }
+        core.tasks.note_wait(Waits::Time(self.deadline));
         Poll::Pending
     }
 
@@ -62,22 +61,15 @@ impl Alarm {
         self.poll(context)
     }
 
-    fn set(&mut self, waker: Waker) {
-        if self.core.is_closed() {
-            self.core.drop_user(waker, "waker");
-        } else {
-            self.state = State::Set(self.core.add_timer(self.deadline, Box::new(Ring(waker))));
-        }
-    }
-
-    #[cold]
-    fn change_waker(&self, key: TimerKey, mut waker: Waker) {
-        if let Some(place) =
-            self.core.timers.borrow_mut().get_mut(key).and_then(|timer| timer.waker())
-        {
-            std::mem::swap(place, &mut waker);
-        }
-        self.core.drop_user(waker, "waker");
+    /// Moves the deadline, also one that has passed.
+    pub(crate) fn move_to(&mut self, deadline: u64) {
+        self.deadline = deadline;
+        self.state = match self.state {
+            State::Set(key) if self.core.timers.borrow_mut().reset(key, deadline) => {
+                State::Set(key)
+            }
+            _ => State::Unset,
+        };
     }
 }
 
@@ -86,17 +78,5 @@ impl Drop for Alarm {
         if let State::Set(key) = self.state {
             self.core.cancel_timer(key);
         }
-    }
-}
-
-struct Ring(Waker);
-
-impl Timer for Ring {
-    fn run(self: Box<Self>, core: &Rc<Core>) {
-        core.run_caught("a waker failed", || self.0.wake());
-    }
-
-    fn waker(&mut self) -> Option<&mut Waker> {
-        Some(&mut self.0)
     }
 }

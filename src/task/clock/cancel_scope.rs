@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::super::ambient::expect_current;
@@ -92,20 +91,21 @@ impl CancelScope {
     pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
         // Its own reference: the future may drop the last other one.
         let state = Rc::clone(&self.state);
-        let mut place = Place::new(&state);
         let mut future = pin!(future);
-        poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if place.wait(context) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
+        let mut place = Place::new(&state);
+        poll_fn(|context| place.step(future.as_mut(), context)).await
     }
 
     /// As [`run`](Self::run), with an error for the end of the scope: [`is_timeout`](Error::is_timeout) if its
     /// deadline passed, [`is_cancelled`](Error::is_cancelled) if it was cancelled.
     pub async fn try_run<F: Future>(&self, future: F) -> Result<F::Output, Error> {
-        self.run(future).await.ok_or_else(|| match self.state.ended() {
+        let state = Rc::clone(&self.state);
+        let output = {
+            let mut future = pin!(future);
+            let mut place = Place::new(&state);
+            poll_fn(|context| place.step(future.as_mut(), context)).await
+        };
+        output.ok_or_else(|| match state.ended() {
             Some(Ended::Expired) => Error::timeout(TimeoutKind::Future),
             _ => Error::bare(Kind::Cancelled),
         })

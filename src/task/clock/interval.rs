@@ -40,6 +40,24 @@ pub fn interval(period: Duration) -> Interval {
 
 /// Ticks that are `period` apart, the first one at `start`: see [`EventLoop::interval_at`].
 ///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{MissedTickBehavior, Result, interval_at, sleep};
+///
+/// # fn main() -> Result {
+/// wharf::testing::MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let start = event_loop.time() + Duration::from_secs(10);
+///     let mut ticks = interval_at(start, Duration::from_secs(10));
+///     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+///     // Too long for the first two: one comes late, the other is left out.
+///     sleep(Duration::from_secs(25)).await;
+///     assert_eq!(ticks.tick().await, start);
+///     assert_eq!(ticks.tick().await, start + Duration::from_secs(20));
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
 /// # Panics
 /// Where no loop is running on this thread. [`EventLoop::interval_at`] needs none.
 #[track_caller]

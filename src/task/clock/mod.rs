@@ -21,3 +21,5 @@ pub use self::periodic::PeriodicHandle;
 pub use self::shield::{Shield, shield};
 pub use self::ticks::MissedTickBehavior;
 pub use self::timeout::{move_on_after, move_on_at, timeout, timeout_at};
+
+pub(super) use self::alarm::Alarm;

@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::event_loop::{Core, Timer};
 use crate::time::TimerKey;
@@ -163,9 +165,17 @@ impl<'a> Place<'a> {
         Self { scope, id: None }
     }
 
-    /// As [`ScopeState::wait`].
-    pub(super) fn wait(&mut self, context: &Context<'_>) -> bool {
-        self.scope.wait(&mut self.id, context)
+    /// One step of `future`; `None` if it is not done and the scope is over.
+    pub(super) fn step<F: Future>(
+        &mut self,
+        future: Pin<&mut F>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<F::Output>> {
+        match future.poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.scope.wait(&mut self.id, context) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 

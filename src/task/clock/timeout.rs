@@ -112,6 +112,20 @@ pub fn move_on_after<F: Future>(
 
 /// Awaits `future` until the loop's clock has reached `when`: [`move_on_after`] with a moment.
 ///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{Result, move_on_at};
+///
+/// # fn main() -> Result {
+/// wharf::testing::MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let noon = event_loop.time() + Duration::from_secs(3600);
+///     assert!(move_on_at(noon, std::future::pending::<()>()).await.is_none());
+///     assert_eq!(event_loop.time(), noon);
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
 /// # Panics
 /// Where no loop is running on this thread. [`EventLoop::move_on_at`] needs none.
 #[track_caller]
@@ -128,7 +142,7 @@ impl EventLoop {
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Error>> + use<F> {
-        or_timeout(until(self.core(), after(self.core(), duration), future))
+        until(self.core(), after(self.core(), duration), future, or_timeout)
     }
 
     /// Awaits `future` until the loop's clock has reached `when`. See [`timeout_at`](crate::timeout_at).
@@ -138,7 +152,7 @@ impl EventLoop {
         when: Instant,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Error>> + use<F> {
-        or_timeout(until(self.core(), self.core().since_start(when), future))
+        until(self.core(), self.core().since_start(when), future, or_timeout)
     }
 
     /// Awaits `future` for at most `duration`; `None` after that. See [`move_on_after`](crate::move_on_after).
@@ -147,7 +161,7 @@ impl EventLoop {
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
-        until(self.core(), after(self.core(), duration), future)
+        until(self.core(), after(self.core(), duration), future, |output| output)
     }
 
     /// Awaits `future` until the loop's clock has reached `when`; `None` after that. See
@@ -157,7 +171,7 @@ impl EventLoop {
         when: Instant,
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
-        until(self.core(), self.core().since_start(when), future)
+        until(self.core(), self.core().since_start(when), future, |output| output)
     }
 }
 
@@ -166,23 +180,29 @@ pub(super) fn after(core: &Core, duration: Duration) -> u64 {
     core.now().saturating_add(nanoseconds(duration))
 }
 
-async fn or_timeout<T>(limited: impl Future<Output = Option<T>>) -> Result<T, Error> {
-    limited.await.ok_or_else(|| Error::timeout(TimeoutKind::Future))
+fn or_timeout<T>(output: Option<T>) -> Result<T, Error> {
+    output.ok_or_else(|| Error::timeout(TimeoutKind::Future))
 }
 
 /// The output of `future`, if it is done before the deadline; else it is dropped before this ends.
-fn until<F: Future>(
+///
+/// `conclude` is called here and not by a future around this one: each layer has room for all that is inside it twice.
+fn until<F: Future, T>(
     core: &Rc<Core>,
     deadline: u64,
     future: F,
-) -> impl Future<Output = Option<F::Output>> + use<F> {
+    conclude: fn(Option<F::Output>) -> T,
+) -> impl Future<Output = T> + use<F, T> {
     let mut alarm = Alarm::new(core, deadline);
     async move {
-        let mut future = pin!(future);
-        poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => alarm.poll_past(context).map(|()| None),
-        })
-        .await
+        let output = {
+            let mut future = pin!(future);
+            poll_fn(|context| match future.as_mut().poll(context) {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending => alarm.poll_past(context).map(|()| None),
+            })
+            .await
+        };
+        conclude(output)
     }
 }

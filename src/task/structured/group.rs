@@ -3,9 +3,9 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::super::ambient::expect_current;
 use super::body::{BodyEnd, Outcome, drop_body, step};
@@ -226,7 +226,10 @@ impl EventLoop {
         async move {
             let mut session = Session { state, returned: None, panic: None };
             let group = TaskGroup { state: Rc::clone(&session.state), bound: PhantomData };
-            session.run(body(group)).await;
+            {
+                let mut body = pin!(Some(body(group)));
+                poll_fn(|context| session.poll(body.as_mut(), context)).await;
+            }
             session.outcome().conclude(&session.state.core)
         }
     }
@@ -240,33 +243,29 @@ struct Session<T: 'static> {
 }
 
 impl<T: 'static> Session<T> {
-    /// Until body and tasks are over.
-    async fn run(&mut self, body: impl Future<Output = Result<T, Failure>>) {
-        let state = Rc::clone(&self.state);
-        let mut body = pin!(Some(body));
-        poll_fn(|context| {
-            if body.is_some() && !state.is_ending() {
-                state.wait(context.waker());
-                match step(&state.core, body.as_mut(), context) {
-                    None => {}
-                    Some(BodyEnd::Returned(value)) => self.returned = Some(value),
-                    Some(BodyEnd::Failed(error)) => state.fail(error),
-                    Some(BodyEnd::Panicked(panic)) => {
-                        self.panic = Some(panic);
-                        state.end();
-                    }
+    /// Ready when body and tasks are over.
+    fn poll<F: Future<Output = Result<T, Failure>>>(
+        &mut self,
+        mut body: Pin<&mut Option<F>>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let state = &self.state;
+        if body.is_some() && !state.is_ending() {
+            state.wait(context.waker());
+            match step(&state.core, body.as_mut(), context) {
+                None => {}
+                Some(BodyEnd::Returned(value)) => self.returned = Some(value),
+                Some(BodyEnd::Failed(error)) => state.fail(error),
+                Some(BodyEnd::Panicked(panic)) => {
+                    self.panic = Some(panic);
+                    state.end();
                 }
             }
-            if body.is_some() && state.is_ending() {
-                drop_body(&state.core, body.as_mut());
-            }
-            if body.is_none() && state.join(context.waker()) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        }
+        if body.is_some() && state.is_ending() {
+            drop_body(&state.core, body.as_mut());
+        }
+        if body.is_none() && state.join(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn outcome(&mut self) -> Outcome<T> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::super::table::Task;
+use super::super::task::Task;
 use super::body::Phase;
 use super::child::{Owner, discard_value, keep_waker, wake};
 use crate::error::Error;

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use super::super::ambient::expect_current;
 use super::body::{BodyEnd, Outcome, drop_body, step};
 use super::child::{Child, Member, Owner, Running, Slot, TakesError, discard_value, run_child};
-use super::scope_state::ScopeState;
+use super::scope_state::{BodyWaker, ScopeState};
 use super::start::{Ready, start};
 use crate::error::{Error, Failure, Result};
 use crate::event_loop::{Core, EventLoop};
@@ -21,7 +21,7 @@ use crate::fence::Panic;
 /// It is a [`task_group`](crate::task_group), with the same rules for errors, panics and cancelling. What differs:
 ///
 /// - Tasks need not be `'static`. They borrow from the function that opens the scope, as threads do from that of
-///   [`std::thread::scope`]: no `Rc`, no `clone`. (Variables of `body` itself end too early for that.)
+///   [`std::thread::scope`]: no `Rc`, no `clone`. Variables of `body` itself end too early for that; the compiler says so.
 /// - They are polled in place, by whoever awaits the scope; a wake polls just the task that it is for. 128 tasks at
 ///   most have their turn before others on the loop have theirs.
 /// - Dropping the scope's future drops all of its tasks at once.
@@ -57,6 +57,21 @@ use crate::fence::Panic;
 ///     assert_eq!(event_loop.time() - began, Duration::from_secs(1));
 ///     Ok(())
 /// })
+/// # }
+/// ```
+///
+/// What ends before the scope does cannot be borrowed:
+///
+/// ```compile_fail,E0597
+/// # async fn f() -> wharf::Result {
+/// wharf::scope(async |scope| {
+///     let inside = String::from("gone when the body returns");
+///     let borrowed = &inside;
+///     scope.spawn(async move { Ok(borrowed.len()) });
+///     Ok(())
+/// })
+/// .await?;
+/// # Ok(())
 /// # }
 /// ```
 ///
@@ -202,7 +217,11 @@ where
 {
     let mut session = Session { state: ScopeState::new(&core), returned: None, panic: None };
     let state = Rc::downgrade(&session.state);
-    session.run(body(Scope { core, state })).await;
+    let body_waker = session.state.body_waker();
+    {
+        let mut body = pin!(Some(body(Scope { core, state })));
+        poll_fn(|context| session.poll(body.as_mut(), &body_waker, context)).await;
+    }
     session.outcome().conclude(&session.state.core)
 }
 
@@ -214,31 +233,29 @@ struct Session<'env, T> {
 }
 
 impl<T> Session<'_, T> {
-    /// Until body and tasks are over.
-    async fn run(&mut self, body: impl Future<Output = Result<T, Failure>>) {
-        let state = Rc::clone(&self.state);
-        let mut body = pin!(Some(body));
-        let body_waker = state.body_waker();
-        let waker = Waker::from(body_waker.clone());
-        poll_fn(|context| {
-            state.turn(context, || {
-                body_waker.unqueue();
-                match step(&state.core, body.as_mut(), &mut Context::from_waker(&waker)) {
-                    None => {}
-                    Some(BodyEnd::Returned(value)) => self.returned = Some(value),
-                    Some(BodyEnd::Failed(error)) => state.fail(error),
-                    Some(BodyEnd::Panicked(panic)) => {
-                        self.panic = Some(panic);
-                        state.end();
-                    }
+    /// Ready when body and tasks are over.
+    fn poll<F: Future<Output = Result<T, Failure>>>(
+        &mut self,
+        mut body: Pin<&mut Option<F>>,
+        body_waker: &BodyWaker,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let state = &self.state;
+        state.turn(context, || {
+            match step(&state.core, body.as_mut(), &mut body_waker.begin_poll()) {
+                None => {}
+                Some(BodyEnd::Returned(value)) => self.returned = Some(value),
+                Some(BodyEnd::Failed(error)) => state.fail(error),
+                Some(BodyEnd::Panicked(panic)) => {
+                    self.panic = Some(panic);
+                    state.end();
                 }
-            });
-            if body.is_some() && state.is_ending() {
-                drop_body(&state.core, body.as_mut());
             }
-            if state.end_turn(body.is_none(), context) { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
+        });
+        if body.is_some() && state.is_ending() {
+            drop_body(&state.core, body.as_mut());
+        }
+        if state.end_turn(body.is_none(), context) { Poll::Pending } else { Poll::Ready(()) }
     }
 
     fn outcome(&mut self) -> Outcome<T> {

@@ -40,6 +40,20 @@ struct Entry<'env> {
     waker: Arc<ChildWaker>,
 }
 
+/// What wakes the body.
+pub(super) struct BodyWaker {
+    woken: Arc<ChildWaker>,
+    waker: Waker,
+}
+
+impl BodyWaker {
+    /// The body is about to be polled, with this.
+    pub(super) fn begin_poll(&self) -> Context<'_> {
+        self.woken.unqueue();
+        Context::from_waker(&self.waker)
+    }
+}
+
 impl<'env, T> ScopeState<'env, T> {
     pub(super) fn new(core: &Rc<Core>) -> Rc<Self> {
         Rc::new(Self {
@@ -54,10 +68,10 @@ impl<'env, T> ScopeState<'env, T> {
     }
 
     /// The waker of the body, which is polled in the scope's first turn.
-    pub(super) fn body_waker(&self) -> Arc<ChildWaker> {
-        let waker = ChildWaker::new(&self.queue, BODY);
-        waker.wake_by_ref();
-        waker
+    pub(super) fn body_waker(&self) -> BodyWaker {
+        let woken = ChildWaker::new(&self.queue, BODY);
+        woken.wake_by_ref();
+        BodyWaker { waker: Waker::from(Arc::clone(&woken)), woken }
     }
 
     pub(super) fn is_open(&self) -> bool {

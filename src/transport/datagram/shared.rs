@@ -31,12 +31,12 @@ impl DatagramShared {
     }
 
     pub(super) fn push_dirty(&self, core: &Core, endpoint: Rc<DatagramEndpoint>) {
-        core.mark_pending();
+        core.mark_unsettled();
         self.dirty.borrow_mut().push(endpoint);
     }
 
     pub(super) fn push_lost(&self, core: &Core, endpoint: Rc<DatagramEndpoint>) {
-        core.mark_pending();
+        core.mark_unsettled();
         self.lost.borrow_mut().push_back(endpoint);
     }
 

@@ -253,3 +253,29 @@ fn a_future_that_panics_in_its_drop_code_at_its_deadline_ends_its_task() {
     assert!(outcome.unwrap_err().is_panic());
     nothing_is_left(&event_loop);
 }
+
+/// Rust gives each `async` block room for what it is given, and again for what it awaits.
+#[test]
+fn what_is_awaited_takes_at_most_twice_its_room() {
+    async fn large() -> Result {
+        let room = [0_u8; 10_000];
+        pending::<()>().await;
+        assert_eq!(room.len(), 10_000);
+        Ok(())
+    }
+    let event_loop = memory_loop();
+    let limit = |times: usize| times * size_of_val(&large()) + 500;
+    let scope = event_loop.cancel_scope();
+    let twice = [
+        size_of_val(&event_loop.timeout(seconds(1), large())),
+        size_of_val(&event_loop.move_on_after(seconds(1), large())),
+        size_of_val(&scope.run(large())),
+        size_of_val(&scope.try_run(large())),
+    ];
+    assert!(twice.iter().all(|&size| size <= limit(2)), "{twice:?}");
+    let once = [
+        size_of_val(&event_loop.task_group(async |_| large().await)),
+        size_of_val(&event_loop.scope(async |_| large().await)),
+    ];
+    assert!(once.iter().all(|&size| size <= limit(1)), "{once:?}");
+}
