@@ -51,7 +51,7 @@
 //! }
 //! ```
 //!
-//! A server that runs until it is told to stop awaits [`Server::serve_forever`] instead; `README.md`
+//! A server that runs until it is told to stop awaits [`Server::serve_until`] instead; `README.md`
 //! has that one. `docs/from-asyncio.md` has a table from asyncio's names to these.
 //!
 //! # What is where

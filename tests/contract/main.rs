@@ -53,6 +53,7 @@ mod statistics;
 mod structured;
 mod task_locals;
 mod tasks;
+mod thread_storms;
 mod threads;
 mod timers;
 #[cfg(feature = "tls")]

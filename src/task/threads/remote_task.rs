@@ -106,6 +106,8 @@ pub struct RemoteTask<T: Send + 'static> {
 impl<T: Send + 'static> RemoteTask<T> {
     /// Blocks this thread until the task is done, and takes its result.
     ///
+    /// On the thread of another loop it holds that one up: await the task there.
+    ///
     /// # Errors
     /// That of the task: [`is_cancelled`](Error::is_cancelled), [`is_panic`](Error::is_panic),
     /// [`is_closed`](Error::is_closed). [`is_invalid`](Error::is_invalid) on the loop's own

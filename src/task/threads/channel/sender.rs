@@ -54,6 +54,8 @@ impl<T: Send + 'static> RemoteSender<T> {
 
     /// Blocks this thread until there is room for `message`, and sends it.
     ///
+    /// On the thread of another loop it holds that one up: await [`send`](Self::send) there.
+    ///
     /// # Errors
     /// The message comes back when the channel [is closed](RemoteSendError::is_closed), also while it waits; and
     /// on the loop's own thread when there is no room, since nobody would make any
