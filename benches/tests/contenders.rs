@@ -5,7 +5,7 @@
 
 use wharf_benches::contender::{CertificateFiles, Contender, tls_in_python};
 use wharf_benches::counters::{cpu, resident};
-use wharf_benches::load::{Churn, Control, Echo, Idle, Latency, Receive, Storm};
+use wharf_benches::load::{Churn, Control, Echo, Http, Idle, Latency, Receive, Storm};
 use wharf_benches::server_process::ServerProcess;
 
 #[test]
@@ -40,6 +40,18 @@ fn wharfs_streams_serve() {
 #[test]
 fn smol_serves() {
     serves(Contender::at("smol", env!("CARGO_BIN_EXE_echo-smol").into(), &[]));
+}
+
+#[test]
+fn hyper_serves() {
+    for by in [&["--by", "tokio"], &["--by", "wharf"]] {
+        let contender = Contender::at("hyper", env!("CARGO_BIN_EXE_http-hyper").into(), by);
+        let process = ServerProcess::start(&contender, None).unwrap();
+        let http = Http { server: process.address(), connections: 20, requests: 500, warm_up: 100 };
+        let told = http.run(&mut Control::uncontrolled()).unwrap();
+        assert!(told.starts_with("requests=500 "), "{told}");
+        process.stop().unwrap();
+    }
 }
 
 #[test]

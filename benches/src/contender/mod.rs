@@ -175,6 +175,18 @@ pub fn streams(names: [&'static str; 5]) -> Result<Vec<Contender>> {
     ])
 }
 
+/// hyper, under these names: on tokio and on wharf.
+///
+/// # Errors
+/// The program is missing.
+pub fn hyper(names: [&'static str; 2]) -> Result<Vec<Contender>> {
+    let [tokio, wharf] = names;
+    Ok(vec![
+        Contender::new(tokio, "http-hyper", &["--by", "tokio"])?,
+        Contender::new(wharf, "http-hyper", &["--by", "wharf"])?,
+    ])
+}
+
 /// The contenders under TLS, under these names: rustls on mio by hand, reading as rustls does and
 /// into a large buffer, tokio-rustls, and wharf.
 ///

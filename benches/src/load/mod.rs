@@ -1,4 +1,5 @@
-//! The load generator: one thread that drives an echo server and checks what comes back.
+//! The load generator: one thread that drives an echo server, or a web server, and checks what comes
+//! back.
 //!
 //! `load MODE --connect ADDRESS …` prints one line of `key=value` pairs. With `--controlled` it
 //! first prints `ready` when the warm-up is over and waits for a line on stdin before it starts the
@@ -15,6 +16,7 @@ use crate::servers::raise_open_file_limit;
 mod churn;
 mod connect;
 mod echo;
+mod http;
 mod idle;
 mod latency;
 mod receive;
@@ -27,6 +29,7 @@ mod udp;
 pub use churn::Churn;
 pub use connect::SourceAddresses;
 pub use echo::Echo;
+pub use http::Http;
 pub use idle::Idle;
 pub use latency::Latency;
 pub use receive::Receive;
@@ -44,12 +47,13 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 pub fn run(mut arguments: Arguments) -> Result {
     let mode = arguments
         .word()
-        .ok_or("a mode is missing: echo, churn, idle, latency, receive, storm or udp")?;
+        .ok_or("a mode is missing: echo, churn, http, idle, latency, receive, storm or udp")?;
     let mut control = Control { controlled: arguments.flag("--controlled") };
     raise_open_file_limit();
     let result = match mode.as_str() {
         "echo" => Echo::from_arguments(arguments)?.run(&mut control),
         "churn" => Churn::from_arguments(arguments)?.run(&mut control),
+        "http" => Http::from_arguments(arguments)?.run(&mut control),
         "idle" => Idle::from_arguments(arguments)?.run(&mut control),
         "receive" => Receive::from_arguments(arguments)?.run(&mut control),
         "storm" => Storm::from_arguments(arguments)?.run(&mut control),

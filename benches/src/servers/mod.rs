@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 pub mod files;
+pub mod hyper;
 pub(crate) mod on_tokio;
 pub mod raw_mio;
 pub mod smol;
