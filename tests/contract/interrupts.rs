@@ -106,6 +106,8 @@ fn a_sigint_that_comes_while_main_ends_is_not_lost() {
     }
     on_main(|| {
         let event_loop = EventLoop::new().unwrap();
+        // Keeps the descriptor by which the loop is told, from one run to the next.
+        event_loop.add_signal_handler(Signal::USR1.as_raw(), || {}).unwrap();
         let ends = |outcome: fn() -> wharf::Result| {
             event_loop.run(async move |_| {
                 let has_come = Arc::new(AtomicBool::new(false));
@@ -121,7 +123,12 @@ fn a_sigint_that_comes_while_main_ends_is_not_lost() {
         assert!(is_interrupted(ends(|| Ok(()))));
         let failed = ends(|| Err("no luck".into()));
         assert_eq!(failed.unwrap_err().to_string(), "no luck");
-        event_loop.run(async |_| Ok(())).unwrap();
+        // It was for the former run alone.
+        let outcome = event_loop.run(async |_| {
+            wharf::sleep(Duration::from_millis(5)).await;
+            Ok(())
+        });
+        outcome.unwrap();
     });
 }
 

@@ -97,8 +97,11 @@ impl SignalTable {
     pub(super) fn interrupt(&self, core: &Core, signal: i32) {
         let interrupt = self.interrupt.borrow().clone();
         let Some(interrupt) = interrupt.filter(|_| signal == SIGINT) else { return };
-        let watch = interrupt.watch.take();
-        if watch.is_some() {
+        // Not one that was for a former run, and that nobody has taken from the descriptor since.
+        let is_of_this_run =
+            interrupt.watch.borrow().as_ref().is_some_and(|watch| watch.once.has_come());
+        if is_of_this_run {
+            drop(interrupt.watch.take());
             interrupt.has_come.set(true);
             core.remote.wake_main(|| false);
         }
