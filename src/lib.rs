@@ -89,7 +89,8 @@
 //! - **Streams, for `async` code:** [`EventLoop::open_connection`] gives a [`StreamReader`] and a [`StreamWriter`],
 //!   [`EventLoop::start_server`] runs an async function for each connection, and [`EventLoop::open_stdin`] and its
 //!   kin are for pipes; [`ByteStream`] is both halves as one, and [`Lines`] are a reader's lines. A [`Listener`] accepts
-//!   one by one, a [`ChildProcess`] has streams for pipes, a [`DatagramStream`] receives and sends datagrams.
+//!   one by one, a [`ChildProcess`] has streams for pipes, a [`DatagramStream`] receives and sends datagrams. With
+//!   [`EventLoop::items`] a protocol puts an [`ItemSender`]'s items into a queue, and a task takes them as [`Items`].
 //! - **Futures and tasks:** [`LoopFuture`] with its [`Promise`], [`Task`], [`Sleep`], and
 //!   [`EventLoop::run_in_executor`] for work that blocks. Whatever completes can be awaited, and
 //!   takes a done callback. [`spawn`], [`sleep`] and [`yield_now`] are for code that was not given the loop.
@@ -177,6 +178,8 @@
 //! | [`StreamReader`], [`Lines`] | stops reading; what it holds is lost. If the writer is gone, too, closes the connection |
 //! | [`StreamWriter`] | ends the write side; what was written is sent. If the reader is gone, too, closes the connection |
 //! | [`Listener`] | stops listening; closes connections that nobody has taken |
+//! | [`Items`] | drops the items that nobody has taken; the connection goes on |
+//! | [`ItemSender`] | ends the queue; what is in it can still be taken |
 //! | [`DatagramStream`] | closes the endpoint: what was sent goes out, what nobody has taken is lost |
 //! | [`ChildProcess`] | closes its pipes and kills the child, unless it was detached or started with `kill_on_drop(false)` |
 //! | [`ByteStream`] | drops both halves, which closes the connection; what was written is sent |
@@ -290,8 +293,8 @@ pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
 };
 pub use crate::streams::{
-    ByteStream, ChildProcess, ChildProtocol, DatagramQueue, DatagramStream, Lines, Listener,
-    StreamProtocol, StreamReader, StreamWriter,
+    ByteStream, ChildProcess, ChildProtocol, DatagramQueue, DatagramStream, ItemSender, Items,
+    Lines, Listener, StreamProtocol, StreamReader, StreamWriter,
 };
 pub use crate::task::{
     CancelFlag, CancelScope, CapacityLimiter, CapacityToken, Child, Executor, ExecutorBuilder,

@@ -323,6 +323,10 @@ pub trait BufferedProtocol: Any {
     /// The first `count` bytes of the slice (at least one) were filled.
     fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result;
 
+    /// The slice was not filled. Only wharf's own overrides it: nobody else can name the type of the argument.
+    #[doc(hidden)]
+    fn buffer_unused(&mut self, _: sealed::Token) {}
+
     /// See [`Protocol::descriptors_received`].
     fn descriptors_received(
         &mut self,

@@ -12,6 +12,10 @@ const KEPT: [usize; 4] = [1024, 64, 16, 8];
 /// The largest piece that is kept.
 pub(super) const LARGEST: usize = SIZES[3];
 
+/// From so much at a time on, input is received into a piece of the largest size without a copy. Less would keep too
+/// much memory for what is in it.
+pub(super) const BULK: usize = LARGEST / 4;
+
 /// What almost all messages fit in.
 const SMALL: usize = SIZES[0];
 
@@ -54,6 +58,16 @@ impl Chunk {
     /// How many bytes it could hold.
     pub(super) fn capacity(&self) -> usize {
         self.memory.len()
+    }
+
+    /// The memory behind what is filled.
+    pub(super) fn spare(&mut self) -> &mut [u8] {
+        &mut self.memory[self.end..]
+    }
+
+    /// The first `count` bytes of the spare memory were filled.
+    pub(super) fn add(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.memory.len());
     }
 
     /// Appends all of `data` if there is room for it; else nothing.

@@ -54,6 +54,34 @@ impl Incoming {
         }
     }
 
+    /// Copies as much as there is room for into `buffer`, and takes it away.
+    #[inline]
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.first.len().min(buffer.len());
+        if count == 0 {
+            return 0;
+        }
+        buffer[..count].copy_from_slice(&self.first.data()[..count]);
+        self.first.consume(count);
+        if self.others.is_some() { self.read_others(buffer, count) } else { count }
+    }
+
+    #[cold]
+    fn read_others(&mut self, buffer: &mut [u8], mut count: usize) -> usize {
+        loop {
+            if self.first.is_empty() {
+                self.take_next();
+            }
+            let part = self.first.len().min(buffer.len() - count);
+            if part == 0 {
+                return count;
+            }
+            buffer[count..count + part].copy_from_slice(&self.first.data()[..part]);
+            self.first.consume(part);
+            count += part;
+        }
+    }
+
     /// Takes the first piece; `None`: there is nothing.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Chunk> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use super::chunk::Chunk;
+use super::chunk::{BULK, Chunk};
 use super::incoming::Incoming;
 use crate::driver::Key;
 use crate::error::Error;
@@ -14,6 +14,9 @@ use crate::transport::{Access, Facts, Stream, Transport, WriteStatus, closed, fl
 
 /// How much a reader may hold before reading pauses, unless set: asyncio's.
 pub(super) const DEFAULT_LIMIT: usize = 64 * 1024;
+
+/// How much a writer may have taken by the system before others have their turn.
+const BYTES_PER_TURN: usize = 1024 * 1024;
 
 flags! {
     /// The state of a stream with two halves, one bit each.
@@ -40,6 +43,8 @@ flags! {
     CLOSED_HERE,
     /// The handshake of an upgrade goes on.
     UPGRADING,
+    /// Much comes at a time: it is received into pieces.
+    BULK,
 }
 
 /// With any of these set a reader does not wait.
@@ -57,6 +62,8 @@ pub(super) struct Link {
     /// How many bytes were received and not consumed.
     held: Cell<usize>,
     limit: Cell<usize>,
+    /// How many bytes were written since the writer left the turn to others.
+    written: Cell<usize>,
     /// Of the task that reads. It stays when the task was woken: most of the time the same one waits again.
     reader: Cell<Option<Waker>>,
     /// Those who wait for something else.
@@ -77,6 +84,7 @@ impl Link {
             incoming: RefCell::default(),
             held: Cell::new(0),
             limit: Cell::new(DEFAULT_LIMIT),
+            written: Cell::new(0),
             reader: Cell::new(None),
             waiting: Wakers::default(),
             error: RefCell::default(),
@@ -133,7 +141,35 @@ impl Link {
             return;
         }
         self.incoming.borrow_mut().push(data);
+        if data.len() >= BULK {
+            // The next ones need no copy.
+            self.set_buffered(true);
+        }
         self.note_received(transport, data.len());
+    }
+
+    /// A piece was received, which may be kept as it is.
+    pub(super) fn received_chunk(&self, transport: &dyn Transport, chunk: Chunk) {
+        if self.has(State::READER_GONE) {
+            return;
+        }
+        let count = chunk.len();
+        if count >= BULK {
+            self.incoming.borrow_mut().push_chunk(chunk);
+        } else {
+            self.incoming.borrow_mut().push(chunk.data());
+            self.set_buffered(false);
+        }
+        self.note_received(transport, count);
+    }
+
+    #[cold]
+    fn set_buffered(&self, on: bool) {
+        if self.with(|stream| stream.set_buffered(on)) == Some(true) {
+            self.set(State::BULK);
+        } else {
+            self.clear(State::BULK);
+        }
     }
 
     #[inline]
@@ -201,6 +237,16 @@ impl Link {
     #[inline]
     pub(super) fn pop(&self) -> Option<Chunk> {
         self.incoming.borrow_mut().pop()
+    }
+
+    /// Takes what there is room for in `buffer` out of what was received. The reader's front is empty.
+    #[inline]
+    pub(super) fn read(&self, buffer: &mut [u8]) -> usize {
+        let count = self.incoming.borrow_mut().read(buffer);
+        if count > 0 {
+            self.consumed(count);
+        }
+        count
     }
 
     /// The reader has used up so many bytes.
@@ -287,6 +333,15 @@ impl Link {
             Some(stream) => stream.write_now(&self.core, data),
             None => WriteStatus::Closed,
         }
+    }
+
+    /// Whether the writer has had so much taken that others must have their turn.
+    #[inline]
+    pub(super) fn must_yield(&self, count: usize) -> bool {
+        let written = self.written.get().saturating_add(count);
+        let is_much = written > BYTES_PER_TURN;
+        self.written.set(if is_much { 0 } else { written });
+        is_much
     }
 
     pub(super) fn writer_dropped(&self) {

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::chunk::{Chunk, LARGEST};
 use super::link::{Link, State};
 use super::{StreamReader, StreamWriter};
 use crate::error::{Error, Kind, Result};
 use crate::event_loop::Core;
-use crate::protocol::{Eof, Protocol};
+use crate::protocol::sealed::Token;
+use crate::protocol::{BufferedProtocol, Eof, Protocol};
 use crate::transport::{Access, Transport, TransportHandle};
 
 /// The protocol of a connection that is used by a [`StreamReader`] and a [`StreamWriter`]: asyncio's
@@ -19,6 +21,8 @@ pub struct StreamProtocol {
     link: Rc<Link>,
     /// Who gets the halves of a server's connection, until then.
     taker: Option<Rc<dyn Taker>>,
+    /// The piece that is received into, while much comes.
+    piece: Option<Chunk>,
 }
 
 /// Who gets the halves of a server's connections, as soon as they are made.
@@ -28,11 +32,11 @@ pub(super) trait Taker {
 
 impl StreamProtocol {
     pub(super) fn new(core: &Rc<Core>) -> Self {
-        Self { link: Link::new(core), taker: None }
+        Self { link: Link::new(core), taker: None, piece: None }
     }
 
     pub(super) fn for_taker(core: &Rc<Core>, taker: Rc<dyn Taker>) -> Self {
-        Self { link: Link::new(core), taker: Some(taker) }
+        Self { link: Link::new(core), taker: Some(taker), piece: None }
     }
 
     /// One for a connection that is there already.
@@ -98,6 +102,29 @@ impl Protocol for StreamProtocol {
     fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
         self.link.lost(error);
         Ok(())
+    }
+
+    fn as_buffered(&mut self, _: Token) -> Option<&mut dyn BufferedProtocol> {
+        if self.link.has(State::BULK) { Some(self) } else { None }
+    }
+}
+
+/// While much comes at a time. All other callbacks are those of [`Protocol`].
+impl BufferedProtocol for StreamProtocol {
+    fn get_buffer(&mut self, _: &dyn Transport, _: usize) -> Result<&mut [u8]> {
+        Ok(self.piece.get_or_insert_with(|| Chunk::with_room(LARGEST)).spare())
+    }
+
+    fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) -> Result {
+        if let Some(mut piece) = self.piece.take() {
+            piece.add(count);
+            self.link.received_chunk(transport, piece);
+        }
+        Ok(())
+    }
+
+    fn buffer_unused(&mut self, _: Token) {
+        self.piece = None;
     }
 }
 

@@ -183,7 +183,24 @@ impl StreamReader {
         }
     }
 
+    #[inline]
     pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Error>> {
+        if self.lent == 0 && self.front.is_empty() {
+            // Most reads: there is no need to make it the front first.
+            let count = self.link.read(buffer);
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
+        }
+        self.poll_read_all(context, buffer)
+    }
+
+    /// Reads from all that is held, or waits.
+    fn poll_read_all(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut [u8],
@@ -192,18 +209,10 @@ impl StreamReader {
             return Poll::Ready(Ok(0));
         }
         ready!(self.poll_fill(context))?;
-        let mut count = 0;
-        loop {
-            let part = self.front.len().min(buffer.len() - count);
-            buffer[count..count + part].copy_from_slice(&self.front.data()[..part]);
-            self.take(part);
-            count += part;
-            if count == buffer.len() || self.link.held() == 0 {
-                return Poll::Ready(Ok(count));
-            }
-            let Some(next) = self.link.pop() else { return Poll::Ready(Ok(count)) };
-            self.front = next;
-        }
+        let part = self.front.len().min(buffer.len());
+        buffer[..part].copy_from_slice(&self.front.data()[..part]);
+        self.take(part);
+        Poll::Ready(Ok(part + self.link.read(&mut buffer[part..])))
     }
 
     /// Ready when the front has something, or at the end.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -85,18 +86,22 @@ impl StreamWriter {
     /// Writes all of `data`, then waits as [`drain`](Self::drain) does.
     ///
     /// What the system takes at once is not copied. All of `data` is taken in the first step: dropping the future
-    /// while it waits loses nothing and cuts nothing short. Dropped before that, nothing is written.
+    /// while it waits loses nothing and cuts nothing short. Dropped before that, nothing is written. After each MiB that
+    /// the system has taken without a wait, other tasks have their turn.
     ///
     /// # Errors
     /// As [`drain`](Self::drain).
     pub async fn write_all(&self, data: &[u8]) -> Result<(), Error> {
-        match self.link.write_now(data) {
-            WriteStatus::Accepted => Ok(()),
-            status => {
-                self.note(status);
-                self.drain().await
-            }
+        let status = self.link.write_now(data);
+        if status == WriteStatus::Accepted && !self.link.must_yield(data.len()) {
+            return Ok(());
         }
+        self.note(status);
+        if status == WriteStatus::Accepted {
+            // A system that takes everything at once must not keep all others waiting.
+            yield_once().await;
+        }
+        self.drain().await
     }
 
     /// Waits until more may be written: at once, unless more than the high-water mark waits to be sent; then until
@@ -269,6 +274,19 @@ impl StreamWriter {
     pub fn set_timeout(&self, timeout: Timeout, after: Option<Duration>) {
         Transport::set_timeout(&*self.link, timeout, after);
     }
+}
+
+/// Leaves the turn to others.
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Drop for StreamWriter {

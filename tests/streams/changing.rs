@@ -1,7 +1,7 @@
 //! From a protocol to a stream and back.
 
 use wharf::testing::{MemoryNetwork, Record, stream_pair};
-use wharf::{ByteStream, Protocol, Result, Transport};
+use wharf::{ByteStream, Error, ItemSender, Protocol, Result, Transport};
 
 use super::settle;
 
@@ -78,6 +78,75 @@ fn a_stream_whose_protocol_is_replaced_says_so() {
         let other = ByteStream::join(far.split().0, stream_pair(&event_loop, 10)?.0.split().1);
         let refused = other.into_protocol(record.protocol());
         assert!(refused.is_err_and(|error| error.is_invalid()), "two connections");
+        Ok(())
+    });
+}
+
+/// Each byte is an item.
+struct Numbers(ItemSender<u8>);
+
+impl Protocol for Numbers {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        for number in data {
+            self.0.send(transport, *number);
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, error: Option<&Error>) -> Result {
+        self.0.end(error);
+        Ok(())
+    }
+}
+
+#[test]
+fn items_of_a_protocol_are_taken_in_order_and_slow_the_peer_down() {
+    super::joined(async |event_loop, mut near, far| {
+        let (sender, mut items) = event_loop.items(4);
+        let connection = far.into_protocol(Numbers(sender))?;
+        near.writer().write(&[1, 2]);
+        for number in [1, 2] {
+            assert_eq!(items.next().await.unwrap()?, number);
+        }
+        assert!(super::poll_once(items.next()).await.is_none(), "dropped, it loses nothing");
+        near.writer().write(&[3, 4, 5, 6, 7]);
+        settle(&event_loop).await;
+        assert!(!connection.is_reading());
+        near.writer().write(&[8]);
+        settle(&event_loop).await;
+        assert_eq!(items.len(), 5, "what comes in one read is taken");
+        for number in 3..=5 {
+            assert_eq!(items.next().await.unwrap()?, number);
+        }
+        assert!(connection.is_reading(), "half of them are taken");
+        for number in 6..=8 {
+            assert_eq!(items.next().await.unwrap()?, number);
+        }
+        near.writer().write(&[9]);
+        settle(&event_loop).await;
+        connection.write(&[0; 300_000]);
+        near.writer().abort();
+        assert_eq!(items.next().await.unwrap()?, 9, "what came before the error");
+        assert!(items.next().await.unwrap().is_err());
+        assert!(items.next().await.is_none());
+        let _ = near.reader().read_chunk().await;
+        Ok(())
+    });
+}
+
+#[test]
+fn items_that_nobody_takes_are_dropped_and_reading_goes_on() {
+    super::joined(async |event_loop, near, far| {
+        let (sender, items) = event_loop.items(2);
+        let connection = far.into_protocol(Numbers(sender))?;
+        near.writer().write(&[1, 2, 3]);
+        settle(&event_loop).await;
+        assert!(!connection.is_reading());
+        drop(items);
+        assert!(connection.is_reading());
+        near.writer().write(&[4]);
+        settle(&event_loop).await;
+        assert!(!connection.with(|protocol, _| protocol.0.is_wanted())?);
         Ok(())
     });
 }

@@ -160,3 +160,63 @@ async fn try_zip<E>(
     let (first, second) = zip(first, second).await;
     first.and(second)
 }
+
+#[test]
+fn a_writer_whose_peer_takes_everything_leaves_others_their_turn() {
+    joined(async |event_loop, _, _| {
+        let (near, _far) = wharf::testing::stream_pair(&event_loop, 64 << 20)?;
+        let turns = std::rc::Rc::new(Cell::new(0));
+        let counter = std::rc::Rc::clone(&turns);
+        let counting = event_loop.create_task(async move {
+            loop {
+                wharf::yield_now().await;
+                counter.set(counter.get() + 1);
+            }
+        });
+        let writer = near.writer();
+        for _ in 0..32 * 16 {
+            writer.write_all(&[7; 64 * 1024]).await?;
+        }
+        assert_eq!(writer.write_buffer_size(), 0, "it never had to wait");
+        assert!(turns.get() >= 20, "{} turns", turns.get());
+        counting.cancel();
+        Ok(())
+    });
+}
+
+#[test]
+fn much_and_little_in_any_order_arrives_whole() {
+    joined(async |event_loop, near, mut far| {
+        let sizes = [1, 100_000, 64, 20_000, 16_384, 16_383, 300_000, 5, 5, 70_000, 1];
+        let data: Vec<u8> = (0..1_000_000_u32).map(|number| (number / 7) as u8).collect();
+        for limit in [1, 1000, 64 * 1024, 1 << 20] {
+            far.reader().set_limit(limit);
+            for size in sizes {
+                let (sent, reader) = (&data[..size], far.reader());
+                let sending = async {
+                    near.writer().write_all(sent).await?;
+                    Ok::<_, Error>(())
+                };
+                let reading = async {
+                    let mut received = Vec::new();
+                    while received.len() < size {
+                        received.extend_from_slice(reader.read_chunk().await?);
+                    }
+                    assert!(received == sent, "{size} bytes, limit {limit}");
+                    Ok::<_, Error>(())
+                };
+                try_zip(sending, reading).await?;
+            }
+            // Behind each other, without anybody reading meanwhile.
+            for size in sizes {
+                near.writer().write(&data[..size]);
+                settle(&event_loop).await;
+            }
+            for size in sizes {
+                assert!(far.reader().read_exactly(size).await? == &data[..size]);
+            }
+            assert_eq!(far.reader().buffered(), 0);
+        }
+        Ok(())
+    });
+}

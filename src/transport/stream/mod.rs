@@ -129,6 +129,17 @@ impl Stream {
         protocol
     }
 
+    /// Whether its protocol, which can do both, is to receive into memory of its own from now on. Under TLS, and
+    /// where descriptors come along, that would spare no copy.
+    pub(crate) fn set_buffered(&self, on: bool) -> bool {
+        if !on {
+            self.clear(Flags::BUFFERED);
+        } else if !self.has(Flags::TLS.union(Flags::TAKES_DESCRIPTORS)) {
+            self.set(Flags::BUFFERED);
+        }
+        self.has(Flags::BUFFERED)
+    }
+
     #[inline]
     fn has(&self, flags: Flags) -> bool {
         self.flags.get().intersects(flags)

@@ -95,6 +95,8 @@ impl Stream {
             if let Ok(count @ 1..) = result {
                 called.set("buffer_updated");
                 protocol.buffer_updated(transport, count)?;
+            } else {
+                protocol.buffer_unused(Token);
             }
             Ok(result)
         };
