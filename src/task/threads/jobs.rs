@@ -56,7 +56,7 @@ impl Jobs {
 
     /// Jobs that have not begun are dropped; nobody waits for those that run. No message comes any more.
     pub(crate) fn close(&self, core: &Core) {
-        self.channels.close(core);
+        self.channels.close();
         self.drop_waiting(core, |_| true);
         let executor = self.executor.borrow_mut().take();
         drop(executor);

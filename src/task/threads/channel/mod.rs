@@ -125,7 +125,7 @@ impl Channels {
         drop(channel);
     }
 
-    pub(super) fn close(&self, _: &Core) {
+    pub(super) fn close(&self) {
         let open = std::mem::take(&mut *self.open.borrow_mut());
         for channel in open.into_values() {
             channel.close();
