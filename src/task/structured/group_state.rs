@@ -1,23 +1,21 @@
 //! What the handles of a group, its tasks and its future share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
 
 use super::super::task::Task;
 use super::body::Phase;
 use super::child::{Owner, discard_value, keep_waker, wake};
+use super::members::Members;
 use crate::error::Error;
 use crate::event_loop::Core;
 
 pub(super) struct GroupState<T> {
     pub(super) core: Rc<Core>,
     phase: Cell<Phase>,
-    tasks: RefCell<BTreeMap<u64, Task<()>>>,
-    /// How many tasks have not ended.
-    active: Cell<usize>,
-    next: Cell<u64>,
+    /// Those that have not ended, with what ends them unless that was done.
+    tasks: RefCell<Members<Task<()>>>,
     /// The body is over: the group waits for its tasks.
     is_joining: Cell<bool>,
     pub(super) errors: RefCell<Vec<Error>>,
@@ -30,9 +28,7 @@ impl<T> GroupState<T> {
         Rc::new(Self {
             core: Rc::clone(core),
             phase: Cell::new(Phase::Open),
-            tasks: RefCell::default(),
-            active: Cell::new(0),
-            next: Cell::new(0),
+            tasks: RefCell::new(Members::new()),
             is_joining: Cell::new(false),
             errors: RefCell::default(),
             finished: Cell::new(None),
@@ -42,11 +38,7 @@ impl<T> GroupState<T> {
 
     /// The number of a task that is about to be added, if one can be.
     pub(super) fn admit(&self) -> Option<u64> {
-        if self.phase.get() != Phase::Open {
-            return None;
-        }
-        self.active.set(self.active.get() + 1);
-        Some(self.next.replace(self.next.get() + 1))
+        if self.is_open() { self.tasks.borrow_mut().reserve() } else { None }
     }
 
     /// Keeps what ends a task that was admitted.
@@ -54,8 +46,8 @@ impl<T> GroupState<T> {
         if task.is_done() {
             // The loop is closed.
             drop(task.take_result());
-        } else {
-            self.tasks.borrow_mut().insert(id, task);
+        } else if let Some(place) = self.tasks.borrow_mut().get_mut(id) {
+            *place = Some(task);
         }
     }
 
@@ -87,8 +79,8 @@ impl<T> GroupState<T> {
     }
 
     fn cancel_tasks(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
-        for task in tasks.into_values() {
+        let tasks = self.tasks.borrow_mut().take_values();
+        for task in tasks {
             task.cancel();
         }
     }
@@ -96,7 +88,7 @@ impl<T> GroupState<T> {
     /// The body is over. Returns whether all tasks are.
     pub(super) fn join(&self, waker: &Waker) -> bool {
         self.is_joining.set(true);
-        if self.active.get() == 0 {
+        if self.tasks.borrow().is_empty() {
             self.phase.set(Phase::Over);
             return true;
         }
@@ -124,19 +116,18 @@ impl<T> Owner for GroupState<T> {
     }
 
     fn left(&self, id: u64) {
-        let task = self.tasks.borrow_mut().remove(&id);
+        let task = self.tasks.borrow_mut().remove(id);
         if let Some(task) = task {
             // It is in its last step.
             task.detach();
         }
-        self.active.set(self.active.get() - 1);
-        if self.is_joining.get() && self.active.get() == 0 {
+        if self.is_joining.get() && self.tasks.borrow().is_empty() {
             wake(&self.core, &self.waker);
         }
     }
 
     fn cancel_child(&self, id: u64) {
-        let task = self.tasks.borrow_mut().remove(&id);
+        let task = self.tasks.borrow_mut().get_mut(id).and_then(Option::take);
         if let Some(task) = task {
             task.cancel();
         }

@@ -1,7 +1,6 @@
 //! The tasks of a scope, which are polled in place.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,12 +9,13 @@ use std::task::{Context, Wake as _, Waker};
 
 use super::body::Phase;
 use super::child::Owner;
+use super::members::Members;
 use super::wake_queue::{ChildWaker, WakeQueue};
 use crate::error::Error;
 use crate::event_loop::Core;
 
 /// The number of the body among what is polled.
-const BODY: u64 = 0;
+const BODY: u64 = u64::MAX;
 
 /// How many tasks one poll of the scope goes on with: others on the loop have their turn in between.
 const MOST_IN_A_TURN: usize = 128;
@@ -24,8 +24,7 @@ const MOST_IN_A_TURN: usize = 128;
 pub(super) struct ScopeState<'env, T> {
     pub(super) core: Rc<Core>,
     phase: Cell<Phase>,
-    children: RefCell<BTreeMap<u64, Entry<'env>>>,
-    next: Cell<u64>,
+    children: RefCell<Members<Entry<'env>>>,
     queue: Arc<WakeQueue>,
     pub(super) errors: RefCell<Vec<Error>>,
     pub(super) finished: Cell<Option<T>>,
@@ -59,8 +58,7 @@ impl<'env, T> ScopeState<'env, T> {
         Rc::new(Self {
             core: Rc::clone(core),
             phase: Cell::new(Phase::Open),
-            children: RefCell::default(),
-            next: Cell::new(BODY + 1),
+            children: RefCell::new(Members::new()),
             queue: Arc::new(WakeQueue::new()),
             errors: RefCell::default(),
             finished: Cell::new(None),
@@ -84,7 +82,7 @@ impl<'env, T> ScopeState<'env, T> {
 
     /// The number of a task that is about to be added, if one can be.
     pub(super) fn admit(&self) -> Option<u64> {
-        self.is_open().then(|| self.next.replace(self.next.get() + 1))
+        if self.is_open() { self.children.borrow_mut().reserve() } else { None }
     }
 
     /// Adds a task that was admitted. It is polled in the scope's next turn.
@@ -92,7 +90,9 @@ impl<'env, T> ScopeState<'env, T> {
         let waker = ChildWaker::new(&self.queue, id);
         let steps = Some((steps, Waker::from(Arc::clone(&waker))));
         let entry = Entry { steps, is_cancelled: false, waker: Arc::clone(&waker) };
-        self.children.borrow_mut().insert(id, entry);
+        if let Some(place) = self.children.borrow_mut().get_mut(id) {
+            *place = Some(entry);
+        }
         self.run_waker(|| waker.wake());
     }
 
@@ -114,10 +114,10 @@ impl<'env, T> ScopeState<'env, T> {
 
     fn poll_child(&self, id: u64) {
         let mut children = self.children.borrow_mut();
-        let Some(entry) = children.get_mut(&id) else { return };
+        let Some(Some(entry)) = children.get_mut(id) else { return };
         entry.waker.unqueue();
         if entry.is_cancelled {
-            let entry = children.remove(&id);
+            let entry = children.remove(id);
             drop(children);
             return self.drop_entry(entry);
         }
@@ -125,10 +125,10 @@ impl<'env, T> ScopeState<'env, T> {
         drop(children);
         let is_done = steps.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let mut children = self.children.borrow_mut();
-        if let Some(entry) = children.get_mut(&id) {
+        if let Some(Some(entry)) = children.get_mut(id) {
             entry.steps = Some((steps, waker));
         }
-        let ended = if is_done { children.remove(&id) } else { None };
+        let ended = if is_done { children.remove(id) } else { None };
         drop(children);
         self.drop_entry(ended);
     }
@@ -171,9 +171,9 @@ impl<'env, T> ScopeState<'env, T> {
     }
 
     fn drop_children(&self) {
-        loop {
-            let first = self.children.borrow_mut().pop_first();
-            let Some((_, entry)) = first else { return };
+        // None comes while they are dropped: the scope is not open.
+        let mut children = std::mem::replace(&mut *self.children.borrow_mut(), Members::new());
+        for entry in children.take_values() {
             self.drop_entry(Some(entry));
         }
     }
@@ -195,7 +195,7 @@ impl<T> Owner for ScopeState<'_, T> {
 
     fn cancel_child(&self, id: u64) {
         let mut children = self.children.borrow_mut();
-        let Some(entry) = children.get_mut(&id) else { return };
+        let Some(Some(entry)) = children.get_mut(id) else { return };
         entry.is_cancelled = true;
         let waker = Arc::clone(&entry.waker);
         drop(children);
