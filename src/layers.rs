@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("event_loop", "address driver error"),
     ("task", "driver error event_loop"),
     ("protocol transport", "address driver error event_loop task tls"),
+    ("inspect", "error event_loop task transport"),
     ("net", "address driver error event_loop protocol task tls transport"),
     ("pipe", "address driver error event_loop protocol task transport"),
     ("process", "address driver error event_loop pipe protocol task transport"),

@@ -105,6 +105,7 @@
 //!   messages, with back-pressure.
 //! - **Signals:** [`EventLoop::signals`] is a stream of them, [`EventLoop::add_signal_handler`] calls back;
 //!   [`Server::serve_until`] ends a server in good order; [`EventLoop::run`] says what `SIGINT` does else.
+//! - **Introspection:** [`EventLoop::dump`] has tasks, connections, listeners and timers; [`EventLoop::statistics`] counts.
 //! - **Errors:** [`Error`] is what wharf reports; [`Failure`] and [`Result`] are what your code
 //!   returns.
 //! - **Tests:** [`testing`] runs protocols, servers and clients in memory and in virtual time, and records their
@@ -126,6 +127,7 @@
 //! | `tls-core` | | TLS without a provider, for one of your own; every feature of TLS turns it on |
 //! | `extra-fds` | | child processes get descriptors besides the standard three |
 //! | `log` | | reports can go to the `log` crate |
+//! | `serde` | | [`LoopDump`] can be serialised |
 //!
 //! Without features wharf is streams, datagrams, pipes, children, timers and tasks.
 //!
@@ -200,7 +202,7 @@
 //! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
-//! [`Splicing`], [`TaskLocal`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
+//! [`LoopDump`], [`TaskDump`], [`ConnectionDump`], [`ListenerDump`], [`Splicing`], [`TaskLocal`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
 //!
 //! **A result that nobody took.** A future that is given up when it is done already, by a timeout or
 //! because the task that awaits it is cancelled, still has its result. Whatever in it leads to something
@@ -251,6 +253,7 @@ mod layers;
 // Before others with methods of `EventLoop`: its page has them in the order of the modules.
 mod task;
 
+mod inspect;
 mod net;
 mod pipe;
 mod process;
@@ -279,6 +282,7 @@ pub use crate::event_loop::{
     CallbackHandle, EventLoop, EventLoopBuilder, Exception, LoopStatistics, ProtocolCallback,
     Remote, RemoteHandle, SignalStream, TimerHandle, run,
 };
+pub use crate::inspect::{ConnectionDump, ListenerDump, LoopDump, TaskDump};
 pub use crate::net::{
     ConnectionBuilder, DatagramEndpointBuilder, Handover, Inherited, InheritedKind,
     InheritedSocket, InheritedSockets, ProtocolFactory, Server, ServerBuilder, SockRecv, Target,

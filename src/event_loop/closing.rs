@@ -58,7 +58,7 @@ impl Core {
         }
     }
 
-    fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         self.slots.borrow().entries().cloned().collect()
     }
 

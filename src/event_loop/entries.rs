@@ -14,6 +14,7 @@ use async_task::Runnable;
 use super::core::Core;
 use super::ready::Callback;
 use super::slots::Slots;
+use crate::address::Address;
 use crate::driver::{Key, Readiness};
 use crate::error::Error;
 use crate::time::TimerKey;
@@ -54,8 +55,20 @@ pub(crate) trait Source {
         let _ = core;
     }
 
+    /// What a dump says of it, if it is a listener.
+    fn as_listener(&self) -> Option<ListenerFacts> {
+        None
+    }
+
     /// The loop closes: let go of everything.
     fn close(self: Rc<Self>, core: &Rc<Core>);
+}
+
+/// What a dump says of a listener.
+pub(crate) struct ListenerFacts {
+    pub(crate) address: Option<Address>,
+    pub(crate) is_serving: bool,
+    pub(crate) connections: usize,
 }
 
 /// What runs in the next round of the ready list.

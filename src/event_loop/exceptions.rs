@@ -222,7 +222,7 @@ pub(super) fn line(exception: &Exception<'_>) -> String {
     line
 }
 
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     use std::io::Write;
     // Standard error may be closed; there is nobody left to tell then. In one write: what other threads
     // and processes print does not come in between.

@@ -55,8 +55,8 @@ pub use self::statistics::LoopStatistics;
 
 pub(crate) use self::callbacks::Cancellable;
 pub(crate) use self::core::{Core, closed, nanoseconds};
-pub(crate) use self::entries::{Entry, Ready, ServerCore, Source};
-pub(crate) use self::exceptions::{SlowWatch, Subject};
+pub(crate) use self::entries::{Entry, ListenerFacts, Ready, ServerCore, Source};
+pub(crate) use self::exceptions::{SlowWatch, Subject, print};
 pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};

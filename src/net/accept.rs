@@ -13,7 +13,7 @@ use super::server_core::ServerCore;
 use crate::address::Address;
 use crate::driver::{Key, Listener, Readiness, Socket};
 use crate::error::{Error, Result};
-use crate::event_loop::{Callback, Core, Entry, Ready, Source, nanoseconds};
+use crate::event_loop::{Callback, Core, Entry, ListenerFacts, Ready, Source, nanoseconds};
 #[cfg(feature = "tls-core")]
 use crate::protocol::Protocol;
 use crate::time::Backoff;
@@ -316,6 +316,14 @@ impl Source for Accepting {
 
     fn wind_down(self: Rc<Self>, core: &Rc<Core>) {
         self.server.close(core);
+    }
+
+    fn as_listener(&self) -> Option<ListenerFacts> {
+        Some(ListenerFacts {
+            address: self.local_address(),
+            is_serving: self.server.serving.get(),
+            connections: self.server.connections.get(),
+        })
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>) {

@@ -10,6 +10,7 @@ use super::incoming::Incoming;
 use crate::driver::Key;
 use crate::error::Error;
 use crate::event_loop::{Core, Wakers};
+use crate::task::Waits;
 use crate::transport::{Access, Facts, Stream, Transport, WriteStatus, closed, flags};
 
 /// How much a reader may hold before reading pauses, unless set: asyncio's.
@@ -297,6 +298,7 @@ impl Link {
             self.resume();
         }
         self.set(State::READER_WAITS);
+        self.core.tasks.note_wait(Waits::Input(self.id()));
         let known = self.reader.take();
         match known {
             Some(known) if known.will_wake(context.waker()) => self.reader.set(Some(known)),

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::link::{Link, State};
 use crate::error::Error;
+use crate::task::Waits;
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::timeout::Timeout;
 use crate::transport::{
@@ -164,6 +165,7 @@ impl StreamWriter {
         if let Some(outcome) = self.link.drained() {
             return Poll::Ready(outcome);
         }
+        self.link.core().tasks.note_wait(Waits::Output(self.link.id()));
         let waiting = &self.link.waiting;
         waiting.poll(self.link.core(), &self.draining, context, || self.link.drained())
     }

@@ -20,9 +20,7 @@ mod done_callbacks;
 mod future_state;
 mod local;
 mod promise;
-#[allow(dead_code, reason = "the dump of a loop, the next change, reads it")]
 mod slab;
-#[allow(dead_code, reason = "the dump of a loop, the next change, reads it")]
 mod table;
 mod untaken;
 mod waiters;
@@ -44,7 +42,7 @@ pub use self::threads::{
 };
 
 pub(crate) use self::future::future;
-pub(crate) use self::table::{TaskTable, operation};
+pub(crate) use self::table::{TaskFacts, TaskKey, TaskTable, Waits, operation};
 pub(crate) use self::threads::{Job, Jobs, ThreadPool, ThreadPoolOptions, Work, run_in_executor};
 pub(crate) use self::untaken::{Share, discard};
 pub(crate) use self::waiters::Waiters;

@@ -15,6 +15,7 @@ use super::future::{LoopFuture, future};
 use super::local::{self, Context, Entered};
 use super::promise::Promise;
 use super::slab::{Slab, SlabKey};
+use crate::driver::TransportId;
 use crate::error::{Error, Kind};
 use crate::event_loop::registry;
 use crate::event_loop::{Core, Ready, RemoteItem, TAKEN_AT_ONCE, closed};
@@ -88,6 +89,10 @@ pub(crate) enum Waits {
     /// A future of the loop.
     Future,
     Task(TaskKey),
+    /// Bytes from a connection.
+    Input(TransportId),
+    /// A connection that has to take bytes.
+    Output(TransportId),
 }
 
 impl TaskTable {
@@ -97,11 +102,6 @@ impl TaskTable {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The task whose step runs.
-    pub(crate) fn current(&self) -> Option<TaskKey> {
-        self.current.get()
     }
 
     /// Says what the step that runs waits for.
@@ -156,6 +156,24 @@ impl TaskTable {
                 other => core.push_ready(other),
             }
         }
+    }
+
+    /// What `describe` makes of each task.
+    pub(crate) fn facts<R>(
+        &self,
+        describe: impl Fn(TaskKey, TaskFacts, Option<&str>) -> R,
+    ) -> Vec<R> {
+        let records = self.records.borrow();
+        let described = records.iter().map(|(key, record)| {
+            let name = record.rare.as_ref().and_then(|rare| rare.name.as_deref());
+            describe(key, record.facts, name)
+        });
+        described.collect()
+    }
+
+    /// Whether each step is timed.
+    pub(crate) fn set_timed(&self, on: bool) {
+        self.timed.set(on);
     }
 
     pub(super) fn set_wanted(&self, key: TaskKey, wanted: Wanted) {

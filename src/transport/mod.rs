@@ -60,7 +60,7 @@ pub(crate) use self::facts::Facts;
 pub(crate) use self::flags::flags;
 pub(crate) use self::options::StreamOptions;
 pub(crate) use self::stream::{
-    Access, Lingering, Stream, StreamPool, closed, flush, poll_flush, sealed,
+    Access, ConnectionFacts, Lingering, Stream, StreamPool, closed, flush, poll_flush, sealed,
 };
 #[cfg(feature = "tls-core")]
 pub(crate) use self::stream::{PlaceholderProtocol, Waiter};

@@ -19,6 +19,7 @@ mod deadlines;
 mod descriptors;
 mod documents;
 mod drops;
+mod dump;
 mod ending;
 mod errors;
 mod exceptions;

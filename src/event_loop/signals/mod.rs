@@ -4,6 +4,7 @@ mod stream;
 
 mod default_action;
 mod interrupt;
+mod permanent;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@
 
 mod access;
 mod callback;
+mod describe;
 mod flags;
 mod life;
 mod one_way;
@@ -38,6 +39,7 @@ use crate::transport::{Facts, Info, StreamOptions};
 
 pub(crate) use self::access::{Access, closed, sealed};
 pub(crate) use self::callback::Failed;
+pub(crate) use self::describe::ConnectionFacts;
 pub(crate) use self::life::{Lingering, flush, poll_flush, wait_closed};
 pub(crate) use self::pool::StreamPool;
 #[cfg(feature = "tls-core")]
