@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 use std::vec::Drain;
 
-use super::core::{Core, nanoseconds};
+use super::core::Core;
 #[cfg(feature = "tls-core")]
 use super::entries::TlsWork;
 use super::entries::{Entry, Ready, Source, Stream};
@@ -223,14 +223,29 @@ impl Core {
             if idle || self.stopping.get() || clock.is_over() {
                 return;
             }
-            let list = self.take_ready();
             let is_main_woken = self.remote.is_main_woken();
-            self.run_list(list, buffer);
+            self.run_round(buffer);
             let done = is_main_woken && self.step(main);
             self.update_dirty();
             if done {
                 return;
             }
+        }
+    }
+
+    /// Runs what is in the ready list now. Often that is one task, which needs no list of its own.
+    #[inline]
+    fn run_round(self: &Rc<Self>, buffer: &mut [u8]) {
+        let mut ready = self.ready.borrow_mut();
+        if ready.len() == 1
+            && let Some(only) = ready.pop()
+        {
+            drop(ready);
+            self.run(only, buffer);
+        } else {
+            drop(ready);
+            let list = self.take_ready();
+            self.run_list(list, buffer);
         }
     }
 
@@ -245,7 +260,7 @@ impl Core {
         self.give_list_back(list, used);
     }
 
-    #[inline]
+    #[inline(always)]
     fn run(self: &Rc<Self>, entry: Ready, buffer: &mut [u8]) {
         match entry {
             Ready::Stream(stream) => stream.dispatch(self, buffer),
@@ -351,7 +366,7 @@ impl<'a> RoundClock<'a> {
     /// At most so many rounds pass without a reading.
     const MOST: u32 = 16;
     /// Rounds between two readings are short if all together take at most this, in nanoseconds.
-    const SHORT: u64 = ROUNDS_TIME / 16;
+    const SHORT: Duration = Duration::from_nanos(ROUNDS_TIME / 16);
 
     #[inline]
     fn new(core: &'a Core) -> Self {
@@ -368,11 +383,11 @@ impl<'a> RoundClock<'a> {
     #[inline(never)]
     fn look(&mut self) -> bool {
         let now = self.core.driver.now();
-        let took = nanoseconds(now.saturating_duration_since(self.read));
+        let took = now.saturating_duration_since(self.read);
         self.read = now;
         self.every = if took <= Self::SHORT { (2 * self.every).min(Self::MOST) } else { 1 };
         self.left = self.every;
-        self.core.since_start(now) - self.core.tick_time() > ROUNDS_TIME
+        now.saturating_duration_since(self.core.tick_instant()) > Duration::from_nanos(ROUNDS_TIME)
     }
 }
 
