@@ -1,6 +1,6 @@
 //! The tasks, connections, listeners and timers of a loop, as values.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::event_loop::{Entry, EventLoop, ListenerFacts, print};
@@ -99,7 +99,7 @@ impl EventLoop {
     /// It takes time and memory for each of them, and a system call for each connection.
     ///
     /// ```
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// use wharf::testing::MemoryNetwork;
     ///
     /// # fn main() -> wharf::Result {
@@ -118,13 +118,15 @@ impl EventLoop {
     #[doc(alias("all_tasks", "pstree", "print_stack", "capture_call_graph"))]
     pub fn dump(&self) -> LoopDump {
         let core = self.core();
-        let now = core.now();
+        let now = Now { instant: core.driver.now(), since_start: core.now() };
         let timers = core.timers.borrow();
         let mut dump = LoopDump {
-            age: Duration::from_nanos(now),
-            tasks: core.tasks.facts(|key, facts, name| task(key, facts, name, now)),
+            age: Duration::from_nanos(now.since_start),
+            tasks: core.tasks.facts(|key, facts, name| task(key, facts, name, &now)),
             timers: timers.len(),
-            next_timer: timers.next_wakeup().map(|at| Duration::from_nanos(at.saturating_sub(now))),
+            next_timer: timers
+                .next_wakeup()
+                .map(|at| Duration::from_nanos(at.saturating_sub(now.since_start))),
             ..LoopDump::default()
         };
         drop(timers);
@@ -171,12 +173,21 @@ impl EventLoop {
     }
 }
 
-fn task(key: TaskKey, facts: TaskFacts, name: Option<&str>, now: u64) -> TaskDump {
+/// When the dump is made, as the tasks and as the timers count.
+struct Now {
+    instant: Instant,
+    since_start: u64,
+}
+
+fn task(key: TaskKey, facts: TaskFacts, name: Option<&str>, now: &Now) -> TaskDump {
     let waits_for = match facts.waits {
         Waits::Unknown if facts.steps == 0 => "its first step".to_owned(),
         Waits::Unknown => String::new(),
         Waits::Time(when) => {
-            format!("a time, {:?} from now", Duration::from_nanos(when.saturating_sub(now)))
+            format!(
+                "a time, {:?} from now",
+                Duration::from_nanos(when.saturating_sub(now.since_start))
+            )
         }
         Waits::Future => "a future".to_owned(),
         Waits::Task(awaited) => format!("task {}", awaited.serial()),
@@ -187,8 +198,8 @@ fn task(key: TaskKey, facts: TaskFacts, name: Option<&str>, now: u64) -> TaskDum
         id: key.serial(),
         name: name.map(str::to_owned),
         place: facts.place.to_string(),
-        parent: facts.parent.map(TaskKey::serial),
-        age: Duration::from_nanos(now.saturating_sub(facts.spawned)),
+        parent: Some(facts.parent.serial()).filter(|&parent| parent != TaskKey::NONE.serial()),
+        age: now.instant.saturating_duration_since(facts.spawned),
         steps: facts.steps,
         longest_step: facts.longest_step,
         waits_for,

@@ -18,6 +18,13 @@ impl SlabKey {
     }
 }
 
+impl Default for SlabKey {
+    /// The key of no value.
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// A list whose vacant places are used again. Its memory follows the number of values, as far as
 /// the places at its end are vacant.
 pub(crate) struct Slab<T> {

@@ -27,8 +27,10 @@ pub(crate) type TaskKey = SlabKey;
 #[derive(Default)]
 pub(crate) struct TaskTable {
     records: RefCell<Slab<Record>>,
-    /// The task whose step runs.
-    current: Cell<Option<TaskKey>>,
+    /// The task whose step runs, or [`TaskKey::NONE`].
+    current: Cell<TaskKey>,
+    /// Whether that has been cancelled in its step.
+    current_is_cancelled: Cell<bool>,
     /// What the running step waits for, as far as the engine knows; the last that said so.
     waits: Cell<Waits>,
     /// Whether each step is timed.
@@ -43,6 +45,13 @@ pub(super) struct Record {
     cancelled: bool,
     pub(super) facts: TaskFacts,
     rare: Option<Box<Rare>>,
+}
+
+impl Record {
+    #[inline]
+    fn context(&self) -> Option<Rc<Context>> {
+        self.rare.as_ref().and_then(|rare| rare.context.clone())
+    }
 }
 
 /// What nearly no task has.
@@ -69,9 +78,9 @@ pub(super) enum Wanted {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TaskFacts {
     pub(crate) place: &'static Location<'static>,
-    pub(crate) parent: Option<TaskKey>,
-    /// In nanoseconds of the loop's time.
-    pub(crate) spawned: u64,
+    /// The task that spawned it, or [`TaskKey::NONE`].
+    pub(crate) parent: TaskKey,
+    pub(crate) spawned: Instant,
     pub(crate) steps: u64,
     /// Zero where steps are not timed.
     pub(crate) longest_step: Duration,
@@ -112,6 +121,9 @@ impl TaskTable {
 
     /// Makes the task's next step drop its future. Returns whether it was there.
     pub(super) fn cancel(&self, key: TaskKey) -> bool {
+        if self.current.get() == key {
+            self.current_is_cancelled.set(true);
+        }
         let waker = match self.records.borrow_mut().get_mut(key) {
             None => return false,
             // Its step is on the way already.
@@ -224,7 +236,7 @@ pub(super) fn spawn<F: Future + 'static, R: 'static>(
     let facts = TaskFacts {
         place,
         parent: table.current.get(),
-        spawned: if core.is_running() { core.tick_time() } else { core.now() },
+        spawned: if core.is_running() { core.tick_instant() } else { core.driver.now() },
         steps: 0,
         longest_step: Duration::ZERO,
         waits: Waits::Unknown,
@@ -354,16 +366,17 @@ async fn drive<F: Future + 'static>(
     .await;
     // Here, so that a panic of its Drop code does not keep the task from ending.
     if std::mem::needs_drop::<F>() {
-        let _inside = Inside::enter(core, key);
+        let context =
+            core.tasks.records.borrow_mut().get_mut(key).and_then(|record| record.context());
+        let _inside = Inside::enter(core, key, context);
         core.run_caught("dropping a task failed", || user.set(None));
     }
     outcome
 }
 
-/// One step of a task.
+/// One step of a task. Its record is looked up once, and a second time where there is something to note.
 struct Step<'a> {
     inside: Inside<'a>,
-    key: TaskKey,
     /// When it began, where steps are timed.
     began: Option<Instant>,
 }
@@ -373,29 +386,42 @@ impl<'a> Step<'a> {
     #[inline]
     fn begin(core: &'a Core, key: TaskKey) -> Option<Self> {
         let table = &core.tasks;
-        match table.records.borrow_mut().get_mut(key) {
+        let context = match table.records.borrow_mut().get_mut(key) {
             Some(record) if record.cancelled => return None,
-            Some(record) => record.facts.steps += 1,
-            None => {}
-        }
+            Some(record) => {
+                record.facts.steps += 1;
+                record.facts.waits = Waits::Unknown;
+                record.context()
+            }
+            None => None,
+        };
         table.waits.set(Waits::Unknown);
-        let inside = Inside::enter(core, key);
-        let began = table.timed.get().then(|| core.driver.now());
-        Some(Self { inside, key, began })
+        table.current_is_cancelled.set(false);
+        let began = if table.timed.get() { Some(core.driver.now()) } else { None };
+        Some(Self { inside: Inside::enter(core, key, context), began })
     }
 
     /// Returns whether the task is cancelled.
     #[inline]
     fn end(self) -> bool {
+        let table = &self.inside.core.tasks;
+        let waits = table.waits.get();
+        if !matches!(waits, Waits::Unknown) || self.began.is_some() {
+            self.note(waits);
+        }
+        table.current_is_cancelled.get()
+    }
+
+    fn note(&self, waits: Waits) {
         let core = self.inside.core;
         let took = self.began.map(|began| core.driver.now().saturating_duration_since(began));
-        let mut records = core.tasks.records.borrow_mut();
-        let Some(record) = records.get_mut(self.key) else { return false };
-        record.facts.waits = core.tasks.waits.get();
-        if let Some(took) = took {
-            record.facts.longest_step = record.facts.longest_step.max(took);
+        let key = core.tasks.current.get();
+        if let Some(record) = core.tasks.records.borrow_mut().get_mut(key) {
+            record.facts.waits = waits;
+            if let Some(took) = took {
+                record.facts.longest_step = record.facts.longest_step.max(took);
+            }
         }
-        record.cancelled
     }
 }
 
@@ -407,13 +433,8 @@ struct Inside<'a> {
 
 impl<'a> Inside<'a> {
     #[inline]
-    fn enter(core: &'a Core, key: TaskKey) -> Self {
-        let table = &core.tasks;
-        table.current.set(Some(key));
-        let context = match table.records.borrow_mut().get_mut(key) {
-            Some(Record { rare: Some(rare), .. }) => rare.context.clone(),
-            _ => None,
-        };
+    fn enter(core: &'a Core, key: TaskKey, context: Option<Rc<Context>>) -> Self {
+        core.tasks.current.set(key);
         Self { core, context: context.map(|context| Entered::enter(Some(context))) }
     }
 }
@@ -421,7 +442,9 @@ impl<'a> Inside<'a> {
 impl Drop for Inside<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.core.tasks.current.set(None);
-        drop(self.context.take());
+        self.core.tasks.current.set(TaskKey::NONE);
+        if self.context.is_some() {
+            drop(self.context.take());
+        }
     }
 }

@@ -54,6 +54,7 @@ mod statistics;
 mod structured;
 mod task_locals;
 mod tasks;
+mod tasks_random;
 mod thread_storms;
 mod threads;
 mod timers;
