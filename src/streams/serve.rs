@@ -142,9 +142,17 @@ async fn serve<F>(
 {
     let Some(function) = &handler.function else { return };
     let core = link.core();
-    let mut running = pin!(Some(function(reader, writer)));
+    // A function that is not `async` itself runs code of its own before it gives a future.
+    let begun = fence::run(|| function(reader, writer));
+    let (begun, failed) = match begun {
+        Ok(begun) => (Some(begun), None),
+        Err(panic) => (None, Some(panic.into_error())),
+    };
+    let mut running = pin!(begun);
     let outcome = poll_fn(|context| {
-        let Some(steps) = running.as_mut().as_pin_mut() else { return Poll::Pending };
+        let Some(steps) = running.as_mut().as_pin_mut() else {
+            return Poll::Ready(failed.clone().map_or(Ok(()), Err));
+        };
         match fence::run(|| steps.poll(context)) {
             Ok(poll) => poll.map_err(Error::from),
             Err(panic) => Poll::Ready(Err(panic.into_error())),

@@ -1,8 +1,13 @@
 //! What a reader gives, and what it keeps.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+
 use wharf::Error;
 
-use super::{one_way, poll_once, settle};
+use super::{one_way, poll_once, reports, settle};
 
 // 307.
 #[test]
@@ -249,6 +254,42 @@ fn a_reader_that_is_closed_here_sees_the_end_after_what_it_holds() {
         assert_eq!(reader.read_chunk().await?, b"before");
         assert_eq!(reader.read_chunk().await?, b"");
         writer.wait_closed().await?;
+        Ok(())
+    });
+}
+
+/// Panics when it wakes.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("no waking");
+    }
+}
+
+#[test]
+fn wakers_that_panic_are_reported_and_the_stream_goes_on() {
+    one_way(async |event_loop, writer, mut reader| {
+        let log = reports(&event_loop);
+        let poll = |future: Pin<&mut dyn Future<Output = ()>>| {
+            let waker = Waker::from(Arc::new(Panics));
+            let mut context = Context::from_waker(&waker);
+            assert!(future.poll(&mut context).is_pending());
+        };
+        {
+            let reading = pin!(async { drop(reader.read_chunk().await) });
+            poll(reading);
+            writer.write(&[1; 300_000]);
+            let draining = pin!(async { drop(writer.drain().await) });
+            poll(draining);
+            settle(&event_loop).await;
+        }
+        let all = reader.read_exactly(300_000).await?;
+        assert!(all.iter().all(|byte| *byte == 1));
+        settle(&event_loop).await;
+        let told = log.take();
+        assert!(told.iter().any(|told| told.contains("no waking")), "{told:?}");
+        assert!(!writer.is_closing() && !reader.at_eof());
         Ok(())
     });
 }

@@ -102,6 +102,26 @@ fn what_a_handler_fails_with_is_reported_with_the_peer_and_aborts_the_connection
     });
 }
 
+// 316, W8.
+#[test]
+fn a_handler_that_panics_before_it_gives_a_future_is_reported_too() {
+    run(async |event_loop| {
+        let log = reports(&event_loop);
+        #[allow(unreachable_code, reason = "it is meant to panic")]
+        let handler = |_: StreamReader, _: StreamWriter| {
+            panic!("at once");
+            async { Ok(()) }
+        };
+        let server = event_loop.start_server(handler, ADDRESS).await?;
+        let (mut reader, _writer) = event_loop.open_connection(ADDRESS).await?;
+        assert_eq!(reader.read_chunk().await?, b"");
+        let told = log.take();
+        assert!(told.len() == 1 && told[0].contains("panicked in its handler"), "{told:?}");
+        assert_eq!(server.connections(), 0);
+        Ok(())
+    });
+}
+
 // 316: errors that are the peer's doing.
 #[test]
 fn what_the_peer_does_to_a_handler_is_not_reported() {

@@ -182,3 +182,20 @@ fn what_came_before_an_upgrade_is_refused_or_fed_to_tls() {
     client.unwrap();
     server.unwrap();
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn an_upgrade_goes_on_though_its_future_is_dropped() {
+    super::joined(async |_, mut near, mut far| {
+        let tls = Tls::new(wharf::TlsVersion::Tls13);
+        let client = near.start_tls(tls.client.server_name("localhost"));
+        assert!(super::poll_once(client).await.is_none());
+        near.writer().write(b"under TLS");
+        far.start_tls(&tls.server).await?;
+        assert_eq!(far.reader().read_exactly(9).await?, b"under TLS");
+        far.writer().write_all(b"answer").await?;
+        assert_eq!(near.reader().read_exactly(6).await?, b"answer");
+        assert!(near.writer().info().tls().is_some());
+        Ok(())
+    });
+}
