@@ -175,6 +175,7 @@
 //! | [`CapacityToken`] | gives the token back, to the first of those who wait |
 //! | [`SignalStream`] | takes it back; signals that nothing handles any more do what they do by default |
 //! | [`SockRecv`] | stops waiting; nothing was received |
+//! | [`WriteAll`], [`Drain`] | stops waiting; what was taken is sent. Nothing is written by one that was never polled |
 //! | [`SendFile`] while pending | sends no more of the file, unless it has a done callback or was detached |
 //! | [`Connection`], [`Server`], [`Endpoint`], [`Handover`] | nothing: the loop keeps what they lead to |
 //! | [`StreamReader`], [`Lines`] | stops reading; what it holds is lost. If the writer is gone, too, closes the connection |
@@ -297,8 +298,8 @@ pub use crate::protocol::{
     Buffered, BufferedProtocol, DatagramProtocol, Eof, PausedProtocol, Protocol,
 };
 pub use crate::streams::{
-    ByteStream, ChildProcess, ChildProtocol, DatagramQueue, DatagramStream, ItemSender, Items,
-    Lines, Listener, StreamProtocol, StreamReader, StreamWriter,
+    ByteStream, ChildProcess, ChildProtocol, DatagramQueue, DatagramStream, Drain, ItemSender,
+    Items, Lines, Listener, StreamProtocol, StreamReader, StreamWriter, WriteAll,
 };
 pub use crate::task::{
     CancelFlag, CancelScope, CapacityLimiter, CapacityToken, Child, Executor, ExecutorBuilder,

@@ -61,7 +61,7 @@ pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};
 pub(crate) use self::wait::{Direction, Wait};
-pub(crate) use self::wakers::Wakers;
+pub(crate) use self::wakers::{Ticket, Wakers};
 
 /// The event loop: it waits for readiness and for time, and calls what is due.
 ///

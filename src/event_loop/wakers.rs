@@ -2,15 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::num::NonZeroU64;
 use std::task::{Context, Poll, Waker};
 
 use super::Core;
+
+/// Names a place in the list; never used again.
+pub(crate) type Ticket = NonZeroU64;
 
 /// The wakers of those who wait. One that gives up leaves the list at once, and a list without any holds no
 /// memory.
 #[derive(Default)]
 pub(crate) struct Wakers {
-    waiting: RefCell<Vec<(u64, Waker)>>,
+    waiting: RefCell<Vec<(Ticket, Waker)>>,
     next: Cell<u64>,
 }
 
@@ -32,7 +36,7 @@ impl Wakers {
     pub(crate) fn poll<T>(
         &self,
         core: &Core,
-        ticket: &Cell<Option<u64>>,
+        ticket: &Cell<Option<Ticket>>,
         context: &Context<'_>,
         look: impl FnOnce() -> Option<T>,
     ) -> Poll<T> {
@@ -48,7 +52,7 @@ impl Wakers {
     }
 
     /// One who polled gives up.
-    pub(crate) fn leave(&self, core: &Core, ticket: &Cell<Option<u64>>) {
+    pub(crate) fn leave(&self, core: &Core, ticket: &Cell<Option<Ticket>>) {
         drop(Place { wakers: self, core, ticket: ticket.take() });
     }
 
@@ -73,7 +77,7 @@ impl Wakers {
 struct Place<'a> {
     wakers: &'a Wakers,
     core: &'a Core,
-    ticket: Option<u64>,
+    ticket: Option<Ticket>,
 }
 
 impl Place<'_> {
@@ -87,8 +91,9 @@ impl Place<'_> {
         // Cloning and dropping a waker is foreign code.
         let waker = waker.clone();
         self.leave();
-        let ticket = self.wakers.next.get();
-        self.wakers.next.set(ticket + 1);
+        let next = self.wakers.next.get() + 1;
+        self.wakers.next.set(next);
+        let ticket = NonZeroU64::new(next).unwrap_or(NonZeroU64::MIN);
         self.wakers.waiting.borrow_mut().push((ticket, waker));
         self.ticket = Some(ticket);
     }

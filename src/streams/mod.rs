@@ -27,6 +27,6 @@ pub use self::items::{ItemSender, Items};
 pub use self::listener::Listener;
 pub use self::protocol::StreamProtocol;
 pub use self::reader::{Lines, StreamReader};
-pub use self::writer::StreamWriter;
+pub use self::writer::{Drain, StreamWriter, WriteAll};
 
 pub(crate) use self::open::stream;

@@ -52,7 +52,11 @@ impl StreamProtocol {
 
     /// Its two halves; to be asked for once.
     pub(super) fn halves(&self) -> (StreamReader, StreamWriter) {
-        (StreamReader::new(Rc::clone(&self.link)), StreamWriter::new(Rc::clone(&self.link)))
+        Self::halves_of(&self.link)
+    }
+
+    pub(super) fn halves_of(link: &Rc<Link>) -> (StreamReader, StreamWriter) {
+        (StreamReader::new(Rc::clone(link)), StreamWriter::new(Rc::clone(link)))
     }
 }
 

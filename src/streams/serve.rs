@@ -3,7 +3,6 @@
 use std::any::type_name;
 use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -124,43 +123,38 @@ where
     F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
 {
     fn take(self: Rc<Self>, stream: &StreamProtocol) {
-        let (reader, writer) = stream.halves();
         let event_loop = self.event_loop.clone();
-        let serving = serve(self, Rc::clone(stream.link()), reader, writer);
+        let serving = serve(self, Rc::clone(stream.link()));
         event_loop.create_task(serving).detach();
     }
 }
 
 /// Runs the handler of one connection to its end, and ends the connection as it says.
-async fn serve<F>(
-    handler: Rc<Handler<F>>,
-    link: Rc<Link>,
-    reader: StreamReader,
-    writer: StreamWriter,
-) where
+async fn serve<F>(handler: Rc<Handler<F>>, link: Rc<Link>)
+where
     F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
 {
     let Some(function) = &handler.function else { return };
-    let core = link.core();
-    // A function that is not `async` itself runs code of its own before it gives a future.
-    let begun = fence::run(|| function(reader, writer));
-    let (begun, failed) = match begun {
-        Ok(begun) => (Some(begun), None),
-        Err(panic) => (None, Some(panic.into_error())),
-    };
-    let mut running = pin!(begun);
+    // A function that is not `async` itself runs code of its own before it gives a future. The future has a box of its
+    // own: a task would have room for it several times.
+    let mut running = fence::run(|| {
+        let (reader, writer) = StreamProtocol::halves_of(&link);
+        Box::pin(function(reader, writer))
+    });
     let outcome = poll_fn(|context| {
-        let Some(steps) = running.as_mut().as_pin_mut() else {
-            return Poll::Ready(failed.clone().map_or(Ok(()), Err));
+        let polled = match &mut running {
+            Ok(running) => fence::run(|| running.as_mut().poll(context)),
+            Err(panic) => return Poll::Ready(Err(panic.error())),
         };
-        match fence::run(|| steps.poll(context)) {
+        match polled {
             Ok(poll) => poll.map_err(Error::from),
             Err(panic) => Poll::Ready(Err(panic.into_error())),
         }
     })
     .await;
+    let core = link.core();
     // Here, so that a panic of its Drop code does not keep the connection from ending.
-    core.run_caught("dropping a handler failed", || running.set(None));
+    core.run_caught("dropping a handler failed", || drop(running));
     match outcome {
         Ok(()) => link.close_here(),
         Err(error) => {

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
-use std::future::poll_fn;
+use std::future::Future;
 use std::io::IoSlice;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 
 use super::link::{Link, State};
 use crate::error::Error;
+use crate::event_loop::Ticket;
 use crate::task::Waits;
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::timeout::Timeout;
@@ -53,8 +55,8 @@ use crate::transport::{
 pub struct StreamWriter {
     pub(super) link: Rc<Link>,
     /// The places where the traits of `futures-io` wait.
-    draining: Cell<Option<u64>>,
-    flushing: Cell<Option<u64>>,
+    draining: Cell<Option<Ticket>>,
+    flushing: Cell<Option<Ticket>>,
     bound: ThreadBound<UseRemote>,
 }
 
@@ -92,17 +94,8 @@ impl StreamWriter {
     ///
     /// # Errors
     /// As [`drain`](Self::drain).
-    pub async fn write_all(&self, data: &[u8]) -> Result<(), Error> {
-        let status = self.link.write_now(data);
-        if status == WriteStatus::Accepted && !self.link.must_yield(data.len()) {
-            return Ok(());
-        }
-        self.note(status);
-        if status == WriteStatus::Accepted {
-            // A system that takes everything at once must not keep all others waiting.
-            yield_once().await;
-        }
-        self.drain().await
+    pub fn write_all<'a>(&'a self, data: &'a [u8]) -> WriteAll<'a> {
+        WriteAll { data: Some(data), drain: self.drain() }
     }
 
     /// Waits until more may be written: at once, unless more than the high-water mark waits to be sent; then until
@@ -115,20 +108,8 @@ impl StreamWriter {
     /// [`is_closed`](Error::is_closed) when the connection is gone or going for another reason than
     /// [`close`](Self::close), with what ended it as the source, if an error did. It is noticed at once, also without
     /// waiting.
-    pub async fn drain(&self) -> Result<(), Error> {
-        if let Some(outcome) = self.link.drained() {
-            return outcome;
-        }
-        self.link
-            .waiting
-            .wait_for(self.link.core(), || {
-                if self.link.has(State::LOST) && self.link.has(State::CLOSED_HERE) {
-                    // It was closed while this waited: everything was handed over, or lost with an error.
-                    return Some(self.link.error().map_or(Ok(()), |_| Err(self.link.closed())));
-                }
-                self.link.drained()
-            })
-            .await
+    pub fn drain(&self) -> Drain<'_> {
+        Drain { writer: self, ticket: Cell::new(None), waits: false }
     }
 
     /// Waits until everything that was written is handed to the operating system; see [`TransportHandle::flush`].
@@ -278,17 +259,91 @@ impl StreamWriter {
     }
 }
 
-/// Leaves the turn to others.
-async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
+/// What [`StreamWriter::write_all`] returns: it writes when it is awaited.
+#[must_use = "it writes only when it is awaited"]
+pub struct WriteAll<'a> {
+    data: Option<&'a [u8]>,
+    drain: Drain<'a>,
+}
+
+impl Future for WriteAll<'_> {
+    type Output = Result<(), Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(data) = self.data.take() {
+            let link = &*self.drain.writer.link;
+            let status = link.write_now(data);
+            if status == WriteStatus::Accepted && !link.must_yield(data.len()) {
+                return Poll::Ready(Ok(()));
+            }
+            self.drain.writer.note(status);
+            if status == WriteStatus::Accepted {
+                // A system that takes everything at once must not keep all others waiting.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+        self.drain.poll(context)
+    }
+}
+
+/// What [`StreamWriter::drain`] returns: it waits when it is awaited.
+#[must_use = "it waits only when it is awaited"]
+pub struct Drain<'a> {
+    writer: &'a StreamWriter,
+    ticket: Cell<Option<Ticket>>,
+    /// It had to wait.
+    waits: bool,
+}
+
+impl Drain<'_> {
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+        let link = &*self.writer.link;
+        let waits = std::mem::replace(&mut self.waits, true);
+        let look = || {
+            if waits && link.has(State::LOST) && link.has(State::CLOSED_HERE) {
+                // It was closed while this waited: everything was handed over, or lost with an error.
+                return Some(link.error().map_or(Ok(()), |_| Err(link.closed())));
+            }
+            link.drained()
+        };
+        let polled = link.waiting.poll(link.core(), &self.ticket, context, look);
+        if polled.is_pending() {
+            link.core().tasks.note_wait(Waits::Output(link.id()));
+        }
+        polled
+    }
+}
+
+impl Future for Drain<'_> {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Drain::poll(&mut self, context)
+    }
+}
+
+impl Drop for Drain<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.ticket.get().is_some() {
+            let link = &*self.writer.link;
+            link.waiting.leave(link.core(), &self.ticket);
+        }
+    }
+}
+
+impl fmt::Debug for WriteAll<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("WriteAll").field("has_begun", &self.data.is_none()).finish()
+    }
+}
+
+impl fmt::Debug for Drain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Drain").field("waits", &self.waits).finish()
+    }
 }
 
 impl Drop for StreamWriter {

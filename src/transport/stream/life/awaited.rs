@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
-use crate::event_loop::{Core, Wakers};
+use crate::event_loop::{Core, Ticket, Wakers};
 use crate::transport::stream::Stream;
 use crate::transport::stream::access::{Access, closed};
 use crate::transport::stream::flags::Flags;
@@ -71,7 +71,7 @@ pub(crate) async fn flush(access: &impl Access) -> Result<(), Error> {
 /// As [`flush`], for one who polls and keeps the ticket of its place.
 pub(crate) fn poll_flush(
     access: &impl Access,
-    ticket: &Cell<Option<u64>>,
+    ticket: &Cell<Option<Ticket>>,
     context: &Context<'_>,
 ) -> Poll<Result<(), Error>> {
     if is_flushed(access) {
