@@ -122,6 +122,7 @@ impl<T: 'static> fmt::Debug for Shield<T> {
 /// # Shields
 impl EventLoop {
     /// Runs `future` as a task that outlives who awaits it, for at most `bound`. See [`shield`](crate::shield).
+    #[track_caller]
     pub fn shield<F: Future + 'static>(&self, bound: Duration, future: F) -> Shield<F::Output> {
         let core = self.core().clone();
         let (promise, result) = self::future(&core);

@@ -20,7 +20,7 @@ use crate::timeout::TimeoutKind;
 ///
 /// - `future` is polled at least once, and one that is done wins, however late it is. With a duration of zero it is
 ///   polled exactly once.
-/// - It costs one allocation of the size of a waker, once it has to wait. To move the deadline meanwhile, use a
+/// - It allocates nothing, and has no timer before it has to wait. To move the deadline meanwhile, use a
 ///   [`CancelScope`](crate::CancelScope).
 ///
 /// ```

@@ -97,6 +97,7 @@ impl<T: 'static> TaskGroup<T> {
     ///
     /// An `Err` is an error whatever it says: also that something else was cancelled that the task awaited.
     #[doc(alias("create_task", "start_soon"))]
+    #[track_caller]
     pub fn spawn<V: 'static>(
         &self,
         future: impl Future<Output = Result<V>> + 'static,
@@ -105,6 +106,7 @@ impl<T: 'static> TaskGroup<T> {
     }
 
     /// Adds a task that cannot fail, but by a panic: whatever it returns is its value.
+    #[track_caller]
     pub fn spawn_infallible<F: Future + 'static>(&self, future: F) -> Child<'static, F::Output> {
         self.add(future, Ok, None)
     }
@@ -166,6 +168,7 @@ impl<T: 'static> TaskGroup<T> {
         self.state.is_open()
     }
 
+    #[track_caller]
     fn add<F: Future + 'static, V: 'static>(
         &self,
         future: F,
