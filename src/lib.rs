@@ -136,6 +136,7 @@
 //! # Where to go
 //!
 //! - `examples/` in the repository: an echo, a chat, a proxy, a supervisor and more, each a program to run.
+//! - `docs/async.md`: tasks, groups, timeouts and streams, for who knows asyncio or tokio.
 //! - `docs/guarantees.md`: each promise with its tests, and where it differs from asyncio.
 //! - [`ecosystem`]: which crates do what asyncio's `Queue`, `Lock`, `Semaphore`, `gather` and `wait` do, and how
 //!   libraries for tokio run here.

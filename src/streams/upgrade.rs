@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::link::{Link, State};
+use super::link::Link;
+#[cfg(feature = "tls-core")]
+use super::link::State;
 use super::{ByteStream, StreamProtocol};
 use crate::error::Error;
 use crate::protocol::Protocol;

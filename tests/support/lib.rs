@@ -27,3 +27,8 @@ pub mod sockets;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/ecosystem.md")]
 struct Ecosystem;
+
+/// The page on async, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/async.md")]
+struct Async;
