@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("pipe", "address driver error event_loop protocol task transport"),
     ("process", "address driver error event_loop pipe protocol task transport"),
     ("streams", "address driver error event_loop net pipe process protocol task tls transport"),
+    ("hyper", "error event_loop streams task"),
     (
         "testing",
         "address driver error event_loop net pipe process protocol streams task tls transport",

@@ -127,9 +127,12 @@
 //! | `tls-core` | | TLS without a provider, for one of your own; every feature of TLS turns it on |
 //! | `extra-fds` | | child processes get descriptors besides the standard three |
 //! | `log` | | reports can go to the `log` crate |
+//! | `hyper` | | [hyper] runs on the loop, for HTTP/1 and HTTP/2: the module `hyper` |
 //! | `serde` | | [`LoopDump`] can be serialised |
 //!
 //! Without features wharf is streams, datagrams, pipes, children, timers and tasks.
+//!
+//! [hyper]: https://docs.rs/hyper
 //!
 //! What names types of rustls follows rustls's SemVer, and is in a module of its own, `interop`.
 //!
@@ -186,6 +189,8 @@
 //! | [`ItemSender`] | ends the queue; what is in it can still be taken |
 //! | [`DatagramStream`] | closes the endpoint: what was sent goes out, what nobody has taken is lost |
 //! | [`ChildProcess`] | closes its pipes and kills the child, unless it was detached or started with `kill_on_drop(false)` |
+//! | `HyperStream` | drops its `ByteStream` |
+//! | `HyperSleep` | takes its timer back |
 //! | [`ByteStream`] | drops both halves, which closes the connection; what was written is sent |
 //! | [`Process`] | the last clone closes the child and kills it, unless it was detached or started with `kill_on_drop(false)` |
 //! | [`Inherited`] | declines: the predecessor goes on. Listeners that were not taken are closed |
@@ -204,7 +209,7 @@
 //! [`InheritedKind`], [`ChildFd`], [`PartialOutput`], [`Eof`], [`Timeout`], [`TimeoutKind`],
 //! [`Datagram`], [`DatagramStatistics`], [`DropPolicy`], [`Ecn`], [`Keepalive`], [`MulticastInterface`],
 //! [`RateLimit`], [`RelayEnd`], [`RelayOutcome`], [`RelaySide`], [`RelayStatistics`], [`SendStatus`],
-//! [`LoopDump`], [`TaskDump`], [`ConnectionDump`], [`ListenerDump`], [`Splicing`], [`TaskLocal`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
+//! [`LoopDump`], [`TaskDump`], [`ConnectionDump`], [`ListenerDump`], [`Splicing`], [`TaskLocal`], [`WaterMarks`], [`WithInfo`], [`WriteStatus`], `HyperTimer`, `HyperExecutor`, `TlsFingerprint`, `TlsProvider`, `TlsVersion`, `TlsEarlyData`, `TlsInfo`.
 //!
 //! **A result that nobody took.** A future that is given up when it is done already, by a timeout or
 //! because the task that awaits it is cancelled, still has its result. Whatever in it leads to something
@@ -268,6 +273,8 @@ mod timeout;
 mod tls;
 mod transport;
 
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(feature = "tls-core")]
 pub mod interop;
 pub mod signal;

@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+#[cfg(feature = "hyper")]
+use std::io::IoSlice;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
@@ -344,6 +346,22 @@ impl Link {
         let is_much = written > BYTES_PER_TURN;
         self.written.set(if is_much { 0 } else { written });
         is_much
+    }
+
+    /// As [`write_now`](Self::write_now), of several slices with one system call.
+    #[cfg(feature = "hyper")]
+    #[inline]
+    pub(super) fn write_slices_now(&self, slices: &[IoSlice<'_>]) -> WriteStatus {
+        match &*self.stream.borrow() {
+            Some(stream) => stream.write_slices_now(&self.core, slices),
+            None => WriteStatus::Closed,
+        }
+    }
+
+    /// Waits until the server shuts down, or the connection is gone.
+    pub(super) async fn shutting_down(&self) {
+        let ends = State::SHUTTING_DOWN.union(State::LOST);
+        self.waiting.wait_for(&self.core, || self.has(ends).then_some(())).await;
     }
 
     pub(super) fn writer_dropped(&self) {

@@ -215,6 +215,34 @@ impl StreamReader {
         Poll::Ready(Ok(part + self.link.read(&mut buffer[part..])))
     }
 
+    /// Takes what is there, `room` bytes at most, and gives it to `put` piece by piece. Returns how much that was:
+    /// nothing at the end.
+    #[cfg(feature = "hyper")]
+    #[inline]
+    pub(crate) fn poll_take(
+        &mut self,
+        context: &mut Context<'_>,
+        room: usize,
+        mut put: impl FnMut(&[u8]),
+    ) -> Poll<Result<usize, Error>> {
+        if room == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        ready!(self.poll_fill(context))?;
+        let mut count = 0;
+        loop {
+            let part = self.front.len().min(room - count);
+            put(&self.front.data()[..part]);
+            self.take(part);
+            count += part;
+            if count == room || self.link.held() == 0 {
+                return Poll::Ready(Ok(count));
+            }
+            let Some(next) = self.link.pop() else { return Poll::Ready(Ok(count)) };
+            self.front = next;
+        }
+    }
+
     /// Ready when the front has something, or at the end.
     #[inline]
     pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {

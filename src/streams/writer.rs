@@ -142,7 +142,7 @@ impl StreamWriter {
 
     /// Ready when more may be written.
     #[inline]
-    pub(super) fn poll_drain(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_drain(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(outcome) = self.link.drained() {
             return Poll::Ready(outcome);
         }
@@ -151,14 +151,32 @@ impl StreamWriter {
         waiting.poll(self.link.core(), &self.draining, context, || self.link.drained())
     }
 
-    pub(super) fn poll_flush(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+    /// Ready unless so much was written lately that others must have their turn; then it is, at the next poll.
+    #[cfg(feature = "hyper")]
+    #[inline]
+    pub(crate) fn poll_turn(&self, context: &Context<'_>, count: usize) -> Poll<()> {
+        if self.link.must_yield(count) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    pub(crate) fn poll_flush(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
         poll_flush(&*self.link, &self.flushing, context)
     }
 
     /// Writes without a copy where the system takes it at once.
     #[inline]
-    pub(super) fn write_now(&self, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write_now(&self, data: &[u8]) -> Result<(), Error> {
         self.check(self.note(self.link.write_now(data)))
+    }
+
+    /// As [`write_now`](Self::write_now), of several slices with one system call.
+    #[cfg(feature = "hyper")]
+    #[inline]
+    pub(crate) fn write_slices_now(&self, slices: &[IoSlice<'_>]) -> Result<(), Error> {
+        self.check(self.note(self.link.write_slices_now(slices)))
     }
 
     /// Whether the connection is gone without an error.
@@ -232,9 +250,14 @@ impl StreamWriter {
 
     /// Waits until the server of this connection shuts down, or the connection is gone.
     pub async fn shutting_down(&self) {
-        let ends = State::SHUTTING_DOWN.union(State::LOST);
-        let is_ending = || self.link.has(ends).then_some(());
-        self.link.waiting.wait_for(self.link.core(), is_ending).await;
+        self.link.shutting_down().await;
+    }
+
+    /// As [`shutting_down`](Self::shutting_down), for one who has no borrow of this.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn shutdown_notice(&self) -> impl Future<Output = ()> + use<> {
+        let link = Rc::clone(&self.link);
+        async move { link.shutting_down().await }
     }
 }
 

@@ -85,6 +85,42 @@ impl Stream {
         self.answer_write()
     }
 
+    /// As [`write_now`](Self::write_now), of several slices with one system call.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn write_slices_now(
+        self: &Rc<Self>,
+        core: &Rc<Core>,
+        slices: &[IoSlice<'_>],
+    ) -> WriteStatus {
+        if !self.flags.get().matches(Flags::WRITABLE, DIRECT_FROM_ELSEWHERE) {
+            return self.write_vectored(core, slices);
+        }
+        let sent = match self.socket.write_vectored(slices) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                self.write_failed(core, error);
+                self.update_soon(core);
+                return self.answer_write();
+            }
+        };
+        if sent > 0 {
+            self.note_sent(core, sent);
+        }
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if sent < total {
+            self.note_short_write(sent);
+            let mut gone = sent;
+            for slice in slices {
+                let part = gone.min(slice.len());
+                gone -= part;
+                self.queue_rest(core, part, slice, &[], None);
+            }
+            self.update_soon(core);
+        }
+        self.answer_write()
+    }
+
     /// Too much to gather: what is gathered goes out now, and `data` with it.
     #[cold]
     fn send_with_gathered(
