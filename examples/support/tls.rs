@@ -8,6 +8,15 @@ use wharf::{EventLoop, Result, TlsIdentity, TlsServer};
 /// A server's certificate: two PEM files, or else one that signs itself, made on the spot and
 /// forgotten at the end.
 pub fn server(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<TlsServer> {
+    server_with(cert, key, &[])
+}
+
+/// As [`server`], of which clients can choose one of `protocols` by ALPN.
+pub fn server_with(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    protocols: &[&str],
+) -> Result<TlsServer> {
     let identity = match (cert, key) {
         (Some(cert), Some(key)) => TlsIdentity::from_files(cert, key),
         (None, None) => {
@@ -17,7 +26,7 @@ pub fn server(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<TlsServer> 
         }
         _ => return Err(lexopt::Error::from("--cert and --key belong together").into()),
     };
-    Ok(TlsServer::builder().identity(identity).build()?)
+    Ok(TlsServer::builder().identity(identity).alpn(protocols).build()?)
 }
 
 /// Prints the certificate's fingerprint, so that a client can be told whom to trust: in the loop's

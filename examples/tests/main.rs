@@ -13,6 +13,7 @@ mod chat_ends;
 mod chat_terminal;
 mod datagrams;
 mod hot_restart;
+mod hyper;
 mod programs;
 mod proxy;
 mod requests;
