@@ -55,9 +55,12 @@ fn the_hyper_server_serves_curl_by_both_versions() {
         let (server, url, _) = serve(is_tls);
         let curl = |more: &[&str]| output("curl", &[&options, &["-m", "30"][..], more].concat());
         let version = if options[0] == "--http1.1" { "HTTP/1.1" } else { "HTTP/2.0" };
-        // Two on one connection.
         let hello = format!("{url}/");
-        assert_eq!(curl(&[&hello, &hello]), format!("hello by {version}\n").repeat(2));
+        assert_eq!(curl(&[&hello]), format!("hello by {version}\n"));
+        if options[0] != "--http2-prior-knowledge" {
+            // Two on one connection; curl 7.88 has lost the second with prior knowledge.
+            assert_eq!(curl(&[&hello, &hello]), format!("hello by {version}\n").repeat(2));
+        }
         let count = ["-o", "/dev/null", "-w", "%{size_download} %{http_code}"];
         let bytes = format!("{url}/bytes/30000000");
         assert_eq!(curl(&[&count[..], &[&bytes]].concat()), "30000000 200");
@@ -121,7 +124,10 @@ fn the_hyper_client_fetches_by_both_versions_and_by_tls() {
     // Nobody has vouched for the certificate.
     let ending = Program::example("hyper_client", &[&url]).end();
     assert_eq!(ending.code, Some(1), "{}", ending.errors);
-    ends_well(server);
+    server.signal(Signal::TERM);
+    let ending = server.end();
+    assert_eq!(ending.code, Some(0));
+    assert!(ending.errors.contains("unknown_ca"), "{}", ending.errors);
 }
 
 /// A request that is under way when the signal comes is answered.
