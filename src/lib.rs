@@ -105,6 +105,7 @@
 //!   messages, with back-pressure.
 //! - **Signals:** [`EventLoop::signals`] is a stream of them, [`EventLoop::add_signal_handler`] calls back;
 //!   [`Server::serve_until`] ends a server in good order; [`EventLoop::run`] says what `SIGINT` does else.
+//! - **Requests and answers:** [`Requests`] and [`RequestsById`] match a connection's answers with who waits for them.
 //! - **Introspection:** [`EventLoop::dump`] has tasks, connections, listeners and timers; [`EventLoop::statistics`] counts.
 //! - **Errors:** [`Error`] is what wharf reports; [`Failure`] and [`Result`] are what your code
 //!   returns.
@@ -163,6 +164,7 @@
 //! | [`LoopFuture`], [`Task`] while pending | cancels what it stands for, unless it has a done callback or was detached |
 //! | [`LoopFuture`], [`Task`] when done, and its result not taken | closes what is in the result (below); reports an error of the operation, or a panic. An `Err` that the task's own future returned is its output, and is reported only if the task was detached |
 //! | [`Promise`] | completes its future as cancelled |
+//! | [`Requests`], [`RequestsById`] | the last clone fails whoever still waits |
 //! | [`Sleep`], [`Interval`] | takes its timer back; a tick that was waited for is not lost |
 //! | what [`timeout`], [`move_on_after`], [`CancelScope::run`] give | drops the future in it, and takes the timer back |
 //! | [`CancelScope`] | nothing: what runs in it goes on, and its deadline counts |
@@ -312,9 +314,10 @@ pub use crate::streams::{
 pub use crate::task::{
     CancelFlag, CancelScope, CapacityLimiter, CapacityToken, Child, Executor, ExecutorBuilder,
     ExecutorStatistics, Interval, JobBuilder, LoopFuture, MissedTickBehavior, PeriodicHandle,
-    Promise, Ready, RemoteReceiver, RemoteSend, RemoteSendError, RemoteSender, RemoteTask, Scope,
-    Shield, Sleep, Task, TaskGroup, TaskLocal, interval, interval_at, move_on_after, move_on_at,
-    scope, shield, sleep, sleep_until, spawn, task_group, timeout, timeout_at, yield_now,
+    Promise, Ready, RemoteReceiver, RemoteSend, RemoteSendError, RemoteSender, RemoteTask,
+    Requests, RequestsById, Scope, Shield, Sleep, Task, TaskGroup, TaskLocal, interval,
+    interval_at, move_on_after, move_on_at, scope, shield, sleep, sleep_until, spawn, task_group,
+    timeout, timeout_at, yield_now,
 };
 pub use crate::timeout::{Timeout, TimeoutKind};
 #[cfg(feature = "tls-core")]

@@ -143,6 +143,8 @@ pub enum Timeout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TimeoutKind {
+    /// The answer to a request took too long: [`Requests::deadline`](crate::Requests::deadline).
+    Answer,
     /// Connecting, resolving included, took too long. 30 s by default; set with `timeout` of the builder.
     Connect,
     /// What was awaited took too long: the deadline of [`timeout`](crate::timeout),
@@ -183,6 +185,7 @@ impl From<Timeout> for TimeoutKind {
 impl TimeoutKind {
     pub(crate) fn text(self) -> &'static str {
         match self {
+            Self::Answer => "the answer took too long",
             Self::Connect => "connecting timed out",
             Self::Future => "what was awaited took too long",
             Self::Idle => "the connection was idle for too long",

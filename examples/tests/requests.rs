@@ -66,14 +66,14 @@ fn whoever_waits_for_an_answer_is_told_why_there_is_none() {
     });
     let ending = ask(&address, &["GET a", "GET b", "GET c"]);
     assert_eq!((ending.code, &ending.output[..]), (Some(1), &["GET a: VALUE 1".to_owned()][..]));
-    let told = "the server ended the connection";
+    let told = "the connection ended before the answer came";
     assert_eq!(ending.errors, format!("client: GET b: {told}\nclient: GET c: {told}\n"));
 
     let ending =
         Program::example("client", &["--connect", &address, "--timeout", "0.2", "GET a"]).end();
     assert_eq!((ending.code, &ending.output[..]), (Some(1), &[][..]));
     assert!(
-        ending.errors.starts_with("client: GET a: no answer came in time"),
+        ending.errors.starts_with("client: GET a: the answer took too long"),
         "{}",
         ending.errors
     );
@@ -94,7 +94,7 @@ fn an_answer_that_never_ends_is_not_waited_for() {
     let ending =
         Program::example("client", &["--connect", &address, "--timeout", "0.3", "GET a"]).end();
     assert_eq!((ending.code, &ending.output[..]), (Some(1), &[][..]));
-    assert_eq!(ending.errors, "client: GET a: no answer came in time\n");
+    assert_eq!(ending.errors, "client: GET a: the answer took too long\n");
     serving.join().unwrap();
 }
 

@@ -20,6 +20,7 @@ mod done_callbacks;
 mod future_state;
 mod local;
 mod promise;
+mod requests;
 mod slab;
 mod table;
 mod untaken;
@@ -33,6 +34,7 @@ pub use self::clock::{
 pub use self::future::LoopFuture;
 pub use self::local::TaskLocal;
 pub use self::promise::Promise;
+pub use self::requests::{Requests, RequestsById};
 pub use self::sleep::Sleep;
 pub use self::structured::{Child, Ready, Scope, TaskGroup, scope, task_group};
 pub use self::task::Task;

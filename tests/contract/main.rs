@@ -44,6 +44,7 @@ mod readiness;
 mod ready_protocols;
 mod relay;
 mod remote_tasks;
+mod requests;
 mod send_file;
 mod servers;
 mod signal_streams;

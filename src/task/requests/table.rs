@@ -1,0 +1,228 @@
+//! Requests that have no answer yet.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::super::future::{LoopFuture, future};
+use super::super::promise::Promise;
+use super::super::waiters::Waiters;
+use crate::error::{Error, Kind};
+use crate::event_loop::{Core, Timer, nanoseconds};
+use crate::time::TimerKey;
+use crate::timeout::TimeoutKind;
+
+/// The deadlines of requests that were answered are forgotten once they are so many more than the others.
+const STALE: usize = 64;
+
+pub(super) struct Table<K: Ord + Clone + 'static, A: 'static> {
+    core: Rc<Core>,
+    limit: Cell<usize>,
+    deadline: Cell<Option<Duration>>,
+    pending: RefCell<BTreeMap<K, Entry<A>>>,
+    /// In the order of the requests, which is that of their deadlines, as long as these are the same for all.
+    due: RefCell<VecDeque<Due<K>>>,
+    timer: Cell<TimerKey>,
+    serial: Cell<u64>,
+    room: Waiters<()>,
+    /// Why there are no more requests.
+    ended: RefCell<Option<Error>>,
+    itself: Weak<Self>,
+}
+
+struct Entry<A: 'static> {
+    serial: u64,
+    /// `None` once its deadline has passed: its answer may come all the same.
+    promise: Option<Promise<A>>,
+}
+
+struct Due<K> {
+    at: u64,
+    key: K,
+    serial: u64,
+}
+
+impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
+    pub(super) fn new(core: &Rc<Core>) -> Rc<Self> {
+        Rc::new_cyclic(|itself| Self {
+            core: Rc::clone(core),
+            limit: Cell::new(usize::MAX),
+            deadline: Cell::new(None),
+            pending: RefCell::default(),
+            due: RefCell::default(),
+            timer: Cell::new(TimerKey::NONE),
+            serial: Cell::new(0),
+            room: Waiters::default(),
+            ended: RefCell::new(None),
+            itself: Weak::clone(itself),
+        })
+    }
+
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
+    }
+
+    pub(super) fn set_deadline(&self, deadline: Option<Duration>) {
+        self.deadline.set(deadline);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pending.borrow().len()
+    }
+
+    pub(super) fn begin(&self, key: K) -> Result<LoopFuture<A>, Error> {
+        if let Some(error) = &*self.ended.borrow() {
+            return Err(error.clone());
+        }
+        if self.len() >= self.limit.get() {
+            let limit = self.limit.get();
+            return Err(Error::new(
+                Kind::QueueFull,
+                format!("{limit} requests wait for their answers already"),
+            ));
+        }
+        if self.pending.borrow().contains_key(&key) {
+            return Err(Error::invalid("a request with this id waits for its answer already"));
+        }
+        let (promise, answer) = future(&self.core);
+        let serial = self.serial.replace(self.serial.get() + 1);
+        let entry = Entry { serial, promise: Some(promise) };
+        self.pending.borrow_mut().insert(key.clone(), entry);
+        if let Some(deadline) = self.deadline.get() {
+            let at = self.core.now().saturating_add(nanoseconds(deadline));
+            self.due.borrow_mut().push_back(Due { at, key, serial });
+            self.arm();
+        }
+        Ok(answer)
+    }
+
+    /// The key of the request that has waited longest, among keys that count up.
+    pub(super) fn first(&self) -> Option<K> {
+        self.pending.borrow().first_key_value().map(|(key, _)| key.clone())
+    }
+
+    /// Gives a request its answer. `false` if there is no such request.
+    pub(super) fn complete(&self, key: &K, answer: Result<A, Error>) -> bool {
+        let entry = self.pending.borrow_mut().remove_entry(key);
+        let Some((_id, entry)) = entry else {
+            self.core.drop_user(answer, "answer");
+            return false;
+        };
+        match entry.promise {
+            Some(promise) => promise.set(answer),
+            // Nobody waits for it any more.
+            None => self.core.drop_user(answer, "answer"),
+        }
+        self.forget_stale();
+        self.room.tell(|| Ok(()));
+        true
+    }
+
+    /// Whoever waits is told `error`, and so is whoever asks from now on.
+    pub(super) fn end(&self, error: Error) {
+        if self.ended.borrow().is_some() {
+            return;
+        }
+        *self.ended.borrow_mut() = Some(error.clone());
+        self.disarm();
+        self.due.borrow_mut().clear();
+        let pending = std::mem::take(&mut *self.pending.borrow_mut());
+        for entry in pending.into_values() {
+            if let Some(promise) = entry.promise {
+                promise.set(Err(error.clone()));
+            }
+        }
+        self.room.tell(|| Err(error.clone()));
+    }
+
+    /// Waits until there is room for another request.
+    pub(super) async fn room(&self) -> Result<(), Error> {
+        loop {
+            if let Some(error) = &*self.ended.borrow() {
+                return Err(error.clone());
+            }
+            if self.len() < self.limit.get() {
+                return Ok(());
+            }
+            let freed = self.room.wait(&self.core);
+            freed.await?;
+        }
+    }
+
+    fn arm(&self) {
+        if self.timer.get() != TimerKey::NONE || self.core.is_closed() {
+            return;
+        }
+        let at = self.due.borrow().front().map(|due| due.at);
+        if let Some(at) = at {
+            let timer = Box::new(Expire(Weak::clone(&self.itself)));
+            self.timer.set(self.core.add_timer(at, timer));
+        }
+    }
+
+    fn disarm(&self) {
+        let timer = self.timer.replace(TimerKey::NONE);
+        if timer != TimerKey::NONE {
+            self.core.cancel_timer(timer);
+        }
+    }
+
+    fn forget_stale(&self) {
+        let pending = self.pending.borrow();
+        let mut due = self.due.borrow_mut();
+        let waits =
+            |due: &Due<K>| pending.get(&due.key).is_some_and(|entry| entry.serial == due.serial);
+        while due.front().is_some_and(|first| !waits(first)) {
+            due.pop_front();
+        }
+        if due.len() > 2 * pending.len() + STALE {
+            due.retain(waits);
+        }
+        let is_idle = due.is_empty();
+        drop((pending, due));
+        if is_idle {
+            self.disarm();
+        }
+    }
+
+    /// Those whose deadlines have passed are told so.
+    fn expire(&self) {
+        self.timer.set(TimerKey::NONE);
+        let now = self.core.now();
+        loop {
+            let expired = {
+                let mut due = self.due.borrow_mut();
+                let is_due = due.front().is_some_and(|first| first.at <= now);
+                if is_due { due.pop_front() } else { None }
+            };
+            let Some(expired) = expired else { break };
+            let promise = match self.pending.borrow_mut().get_mut(&expired.key) {
+                Some(entry) if entry.serial == expired.serial => entry.promise.take(),
+                _ => None,
+            };
+            if let Some(promise) = promise {
+                promise.set(Err(Error::timeout(TimeoutKind::Answer)));
+            }
+        }
+        self.forget_stale();
+        self.arm();
+    }
+}
+
+impl<K: Ord + Clone + 'static, A: 'static> Drop for Table<K, A> {
+    fn drop(&mut self) {
+        self.end(Error::new(Kind::Closed, "nobody is there any more who could give an answer"));
+    }
+}
+
+/// The timer of the first deadline.
+struct Expire<K: Ord + Clone + 'static, A: 'static>(Weak<Table<K, A>>);
+
+impl<K: Ord + Clone + 'static, A: 'static> Timer for Expire<K, A> {
+    fn run(self: Box<Self>, _: &Rc<Core>) {
+        if let Some(table) = self.0.upgrade() {
+            table.expire();
+        }
+    }
+}
