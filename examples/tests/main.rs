@@ -11,6 +11,7 @@ use wharf_test_support::{
 mod chat;
 mod chat_ends;
 mod chat_terminal;
+mod countdown;
 mod datagrams;
 mod hot_restart;
 mod hyper;

@@ -42,6 +42,7 @@ fn help_is_not_an_error() {
     for name in [
         "chat",
         "client",
+        "countdown",
         "echo",
         "hot_restart",
         "key_value",
@@ -132,6 +133,7 @@ fn misuse_gets_one_clear_line() {
     }
     let interface = ["--interface", "192.0.2.1"];
     expect_failure("multicast_discovery", &interface, 1, "could not join 239.255.43.21:4321 on");
+    expect_failure("countdown", &["nonsense"], 2, "unexpected argument \"nonsense\"");
     expect_failure("tour", &["nonsense"], 2, "unexpected argument \"nonsense\"");
     assert!(file.exists());
     std::fs::remove_file(file).unwrap();
