@@ -4,6 +4,7 @@
 
 pub mod command_line;
 pub mod endpoint;
+pub mod http;
 pub mod output;
 pub mod race;
 pub mod serving;

@@ -43,8 +43,10 @@ fn help_is_not_an_error() {
         "chat",
         "client",
         "countdown",
+        "crawler",
         "echo",
         "hot_restart",
+        "http_get",
         "key_value",
         "multicast_discovery",
         "sni_proxy",
@@ -112,6 +114,8 @@ fn misuse_gets_one_clear_line() {
         ("tcp_proxy", &["--listen", ":0", "--connect", "a:1", "--idle", "0"]),
         ("tcp_proxy", &["--listen", ":0", "--connect", "a:1", "--read-limit", "0"]),
         ("tcp_proxy", &["--listen", ":0", "--connect", "a:1", "--connections", "0"]),
+        ("crawler", &["--pages", "0", "http://a/"]),
+        ("http_get", &["--limit", "0", "http://a/"]),
         ("tour", &["--messages", "0"]),
     ] {
         expect_failure(name, arguments, 2, "zero is refused");
@@ -128,6 +132,9 @@ fn misuse_gets_one_clear_line() {
         ("multicast_discovery", &["--group", "127.0.0.1:5"], "a group has"),
         ("sni_proxy", &["--listen", ":0", "--route", "x"], "a route is NAME=ADDRESS"),
         ("client", &["--connect", "a:1"], "a REQUEST is missing"),
+        ("crawler", &["ftp://a/"], "neither http nor https"),
+        ("http_get", &[], "a URL is missing"),
+        ("http_get", &["a:1"], "`a:1` is no URL"),
     ] {
         expect_failure(name, arguments, 2, text);
     }
