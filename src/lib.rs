@@ -17,7 +17,7 @@
 //!     }
 //! }
 //!
-//! /// Says hello, and stops the loop when it has come back.
+//! /// Says hello, and closes when it has come back.
 //! struct Greeter {
 //!     returned: Vec<u8>,
 //! }
@@ -31,7 +31,7 @@
 //!     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
 //!         self.returned.extend_from_slice(data);
 //!         if self.returned == b"hello" {
-//!             transport.event_loop().stop();
+//!             transport.close();
 //!         }
 //!         Ok(())
 //!     }
@@ -43,11 +43,10 @@
 //!         let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
 //!         let address = server.local_address()?;
 //!         let greeter = Greeter { returned: Vec::new() };
-//!         event_loop.create_connection(|| greeter, address).await?;
+//!         let connection = event_loop.create_connection(|| greeter, address).await?;
+//!         connection.wait_closed().await?;
 //!         Ok(())
-//!     })?;
-//!     event_loop.run_forever()?;
-//!     Ok(())
+//!     })
 //! }
 //! ```
 //!

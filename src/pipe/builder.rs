@@ -190,7 +190,7 @@ impl EventLoop {
     ///
     ///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
     ///         assert_eq!(data, b"hello");
-    ///         transport.event_loop().stop();
+    ///         transport.close();
     ///         Ok(())
     ///     }
     /// }
@@ -200,10 +200,9 @@ impl EventLoop {
     /// let (output, input) = (child.stdout.take().ok_or("")?, child.stdin.take().ok_or("")?);
     /// let event_loop = EventLoop::new()?;
     /// event_loop.run(async |event_loop| {
-    ///     event_loop.connect_pipes(|| Ask, output, input).await?;
+    ///     event_loop.connect_pipes(|| Ask, output, input).await?.wait_closed().await?;
     ///     Ok(())
     /// })?;
-    /// event_loop.run_forever()?;
     /// child.wait()?;
     /// # Ok(())
     /// # }

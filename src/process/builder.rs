@@ -108,10 +108,10 @@ impl EventLoop {
     ///
     /// # fn main() -> Result {
     /// let event_loop = EventLoop::new()?;
-    /// let process = event_loop.run(async |event_loop| {
-    ///     Ok(event_loop.subprocess_exec(|| Shout(String::new()), "tr").args(["a-z", "A-Z"]).await?)
-    /// })?;
+    /// let shout = || Shout(String::new());
+    /// let started = event_loop.subprocess_exec(shout, "tr").args(["a-z", "A-Z"]).start();
     /// event_loop.run_forever()?;
+    /// let process = event_loop.run_until_complete(started)??;
     /// # use std::process::ExitStatus;
     /// assert!(process.exit_status().is_some_and(|status| status.success()));
     /// # Ok(())

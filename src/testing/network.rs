@@ -67,7 +67,7 @@ impl MemoryNetwork {
     /// #     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
     /// #         self.0 += data.len();
     /// #         if self.0 == 1_000_000 {
-    /// #             transport.event_loop().stop();
+    /// #             transport.close();
     /// #         }
     /// #         Ok(())
     /// #     }
@@ -78,10 +78,9 @@ impl MemoryNetwork {
     ///     event_loop.create_server(|| Count(0), "10.0.0.1:7").await?;
     ///     let client = event_loop.create_connection(|| Count(0), "10.0.0.1:7").await?;
     ///     client.write(&[0; 1_000_000]);
+    ///     client.wait_closed().await?;
     ///     Ok(())
-    /// })?;
-    /// event_loop.run_forever()?;
-    /// # Ok(())
+    /// })
     /// # }
     /// ```
     pub fn urgent_data(self, seed: u64) -> Self {
