@@ -17,7 +17,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
-use wharf::{CapacityLimiter, EventLoop, Result, Scope, TlsClient, move_on_after, scope};
+use wharf::{
+    CapacityLimiter, EventLoop, Result, Scope, TlsClient, move_on_after, scope, yield_now,
+};
 
 use wharf_examples::command_line::{bytes, count, missing, run, seconds};
 use wharf_examples::http::{self, Response, Url};
@@ -41,6 +43,9 @@ exit code: 0 if all pages were there, 1 if not
 
 /// How long whoever reads the lines has for the last of them.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Clears a terminal's line from the cursor on.
+const CLEAR: &str = "\x1b[K";
 
 struct Options {
     pages: usize,
@@ -101,8 +106,8 @@ async fn crawl(
         Ok(())
     })
     .await?;
-    crawl.show_progress("\n");
     crawl.output.finish(PATIENCE).await?;
+    crawl.show_progress("\n");
     Ok(if crawl.failed.get() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -153,11 +158,10 @@ impl Crawl {
                 self.add(&scope, next);
             }
         }
-        if self.options.has_progress {
-            // Nobody may be reading: that is no failure.
-            let _ = write!(io::stderr(), "\x1b[K");
-        }
+        self.clear_progress();
         self.output.write(line.as_bytes());
+        // It is written when this round of the loop ends.
+        yield_now().await;
         self.show_progress("\r");
         Ok(())
     }
@@ -169,7 +173,14 @@ impl Crawl {
             let (busy, failed) = (self.limiter.borrowed_tokens(), self.failed.get());
             let line = format!("{fetched} of {seen} pages, {busy} under way, {failed} failed");
             // Nobody may be reading: that is no failure.
-            let _ = write!(io::stderr(), "{line}{end}");
+            let _ = write!(io::stderr(), "{line}{CLEAR}{end}");
+        }
+    }
+
+    /// Makes room for a line on standard output, which may be the same terminal.
+    fn clear_progress(&self) {
+        if self.options.has_progress {
+            let _ = write!(io::stderr(), "{CLEAR}");
         }
     }
 }

@@ -99,7 +99,7 @@ fn crawler_goes_on_where_a_page_fails_and_says_so() {
         [too_long, "200        1 /short", "200       52 /", "404        0 /missing"]
     );
     let last = ending.errors.rsplit('\r').next().unwrap();
-    assert_eq!(last, "4 of 4 pages, 0 under way, 2 failed\n");
+    assert_eq!(last, "4 of 4 pages, 0 under way, 2 failed\x1b[K\n");
 }
 
 #[test]
