@@ -22,6 +22,7 @@ mod local;
 mod promise;
 mod requests;
 mod slab;
+mod step;
 mod table;
 mod untaken;
 mod waiters;

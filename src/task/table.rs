@@ -1,22 +1,22 @@
-//! The tasks of a loop that are not finished, and how one is driven.
+//! The tasks of a loop that are not finished.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::Location;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::detached::take_error;
 use super::future::{LoopFuture, future};
-use super::local::{self, Context, Entered};
+use super::local::{self, Context};
 use super::promise::Promise;
 use super::slab::{Slab, SlabKey};
+use super::step::drive;
 use crate::driver::TransportId;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::event_loop::registry;
 use crate::event_loop::{Core, Ready, RemoteItem, TAKEN_AT_ONCE, closed};
 
@@ -117,6 +117,60 @@ impl TaskTable {
     #[inline]
     pub(crate) fn note_wait(&self, waits: Waits) {
         self.waits.set(waits);
+    }
+
+    /// A step of the task is about to run, with the task-local values that this gives. `None` if the task is
+    /// cancelled.
+    #[inline]
+    pub(super) fn begin_step(&self, key: TaskKey) -> Option<Option<Rc<Context>>> {
+        self.waits.set(Waits::Unknown);
+        self.current_is_cancelled.set(false);
+        match self.records.borrow_mut().get_mut(key) {
+            Some(record) if record.cancelled => None,
+            Some(record) => {
+                record.facts.steps += 1;
+                record.facts.waits = Waits::Unknown;
+                Some(record.context())
+            }
+            None => Some(None),
+        }
+    }
+
+    /// The step of the current task is over. Returns whether the task is cancelled. Its record is looked up only if
+    /// there is something to note.
+    #[inline]
+    pub(super) fn end_step(&self, took: Option<Duration>) -> bool {
+        let waits = self.waits.get();
+        if !matches!(waits, Waits::Unknown) || took.is_some() {
+            self.note_step(waits, took);
+        }
+        self.current_is_cancelled.get()
+    }
+
+    fn note_step(&self, waits: Waits, took: Option<Duration>) {
+        if let Some(record) = self.records.borrow_mut().get_mut(self.current.get()) {
+            record.facts.waits = waits;
+            if let Some(took) = took {
+                record.facts.longest_step = record.facts.longest_step.max(took);
+            }
+        }
+    }
+
+    /// Says whose code runs; [`TaskKey::NONE`]: no task's.
+    #[inline]
+    pub(super) fn set_current(&self, key: TaskKey) {
+        self.current.set(key);
+    }
+
+    /// Whether each step is timed.
+    #[inline]
+    pub(super) fn is_timed(&self) -> bool {
+        self.timed.get()
+    }
+
+    /// The task-local values of a task.
+    pub(super) fn context(&self, key: TaskKey) -> Option<Rc<Context>> {
+        self.records.borrow_mut().get_mut(key).and_then(|record| record.context())
     }
 
     /// Makes the task's next step drop its future. Returns whether it was there.
@@ -334,117 +388,6 @@ impl Finished {
             (Some(name), Some(place)) => format!("the {kind}task `{name}` ({place}) failed"),
             (None, Some(place)) => format!("a {kind}task ({place}) failed"),
             _ => format!("a {kind}task failed"),
-        }
-    }
-}
-
-/// The user's future to its end, its cancellation or its panic; it is dropped before this returns.
-async fn drive<F: Future + 'static>(
-    core: &Core,
-    user: F,
-    key: TaskKey,
-) -> Result<F::Output, Error> {
-    let mut user = pin!(Some(user));
-    let outcome = poll_fn(|context| {
-        let Some(step) = Step::begin(core, key) else {
-            return Poll::Ready(Err(Error::bare(Kind::Cancelled)));
-        };
-        let Some(steps) = user.as_mut().as_pin_mut() else { return Poll::Pending };
-        let outcome = core.run_inside(|| steps.poll(context));
-        let is_cancelled = step.end();
-        match outcome {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) if is_cancelled => {
-                // It has cancelled itself, or had itself cancelled, and returned instead of waiting.
-                core.discard_user(output, "result");
-                Poll::Ready(Err(Error::bare(Kind::Cancelled)))
-            }
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(panic.into_error())),
-        }
-    })
-    .await;
-    // Here, so that a panic of its Drop code does not keep the task from ending.
-    if std::mem::needs_drop::<F>() {
-        let context =
-            core.tasks.records.borrow_mut().get_mut(key).and_then(|record| record.context());
-        let _inside = Inside::enter(core, key, context);
-        core.run_caught("dropping a task failed", || user.set(None));
-    }
-    outcome
-}
-
-/// One step of a task. Its record is looked up once, and a second time where there is something to note.
-struct Step<'a> {
-    inside: Inside<'a>,
-    /// When it began, where steps are timed.
-    began: Option<Instant>,
-}
-
-impl<'a> Step<'a> {
-    /// `None` if the task is cancelled.
-    #[inline]
-    fn begin(core: &'a Core, key: TaskKey) -> Option<Self> {
-        let table = &core.tasks;
-        let context = match table.records.borrow_mut().get_mut(key) {
-            Some(record) if record.cancelled => return None,
-            Some(record) => {
-                record.facts.steps += 1;
-                record.facts.waits = Waits::Unknown;
-                record.context()
-            }
-            None => None,
-        };
-        table.waits.set(Waits::Unknown);
-        table.current_is_cancelled.set(false);
-        let began = if table.timed.get() { Some(core.driver.now()) } else { None };
-        Some(Self { inside: Inside::enter(core, key, context), began })
-    }
-
-    /// Returns whether the task is cancelled.
-    #[inline]
-    fn end(self) -> bool {
-        let table = &self.inside.core.tasks;
-        let waits = table.waits.get();
-        if !matches!(waits, Waits::Unknown) || self.began.is_some() {
-            self.note(waits);
-        }
-        table.current_is_cancelled.get()
-    }
-
-    fn note(&self, waits: Waits) {
-        let core = self.inside.core;
-        let took = self.began.map(|began| core.driver.now().saturating_duration_since(began));
-        let key = core.tasks.current.get();
-        if let Some(record) = core.tasks.records.borrow_mut().get_mut(key) {
-            record.facts.waits = waits;
-            if let Some(took) = took {
-                record.facts.longest_step = record.facts.longest_step.max(took);
-            }
-        }
-    }
-}
-
-/// The task's code runs: it is the current one, and has its task-local values.
-struct Inside<'a> {
-    core: &'a Core,
-    context: Option<Entered>,
-}
-
-impl<'a> Inside<'a> {
-    #[inline]
-    fn enter(core: &'a Core, key: TaskKey, context: Option<Rc<Context>>) -> Self {
-        core.tasks.current.set(key);
-        Self { core, context: context.map(|context| Entered::enter(Some(context))) }
-    }
-}
-
-impl Drop for Inside<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.core.tasks.current.set(TaskKey::NONE);
-        if self.context.is_some() {
-            drop(self.context.take());
         }
     }
 }

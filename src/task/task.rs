@@ -297,7 +297,7 @@ impl EventLoop {
     ///
     /// It takes one allocation, for the future with its output (two for a future of 2 KiB and more), and waking it
     /// takes none.
-    #[doc(alias("spawn", "spawn_local", "ensure_future", "TaskGroup", "JoinSet"))]
+    #[doc(alias("spawn", "spawn_local", "ensure_future"))]
     #[track_caller]
     pub fn create_task<F>(&self, future: F) -> Task<F::Output>
     where

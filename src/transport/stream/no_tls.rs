@@ -11,7 +11,7 @@ use crate::event_loop::Core;
 
 /// Where the TLS of a stream would be.
 #[derive(Default)]
-pub(super) struct TlsPlace;
+pub(super) struct TlsPlace {}
 
 /// None of these is called but those that answer for all streams, as no stream has the flag.
 impl Stream {
