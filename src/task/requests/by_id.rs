@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::future::LoopFuture;
 use super::in_order::ended;
 use super::table::Table;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::event_loop::EventLoop;
 
 /// Requests that wait for their answers, each known by an id that its answer has, too.
@@ -73,7 +73,7 @@ impl<K: Ord + Clone + 'static, A: 'static> RequestsById<K, A> {
     }
 
     /// As [`answer`](Self::answer), with an error as the answer.
-    pub fn fail(&self, id: &K, error: impl Into<crate::Failure>) -> Result<(), Error> {
+    pub fn fail(&self, id: &K, error: impl Into<Failure>) -> Result<(), Error> {
         self.complete(id, Err(error.into().into()))
     }
 

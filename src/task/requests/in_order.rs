@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::future::LoopFuture;
 use super::table::Table;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Failure, Kind};
 use crate::event_loop::EventLoop;
 
 /// Requests that wait for their answers, which come in the same order.
@@ -102,7 +102,7 @@ impl<A: 'static> Requests<A> {
     }
 
     /// As [`answer`](Self::answer), with an error as the answer.
-    pub fn fail(&self, error: impl Into<crate::Failure>) -> Result<(), Error> {
+    pub fn fail(&self, error: impl Into<Failure>) -> Result<(), Error> {
         self.complete(Err(error.into().into()))
     }
 
