@@ -243,6 +243,7 @@ impl Core {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn push_ready(&self, entry: Ready) {
         if self.state.get() == State::Closed {
             return;

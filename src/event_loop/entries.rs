@@ -9,10 +9,9 @@
 
 use std::rc::Rc;
 
-use async_task::Runnable;
-
 use super::core::Core;
 use super::ready::Callback;
+use super::registry::Runnable;
 use super::slots::Slots;
 use crate::address::Address;
 use crate::driver::{Key, Readiness};

@@ -5,8 +5,6 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use async_task::Runnable;
-
 use super::{Core, EventLoop, Ready, RemoteItem, RemoteQueue};
 use crate::error::Error;
 
@@ -87,27 +85,32 @@ pub(crate) fn enter(core: &Rc<Core>) {
     });
 }
 
+/// A task's next step, with the queue of its loop. That is not captured by the closure which schedules it: for one
+/// that captures anything, `async_task` counts another reference each time.
+pub(crate) type Runnable = async_task::Runnable<Arc<RemoteQueue>>;
+
 /// Schedules a task's next step: on its own thread by the ready list, from others through the
 /// queue.
-pub(crate) fn schedule(queue: &Arc<RemoteQueue>, runnable: Runnable) {
+#[inline]
+pub(crate) fn schedule(runnable: Runnable) {
     let mut runnable = Some(runnable);
     // Nearly always the loop that runs: it need not be looked for.
     let _ = CURRENT.try_with(|current| {
         if let Some(core) = &*current.borrow()
-            && Arc::ptr_eq(&core.remote, queue)
-            && let Some(runnable) = runnable.take()
+            && let Some(own) = runnable.take_if(|own| Arc::ptr_eq(&core.remote, own.metadata()))
         {
-            core.push_ready(Ready::Task(runnable));
+            core.push_ready(Ready::Task(own));
         }
     });
     if let Some(runnable) = runnable {
-        schedule_elsewhere(queue, runnable);
+        schedule_elsewhere(runnable);
     }
 }
 
 #[cold]
-fn schedule_elsewhere(queue: &Arc<RemoteQueue>, runnable: Runnable) {
-    match find(queue) {
+fn schedule_elsewhere(runnable: Runnable) {
+    let queue = Arc::clone(runnable.metadata());
+    match find(&queue) {
         Some(core) => core.push_ready(Ready::Task(runnable)),
         None => {
             if let Err(RemoteItem::Task(runnable)) = queue.push(RemoteItem::Task(runnable)) {

@@ -7,10 +7,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use async_task::Runnable;
-
 use self::cancel::CallState;
 use self::queue::{Queue, WakeUp};
+use super::registry::Runnable;
 use super::{Core, EventLoop, registry};
 use crate::driver::Waker;
 use crate::error::Error;

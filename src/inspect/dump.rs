@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::event_loop::{Entry, EventLoop, ListenerFacts, print};
-use crate::task::{TaskFacts, TaskKey, Waits};
+use crate::task::{TaskFacts, Waits};
 use crate::transport::ConnectionFacts;
 
 /// What a loop has to do at one moment: what [`EventLoop::dump`] gives.
@@ -122,7 +122,7 @@ impl EventLoop {
         let timers = core.timers.borrow();
         let mut dump = LoopDump {
             age: Duration::from_nanos(now.since_start),
-            tasks: core.tasks.facts(|key, facts, name| task(key, facts, name, &now)),
+            tasks: core.tasks.facts(|facts| task(facts, &now)),
             timers: timers.len(),
             next_timer: timers
                 .next_wakeup()
@@ -179,7 +179,7 @@ struct Now {
     since_start: u64,
 }
 
-fn task(key: TaskKey, facts: TaskFacts, name: Option<&str>, now: &Now) -> TaskDump {
+fn task(facts: TaskFacts<'_>, now: &Now) -> TaskDump {
     let waits_for = match facts.waits {
         Waits::Unknown if facts.steps == 0 => "its first step".to_owned(),
         Waits::Unknown => String::new(),
@@ -190,21 +190,21 @@ fn task(key: TaskKey, facts: TaskFacts, name: Option<&str>, now: &Now) -> TaskDu
             )
         }
         Waits::Future => "a future".to_owned(),
-        Waits::Task(awaited) => format!("task {}", awaited.serial()),
+        Waits::Task(awaited) => format!("task {awaited}"),
         Waits::Input(id) => format!("input of connection {id}"),
         Waits::Output(id) => format!("connection {id} to take output"),
     };
     TaskDump {
-        id: key.serial(),
-        name: name.map(str::to_owned),
+        id: facts.id,
+        name: facts.name.map(str::to_owned),
         place: facts.place.to_string(),
-        parent: Some(facts.parent.serial()).filter(|&parent| parent != TaskKey::NONE.serial()),
+        parent: facts.parent,
         age: now.instant.saturating_duration_since(facts.spawned),
         steps: facts.steps,
         longest_step: facts.longest_step,
         waits_for,
         awaits: match facts.waits {
-            Waits::Task(awaited) => Some(awaited.serial()),
+            Waits::Task(awaited) => Some(awaited),
             _ => None,
         },
     }

@@ -45,7 +45,7 @@ pub use self::threads::{
 };
 
 pub(crate) use self::future::future;
-pub(crate) use self::table::{TaskFacts, TaskKey, TaskTable, Waits, operation};
+pub(crate) use self::table::{TaskFacts, TaskTable, Waits, operation};
 pub(crate) use self::threads::{Job, Jobs, ThreadPool, ThreadPoolOptions, Work, run_in_executor};
 pub(crate) use self::untaken::{Share, discard};
 pub(crate) use self::waiters::Waiters;

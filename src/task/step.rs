@@ -1,96 +1,96 @@
-//! How a task is driven, step by step.
+//! One step of a task: its code runs once.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Instant;
+use std::task::{Context as TaskContext, Poll};
 
 use super::local::{Context, Entered};
-use super::table::TaskKey;
+use super::table::{Begun, TaskKey};
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
+use crate::fence::{self, Panic};
 
-/// The user's future to its end, its cancellation or its panic; it is dropped before this returns.
-pub(super) async fn drive<F: Future + 'static>(
+/// Polls the user's future once, unless the task is cancelled. `user` is there until [`drop_future`].
+#[inline]
+pub(super) fn step<F: Future + 'static>(
     core: &Core,
-    user: F,
     key: TaskKey,
-) -> Result<F::Output, Error> {
-    let mut user = pin!(Some(user));
-    let outcome = poll_fn(|context| {
-        let Some(step) = Step::begin(core, key) else {
-            return Poll::Ready(Err(Error::bare(Kind::Cancelled)));
-        };
-        let Some(steps) = user.as_mut().as_pin_mut() else { return Poll::Pending };
-        let outcome = core.run_inside(|| steps.poll(context));
-        let is_cancelled = step.end();
-        match outcome {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) if is_cancelled => {
-                // It has cancelled itself, or had itself cancelled, and returned instead of waiting.
-                core.discard_user(output, "result");
-                Poll::Ready(Err(Error::bare(Kind::Cancelled)))
-            }
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(panic.into_error())),
+    user: Pin<&mut Option<F>>,
+    context: &mut TaskContext<'_>,
+) -> Poll<Result<F::Output, Error>> {
+    let Some(steps) = user.as_pin_mut() else { return Poll::Pending };
+    let (polled, is_cancelled) = match core.tasks.begin_step(key) {
+        Begun::Plain => {
+            // `run` lets no panic through, so that this needs no guard.
+            core.tasks.set_current(key);
+            let polled = fence::run(|| steps.poll(context));
+            core.tasks.set_current(TaskKey::NONE);
+            (polled, core.tasks.end_step())
         }
-    })
-    .await;
-    // Here, so that a panic of its Drop code does not keep the task from ending.
+        Begun::Special(values) => special_step(core, key, values, steps, context),
+        Begun::Cancelled => return Poll::Ready(Err(Error::bare(Kind::Cancelled))),
+    };
+    match polled {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) if is_cancelled => {
+            // It has cancelled itself, or had itself cancelled, and returned instead of waiting.
+            core.discard_user(output, "result");
+            Poll::Ready(Err(Error::bare(Kind::Cancelled)))
+        }
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic.into_error())),
+    }
+}
+
+/// A step with task-local values, or one that is timed.
+#[cold]
+fn special_step<F: Future + 'static>(
+    core: &Core,
+    key: TaskKey,
+    values: Option<Rc<Context>>,
+    steps: Pin<&mut F>,
+    context: &mut TaskContext<'_>,
+) -> (Result<Poll<F::Output>, Panic>, bool) {
+    let inside = Inside::enter(core, key, values);
+    let began = core.tasks.is_timed().then(|| core.driver.now());
+    let polled = fence::run(|| steps.poll(context));
+    if let Some(began) = began {
+        core.tasks.note_time(core.driver.now().saturating_duration_since(began));
+    }
+    let is_cancelled = core.tasks.end_step();
+    drop(inside);
+    (polled, is_cancelled)
+}
+
+/// Drops the user's future. A panic of its `Drop` code does not keep the task from ending.
+pub(super) fn drop_future<F: Future + 'static>(
+    core: &Core,
+    key: TaskKey,
+    mut user: Pin<&mut Option<F>>,
+) {
     if std::mem::needs_drop::<F>() {
-        let context = core.tasks.context(key);
-        let _inside = Inside::enter(core, key, context);
+        let values = core.tasks.values(key);
+        let _inside = Inside::enter(core, key, values);
         core.run_caught("dropping a task failed", || user.set(None));
-    }
-    outcome
-}
-
-/// One step of a task.
-struct Step<'a> {
-    inside: Inside<'a>,
-    /// When it began, where steps are timed.
-    began: Option<Instant>,
-}
-
-impl<'a> Step<'a> {
-    /// `None` if the task is cancelled.
-    #[inline]
-    fn begin(core: &'a Core, key: TaskKey) -> Option<Self> {
-        let context = core.tasks.begin_step(key)?;
-        let began = if core.tasks.is_timed() { Some(core.driver.now()) } else { None };
-        Some(Self { inside: Inside::enter(core, key, context), began })
-    }
-
-    /// Returns whether the task is cancelled.
-    #[inline]
-    fn end(self) -> bool {
-        let core = self.inside.core;
-        let took = self.began.map(|began| core.driver.now().saturating_duration_since(began));
-        core.tasks.end_step(took)
     }
 }
 
 /// The task's code runs: it is the current one, and has its task-local values.
 struct Inside<'a> {
     core: &'a Core,
-    context: Option<Entered>,
+    _values: Option<Entered>,
 }
 
 impl<'a> Inside<'a> {
-    #[inline]
-    fn enter(core: &'a Core, key: TaskKey, context: Option<Rc<Context>>) -> Self {
+    fn enter(core: &'a Core, key: TaskKey, values: Option<Rc<Context>>) -> Self {
         core.tasks.set_current(key);
-        Self { core, context: context.map(|context| Entered::enter(Some(context))) }
+        Self { core, _values: values.map(|values| Entered::enter(Some(values))) }
     }
 }
 
 impl Drop for Inside<'_> {
-    #[inline]
     fn drop(&mut self) {
         self.core.tasks.set_current(TaskKey::NONE);
-        if self.context.is_some() {
-            drop(self.context.take());
-        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -14,11 +15,14 @@ use super::future::{LoopFuture, future};
 use super::local::{self, Context};
 use super::promise::Promise;
 use super::slab::{Slab, SlabKey};
-use super::step::drive;
+use super::step::{drop_future, step};
 use crate::driver::TransportId;
 use crate::error::Error;
 use crate::event_loop::registry;
-use crate::event_loop::{Core, Ready, RemoteItem, TAKEN_AT_ONCE, closed};
+use crate::event_loop::{Core, Ready, RemoteItem, RemoteQueue, TAKEN_AT_ONCE, closed};
+
+/// What `async_task` knows of a task: its future, or its output.
+pub(super) type Steps<R> = async_task::Task<R, Arc<RemoteQueue>>;
 
 /// Names one task of a loop.
 pub(crate) type TaskKey = SlabKey;
@@ -31,25 +35,27 @@ pub(crate) struct TaskTable {
     current: Cell<TaskKey>,
     /// Whether that has been cancelled in its step.
     current_is_cancelled: Cell<bool>,
-    /// What the running step waits for, as far as the engine knows; the last that said so.
-    waits: Cell<Waits>,
     /// Whether each step is timed.
     timed: Cell<bool>,
 }
 
 /// What the loop knows of a task. Its future is in one allocation with its output, which only
-/// `async_task` knows.
-pub(super) struct Record {
+/// `async_task` knows. Kept small: it is written for each task, and read in each step.
+struct Record {
     waker: Waker,
     wanted: Wanted,
     cancelled: bool,
-    pub(super) facts: TaskFacts,
+    place: &'static Location<'static>,
+    /// The number of the task that spawned it; zero for none.
+    parent: u64,
+    spawned: Instant,
+    steps: u64,
+    waits: Waits,
     rare: Option<Box<Rare>>,
 }
 
 impl Record {
-    #[inline]
-    fn context(&self) -> Option<Rc<Context>> {
+    fn values(&self) -> Option<Rc<Context>> {
         self.rare.as_ref().and_then(|rare| rare.context.clone())
     }
 }
@@ -61,6 +67,8 @@ struct Rare {
     context: Option<Rc<Context>>,
     /// The `Promise` of its output: somebody has added a done callback.
     promise: Option<Box<dyn Any>>,
+    /// Where steps are timed.
+    longest_step: Duration,
 }
 
 /// Who wants a task's output.
@@ -74,12 +82,22 @@ pub(super) enum Wanted {
     Dropped,
 }
 
+/// Whether a task's step may run.
+pub(super) enum Begun {
+    /// Nothing but the task's code.
+    Plain,
+    /// With these task-local values, or timed.
+    Special(Option<Rc<Context>>),
+    Cancelled,
+}
+
 /// What a dump says of a task.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TaskFacts {
+pub(crate) struct TaskFacts<'a> {
+    /// Its number among the tasks of the loop, from 1 on.
+    pub(crate) id: u64,
+    pub(crate) name: Option<&'a str>,
     pub(crate) place: &'static Location<'static>,
-    /// The task that spawned it, or [`TaskKey::NONE`].
-    pub(crate) parent: TaskKey,
+    pub(crate) parent: Option<u64>,
     pub(crate) spawned: Instant,
     pub(crate) steps: u64,
     /// Zero where steps are not timed.
@@ -97,7 +115,8 @@ pub(crate) enum Waits {
     Time(u64),
     /// A future of the loop.
     Future,
-    Task(TaskKey),
+    /// The task of this number.
+    Task(u64),
     /// Bytes from a connection.
     Input(TransportId),
     /// A connection that has to take bytes.
@@ -113,46 +132,43 @@ impl TaskTable {
         self.len() == 0
     }
 
-    /// Says what the step that runs waits for.
+    /// Says what the step that runs waits for. The last that says so counts.
     #[inline]
     pub(crate) fn note_wait(&self, waits: Waits) {
-        self.waits.set(waits);
+        if let Some(record) = self.records.borrow_mut().get_mut(self.current.get()) {
+            record.waits = waits;
+        }
     }
 
-    /// A step of the task is about to run, with the task-local values that this gives. `None` if the task is
-    /// cancelled.
+    /// A step of the task is about to run.
     #[inline]
-    pub(super) fn begin_step(&self, key: TaskKey) -> Option<Option<Rc<Context>>> {
-        self.waits.set(Waits::Unknown);
+    pub(super) fn begin_step(&self, key: TaskKey) -> Begun {
         self.current_is_cancelled.set(false);
         match self.records.borrow_mut().get_mut(key) {
-            Some(record) if record.cancelled => None,
+            Some(record) if record.cancelled => return Begun::Cancelled,
             Some(record) => {
-                record.facts.steps += 1;
-                record.facts.waits = Waits::Unknown;
-                Some(record.context())
+                record.steps += 1;
+                record.waits = Waits::Unknown;
+                if record.rare.is_some() {
+                    return Begun::Special(record.values());
+                }
             }
-            None => Some(None),
+            None => {}
         }
+        if self.timed.get() { Begun::Special(None) } else { Begun::Plain }
     }
 
-    /// The step of the current task is over. Returns whether the task is cancelled. Its record is looked up only if
-    /// there is something to note.
+    /// The step of the current task is over, whose code runs no more. Returns whether the task is cancelled.
     #[inline]
-    pub(super) fn end_step(&self, took: Option<Duration>) -> bool {
-        let waits = self.waits.get();
-        if !matches!(waits, Waits::Unknown) || took.is_some() {
-            self.note_step(waits, took);
-        }
+    pub(super) fn end_step(&self) -> bool {
         self.current_is_cancelled.get()
     }
 
-    fn note_step(&self, waits: Waits, took: Option<Duration>) {
+    /// How long the step of the current task took.
+    pub(super) fn note_time(&self, took: Duration) {
         if let Some(record) = self.records.borrow_mut().get_mut(self.current.get()) {
-            record.facts.waits = waits;
-            if let Some(took) = took {
-                record.facts.longest_step = record.facts.longest_step.max(took);
-            }
+            let rare = record.rare.get_or_insert_default();
+            rare.longest_step = rare.longest_step.max(took);
         }
     }
 
@@ -169,8 +185,8 @@ impl TaskTable {
     }
 
     /// The task-local values of a task.
-    pub(super) fn context(&self, key: TaskKey) -> Option<Rc<Context>> {
-        self.records.borrow_mut().get_mut(key).and_then(|record| record.context())
+    pub(super) fn values(&self, key: TaskKey) -> Option<Rc<Context>> {
+        self.records.borrow_mut().get_mut(key).and_then(|record| record.values())
     }
 
     /// Makes the task's next step drop its future. Returns whether it was there.
@@ -225,14 +241,20 @@ impl TaskTable {
     }
 
     /// What `describe` makes of each task.
-    pub(crate) fn facts<R>(
-        &self,
-        describe: impl Fn(TaskKey, TaskFacts, Option<&str>) -> R,
-    ) -> Vec<R> {
+    pub(crate) fn facts<R>(&self, describe: impl Fn(TaskFacts<'_>) -> R) -> Vec<R> {
         let records = self.records.borrow();
         let described = records.iter().map(|(key, record)| {
-            let name = record.rare.as_ref().and_then(|rare| rare.name.as_deref());
-            describe(key, record.facts, name)
+            let rare = record.rare.as_deref();
+            describe(TaskFacts {
+                id: key.serial(),
+                name: rare.and_then(|rare| rare.name.as_deref()),
+                place: record.place,
+                parent: Some(record.parent).filter(|&parent| parent != TaskKey::NONE.serial()),
+                spawned: record.spawned,
+                steps: record.steps,
+                longest_step: rare.map_or(Duration::ZERO, |rare| rare.longest_step),
+                waits: record.waits,
+            })
         });
         described.collect()
     }
@@ -240,6 +262,21 @@ impl TaskTable {
     /// Whether each step is timed.
     pub(crate) fn set_timed(&self, on: bool) {
         self.timed.set(on);
+    }
+
+    /// Forgets a task whose future is dropped.
+    #[inline]
+    fn finish(&self, core: &Core, key: TaskKey) -> Finished {
+        let record = self.records.borrow_mut().remove(key);
+        let Some(Record { waker, wanted, place, mut rare, .. }) = record else {
+            // It is there until here.
+            return Finished::before(Wanted::Held, Location::caller());
+        };
+        drop(waker);
+        if let Some(values) = rare.as_mut().and_then(|rare| rare.context.take()) {
+            core.drop_user(values, "task-local value");
+        }
+        Finished { wanted, place, rare }
     }
 
     pub(super) fn set_wanted(&self, key: TaskKey, wanted: Wanted) {
@@ -271,32 +308,35 @@ pub(super) fn spawn<F: Future + 'static, R: 'static>(
     place: &'static Location<'static>,
     user: F,
     conclude: impl FnOnce(&Rc<Core>, Finished, Result<F::Output, Error>) -> R + 'static,
-) -> (TaskKey, async_task::Task<R>) {
+) -> (TaskKey, Steps<R>) {
     let table = &core.tasks;
     let key = table.records.borrow().next_key();
     let steps = {
         let core = Rc::clone(core);
+        // The future is in here twice, as what is captured and as what is pinned: hence the box for a large one.
         async move {
-            let outcome = drive(&core, user, key).await;
-            let record = core.tasks.records.borrow_mut().remove(key);
-            conclude(&core, Finished::new(&core, record), outcome)
+            let mut user = pin!(Some(user));
+            let outcome = poll_fn(|context| step(&core, key, user.as_mut(), context)).await;
+            drop_future(&core, key, user);
+            let finished = core.tasks.finish(&core, key);
+            conclude(&core, finished, outcome)
         }
     };
-    let queue = Arc::clone(&core.remote);
-    let schedule = move |runnable| registry::schedule(&queue, runnable);
-    let (runnable, task) = async_task::spawn_local(steps, schedule);
-    let context = local::current();
-    let rare = context.map(|context| Box::new(Rare { context: Some(context), ..Rare::default() }));
-    let facts = TaskFacts {
+    let builder = async_task::Builder::new().metadata(Arc::clone(&core.remote));
+    let (runnable, task) = builder.spawn_local(move |_| steps, registry::schedule);
+    let rare = local::current()
+        .map(|context| Box::new(Rare { context: Some(context), ..Rare::default() }));
+    let record = Record {
+        waker: runnable.waker(),
+        wanted: Wanted::Held,
+        cancelled: false,
         place,
-        parent: table.current.get(),
+        parent: table.current.get().serial(),
         spawned: if core.is_running() { core.tick_instant() } else { core.driver.now() },
         steps: 0,
-        longest_step: Duration::ZERO,
         waits: Waits::Unknown,
+        rare,
     };
-    let waker = runnable.waker();
-    let record = Record { waker, wanted: Wanted::Held, cancelled: false, facts, rare };
     table.records.borrow_mut().insert(record);
     runnable.schedule();
     (key, task)
@@ -342,27 +382,25 @@ pub(super) fn cancel_with<T: 'static>(core: &Rc<Core>, key: TaskKey, promise: &P
 /// What is left of a task's record when it is finished.
 pub(super) struct Finished {
     pub(super) wanted: Wanted,
-    pub(super) promise: Option<Box<dyn Any>>,
-    place: Option<&'static Location<'static>>,
-    name: Option<Rc<str>>,
+    place: &'static Location<'static>,
+    rare: Option<Box<Rare>>,
 }
 
 impl Finished {
-    fn new(core: &Core, record: Option<Record>) -> Self {
-        let Some(Record { waker, wanted, facts, rare, .. }) = record else {
-            return Self { wanted: Wanted::Held, promise: None, place: None, name: None };
-        };
-        drop(waker);
-        let rare = rare.map(|rare| *rare).unwrap_or_default();
-        if let Some(context) = rare.context {
-            core.drop_user(context, "task-local value");
-        }
-        Self { wanted, promise: rare.promise, place: Some(facts.place), name: rare.name }
+    /// Of a task that was finished before.
+    pub(super) fn before(wanted: Wanted, place: &'static Location<'static>) -> Self {
+        Self { wanted, place, rare: None }
     }
 
-    /// Of a task that was finished before.
-    pub(super) fn unnamed(wanted: Wanted, place: &'static Location<'static>) -> Self {
-        Self { wanted, promise: None, place: Some(place), name: None }
+    /// Whether the outcome goes to who holds the task, as nearly always.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.wanted == Wanted::Held && self.rare.is_none()
+    }
+
+    /// The `Promise` of the output, if somebody has added a done callback.
+    pub(super) fn take_promise(&mut self) -> Option<Box<dyn Any>> {
+        self.rare.as_mut()?.promise.take()
     }
 
     /// The outcome of a task that nobody waits for.
@@ -384,10 +422,10 @@ impl Finished {
     #[cold]
     fn failure(&self) -> String {
         let kind = if self.wanted == Wanted::Detached { "detached " } else { "" };
-        match (&self.name, self.place) {
-            (Some(name), Some(place)) => format!("the {kind}task `{name}` ({place}) failed"),
-            (None, Some(place)) => format!("a {kind}task ({place}) failed"),
-            _ => format!("a {kind}task failed"),
+        let place = self.place;
+        match self.rare.as_ref().and_then(|rare| rare.name.as_ref()) {
+            Some(name) => format!("the {kind}task `{name}` ({place}) failed"),
+            None => format!("a {kind}task ({place}) failed"),
         }
     }
 }

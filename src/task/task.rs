@@ -7,13 +7,14 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::future::{LoopFuture, future};
 use super::promise::Promise;
 use super::table::{self, Finished, TaskKey, Waits, Wanted};
 use crate::error::{Error, Kind};
-use crate::event_loop::{CallbackHandle, Core, EventLoop, closed};
+use crate::event_loop::{CallbackHandle, Core, EventLoop, RemoteQueue, closed};
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
 /// A running task: awaiting it gives what its future gave.
@@ -62,7 +63,7 @@ type Output<T> = Option<Result<T, Error>>;
 
 enum State<T: 'static> {
     /// The output stays with the task's future until it is asked for.
-    Running(async_task::FallibleTask<Output<T>>),
+    Running(async_task::FallibleTask<Output<T>, Arc<RemoteQueue>>),
     /// Somebody has added a done callback.
     Future(LoopFuture<T>),
     /// The output was looked at; `None` once it is taken.
@@ -235,7 +236,7 @@ impl<T: 'static> Task<T> {
             State::Future(future) if wanted == Wanted::Detached => future.detach(),
             State::Future(future) => drop(future),
             State::Done(Some(output)) => {
-                Finished::unnamed(wanted, self.place).abandon(&self.core, output);
+                Finished::before(wanted, self.place).abandon(&self.core, output);
             }
             State::Done(None) => {}
         }
@@ -253,7 +254,7 @@ impl<T: 'static> Future for Task<T> {
         let output = match this.state.get_mut() {
             State::Running(task) => match Pin::new(task).poll(context) {
                 Poll::Pending => {
-                    this.core.tasks.note_wait(Waits::Task(this.key));
+                    this.core.tasks.note_wait(Waits::Task(this.key.serial()));
                     return Poll::Pending;
                 }
                 Poll::Ready(output) => this.look_at(output),
@@ -295,7 +296,7 @@ impl EventLoop {
     /// closed loop it fails at once with [`is_closed`](Error::is_closed). The place of this call is in
     /// reports of the task.
     ///
-    /// It takes one allocation, for the future with its output (two for a future of 2 KiB and more), and waking it
+    /// It takes one allocation, for the future with its output (two for a future of more than 512 bytes), and waking it
     /// takes none.
     #[doc(alias("spawn", "spawn_local", "ensure_future"))]
     #[track_caller]
@@ -308,10 +309,17 @@ impl EventLoop {
             core.drop_user(future, "task");
             return Task::new(core, TaskKey::NONE, place, State::Done(Some(Err(closed()))));
         }
-        let (key, task) = table::spawn(core, place, future, conclude);
+        let (key, task) = if size_of::<F>() <= LARGEST_IN_PLACE {
+            table::spawn(core, place, future, conclude)
+        } else {
+            table::spawn(core, place, Box::pin(future), conclude)
+        };
         Task::new(core, key, place, State::Running(task.fallible()))
     }
 }
+
+/// A future of more bytes has a box of its own: the task would have room for it twice.
+const LARGEST_IN_PLACE: usize = 512;
 
 /// Says where the output goes: to who awaits the task, unless somebody else wants it.
 fn conclude<T: 'static>(
@@ -319,7 +327,10 @@ fn conclude<T: 'static>(
     mut finished: Finished,
     outcome: Result<T, Error>,
 ) -> Output<T> {
-    if let Some(promise) = finished.promise.take() {
+    if finished.is_plain() {
+        return Some(outcome);
+    }
+    if let Some(promise) = finished.take_promise() {
         if let Ok(promise) = promise.downcast::<Promise<T>>() {
             promise.set(outcome);
         }
