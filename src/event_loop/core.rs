@@ -24,6 +24,7 @@ use super::remote::{RemoteItem, RemoteQueue};
 use super::signals::SignalTable;
 use super::slots::Slots;
 use super::statistics::Counters;
+use super::wakers::Ticket;
 use super::watch::WatchTable;
 use crate::cell::Borrowed;
 use crate::driver::{Driver, Key, Readiness, Signals, SplicePipes};
@@ -89,6 +90,8 @@ pub(crate) struct Core {
     pub(crate) exception_handler_changes: Cell<u64>,
     pub(crate) slow_callback: Cell<Option<Duration>>,
     pub(crate) counters: Counters,
+    /// How many tickets of `Wakers` were given out.
+    tickets: Cell<u64>,
     /// Where the seeds of random delays come from.
     jitter: Cell<u64>,
 
@@ -153,6 +156,7 @@ impl Core {
             exception_handler_changes: Cell::new(0),
             slow_callback: Cell::new(None),
             counters: Counters::default(),
+            tickets: Cell::new(0),
             jitter: Cell::new(jitter),
             started,
             tick_instant: Cell::new(started),
@@ -221,6 +225,12 @@ impl Core {
         let seed = next_random(&mut state);
         self.jitter.set(state);
         seed
+    }
+
+    pub(crate) fn next_ticket(&self) -> Ticket {
+        let next = self.tickets.get() + 1;
+        self.tickets.set(next);
+        Ticket::new(next).unwrap_or(Ticket::MIN)
     }
 
     pub(crate) fn begin_tick(&self) {

@@ -1,21 +1,21 @@
 //! Tasks that wait for one thing, woken together.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::num::NonZeroU64;
 use std::task::{Context, Poll, Waker};
 
 use super::Core;
 
-/// Names a place in the list; never used again.
+/// Names a place in the lists of a loop, in the order in which they were taken; never used again.
 pub(crate) type Ticket = NonZeroU64;
 
-/// The wakers of those who wait. One that gives up leaves the list at once, and a list without any holds no
-/// memory.
+/// The wakers of those who wait. One that gives up leaves the list at once, and a list without any is a pointer.
 #[derive(Default)]
 pub(crate) struct Wakers {
-    waiting: RefCell<Vec<(Ticket, Waker)>>,
-    next: Cell<u64>,
+    #[allow(clippy::box_collection, reason = "most lists are empty: a pointer is small")]
+    waiting: RefCell<Option<Box<BTreeMap<Ticket, Waker>>>>,
 }
 
 impl Wakers {
@@ -59,7 +59,7 @@ impl Wakers {
     /// Wakes everybody who waits now, in the order in which they came.
     #[inline]
     pub(crate) fn wake_all(&self, core: &Core) {
-        if !self.waiting.borrow().is_empty() {
+        if self.waiting.borrow().is_some() {
             self.wake_those(core);
         }
     }
@@ -67,7 +67,7 @@ impl Wakers {
     #[cold]
     fn wake_those(&self, core: &Core) {
         let waiting = self.waiting.take();
-        for (_, waker) in waiting {
+        for waker in waiting.into_iter().flat_map(|waiting| waiting.into_values()) {
             core.run_caught("a waker failed", || waker.wake());
         }
     }
@@ -82,32 +82,29 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn keep(&mut self, waker: &Waker) {
-        let waiting = self.wakers.waiting.borrow();
-        let mut others = waiting.iter();
-        if others.any(|(ticket, kept)| Some(*ticket) == self.ticket && kept.will_wake(waker)) {
+        let is_known = |waiting: &BTreeMap<Ticket, Waker>| {
+            self.ticket.and_then(|own| waiting.get(&own)).is_some_and(|kept| kept.will_wake(waker))
+        };
+        if self.wakers.waiting.borrow().as_deref().is_some_and(is_known) {
             return;
         }
-        drop(waiting);
         // Cloning and dropping a waker is foreign code.
         let waker = waker.clone();
         self.leave();
-        let next = self.wakers.next.get() + 1;
-        self.wakers.next.set(next);
-        let ticket = NonZeroU64::new(next).unwrap_or(NonZeroU64::MIN);
-        self.wakers.waiting.borrow_mut().push((ticket, waker));
+        let ticket = self.core.next_ticket();
+        self.wakers.waiting.borrow_mut().get_or_insert_default().insert(ticket, waker);
         self.ticket = Some(ticket);
     }
 
     fn leave(&mut self) {
         let Some(own) = self.ticket.take() else { return };
         let mut waiting = self.wakers.waiting.borrow_mut();
-        let position = waiting.iter().position(|(ticket, _)| *ticket == own);
-        let left = position.map(|position| waiting.remove(position));
-        if waiting.is_empty() {
-            *waiting = Vec::new();
+        let left = waiting.as_mut().and_then(|waiting| waiting.remove(&own));
+        if waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
+            *waiting = None;
         }
         drop(waiting);
-        if let Some((_, waker)) = left {
+        if let Some(waker) = left {
             self.core.drop_user(waker, "waker");
         }
     }

@@ -1,6 +1,6 @@
 //! The tasks, connections, listeners and timers of a loop, as values.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::event_loop::{Entry, EventLoop, ListenerFacts, print};
@@ -45,7 +45,7 @@ pub struct TaskDump {
     /// How long it has been there.
     pub age: Duration,
     /// How often it was polled.
-    pub steps: u64,
+    pub steps: u32,
     /// How long its longest step took. Zero unless [`EventLoop::set_step_timing`] is on.
     pub longest_step: Duration,
     /// What it waits for, as far as the loop knows; empty where it does not. Of a task that waits for several
@@ -99,7 +99,7 @@ impl EventLoop {
     /// It takes time and memory for each of them, and a system call for each connection.
     ///
     /// ```
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     /// use wharf::testing::MemoryNetwork;
     ///
     /// # fn main() -> wharf::Result {
@@ -118,15 +118,13 @@ impl EventLoop {
     #[doc(alias("all_tasks", "pstree", "print_stack", "capture_call_graph"))]
     pub fn dump(&self) -> LoopDump {
         let core = self.core();
-        let now = Now { instant: core.driver.now(), since_start: core.now() };
+        let now = core.now();
         let timers = core.timers.borrow();
         let mut dump = LoopDump {
-            age: Duration::from_nanos(now.since_start),
-            tasks: core.tasks.facts(|facts| task(facts, &now)),
+            age: Duration::from_nanos(now),
+            tasks: core.tasks.facts(|facts| task(facts, now)),
             timers: timers.len(),
-            next_timer: timers
-                .next_wakeup()
-                .map(|at| Duration::from_nanos(at.saturating_sub(now.since_start))),
+            next_timer: timers.next_wakeup().map(|at| Duration::from_nanos(at.saturating_sub(now))),
             ..LoopDump::default()
         };
         drop(timers);
@@ -173,21 +171,12 @@ impl EventLoop {
     }
 }
 
-/// When the dump is made, as the tasks and as the timers count.
-struct Now {
-    instant: Instant,
-    since_start: u64,
-}
-
-fn task(facts: TaskFacts<'_>, now: &Now) -> TaskDump {
+fn task(facts: TaskFacts<'_>, now: u64) -> TaskDump {
     let waits_for = match facts.waits {
         Waits::Unknown if facts.steps == 0 => "its first step".to_owned(),
         Waits::Unknown => String::new(),
         Waits::Time(when) => {
-            format!(
-                "a time, {:?} from now",
-                Duration::from_nanos(when.saturating_sub(now.since_start))
-            )
+            format!("a time, {:?} from now", Duration::from_nanos(when.saturating_sub(now)))
         }
         Waits::Future => "a future".to_owned(),
         Waits::Task(awaited) => format!("task {awaited}"),
@@ -199,7 +188,7 @@ fn task(facts: TaskFacts<'_>, now: &Now) -> TaskDump {
         name: facts.name.map(str::to_owned),
         place: facts.place.to_string(),
         parent: facts.parent,
-        age: now.instant.saturating_duration_since(facts.spawned),
+        age: Duration::from_nanos(now.saturating_sub(facts.spawned)),
         steps: facts.steps,
         longest_step: facts.longest_step,
         waits_for,

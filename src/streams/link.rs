@@ -19,7 +19,7 @@ use crate::transport::{Access, Facts, Stream, Transport, WriteStatus, closed, fl
 pub(super) const DEFAULT_LIMIT: usize = 64 * 1024;
 
 /// How much a writer may have taken by the system before others have their turn.
-const BYTES_PER_TURN: usize = 1024 * 1024;
+const BYTES_PER_TURN: u32 = 1024 * 1024;
 
 flags! {
     /// The state of a stream with two halves, one bit each.
@@ -66,13 +66,13 @@ pub(super) struct Link {
     held: Cell<usize>,
     limit: Cell<usize>,
     /// How many bytes were written since the writer left the turn to others.
-    written: Cell<usize>,
+    written: Cell<u32>,
     /// Of the task that reads. It stays when the task was woken: most of the time the same one waits again.
     reader: Cell<Option<Waker>>,
     /// Those who wait for something else.
     pub(super) waiting: Wakers,
     /// What the connection was lost with.
-    error: RefCell<Option<Error>>,
+    error: Cell<Option<Error>>,
     /// Kept for halves that are still there when the connection is gone.
     facts: Cell<Option<Rc<Facts>>>,
 }
@@ -90,7 +90,7 @@ impl Link {
             written: Cell::new(0),
             reader: Cell::new(None),
             waiting: Wakers::default(),
-            error: RefCell::default(),
+            error: Cell::default(),
             facts: Cell::new(None),
         })
     }
@@ -209,7 +209,7 @@ impl Link {
         {
             self.facts.set(Some(stream.facts()));
         }
-        *self.error.borrow_mut() = error.cloned();
+        self.error.set(error.cloned());
         self.note(State::LOST);
     }
 
@@ -288,7 +288,7 @@ impl Link {
             return Some(Ok(()));
         }
         if self.has(State::LOST) {
-            return Some(self.error.borrow().clone().map_or(Ok(()), Err));
+            return Some(self.error().map_or(Ok(()), Err));
         }
         (!holds && !self.has(State::WAITS_IN_SHUTDOWN)).then_some(Ok(()))
     }
@@ -342,6 +342,7 @@ impl Link {
     /// Whether the writer has had so much taken that others must have their turn.
     #[inline]
     pub(super) fn must_yield(&self, count: usize) -> bool {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         let written = self.written.get().saturating_add(count);
         let is_much = written > BYTES_PER_TURN;
         self.written.set(if is_much { 0 } else { written });
@@ -397,7 +398,9 @@ impl Link {
 
     /// What the connection was lost with.
     pub(super) fn error(&self) -> Option<Error> {
-        self.error.borrow().clone()
+        let error = self.error.take();
+        self.error.set(error.clone());
+        error
     }
 }
 

@@ -1,10 +1,11 @@
 //! `start_server` and its kin: a server whose connections are served by an async function each.
 
 use std::any::type_name;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::link::Link;
 use super::protocol::Taker;
@@ -123,48 +124,67 @@ where
     F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
 {
     fn take(self: Rc<Self>, stream: &StreamProtocol) {
+        let link = Rc::clone(stream.link());
         let event_loop = self.event_loop.clone();
-        let serving = serve(self, Rc::clone(stream.link()));
+        // In a box: all of a task's future is in the task twice.
+        let running: Running = Box::pin(async move {
+            let Some(function) = &self.function else { return Ok(()) };
+            let (reader, writer) = StreamProtocol::halves_of(&link);
+            function(reader, writer).await
+        });
+        let serving = Serving {
+            link: Rc::clone(stream.link()),
+            running: Some(running),
+            handler: type_name::<F>,
+        };
         event_loop.create_task(serving).detach();
     }
 }
 
+type Running = Pin<Box<dyn Future<Output = Result>>>;
+
 /// Runs the handler of one connection to its end, and ends the connection as it says.
-async fn serve<F>(handler: Rc<Handler<F>>, link: Rc<Link>)
-where
-    F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
-{
-    let Some(function) = &handler.function else { return };
-    // A function that is not `async` itself runs code of its own before it gives a future. The future has a box of its
-    // own: a task would have room for it several times.
-    let mut running = fence::run(|| {
-        let (reader, writer) = StreamProtocol::halves_of(&link);
-        Box::pin(function(reader, writer))
-    });
-    let outcome = poll_fn(|context| {
-        let polled = match &mut running {
-            Ok(running) => fence::run(|| running.as_mut().poll(context)),
-            Err(panic) => return Poll::Ready(Err(panic.error())),
+struct Serving {
+    link: Rc<Link>,
+    /// There until it is over.
+    running: Option<Running>,
+    /// What the handler's type is called.
+    handler: fn() -> &'static str,
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(running) = &mut self.running else { return Poll::Ready(()) };
+        let outcome = match fence::run(|| running.as_mut().poll(context)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(outcome)) => outcome.map_err(Error::from),
+            Err(panic) => Err(panic.into_error()),
         };
-        match polled {
-            Ok(poll) => poll.map_err(Error::from),
-            Err(panic) => Poll::Ready(Err(panic.into_error())),
-        }
-    })
-    .await;
-    let core = link.core();
-    // Here, so that a panic of its Drop code does not keep the connection from ending.
-    core.run_caught("dropping a handler failed", || drop(running));
-    match outcome {
-        Ok(()) => link.close_here(),
-        Err(error) => {
-            link.abort();
-            if error.is_reported() {
-                let peer = link.info().peer_address().cloned();
-                let subject = Subject::new(link.id(), type_name::<F>(), peer);
-                core.report_callback(&subject, "its handler", &error);
+        // Here, so that a panic of its Drop code does not keep the connection from ending.
+        let running = self.running.take();
+        self.link.core().run_caught("dropping a handler failed", || drop(running));
+        self.end(outcome);
+        Poll::Ready(())
+    }
+}
+
+impl Serving {
+    fn end(&self, outcome: Result<(), Error>) {
+        let (link, core) = (&self.link, self.link.core());
+        match outcome {
+            Ok(()) => link.close_here(),
+            Err(error) => {
+                link.abort();
+                if error.is_reported() {
+                    let peer = link.info().peer_address().cloned();
+                    let subject = Subject::new(link.id(), (self.handler)(), peer);
+                    core.report_callback(&subject, "its handler", &error);
+                }
+                core.drop_user(error, "user's error");
             }
-            core.drop_user(error, "user's error");
         }
     }
 }

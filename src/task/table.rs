@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::detached::take_error;
 use super::future::{LoopFuture, future};
@@ -48,8 +48,9 @@ struct Record {
     place: &'static Location<'static>,
     /// The number of the task that spawned it; zero for none.
     parent: u64,
-    spawned: Instant,
-    steps: u64,
+    /// In nanoseconds of the loop's time.
+    spawned: u64,
+    steps: u32,
     waits: Waits,
     rare: Option<Box<Rare>>,
 }
@@ -98,8 +99,9 @@ pub(crate) struct TaskFacts<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) parent: Option<u64>,
-    pub(crate) spawned: Instant,
-    pub(crate) steps: u64,
+    /// In nanoseconds of the loop's time.
+    pub(crate) spawned: u64,
+    pub(crate) steps: u32,
     /// Zero where steps are not timed.
     pub(crate) longest_step: Duration,
     pub(crate) waits: Waits,
@@ -147,7 +149,7 @@ impl TaskTable {
         match self.records.borrow_mut().get_mut(key) {
             Some(record) if record.cancelled => return Begun::Cancelled,
             Some(record) => {
-                record.steps += 1;
+                record.steps = record.steps.saturating_add(1);
                 record.waits = Waits::Unknown;
                 if record.rare.is_some() {
                     return Begun::Special(record.values());
@@ -332,7 +334,7 @@ pub(super) fn spawn<F: Future + 'static, R: 'static>(
         cancelled: false,
         place,
         parent: table.current.get().serial(),
-        spawned: if core.is_running() { core.tick_instant() } else { core.driver.now() },
+        spawned: if core.is_running() { core.tick_time() } else { core.now() },
         steps: 0,
         waits: Waits::Unknown,
         rare,
