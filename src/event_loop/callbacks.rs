@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::core::{Core, nanoseconds};
+use super::core::Core;
 use super::entries::Ready;
 use super::ready::{Callback, Timer};
+use super::timers::nanoseconds;
 use super::{EventLoop, SlowWatch};
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::time::TimerKey;

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use super::entries::{
 use super::exceptions::ExceptionHandler;
 use super::fence::Fence;
 use super::lingering::LingeringSockets;
-use super::ready::{Due, Timer};
+use super::ready::Due;
 use super::registry;
 use super::remote::{RemoteItem, RemoteQueue};
 use super::signals::SignalTable;
@@ -29,7 +28,7 @@ use super::watch::WatchTable;
 use crate::cell::Borrowed;
 use crate::driver::{Driver, Key, Readiness, Signals, SplicePipes};
 use crate::error::Error;
-use crate::time::{TimerKey, Wheel, next_random};
+use crate::time::{Wheel, next_random};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
@@ -99,7 +98,7 @@ pub(crate) struct Core {
     pub(crate) started: Instant,
     /// The time of the current tick. Reckoned in nanoseconds only when somebody asks: most ticks
     /// end without.
-    tick_instant: Cell<Instant>,
+    pub(super) tick_instant: Cell<Instant>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) state: Cell<State>,
     /// The owner was dropped by a callback: the loop closes when none runs any more.
@@ -202,22 +201,6 @@ impl Core {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
     }
 
-    /// Reads the clock: nanoseconds since the loop was made.
-    #[inline]
-    pub(crate) fn now(&self) -> u64 {
-        self.since_start(self.driver.now())
-    }
-
-    /// The clock at the beginning of this tick: what connections' deadlines go by.
-    pub(crate) fn tick_time(&self) -> u64 {
-        self.since_start(self.tick_instant.get())
-    }
-
-    #[inline]
-    pub(crate) fn tick_instant(&self) -> Instant {
-        self.tick_instant.get()
-    }
-
     /// A seed for the delays of something that is retried. In memory equal runs get equal ones;
     /// elsewhere each loop of each process has its own.
     pub(crate) fn jitter_seed(&self) -> u64 {
@@ -231,26 +214,6 @@ impl Core {
         let next = self.tickets.get() + 1;
         self.tickets.set(next);
         Ticket::new(next).unwrap_or(Ticket::MIN)
-    }
-
-    pub(crate) fn begin_tick(&self) {
-        self.tick_instant.set(self.driver.now());
-    }
-
-    /// A moment as the timers count it; those before the loop was made are all due.
-    pub(crate) fn since_start(&self, when: Instant) -> u64 {
-        nanoseconds(when.saturating_duration_since(self.started))
-    }
-
-    /// A time of the timers as an `Instant`; the farthest there is for those beyond it.
-    pub(crate) fn instant(&self, nanoseconds: u64) -> Instant {
-        let mut since_start = Duration::from_nanos(nanoseconds);
-        loop {
-            match self.started.checked_add(since_start) {
-                Some(instant) => return instant,
-                None => since_start /= 2,
-            }
-        }
     }
 
     #[inline(always)]
@@ -384,42 +347,6 @@ impl Core {
         }
     }
 
-    #[inline]
-    pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
-        self.timers.borrow_mut().insert(deadline, Due::Call(timer))
-    }
-
-    /// A timer that wakes `waker`.
-    #[inline]
-    pub(crate) fn add_alarm(&self, deadline: u64, waker: Waker) -> TimerKey {
-        self.timers.borrow_mut().insert(deadline, Due::Wake(waker))
-    }
-
-    /// Has a timer of [`add_alarm`](Self::add_alarm) wake `waker`. `false` if it has gone off.
-    pub(crate) fn renew_alarm(&self, key: TimerKey, waker: &Waker) -> bool {
-        let mut timers = self.timers.borrow_mut();
-        match timers.get_mut(key) {
-            Some(Due::Wake(known)) if known.will_wake(waker) => return true,
-            Some(_) => drop(timers),
-            // Gone, unless the loop is closed: then its time does not come.
-            None => return timers.contains(key),
-        }
-        // `clone` and `drop` of a waker may be foreign code, so they are called with nothing borrowed.
-        let mut waker = Due::Wake(waker.clone());
-        if let Some(known) = self.timers.borrow_mut().get_mut(key) {
-            std::mem::swap(known, &mut waker);
-        }
-        self.drop_user(waker, "waker");
-        true
-    }
-
-    pub(crate) fn cancel_timer(&self, key: TimerKey) {
-        let timer = self.timers.borrow_mut().remove(key);
-        if let Some(timer) = timer {
-            self.drop_user(timer, "timer");
-        }
-    }
-
     pub(crate) fn stream(&self, key: Key) -> Option<Rc<Stream>> {
         self.slots.borrow().stream(key).map(Rc::clone)
     }
@@ -476,13 +403,4 @@ impl Core {
 
 pub(crate) fn closed() -> Error {
     Error::new(crate::error::Kind::Closed, "the event loop is closed")
-}
-
-/// Saturates after 584 years.
-pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    duration
-        .as_secs()
-        .checked_mul(1_000_000_000)
-        .and_then(|whole| whole.checked_add(u64::from(duration.subsec_nanos())))
-        .unwrap_or(u64::MAX)
 }

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::core::{Core, nanoseconds};
+use super::core::Core;
 use super::run::{NoMain, Running, poll_failed};
+use super::timers::nanoseconds;
 use super::{EventLoop, EventLoopBuilder};
 use crate::driver::Key;
 use crate::error::{Error, Result};

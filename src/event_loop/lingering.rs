@@ -15,9 +15,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use self::eviction::{Order, Peer};
-use super::core::{Core, nanoseconds};
+use super::core::Core;
 use super::entries::{Lingering, ServerCore};
 use super::ready::Callback;
+use super::timers::nanoseconds;
 use crate::driver::Unacknowledged;
 use crate::time::TimerKey;
 

@@ -32,8 +32,11 @@ mod lingering;
 mod log;
 mod network_loop;
 mod ready;
+mod round_clock;
 mod slots;
 mod tick;
+mod timers;
+mod unserved;
 mod wakers;
 
 use std::fmt;
@@ -54,12 +57,13 @@ pub use self::signals::SignalStream;
 pub use self::statistics::LoopStatistics;
 
 pub(crate) use self::callbacks::Cancellable;
-pub(crate) use self::core::{Core, closed, nanoseconds};
+pub(crate) use self::core::{Core, closed};
 pub(crate) use self::entries::{Entry, ListenerFacts, Ready, ServerCore, Source};
 pub(crate) use self::exceptions::{SlowWatch, Subject, print};
 pub(crate) use self::fence::{Guarded, unfenced_panics};
 pub(crate) use self::ready::{Callback, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};
+pub(crate) use self::timers::nanoseconds;
 pub(crate) use self::wait::{Direction, Wait};
 pub(crate) use self::wakers::{Ticket, Wakers};
 

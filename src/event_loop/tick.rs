@@ -1,18 +1,17 @@
 //! One tick of the loop.
 
-use std::collections::VecDeque;
 use std::io;
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
-use std::vec::Drain;
+use std::rc::Rc;
+use std::time::Duration;
 
 use super::core::Core;
 #[cfg(feature = "tls-core")]
 use super::entries::TlsWork;
-use super::entries::{Entry, Ready, Source, Stream};
+use super::entries::{Entry, Ready, Source};
 use super::remote::{RemoteItem, TAKEN_AT_ONCE};
+use super::round_clock::RoundClock;
 use super::run::Main;
-
+use super::unserved::{Unfinished, UnservedList, UnservedSignals, UnservedSource};
 use super::{EventLoop, SlowWatch};
 use crate::driver::{Key, Readiness};
 use crate::fence::{self, Trip};
@@ -20,9 +19,6 @@ use crate::time::TimerKey;
 
 /// How many rounds of the ready list run before the loop polls again.
 const ROUNDS: u32 = 64;
-
-/// How long rounds go on before the loop polls again, in nanoseconds.
-const ROUNDS_TIME: u64 = 500_000;
 
 /// The longest sleep (asyncio's): some systems refuse longer ones.
 const LONGEST_SLEEP: u64 = 86_400 * 1_000_000_000;
@@ -348,106 +344,6 @@ impl Core {
         }
         if count > 0 || datagrams {
             self.update_dirty();
-        }
-    }
-}
-
-/// Whether the rounds of a tick have gone on for long enough. The clock is read after each round, and
-/// less often as long as rounds are short: it takes as long as a short round.
-struct RoundClock<'a> {
-    core: &'a Core,
-    read: Instant,
-    /// How many rounds pass from one reading to the next, and until the next.
-    every: u32,
-    left: u32,
-}
-
-impl<'a> RoundClock<'a> {
-    /// At most so many rounds pass without a reading.
-    const MOST: u32 = 16;
-    /// Rounds between two readings are short if all together take at most this, in nanoseconds.
-    const SHORT: Duration = Duration::from_nanos(ROUNDS_TIME / 16);
-
-    #[inline]
-    fn new(core: &'a Core) -> Self {
-        Self { core, read: core.tick_instant(), every: 1, left: 1 }
-    }
-
-    /// To be asked once a round.
-    #[inline]
-    fn is_over(&mut self) -> bool {
-        self.left -= 1;
-        self.left == 0 && self.look()
-    }
-
-    #[inline(never)]
-    fn look(&mut self) -> bool {
-        let now = self.core.driver.now();
-        let took = now.saturating_duration_since(self.read);
-        self.read = now;
-        self.every = if took <= Self::SHORT { (2 * self.every).min(Self::MOST) } else { 1 };
-        self.left = self.every;
-        now.saturating_duration_since(self.core.tick_instant()) > Duration::from_nanos(ROUNDS_TIME)
-    }
-}
-
-/// What is left of a round's list. When something unwinds, it comes first in the next tick.
-struct UnservedList<'a> {
-    core: &'a Core,
-    rest: Drain<'a, Ready>,
-}
-
-impl Drop for UnservedList<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.rest.len() > 0 {
-            self.core.put_first(self.rest.by_ref().collect());
-        }
-    }
-}
-
-/// A stream that is finished. When something unwinds, it is the next one in the next tick.
-struct Unfinished<'a> {
-    core: &'a Core,
-    stream: Option<Rc<Stream>>,
-}
-
-impl Drop for Unfinished<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            self.core.lost.borrow_mut().push_front(stream);
-        }
-    }
-}
-
-/// A source that runs. When something unwinds, it runs once more in the next tick.
-struct UnservedSource<'a> {
-    core: &'a Core,
-    source: Option<Weak<dyn Source>>,
-}
-
-impl Drop for UnservedSource<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(source) = self.source.take().and_then(|source| source.upgrade()) {
-            self.core.push_ready(Ready::Source(source));
-        }
-    }
-}
-
-/// As [`UnservedList`], for the events of sockets in memory.
-struct UnservedSignals<'a> {
-    core: &'a Core,
-    rest: VecDeque<(Key, Readiness)>,
-}
-
-impl Drop for UnservedSignals<'_> {
-    fn drop(&mut self) {
-        if !self.rest.is_empty() {
-            let mut signals = self.core.signals.borrow_mut();
-            self.rest.append(&mut signals);
-            std::mem::swap(&mut *signals, &mut self.rest);
         }
     }
 }

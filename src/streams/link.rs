@@ -1,25 +1,21 @@
 //! What the two halves of a stream share with its protocol.
 
+mod input;
+mod output;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
-#[cfg(feature = "hyper")]
-use std::io::IoSlice;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::Waker;
 
-use super::chunk::{BULK, Chunk};
 use super::incoming::Incoming;
 use crate::driver::Key;
 use crate::error::Error;
 use crate::event_loop::{Core, Wakers};
-use crate::task::Waits;
-use crate::transport::{Access, Facts, Stream, Transport, WriteStatus, closed, flags};
+use crate::transport::{Access, Facts, Stream, Transport, flags};
 
 /// How much a reader may hold before reading pauses, unless set: asyncio's.
 pub(super) const DEFAULT_LIMIT: usize = 64 * 1024;
-
-/// How much a writer may have taken by the system before others have their turn.
-const BYTES_PER_TURN: u32 = 1024 * 1024;
 
 flags! {
     /// The state of a stream with two halves, one bit each.
@@ -136,69 +132,9 @@ impl Link {
         self.resume_reading_below_limit();
     }
 
-    // What the protocol is told.
-
-    #[inline]
-    pub(super) fn received(&self, transport: &dyn Transport, data: &[u8]) {
-        if self.has(State::READER_GONE) {
-            return;
-        }
-        self.incoming.borrow_mut().push(data);
-        if data.len() >= BULK {
-            // The next ones need no copy.
-            self.set_buffered(true);
-        }
-        self.note_received(transport, data.len());
-    }
-
-    /// A piece was received, which may be kept as it is.
-    pub(super) fn received_chunk(&self, transport: &dyn Transport, chunk: Chunk) {
-        if self.has(State::READER_GONE) {
-            return;
-        }
-        let count = chunk.len();
-        if count >= BULK {
-            self.incoming.borrow_mut().push_chunk(chunk);
-        } else {
-            self.incoming.borrow_mut().push(chunk.data());
-            self.set_buffered(false);
-        }
-        self.note_received(transport, count);
-    }
-
-    #[cold]
-    fn set_buffered(&self, on: bool) {
-        if self.with(|stream| stream.set_buffered(on)) == Some(true) {
-            self.set(State::BULK);
-        } else {
-            self.clear(State::BULK);
-        }
-    }
-
-    #[inline]
-    pub(super) fn note_received(&self, transport: &dyn Transport, count: usize) {
-        let held = self.held.get() + count;
-        self.held.set(held);
-        if held > self.limit.get() {
-            self.set(State::READING_PAUSED);
-            transport.pause_reading();
-        }
-        self.wake_reader();
-    }
-
-    pub(super) fn ended(&self) {
-        self.set(State::EOF);
-        self.wake_reader();
-    }
-
     pub(super) fn note(&self, state: State) {
         self.set(state);
         self.wake_reader();
-        self.waiting.wake_all(&self.core);
-    }
-
-    pub(super) fn resumed_writing(&self) {
-        self.clear(State::WRITING_PAUSED);
         self.waiting.wake_all(&self.core);
     }
 
@@ -213,20 +149,6 @@ impl Link {
         self.note(State::LOST);
     }
 
-    #[inline]
-    fn wake_reader(&self) {
-        if self.has(State::READER_WAITS) {
-            self.clear(State::READER_WAITS);
-            let Some(waker) = self.reader.take() else { return };
-            self.core.run_caught("a waker failed", || waker.wake_by_ref());
-            let other = self.reader.replace(Some(waker));
-            if other.is_some() {
-                // The task was polled meanwhile, with another waker.
-                self.drop_waker(self.reader.replace(other));
-            }
-        }
-    }
-
     #[cold]
     fn drop_waker(&self, waker: Option<Waker>) {
         if let Some(waker) = waker {
@@ -234,166 +156,10 @@ impl Link {
         }
     }
 
-    // What the reader asks for.
-
-    /// The next piece of input, which still counts as held.
-    #[inline]
-    pub(super) fn pop(&self) -> Option<Chunk> {
-        self.incoming.borrow_mut().pop()
-    }
-
-    /// Takes what there is room for in `buffer` out of what was received. The reader's front is empty.
-    #[inline]
-    pub(super) fn read(&self, buffer: &mut [u8]) -> usize {
-        let count = self.incoming.borrow_mut().read(buffer);
-        if count > 0 {
-            self.consumed(count);
-        }
-        count
-    }
-
-    /// The reader has used up so many bytes.
-    #[inline]
-    pub(super) fn consumed(&self, count: usize) {
-        self.held.set(self.held.get() - count);
-        if self.has(State::READING_PAUSED) {
-            self.resume_reading_below_limit();
-        }
-    }
-
-    #[cold]
-    fn resume_reading_below_limit(&self) {
-        if self.held.get() <= self.limit.get() {
-            self.resume();
-        }
-    }
-
-    #[cold]
-    fn resume(&self) {
-        if self.has(State::READING_PAUSED) {
-            self.clear(State::READING_PAUSED);
-            Transport::resume_reading(self);
-        }
-    }
-
-    /// Whether no more input comes, and why. A shutdown ends the input only of a reader that `holds` nothing.
-    #[inline]
-    pub(super) fn end(&self, holds: bool) -> Option<Result<(), Error>> {
-        if self.has(ENDS) { self.end_of_some_kind(holds) } else { None }
-    }
-
-    #[cold]
-    fn end_of_some_kind(&self, holds: bool) -> Option<Result<(), Error>> {
-        if self.has(State::EOF) {
-            return Some(Ok(()));
-        }
-        if self.has(State::LOST) {
-            return Some(self.error().map_or(Ok(()), Err));
-        }
-        (!holds && !self.has(State::WAITS_IN_SHUTDOWN)).then_some(Ok(()))
-    }
-
-    /// The reader waits until there is more. What it waits for is read, even if it holds more than the limit.
-    #[inline]
-    pub(super) fn wait_for_input(&self, context: &Context<'_>) {
-        if self.has(State::READING_PAUSED) {
-            self.resume();
-        }
-        self.set(State::READER_WAITS);
-        self.core.tasks.note_wait(Waits::Input(self.id()));
-        let known = self.reader.take();
-        match known {
-            Some(known) if known.will_wake(context.waker()) => self.reader.set(Some(known)),
-            other => self.replace_waker(other, context.waker()),
-        }
-    }
-
-    #[cold]
-    fn replace_waker(&self, former: Option<Waker>, waker: &Waker) {
-        let other = self.reader.replace(Some(waker.clone()));
-        self.drop_waker(former);
-        self.drop_waker(other);
-    }
-
-    pub(super) fn reader_dropped(&self) {
-        self.set(State::READER_GONE);
-        self.clear(State::READER_WAITS);
-        self.drop_waker(self.reader.take());
-        let unread = self.incoming.take();
-        drop(unread);
-        if self.has(State::WRITER_GONE) {
-            Transport::close(self);
-        } else {
-            Transport::pause_reading(self);
-        }
-    }
-
-    // What the writer asks for.
-
-    /// The stream itself, as long as the connection is there: no look-up.
-    #[inline]
-    pub(super) fn write_now(&self, data: &[u8]) -> WriteStatus {
-        match &*self.stream.borrow() {
-            Some(stream) => stream.write_now(&self.core, data),
-            None => WriteStatus::Closed,
-        }
-    }
-
-    /// Whether the writer has had so much taken that others must have their turn.
-    #[inline]
-    pub(super) fn must_yield(&self, count: usize) -> bool {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let written = self.written.get().saturating_add(count);
-        let is_much = written > BYTES_PER_TURN;
-        self.written.set(if is_much { 0 } else { written });
-        is_much
-    }
-
-    /// As [`write_now`](Self::write_now), of several slices with one system call.
-    #[cfg(feature = "hyper")]
-    #[inline]
-    pub(super) fn write_slices_now(&self, slices: &[IoSlice<'_>]) -> WriteStatus {
-        match &*self.stream.borrow() {
-            Some(stream) => stream.write_slices_now(&self.core, slices),
-            None => WriteStatus::Closed,
-        }
-    }
-
     /// Waits until the server shuts down, or the connection is gone.
     pub(super) async fn shutting_down(&self) {
         let ends = State::SHUTTING_DOWN.union(State::LOST);
         self.waiting.wait_for(&self.core, || self.has(ends).then_some(())).await;
-    }
-
-    pub(super) fn writer_dropped(&self) {
-        self.set(State::WRITER_GONE);
-        if self.has(State::READER_GONE) {
-            Transport::close(self);
-        } else {
-            Transport::write_eof(self);
-        }
-    }
-
-    pub(super) fn close_here(&self) {
-        self.set(State::CLOSED_HERE);
-        Transport::close(self);
-    }
-
-    /// Whether a writer may go on: `None`, not yet.
-    pub(super) fn drained(&self) -> Option<Result<(), Error>> {
-        if self.has(State::LOST) {
-            return Some(Err(self.closed()));
-        }
-        if Transport::is_closing(self) && !self.has(State::CLOSED_HERE) {
-            return Some(Err(self.closed()));
-        }
-        (!self.has(State::WRITING_PAUSED)).then_some(Ok(()))
-    }
-
-    /// Why nothing can be written any more.
-    #[cold]
-    pub(super) fn closed(&self) -> Error {
-        closed(self)
     }
 
     /// What the connection was lost with.

@@ -1,5 +1,11 @@
 //! A result that is not there yet.
 
+mod done_callbacks;
+mod promise;
+mod state;
+mod untaken;
+mod waiters;
+
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -7,12 +13,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::done_callbacks::DoneCallbacks;
-use super::future_state::{Shared, State};
-use super::promise::Promise;
+use self::done_callbacks::DoneCallbacks;
+use self::state::{Shared, State};
 use crate::error::Error;
 use crate::event_loop::{CallbackHandle, Core, EventLoop};
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
+
+pub use self::promise::Promise;
+pub(crate) use self::untaken::{Share, discard};
+pub(crate) use self::waiters::Waiters;
 
 /// A result that will be there: it can be awaited, and takes done callbacks. asyncio's `Future`.
 ///

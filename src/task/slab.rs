@@ -54,6 +54,10 @@ impl<T> Slab<T> {
         self.len
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The key that the next [`insert`](Self::insert) will give.
     #[inline]
     pub(crate) fn next_key(&self) -> SlabKey {

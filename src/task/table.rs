@@ -11,9 +11,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::detached::take_error;
-use super::future::{LoopFuture, future};
+use super::future::{LoopFuture, Promise, future};
 use super::local::{self, Context};
-use super::promise::Promise;
 use super::slab::{Slab, SlabKey};
 use super::step::{drop_future, step};
 use crate::driver::TransportId;
@@ -131,7 +130,7 @@ impl TaskTable {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.records.borrow().is_empty()
     }
 
     /// Says what the step that runs waits for. The last that says so counts.

@@ -1,6 +1,8 @@
 //! Time for code that awaits: deadlines, scopes that can be cancelled, and what happens again and again.
 
 // Modules with methods of `EventLoop` come first, in the order of its page.
+mod sleep;
+
 mod timeout;
 
 mod cancel_scope;
@@ -19,7 +21,6 @@ pub use self::cancel_scope::CancelScope;
 pub use self::interval::{Interval, interval, interval_at};
 pub use self::periodic::PeriodicHandle;
 pub use self::shield::{Shield, shield};
+pub use self::sleep::Sleep;
 pub use self::ticks::MissedTickBehavior;
 pub use self::timeout::{move_on_after, move_on_at, timeout, timeout_at};
-
-pub(super) use self::alarm::Alarm;

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::super::future::{LoopFuture, future};
-use super::super::promise::Promise;
-use super::super::waiters::Waiters;
+use super::super::future::{LoopFuture, Promise, Waiters, future};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, Timer, nanoseconds};
 use crate::time::TimerKey;

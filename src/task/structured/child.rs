@@ -7,7 +7,8 @@ use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use super::super::untaken::discard;
+use super::super::future::discard;
+use super::super::slab::SlabKey;
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
 
@@ -33,12 +34,12 @@ use crate::event_loop::Core;
 pub struct Child<'env, T> {
     slot: Rc<Slot<T>>,
     owner: Weak<dyn Owner + 'env>,
-    id: u64,
+    key: SlabKey,
 }
 
 impl<'env, T> Child<'env, T> {
-    pub(super) fn new(slot: Rc<Slot<T>>, owner: Weak<dyn Owner + 'env>, id: u64) -> Self {
-        Self { slot, owner, id }
+    pub(super) fn new(slot: Rc<Slot<T>>, owner: Weak<dyn Owner + 'env>, key: SlabKey) -> Self {
+        Self { slot, owner, key }
     }
 
     /// Ends this task alone. That is no error of the group. Its future is dropped in the loop's next round; once this is
@@ -47,7 +48,7 @@ impl<'env, T> Child<'env, T> {
         if !self.is_done()
             && let Some(owner) = self.owner.upgrade()
         {
-            owner.cancel_child(self.id);
+            owner.cancel_child(self.key);
         }
     }
 
@@ -90,9 +91,9 @@ pub(super) trait Owner {
     fn fail(&self, error: Error);
 
     /// The task is over, and its future was dropped.
-    fn left(&self, id: u64);
+    fn left(&self, key: SlabKey);
 
-    fn cancel_child(&self, id: u64);
+    fn cancel_child(&self, key: SlabKey);
 }
 
 /// Where the result of a task waits for whoever takes it.
@@ -169,14 +170,14 @@ pub(super) fn wake(core: &Core, place: &Cell<Option<Waker>>) {
 pub(super) struct Member<'env, T> {
     pub(super) slot: Rc<Slot<T>>,
     pub(super) owner: Weak<dyn Owner + 'env>,
-    pub(super) id: u64,
+    pub(super) key: SlabKey,
 }
 
 impl<T> Drop for Member<'_, T> {
     fn drop(&mut self) {
         self.slot.set_done();
         if let Some(owner) = self.owner.upgrade() {
-            owner.left(self.id);
+            owner.left(self.key);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use super::super::ambient::expect_current;
+use super::super::slab::SlabKey;
 use super::body::{BodyEnd, Outcome, drop_body, step};
 use super::child::{Child, Member, Owner, Running, Slot, TakesError, run_child};
 use super::group_state::GroupState;
@@ -178,16 +179,16 @@ impl<T: 'static> TaskGroup<T> {
         let core = &self.state.core;
         let weak = Rc::downgrade(&self.state);
         let owner: Weak<dyn Owner> = weak;
-        let Some(id) = self.state.admit() else {
+        let Some(key) = self.state.admit() else {
             core.drop_user(future, "task");
-            return Child::new(Slot::cancelled(core), owner, 0);
+            return Child::new(Slot::cancelled(core), owner, SlabKey::NONE);
         };
         let slot = Slot::new(core);
-        let member = Member { slot: Rc::clone(&slot), owner: Weak::clone(&owner), id };
+        let member = Member { slot: Rc::clone(&slot), owner: Weak::clone(&owner), key };
         let running = Running { future, convert, takes_error, member };
         let steps = run_child(Rc::clone(core), running);
-        self.state.keep(id, EventLoop::from_core(Rc::clone(core)).create_task(steps));
-        Child::new(slot, owner, id)
+        self.state.keep(key, EventLoop::from_core(Rc::clone(core)).create_task(steps));
+        Child::new(slot, owner, key)
     }
 }
 

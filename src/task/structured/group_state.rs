@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::super::task::Task;
+use super::super::handle::Task;
+use super::super::slab::{Slab, SlabKey};
 use super::body::Phase;
 use super::child::{Owner, discard_value, keep_waker, wake};
-use super::members::Members;
 use crate::error::Error;
 use crate::event_loop::Core;
 
@@ -15,7 +15,7 @@ pub(super) struct GroupState<T> {
     pub(super) core: Rc<Core>,
     phase: Cell<Phase>,
     /// Those that have not ended, with what ends them unless that was done.
-    tasks: RefCell<Members<Task<()>>>,
+    tasks: RefCell<Slab<Option<Task<()>>>>,
     /// The body is over: the group waits for its tasks.
     is_joining: Cell<bool>,
     pub(super) errors: RefCell<Vec<Error>>,
@@ -28,7 +28,7 @@ impl<T> GroupState<T> {
         Rc::new(Self {
             core: Rc::clone(core),
             phase: Cell::new(Phase::Open),
-            tasks: RefCell::new(Members::new()),
+            tasks: RefCell::default(),
             is_joining: Cell::new(false),
             errors: RefCell::default(),
             finished: Cell::new(None),
@@ -36,17 +36,17 @@ impl<T> GroupState<T> {
         })
     }
 
-    /// The number of a task that is about to be added, if one can be.
-    pub(super) fn admit(&self) -> Option<u64> {
-        if self.is_open() { self.tasks.borrow_mut().reserve() } else { None }
+    /// The key of a task that is about to be added, if one can be.
+    pub(super) fn admit(&self) -> Option<SlabKey> {
+        self.is_open().then(|| self.tasks.borrow_mut().insert(None))
     }
 
     /// Keeps what ends a task that was admitted.
-    pub(super) fn keep(&self, id: u64, task: Task<()>) {
+    pub(super) fn keep(&self, key: SlabKey, task: Task<()>) {
         if task.is_done() {
             // The loop is closed.
             drop(task.take_result());
-        } else if let Some(place) = self.tasks.borrow_mut().get_mut(id) {
+        } else if let Some(place) = self.tasks.borrow_mut().get_mut(key) {
             *place = Some(task);
         }
     }
@@ -79,7 +79,7 @@ impl<T> GroupState<T> {
     }
 
     fn cancel_tasks(&self) {
-        let tasks = self.tasks.borrow_mut().take_values();
+        let tasks: Vec<_> = self.tasks.borrow_mut().values_mut().filter_map(Option::take).collect();
         for task in tasks {
             task.cancel();
         }
@@ -115,9 +115,9 @@ impl<T> Owner for GroupState<T> {
         self.end();
     }
 
-    fn left(&self, id: u64) {
-        let task = self.tasks.borrow_mut().remove(id);
-        if let Some(task) = task {
+    fn left(&self, key: SlabKey) {
+        let task = self.tasks.borrow_mut().remove(key);
+        if let Some(Some(task)) = task {
             // It is in its last step.
             task.detach();
         }
@@ -126,8 +126,8 @@ impl<T> Owner for GroupState<T> {
         }
     }
 
-    fn cancel_child(&self, id: u64) {
-        let task = self.tasks.borrow_mut().get_mut(id).and_then(Option::take);
+    fn cancel_child(&self, key: SlabKey) {
+        let task = self.tasks.borrow_mut().get_mut(key).and_then(Option::take);
         if let Some(task) = task {
             task.cancel();
         }

@@ -8,7 +8,6 @@ mod scope;
 mod body;
 mod child;
 mod group_state;
-mod members;
 mod scope_state;
 mod start;
 mod wake_queue;

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use super::super::ambient::expect_current;
+use super::super::slab::SlabKey;
 use super::body::{BodyEnd, Outcome, drop_body, step};
 use super::child::{Child, Member, Owner, Running, Slot, TakesError, discard_value, run_child};
 use super::scope_state::{BodyWaker, ScopeState};
@@ -156,15 +157,15 @@ impl<'env, T: 'env> Scope<'env, T> {
         let owner: Weak<dyn Owner + 'env> = weak;
         let state = self.state.upgrade();
         let admitted = state.as_ref().and_then(|state| Some((state, state.admit()?)));
-        let Some((state, id)) = admitted else {
+        let Some((state, key)) = admitted else {
             core.run_caught("dropping a task failed", || drop(future));
-            return Child::new(Slot::cancelled(core), owner, 0);
+            return Child::new(Slot::cancelled(core), owner, SlabKey::NONE);
         };
         let slot = Slot::new(core);
-        let member = Member { slot: Rc::clone(&slot), owner: Weak::clone(&owner), id };
+        let member = Member { slot: Rc::clone(&slot), owner: Weak::clone(&owner), key };
         let running = Running { future, convert, takes_error, member };
-        state.add(id, Box::pin(run_child(Rc::clone(core), running)));
-        Child::new(slot, owner, id)
+        state.add(key, Box::pin(run_child(Rc::clone(core), running)));
+        Child::new(slot, owner, key)
     }
 }
 

@@ -7,15 +7,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Wake as _, Waker};
 
+use super::super::slab::{Slab, SlabKey};
 use super::body::Phase;
 use super::child::Owner;
-use super::members::Members;
 use super::wake_queue::{ChildWaker, WakeQueue};
 use crate::error::Error;
 use crate::event_loop::Core;
 
-/// The number of the body among what is polled.
-const BODY: u64 = u64::MAX;
+/// The key of the body among what is polled.
+const BODY: SlabKey = SlabKey::NONE;
 
 /// How many tasks one poll of the scope goes on with: others on the loop have their turn in between.
 const MOST_IN_A_TURN: usize = 128;
@@ -24,8 +24,8 @@ const MOST_IN_A_TURN: usize = 128;
 pub(super) struct ScopeState<'env, T> {
     pub(super) core: Rc<Core>,
     phase: Cell<Phase>,
-    children: RefCell<Members<Entry<'env>>>,
-    queue: Arc<WakeQueue>,
+    children: RefCell<Slab<Option<Entry<'env>>>>,
+    queue: Arc<WakeQueue<SlabKey>>,
     pub(super) errors: RefCell<Vec<Error>>,
     pub(super) finished: Cell<Option<T>>,
 }
@@ -36,12 +36,12 @@ struct Entry<'env> {
     /// Out of its place while it is polled.
     steps: Option<(Steps<'env>, Waker)>,
     is_cancelled: bool,
-    waker: Arc<ChildWaker>,
+    waker: Arc<ChildWaker<SlabKey>>,
 }
 
 /// What wakes the body.
 pub(super) struct BodyWaker {
-    woken: Arc<ChildWaker>,
+    woken: Arc<ChildWaker<SlabKey>>,
     waker: Waker,
 }
 
@@ -58,7 +58,7 @@ impl<'env, T> ScopeState<'env, T> {
         Rc::new(Self {
             core: Rc::clone(core),
             phase: Cell::new(Phase::Open),
-            children: RefCell::new(Members::new()),
+            children: RefCell::default(),
             queue: Arc::new(WakeQueue::new()),
             errors: RefCell::default(),
             finished: Cell::new(None),
@@ -80,17 +80,17 @@ impl<'env, T> ScopeState<'env, T> {
         self.phase.get() == Phase::Ending
     }
 
-    /// The number of a task that is about to be added, if one can be.
-    pub(super) fn admit(&self) -> Option<u64> {
-        if self.is_open() { self.children.borrow_mut().reserve() } else { None }
+    /// The key of a task that is about to be added, if one can be.
+    pub(super) fn admit(&self) -> Option<SlabKey> {
+        self.is_open().then(|| self.children.borrow_mut().insert(None))
     }
 
     /// Adds a task that was admitted. It is polled in the scope's next turn.
-    pub(super) fn add(&self, id: u64, steps: Steps<'env>) {
-        let waker = ChildWaker::new(&self.queue, id);
+    pub(super) fn add(&self, key: SlabKey, steps: Steps<'env>) {
+        let waker = ChildWaker::new(&self.queue, key);
         let steps = Some((steps, Waker::from(Arc::clone(&waker))));
         let entry = Entry { steps, is_cancelled: false, waker: Arc::clone(&waker) };
-        if let Some(place) = self.children.borrow_mut().get_mut(id) {
+        if let Some(place) = self.children.borrow_mut().get_mut(key) {
             *place = Some(entry);
         }
         self.run_waker(|| waker.wake());
@@ -106,18 +106,18 @@ impl<'env, T> ScopeState<'env, T> {
             }
             match self.queue.pop() {
                 Some(BODY) => poll_body(),
-                Some(id) => self.poll_child(id),
+                Some(key) => self.poll_child(key),
                 None => return,
             }
         }
     }
 
-    fn poll_child(&self, id: u64) {
+    fn poll_child(&self, key: SlabKey) {
         let mut children = self.children.borrow_mut();
-        let Some(Some(entry)) = children.get_mut(id) else { return };
+        let Some(Some(entry)) = children.get_mut(key) else { return };
         entry.waker.unqueue();
         if entry.is_cancelled {
-            let entry = children.remove(id);
+            let entry = children.remove(key).flatten();
             drop(children);
             return self.drop_entry(entry);
         }
@@ -125,10 +125,10 @@ impl<'env, T> ScopeState<'env, T> {
         drop(children);
         let is_done = steps.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let mut children = self.children.borrow_mut();
-        if let Some(Some(entry)) = children.get_mut(id) {
+        if let Some(Some(entry)) = children.get_mut(key) {
             entry.steps = Some((steps, waker));
         }
-        let ended = if is_done { children.remove(id) } else { None };
+        let ended = if is_done { children.remove(key).flatten() } else { None };
         drop(children);
         self.drop_entry(ended);
     }
@@ -172,9 +172,9 @@ impl<'env, T> ScopeState<'env, T> {
 
     fn drop_children(&self) {
         // None comes while they are dropped: the scope is not open.
-        let mut children = std::mem::replace(&mut *self.children.borrow_mut(), Members::new());
-        for entry in children.take_values() {
-            self.drop_entry(Some(entry));
+        let mut children = self.children.take();
+        for entry in children.values_mut() {
+            self.drop_entry(entry.take());
         }
     }
 
@@ -191,11 +191,11 @@ impl<T> Owner for ScopeState<'_, T> {
         self.end();
     }
 
-    fn left(&self, _: u64) {}
+    fn left(&self, _: SlabKey) {}
 
-    fn cancel_child(&self, id: u64) {
+    fn cancel_child(&self, key: SlabKey) {
         let mut children = self.children.borrow_mut();
-        let Some(Some(entry)) = children.get_mut(id) else { return };
+        let Some(Some(entry)) = children.get_mut(key) else { return };
         entry.is_cancelled = true;
         let waker = Arc::clone(&entry.waker);
         drop(children);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use super::members::Members;
 use super::wake_queue::{ChildWaker, WakeQueue};
 
 #[derive(Default)]
@@ -58,33 +57,4 @@ fn each_task_is_queued_once_and_the_scope_woken_once() {
     tasks[0].wake_by_ref();
     queue.tell();
     assert_eq!((queue.pop(), woken(), Arc::strong_count(&parent)), (None, 1, 2));
-}
-
-#[test]
-fn a_number_that_was_given_back_finds_nobody_else() {
-    let mut members = Members::new();
-    let first = members.reserve().unwrap();
-    assert!(!members.is_empty());
-    *members.get_mut(first).unwrap() = Some("first");
-    assert_eq!(members.remove(first), Some("first"));
-    assert!(members.is_empty() && members.get_mut(first).is_none());
-    let second = members.reserve().unwrap();
-    *members.get_mut(second).unwrap() = Some("second");
-    assert_ne!(first, second);
-    assert_eq!(members.remove(first), None);
-    // Its value can be taken while it keeps its place.
-    assert_eq!(members.take_values(), ["second"]);
-    assert!(!members.is_empty());
-    assert_eq!(members.remove(second), None);
-    assert!(members.is_empty());
-
-    // Many, whose memory is given back: nor then.
-    let many: Vec<u64> = (0..5000).map(|_| members.reserve().unwrap()).collect();
-    for &id in &many {
-        assert!(members.get_mut(id).is_some());
-        members.remove(id);
-    }
-    assert!(members.is_empty());
-    let last = members.reserve().unwrap();
-    assert!(!many.contains(&last) && ![first, second].contains(&last));
 }

@@ -9,14 +9,13 @@ use std::task::{Wake, Waker};
 
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// The numbers of tasks that were woken, and the waker of the scope's own future. Wakers go to other threads.
-pub(crate) struct WakeQueue {
-    inner: Mutex<Inner>,
+/// The keys of tasks that were woken, and the waker of the scope's own future. Wakers go to other threads.
+pub(crate) struct WakeQueue<K> {
+    inner: Mutex<Inner<K>>,
 }
 
-#[derive(Default)]
-struct Inner {
-    woken: VecDeque<u64>,
+struct Inner<K> {
+    woken: VecDeque<K>,
     /// In an `Arc` of our own, so that nothing of the user's runs while the lock is held.
     parent: Option<Arc<Waker>>,
     /// The scope's future was woken, or is being polled: it will look.
@@ -24,9 +23,10 @@ struct Inner {
     is_closed: bool,
 }
 
-impl WakeQueue {
+impl<K> WakeQueue<K> {
     pub(crate) fn new() -> Self {
-        Self { inner: Mutex::new(Inner::default()) }
+        let woken = VecDeque::new();
+        Self { inner: Mutex::new(Inner { woken, parent: None, is_told: false, is_closed: false }) }
     }
 
     /// The scope's future is polled: until [`end_turn`](Self::end_turn) it need not be woken. Returns how many
@@ -48,7 +48,7 @@ impl WakeQueue {
     }
 
     /// The first task that was woken.
-    pub(crate) fn pop(&self) -> Option<u64> {
+    pub(crate) fn pop(&self) -> Option<K> {
         self.lock().woken.pop_front()
     }
 
@@ -72,7 +72,7 @@ impl WakeQueue {
         self.tell_of(None);
     }
 
-    fn tell_of(&self, woken: Option<u64>) {
+    fn tell_of(&self, woken: Option<K>) {
         let parent = {
             let mut inner = self.lock();
             if inner.is_closed {
@@ -86,21 +86,21 @@ impl WakeQueue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner<K>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Wakes one task of a scope: it is then in the queue once, however often it is woken.
-pub(crate) struct ChildWaker {
-    queue: Arc<WakeQueue>,
-    id: u64,
+pub(crate) struct ChildWaker<K> {
+    queue: Arc<WakeQueue<K>>,
+    key: K,
     is_queued: AtomicBool,
 }
 
-impl ChildWaker {
-    pub(crate) fn new(queue: &Arc<WakeQueue>, id: u64) -> Arc<Self> {
-        Arc::new(Self { queue: Arc::clone(queue), id, is_queued: AtomicBool::new(false) })
+impl<K> ChildWaker<K> {
+    pub(crate) fn new(queue: &Arc<WakeQueue<K>>, key: K) -> Arc<Self> {
+        Arc::new(Self { queue: Arc::clone(queue), key, is_queued: AtomicBool::new(false) })
     }
 
     /// The task is about to be polled: a wake from now on is a new one.
@@ -110,14 +110,14 @@ impl ChildWaker {
     }
 }
 
-impl Wake for ChildWaker {
+impl<K: Copy + Send + Sync + 'static> Wake for ChildWaker<K> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
-            self.queue.tell_of(Some(self.id));
+            self.queue.tell_of(Some(self.key));
         }
     }
 }

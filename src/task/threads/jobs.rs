@@ -14,8 +14,7 @@ use super::pool::{Job, RejectReason};
 use crate::error::{Error, Kind};
 use crate::event_loop::{Core, EventLoop, Remote};
 use crate::fence::{self, Panic};
-use crate::task::future::{LoopFuture, future};
-use crate::task::promise::Promise;
+use crate::task::{LoopFuture, Promise, future};
 
 /// What a loop shares with threads: its jobs that run on one or wait for one, and its channels.
 pub(crate) struct Jobs {

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::event_loop::{Core, EventLoop};
+use crate::task::Waiters;
 use crate::task::future::{LoopFuture, future};
-use crate::task::waiters::Waiters;
 use crate::thread_bound::{ThreadBound, UseRemote};
 
 /// Limits how many tasks or jobs do something at once: anyio's and Trio's `CapacityLimiter`.

@@ -38,7 +38,11 @@ impl Wake for Executor {
 }
 
 /// Polls tasks as a scope does, until `poll` has said of each that it is done.
-fn drive(queue: &Arc<WakeQueue>, tasks: &[Arc<ChildWaker>], mut poll: impl FnMut(u64) -> bool) {
+fn drive(
+    queue: &Arc<WakeQueue<u64>>,
+    tasks: &[Arc<ChildWaker<u64>>],
+    mut poll: impl FnMut(u64) -> bool,
+) {
     let executor = Executor::new();
     let waker = Waker::from(Arc::clone(&executor));
     let mut left = tasks.len();

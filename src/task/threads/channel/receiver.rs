@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use super::Channel;
 use crate::event_loop::{Core, EventLoop};
-use crate::task::task::Task;
+use crate::task::Task;
 use crate::thread_bound::{ThreadBound, UseRemoteSender};
 
 /// How many messages are given in a row before others on the loop have a turn.

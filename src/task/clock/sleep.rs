@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::clock::Alarm;
+use super::alarm::Alarm;
 use crate::event_loop::{EventLoop, nanoseconds};
 
 /// Waits until a time: what [`EventLoop::sleep`] gives. Dropping it takes its timer back.

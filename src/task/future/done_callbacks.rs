@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use super::future_state::Shared;
+use super::state::Shared;
 use crate::error::Error;
 use crate::event_loop::{Cancellable, Core};
 

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::detached::take_error;
+use super::super::detached::take_error;
+use super::super::table::Waits;
 use super::done_callbacks::DoneCallbacks;
-use super::table::Waits;
 use crate::error::{Error, Kind};
 use crate::event_loop::{Callback, Core, Ready, SlowWatch};
 

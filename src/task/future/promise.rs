@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::future_state::{OnCancel, Shared, State};
+use super::state::{OnCancel, Shared, State};
 use crate::error::{Error, Failure, Kind};
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use super::future::{LoopFuture, future};
-use super::promise::Promise;
+use super::{LoopFuture, Promise, future};
 use crate::error::Error;
 use crate::event_loop::Core;
 

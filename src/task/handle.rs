@@ -10,8 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::future::{LoopFuture, future};
-use super::promise::Promise;
+use super::future::{LoopFuture, Promise, future};
 use super::table::{self, Finished, TaskKey, Waits, Wanted};
 use crate::error::{Error, Kind};
 use crate::event_loop::{CallbackHandle, Core, EventLoop, RemoteQueue, closed};
