@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// How often tasks are cancelled that others have started when they were: more of them end as the loop closes.
+const MOST_GENERATIONS: u32 = 64;
+
 /// Runs a program: makes a loop, runs `main` on it, and closes it in good order. asyncio's `asyncio.run`.
 ///
 /// When `main` is over, however it ended, the loop is closed as by [`EventLoop::close_gracefully`], with five
@@ -46,7 +49,8 @@ impl EventLoop {
     /// Closes the loop in good order, within `grace`. Returns how many connections were cut off.
     ///
     /// In this order:
-    /// - Every task that is left is cancelled, and driven to its end.
+    /// - Every task that is left is cancelled, and driven to its end; so are those that these start. If they never
+    ///   cease to, the last ones end when the loop is closed.
     /// - Servers stop listening, and every connection and endpoint is closed as by its `close`: what was written
     ///   is sent, and `connection_lost` follows. The loop runs meanwhile. It also waits until the peers have
     ///   acknowledged everything, as far as the system tells.
@@ -98,8 +102,10 @@ impl EventLoop {
 impl Core {
     /// Ends what there is in good order, by `until`. Returns how many connections were not over by then.
     fn wind_down(self: &Rc<Self>, until: u64) -> Result<usize, Error> {
+        let mut generations = 0;
         self.go_on(|| {
-            while !self.tasks.is_empty() && !self.is_late(until) {
+            while !self.tasks.is_empty() && !self.is_late(until) && generations < MOST_GENERATIONS {
+                generations += 1;
                 self.tasks.cancel_all();
                 self.turn(false)?;
             }

@@ -227,6 +227,35 @@ impl Protocol for ConnectsAgain {
 
 // 325.
 #[test]
+fn a_task_that_spawns_another_whenever_it_is_dropped_does_not_keep_a_loop_from_its_end() {
+    struct Again(EventLoop, Rc<Cell<u32>>);
+
+    impl Drop for Again {
+        fn drop(&mut self) {
+            self.1.set(self.1.get() + 1);
+            let next = Again(self.0.clone(), Rc::clone(&self.1));
+            if self.0.is_closed() {
+                std::mem::forget(next);
+                return;
+            }
+            let task = self.0.create_task(async move {
+                pending::<()>().await;
+                drop(next);
+            });
+            task.detach();
+        }
+    }
+
+    let event_loop = memory_loop();
+    let dropped = Rc::new(Cell::new(0));
+    drop(Again(event_loop.clone(), Rc::clone(&dropped)));
+    settle(&event_loop).unwrap();
+    assert_eq!(event_loop.close_gracefully(GRACE).unwrap(), 0);
+    assert!(event_loop.is_closed());
+    assert!(dropped.get() > 1);
+}
+
+#[test]
 fn a_stop_does_not_shorten_the_end_and_what_begins_meanwhile_is_not_waited_for() {
     let network = MemoryNetwork::new();
     let (own, other) = (network.event_loop(), network.event_loop());
