@@ -312,6 +312,39 @@ fn tokens_go_to_those_who_wait_in_their_order_and_nobody_goes_past_them() {
 }
 
 #[test]
+fn nobody_goes_past_those_who_wait_while_several_tokens_are_handed_out() {
+    /// Tries to take a token for itself.
+    struct Takes;
+
+    impl std::task::Wake for Takes {
+        fn wake(self: Arc<Self>) {
+            let token = LIMITER.with_borrow(|limiter| limiter.as_ref()?.try_acquire());
+            TAKEN.with_borrow_mut(|taken| taken.push(token));
+        }
+    }
+
+    // A waker is `Send`, and the limiter is not.
+    thread_local! {
+        static LIMITER: RefCell<Option<CapacityLimiter>> = const { RefCell::new(None) };
+        static TAKEN: RefCell<Vec<Option<wharf::CapacityToken>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    let event_loop = memory_loop();
+    let limiter = CapacityLimiter::new(&event_loop, 0);
+    LIMITER.set(Some(limiter.clone()));
+    let (mut first, second) = (limiter.acquire(), limiter.acquire());
+    let waker = std::task::Waker::from(Arc::new(Takes));
+    let mut context = std::task::Context::from_waker(&waker);
+    assert!(std::pin::Pin::new(&mut first).poll(&mut context).is_pending());
+    limiter.set_total_tokens(2);
+    assert!(TAKEN.with_borrow(|taken| matches!(taken[..], [None])));
+    assert!(first.is_done() && second.is_done());
+    drop((first, second));
+    assert_eq!(limiter.available_tokens(), 2);
+    LIMITER.set(None);
+}
+
+#[test]
 fn a_waiter_that_is_dropped_with_or_without_its_token_hands_it_on() {
     let event_loop = memory_loop();
     let limiter = CapacityLimiter::new(&event_loop, 1);

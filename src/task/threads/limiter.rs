@@ -98,7 +98,9 @@ impl CapacityLimiter {
 
     /// Takes a token, if one is free.
     pub fn try_acquire(&self) -> Option<CapacityToken> {
-        self.shared.has_free().then(|| Shared::lend(&self.shared))
+        // Somebody waits while tokens are free only as they are being handed out.
+        let is_first = self.shared.waiting.len() == 0;
+        (is_first && self.shared.has_free()).then(|| Shared::lend(&self.shared))
     }
 
     /// How many tokens there are.
