@@ -203,6 +203,52 @@ fn a_line_too_long_is_dropped_and_the_next_one_is_read() {
     });
 }
 
+// Only `\n` and `\r\n` end a line, as in `BufRead::lines`.
+#[test]
+fn a_carriage_return_alone_is_no_end_of_a_line() {
+    one_way(async |_, writer, mut reader| {
+        writer.write(b"one\rmore\r\r\nlast\r");
+        writer.write_eof();
+        assert_eq!(reader.read_line().await?, Some("one\rmore\r"));
+        assert_eq!(reader.read_line().await?, Some("last\r"));
+        assert_eq!(reader.read_line().await?, None);
+        Ok(())
+    });
+}
+
+// What is held in several pieces is no other line than what is held in one.
+#[test]
+fn a_line_too_long_is_dropped_in_whatever_pieces_it_was_received() {
+    for (size, parts) in [(1, 3000), (300, 10), (700, 3), (3000, 1), (300_000, 2)] {
+        one_way(async |event_loop, writer, mut reader| {
+            let part = vec![b'x'; size];
+            // So much is received before anybody reads.
+            reader.set_limit(1_000_000);
+            for _ in 0..parts {
+                writer.write_all(&part).await?;
+                settle(&event_loop).await;
+            }
+            writer.write_all(b"\nshort\n").await?;
+            settle(&event_loop).await;
+            assert_eq!(reader.buffered(), size * parts + 7);
+            reader.set_limit(5);
+            assert!(reader.read_line().await.is_err_and(|error| error.is_limit_overrun()));
+            assert_eq!(reader.read_line().await?, Some("short"), "{parts} parts of {size} bytes");
+
+            // And without an end, nothing of it is left.
+            reader.set_limit(1_000_000);
+            for _ in 0..parts {
+                writer.write_all(&part).await?;
+                settle(&event_loop).await;
+            }
+            reader.set_limit(5);
+            assert!(reader.read_line().await.is_err_and(|error| error.is_limit_overrun()));
+            assert_eq!(reader.buffered(), 0, "{parts} parts of {size} bytes");
+            Ok(())
+        });
+    }
+}
+
 // 312: input comes before the error.
 #[test]
 fn what_was_received_before_an_error_is_read_before_it() {

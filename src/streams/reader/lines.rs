@@ -36,8 +36,11 @@ impl StreamReader {
             }
         };
         let line = self.lend(length);
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = match line.strip_suffix(b"\n") {
+            Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+            // The last one has no end: a carriage return is a part of it.
+            None => line,
+        };
         str::from_utf8(line).map(Some).map_err(Error::protocol_violation)
     }
 
@@ -68,12 +71,19 @@ impl StreamReader {
         Lines { reader: self }
     }
 
-    /// Drops the front up to and with its first line end, or all of it.
+    /// Drops what was received up to and with the first line end, or all of it.
     #[cold]
     fn drop_line(&mut self) {
-        let data = self.front.data();
-        let length = data.iter().position(|byte| *byte == b'\n').map_or(data.len(), |end| end + 1);
-        self.take(length);
+        loop {
+            let data = self.front.data();
+            if let Some(end) = data.iter().position(|byte| *byte == b'\n') {
+                return self.take(end + 1);
+            }
+            let length = data.len();
+            self.take(length);
+            let Some(next) = self.link.pop() else { return };
+            self.front = next;
+        }
     }
 }
 
