@@ -196,19 +196,20 @@ impl StreamReader {
                 return Poll::Ready(Ok(count));
             }
         }
-        self.poll_read_all(context, buffer)
+        self.poll_read_all(context, buffer, false)
     }
 
-    /// Reads from all that is held, or waits.
+    /// Reads from all that is held, or waits: in a shutdown, too, for one who `has_begun` to read a message.
     fn poll_read_all(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut [u8],
+        has_begun: bool,
     ) -> Poll<Result<usize, Error>> {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll_fill(context))?;
+        ready!(self.poll_next(context, has_begun))?;
         let part = self.front.len().min(buffer.len());
         buffer[..part].copy_from_slice(&self.front.data()[..part]);
         self.take(part);
@@ -246,6 +247,12 @@ impl StreamReader {
     /// Ready when the front has something, or at the end.
     #[inline]
     pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_next(context, false)
+    }
+
+    /// As [`poll_fill`](Self::poll_fill). A shutdown does not end the input of one who `has_begun` to read a message.
+    #[inline]
+    fn poll_next(&mut self, context: &mut Context<'_>, has_begun: bool) -> Poll<Result<(), Error>> {
         self.settle();
         if !self.front.is_empty() {
             return Poll::Ready(Ok(()));
@@ -254,7 +261,7 @@ impl StreamReader {
             self.front = next;
             return Poll::Ready(Ok(()));
         }
-        if let Some(end) = self.link.end(false) {
+        if let Some(end) = self.link.end(has_begun) {
             return Poll::Ready(end);
         }
         self.link.wait_for_input(context);

@@ -207,6 +207,30 @@ fn a_shutdown_lets_a_handler_finish_what_was_received() {
 }
 
 #[test]
+fn a_shutdown_lets_a_handler_fill_the_buffer_that_it_has_begun_to_fill() {
+    run(async |event_loop| {
+        let handler = async |mut reader: StreamReader, writer: StreamWriter| {
+            let mut body = [0; 6];
+            while reader.read_exactly_into(&mut body).await.is_ok() {
+                writer.write_all(&body).await?;
+            }
+            Ok(())
+        };
+        let server = event_loop.start_server(handler, ADDRESS).await?;
+        let (mut idle, _idle) = event_loop.open_connection(ADDRESS).await?;
+        let (mut busy, writer) = event_loop.open_connection(ADDRESS).await?;
+        writer.write_all(b"one").await?;
+        settle(&event_loop).await;
+        let shutdown = server.shutdown(Duration::from_secs(60));
+        assert_eq!(idle.read_chunk().await?, b"");
+        writer.write_all(b"two").await?;
+        assert_eq!(busy.read_to_end(100).await?, b"onetwo");
+        assert_eq!(shutdown.await?, 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_handler_can_wait_for_a_shutdown_or_through_it() {
     run(async |event_loop| {
         let handler = async |mut reader: StreamReader, writer: StreamWriter| {

@@ -35,7 +35,8 @@ impl StreamReader {
     pub async fn read_exactly_into(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.read(&mut buffer[filled..]).await? {
+            let rest = &mut buffer[filled..];
+            match poll_fn(|context| self.poll_read_all(context, rest, filled > 0)).await? {
                 0 => return Err(incomplete(filled, buffer.len())),
                 count => filled += count,
             }
