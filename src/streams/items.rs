@@ -17,6 +17,7 @@ impl EventLoop {
     /// (messages, frames, events), and the task [takes](Items::next) them out.
     ///
     /// It holds `limit` items; then the connection is not read until some are taken, so the peer is slowed down.
+    /// Protocols can share the sender by an `Rc`: each connection that sends when the queue is full is then not read.
     ///
     /// ```
     /// use wharf::testing::MemoryNetwork;
@@ -96,8 +97,8 @@ impl<T: 'static> ItemSender<T> {
             return shared.event_loop.core().drop_user(item, "item");
         }
         shared.waiting.borrow_mut().push_back(item);
-        if shared.waiting.borrow().len() >= shared.limit && shared.paused.borrow().is_none() {
-            *shared.paused.borrow_mut() = Some(transport.handle());
+        if shared.waiting.borrow().len() >= shared.limit && transport.is_reading() {
+            shared.paused.borrow_mut().push(transport.handle());
             transport.pause_reading();
         }
         shared.wake();
@@ -153,8 +154,8 @@ struct Shared<T: 'static> {
     event_loop: EventLoop,
     waiting: RefCell<VecDeque<T>>,
     limit: usize,
-    /// The transport that is not read, since the queue is full.
-    paused: RefCell<Option<TransportHandle>>,
+    /// The transports that are not read, since the queue is full: several, if their protocols share the sender.
+    paused: RefCell<Vec<TransportHandle>>,
     end: RefCell<Option<Error>>,
     has_ended: Cell<bool>,
     is_wanted: Cell<bool>,
@@ -178,8 +179,7 @@ impl<T: 'static> Shared<T> {
     }
 
     fn resume(&self) {
-        let paused = self.paused.borrow_mut().take();
-        if let Some(transport) = paused {
+        for transport in self.paused.take() {
             transport.resume_reading();
         }
     }

@@ -150,3 +150,44 @@ fn items_that_nobody_takes_are_dropped_and_reading_goes_on() {
         Ok(())
     });
 }
+
+/// As [`Numbers`], of several connections that share the sender.
+struct Shared(std::rc::Rc<ItemSender<u8>>);
+
+impl Protocol for Shared {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        for number in data {
+            self.0.send(transport, *number);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_queue_of_items_that_connections_share_slows_all_of_them_down() {
+    let event_loop = MemoryNetwork::new().event_loop();
+    let outcome = event_loop.run(async |event_loop| {
+        let (sender, mut items) = event_loop.items(2);
+        let sender = std::rc::Rc::new(sender);
+        let mut ends = Vec::new();
+        for _ in 0..3 {
+            let (near, far) = stream_pair(&event_loop, 64 * 1024)?;
+            let far = far.into_protocol(Shared(std::rc::Rc::clone(&sender)))?;
+            ends.push((near, far));
+        }
+        for round in 0..2 {
+            for (near, far) in &mut ends {
+                near.writer().write(&[7, 7, 7]);
+                settle(&event_loop).await;
+                assert!(!far.is_reading(), "the queue is full");
+            }
+            assert_eq!(items.len(), 9, "round {round}");
+            while !items.is_empty() {
+                items.next().await.unwrap()?;
+            }
+            assert!(ends.iter().all(|(_, far)| far.is_reading()), "half of them are taken");
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
