@@ -156,9 +156,9 @@ impl DatagramStream {
     /// How many bytes of datagrams may wait to be taken (256 KiB unless set, and each counts 64 more), and what
     /// becomes of one that finds no room: with [`DropPolicy::Refuse`], the default, it waits in the operating system,
     /// which drops what comes when its own buffer is full; otherwise the newest or the oldest is dropped here, and
-    /// [counted](Self::dropped).
+    /// [counted](Self::dropped). There is always room for one.
     pub fn set_receive_queue(&self, limit: usize, policy: DropPolicy) {
-        self.shared.limit.set(limit);
+        self.shared.limit.set(limit.max(1));
         self.shared.policy.set(policy);
         self.shared.resume(&self.handle);
     }

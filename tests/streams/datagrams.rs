@@ -124,3 +124,22 @@ fn what_the_network_says_to_a_datagram_is_an_error_and_the_endpoint_goes_on() {
         })
         .unwrap();
 }
+
+#[test]
+fn a_queue_without_room_takes_datagrams_one_by_one() {
+    run(async |event_loop| {
+        let client = event_loop.open_datagram_endpoint().local_address("10.0.0.1:8").await?;
+        let mut server = event_loop.open_datagram_endpoint().local_address("10.0.0.1:7").await?;
+        server.set_receive_queue(0, DropPolicy::Refuse);
+        let to = server.local_address()?;
+        for number in 0..3 {
+            client.send_to(&[number], &to).await?;
+        }
+        for number in 0..3 {
+            settle(&event_loop).await;
+            let taken = poll_once(server.next()).await.expect("it waits in the system");
+            assert_eq!(taken.unwrap()?.0, [number]);
+        }
+        Ok(())
+    });
+}
