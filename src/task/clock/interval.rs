@@ -111,8 +111,11 @@ impl Interval {
     }
 
     fn move_to(&mut self, next: u64) {
-        self.alarm = None;
         self.ticks.next = next;
+        // With whoever waits: one who polls by hand may not poll again after a reset.
+        if let Some(alarm) = &mut self.alarm {
+            alarm.move_to(next);
+        }
     }
 
     /// When the next tick is due.

@@ -118,6 +118,32 @@ fn an_interval_can_be_reset() {
 }
 
 #[test]
+fn whoever_polls_an_interval_is_woken_also_when_it_is_reset_afterwards() {
+    run(async |event_loop| {
+        let began = event_loop.time();
+        for (reset, due) in [(15, 15), (5, 5), (0, 0)] {
+            let mut ticks = event_loop.interval_at(began + seconds(1000), seconds(10));
+            let began = event_loop.time();
+            let mut is_reset = false;
+            let ticked = poll_fn(|context| {
+                let polled = ticks.poll_tick(context);
+                if !std::mem::replace(&mut is_reset, true) {
+                    assert!(polled.is_pending());
+                    // As for keep-alives, when something was received.
+                    ticks.reset_at(began + seconds(reset));
+                }
+                polled
+            });
+            let ticked = timeout(seconds(100), ticked).await?;
+            assert_eq!(ticked - began, seconds(due));
+            assert_eq!(event_loop.time(), ticked);
+            assert_eq!(ticks.when() - began, seconds(due + 10));
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn an_interval_that_is_dropped_takes_its_timer_back() {
     let event_loop = memory_loop();
     let mut ticks = event_loop.interval_at(event_loop.time() + seconds(1), seconds(1));
