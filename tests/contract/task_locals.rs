@@ -41,6 +41,94 @@ fn a_task_keeps_what_was_set_where_it_was_spawned() {
 }
 
 #[test]
+fn a_task_of_a_scope_or_a_group_has_the_values_of_where_it_was_spawned() {
+    struct Notes(Log, &'static str);
+
+    impl Drop for Notes {
+        fn drop(&mut self) {
+            self.0.add(format!("{} dropped: {:?}", self.1, NAME.get()));
+        }
+    }
+
+    /// Looks twice, and again when it is dropped.
+    async fn look(log: &Log, who: &'static str) -> wharf::Result {
+        let _notes = Notes(log.clone(), who);
+        for _ in 0..2 {
+            log.add(format!("{who}: {:?}", NAME.get()));
+            wharf::yield_now().await;
+        }
+        std::future::pending().await
+    }
+
+    let expected = |first: &'static str| {
+        ["inner", "outer", "none"].map(|who| match who {
+            "none" => format!("none{first}: None"),
+            who => format!("{who}{first}: Some({who:?})"),
+        })
+    };
+    let looks = || [expected(""), expected(""), expected(" dropped")].concat();
+
+    let log = Log::default();
+    memory_loop()
+        .run(async |event_loop| {
+            let own = log.clone();
+            let in_group = event_loop.task_group(async move |group| {
+                let tasks = [own.clone(), own.clone(), own.clone()];
+                let [one, two, three] = tasks;
+                NAME.sync_scope("inner", || group.spawn(async move { look(&one, "inner").await }));
+                NAME.scope("outer", async {
+                    group.spawn(async move { look(&two, "outer").await });
+                })
+                .await;
+                group.spawn(async move { look(&three, "none").await });
+                wharf::sleep(std::time::Duration::from_secs(1)).await;
+                group.cancel();
+                Ok(())
+            });
+            in_group.await?;
+            assert_eq!(log.take(), looks());
+
+            let spawned = wharf::scope(async |scope| {
+                NAME.sync_scope("inner", || scope.spawn(look(&log, "inner")));
+                let outer = NAME.scope("outer", async {
+                    scope.spawn(look(&log, "outer"));
+                });
+                outer.await;
+                scope.spawn(look(&log, "none"));
+                wharf::sleep(std::time::Duration::from_secs(1)).await;
+                assert_eq!(NAME.get(), None, "the body has its own");
+                scope.cancel();
+                Ok(())
+            });
+            spawned.await?;
+            assert_eq!(log.take(), looks());
+
+            // Where it is awaited changes nothing.
+            let log = &log;
+            let added = std::cell::RefCell::new(None);
+            let awaited = NAME.scope("awaited", async {
+                wharf::scope(async |scope: wharf::Scope<'_>| {
+                    *added.borrow_mut() = Some(scope.clone());
+                    wharf::sleep(std::time::Duration::from_secs(1)).await;
+                    scope.cancel();
+                    Ok(())
+                })
+                .await
+            });
+            let adds = async {
+                wharf::yield_now().await;
+                let scope = added.borrow_mut().take().expect("it is there");
+                scope.spawn(look(log, "none"));
+            };
+            let (ended, ()) = futures_util::future::join(awaited, adds).await;
+            ended?;
+            assert_eq!(log.take(), ["none: None", "none: None", "none dropped: None"]);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
 fn values_of_one_task_are_not_seen_by_others_nor_by_callbacks() {
     let event_loop = memory_loop();
     let log = Log::default();

@@ -13,6 +13,7 @@ use super::child::Owner;
 use super::wake_queue::{ChildWaker, WakeQueue};
 use crate::error::Error;
 use crate::event_loop::Core;
+use crate::task::local::{self, Entered};
 
 /// The key of the body among what is polled.
 const BODY: SlabKey = SlabKey::NONE;
@@ -37,6 +38,8 @@ struct Entry<'env> {
     steps: Option<(Steps<'env>, Waker)>,
     is_cancelled: bool,
     waker: Arc<ChildWaker<SlabKey>>,
+    /// The task-local values of where it was spawned, which need not be those of where the scope is awaited.
+    context: Option<Rc<local::Context>>,
 }
 
 /// What wakes the body.
@@ -89,7 +92,8 @@ impl<'env, T> ScopeState<'env, T> {
     pub(super) fn add(&self, key: SlabKey, steps: Steps<'env>) {
         let waker = ChildWaker::new(&self.queue, key);
         let steps = Some((steps, Waker::from(Arc::clone(&waker))));
-        let entry = Entry { steps, is_cancelled: false, waker: Arc::clone(&waker) };
+        let context = local::current();
+        let entry = Entry { steps, is_cancelled: false, waker: Arc::clone(&waker), context };
         if let Some(place) = self.children.borrow_mut().get_mut(key) {
             *place = Some(entry);
         }
@@ -122,8 +126,10 @@ impl<'env, T> ScopeState<'env, T> {
             return self.drop_entry(entry);
         }
         let Some((mut steps, waker)) = entry.steps.take() else { return };
+        let inside = Entered::enter(entry.context.clone());
         drop(children);
         let is_done = steps.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        drop(inside);
         let mut children = self.children.borrow_mut();
         if let Some(Some(entry)) = children.get_mut(key) {
             entry.steps = Some((steps, waker));
@@ -179,8 +185,14 @@ impl<'env, T> ScopeState<'env, T> {
     }
 
     fn drop_entry(&self, entry: Option<Entry<'env>>) {
-        if let Some(entry) = entry {
+        if let Some(mut entry) = entry {
+            let context = entry.context.take();
+            let inside = Entered::enter(context.clone());
             self.core.run_caught("dropping a task failed", || drop(entry));
+            drop(inside);
+            if context.is_some() {
+                self.core.drop_user(context, "task-local value");
+            }
         }
     }
 }
