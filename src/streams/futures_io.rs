@@ -50,8 +50,9 @@ impl AsyncBufRead for StreamReader {
     }
 }
 
-/// Waits only while more than the high-water mark waits to be sent. `poll_flush` waits until all is handed to the
-/// operating system; `poll_close` ends the write side, when that is so, where it can end by itself.
+/// Waits only while more than the high-water mark waits to be sent; others have their turn after each MiB that was taken
+/// without a wait. `poll_flush` waits until all is handed to the operating system; `poll_close` ends the write side, when
+/// that is so, where it can end by itself.
 impl AsyncWrite for StreamWriter {
     fn poll_write(
         self: Pin<&mut Self>,
@@ -59,6 +60,7 @@ impl AsyncWrite for StreamWriter {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_drain(context))?;
+        ready!(self.poll_turn(context, data.len()));
         self.write_now(data)?;
         Poll::Ready(Ok(data.len()))
     }
@@ -69,6 +71,8 @@ impl AsyncWrite for StreamWriter {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_drain(context))?;
+        let count = slices.iter().map(|slice| slice.len()).sum();
+        ready!(self.poll_turn(context, count));
         if let [only] = slices {
             self.write_now(only)?;
         } else {
@@ -76,7 +80,7 @@ impl AsyncWrite for StreamWriter {
             let status = self.write_vectored(slices);
             self.check(status)?;
         }
-        Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -152,10 +152,9 @@ impl StreamWriter {
     }
 
     /// Ready unless so much was written lately that others must have their turn; then it is, at the next poll.
-    #[cfg(feature = "hyper")]
     #[inline]
     pub(crate) fn poll_turn(&self, context: &Context<'_>, count: usize) -> Poll<()> {
-        if self.link.must_yield(count) {
+        if self.link.must_yield_before(count) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

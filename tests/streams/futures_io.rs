@@ -1,6 +1,8 @@
 //! The traits by which other libraries read and write.
 
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 
 use futures_lite::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy};
 use futures_lite::{StreamExt, future};
@@ -84,6 +86,35 @@ fn a_copy_between_streams_is_bounded_by_back_pressure() {
         assert_eq!(copying.await??, 1_000_000);
         Ok(())
     });
+}
+
+#[test]
+fn who_writes_by_the_traits_leaves_others_their_turn_though_the_peer_takes_everything() {
+    for (size, count) in [(64 * 1024, 32 * 16), (4 << 20, 8)] {
+        joined(async |event_loop, _, _| {
+            let (mut near, _far) = wharf::testing::stream_pair(&event_loop, 64 << 20)?;
+            let turns = Rc::new(Cell::new(0));
+            let counter = Rc::clone(&turns);
+            let counting = event_loop.create_task(async move {
+                loop {
+                    wharf::yield_now().await;
+                    counter.set(counter.get() + 1);
+                }
+            });
+            let data = vec![7; size];
+            for number in 0..count {
+                if number % 2 == 0 {
+                    AsyncWriteExt::write_all(&mut near, &data).await?;
+                } else {
+                    let slices = [io::IoSlice::new(&data[..9]), io::IoSlice::new(&data[9..])];
+                    AsyncWriteExt::write_vectored(&mut near, &slices).await?;
+                }
+            }
+            assert!(turns.get() > 4, "{} turns", turns.get());
+            counting.cancel();
+            Ok(())
+        });
+    }
 }
 
 #[test]

@@ -45,6 +45,12 @@ impl Link {
         is_much
     }
 
+    /// Whether others must have their turn before `count` bytes are written: once, however many they are.
+    #[inline]
+    pub(in crate::streams) fn must_yield_before(&self, count: usize) -> bool {
+        self.must_yield(count.min(BYTES_PER_TURN as usize))
+    }
+
     /// Whether a writer may go on: `None`, not yet.
     pub(in crate::streams) fn drained(&self) -> Option<Result<(), Error>> {
         if self.has(State::LOST) {
