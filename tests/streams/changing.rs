@@ -63,6 +63,33 @@ fn a_protocol_takes_a_stream_over_with_what_it_holds() {
         .unwrap();
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn what_a_stream_holds_comes_before_what_waits_behind_it_to_be_delivered() {
+    let outcome = MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let tls = wharf_test_support::encryption::Tls::new(wharf::TlsVersion::Tls13);
+        let (mut near, mut far) = stream_pair(&event_loop, 1 << 20)?;
+        // From now on the stream is received in pieces.
+        near.writer().write(&[0; 200_000]);
+        far.reader().read_exactly(200_000).await?;
+        let client = near.start_tls(tls.client.server_name("localhost"));
+        let (client, server) = futures_lite::future::zip(client, far.start_tls(&tls.server)).await;
+        client.and(server)?;
+        // The first piece pauses reading, and what was decrypted with it has to wait.
+        far.reader().set_limit(100);
+        let sent: Vec<u8> = (0..100_000_u32).flat_map(u32::to_be_bytes).collect();
+        near.writer().write(&sent);
+        assert_eq!(far.reader().read_exactly(100).await?, &sent[..100]);
+        settle(&event_loop).await;
+        let record = Record::new();
+        let _connection = far.into_protocol(record.protocol())?;
+        record.until(|record| record.received().len() == sent.len() - 100).await;
+        assert!(record.received() == sent[100..], "it came in another order");
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
 #[test]
 fn a_stream_whose_protocol_is_replaced_says_so() {
     super::joined(async |event_loop, mut near, far| {

@@ -22,7 +22,7 @@ impl Stream {
         }
         // If one callback sets several protocols, the last one counts, and gets all that was left.
         let former = self.life.rare.change(|rare| rare.next.replace(next));
-        self.keep_leftover(core, leftover);
+        self.take_leftover_back(core, leftover);
         self.set(Flags::SWITCHING);
         self.update_soon(core);
         if let Some(former) = former {

@@ -52,6 +52,8 @@ pub(in crate::transport::stream) struct ReadHalf {
 struct Occasionally {
     /// Received, but left by a former protocol or given back: to be delivered first.
     leftover: Bytes,
+    /// So much of it protocols have given back. The rest was never delivered, and comes behind.
+    given_back: usize,
     /// How many descriptors one read may bring; 0: none are received.
     descriptors: usize,
     splice: Option<Rc<Splice>>,
@@ -63,12 +65,25 @@ struct Occasionally {
 
 impl Occasional for Occasionally {
     fn is_empty(&self) -> bool {
-        let Self { leftover, descriptors, splice, relayed_to, relays } = self;
+        let Self { leftover, given_back, descriptors, splice, relayed_to, relays } = self;
         leftover.is_empty()
+            && *given_back == 0
             && *descriptors == 0
             && splice.is_none()
             && relayed_to.is_none()
             && *relays == 0
+    }
+}
+
+impl Occasionally {
+    fn insert(&mut self, place: usize, bytes: Bytes) -> Option<[Bytes; 2]> {
+        if self.leftover.is_empty() {
+            self.leftover = bytes;
+            return None;
+        }
+        let (before, behind) = self.leftover.split_at(place);
+        let joined = [before, &bytes, behind].concat().into();
+        Some([std::mem::replace(&mut self.leftover, joined), bytes])
     }
 }
 
@@ -91,19 +106,27 @@ impl ReadHalf {
 
     /// Appends to what is left over. Returns what it had to copy, whose owners are foreign code, to be
     /// dropped when nothing is borrowed.
-    pub(in crate::transport::stream) fn keep(&self, bytes: Bytes) -> Option<[Bytes; 2]> {
+    fn keep(&self, bytes: Bytes) -> Option<[Bytes; 2]> {
         self.rare.change(|rare| {
-            if rare.leftover.is_empty() {
-                rare.leftover = bytes;
-                return None;
-            }
-            let joined = [&rare.leftover[..], &bytes[..]].concat().into();
-            Some([std::mem::replace(&mut rare.leftover, joined), bytes])
+            let end = rare.leftover.len();
+            rare.insert(end, bytes)
+        })
+    }
+
+    /// As [`keep`](Self::keep), for bytes that a protocol had received: they came before what was never delivered.
+    fn take_back(&self, bytes: Bytes) -> Option<[Bytes; 2]> {
+        self.rare.change(|rare| {
+            let end = rare.given_back;
+            rare.given_back += bytes.len();
+            rare.insert(end, bytes)
         })
     }
 
     pub(in crate::transport::stream) fn take_leftover(&self) -> Bytes {
-        self.rare.change_existing(|rare| std::mem::take(&mut rare.leftover))
+        self.rare.change_existing(|rare| {
+            rare.given_back = 0;
+            std::mem::take(&mut rare.leftover)
+        })
     }
 
     /// How many descriptors one read may bring.
@@ -173,10 +196,24 @@ impl Stream {
 
     /// Keeps what was received until the protocol, or the next one, reads.
     pub(in crate::transport::stream) fn keep_leftover(&self, core: &Core, leftover: Bytes) {
+        self.note_leftover(core, leftover, ReadHalf::keep);
+    }
+
+    /// As [`keep_leftover`](Self::keep_leftover), for what a protocol had received and not consumed.
+    pub(in crate::transport::stream) fn take_leftover_back(&self, core: &Core, leftover: Bytes) {
+        self.note_leftover(core, leftover, ReadHalf::take_back);
+    }
+
+    fn note_leftover(
+        &self,
+        core: &Core,
+        leftover: Bytes,
+        keep: fn(&ReadHalf, Bytes) -> Option<[Bytes; 2]>,
+    ) {
         if leftover.is_empty() {
             return core.drop_user(leftover, "buffer");
         }
-        if let Some(copied) = self.reading.keep(leftover) {
+        if let Some(copied) = keep(&self.reading, leftover) {
             core.with_deferred_drops(|drops| drops.extend(copied));
         }
         self.set(Flags::LEFTOVER);
@@ -224,6 +261,20 @@ mod tests {
         assert_eq!(copied, Some([Bytes::from_static(b"one "), Bytes::from_static(b"two")]));
         assert_eq!(half.take_leftover(), "one two");
         assert!(half.take_leftover().is_empty());
+        assert!(!half.rare.is_there(), "no memory is held for nothing");
+    }
+
+    #[test]
+    fn what_is_given_back_comes_before_what_was_never_delivered() {
+        let (_, half) = half(0);
+        half.keep(Bytes::from_static(b"four "));
+        half.take_back(Bytes::from_static(b"one "));
+        half.take_back(Bytes::from_static(b"two three "));
+        half.keep(Bytes::from_static(b"five"));
+        assert_eq!(half.take_leftover(), "one two three four five");
+        half.keep(Bytes::from_static(b"two"));
+        half.take_back(Bytes::from_static(b"one "));
+        assert_eq!(half.take_leftover(), "one two");
         assert!(!half.rare.is_there(), "no memory is held for nothing");
     }
 

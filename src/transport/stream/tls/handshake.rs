@@ -100,7 +100,7 @@ impl Stream {
             Handshake { waiter: Waiter::Upgrade, leftover: upgrade.leftover(), early: Vec::new() };
         self.attach_tls(core, setup, outgoing, handshake);
         // Delivered to nobody but TLS, once the running callback has returned.
-        self.keep_leftover(core, leftover.clone());
+        self.take_leftover_back(core, leftover.clone());
         self.update_soon(core);
         self.enqueue(core);
         Ok(())
