@@ -1,7 +1,7 @@
 //! A part of a program that can be cancelled from elsewhere, or at a time that can be moved.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -88,27 +88,36 @@ impl CancelScope {
     /// `future` is then dropped, before this ends. It is polled at least once, also in a scope that is over, and one
     /// that is done wins.
     #[doc(alias("run_until_cancelled"))]
-    pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
+    pub fn run<F: IntoFuture>(&self, future: F) -> impl Future<Output = Option<F::Output>> {
         // Its own reference: the future may drop the last other one.
         let state = Rc::clone(&self.state);
-        let mut future = pin!(future);
-        let mut place = Place::new(&state);
-        poll_fn(|context| place.step(future.as_mut(), context)).await
+        let future = future.into_future();
+        async move {
+            let mut future = pin!(future);
+            let mut place = Place::new(&state);
+            poll_fn(|context| place.step(future.as_mut(), context)).await
+        }
     }
 
     /// As [`run`](Self::run), with an error for the end of the scope: [`is_timeout`](Error::is_timeout) if its
     /// deadline passed, [`is_cancelled`](Error::is_cancelled) if it was cancelled.
-    pub async fn try_run<F: Future>(&self, future: F) -> Result<F::Output, Error> {
+    pub fn try_run<F: IntoFuture>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Error>> {
         let state = Rc::clone(&self.state);
-        let output = {
-            let mut future = pin!(future);
-            let mut place = Place::new(&state);
-            poll_fn(|context| place.step(future.as_mut(), context)).await
-        };
-        output.ok_or_else(|| match state.ended() {
-            Some(Ended::Expired) => Error::timeout(TimeoutKind::Future),
-            _ => Error::bare(Kind::Cancelled),
-        })
+        let future = future.into_future();
+        async move {
+            let output = {
+                let mut future = pin!(future);
+                let mut place = Place::new(&state);
+                poll_fn(|context| place.step(future.as_mut(), context)).await
+            };
+            output.ok_or_else(|| match state.ended() {
+                Some(Ended::Expired) => Error::timeout(TimeoutKind::Future),
+                _ => Error::bare(Kind::Cancelled),
+            })
+        }
     }
 
     /// Ends what runs in the scope, and all that is to run in it later. Later calls change nothing.

@@ -1,6 +1,6 @@
 //! Deadlines around a future.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -18,8 +18,9 @@ use crate::timeout::TimeoutKind;
 /// lose when they are dropped is then lost, and nothing else. Timeouts can be nested: each turns only its own
 /// deadline into an error, and errors of `future` are its output. asyncio's `timeout` and `wait_for`.
 ///
-/// - `future` is polled at least once, and one that is done wins, however late it is. With a duration of zero it is
-///   polled exactly once.
+/// - `future` is anything that can be awaited, such as what [`EventLoop::open_connection`] gives, which begins here.
+/// - It is polled at least once, and one that is done wins, however late it is. With a duration of zero it is polled
+///   exactly once.
 /// - It allocates nothing, and has no timer before it has to wait. To move the deadline meanwhile, use a
 ///   [`CancelScope`](crate::CancelScope).
 ///
@@ -46,7 +47,7 @@ use crate::timeout::TimeoutKind;
 /// Where no loop is running on this thread. [`EventLoop::timeout`] needs none.
 #[doc(alias("wait_for", "fail_after"))]
 #[track_caller]
-pub fn timeout<F: Future>(
+pub fn timeout<F: IntoFuture>(
     duration: Duration,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Error>> {
@@ -75,7 +76,7 @@ pub fn timeout<F: Future>(
 /// Where no loop is running on this thread. [`EventLoop::timeout_at`] needs none.
 #[doc(alias("fail_at"))]
 #[track_caller]
-pub fn timeout_at<F: Future>(
+pub fn timeout_at<F: IntoFuture>(
     when: Instant,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Error>> {
@@ -103,7 +104,7 @@ pub fn timeout_at<F: Future>(
 /// # Panics
 /// Where no loop is running on this thread. [`EventLoop::move_on_after`] needs none.
 #[track_caller]
-pub fn move_on_after<F: Future>(
+pub fn move_on_after<F: IntoFuture>(
     duration: Duration,
     future: F,
 ) -> impl Future<Output = Option<F::Output>> {
@@ -129,7 +130,10 @@ pub fn move_on_after<F: Future>(
 /// # Panics
 /// Where no loop is running on this thread. [`EventLoop::move_on_at`] needs none.
 #[track_caller]
-pub fn move_on_at<F: Future>(when: Instant, future: F) -> impl Future<Output = Option<F::Output>> {
+pub fn move_on_at<F: IntoFuture>(
+    when: Instant,
+    future: F,
+) -> impl Future<Output = Option<F::Output>> {
     EventLoop::from_core(expect_current("move_on_at")).move_on_at(when, future)
 }
 
@@ -137,41 +141,41 @@ pub fn move_on_at<F: Future>(when: Instant, future: F) -> impl Future<Output = O
 impl EventLoop {
     /// Awaits `future` for at most `duration`, from now on. See [`timeout`](crate::timeout).
     #[doc(alias("wait_for", "fail_after"))]
-    pub fn timeout<F: Future>(
+    pub fn timeout<F: IntoFuture>(
         &self,
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Error>> + use<F> {
-        until(self.core(), after(self.core(), duration), future, or_timeout)
+        until(self.core(), after(self.core(), duration), future.into_future(), or_timeout)
     }
 
     /// Awaits `future` until the loop's clock has reached `when`. See [`timeout_at`](crate::timeout_at).
     #[doc(alias("fail_at"))]
-    pub fn timeout_at<F: Future>(
+    pub fn timeout_at<F: IntoFuture>(
         &self,
         when: Instant,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Error>> + use<F> {
-        until(self.core(), self.core().since_start(when), future, or_timeout)
+        until(self.core(), self.core().since_start(when), future.into_future(), or_timeout)
     }
 
     /// Awaits `future` for at most `duration`; `None` after that. See [`move_on_after`](crate::move_on_after).
-    pub fn move_on_after<F: Future>(
+    pub fn move_on_after<F: IntoFuture>(
         &self,
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
-        until(self.core(), after(self.core(), duration), future, |output| output)
+        until(self.core(), after(self.core(), duration), future.into_future(), |output| output)
     }
 
     /// Awaits `future` until the loop's clock has reached `when`; `None` after that. See
     /// [`move_on_at`](crate::move_on_at).
-    pub fn move_on_at<F: Future>(
+    pub fn move_on_at<F: IntoFuture>(
         &self,
         when: Instant,
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
-        until(self.core(), self.core().since_start(when), future, |output| output)
+        until(self.core(), self.core().since_start(when), future.into_future(), |output| output)
     }
 }
 

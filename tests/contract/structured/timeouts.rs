@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use wharf::testing::{advance, settle, step};
-use wharf::{Result, TimeoutKind, move_on_after, move_on_at, sleep, timeout, timeout_at};
+use wharf::{
+    CancelScope, Result, TimeoutKind, move_on_after, move_on_at, sleep, timeout, timeout_at,
+};
 
 use super::{counted, hold, nothing_is_left, run, seconds};
 use crate::probes::{Log, memory_loop};
@@ -34,6 +36,25 @@ fn a_timeout_gives_the_output_in_time_and_an_error_after_that() {
         assert_eq!(move_on_after(seconds(1), pending::<()>()).await, None);
         assert_eq!(move_on_at(event_loop.time() + seconds(1), pending::<()>()).await, None);
         assert_eq!(event_loop.time() - began, seconds(12));
+        Ok(())
+    });
+}
+
+// 295.
+#[test]
+fn a_timeout_takes_what_can_be_awaited() {
+    run(async |event_loop| {
+        event_loop.start_server(async |_, _| Ok(()), "10.0.0.1:7").await?;
+        let connect = || event_loop.open_connection("10.0.0.1:7");
+        let (mut reader, _writer) = timeout(seconds(1), connect()).await??;
+        assert_eq!(reader.read_line().await?, None);
+        let deadline = event_loop.time() + seconds(1);
+        timeout_at(deadline, connect()).await??;
+        move_on_after(seconds(1), connect()).await.ok_or("in time")??;
+        move_on_at(deadline, connect()).await.ok_or("in time")??;
+        let scope = CancelScope::new();
+        scope.run(connect()).await.ok_or("not cancelled")??;
+        scope.try_run(connect()).await??;
         Ok(())
     });
 }
