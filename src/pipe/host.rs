@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::driver::{FileJob, FileJobDone, OsDriver, PipeHost};
 use crate::event_loop::Core;
-use crate::task::run_in_executor;
+use crate::task::run_on_own_pool;
 
 impl PipeHost for Core {
     fn os_driver(&self) -> Option<&OsDriver> {
@@ -15,7 +15,7 @@ impl PipeHost for Core {
 
     fn run_job(self: Rc<Self>, job: FileJob, done: FileJobDone) {
         // A done callback is lent the outcome: it takes it out of a cell.
-        let outcome = run_in_executor(&self, move || Cell::new(Some(job())));
+        let outcome = run_on_own_pool(&self, move || Cell::new(Some(job())));
         outcome.add_done_callback(move |outcome| {
             done(match outcome {
                 Ok(outcome) => {

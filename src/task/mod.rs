@@ -36,4 +36,4 @@ pub use self::threads::{
 
 pub(crate) use self::future::{Share, Waiters, discard, future};
 pub(crate) use self::table::{TaskFacts, TaskTable, Waits, operation};
-pub(crate) use self::threads::{Job, Jobs, ThreadPool, ThreadPoolOptions, Work, run_in_executor};
+pub(crate) use self::threads::{Job, Jobs, ThreadPool, ThreadPoolOptions, Work, run_on_own_pool};

@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use wharf::testing::settle;
-use wharf::{CapacityLimiter, EventLoop, Executor};
+use wharf::{CapacityLimiter, EventLoop, Executor, LoopFuture};
 
 use crate::executor::{gated, narrow_loop};
 use crate::probes::{PATIENCE, complete, memory_loop, reports, step_until};
@@ -150,6 +150,124 @@ fn what_was_handed_to_an_executor_is_done_also_when_it_is_dropped() {
     end.send(()).unwrap();
     complete(&event_loop, running).unwrap();
     assert_eq!(complete(&event_loop, waiting).unwrap(), 7);
+}
+
+/// The name of the thread that a job runs on.
+fn thread_name() -> Option<String> {
+    thread::current().name().map(str::to_owned)
+}
+
+fn named_executor(name: &str) -> Executor {
+    Executor::builder().max_threads(1).thread_name(name).build().unwrap()
+}
+
+#[test]
+fn jobs_run_on_the_default_executor_unless_they_are_given_another() {
+    let event_loop = EventLoop::new().unwrap();
+    let (first, second) = (named_executor("first"), named_executor("second"));
+    let named =
+        |future: LoopFuture<Option<String>>| complete(&event_loop, future).unwrap().unwrap();
+    event_loop.set_default_executor(&first);
+    assert_eq!(named(event_loop.run_in_executor(thread_name)), "first-0");
+    assert_eq!(named(event_loop.create_job(|_| thread_name()).start()), "first-0");
+    let limiter = CapacityLimiter::new(&event_loop, 1);
+    let job = event_loop.create_job(|_| thread_name()).limiter(&limiter);
+    assert_eq!(named(job.start()), "first-0");
+    let job = event_loop.create_job(|_| thread_name()).executor(&second);
+    assert_eq!(named(job.start()), "second-0");
+    assert_eq!(named(event_loop.run_in(&second, thread_name)), "second-0");
+    event_loop.set_default_executor(&second);
+    assert_eq!(named(event_loop.run_in_executor(thread_name)), "second-0");
+    event_loop.set_default_executor(None);
+    assert_eq!(named(event_loop.run_in_executor(thread_name)), "wharf-executor-0");
+}
+
+#[test]
+fn a_job_stays_on_the_executor_that_was_the_default_when_it_was_handed_in() {
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.set_default_executor(&named_executor("first"));
+    let (begun, end, job) = gated();
+    let running = event_loop.run_in_executor(job);
+    begun.recv_timeout(PATIENCE).unwrap();
+    let waiting = event_loop.run_in_executor(thread_name);
+    // The loop had the last clone of the first one.
+    event_loop.set_default_executor(&named_executor("second"));
+    let later = event_loop.run_in_executor(thread_name);
+    assert_eq!(complete(&event_loop, later).unwrap().as_deref(), Some("second-0"));
+    end.send(()).unwrap();
+    complete(&event_loop, running).unwrap();
+    assert_eq!(complete(&event_loop, waiting).unwrap().as_deref(), Some("first-0"));
+}
+
+#[test]
+fn a_loop_that_ends_waits_for_its_jobs_on_the_default_executor_and_leaves_that_to_others() {
+    let executor = Executor::new(2);
+    let (others_begun, others_end, others_job) = gated();
+    let other = EventLoop::new().unwrap();
+    let others = other.run_in(&executor, others_job);
+    others_begun.recv_timeout(PATIENCE).unwrap();
+
+    let event_loop = EventLoop::new().unwrap();
+    event_loop.set_default_executor(&executor);
+    let (begun, end, job) = gated();
+    let running = event_loop.run_in_executor(job);
+    begun.recv_timeout(PATIENCE).unwrap();
+    let never = event_loop.run_in_executor(|| ());
+    assert!(!event_loop.shutdown_default_executor(Duration::ZERO), "one runs");
+    assert!(complete(&event_loop, never).unwrap_err().is_cancelled());
+    end.send(()).unwrap();
+    assert!(
+        event_loop.shutdown_default_executor(PATIENCE),
+        "that of the other loop is not waited for"
+    );
+    complete(&event_loop, running).unwrap();
+    // It is still the default.
+    assert_eq!(complete(&event_loop, event_loop.run_in_executor(|| 5)).unwrap(), 5);
+    assert_eq!(executor.statistics().threads, 2);
+
+    let (ended, has_ended) = mpsc::channel();
+    let (begun, has_begun) = mpsc::channel();
+    event_loop.create_job(until_cancelled(begun, ended)).start().detach();
+    has_begun.recv_timeout(PATIENCE).unwrap();
+    event_loop.close_gracefully(PATIENCE).unwrap();
+    assert!(has_ended.try_recv().unwrap(), "it was told, and waited for");
+    others_end.send(()).unwrap();
+    complete(&other, others).unwrap();
+    assert_eq!(complete(&other, other.run_in(&executor, || 6)).unwrap(), 6);
+}
+
+#[test]
+fn a_default_executor_refuses_jobs_as_any_does_and_in_memory_too() {
+    for event_loop in [EventLoop::new().unwrap(), memory_loop()] {
+        let executor = Executor::new(1);
+        event_loop.set_default_executor(&executor);
+        assert_eq!(complete(&event_loop, event_loop.run_in_executor(|| 1)).unwrap(), 1);
+        executor.shutdown(PATIENCE);
+        let refused = complete(&event_loop, event_loop.run_in_executor(|| 2)).unwrap_err();
+        assert!(refused.is_closed(), "{refused}");
+        let refused = complete(&event_loop, event_loop.create_job(|_| 2).start()).unwrap_err();
+        assert!(refused.is_closed(), "{refused}");
+        event_loop.set_default_executor(None);
+        assert_eq!(complete(&event_loop, event_loop.run_in_executor(|| 3)).unwrap(), 3);
+        event_loop.close().unwrap();
+        event_loop.set_default_executor(&executor);
+    }
+}
+
+#[test]
+fn files_are_read_though_the_default_executor_takes_no_work() {
+    let event_loop = EventLoop::new().unwrap();
+    let executor = Executor::new(1);
+    executor.shutdown(PATIENCE);
+    event_loop.set_default_executor(&executor);
+    let file = std::fs::File::open("Cargo.toml").unwrap();
+    let read = event_loop
+        .run(async |event_loop| {
+            let mut reader = event_loop.open_read_pipe(file).await?;
+            Ok(reader.read_to_end(1 << 20).await?)
+        })
+        .unwrap();
+    assert!(read.starts_with(b"[workspace]"));
 }
 
 /// A job that says when it has begun, and what it was told: it ends when nobody waits for it.

@@ -70,7 +70,7 @@ pub struct JobBuilder<T: 'static> {
 }
 
 impl<T: Send + 'static> JobBuilder<T> {
-    /// Runs it on a thread of `executor` instead of the loop's pool.
+    /// Runs it on a thread of `executor` instead of the [default](EventLoop::set_default_executor).
     pub fn executor(mut self, executor: &Executor) -> Self {
         self.executor = Some(executor.clone());
         self
@@ -110,6 +110,8 @@ fn hand_in<T: Send + 'static>(
 ) -> LoopFuture<T> {
     let flag = CancelFlag::default();
     let told = flag.clone();
+    let chosen = core.jobs.pools.chosen();
+    let executor = executor.or(chosen.as_ref());
     begin(core, Terms { executor, token, flag }, move || work(told))
 }
 

@@ -4,10 +4,11 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::Instant;
 
 use super::cancel_flag::CancelFlag;
 use super::channel::Channels;
+use super::default_executor::Pools;
 use super::executor::Executor;
 use super::limiter::CapacityToken;
 use super::pool::{Job, RejectReason};
@@ -18,9 +19,7 @@ use crate::task::{LoopFuture, Promise, future};
 
 /// What a loop shares with threads: its jobs that run on one or wait for one, and its channels.
 pub(crate) struct Jobs {
-    /// The loop's own pool, once there was work for it.
-    executor: RefCell<Option<Executor>>,
-    threads: usize,
+    pub(super) pools: Pools,
     /// Who waits for each job's outcome.
     waiting: RefCell<BTreeMap<u64, Waiting>>,
     next: Cell<u64>,
@@ -45,8 +44,7 @@ struct Waiting {
 impl Jobs {
     pub(crate) fn new(threads: usize) -> Self {
         Self {
-            executor: RefCell::new(None),
-            threads,
+            pools: Pools::new(threads),
             waiting: RefCell::default(),
             next: Cell::new(0),
             channels: Channels::default(),
@@ -57,8 +55,7 @@ impl Jobs {
     pub(crate) fn close(&self, core: &Core) {
         self.channels.close();
         self.drop_waiting(core, |_| true);
-        let executor = self.executor.borrow_mut().take();
-        drop(executor);
+        self.pools.close();
         let running = std::mem::take(&mut *self.waiting.borrow_mut());
         for (_, waiting) in running {
             waiting.flag.cancel();
@@ -71,7 +68,19 @@ impl Jobs {
         self.waiting.borrow().values().for_each(|waiting| waiting.flag.cancel());
     }
 
-    /// Drops those of the jobs that have not begun: their futures end cancelled.
+    /// Drops the jobs of `executor` that have not begun: their futures end cancelled.
+    pub(super) fn drop_waiting_of(&self, core: &Core, executor: &Executor) {
+        self.drop_waiting(core, |waiting| waiting.executor.is_same(executor));
+    }
+
+    /// Waits for the jobs of `executor`, `until` then at most (`None`: for ever): false if that was not enough.
+    pub(super) fn join(&self, executor: &Executor, until: Option<Instant>) -> bool {
+        let waiting = self.waiting.borrow();
+        let mut jobs = waiting.values().filter(|waiting| waiting.executor.is_same(executor));
+        jobs.all(|waiting| waiting.job.join(until))
+    }
+
+    /// Drops those of these jobs that have not begun: their futures end cancelled.
     fn drop_waiting(&self, core: &Core, is_meant: impl Fn(&Waiting) -> bool) {
         let waiting = self.waiting.borrow();
         let ids: Vec<u64> =
@@ -84,12 +93,6 @@ impl Jobs {
                 core.drop_user(work, "job");
             }
         }
-    }
-
-    /// The loop's own pool.
-    fn own_executor(&self) -> Executor {
-        let mut executor = self.executor.borrow_mut();
-        executor.get_or_insert_with(|| Executor::new(self.threads)).clone()
     }
 
     fn finish(&self, core: &Core, id: u64, outcome: Outcome) {
@@ -130,9 +133,10 @@ impl Jobs {
 
 /// # Work that blocks
 impl EventLoop {
-    /// Runs `work`, which may block, on a thread of the loop's pool.
+    /// Runs `work`, which may block, on a thread of the loop's pool, or of the one that was made
+    /// the [default](Self::set_default_executor).
     ///
-    /// The pool is bounded (see [`EventLoopBuilder::executor_threads`]); work waits for a free
+    /// The loop's pool is bounded (see [`EventLoopBuilder::executor_threads`]); work waits for a free
     /// thread, first come, first served. Cancelling keeps work that has not begun from running; work
     /// that runs goes on, and its result is dropped on the loop's thread. On
     /// a loop in memory the work runs on the loop's own thread, so that runs stay equal.
@@ -151,7 +155,9 @@ impl EventLoop {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        run_in_executor(self.core(), work)
+        let chosen = self.core().jobs.pools.chosen();
+        let flag = CancelFlag::default();
+        begin(self.core(), Terms { executor: chosen.as_ref(), token: None, flag }, work)
     }
 
     /// As [`run_in_executor`](Self::run_in_executor), on a pool of one's own.
@@ -181,22 +187,10 @@ impl EventLoop {
         let flag = CancelFlag::default();
         begin(self.core(), Terms { executor: Some(executor), token: None, flag }, work)
     }
-
-    /// Drops the jobs of the loop's own pool that have not begun, whose futures end cancelled, and waits for
-    /// the running ones, for at most `timeout`. Returns whether all have ended.
-    ///
-    /// It blocks the calling thread: for the end of a program, after the last run. A later
-    /// `run_in_executor` starts a pool anew.
-    pub fn shutdown_default_executor(&self, timeout: Duration) -> bool {
-        let core = self.core();
-        let executor = core.jobs.executor.borrow_mut().take();
-        let Some(executor) = executor else { return true };
-        core.jobs.drop_waiting(core, |job| job.executor.is_same(&executor));
-        executor.shutdown(timeout)
-    }
 }
 
-pub(crate) fn run_in_executor<T, F>(core: &Rc<Core>, work: F) -> LoopFuture<T>
+/// Runs `work` on the loop's own pool, whichever is the default.
+pub(crate) fn run_on_own_pool<T, F>(core: &Rc<Core>, work: F) -> LoopFuture<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
@@ -256,7 +250,7 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let jobs = &core.jobs;
-    let executor = terms.executor.cloned().unwrap_or_else(|| jobs.own_executor());
+    let executor = terms.executor.cloned().unwrap_or_else(|| jobs.pools.own());
     let id = jobs.next.replace(jobs.next.get() + 1);
     let work = move || Box::new(work()) as BoxedResult;
     let errand = Errand { work: Some(work), remote: core.remote(), id };

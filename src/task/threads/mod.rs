@@ -3,6 +3,8 @@
 // Modules with methods of `EventLoop` come first, in the order of its page.
 mod jobs;
 
+mod default_executor;
+
 mod job_builder;
 
 mod channel;
@@ -21,5 +23,5 @@ pub use self::job_builder::JobBuilder;
 pub use self::limiter::{CapacityLimiter, CapacityToken};
 pub use self::remote_task::RemoteTask;
 
-pub(crate) use self::jobs::{Jobs, run_in_executor};
+pub(crate) use self::jobs::{Jobs, run_on_own_pool};
 pub(crate) use self::pool::{Job, ThreadPool, ThreadPoolOptions, Work};

@@ -105,7 +105,7 @@ impl ThreadPool {
     /// After `shutdown` this is the work that was running, and every thread has ended when it
     /// returns true. Before, it is the queued work too, and the threads stay.
     pub(crate) fn join(&self, timeout: Duration) -> bool {
-        self.shared.wait_until(timeout, |state| {
+        self.shared.wait_until(deadline(timeout), |state| {
             if state.shut_down {
                 state.threads == 0
             } else {
@@ -199,6 +199,13 @@ impl Job {
         }
         work
     }
+
+    /// Blocks until the work is done or was taken out of the queue, `until` then at most; false if that was not enough.
+    pub(crate) fn join(&self, until: Option<Instant>) -> bool {
+        self.shared.wait_until(until, |state| {
+            !state.queue.contains_key(&self.number) && !state.running.contains(&self.number)
+        })
+    }
 }
 
 impl fmt::Debug for Job {
@@ -266,6 +273,8 @@ struct Shared {
 struct State {
     /// By order of submission, so that any of it can be cancelled without a search.
     queue: BTreeMap<u64, Work>,
+    /// The numbers of what is being done: as many as there are threads at most.
+    running: Vec<u64>,
     submitted: u64,
     started: u64,
     threads: usize,
@@ -302,13 +311,15 @@ impl Shared {
         let mut idle_until = self.options.keep_alive.and_then(deadline);
         loop {
             // Work first: its notification may come together with the end of the keep-alive.
-            if let Some((_, work)) = state.queue.pop_first() {
+            if let Some((number, work)) = state.queue.pop_first() {
                 state.idle_threads -= 1;
+                state.running.push(number);
                 drop(state);
                 run(work);
                 idle_until = self.options.keep_alive.and_then(deadline);
                 state = self.lock();
                 state.idle_threads += 1;
+                state.running.retain(|running| *running != number);
                 self.work_ended.notify_all();
             } else if state.shut_down || is_over(idle_until) {
                 break;
@@ -321,8 +332,8 @@ impl Shared {
         self.work_ended.notify_all();
     }
 
-    fn wait_until(&self, timeout: Duration, condition: impl Fn(&State) -> bool) -> bool {
-        let deadline = deadline(timeout);
+    /// `None` waits for as long as it takes.
+    fn wait_until(&self, deadline: Option<Instant>, condition: impl Fn(&State) -> bool) -> bool {
         let mut state = self.lock();
         loop {
             if condition(&state) {
@@ -342,7 +353,7 @@ fn run(work: Work) {
 }
 
 /// When `duration` will be over; `None` for never, also if a clock cannot count that far.
-fn deadline(duration: Duration) -> Option<Instant> {
+pub(super) fn deadline(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
 }
 

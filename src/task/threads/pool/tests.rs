@@ -99,7 +99,7 @@ fn a_thread_ends_after_the_keep_alive_and_another_is_started_when_needed() {
         let sender = sender.clone();
         submit(&pool, move || sender.send(number).unwrap());
         assert_eq!(receiver.recv_timeout(LONG), Ok(number));
-        assert!(pool.shared.wait_until(LONG, |state| state.threads == 0));
+        assert!(pool.shared.wait_until(deadline(LONG), |state| state.threads == 0));
     }
     assert_eq!(pool.shared.lock().started, 3);
 }
@@ -118,7 +118,7 @@ fn the_keep_alive_begins_when_the_work_ends() {
         sender.send(Instant::now()).unwrap();
     });
     let ended = receiver.recv_timeout(LONG).unwrap();
-    assert!(pool.shared.wait_until(LONG, |state| state.threads == 0));
+    assert!(pool.shared.wait_until(deadline(LONG), |state| state.threads == 0));
     assert!(ended.elapsed() >= keep_alive);
     drop(gate);
 }
@@ -354,7 +354,7 @@ fn all_work_is_run_or_given_back_exactly_once() {
         }
     });
     assert!(pool.join(LONG));
-    assert!(pool.shared.wait_until(LONG, |state| state.threads == 0));
+    assert!(pool.shared.wait_until(deadline(LONG), |state| state.threads == 0));
     assert!(run.load(Ordering::SeqCst) > 0);
     assert_eq!(run.load(Ordering::SeqCst) + given_back.load(Ordering::SeqCst), SUBMITTERS * EACH);
 }
