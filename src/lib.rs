@@ -128,7 +128,7 @@
 //! | `extra-fds` | | child processes get descriptors besides the standard three |
 //! | `log` | | reports can go to the `log` crate |
 //! | `hyper` | | [hyper] runs on the loop, for HTTP/1 and HTTP/2: the module `hyper` |
-//! | `serde` | | [`LoopDump`] can be serialised |
+//! | `serde` | | [`LoopDump`] and statistics can be serialised |
 //!
 //! Without features wharf is streams, datagrams, pipes, children, timers and tasks.
 //!

@@ -17,6 +17,7 @@ use super::EventLoop;
 /// ```
 #[doc(alias("RuntimeMetrics"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct LoopStatistics {
     /// Times the loop polled.

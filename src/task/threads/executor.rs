@@ -149,6 +149,7 @@ impl ExecutorBuilder {
 
 /// What [`Executor::statistics`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ExecutorStatistics {
     /// Threads there are.

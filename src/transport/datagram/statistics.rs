@@ -29,6 +29,7 @@ use std::cell::Cell;
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DatagramStatistics {
     /// Handed to the operating system.
