@@ -39,6 +39,8 @@ pub struct TaskDump {
     /// What [`Task::named`](crate::Task::named) called it.
     pub name: Option<String>,
     /// Where it was spawned: file, line and column.
+    ///
+    /// Of a server's handler it is where the server was started.
     pub place: String,
     /// The task that spawned it, which may be finished.
     pub parent: Option<u64>,

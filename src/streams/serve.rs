@@ -3,6 +3,7 @@
 use std::any::type_name;
 use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -63,6 +64,7 @@ impl EventLoop {
     /// `to`, the options and the errors are those of [`create_server`](Self::create_server). Dropping the builder
     /// listens on nothing; dropping the [`Server`](crate::Server) changes nothing.
     #[doc(alias("TcpListener", "serve"))]
+    #[track_caller]
     pub fn start_server<F>(&self, handler: F, to: impl Into<Targets>) -> ServerBuilder
     where
         F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
@@ -73,6 +75,7 @@ impl EventLoop {
     /// As [`start_server`](Self::start_server), on a Unix socket: see
     /// [`create_unix_server`](Self::create_unix_server).
     #[doc(alias("UnixListener"))]
+    #[track_caller]
     pub fn start_unix_server<F>(&self, handler: F, path: impl Into<UnixAddress>) -> ServerBuilder
     where
         F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
@@ -82,6 +85,7 @@ impl EventLoop {
 
     /// As [`start_server`](Self::start_server), on sockets that listen already: see
     /// [`create_server_on`](Self::create_server_on).
+    #[track_caller]
     pub fn start_server_on<F, L>(
         &self,
         handler: F,
@@ -94,11 +98,13 @@ impl EventLoop {
         self.create_server_on(self.served_by(handler), listeners)
     }
 
+    #[track_caller]
     fn served_by<F>(&self, handler: F) -> impl FnMut() -> StreamProtocol + 'static
     where
         F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
     {
-        let handler = Rc::new(Handler { event_loop: self.clone(), function: Some(handler) });
+        let (event_loop, place) = (self.clone(), Location::caller());
+        let handler = Rc::new(Handler { event_loop, place, function: Some(handler) });
         move || {
             let taker: Rc<dyn Taker> = Rc::clone(&handler) as _;
             StreamProtocol::for_taker(handler.event_loop.core(), taker)
@@ -109,6 +115,8 @@ impl EventLoop {
 /// The user's async function, which all connections of a server share. The last of them drops it.
 struct Handler<F: 'static> {
     event_loop: EventLoop,
+    /// Where the server was started.
+    place: &'static Location<'static>,
     /// There until it is dropped.
     function: Option<F>,
 }
@@ -125,7 +133,7 @@ where
 {
     fn take(self: Rc<Self>, stream: &StreamProtocol) {
         let link = Rc::clone(stream.link());
-        let event_loop = self.event_loop.clone();
+        let (event_loop, place) = (self.event_loop.clone(), self.place);
         // In a box: all of a task's future is in the task twice.
         let running: Running = Box::pin(async move {
             let Some(function) = &self.function else { return Ok(()) };
@@ -137,7 +145,7 @@ where
             running: Some(running),
             handler: type_name::<F>,
         };
-        event_loop.create_task(serving).detach();
+        event_loop.create_task_at(place, serving).detach();
     }
 }
 

@@ -303,7 +303,19 @@ impl EventLoop {
     where
         F: Future + 'static,
     {
-        let (core, place) = (self.core(), Location::caller());
+        self.create_task_at(Location::caller(), future)
+    }
+
+    /// As [`create_task`](Self::create_task), for tasks that reports and dumps are to find elsewhere: at `place`.
+    pub(crate) fn create_task_at<F>(
+        &self,
+        place: &'static Location<'static>,
+        future: F,
+    ) -> Task<F::Output>
+    where
+        F: Future + 'static,
+    {
+        let core = self.core();
         if core.is_closed() {
             core.drop_user(future, "task");
             return Task::new(core, TaskKey::NONE, place, State::Done(Some(Err(closed()))));

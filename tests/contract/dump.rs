@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use wharf::signal::SIGUSR1;
 use wharf::testing::{advance, settle};
-use wharf::{EventLoop, LoopDump, PausedProtocol, Result, Transport};
+use wharf::{EventLoop, LoopDump, PausedProtocol, Ready, Result, StreamWriter, Transport};
 
 use crate::probes::{is_child, memory_loop, run_in_child};
 use crate::signals::{raise, text};
@@ -98,6 +98,61 @@ fn a_dump_has_connections_and_listeners() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn tasks_that_the_library_spawns_have_the_place_of_the_call() {
+    let places = |event_loop: &EventLoop| -> Vec<String> {
+        event_loop.dump().tasks.into_iter().map(|task| task.place).collect()
+    };
+    let here = |line: u32, column: u32| format!("{}:{line}:{column}", file!());
+    let handler = async |_reader, writer: StreamWriter| {
+        writer.wait_closed().await?;
+        Ok(())
+    };
+    let memory = memory_loop();
+    memory
+        .run(async |event_loop| {
+            let line = line!() + 1;
+            event_loop.start_server(handler, "10.0.0.1:7").await?;
+            let _stream = event_loop.open_connection("10.0.0.1:7").await?;
+            wharf::sleep(Duration::from_secs(1)).await;
+            assert_eq!(places(&event_loop), [here(line, 24)]);
+            Ok(())
+        })
+        .unwrap();
+
+    let memory = memory_loop();
+    memory
+        .run(async |event_loop| {
+            let line = line!() + 3;
+            wharf::task_group(async |group| {
+                group
+                    .start(async |ready: Ready<()>| {
+                        ready.set(());
+                        std::future::pending().await
+                    })
+                    .await?;
+                assert_eq!(places(&event_loop), [here(line, 22)]);
+                group.cancel();
+                Ok(())
+            })
+            .await?;
+            Ok(())
+        })
+        .unwrap();
+
+    let event_loop = EventLoop::new().unwrap();
+    let line = line!() + 1;
+    let task = event_loop.remote().spawn(async |_| std::future::pending::<()>().await);
+    let (_sender, receiver) = event_loop.create_channel::<()>(1);
+    let receiving = receiver.on_message(|()| ());
+    event_loop.run_until_complete(wharf::yield_now()).unwrap();
+    event_loop.run_until_complete(wharf::yield_now()).unwrap();
+    let mut places = places(&event_loop);
+    places.sort();
+    assert_eq!(places, [here(line, 36), here(line + 2, 30)]);
+    drop((task, receiving));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
@@ -97,19 +98,54 @@ impl<T: 'static> TaskGroup<T> {
     /// the task is cancelled from the start: `future` is dropped.
     ///
     /// An `Err` is an error whatever it says: also that something else was cancelled that the task awaited.
+    ///
+    /// A task that goes on until it is cancelled has no `Ok` that would say what `V` is. It is an `async fn` that returns
+    /// a [`Result`](crate::Result), or else for [`spawn_infallible`](Self::spawn_infallible):
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wharf::{Result, interval, sleep, task_group};
+    ///
+    /// async fn beat(letter: char) -> Result {
+    ///     let mut ticks = interval(Duration::from_secs(1));
+    ///     loop {
+    ///         ticks.tick().await;
+    ///         print!("{letter}");
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result {
+    /// wharf::testing::MemoryNetwork::new().event_loop().run(async |_| {
+    ///     task_group(async |group| {
+    ///         group.spawn(beat('.'));
+    ///         group.spawn_infallible(async {
+    ///             loop {
+    ///                 sleep(Duration::from_secs(3)).await;
+    ///                 print!("!");
+    ///             }
+    ///         });
+    ///         sleep(Duration::from_secs(10)).await;
+    ///         group.cancel();
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
     #[doc(alias("create_task", "start_soon"))]
     #[track_caller]
     pub fn spawn<V: 'static>(
         &self,
         future: impl Future<Output = Result<V>> + 'static,
     ) -> Child<'static, V> {
-        self.add(future, |outcome| outcome.map_err(Error::from), None)
+        self.add(Location::caller(), future, |outcome| outcome.map_err(Error::from), None)
     }
 
     /// Adds a task that cannot fail, but by a panic: whatever it returns is its value.
     #[track_caller]
     pub fn spawn_infallible<F: Future + 'static>(&self, future: F) -> Child<'static, F::Output> {
-        self.add(future, Ok, None)
+        self.add(Location::caller(), future, Ok, None)
     }
 
     /// Adds a task and waits until it says that it is ready, with a value. Trio's `nursery.start`.
@@ -145,15 +181,17 @@ impl<T: 'static> TaskGroup<T> {
     /// })
     /// # }
     /// ```
-    pub async fn start<V: 'static>(
+    #[track_caller]
+    pub fn start<V: 'static>(
         &self,
         body: impl AsyncFnOnce(Ready<V>) -> Result + 'static,
-    ) -> Result<V, Error> {
-        let add = |ready: Ready<V>, takes_error: Rc<dyn TakesError>| {
+    ) -> impl Future<Output = Result<V, Error>> {
+        let place = Location::caller();
+        let add = move |ready: Ready<V>, takes_error: Rc<dyn TakesError>| {
             let steps = async move { body(ready).await };
-            self.add(steps, |outcome| outcome.map_err(Error::from), Some(takes_error))
+            self.add(place, steps, |outcome| outcome.map_err(Error::from), Some(takes_error))
         };
-        start(&self.state.core, add).await
+        start(&self.state.core, add)
     }
 
     /// Ends the body and all tasks; the group gives `value`, unless one of them has failed. The first value counts,
@@ -169,9 +207,9 @@ impl<T: 'static> TaskGroup<T> {
         self.state.is_open()
     }
 
-    #[track_caller]
     fn add<F: Future + 'static, V: 'static>(
         &self,
+        place: &'static Location<'static>,
         future: F,
         convert: fn(F::Output) -> Result<V, Error>,
         takes_error: Option<Rc<dyn TakesError>>,
@@ -187,7 +225,7 @@ impl<T: 'static> TaskGroup<T> {
         let member = Member { slot: Rc::clone(&slot), owner: Weak::clone(&owner), key };
         let running = Running { future, convert, takes_error, member };
         let steps = run_child(Rc::clone(core), running);
-        self.state.keep(key, EventLoop::from_core(Rc::clone(core)).create_task(steps));
+        self.state.keep(key, EventLoop::from_core(Rc::clone(core)).create_task_at(place, steps));
         Child::new(slot, owner, key)
     }
 }

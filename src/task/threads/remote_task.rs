@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -46,6 +47,7 @@ impl Remote {
     /// # }
     /// ```
     #[doc(alias("run_coroutine_threadsafe", "create_task", "block_on"))]
+    #[track_caller]
     pub fn spawn<T, F>(&self, main: F) -> RemoteTask<T>
     where
         T: Send + 'static,
@@ -54,10 +56,12 @@ impl Remote {
         let shared = Arc::new(Shared::default());
         let ending = Ending { shared: Some(Arc::clone(&shared)), remote: self.clone() };
         let handle = RemoteTask { shared, remote: self.clone() };
+        let place = Location::caller();
         // Where it is refused or dropped, its `Ending` says so.
         let _ = self.call_soon_threadsafe(move |event_loop| {
             let own = event_loop.clone();
-            event_loop.create_task(drive(ending, async move { main(own).await })).detach();
+            let steps = drive(ending, async move { main(own).await });
+            event_loop.create_task_at(place, steps).detach();
         });
         handle
     }

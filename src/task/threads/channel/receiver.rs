@@ -110,6 +110,7 @@ impl<T: Send + 'static> RemoteReceiver<T> {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn on_message(mut self, mut callback: impl FnMut(T) + 'static) -> Task<()> {
         let core = Rc::clone(&self.core);
         EventLoop::from_core(Rc::clone(&core)).create_task(async move {
