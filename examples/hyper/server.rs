@@ -84,7 +84,7 @@ async fn serve_connection(mut reader: StreamReader, writer: StreamWriter) -> Res
     if timeout(PATIENCE, reader.peek(1)).await??.is_empty() {
         return Ok(());
     }
-    let mut stream = HyperStream::join(reader, writer);
+    let stream = HyperStream::join(reader, writer);
     let shutdown = pin!(stream.shutting_down());
     let mut builder = auto::Builder::new(HyperExecutor);
     builder.http1().timer(HyperTimer).header_read_timeout(PATIENCE);

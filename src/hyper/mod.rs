@@ -23,7 +23,7 @@
 //!
 //! /// What `start_server` runs for each connection.
 //! async fn serve(reader: StreamReader, writer: StreamWriter) -> Result {
-//!     let mut stream = HyperStream::join(reader, writer);
+//!     let stream = HyperStream::join(reader, writer);
 //!     let mut shutdown = pin!(stream.shutting_down());
 //!     let mut builder = hyper::server::conn::http1::Builder::new();
 //!     builder.timer(HyperTimer);

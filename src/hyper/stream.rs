@@ -63,7 +63,12 @@ pub struct HyperStream {
 
 impl HyperStream {
     /// Makes a stream one for hyper.
-    pub fn new(stream: ByteStream) -> Self {
+    ///
+    /// From now on reads of it go on while its server shuts down
+    /// ([`StreamReader::set_waits_in_shutdown`]): hyper takes the end of the input for a client that has gone, and would
+    /// drop the request that it is at.
+    pub fn new(mut stream: ByteStream) -> Self {
+        stream.reader().set_waits_in_shutdown(true);
         Self { stream }
     }
 
@@ -91,14 +96,12 @@ impl HyperStream {
     /// then, or when the connection is gone. To be called before hyper is given the stream; the
     /// [module](crate::hyper) shows how.
     ///
-    /// From this call on the input goes on while the server shuts down, so that a request that is under way can be read to
-    /// its end: hyper's `graceful_shutdown` has to be called, or the connection is cut off when the server's time is over.
-    /// Without this call the server's shutdown is the end of the input: a connection between two requests ends at once,
-    /// and a body of which not all was received fails.
+    /// Then hyper's `graceful_shutdown` is to be called: a connection between two requests ends at once, and another one
+    /// after the request that it is at. Where nobody does that, requests are answered as well, but each connection that its
+    /// client keeps open is there until the server's time is over, and is cut off then.
     ///
     /// Dropping the future changes nothing.
-    pub fn shutting_down(&mut self) -> impl Future<Output = ()> + use<> {
-        self.stream.reader().set_waits_in_shutdown(true);
+    pub fn shutting_down(&self) -> impl Future<Output = ()> + use<> {
         self.stream.writer().shutdown_notice()
     }
 }

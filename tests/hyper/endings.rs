@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use http_body_util::BodyExt as _;
-use wharf::hyper::failure;
+use hyper::server;
+use hyper::service::service_fn;
+use wharf::hyper::{HyperExecutor, HyperStream, failure};
 use wharf::{ByteStream, Error, Transport as _, timeout};
 
 use super::{
-    ADDRESS, Http, Stage, TestBody, poll_once, reset, run, run_each, run_reporting, settle, text,
+    ADDRESS, Http, Stage, TestBody, answer, poll_once, reset, run, run_each, run_reporting, settle,
+    text,
 };
 
 /// A report would fail the test.
@@ -237,6 +240,41 @@ fn a_shutdown_ends_idle_connections_at_once_and_lets_requests_end() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn a_request_is_answered_in_a_shutdown_that_hyper_is_not_told_of() {
+    for http in [Http::One, Http::Two] {
+        run(async |event_loop| {
+            let untold = async move |reader, writer| {
+                let (stream, service) = (HyperStream::join(reader, writer), service_fn(answer));
+                match http {
+                    Http::One => {
+                        let builder = server::conn::http1::Builder::new();
+                        builder.serve_connection(stream, service).await.map_err(failure)
+                    }
+                    Http::Two => {
+                        let builder = server::conn::http2::Builder::new(HyperExecutor);
+                        builder.serve_connection(stream, service).await.map_err(failure)
+                    }
+                }
+            };
+            let server = event_loop.start_server(untold, ADDRESS).await?;
+            let stage = Stage::plain(http);
+            let (mut busy, _running) = stage.connect(&event_loop).await?;
+            let asking = wharf::spawn(async move {
+                let answered = text(busy.get("/late").await?).await;
+                // The client is kept: so is its connection.
+                answered.map(|answered| (answered, busy))
+            });
+            settle().await;
+            let began = event_loop.time();
+            assert_eq!(server.shutdown(Duration::from_secs(60)).await?, 1, "the idle one");
+            assert_eq!((event_loop.time() - began).as_secs(), 60);
+            assert_eq!(asking.await??.0, "late");
+            Ok(())
+        });
+    }
 }
 
 /// Each time it is given up after one poll more.

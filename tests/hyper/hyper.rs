@@ -174,7 +174,7 @@ async fn text(response: Response<Incoming>) -> Result<String> {
 
 /// Serves one connection, and ends it well when the server shuts down.
 async fn serve(http: Http, reader: StreamReader, writer: StreamWriter) -> Result {
-    let mut stream = HyperStream::join(reader, writer);
+    let stream = HyperStream::join(reader, writer);
     let shutdown = pin!(stream.shutting_down());
     let service = service_fn(answer);
     match http {
