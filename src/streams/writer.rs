@@ -228,7 +228,8 @@ impl StreamWriter {
         Transport::is_closing(&*self.link)
     }
 
-    /// Waits until the connection is gone. It does not close it.
+    /// Waits until the connection is gone. It does not close it: without a [`close`](Self::close) one whose two sides have
+    /// ended is still there, until its halves are dropped.
     ///
     /// After a [`close`](Self::close), `Ok` means that everything was handed to the operating system. Any number of
     /// tasks can wait. Dropping the future changes nothing.

@@ -22,7 +22,6 @@ use crate::event_loop::EventLoop;
 ///
 /// ```
 /// use std::time::Duration;
-/// use wharf::testing::Recorder;
 /// use wharf::{Error, Protocol, Requests, Result, Transport};
 ///
 /// /// A byte is a question, and a byte is its answer.
@@ -46,11 +45,13 @@ use crate::event_loop::EventLoop;
 /// # fn main() -> Result {
 /// let event_loop = wharf::testing::MemoryNetwork::new().event_loop();
 /// let requests = Requests::new(&event_loop).limit(100).deadline(Duration::from_secs(10));
-/// let mut client = Client(requests.clone());
-/// # let (near, far) = wharf::testing::pair(&event_loop, 64, client, wharf::testing::Record::new().protocol())?;
+/// let client = Client(requests.clone());
+/// // A connection in memory: `near` is the client's end.
+/// let server = wharf::testing::Record::new().protocol();
+/// let (near, far) = wharf::testing::pair(&event_loop, 64, client, server)?;
 /// let six_times_seven = requests.begin()?;
 /// near.write(&[6]);
-/// # far.write(&[42]);
+/// far.write(&[42]);
 /// assert_eq!(event_loop.run_until_complete(six_times_seven)??, 42);
 /// # Ok(())
 /// # }
