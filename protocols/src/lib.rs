@@ -3,12 +3,14 @@
 //! Each protocol comes in two layers: a *codec* that turns bytes into frames and knows nothing of
 //! sockets, and a thin [`Protocol`](https://docs.rs/wharf) that feeds it from a transport.
 //!
+//! - [`mod@codec`]: what all codecs of this crate are.
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod codec;
 pub mod line;
 pub mod testing;
 

@@ -3,6 +3,7 @@ use std::mem;
 use std::ops::Range;
 
 use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
+use crate::codec::Decoder;
 
 /// Splits a byte stream into lines.
 ///
@@ -279,6 +280,13 @@ impl LineDecoder {
         }
     }
 
+    fn line<'a>(&'a self, line: Line<'a>) -> &'a [u8] {
+        match line {
+            Line::Kept(range) => &self.buffer[range],
+            Line::Input(bytes) => bytes,
+        }
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         if self.start == self.buffer.len() {
             self.buffer.clear();
@@ -324,6 +332,45 @@ impl Default for LineDecoder {
     }
 }
 
+impl Decoder for LineDecoder {
+    type Frame<'a> = &'a [u8];
+    type Error = LineError;
+
+    /// The next line without its delimiter. With [`Refused::Discard`] the lines after an error follow.
+    fn decode<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<&'a [u8]>, LineError> {
+        match self.next_line(input, false) {
+            Some(line) => line.map(|line| Some(self.line(line))),
+            None => {
+                *input = &[];
+                self.settle();
+                Ok(None)
+            }
+        }
+    }
+
+    /// The last line, if it has no delimiter.
+    fn finish(&mut self) -> Result<Option<&[u8]>, LineError> {
+        match self.next_line(&mut &[][..], true) {
+            Some(line) => line.map(|line| Some(self.line(line))),
+            None => {
+                self.settle();
+                Ok(None)
+            }
+        }
+    }
+
+    fn buffered(&self) -> &[u8] {
+        self.buffered()
+    }
+
+    fn take_remainder(&mut self) -> Vec<u8> {
+        self.take_remainder()
+    }
+}
+
 /// The lines of one input, lent one at a time. Made by [`LineDecoder::feed`] and
 /// [`LineDecoder::finish`].
 ///
@@ -360,10 +407,7 @@ impl<'i> DecodedLines<'_, 'i> {
     #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
     pub fn next(&mut self) -> Option<Result<&[u8], LineError>> {
         let line = self.decoder.next_line(&mut self.input, self.at_end)?;
-        Some(line.map(|line| match line {
-            Line::Kept(range) => &self.decoder.buffer[range],
-            Line::Input(bytes) => bytes,
-        }))
+        Some(line.map(|line| self.decoder.line(line)))
     }
 
     /// Stops here, and gives what has not been decoded: the caller keeps it, not the decoder.

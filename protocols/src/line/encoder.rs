@@ -3,6 +3,7 @@ use std::io::IoSlice;
 use wharf::{Transport, WriteStatus};
 
 use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
+use crate::codec::Encoder;
 
 /// Writes lines so that a [`LineDecoder`](super::LineDecoder) with the same options reads them back.
 ///
@@ -106,6 +107,14 @@ impl LineEncoder {
             return Err(LineError::BareLineEnd);
         }
         Ok(self.delimiter.as_bytes())
+    }
+}
+
+impl Encoder<[u8]> for LineEncoder {
+    type Error = LineError;
+
+    fn encode(&mut self, line: &[u8], output: &mut Vec<u8>) -> Result<(), LineError> {
+        (*self).encode(line, output)
     }
 }
 
