@@ -82,6 +82,8 @@ fn most_allocations(operation: Operation) -> Option<f64> {
         | Operation::Sleep
         | Operation::OneshotItsOwn
         | Operation::Oneshot => Some(1.0),
+        // Who joins a task of a group, or the task itself, is allocated besides it.
+        Operation::Group | Operation::Scope => None,
         _ => Some(0.0),
     }
 }

@@ -24,6 +24,14 @@ pub(super) trait Contender: Clone + 'static {
     /// The output of a task, which neither panics nor is cancelled.
     fn join<T: 'static>(task: Self::Task<T>) -> impl Future<Output = T> + 'static;
 
+    /// Runs the futures as tasks of the library's own group, until all have ended.
+    async fn run_in_group<F>(&self, futures: impl Iterator<Item = F>)
+    where
+        F: Future<Output = ()> + 'static;
+
+    /// Runs futures that may borrow, side by side in one task, until all have ended.
+    async fn run_in_scope<F: Future<Output = ()>>(&self, futures: impl Iterator<Item = F>);
+
     /// Lets others go first, in the library's own way.
     fn yield_now() -> impl Future<Output = ()> + 'static;
 

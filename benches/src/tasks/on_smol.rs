@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender, bounded};
 use async_executor::{LocalExecutor, Task};
 use async_io::Timer;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::contender::{Contender, Oneshot, Own};
 use crate::Result;
@@ -37,6 +38,18 @@ impl Contender for Smol {
 
     fn join<T: 'static>(task: Self::Task<T>) -> impl Future<Output = T> + 'static {
         task
+    }
+
+    /// smol has no group; this keeps its tasks together.
+    async fn run_in_group<F>(&self, futures: impl Iterator<Item = F>)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        self.run_in_scope(futures.map(|future| self.0.spawn(future))).await;
+    }
+
+    async fn run_in_scope<F: Future<Output = ()>>(&self, futures: impl Iterator<Item = F>) {
+        futures.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
     fn yield_now() -> impl Future<Output = ()> + 'static {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::runtime;
 use tokio::sync::oneshot::{Receiver, Sender, channel};
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, JoinSet, LocalSet, spawn_local};
 use tokio::time::Sleep;
 
 use super::contender::{Contender, Oneshot, Own};
@@ -38,6 +39,24 @@ impl Contender for Tokio {
 
     async fn join<T: 'static>(task: Self::Task<T>) -> T {
         task.await.expect("the task ends well")
+    }
+
+    async fn run_in_group<F>(&self, futures: impl Iterator<Item = F>)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let mut tasks = JoinSet::new();
+        for future in futures {
+            tasks.spawn_local(future);
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("the task ends well");
+        }
+    }
+
+    /// tokio has nothing of its own for it.
+    async fn run_in_scope<F: Future<Output = ()>>(&self, futures: impl Iterator<Item = F>) {
+        futures.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
     fn yield_now() -> impl Future<Output = ()> + 'static {

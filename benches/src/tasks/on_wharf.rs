@@ -37,6 +37,25 @@ impl Contender for Wharf {
         task.await.expect("the task ends well")
     }
 
+    async fn run_in_group<F>(&self, futures: impl Iterator<Item = F>)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let group = self.0.task_group(async |group| {
+            futures.for_each(|future| drop(group.spawn_infallible(future)));
+            Ok(())
+        });
+        group.await.expect("the tasks end well");
+    }
+
+    async fn run_in_scope<F: Future<Output = ()>>(&self, futures: impl Iterator<Item = F>) {
+        let scope = self.0.scope(async |scope| {
+            futures.for_each(|future| drop(scope.spawn_infallible(future)));
+            Ok(())
+        });
+        scope.await.expect("the tasks end well");
+    }
+
     fn yield_now() -> impl Future<Output = ()> + 'static {
         wharf::yield_now()
     }

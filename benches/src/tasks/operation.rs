@@ -12,6 +12,10 @@ pub enum Operation {
     SpawnOne,
     /// Spawn many tasks, then join them.
     SpawnMany,
+    /// Spawn many tasks into the library's own group, and wait for it.
+    Group,
+    /// Run many futures that borrow side by side.
+    Scope,
     /// One task yields.
     Yield,
     /// The same in the library's own way.
@@ -38,9 +42,11 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::SpawnOne,
         Self::SpawnMany,
+        Self::Group,
+        Self::Scope,
         Self::Yield,
         Self::YieldItsWay,
         Self::YieldMany,
@@ -59,6 +65,8 @@ impl Operation {
         match self {
             Self::SpawnOne => "spawn-one",
             Self::SpawnMany => "spawn-many",
+            Self::Group => "group",
+            Self::Scope => "scope",
             Self::Yield => "yield",
             Self::YieldItsWay => "yield-its-way",
             Self::YieldMany => "yield-many",
@@ -88,7 +96,9 @@ impl Operation {
     pub fn counted(self) -> (u64, u64) {
         match self {
             Self::ThreadPingPong | Self::ThreadOneWay => (1_000, 6_000),
-            Self::SpawnMany => (spawning::TOGETHER, 3 * spawning::TOGETHER),
+            Self::SpawnMany | Self::Group | Self::Scope => {
+                (spawning::TOGETHER, 3 * spawning::TOGETHER)
+            }
             Self::Sleep | Self::SleepManyDropped => (sleeping::PENDING, 2 * sleeping::PENDING),
             _ => (1_000, 21_000),
         }
@@ -97,7 +107,7 @@ impl Operation {
     /// How often it is done before it is measured: the loop's memory has its size then.
     pub fn warm_up(self) -> u64 {
         match self {
-            Self::SpawnMany => spawning::TOGETHER,
+            Self::SpawnMany | Self::Group | Self::Scope => spawning::TOGETHER,
             Self::Sleep | Self::SleepManyDropped => sleeping::PENDING,
             _ => 1_000,
         }
@@ -114,6 +124,8 @@ impl fmt::Display for Operation {
         formatter.write_str(match self {
             Self::SpawnOne => "spawn and join, one by one",
             Self::SpawnMany => "spawn and join, 10,000 at once",
+            Self::Group => "group of 10,000 tasks, for each",
+            Self::Scope => "scope of 10,000 tasks, for each",
             Self::Yield => "yield, 1 task",
             Self::YieldItsWay => "yield, 1 task, its own yield_now",
             Self::YieldMany => "yield, 100 tasks",
@@ -138,6 +150,8 @@ impl Work {
         match self.operation {
             Operation::SpawnOne => spawning::one_by_one(contender, count).await,
             Operation::SpawnMany => spawning::together(contender, count).await,
+            Operation::Group => spawning::in_groups(contender, count).await,
+            Operation::Scope => spawning::in_scopes(contender, count).await,
             Operation::Yield => turns::yield_alone(contender, count).await,
             Operation::YieldItsWay => turns::yield_alone_its_way(contender, count).await,
             Operation::YieldMany => turns::yield_in_turn(contender, count).await,
