@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::core::Core;
 use super::entries::Ready;
 use super::ready::{Callback, Timer};
-use super::timers::nanoseconds;
 use super::{EventLoop, SlowWatch};
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::time::TimerKey;
@@ -116,7 +115,7 @@ impl TimerHandle {
     ///
     /// Cheaper than cancelling and scheduling again: it takes constant time and no memory.
     pub fn reset(&mut self, delay: Duration) -> bool {
-        let when = self.core.now().saturating_add(nanoseconds(delay));
+        let when = self.core.after(delay);
         let moved = self.core.timers.borrow_mut().reset(self.key.get(), when);
         if moved {
             self.when = when;
@@ -168,7 +167,7 @@ impl EventLoop {
     /// tick. Any delay is accepted; beyond 584 years it means never.
     #[doc(alias("callLater", "add_timeout"))]
     pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
-        let when = self.core().now().saturating_add(nanoseconds(delay));
+        let when = self.core().after(delay);
         self.schedule(when, callback)
     }
 

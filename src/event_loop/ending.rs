@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::run::{NoMain, Running, poll_failed};
-use super::timers::nanoseconds;
 use super::{EventLoop, EventLoopBuilder};
 use crate::driver::Key;
 use crate::error::{Error, Result};
@@ -86,7 +85,7 @@ impl EventLoop {
         }
         self.check_closable()?;
         let core = self.core();
-        let until = core.now().saturating_add(nanoseconds(grace));
+        let until = core.after(grace);
         let outcome = {
             let _running = Running::begin(core)?;
             core.wind_down(until)

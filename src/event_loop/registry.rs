@@ -2,6 +2,7 @@
 //! `Send`, finds its loop without a lock.
 
 use std::cell::RefCell;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -53,6 +54,24 @@ pub(crate) const NONE_RUNS: &str = "no event loop is running on this thread";
 
 pub(crate) fn current() -> Option<Rc<Core>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// The loop that runs, for the function `wharf::NAME`, which panics where there is none.
+#[track_caller]
+pub(crate) fn expect_current(name: &str) -> EventLoop {
+    match current() {
+        Some(core) => EventLoop::from_core(core),
+        None => panic_without_loop(name, Location::caller()),
+    }
+}
+
+#[cold]
+#[track_caller]
+fn panic_without_loop(name: &str, caller: &Location<'_>) -> ! {
+    panic!(
+        "`wharf::{name}` was called at {caller}, but {NONE_RUNS}: call it in a callback or task of one, \
+         or in `EventLoop::run`"
+    )
 }
 
 /// Makes a loop the current one for as long as this lives.

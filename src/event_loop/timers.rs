@@ -33,6 +33,12 @@ impl Core {
         nanoseconds(when.saturating_duration_since(self.started))
     }
 
+    /// The moment in `duration` from now, as the timers count it.
+    #[inline]
+    pub(crate) fn after(&self, duration: Duration) -> u64 {
+        self.now().saturating_add(nanoseconds(duration))
+    }
+
     /// A time of the timers as an `Instant`; the farthest there is for those beyond it.
     pub(crate) fn instant(&self, nanoseconds: u64) -> Instant {
         let mut since_start = Duration::from_nanos(nanoseconds);

@@ -10,7 +10,7 @@ use super::draining::Draining;
 use super::server_core::ServerCore;
 use crate::address::Address;
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, Entry, EventLoop, Wakers, nanoseconds};
+use crate::event_loop::{Core, Entry, EventLoop, Wakers};
 use crate::task::{LoopFuture, Share, future};
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::transport::Stream;
@@ -215,7 +215,7 @@ impl Server {
         let deadline = event_loop.call_later(grace, move || count.set(server.abort_clients()));
         let (promise, ended) = future(&self.core);
         let server = self.clone();
-        let until = self.core.now().saturating_add(nanoseconds(grace));
+        let until = self.core.after(grace);
         let gone = self.wait_closed();
         gone.add_done_callback(move |outcome| {
             deadline.cancel();

@@ -1,4 +1,4 @@
-//! What `create_task` gives.
+//! The handle of a task.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,10 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::future::{LoopFuture, Promise, future};
-use super::table::{self, Finished, TaskKey, Waits, Wanted};
+use super::finished::{Finished, Wanted};
+use super::future::{LoopFuture, future};
+use super::spawn::cancel_with;
+use super::table::{TaskKey, Waits};
 use crate::error::{Error, Kind};
-use crate::event_loop::{CallbackHandle, Core, EventLoop, RemoteQueue, closed};
+use crate::event_loop::{CallbackHandle, Core, RemoteQueue};
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
 /// A running task: awaiting it gives what its future gave.
@@ -58,9 +60,9 @@ pub struct Task<T: 'static> {
 }
 
 /// The output of `async_task`'s task: `None` if it went elsewhere.
-type Output<T> = Option<Result<T, Error>>;
+pub(super) type Output<T> = Option<Result<T, Error>>;
 
-enum State<T: 'static> {
+pub(super) enum State<T: 'static> {
     /// The output stays with the task's future until it is asked for.
     Running(async_task::FallibleTask<Output<T>, Arc<RemoteQueue>>),
     /// Somebody has added a done callback.
@@ -169,7 +171,7 @@ impl<T: 'static> Task<T> {
 }
 
 impl<T: 'static> Task<T> {
-    fn new(
+    pub(super) fn new(
         core: &Rc<Core>,
         key: TaskKey,
         place: &'static Location<'static>,
@@ -207,7 +209,7 @@ impl<T: 'static> Task<T> {
         let (promise, future) = future(&self.core);
         match self.state.replace(State::Done(None)) {
             State::Running(task) => {
-                table::cancel_with(&self.core, self.key, &promise);
+                cancel_with(&self.core, self.key, &promise);
                 self.core.tasks.set_promise(self.key, promise);
                 task.detach();
             }
@@ -235,7 +237,7 @@ impl<T: 'static> Task<T> {
             State::Future(future) if wanted == Wanted::Detached => future.detach(),
             State::Future(future) => drop(future),
             State::Done(Some(output)) => {
-                Finished::before(wanted, self.place).abandon(&self.core, output);
+                Finished::new(wanted, self.place, None).abandon(&self.core, output);
             }
             State::Done(None) => {}
         }
@@ -285,71 +287,4 @@ impl<T: 'static> fmt::Debug for Task<T> {
             .field("is_cancelled", &self.is_cancelled())
             .finish()
     }
-}
-
-/// # Tasks
-impl EventLoop {
-    /// Drives `future` on this loop, beginning in the next round.
-    ///
-    /// The loop owns the task. Cancelling it drops the future, at the loop's next round. On a
-    /// closed loop it fails at once with [`is_closed`](Error::is_closed). The place of this call is in
-    /// reports of the task.
-    ///
-    /// It takes one allocation, for the future with its output (two for a future of more than 512 bytes), and waking it
-    /// takes none.
-    #[doc(alias("spawn", "spawn_local", "ensure_future"))]
-    #[track_caller]
-    pub fn create_task<F>(&self, future: F) -> Task<F::Output>
-    where
-        F: Future + 'static,
-    {
-        self.create_task_at(Location::caller(), future)
-    }
-
-    /// As [`create_task`](Self::create_task), for tasks that reports and dumps are to find elsewhere: at `place`.
-    pub(crate) fn create_task_at<F>(
-        &self,
-        place: &'static Location<'static>,
-        future: F,
-    ) -> Task<F::Output>
-    where
-        F: Future + 'static,
-    {
-        let core = self.core();
-        if core.is_closed() {
-            core.drop_user(future, "task");
-            return Task::new(core, TaskKey::NONE, place, State::Done(Some(Err(closed()))));
-        }
-        let (key, task) = if size_of::<F>() <= LARGEST_IN_PLACE {
-            table::spawn(core, place, future, conclude)
-        } else {
-            table::spawn(core, place, Box::pin(future), conclude)
-        };
-        Task::new(core, key, place, State::Running(task.fallible()))
-    }
-}
-
-/// A future of more bytes has a box of its own: the task would have room for it twice.
-const LARGEST_IN_PLACE: usize = 512;
-
-/// Says where the output goes: to who awaits the task, unless somebody else wants it.
-fn conclude<T: 'static>(
-    core: &Rc<Core>,
-    mut finished: Finished,
-    outcome: Result<T, Error>,
-) -> Output<T> {
-    if finished.is_plain() {
-        return Some(outcome);
-    }
-    if let Some(promise) = finished.take_promise() {
-        if let Ok(promise) = promise.downcast::<Promise<T>>() {
-            promise.set(outcome);
-        }
-        return None;
-    }
-    if finished.wanted == Wanted::Held {
-        return Some(outcome);
-    }
-    finished.abandon(core, outcome);
-    None
 }

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context, Poll};
 
-use super::local::{Context, Entered};
+use super::local::{self, Entered};
 use super::table::{Begun, TaskKey};
 use crate::error::{Error, Kind};
 use crate::event_loop::Core;
@@ -17,7 +17,7 @@ pub(super) fn step<F: Future + 'static>(
     core: &Core,
     key: TaskKey,
     user: Pin<&mut Option<F>>,
-    context: &mut TaskContext<'_>,
+    context: &mut Context<'_>,
 ) -> Poll<Result<F::Output, Error>> {
     let Some(steps) = user.as_pin_mut() else { return Poll::Pending };
     let (polled, is_cancelled) = match core.tasks.begin_step(key) {
@@ -26,9 +26,9 @@ pub(super) fn step<F: Future + 'static>(
             core.tasks.set_current(key);
             let polled = fence::run(|| steps.poll(context));
             core.tasks.set_current(TaskKey::NONE);
-            (polled, core.tasks.end_step())
+            (polled, core.tasks.was_cancelled_in_step())
         }
-        Begun::Special(values) => special_step(core, key, values, steps, context),
+        Begun::Special(locals) => special_step(core, key, locals, steps, context),
         Begun::Cancelled => return Poll::Ready(Err(Error::bare(Kind::Cancelled))),
     };
     match polled {
@@ -48,17 +48,17 @@ pub(super) fn step<F: Future + 'static>(
 fn special_step<F: Future + 'static>(
     core: &Core,
     key: TaskKey,
-    values: Option<Rc<Context>>,
+    locals: Option<Rc<local::Context>>,
     steps: Pin<&mut F>,
-    context: &mut TaskContext<'_>,
+    context: &mut Context<'_>,
 ) -> (Result<Poll<F::Output>, Panic>, bool) {
-    let inside = Inside::enter(core, key, values);
+    let inside = Inside::enter(core, key, locals);
     let began = core.tasks.is_timed().then(|| core.driver.now());
     let polled = fence::run(|| steps.poll(context));
     if let Some(began) = began {
         core.tasks.note_time(core.driver.now().saturating_duration_since(began));
     }
-    let is_cancelled = core.tasks.end_step();
+    let is_cancelled = core.tasks.was_cancelled_in_step();
     drop(inside);
     (polled, is_cancelled)
 }
@@ -70,8 +70,8 @@ pub(super) fn drop_future<F: Future + 'static>(
     mut user: Pin<&mut Option<F>>,
 ) {
     if std::mem::needs_drop::<F>() {
-        let values = core.tasks.values(key);
-        let _inside = Inside::enter(core, key, values);
+        let locals = core.tasks.locals(key);
+        let _inside = Inside::enter(core, key, locals);
         core.run_caught("dropping a task failed", || user.set(None));
     }
 }
@@ -79,13 +79,13 @@ pub(super) fn drop_future<F: Future + 'static>(
 /// The task's code runs: it is the current one, and has its task-local values.
 struct Inside<'a> {
     core: &'a Core,
-    _values: Option<Entered>,
+    _locals: Option<Entered>,
 }
 
 impl<'a> Inside<'a> {
-    fn enter(core: &'a Core, key: TaskKey, values: Option<Rc<Context>>) -> Self {
+    fn enter(core: &'a Core, key: TaskKey, locals: Option<Rc<local::Context>>) -> Self {
         core.tasks.set_current(key);
-        Self { core, _values: values.map(|values| Entered::enter(Some(values))) }
+        Self { core, _locals: locals.map(|locals| Entered::enter(Some(locals))) }
     }
 }
 

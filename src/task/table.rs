@@ -2,26 +2,17 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
 use std::panic::Location;
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::detached::take_error;
-use super::future::{LoopFuture, Promise, future};
-use super::local::{self, Context};
+use super::finished::{Finished, Wanted};
+use super::future::Promise;
+use super::local;
 use super::slab::{Slab, SlabKey};
-use super::step::{drop_future, step};
 use crate::driver::TransportId;
-use crate::error::Error;
-use crate::event_loop::registry;
-use crate::event_loop::{Core, Ready, RemoteItem, RemoteQueue, TAKEN_AT_ONCE, closed};
-
-/// What `async_task` knows of a task: its future, or its output.
-pub(super) type Steps<R> = async_task::Task<R, Arc<RemoteQueue>>;
+use crate::event_loop::{Core, Ready, RemoteItem, TAKEN_AT_ONCE};
 
 /// Names one task of a loop.
 pub(crate) type TaskKey = SlabKey;
@@ -55,31 +46,20 @@ struct Record {
 }
 
 impl Record {
-    fn values(&self) -> Option<Rc<Context>> {
-        self.rare.as_ref().and_then(|rare| rare.context.clone())
+    fn locals(&self) -> Option<Rc<local::Context>> {
+        self.rare.as_ref().and_then(|rare| rare.locals.clone())
     }
 }
 
 /// What nearly no task has.
 #[derive(Default)]
-struct Rare {
-    name: Option<Rc<str>>,
-    context: Option<Rc<Context>>,
+pub(super) struct Rare {
+    pub(super) name: Option<Rc<str>>,
+    locals: Option<Rc<local::Context>>,
     /// The `Promise` of its output: somebody has added a done callback.
-    promise: Option<Box<dyn Any>>,
+    pub(super) promise: Option<Box<dyn Any>>,
     /// Where steps are timed.
     longest_step: Duration,
-}
-
-/// Who wants a task's output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// It has a [`Task`](crate::Task), or it is an operation of the engine.
-    Held,
-    /// Nobody, but it is to go on, and its error is reported.
-    Detached,
-    /// Nobody: it is cancelled.
-    Dropped,
 }
 
 /// Whether a task's step may run.
@@ -87,7 +67,7 @@ pub(super) enum Begun {
     /// Nothing but the task's code.
     Plain,
     /// With these task-local values, or timed.
-    Special(Option<Rc<Context>>),
+    Special(Option<Rc<local::Context>>),
     Cancelled,
 }
 
@@ -133,6 +113,29 @@ impl TaskTable {
         self.records.borrow().is_empty()
     }
 
+    /// The key of the task that is [added](Self::add) next.
+    pub(super) fn next_key(&self) -> TaskKey {
+        self.records.borrow().next_key()
+    }
+
+    /// Adds a task, which the running one has spawned. `waker` schedules its steps.
+    pub(super) fn add(&self, core: &Core, waker: Waker, place: &'static Location<'static>) {
+        let rare = local::current()
+            .map(|locals| Box::new(Rare { locals: Some(locals), ..Rare::default() }));
+        let record = Record {
+            waker,
+            wanted: Wanted::Held,
+            cancelled: false,
+            place,
+            parent: self.current.get().serial(),
+            spawned: if core.is_running() { core.tick_time() } else { core.now() },
+            steps: 0,
+            waits: Waits::Unknown,
+            rare,
+        };
+        self.records.borrow_mut().insert(record);
+    }
+
     /// Says what the step that runs waits for. The last that says so counts.
     #[inline]
     pub(crate) fn note_wait(&self, waits: Waits) {
@@ -151,7 +154,7 @@ impl TaskTable {
                 record.steps = record.steps.saturating_add(1);
                 record.waits = Waits::Unknown;
                 if record.rare.is_some() {
-                    return Begun::Special(record.values());
+                    return Begun::Special(record.locals());
                 }
             }
             None => {}
@@ -159,9 +162,9 @@ impl TaskTable {
         if self.timed.get() { Begun::Special(None) } else { Begun::Plain }
     }
 
-    /// The step of the current task is over, whose code runs no more. Returns whether the task is cancelled.
+    /// Whether the task whose step began last was cancelled in it.
     #[inline]
-    pub(super) fn end_step(&self) -> bool {
+    pub(super) fn was_cancelled_in_step(&self) -> bool {
         self.current_is_cancelled.get()
     }
 
@@ -186,8 +189,8 @@ impl TaskTable {
     }
 
     /// The task-local values of a task.
-    pub(super) fn values(&self, key: TaskKey) -> Option<Rc<Context>> {
-        self.records.borrow_mut().get_mut(key).and_then(|record| record.values())
+    pub(super) fn locals(&self, key: TaskKey) -> Option<Rc<local::Context>> {
+        self.records.borrow_mut().get_mut(key).and_then(|record| record.locals())
     }
 
     /// Makes the task's next step drop its future. Returns whether it was there.
@@ -267,17 +270,17 @@ impl TaskTable {
 
     /// Forgets a task whose future is dropped.
     #[inline]
-    fn finish(&self, core: &Core, key: TaskKey) -> Finished {
+    pub(super) fn finish(&self, core: &Core, key: TaskKey) -> Finished {
         let record = self.records.borrow_mut().remove(key);
         let Some(Record { waker, wanted, place, mut rare, .. }) = record else {
             // It is there until here.
-            return Finished::before(Wanted::Held, Location::caller());
+            return Finished::new(Wanted::Held, Location::caller(), None);
         };
         drop(waker);
-        if let Some(values) = rare.as_mut().and_then(|rare| rare.context.take()) {
-            core.drop_user(values, "task-local value");
+        if let Some(locals) = rare.as_mut().and_then(|rare| rare.locals.take()) {
+            core.drop_user(locals, "task-local value");
         }
-        Finished { wanted, place, rare }
+        Finished::new(wanted, place, rare)
     }
 
     pub(super) fn set_wanted(&self, key: TaskKey, wanted: Wanted) {
@@ -296,137 +299,6 @@ impl TaskTable {
     pub(super) fn set_promise<T: 'static>(&self, key: TaskKey, promise: Promise<T>) {
         if let Some(record) = self.records.borrow_mut().get_mut(key) {
             record.rare.get_or_insert_default().promise = Some(Box::new(promise));
-        }
-    }
-}
-
-/// Drives `user` from the next round on. `conclude` is given the outcome, and what of the record
-/// decides whose it is; what it returns is the output of `async_task`'s task.
-///
-/// The loop is open.
-pub(super) fn spawn<F: Future + 'static, R: 'static>(
-    core: &Rc<Core>,
-    place: &'static Location<'static>,
-    user: F,
-    conclude: impl FnOnce(&Rc<Core>, Finished, Result<F::Output, Error>) -> R + 'static,
-) -> (TaskKey, Steps<R>) {
-    let table = &core.tasks;
-    let key = table.records.borrow().next_key();
-    let steps = {
-        let core = Rc::clone(core);
-        // The future is in here twice, as what is captured and as what is pinned: hence the box for a large one.
-        async move {
-            let mut user = pin!(Some(user));
-            let outcome = poll_fn(|context| step(&core, key, user.as_mut(), context)).await;
-            drop_future(&core, key, user);
-            let finished = core.tasks.finish(&core, key);
-            conclude(&core, finished, outcome)
-        }
-    };
-    let builder = async_task::Builder::new().metadata(Arc::clone(&core.remote));
-    let (runnable, task) = builder.spawn_local(move |_| steps, registry::schedule);
-    let rare = local::current()
-        .map(|context| Box::new(Rare { context: Some(context), ..Rare::default() }));
-    let record = Record {
-        waker: runnable.waker(),
-        wanted: Wanted::Held,
-        cancelled: false,
-        place,
-        parent: table.current.get().serial(),
-        spawned: if core.is_running() { core.tick_time() } else { core.now() },
-        steps: 0,
-        waits: Waits::Unknown,
-        rare,
-    };
-    table.records.borrow_mut().insert(record);
-    runnable.schedule();
-    (key, task)
-}
-
-/// Drives an operation of the engine's own, whose errors are the future's.
-#[track_caller]
-pub(crate) fn operation<T: 'static>(
-    core: &Rc<Core>,
-    steps: impl Future<Output = Result<T, Error>> + 'static,
-) -> LoopFuture<T> {
-    let (promise, result) = future(core);
-    if core.is_closed() {
-        core.drop_user(steps, "task");
-        promise.set(Err(closed()));
-        return result;
-    }
-    let promise = Rc::new(Cell::new(Some(promise)));
-    let (key, task) = spawn(core, Location::caller(), steps, {
-        let promise = Rc::clone(&promise);
-        move |_, _, outcome| {
-            if let Some(promise) = promise.take() {
-                promise.set(outcome.and_then(|result| result));
-            }
-        }
-    });
-    task.detach();
-    if let Some(given) = promise.take() {
-        cancel_with(core, key, &given);
-        promise.set(Some(given));
-    }
-    result
-}
-
-/// Ends the task when the future of `promise` is cancelled.
-pub(super) fn cancel_with<T: 'static>(core: &Rc<Core>, key: TaskKey, promise: &Promise<T>) {
-    let core = Rc::clone(core);
-    promise.on_cancel_at_once(move || {
-        core.tasks.cancel(key);
-    });
-}
-
-/// What is left of a task's record when it is finished.
-pub(super) struct Finished {
-    pub(super) wanted: Wanted,
-    place: &'static Location<'static>,
-    rare: Option<Box<Rare>>,
-}
-
-impl Finished {
-    /// Of a task that was finished before.
-    pub(super) fn before(wanted: Wanted, place: &'static Location<'static>) -> Self {
-        Self { wanted, place, rare: None }
-    }
-
-    /// Whether the outcome goes to who holds the task, as nearly always.
-    #[inline]
-    pub(super) fn is_plain(&self) -> bool {
-        self.wanted == Wanted::Held && self.rare.is_none()
-    }
-
-    /// The `Promise` of the output, if somebody has added a done callback.
-    pub(super) fn take_promise(&mut self) -> Option<Box<dyn Any>> {
-        self.rare.as_mut()?.promise.take()
-    }
-
-    /// The outcome of a task that nobody waits for.
-    pub(super) fn abandon<T: 'static>(self, core: &Core, outcome: Result<T, Error>) {
-        match outcome {
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => core.report_unretrieved(&self.failure(), error),
-            Ok(value) if self.wanted == Wanted::Detached => {
-                let mut value = Some(value);
-                if let Some(error) = take_error(&mut value) {
-                    core.report_unretrieved(&self.failure(), error);
-                }
-                core.drop_user(value, "result");
-            }
-            Ok(value) => core.discard_user(value, "result"),
-        }
-    }
-
-    #[cold]
-    fn failure(&self) -> String {
-        let kind = if self.wanted == Wanted::Detached { "detached " } else { "" };
-        let place = self.place;
-        match self.rare.as_ref().and_then(|rare| rare.name.as_ref()) {
-            Some(name) => format!("the {kind}task `{name}` ({place}) failed"),
-            None => format!("a {kind}task ({place}) failed"),
         }
     }
 }

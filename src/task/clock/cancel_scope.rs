@@ -1,15 +1,16 @@
 //! A part of a program that can be cancelled from elsewhere, or at a time that can be moved.
 
+mod state;
+
 use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::super::ambient::expect_current;
-use super::scope_state::{Ended, Place, ScopeState};
-use super::timeout::after;
+use self::state::{Ended, Place, State};
 use crate::error::{Error, Kind};
+use crate::event_loop::registry::expect_current;
 use crate::event_loop::{Core, EventLoop};
 use crate::timeout::TimeoutKind;
 
@@ -49,7 +50,7 @@ use crate::timeout::TimeoutKind;
 #[doc(alias("CancellationToken", "AbortHandle", "Timeout"))]
 #[derive(Clone)]
 pub struct CancelScope {
-    state: Rc<ScopeState>,
+    state: Rc<State>,
 }
 
 impl CancelScope {
@@ -60,7 +61,7 @@ impl CancelScope {
     #[track_caller]
     #[expect(clippy::new_without_default, reason = "it panics where no loop is running")]
     pub fn new() -> Self {
-        Self { state: ScopeState::new(&expect_current("CancelScope::new"), None) }
+        expect_current("CancelScope::new").cancel_scope()
     }
 
     /// A scope that ends when `duration` has passed, from now on.
@@ -69,8 +70,9 @@ impl CancelScope {
     /// Where no loop is running on this thread. [`EventLoop::cancel_scope`] needs none.
     #[track_caller]
     pub fn after(duration: Duration) -> Self {
-        let core = expect_current("CancelScope::after");
-        Self { state: ScopeState::new(&core, Some(after(&core, duration))) }
+        let event_loop = expect_current("CancelScope::after");
+        let core = event_loop.core();
+        Self { state: State::new(core, Some(core.after(duration))) }
     }
 
     /// A scope that ends when the loop's clock has reached `when`.
@@ -79,8 +81,9 @@ impl CancelScope {
     /// Where no loop is running on this thread. [`EventLoop::cancel_scope`] needs none.
     #[track_caller]
     pub fn at(when: Instant) -> Self {
-        let core = expect_current("CancelScope::at");
-        Self { state: ScopeState::new(&core, Some(core.since_start(when))) }
+        let event_loop = expect_current("CancelScope::at");
+        let core = event_loop.core();
+        Self { state: State::new(core, Some(core.since_start(when))) }
     }
 
     /// Awaits `future`; `None` if the scope is cancelled or expires before it is done.
@@ -152,7 +155,7 @@ impl CancelScope {
 
     /// Moves the deadline to `duration` from now. `false` if the scope is over already.
     pub fn reschedule_after(&self, duration: Duration) -> bool {
-        self.state.set_deadline(Some(after(&self.state.core, duration)))
+        self.state.set_deadline(Some(self.state.core.after(duration)))
     }
 }
 
@@ -176,6 +179,6 @@ impl fmt::Debug for CancelScope {
 impl EventLoop {
     /// A [`CancelScope`] of this loop, without a deadline; [`reschedule`](CancelScope::reschedule) sets one.
     pub fn cancel_scope(&self) -> CancelScope {
-        CancelScope { state: ScopeState::new(self.core(), None) }
+        CancelScope { state: State::new(self.core(), None) }
     }
 }

@@ -6,10 +6,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::super::ambient::expect_current;
 use super::alarm::Alarm;
 use super::ticks::{MissedTickBehavior, Ticks};
-use super::timeout::after;
+use crate::event_loop::registry::expect_current;
 use crate::event_loop::{Core, EventLoop};
 
 /// Ticks that are `period` apart, the first one now: see [`EventLoop::interval`].
@@ -35,7 +34,7 @@ use crate::event_loop::{Core, EventLoop};
 /// Where no loop is running on this thread. [`EventLoop::interval`] needs none.
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
-    EventLoop::from_core(expect_current("interval")).interval(period)
+    expect_current("interval").interval(period)
 }
 
 /// Ticks that are `period` apart, the first one at `start`: see [`EventLoop::interval_at`].
@@ -62,7 +61,7 @@ pub fn interval(period: Duration) -> Interval {
 /// Where no loop is running on this thread. [`EventLoop::interval_at`] needs none.
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    EventLoop::from_core(expect_current("interval_at")).interval_at(start, period)
+    expect_current("interval_at").interval_at(start, period)
 }
 
 /// Ticks that are a period apart: what [`interval`] and [`EventLoop::interval`] give. Dropping it takes its timer back.
@@ -102,7 +101,7 @@ impl Interval {
 
     /// Has the next tick due a period from now.
     pub fn reset(&mut self) {
-        self.move_to(after(&self.core, self.period));
+        self.move_to(self.core.after(self.period));
     }
 
     /// Has the next tick due at `when`, and the others a period apart from there.

@@ -14,13 +14,12 @@ mod interval;
 mod periodic;
 
 mod alarm;
-mod scope_state;
 mod ticks;
 
 pub use self::cancel_scope::CancelScope;
 pub use self::interval::{Interval, interval, interval_at};
 pub use self::periodic::PeriodicHandle;
 pub use self::shield::{Shield, shield};
-pub use self::sleep::Sleep;
+pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::ticks::MissedTickBehavior;
 pub use self::timeout::{move_on_after, move_on_at, timeout, timeout_at};

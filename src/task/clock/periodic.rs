@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::ticks::{MissedTickBehavior, Ticks};
-use super::timeout::after;
 use crate::event_loop::{Core, EventLoop, SlowWatch, Timer};
 use crate::thread_bound::{ThreadBound, UseRemote};
 use crate::time::TimerKey;
@@ -101,7 +100,7 @@ impl EventLoop {
     pub fn call_every(&self, period: Duration, callback: impl FnMut() + 'static) -> PeriodicHandle {
         let core = self.core();
         let shared = Rc::new(Shared {
-            ticks: Cell::new(Ticks::new(after(core, period), period)),
+            ticks: Cell::new(Ticks::new(core.after(period), period)),
             timer: Cell::new(TimerKey::NONE),
             cancelled: Cell::new(core.is_closed()),
         });

@@ -6,11 +6,11 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::super::ambient::expect_current;
 use super::super::detached::take_error;
 use super::super::future::{LoopFuture, future};
 use super::cancel_scope::CancelScope;
 use crate::error::Error;
+use crate::event_loop::registry::expect_current;
 use crate::event_loop::{Core, EventLoop};
 use crate::timeout::TimeoutKind;
 
@@ -47,7 +47,7 @@ use crate::timeout::TimeoutKind;
 /// Where no loop is running on this thread. [`EventLoop::shield`] needs none.
 #[track_caller]
 pub fn shield<F: Future + 'static>(bound: Duration, future: F) -> Shield<F::Output> {
-    EventLoop::from_core(expect_current("shield")).shield(bound, future)
+    expect_current("shield").shield(bound, future)
 }
 
 /// What [`shield`] gives: awaiting it gives what the future gave.

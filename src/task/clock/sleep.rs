@@ -7,9 +7,43 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::alarm::Alarm;
-use crate::event_loop::{EventLoop, nanoseconds};
+use crate::event_loop::EventLoop;
+use crate::event_loop::registry::expect_current;
 
-/// Waits until a time: what [`EventLoop::sleep`] gives. Dropping it takes its timer back.
+/// Waits for at least `delay`, from now on, when awaited: [`EventLoop::sleep`] of
+/// [`EventLoop::current`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # fn main() -> wharf::Result {
+/// wharf::testing::MemoryNetwork::new().event_loop().run(async |event_loop| {
+///     let began = event_loop.time();
+///     wharf::sleep(Duration::from_secs(3600)).await;
+///     assert_eq!(event_loop.time() - began, Duration::from_secs(3600));
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Panics
+/// Where no loop is running on this thread. [`EventLoop::current`] asks without a panic.
+#[track_caller]
+pub fn sleep(delay: Duration) -> Sleep {
+    expect_current("sleep").sleep(delay)
+}
+
+/// Waits until the clock of the loop that is running has reached `when`, when awaited:
+/// [`EventLoop::sleep_until`] of [`EventLoop::current`].
+///
+/// # Panics
+/// Where no loop is running on this thread. [`EventLoop::current`] asks without a panic.
+#[track_caller]
+pub fn sleep_until(when: Instant) -> Sleep {
+    expect_current("sleep_until").sleep_until(when)
+}
+
+/// Waits until a time: what [`sleep`] gives. Dropping it takes its timer back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,7 +72,7 @@ impl EventLoop {
     #[doc(alias("deferLater"))]
     pub fn sleep(&self, delay: Duration) -> Sleep {
         let core = self.core();
-        Sleep { alarm: Alarm::new(core, core.now().saturating_add(nanoseconds(delay))) }
+        Sleep { alarm: Alarm::new(core, core.after(delay)) }
     }
 
     /// Waits until the loop's clock has reached `when`, when awaited.
@@ -66,7 +100,7 @@ impl Sleep {
     /// # }
     /// ```
     pub fn reset(&mut self, delay: Duration) {
-        self.alarm.move_to(self.alarm.core.now().saturating_add(nanoseconds(delay)));
+        self.alarm.move_to(self.alarm.core.after(delay));
     }
 
     /// Moves the end of the sleep to `when`. See [`reset`](Self::reset).

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::super::ambient::expect_current;
 use super::alarm::Alarm;
 use crate::error::Error;
-use crate::event_loop::{Core, EventLoop, nanoseconds};
+use crate::event_loop::registry::expect_current;
+use crate::event_loop::{Core, EventLoop};
 use crate::timeout::TimeoutKind;
 
 /// Awaits `future` for at most `duration`, from now on.
@@ -51,7 +51,7 @@ pub fn timeout<F: IntoFuture>(
     duration: Duration,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Error>> {
-    EventLoop::from_core(expect_current("timeout")).timeout(duration, future)
+    expect_current("timeout").timeout(duration, future)
 }
 
 /// Awaits `future` until the loop's clock has reached `when`: [`timeout`] with a moment.
@@ -80,7 +80,7 @@ pub fn timeout_at<F: IntoFuture>(
     when: Instant,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Error>> {
-    EventLoop::from_core(expect_current("timeout_at")).timeout_at(when, future)
+    expect_current("timeout_at").timeout_at(when, future)
 }
 
 /// Awaits `future` for at most `duration`, from now on, and goes on without its output after that: `None`.
@@ -108,7 +108,7 @@ pub fn move_on_after<F: IntoFuture>(
     duration: Duration,
     future: F,
 ) -> impl Future<Output = Option<F::Output>> {
-    EventLoop::from_core(expect_current("move_on_after")).move_on_after(duration, future)
+    expect_current("move_on_after").move_on_after(duration, future)
 }
 
 /// Awaits `future` until the loop's clock has reached `when`: [`move_on_after`] with a moment.
@@ -134,7 +134,7 @@ pub fn move_on_at<F: IntoFuture>(
     when: Instant,
     future: F,
 ) -> impl Future<Output = Option<F::Output>> {
-    EventLoop::from_core(expect_current("move_on_at")).move_on_at(when, future)
+    expect_current("move_on_at").move_on_at(when, future)
 }
 
 /// # Deadlines
@@ -146,7 +146,7 @@ impl EventLoop {
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Error>> + use<F> {
-        until(self.core(), after(self.core(), duration), future.into_future(), or_timeout)
+        until(self.core(), self.core().after(duration), future.into_future(), or_timeout)
     }
 
     /// Awaits `future` until the loop's clock has reached `when`. See [`timeout_at`](crate::timeout_at).
@@ -165,7 +165,7 @@ impl EventLoop {
         duration: Duration,
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
-        until(self.core(), after(self.core(), duration), future.into_future(), |output| output)
+        until(self.core(), self.core().after(duration), future.into_future(), |output| output)
     }
 
     /// Awaits `future` until the loop's clock has reached `when`; `None` after that. See
@@ -177,11 +177,6 @@ impl EventLoop {
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
         until(self.core(), self.core().since_start(when), future.into_future(), |output| output)
     }
-}
-
-/// The moment in `duration` from now, as the timers count it.
-pub(super) fn after(core: &Core, duration: Duration) -> u64 {
-    core.now().saturating_add(nanoseconds(duration))
 }
 
 fn or_timeout<T>(output: Option<T>) -> Result<T, Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::future::{LoopFuture, Promise, Waiters, future};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, Timer, nanoseconds};
+use crate::event_loop::{Core, Timer};
 use crate::time::TimerKey;
 use crate::timeout::TimeoutKind;
 
@@ -88,7 +88,7 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
         let entry = Entry { serial, promise: Some(promise) };
         self.pending.borrow_mut().insert(key.clone(), entry);
         if let Some(deadline) = self.deadline.get() {
-            let at = self.core.now().saturating_add(nanoseconds(deadline));
+            let at = self.core.after(deadline);
             self.due.borrow_mut().push_back(Due { at, key, serial });
             self.arm();
         }

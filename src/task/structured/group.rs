@@ -8,7 +8,6 @@ use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
-use super::super::ambient::expect_current;
 use super::super::slab::SlabKey;
 use super::body::{BodyEnd, Outcome, drop_body, step};
 use super::child::{Child, Member, Owner, Running, Slot, TakesError, run_child};
@@ -16,6 +15,7 @@ use super::group_state::GroupState;
 use super::start::{Ready, start};
 use crate::error::{Error, Failure, Result};
 use crate::event_loop::EventLoop;
+use crate::event_loop::registry::expect_current;
 use crate::fence::Panic;
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
@@ -80,7 +80,7 @@ where
     T: 'static,
     B: AsyncFnOnce(TaskGroup<T>) -> Result<T>,
 {
-    EventLoop::from_core(expect_current("task_group")).task_group(body)
+    expect_current("task_group").task_group(body)
 }
 
 /// Adds tasks to a group: what the body of a [`task_group`] is given. `T` is what the group gives in the end.

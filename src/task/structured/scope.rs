@@ -6,13 +6,13 @@ use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
-use super::super::ambient::expect_current;
 use super::super::slab::SlabKey;
 use super::body::{BodyEnd, Outcome, drop_body, step};
 use super::child::{Child, Member, Owner, Running, Slot, TakesError, discard_value, run_child};
 use super::scope_state::{BodyWaker, ScopeState};
 use super::start::{Ready, start};
 use crate::error::{Error, Failure, Result};
+use crate::event_loop::registry::expect_current;
 use crate::event_loop::{Core, EventLoop};
 use crate::fence::Panic;
 
@@ -85,7 +85,7 @@ where
     T: 'env,
     B: AsyncFnOnce(Scope<'env, T>) -> Result<T>,
 {
-    run(expect_current("scope"), body)
+    run(Rc::clone(expect_current("scope").core()), body)
 }
 
 /// Adds tasks to a scope: what the body of a [`scope`] is given. `T` is what the scope gives in the end.

@@ -9,7 +9,7 @@ use super::jobs::{Terms, begin};
 use super::limiter::{CapacityLimiter, CapacityToken};
 use crate::event_loop::{Core, EventLoop};
 use crate::task::future::LoopFuture;
-use crate::task::table::operation;
+use crate::task::spawn::operation;
 
 /// # Work that blocks
 impl EventLoop {

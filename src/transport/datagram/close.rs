@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::DatagramEndpoint;
 use super::flags::Flags;
 use crate::error::Error;
-use crate::event_loop::{Callback, Core, nanoseconds};
+use crate::event_loop::{Callback, Core};
 use crate::timeout::TimeoutKind;
 use crate::transport::options;
 
@@ -70,7 +70,7 @@ impl DatagramEndpoint {
         if let Some(timer) = self.linger.take() {
             return self.linger.set(Some(timer));
         }
-        let deadline = core.now().saturating_add(nanoseconds(options::LINGER));
+        let deadline = core.after(options::LINGER);
         let timer = core.add_timer(deadline, Box::new(Rc::new(Linger(Rc::clone(self)))));
         self.linger.set(Some(timer));
     }

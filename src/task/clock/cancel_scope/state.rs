@@ -11,7 +11,7 @@ use crate::event_loop::{Core, Timer};
 use crate::time::TimerKey;
 
 /// It has a timer only while something runs in the scope and there is a deadline.
-pub(super) struct ScopeState {
+pub(super) struct State {
     pub(super) core: Rc<Core>,
     /// In nanoseconds of the loop's time.
     deadline: Cell<Option<u64>>,
@@ -30,7 +30,7 @@ pub(super) enum Ended {
     Expired,
 }
 
-impl ScopeState {
+impl State {
     pub(super) fn new(core: &Rc<Core>, deadline: Option<u64>) -> Rc<Self> {
         Rc::new_cyclic(|itself| Self {
             core: Rc::clone(core),
@@ -143,7 +143,7 @@ impl ScopeState {
 }
 
 /// Ends the scope at its deadline.
-struct Expiry(Weak<ScopeState>);
+struct Expiry(Weak<State>);
 
 impl Timer for Expiry {
     fn run(self: Box<Self>, _: &Rc<Core>) {
@@ -156,12 +156,12 @@ impl Timer for Expiry {
 
 /// One future's place among those that wait for the end of the scope.
 pub(super) struct Place<'a> {
-    scope: &'a ScopeState,
+    scope: &'a State,
     id: Option<u64>,
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn new(scope: &'a ScopeState) -> Self {
+    pub(super) fn new(scope: &'a State) -> Self {
         Self { scope, id: None }
     }
 
