@@ -3,6 +3,7 @@
 
 mod bodies;
 mod endings;
+mod on_tokio;
 mod requests;
 mod runtime;
 mod stream;
