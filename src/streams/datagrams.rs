@@ -176,7 +176,8 @@ impl DatagramStream {
         self.handle.local_address()
     }
 
-    /// A handle to the endpoint, for everything that it can do besides: multicast, many at once, statistics.
+    /// A handle to the endpoint, for everything that it can do besides: multicast, many at once, statistics. Its methods are
+    /// those of [`DatagramTransport`](crate::DatagramTransport).
     pub fn transport(&self) -> DatagramHandle {
         self.handle.clone()
     }

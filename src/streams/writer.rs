@@ -269,7 +269,8 @@ impl StreamWriter {
         Transport::info(&*self.link)
     }
 
-    /// A handle to the transport, for everything that it can do besides.
+    /// A handle to the transport, for everything that it can do besides. Its methods are those of
+    /// [`Transport`](crate::Transport).
     pub fn transport(&self) -> TransportHandle {
         Transport::handle(&*self.link)
     }

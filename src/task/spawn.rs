@@ -45,6 +45,8 @@ impl EventLoop {
     /// closed loop it fails at once with [`is_closed`](Error::is_closed). The place of this call is in
     /// reports of the task.
     ///
+    /// A builder, as `open_connection` gives one, is no future before its `start`, and after that needs no task.
+    ///
     /// It takes one allocation, for the future with its output (two for a future of more than 512 bytes), and waking it
     /// takes none.
     #[doc(alias("spawn", "spawn_local", "ensure_future"))]

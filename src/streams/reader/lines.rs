@@ -44,7 +44,7 @@ impl StreamReader {
         str::from_utf8(line).map(Some).map_err(Error::protocol_violation)
     }
 
-    /// All lines from here on, as strings.
+    /// All lines from here on, as strings. (As a `Stream`: `futures_util::AsyncBufReadExt::lines(reader)`.)
     ///
     /// ```
     /// # use wharf::testing::MemoryNetwork;
