@@ -11,6 +11,9 @@ use super::Core;
 /// Names a place in the lists of a loop, in the order in which they were taken; never used again.
 pub(crate) type Ticket = NonZeroU64;
 
+/// How many who wait in turn are woken at a time.
+const SOME: usize = 16;
+
 /// The wakers of those who wait. One that gives up leaves the list at once, and a list without any is a pointer.
 #[derive(Default)]
 pub(crate) struct Wakers {
@@ -56,6 +59,46 @@ impl Wakers {
         drop(Place { wakers: self, core, ticket: ticket.take() });
     }
 
+    /// Waits as [`wait_for`](Self::wait_for), for what one can take from the others: they are woken
+    /// [some at a time](Self::wake_some), and each that goes wakes another.
+    pub(crate) async fn wait_in_turn<T>(
+        &self,
+        core: &Core,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> T {
+        let mut turn = Turn(Place { wakers: self, core, ticket: None });
+        poll_fn(|context| match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                turn.0.keep(context.waker());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Wakes the first ones who [wait in turn](Self::wait_in_turn). All would look, and all but a few wait again: with
+    /// thousands that takes too long. One alone may be a future that is kept and not polled, and all would wait for it.
+    pub(crate) fn wake_some(&self, core: &Core) {
+        for _ in 0..SOME {
+            if !self.wake_first(core) {
+                return;
+            }
+        }
+    }
+
+    fn wake_first(&self, core: &Core) -> bool {
+        let mut waiting = self.waiting.borrow_mut();
+        let first = waiting.as_mut().and_then(|waiting| waiting.pop_first());
+        if waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
+            *waiting = None;
+        }
+        drop(waiting);
+        let Some((_, waker)) = first else { return false };
+        core.run_caught("a waker failed", || waker.wake());
+        true
+    }
+
     /// Wakes everybody who waits now, in the order in which they came.
     #[inline]
     pub(crate) fn wake_all(&self, core: &Core) {
@@ -81,6 +124,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Waits with `waker`, where this has waited before.
     fn keep(&mut self, waker: &Waker) {
         let is_known = |waiting: &BTreeMap<Ticket, Waker>| {
             self.ticket.and_then(|own| waiting.get(&own)).is_some_and(|kept| kept.will_wake(waker))
@@ -90,21 +134,27 @@ impl Place<'_> {
         }
         // Cloning and dropping a waker is foreign code.
         let waker = waker.clone();
-        self.leave();
-        let ticket = self.core.next_ticket();
-        self.wakers.waiting.borrow_mut().get_or_insert_default().insert(ticket, waker);
-        self.ticket = Some(ticket);
+        let ticket = *self.ticket.get_or_insert_with(|| self.core.next_ticket());
+        let former = self.wakers.waiting.borrow_mut().get_or_insert_default().insert(ticket, waker);
+        self.drop_waker(former);
     }
 
-    fn leave(&mut self) {
-        let Some(own) = self.ticket.take() else { return };
+    /// Leaves the list. Returns whether this was woken since it waited last.
+    fn leave(&mut self) -> bool {
+        let Some(own) = self.ticket.take() else { return false };
         let mut waiting = self.wakers.waiting.borrow_mut();
         let left = waiting.as_mut().and_then(|waiting| waiting.remove(&own));
         if waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
             *waiting = None;
         }
         drop(waiting);
-        if let Some(waker) = left {
+        let was_woken = left.is_none();
+        self.drop_waker(left);
+        was_woken
+    }
+
+    fn drop_waker(&self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
             self.core.drop_user(waker, "waker");
         }
     }
@@ -115,3 +165,18 @@ impl Drop for Place<'_> {
         self.leave();
     }
 }
+
+/// The place of one who waits in turn.
+struct Turn<'a>(Place<'a>);
+
+impl Drop for Turn<'_> {
+    /// It has found what it waited for, or gives up: either way another may find something.
+    fn drop(&mut self) {
+        if self.0.leave() {
+            self.0.wakers.wake_first(self.0.core);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! Requests and their answers.
 
+use std::cell::{Cell, RefCell};
+use std::future::{Future as _, poll_fn};
+use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::{advance, pair, settle};
@@ -144,4 +147,189 @@ fn the_end_of_the_connection_fails_whoever_waits_with_its_error() {
     let waiting = requests.begin(1).unwrap();
     drop(requests);
     assert!(waiting.take_result().unwrap().unwrap_err().is_closed(), "nobody can answer any more");
+}
+
+/// Not all, of whom all but one would wait again.
+#[test]
+fn an_answer_wakes_a_few_of_those_who_wait_for_room() {
+    const MANY: u32 = 1000;
+    let event_loop = memory_loop();
+    let requests = Requests::new(&event_loop).limit(1);
+    let first = requests.begin().unwrap();
+    let (log, polls) = (Log::default(), Rc::new(Cell::new(0)));
+    for number in 0..MANY {
+        let (requests, log, polls) = (requests.clone(), log.clone(), Rc::clone(&polls));
+        let ask = async move {
+            let mut room = Box::pin(requests.room());
+            poll_fn(|context| {
+                polls.set(polls.get() + 1);
+                room.as_mut().poll(context)
+            })
+            .await
+            .unwrap();
+            log.add(number.to_string());
+            requests.begin().unwrap().await.unwrap();
+        };
+        event_loop.create_task(ask).detach();
+    }
+    settle(&event_loop).unwrap();
+    for _ in 0..=MANY {
+        requests.answer(()).unwrap();
+        settle(&event_loop).unwrap();
+    }
+    drop(first);
+    let expected: Vec<String> = (0..MANY).map(|number| number.to_string()).collect();
+    assert_eq!(log.take(), expected, "in the order in which they came");
+    assert!(polls.get() < 20 * MANY, "{} polls", polls.get());
+}
+
+#[test]
+fn room_that_nobody_takes_is_offered_to_the_next() {
+    let event_loop = memory_loop();
+    let requests = Requests::new(&event_loop).limit(1);
+    let first = requests.begin().unwrap();
+    let log = Log::default();
+    let mut waiting = Vec::new();
+    for name in ["gives up", "goes on without a request", "asks", "waits"] {
+        let (requests, log) = (requests.clone(), log.clone());
+        waiting.push(event_loop.create_task(async move {
+            requests.room().await.unwrap();
+            log.add(name);
+            if name == "asks" {
+                requests.begin().unwrap().await.unwrap();
+            }
+        }));
+    }
+    settle(&event_loop).unwrap();
+    requests.answer(()).unwrap();
+    // It was told, and does not look any more.
+    drop(waiting.remove(0));
+    settle(&event_loop).unwrap();
+    assert_eq!(log.take(), ["goes on without a request", "asks"]);
+    let requests = requests.limit(2);
+    settle(&event_loop).unwrap();
+    assert_eq!(log.take(), ["waits"], "a higher limit is room, too");
+    requests.answer(()).unwrap();
+    settle(&event_loop).unwrap();
+    assert!(waiting.iter().all(wharf::Task::is_done) && requests.is_empty());
+    drop(first);
+}
+
+/// An id that uses the list when it is cloned and dropped, and panics when it is told to.
+struct Id {
+    number: u32,
+    shared: Rc<IdShared>,
+}
+
+#[derive(Default)]
+struct IdShared {
+    requests: RefCell<Option<RequestsById<Id, u32>>>,
+    begins_itself: Cell<bool>,
+    panics: Cell<bool>,
+}
+
+impl Id {
+    /// Uses the list in each way.
+    fn use_list(&self) {
+        let requests = self.shared.requests.borrow().clone();
+        if let (1.., Some(requests)) = (self.number, requests) {
+            let id = || Id { number: 0, shared: Rc::clone(&self.shared) };
+            let is_open = requests.begin(id()).is_ok();
+            assert_eq!(requests.answer(&id(), 0).is_ok(), is_open);
+            assert!(requests.answer(&id(), 0).is_err());
+        }
+    }
+}
+
+impl Clone for Id {
+    fn clone(&self) -> Self {
+        self.use_list();
+        let clone = || Self { number: self.number, shared: Rc::clone(&self.shared) };
+        let requests = self.shared.requests.borrow().clone();
+        if let (1.., Some(requests)) = (self.number, requests)
+            && self.shared.begins_itself.take()
+        {
+            drop(requests.begin(clone()).unwrap());
+        }
+        clone()
+    }
+}
+
+impl Drop for Id {
+    fn drop(&mut self) {
+        self.use_list();
+        if self.number > 0 && self.shared.panics.get() {
+            panic!("an id that panics");
+        }
+    }
+}
+
+impl Ord for Id {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.number.cmp(&other.number)
+    }
+}
+
+impl PartialOrd for Id {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Id {}
+
+#[test]
+fn ids_may_use_the_list_and_panic_when_they_are_dropped() {
+    for panics in [false, true] {
+        let event_loop = memory_loop();
+        let reports = crate::probes::reports(&event_loop);
+        let requests = RequestsById::new(&event_loop).deadline(SECOND);
+        let shared = Rc::new(IdShared::default());
+        *shared.requests.borrow_mut() = Some(requests.clone());
+        let id = |number| std::mem::ManuallyDrop::new(Id { number, shared: Rc::clone(&shared) });
+        let mut answers = Vec::new();
+        for number in 1..=9 {
+            let id = std::mem::ManuallyDrop::into_inner(id(number));
+            answers.push(requests.begin(id).unwrap());
+        }
+        shared.panics.set(panics);
+        for number in [9, 2, 1] {
+            requests.answer(&id(number), number).unwrap();
+        }
+        settle(&event_loop).unwrap();
+        assert_eq!(answers.iter().filter(|answer| answer.is_done()).count(), 3);
+        advance(&event_loop, SECOND).unwrap();
+        assert!(answers.iter().all(wharf::LoopFuture::is_done), "the others are late");
+        requests.end(None);
+        *shared.requests.borrow_mut() = None;
+        drop(requests);
+        settle(&event_loop).unwrap();
+        for (answer, number) in answers.into_iter().zip(1..) {
+            match (number, answer.take_result().unwrap()) {
+                (1 | 2 | 9, result) => assert_eq!(result.unwrap(), number),
+                (_, result) => assert!(result.unwrap_err().is_timeout()),
+            }
+        }
+        assert_eq!(reports.take().is_empty(), !panics);
+    }
+}
+
+#[test]
+fn an_id_that_begins_itself_while_it_is_cloned_waits_already() {
+    let event_loop = memory_loop();
+    let requests = RequestsById::new(&event_loop);
+    let shared = Rc::new(IdShared::default());
+    *shared.requests.borrow_mut() = Some(requests.clone());
+    let id = || Id { number: 7, shared: Rc::clone(&shared) };
+    shared.begins_itself.set(true);
+    assert!(requests.begin(id()).unwrap_err().is_invalid());
+    assert_eq!(requests.len(), 1, "it is the one that was begun meanwhile");
+    requests.answer(&id(), 1).unwrap();
+    *shared.requests.borrow_mut() = None;
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::super::future::{LoopFuture, Promise, Waiters, future};
+use super::super::future::{LoopFuture, Promise, future};
 use crate::error::{Error, Kind};
-use crate::event_loop::{Core, Timer};
+use crate::event_loop::{Core, Timer, Wakers};
 use crate::time::TimerKey;
 use crate::timeout::TimeoutKind;
 
@@ -23,7 +23,8 @@ pub(super) struct Table<K: Ord + Clone + 'static, A: 'static> {
     due: RefCell<VecDeque<Due<K>>>,
     timer: Cell<TimerKey>,
     serial: Cell<u64>,
-    room: Waiters<()>,
+    /// Those who wait for room.
+    room: Wakers,
     /// Why there are no more requests.
     ended: RefCell<Option<Error>>,
     itself: Weak<Self>,
@@ -51,7 +52,7 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
             due: RefCell::default(),
             timer: Cell::new(TimerKey::NONE),
             serial: Cell::new(0),
-            room: Waiters::default(),
+            room: Wakers::default(),
             ended: RefCell::new(None),
             itself: Weak::clone(itself),
         })
@@ -59,6 +60,7 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
 
     pub(super) fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
+        self.offer_room();
     }
 
     pub(super) fn set_deadline(&self, deadline: Option<Duration>) {
@@ -70,6 +72,8 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
     }
 
     pub(super) fn begin(&self, key: K) -> Result<LoopFuture<A>, Error> {
+        // Cloning is foreign code: first, so that it changes nothing of what is looked at.
+        let kept = key.clone();
         if let Some(error) = &*self.ended.borrow() {
             return Err(error.clone());
         }
@@ -86,7 +90,7 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
         let (promise, answer) = future(&self.core);
         let serial = self.serial.replace(self.serial.get() + 1);
         let entry = Entry { serial, promise: Some(promise) };
-        self.pending.borrow_mut().insert(key.clone(), entry);
+        self.pending.borrow_mut().insert(kept, entry);
         if let Some(deadline) = self.deadline.get() {
             let at = self.core.after(deadline);
             self.due.borrow_mut().push_back(Due { at, key, serial });
@@ -103,7 +107,7 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
     /// Gives a request its answer. `false` if there is no such request.
     pub(super) fn complete(&self, key: &K, answer: Result<A, Error>) -> bool {
         let entry = self.pending.borrow_mut().remove_entry(key);
-        let Some((_id, entry)) = entry else {
+        let Some((own, entry)) = entry else {
             self.core.drop_user(answer, "answer");
             return false;
         };
@@ -112,8 +116,9 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
             // Nobody waits for it any more.
             None => self.core.drop_user(answer, "answer"),
         }
+        self.core.drop_user(own, "request's id");
         self.forget_stale();
-        self.room.tell(|| Ok(()));
+        self.offer_room();
         true
     }
 
@@ -124,27 +129,34 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
         }
         *self.ended.borrow_mut() = Some(error.clone());
         self.disarm();
-        self.due.borrow_mut().clear();
-        let pending = std::mem::take(&mut *self.pending.borrow_mut());
-        for entry in pending.into_values() {
+        let mut pending = std::mem::take(&mut *self.pending.borrow_mut());
+        while let Some((key, entry)) = pending.pop_first() {
             if let Some(promise) = entry.promise {
                 promise.set(Err(error.clone()));
             }
+            self.core.drop_user(key, "request's id");
         }
-        self.room.tell(|| Err(error.clone()));
+        let due = std::mem::take(&mut *self.due.borrow_mut());
+        self.drop_due(due);
+        self.room.wake_all(&self.core);
     }
 
     /// Waits until there is room for another request.
     pub(super) async fn room(&self) -> Result<(), Error> {
-        loop {
-            if let Some(error) = &*self.ended.borrow() {
-                return Err(error.clone());
-            }
-            if self.len() < self.limit.get() {
-                return Ok(());
-            }
-            let freed = self.room.wait(&self.core);
-            freed.await?;
+        let look = || match &*self.ended.borrow() {
+            Some(error) => Some(Err(error.clone())),
+            None => self.has_room().then_some(Ok(())),
+        };
+        self.room.wait_in_turn(&self.core, look).await
+    }
+
+    fn has_room(&self) -> bool {
+        self.len() < self.limit.get()
+    }
+
+    fn offer_room(&self) {
+        if self.has_room() {
+            self.room.wake_some(&self.core);
         }
     }
 
@@ -167,26 +179,44 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
     }
 
     fn forget_stale(&self) {
+        let stale = self.take_stale();
+        self.drop_due(stale);
+        if self.due.borrow().is_empty() {
+            self.disarm();
+        }
+    }
+
+    /// The deadlines of requests that were answered: the first ones, or all if they are many.
+    fn take_stale(&self) -> VecDeque<Due<K>> {
         let pending = self.pending.borrow();
         let mut due = self.due.borrow_mut();
         let waits =
             |due: &Due<K>| pending.get(&due.key).is_some_and(|entry| entry.serial == due.serial);
+        let mut stale = VecDeque::new();
         while due.front().is_some_and(|first| !waits(first)) {
-            due.pop_front();
+            stale.extend(due.pop_front());
         }
         if due.len() > 2 * pending.len() + STALE {
-            due.retain(waits);
+            for _ in 0..due.len() {
+                let waits = due.front().is_some_and(waits);
+                let first = due.pop_front();
+                if waits { &mut *due } else { &mut stale }.extend(first);
+            }
         }
-        let is_idle = due.is_empty();
-        drop((pending, due));
-        if is_idle {
-            self.disarm();
+        stale
+    }
+
+    /// Each by itself: the keys are the user's.
+    fn drop_due(&self, due: VecDeque<Due<K>>) {
+        if std::mem::needs_drop::<K>() {
+            for Due { key, .. } in due {
+                self.core.drop_user(key, "request's id");
+            }
         }
     }
 
     /// Those whose deadlines have passed are told so.
     fn expire(&self) {
-        self.timer.set(TimerKey::NONE);
         let now = self.core.now();
         loop {
             let expired = {
@@ -194,23 +224,25 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
                 let is_due = due.front().is_some_and(|first| first.at <= now);
                 if is_due { due.pop_front() } else { None }
             };
-            let Some(expired) = expired else { break };
-            let promise = match self.pending.borrow_mut().get_mut(&expired.key) {
-                Some(entry) if entry.serial == expired.serial => entry.promise.take(),
+            let Some(Due { key, serial, .. }) = expired else { break };
+            let promise = match self.pending.borrow_mut().get_mut(&key) {
+                Some(entry) if entry.serial == serial => entry.promise.take(),
                 _ => None,
             };
             if let Some(promise) = promise {
                 promise.set(Err(Error::timeout(TimeoutKind::Answer)));
             }
+            self.core.drop_user(key, "request's id");
         }
         self.forget_stale();
-        self.arm();
     }
 }
 
 impl<K: Ord + Clone + 'static, A: 'static> Drop for Table<K, A> {
     fn drop(&mut self) {
         self.end(Error::new(Kind::Closed, "nobody is there any more who could give an answer"));
+        let error = self.ended.take();
+        self.core.drop_user(error, "user's error");
     }
 }
 
@@ -218,9 +250,12 @@ impl<K: Ord + Clone + 'static, A: 'static> Drop for Table<K, A> {
 struct Expire<K: Ord + Clone + 'static, A: 'static>(Weak<Table<K, A>>);
 
 impl<K: Ord + Clone + 'static, A: 'static> Timer for Expire<K, A> {
-    fn run(self: Box<Self>, _: &Rc<Core>) {
+    fn run(self: Box<Self>, core: &Rc<Core>) {
         if let Some(table) = self.0.upgrade() {
-            table.expire();
+            table.timer.set(TimerKey::NONE);
+            // It compares the user's ids.
+            core.run_caught("the id of a request failed", || table.expire());
+            table.arm();
         }
     }
 }
