@@ -86,6 +86,32 @@ fn memory_of_datagrams_to_many_names_is_at_most_one_and_a_half_times_what_is_cou
     assert!(info.bytes_current <= (counted + counted / 2 + 4096) as i64, "{counted}: {info:?}");
 }
 
+/// A flood of tiny datagrams, of which the limit lets thousands wait.
+#[test]
+fn memory_of_received_datagrams_is_at_most_a_few_times_what_is_counted() {
+    for length in [0, 1, 100, 1400] {
+        let event_loop = MemoryNetwork::new().event_loop();
+        let open = event_loop.open_datagram_endpoint().local_address("10.0.0.1:7").start();
+        let stream = event_loop.run_until_complete(open).unwrap().unwrap();
+        let open = event_loop.open_datagram_endpoint().peer_address("10.0.0.1:7").start();
+        let sender = event_loop.run_until_complete(open).unwrap().unwrap();
+        // Once, so that the loop has its buffers.
+        sender.transport().send(b"first").unwrap();
+        settle(&event_loop).unwrap();
+        let mut sent = 1;
+        let held = measure(|| {
+            while stream.transport().is_reading() {
+                sender.transport().send(&vec![7; length]).unwrap();
+                sent += 1;
+                settle(&event_loop).unwrap();
+            }
+        });
+        let counted = sent * (length as i64 + 64);
+        assert!(counted >= 256 * 1024, "{length}: {sent}");
+        assert!(held.bytes_current < 3 * counted, "{length}: {held:?}, {counted} counted");
+    }
+}
+
 fn hold<P: Protocol + Clone>(near: P, far: P, constant: usize) {
     type Mix = (&'static str, fn(&dyn Transport, usize, &mut Vec<SendFile>));
     let mixes: [Mix; 7] = [

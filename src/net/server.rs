@@ -122,7 +122,7 @@ impl Server {
         Ok(())
     }
 
-    /// Those who wait until it is closed, or for something else of it.
+    /// Those who wait until it is closed.
     pub(crate) fn closing(&self) -> &Wakers {
         &self.shared.closing
     }

@@ -40,6 +40,11 @@ impl Chunk {
         Self { memory, start: 0, end: 0 }
     }
 
+    /// A copy of `data` in no more memory than that takes.
+    pub(super) fn exactly(data: &[u8]) -> Self {
+        Self { memory: data.into(), start: 0, end: data.len() }
+    }
+
     #[inline]
     pub(super) fn data(&self) -> &[u8] {
         &self.memory[self.start..self.end]

@@ -19,6 +19,10 @@ use crate::transport::{
 const DEFAULT_LIMIT: usize = 256 * 1024;
 const EACH: usize = 64;
 
+/// So many wait in memory that is used again and again. When more do, each has just as much as it needs: a flood of
+/// tiny ones would hold many times what is counted.
+const FEW: usize = 64;
+
 /// # Datagrams as a stream
 impl EventLoop {
     /// Opens a datagram endpoint (UDP, or a Unix datagram socket) for `async` code.
@@ -55,6 +59,7 @@ impl EventLoop {
             end: RefCell::default(),
             errors: RefCell::default(),
             wakers: Wakers::default(),
+            senders: Wakers::default(),
         });
         let protocol = DatagramQueue { shared: Rc::clone(&shared) };
         let finish =
@@ -150,7 +155,7 @@ impl DatagramStream {
                 Ok(_) => Some(Ok(())),
             }
         };
-        shared.wakers.wait_for(shared.event_loop.core(), try_send).await
+        shared.senders.wait_in_turn(shared.event_loop.core(), try_send).await
     }
 
     /// How many bytes of datagrams may wait to be taken (256 KiB unless set, and each counts 64 more), and what
@@ -226,7 +231,10 @@ struct Shared {
     end: RefCell<Option<Option<Error>>>,
     /// Of single datagrams; the last ones only.
     errors: RefCell<VecDeque<Error>>,
+    /// Who waits for a datagram.
     wakers: Wakers,
+    /// Those who wait until more is taken.
+    senders: Wakers,
 }
 
 /// How many errors are kept for who receives.
@@ -264,9 +272,16 @@ impl Shared {
                 _ => {}
             }
         }
-        let mut chunk = Chunk::with_room(data.len());
-        chunk.append(data);
-        self.waiting.borrow_mut().push_back((chunk, from.clone()));
+        let mut waiting = self.waiting.borrow_mut();
+        let chunk = if waiting.len() < FEW {
+            let mut chunk = Chunk::with_room(data.len());
+            chunk.append(data);
+            chunk
+        } else {
+            Chunk::exactly(data)
+        };
+        waiting.push_back((chunk, from.clone()));
+        drop(waiting);
         self.held.set(self.held.get() + size);
         if self.held.get() >= self.limit.get() && self.policy.get() == DropPolicy::Refuse {
             self.is_paused.set(true);
@@ -337,7 +352,7 @@ impl DatagramProtocol for DatagramQueue {
 
     fn resume_writing(&mut self, _: &dyn DatagramTransport) -> Result {
         self.shared.writing_paused.set(false);
-        self.shared.wake();
+        self.shared.senders.wake_some(self.shared.event_loop.core());
         Ok(())
     }
 
@@ -345,6 +360,7 @@ impl DatagramProtocol for DatagramQueue {
         self.shared.writing_paused.set(false);
         *self.shared.end.borrow_mut() = Some(error.cloned());
         self.shared.wake();
+        self.shared.senders.wake_all(self.shared.event_loop.core());
         Ok(())
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Link {
     limit: Cell<usize>,
     /// How many bytes were written since the writer left the turn to others.
     written: Cell<u32>,
+    /// How often writing was resumed.
+    pub(super) resumes: Cell<u16>,
     /// Of the task that reads. It stays when the task was woken: most of the time the same one waits again.
     reader: Cell<Option<Waker>>,
     /// Those who wait for something else.
@@ -84,6 +86,7 @@ impl Link {
             held: Cell::new(0),
             limit: Cell::new(DEFAULT_LIMIT),
             written: Cell::new(0),
+            resumes: Cell::new(0),
             reader: Cell::new(None),
             waiting: Wakers::default(),
             error: Cell::default(),

@@ -3,14 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use super::protocol::Taker;
 use super::{StreamProtocol, StreamReader, StreamWriter};
 use crate::address::{Address, UnixAddress};
 use crate::error::{Error, Kind, Result};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, Wakers};
 use crate::net::{Server, ServerBuilder, Targets};
 
 /// How many connections wait to be taken before no more are accepted.
@@ -90,8 +93,19 @@ impl Listener {
     /// [`is_closed`](Error::is_closed) when the listener is closed, and no connection waits any more. An incoming
     /// connection that came to nothing is no error here: see [`ServerBuilder::on_accept_error`].
     pub async fn accept(&self) -> Result<(StreamReader, StreamWriter), Error> {
-        let core = self.server.event_loop();
-        self.server.closing().wait_for(core.core(), || self.queue.pop(&self.server)).await
+        let (server, queue) = (&self.server, &*self.queue);
+        let core = queue.event_loop.core();
+        let mut taken = pin!(queue.arrivals.wait_in_turn(core, || queue.pop(server)));
+        let is_closed = || server.is_closed().then_some(());
+        let mut closed = pin!(server.closing().wait_for(core, is_closed));
+        poll_fn(|context| {
+            let polled = taken.as_mut().poll(context).map(Ok);
+            if polled.is_pending() && closed.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(Error::new(Kind::Closed, "the listener is closed")));
+            }
+            polled
+        })
+        .await
     }
 
     /// The next connection; `None` when the listener is closed. As [`accept`](Self::accept), for loops.
@@ -145,6 +159,8 @@ struct Queue {
     is_closed: Cell<bool>,
     /// There until then.
     server: RefCell<Option<Server>>,
+    /// Those who accept.
+    arrivals: Wakers,
 }
 
 impl Queue {
@@ -155,6 +171,7 @@ impl Queue {
             is_full: Cell::new(false),
             is_closed: Cell::new(false),
             server: RefCell::default(),
+            arrivals: Wakers::default(),
         })
     }
 
@@ -167,16 +184,13 @@ impl Queue {
     }
 
     /// The first one; `None`: none is there yet.
-    fn pop(&self, server: &Server) -> Option<Result<(StreamReader, StreamWriter), Error>> {
-        let first = self.waiting.borrow_mut().pop_front();
-        if let Some(first) = first {
-            if self.is_full.replace(false) {
-                // A server that was closed meanwhile stays closed.
-                let _ = server.start_serving();
-            }
-            return Some(Ok(first));
+    fn pop(&self, server: &Server) -> Option<(StreamReader, StreamWriter)> {
+        let first = self.waiting.borrow_mut().pop_front()?;
+        if self.is_full.replace(false) {
+            // A server that was closed meanwhile stays closed.
+            let _ = server.start_serving();
         }
-        server.is_closed().then(|| Err(Error::new(Kind::Closed, "the listener is closed")))
+        Some(first)
     }
 
     fn close(&self) {
@@ -194,14 +208,13 @@ impl Taker for Queue {
             return;
         }
         self.waiting.borrow_mut().push_back(stream.halves());
-        let is_full = self.waiting.borrow().len() >= MOST_WAITING;
-        let server = self.server.borrow().clone();
-        if let Some(server) = server {
-            if is_full {
+        if self.waiting.borrow().len() >= MOST_WAITING {
+            let server = self.server.borrow().clone();
+            if let Some(server) = server {
                 self.is_full.set(true);
                 server.pause_serving();
             }
-            server.closing().wake_all(self.event_loop.core());
         }
+        self.arrivals.wake_some(self.event_loop.core());
     }
 }

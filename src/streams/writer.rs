@@ -101,15 +101,15 @@ impl StreamWriter {
     /// Waits until more may be written: at once, unless more than the high-water mark waits to be sent; then until
     /// no more than the low-water mark does. asyncio's `drain`.
     ///
-    /// It does not wait until everything is sent; [`flush`](Self::flush) does. Any number of tasks can wait.
-    /// Dropping the future changes nothing.
+    /// It does not wait until everything is sent; [`flush`](Self::flush) does. Any number of tasks can wait; all go on
+    /// then, and may write once more each. Dropping the future changes nothing.
     ///
     /// # Errors
     /// [`is_closed`](Error::is_closed) when the connection is gone or going for another reason than
     /// [`close`](Self::close), with what ended it as the source, if an error did. It is noticed at once, also without
     /// waiting.
     pub fn drain(&self) -> Drain<'_> {
-        Drain { writer: self, ticket: Cell::new(None), waits: false }
+        Drain { writer: self, ticket: Cell::new(None), since: None }
     }
 
     /// Waits until everything that was written is handed to the operating system; see [`TransportHandle::flush`].
@@ -317,20 +317,24 @@ impl Future for WriteAll<'_> {
 pub struct Drain<'a> {
     writer: &'a StreamWriter,
     ticket: Cell<Option<Ticket>>,
-    /// It had to wait.
-    waits: bool,
+    /// How often writing had been resumed when it began to wait.
+    since: Option<u16>,
 }
 
 impl Drain<'_> {
     fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
         let link = &*self.writer.link;
-        let waits = std::mem::replace(&mut self.waits, true);
+        let waits = self.since.is_some();
+        let since = *self.since.get_or_insert(link.resumes.get());
         let look = || {
             if waits && link.has(State::LOST) && link.has(State::CLOSED_HERE) {
                 // It was closed while this waited: everything was handed over, or lost with an error.
                 return Some(link.error().map_or(Ok(()), |_| Err(link.closed())));
             }
-            link.drained()
+            // Once is enough, though others that waited have written much since: of thousands that share a writer, all
+            // but a few would wait again and again.
+            let outcome = link.drained();
+            if since == link.resumes.get() { outcome } else { outcome.or(Some(Ok(()))) }
         };
         let polled = link.waiting.poll(link.core(), &self.ticket, context, look);
         if polled.is_pending() {
@@ -366,7 +370,7 @@ impl fmt::Debug for WriteAll<'_> {
 
 impl fmt::Debug for Drain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Drain").field("waits", &self.waits).finish()
+        formatter.debug_struct("Drain").field("waits", &self.since.is_some()).finish()
     }
 }
 

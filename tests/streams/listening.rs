@@ -1,9 +1,14 @@
 //! Connections that are taken one by one.
 
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+
 use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Result};
 
-use super::{poll_once, settle};
+use super::{Log, poll_once, settle};
 
 const ADDRESS: &str = "10.0.0.1:7";
 
@@ -52,6 +57,38 @@ fn an_accept_that_is_dropped_loses_no_connection() {
         let (mut reader, _writer) = listener.accept().await?;
         assert_eq!(reader.read_chunk().await?, b"x");
         first.cancel();
+        Ok(())
+    });
+}
+
+/// Not all, of whom all but one would wait again.
+#[test]
+fn a_connection_wakes_a_few_of_those_who_accept() {
+    const MANY: usize = 500;
+    run(async |event_loop| {
+        let listener = Rc::new(event_loop.listen(ADDRESS).await?);
+        let (log, polls) = (Log::default(), Rc::new(Cell::new(0)));
+        for number in 0..MANY {
+            let (listener, log, polls) = (Rc::clone(&listener), log.clone(), Rc::clone(&polls));
+            let accepting = async move {
+                let mut accepted = pin!(listener.accept());
+                let accepted = poll_fn(|context| {
+                    polls.set(polls.get() + 1);
+                    accepted.as_mut().poll(context)
+                });
+                log.add(format!("{number}: {}", accepted.await.is_ok()));
+            };
+            event_loop.create_task(accepting).detach();
+        }
+        for number in 0..MANY - 1 {
+            drop(event_loop.open_connection(ADDRESS).await?);
+            settle(&event_loop).await;
+            assert_eq!(log.take(), [format!("{number}: true")], "in the order in which they came");
+        }
+        assert!(polls.get() < 20 * MANY, "{} polls", polls.get());
+        listener.server().close();
+        settle(&event_loop).await;
+        assert_eq!(log.take(), [format!("{}: false", MANY - 1)]);
         Ok(())
     });
 }

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::rc::Rc;
 
 use futures_lite::future::zip;
 use wharf::{Error, Transport as _, WriteStatus};
 
-use super::{joined, one_way, poll_once, settle};
+use super::{Log, joined, one_way, poll_once, settle};
 
 // 305.
 #[test]
@@ -46,6 +47,32 @@ fn a_reader_that_waits_for_more_than_the_limit_gets_it() {
         assert!(reader.buffered() >= 250_000);
         assert_eq!(reader.read_exactly(300_000).await?.len(), 300_000);
         writing.await??;
+        Ok(())
+    });
+}
+
+/// Of thousands that share a writer, all but a few would wait again and again.
+#[test]
+fn all_who_drain_go_on_at_the_low_mark_whatever_the_first_of_them_writes() {
+    joined(async |event_loop, near, mut far| {
+        let (_reader, writer) = near.split();
+        let (writer, log) = (Rc::new(writer), Log::default());
+        writer.write(&[0; 300_000]);
+        for name in ["one", "two", "three"] {
+            let (writer, log) = (Rc::clone(&writer), log.clone());
+            let draining = async move {
+                writer.drain().await.unwrap();
+                log.add(name);
+                writer.write(&[0; 300_000]);
+            };
+            event_loop.create_task(draining).detach();
+        }
+        settle(&event_loop).await;
+        assert!(log.take().is_empty());
+        far.reader().read_exactly(300_000).await?;
+        settle(&event_loop).await;
+        assert_eq!(log.take(), ["one", "two", "three"]);
+        assert!(poll_once(writer.drain()).await.is_none(), "it is paused again");
         Ok(())
     });
 }

@@ -13,6 +13,7 @@ const BYTES_PER_TURN: u32 = 1024 * 1024;
 impl Link {
     pub(in crate::streams) fn resumed_writing(&self) {
         self.clear(State::WRITING_PAUSED);
+        self.resumes.set(self.resumes.get().wrapping_add(1));
         self.waiting.wake_all(&self.core);
     }
 
