@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll};
 
+use crate::fence::{self, Panic};
+
 /// A value that belongs to the running task, and to the tasks that it spawns: asyncio's `ContextVar`.
 ///
 /// [`scope`](Self::scope) sets it for a future, and for all tasks that are spawned inside; these keep it for
@@ -53,7 +55,7 @@ impl<T: 'static> TaskLocal<T> {
     ///
     /// Dropping it drops `future` with the value set, then the value, unless a task still has it.
     pub async fn scope<F: Future>(&self, value: T, future: F) -> F::Output {
-        InContext { context: self.context(value), future: Some(Box::pin(future)) }.await
+        InContext { context: Some(self.context(value)), future: Some(Box::pin(future)) }.await
     }
 
     /// Calls `action` with the value set, for itself and for the tasks that are spawned inside.
@@ -77,7 +79,7 @@ impl<T: 'static> TaskLocal<T> {
     }
 
     fn context(&self, value: T) -> Rc<Context> {
-        Rc::new(Context { id: self.id(), value: Rc::new(value), outer: current() })
+        Rc::new(Context { id: self.id(), value: Some(Rc::new(value)), outer: current() })
     }
 
     fn find(&self) -> Option<Rc<dyn Any>> {
@@ -85,7 +87,7 @@ impl<T: 'static> TaskLocal<T> {
         let mut place = if id == 0 { None } else { current() };
         while let Some(node) = place {
             if node.id == id {
-                return Some(Rc::clone(&node.value));
+                return node.value.clone();
             }
             place = node.outer.clone();
         }
@@ -122,16 +124,42 @@ impl<T: fmt::Debug + 'static> fmt::Debug for TaskLocal<T> {
 /// A value that is set, and those that were set outside of it.
 pub(crate) struct Context {
     id: usize,
-    value: Rc<dyn Any>,
+    /// There until it is dropped.
+    value: Option<Rc<dyn Any>>,
     outer: Option<Rc<Self>>,
 }
 
 impl Drop for Context {
     /// One after the other: a task that sets a value and spawns the next makes a long chain.
     fn drop(&mut self) {
+        let mut dropping = Dropping::default();
+        dropping.drop(self.value.take());
         let mut next = self.outer.take();
         while let Some(mut context) = next.and_then(Rc::into_inner) {
             next = context.outer.take();
+            dropping.drop(context.value.take());
+        }
+        dropping.finish();
+    }
+}
+
+/// Drops several values of the user's. The first panic goes on when all are dropped: two at once would end the
+/// process.
+#[derive(Default)]
+struct Dropping(Option<Panic>);
+
+impl Dropping {
+    fn drop<T>(&mut self, value: T) {
+        if let Err(panic) = fence::run(|| drop(value)) {
+            self.0.get_or_insert(panic);
+        }
+    }
+
+    fn finish(self) {
+        if let Some(panic) = self.0
+            && !std::thread::panicking()
+        {
+            panic.resume();
         }
     }
 }
@@ -169,7 +197,8 @@ fn replace(context: Option<Rc<Context>>) -> Option<Rc<Context>> {
 
 /// A future that runs, and is dropped, with a value set.
 struct InContext<F> {
-    context: Rc<Context>,
+    /// There until it is dropped.
+    context: Option<Rc<Context>>,
     /// On the heap, so that its `Drop` can be called inside without unsafe code.
     future: Option<Pin<Box<F>>>,
 }
@@ -178,7 +207,7 @@ impl<F: Future> Future for InContext<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let _entered = Entered::enter(Some(Rc::clone(&self.context)));
+        let _entered = Entered::enter(self.context.clone());
         match &mut self.future {
             Some(future) => future.as_mut().poll(context),
             None => Poll::Pending,
@@ -188,7 +217,11 @@ impl<F: Future> Future for InContext<F> {
 
 impl<F> Drop for InContext<F> {
     fn drop(&mut self) {
-        let _entered = Entered::enter(Some(Rc::clone(&self.context)));
-        self.future = None;
+        let mut dropping = Dropping::default();
+        let entered = Entered::enter(self.context.clone());
+        dropping.drop(self.future.take());
+        dropping.drop(entered);
+        dropping.drop(self.context.take());
+        dropping.finish();
     }
 }

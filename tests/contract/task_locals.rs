@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wharf::testing::settle;
 use wharf::{EventLoop, TaskLocal};
 
-use crate::probes::{Log, memory_loop};
+use crate::probes::{Log, OnDrop, memory_loop, panics_on_drop, reports};
 
 static NAME: TaskLocal<&str> = TaskLocal::new();
 static COUNT: TaskLocal<Rc<u32>> = TaskLocal::new();
@@ -202,5 +202,36 @@ fn a_long_chain_of_tasks_that_each_set_a_value_needs_no_stack() {
     let event_loop = memory_loop();
     next(event_loop.clone(), 100_000);
     settle(&event_loop).unwrap();
+    assert_eq!(event_loop.statistics().tasks, 0);
+}
+
+/// Two panics at once would end the process.
+#[test]
+fn values_that_all_panic_when_they_are_dropped_are_all_dropped() {
+    static OUTER: TaskLocal<OnDrop> = TaskLocal::new();
+    static INNER: TaskLocal<OnDrop> = TaskLocal::new();
+    let event_loop = memory_loop();
+    let reports = reports(&event_loop);
+    let task = OUTER.sync_scope(panics_on_drop("outer"), || {
+        INNER.sync_scope(panics_on_drop("inner"), || event_loop.create_task(seen()))
+    });
+    task.detach();
+    settle(&event_loop).unwrap();
+    let told = reports.take();
+    assert!(told.len() == 1 && told[0].contains("inner"), "{told:?}");
+    let task = OUTER.scope(panics_on_drop("outer"), async {
+        INNER
+            .scope(panics_on_drop("inner"), async {
+                let _guard = panics_on_drop("future");
+                std::future::pending::<()>().await;
+            })
+            .await;
+    });
+    let task = event_loop.create_task(task);
+    settle(&event_loop).unwrap();
+    drop(task);
+    settle(&event_loop).unwrap();
+    let told = reports.take();
+    assert!(told.len() == 1 && told[0].contains("future"), "{told:?}");
     assert_eq!(event_loop.statistics().tasks, 0);
 }
