@@ -13,6 +13,7 @@ mod repeated;
 mod results;
 mod stage;
 mod steps;
+mod streams;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

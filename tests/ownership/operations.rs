@@ -169,6 +169,7 @@ pub(crate) fn of_any_loop() -> Vec<(&'static str, Begin)> {
     ];
     operations.extend(of_the_clock());
     operations.extend(of_groups());
+    operations.extend(crate::streams::of_any_loop());
     #[cfg(feature = "tls")]
     operations.extend([
         ("a connect under TLS 1.2", (|stage| Box::new(connect_tls(stage, 0).start())) as Begin),
@@ -438,7 +439,7 @@ fn connect_tls(stage: &Stage, version: usize) -> ConnectionBuilder<impl Protocol
     crate::encryption::connect(Some(tls), stage.event_loop.create_connection(|| Idle, *to))
 }
 
-fn fifo(stage: &Stage) -> std::path::PathBuf {
+pub(crate) fn fifo(stage: &Stage) -> std::path::PathBuf {
     let path = stage.path("fifo");
     if !path.exists() {
         let made = std::process::Command::new("mkfifo").arg(&path).status();
@@ -448,7 +449,7 @@ fn fifo(stage: &Stage) -> std::path::PathBuf {
 }
 
 /// Both results, taken in the step in which both are there.
-async fn both<A, B>(mut a: LoopFuture<A>, mut b: LoopFuture<B>) -> impl Sized {
+pub(crate) async fn both<A, B>(mut a: LoopFuture<A>, mut b: LoopFuture<B>) -> impl Sized {
     poll_fn(|context| {
         let a_waits = !a.is_done() && Pin::new(&mut a).poll(context).is_pending();
         let b_waits = !b.is_done() && Pin::new(&mut b).poll(context).is_pending();

@@ -29,6 +29,7 @@ fn every_operation_of_the_system_is_given_up_at_each_of_its_steps_and_leaves_not
     let stage = Stage::on_the_system();
     let mut operations = operations::of_any_loop();
     operations.extend(operations::of_the_system());
+    operations.extend(crate::streams::of_the_system());
     for (name, begin) in operations {
         give_up_at_each_step(&stage, name, begin);
     }

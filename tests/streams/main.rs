@@ -8,10 +8,13 @@ mod dropping;
 mod futures_io;
 mod listening;
 mod many;
+mod pipes;
 mod pressure;
 mod reading;
 mod servers;
 mod transports;
+#[cfg(feature = "tls")]
+mod upgrades;
 mod writing;
 
 use std::cell::RefCell;

@@ -15,7 +15,7 @@ use crate::stage::{Point, Stage, blow_up, elsewhere, reported};
 const SOON: Duration = Duration::from_millis(1);
 
 /// Turns the loop until the point is reached.
-fn reach(stage: &Stage, begin: impl FnOnce()) {
+pub(super) fn reach(stage: &Stage, begin: impl FnOnce()) {
     let before = stage.bomb.count();
     begin();
     stage.until_reached(before);
@@ -32,16 +32,16 @@ async fn go_off(bomb: Bomb) -> Result {
     Ok(())
 }
 
-fn rings(stage: &Stage) -> Waker {
+pub(super) fn rings(stage: &Stage) -> Waker {
     Waker::from(Arc::new(WakeBomb(stage.bomb.clone())))
 }
 
-fn guards(stage: &Stage) -> Waker {
+pub(super) fn guards(stage: &Stage) -> Waker {
     Waker::from(Arc::new(WakerDrop(stage.bomb.on_drop())))
 }
 
 /// Polls what does not end.
-fn poll<F: Future>(future: &mut Pin<Box<F>>, waker: &Waker) {
+pub(super) fn poll<F: Future>(future: &mut Pin<Box<F>>, waker: &Waker) {
     assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
 }
 

@@ -8,6 +8,7 @@ mod pipes;
 mod processes;
 mod reaching;
 mod streams;
+mod streams_of_tasks;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 #[cfg(feature = "tls")]
