@@ -256,7 +256,10 @@ impl Shared {
     }
 
     fn resume(&self, handle: &DatagramHandle) {
-        if self.held.get() < self.limit.get() && self.is_paused.replace(false) {
+        // Only who refuses waits for room.
+        let has_room =
+            self.held.get() < self.limit.get() || self.policy.get() != DropPolicy::Refuse;
+        if has_room && self.is_paused.replace(false) {
             handle.resume_reading();
         }
     }

@@ -73,6 +73,36 @@ fn datagrams_that_find_no_room_wait_in_the_system_or_are_dropped_as_is_chosen() 
 }
 
 #[test]
+fn a_queue_that_is_to_drop_datagrams_from_now_on_waits_for_nobody() {
+    run(async |event_loop| {
+        for (policy, expected) in [(DropPolicy::Newest, [0, 1]), (DropPolicy::Oldest, [4, 5])] {
+            let client = event_loop.open_datagram_endpoint().local_address("10.0.0.1:8").await?;
+            let mut server =
+                event_loop.open_datagram_endpoint().local_address("10.0.0.1:7").await?;
+            // Room for two, and the third waits in the system.
+            server.set_receive_queue(2 * (100 + 64), DropPolicy::Refuse);
+            let to = server.local_address()?;
+            for number in 0..3 {
+                client.send_to(&[number; 100], &to).await?;
+                settle(&event_loop).await;
+            }
+            server.set_receive_queue(2 * (100 + 64), policy);
+            for number in 3..6 {
+                client.send_to(&[number; 100], &to).await?;
+            }
+            settle(&event_loop).await;
+            assert_eq!(server.dropped(), 4, "{policy:?}");
+            for number in expected {
+                assert_eq!(server.next().await.unwrap()?.0, [number; 100], "{policy:?}");
+            }
+            drop((client, server));
+            settle(&event_loop).await;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_send_waits_while_too_much_waits_to_be_sent() {
     EventLoop::new()
         .unwrap()
