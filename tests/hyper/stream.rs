@@ -240,3 +240,29 @@ fn the_stream_can_be_had_back() {
         Ok(())
     });
 }
+
+#[test]
+fn what_came_behind_an_upgrade_is_given_back_and_what_comes_later_is_read_from_the_stream() {
+    joined(async |_, near, mut far| {
+        far.writer().write(
+            b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: other\r\n\r\nhello",
+        );
+        let service = hyper::service::service_fn(async |_| {
+            hyper::Response::builder()
+                .status(101)
+                .header("connection", "upgrade")
+                .header("upgrade", "other")
+                .body(String::new())
+        });
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(near, service);
+        let parts = connection.without_shutdown().await?;
+        assert_eq!(&parts.read_buf[..], b"hello");
+        assert!(far.reader().read_until(b"\r\n\r\n").await?.starts_with(b"HTTP/1.1 101 "));
+        let mut stream = parts.io.into_inner();
+        far.writer().write(b" again");
+        assert_eq!(stream.reader().read_exactly(6).await?, b" again");
+        stream.writer().write_all(b"answer").await?;
+        assert_eq!(far.reader().read_exactly(6).await?, b"answer");
+        Ok(())
+    });
+}
