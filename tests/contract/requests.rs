@@ -184,6 +184,26 @@ fn an_answer_wakes_a_few_of_those_who_wait_for_room() {
 }
 
 #[test]
+fn a_request_that_is_forgotten_frees_its_id_and_its_room() {
+    let event_loop = memory_loop();
+    let requests = RequestsById::new(&event_loop).limit(1).deadline(SECOND);
+    assert!(!requests.forget(&7), "there is none");
+    let late = requests.begin(7).unwrap();
+    advance(&event_loop, SECOND).unwrap();
+    assert!(late.take_result().unwrap().unwrap_err().is_timeout());
+    assert!(requests.begin(8).unwrap_err().is_queue_full(), "its answer may still come");
+    let mut room = Box::pin(requests.room());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(room.as_mut().poll(&mut context).is_pending());
+    assert!(requests.forget(&7));
+    assert!(room.as_mut().poll(&mut context).is_ready());
+    let again = requests.begin(7).unwrap();
+    assert!(requests.forget(&7) && requests.is_empty());
+    assert!(again.take_result().unwrap().unwrap_err().is_cancelled());
+    assert!(requests.answer(&7, ()).unwrap_err().is_protocol_violation());
+}
+
+#[test]
 fn room_that_nobody_takes_is_offered_to_the_next() {
     let event_loop = memory_loop();
     let requests = Requests::new(&event_loop).limit(1);

@@ -13,7 +13,7 @@ use crate::event_loop::EventLoop;
 /// Requests that wait for their answers, each known by an id that its answer has, too.
 ///
 /// As [`Requests`](crate::Requests), for answers in any order. An id is free again once its answer has come, also if
-/// nobody waited for that any more.
+/// nobody waited for that any more, or once it is [forgotten](Self::forget).
 ///
 /// ```
 /// use wharf::testing::MemoryNetwork;
@@ -83,6 +83,15 @@ impl<K: Ord + Clone + 'static, A: 'static> RequestsById<K, A> {
         } else {
             Err(Error::protocol_violation("an answer came to a request that does not wait for one"))
         }
+    }
+
+    /// Gives up a request whose answer may never come, as where the network has lost a datagram: its id and its room are
+    /// free again. Whoever still waits is told that it [is cancelled](Error::is_cancelled). An answer that comes all the
+    /// same is one that nobody asked for, unless the id is in use again.
+    ///
+    /// Returns whether there was such a request.
+    pub fn forget(&self, id: &K) -> bool {
+        self.table.forget(id)
     }
 
     /// Fails all requests that wait, and all later ones: see [`Requests::end`](crate::Requests::end).

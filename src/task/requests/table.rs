@@ -122,6 +122,17 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
         true
     }
 
+    /// Gives a request up. `false` if there is no such request.
+    pub(super) fn forget(&self, key: &K) -> bool {
+        let entry = self.pending.borrow_mut().remove_entry(key);
+        let Some((own, entry)) = entry else { return false };
+        drop(entry);
+        self.core.drop_user(own, "request's id");
+        self.forget_stale();
+        self.offer_room();
+        true
+    }
+
     /// Whoever waits is told `error`, and so is whoever asks from now on.
     pub(super) fn end(&self, error: Error) {
         if self.ended.borrow().is_some() {
