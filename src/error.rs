@@ -108,6 +108,11 @@ impl Error {
         Self::new(Kind::Invalid, context)
     }
 
+    /// The result of a future or a task was asked for twice.
+    pub(crate) fn already_taken() -> Self {
+        Self::invalid("the result was taken already")
+    }
+
     /// Refuses a duration of zero, the same way in every builder: to some it would mean "at once", to others
     /// "never".
     pub(crate) fn refuse_zero(what: &str, duration: Option<Duration>) -> Result<(), Self> {

@@ -37,6 +37,7 @@ mod slots;
 mod tick;
 mod timers;
 mod unserved;
+mod waker_slot;
 mod wakers;
 
 use std::fmt;
@@ -65,6 +66,7 @@ pub(crate) use self::ready::{Callback, Timer};
 pub(crate) use self::remote::{RemoteItem, RemoteQueue, TAKEN_AT_ONCE};
 pub(crate) use self::timers::nanoseconds;
 pub(crate) use self::wait::{Direction, Wait};
+pub(crate) use self::waker_slot::WakerSlot;
 pub(crate) use self::wakers::{Ticket, Wakers};
 
 /// The event loop: it waits for readiness and for time, and calls what is due.

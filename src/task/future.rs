@@ -137,17 +137,14 @@ impl<T: 'static> Future for LoopFuture<T> {
             self.shared.wait(context.waker());
             return Poll::Pending;
         }
-        Poll::Ready(
-            self.take_result()
-                .unwrap_or_else(|| Err(Error::invalid("the result was taken already"))),
-        )
+        Poll::Ready(self.take_result().unwrap_or_else(|| Err(Error::already_taken())))
     }
 }
 
 impl<T: 'static> Drop for LoopFuture<T> {
     fn drop(&mut self) {
         self.shared.dropped.set(true);
-        self.shared.drop_waker(self.shared.waker.take());
+        self.shared.waker.clear(&self.shared.core);
         self.shared.cancel_if_unwanted();
     }
 }

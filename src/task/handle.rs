@@ -261,9 +261,7 @@ impl<T: 'static> Future for Task<T> {
                 Poll::Ready(output) => this.look_at(output),
             },
             State::Future(future) => return Pin::new(future).poll(context),
-            State::Done(output) => {
-                output.take().unwrap_or_else(|| Err(Error::invalid("the result was taken already")))
-            }
+            State::Done(output) => output.take().unwrap_or_else(|| Err(Error::already_taken())),
         };
         *this.state.get_mut() = State::Done(None);
         Poll::Ready(output)

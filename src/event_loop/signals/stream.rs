@@ -1,15 +1,15 @@
 //! Signals for code that is async.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use super::Listener;
 use crate::error::Error;
-use crate::event_loop::{Core, EventLoop};
+use crate::event_loop::{Core, EventLoop, WakerSlot};
 use crate::thread_bound::{ThreadBound, UseRemote};
 
 /// # Signals
@@ -91,17 +91,8 @@ impl SignalStream {
         if let Some(signal) = self.try_next() {
             return Poll::Ready(signal);
         }
-        let place = &self.arrived.waker;
-        let known = place.take();
-        let waker = match known {
-            Some(known) if known.will_wake(context.waker()) => known,
-            former => {
-                self.core.drop_user(former, "waker");
-                context.waker().clone()
-            }
-        };
-        place.set(Some(waker));
-        Poll::Pending
+        self.arrived.waker.keep(&self.core, context.waker());
+        self.try_next().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// The next signal, if one has come.
@@ -120,7 +111,7 @@ impl Drop for SignalStream {
             }
             table.forget_unhandled(&self.core, signal);
         }
-        self.core.drop_user(self.arrived.waker.take(), "waker");
+        self.arrived.waker.clear(&self.core);
     }
 }
 
@@ -135,7 +126,7 @@ impl fmt::Debug for SignalStream {
 struct Arrived {
     /// Each once, in the order of their arrival.
     signals: RefCell<Vec<i32>>,
-    waker: Cell<Option<Waker>>,
+    waker: WakerSlot,
 }
 
 impl Listener for Arrived {
@@ -145,8 +136,6 @@ impl Listener for Arrived {
             signals.push(signal);
         }
         drop(signals);
-        if let Some(waker) = self.waker.take() {
-            core.run_caught("a waker failed", || waker.wake());
-        }
+        self.waker.wake(core);
     }
 }

@@ -8,7 +8,7 @@ use super::super::detached::take_error;
 use super::super::table::Waits;
 use super::done_callbacks::DoneCallbacks;
 use crate::error::{Error, Kind};
-use crate::event_loop::{Callback, Core, Ready, SlowWatch};
+use crate::event_loop::{Callback, Core, Ready, SlowWatch, WakerSlot};
 
 /// Values, callbacks, actions and wakers in it are the user's: they are called and dropped behind the
 /// fence, each by itself.
@@ -18,7 +18,7 @@ pub(super) struct Shared<T: 'static> {
     /// There from the completion until it is taken.
     pub(super) result: RefCell<Option<Result<T, Error>>>,
     pub(super) callbacks: DoneCallbacks<T>,
-    pub(super) waker: Cell<Option<Waker>>,
+    pub(super) waker: WakerSlot,
     /// Ends the operation that the future stands for.
     pub(super) on_cancel: Cell<Option<OnCancel>>,
     /// Nobody needs to wait for the operation to go on.
@@ -56,7 +56,7 @@ impl<T: 'static> Shared<T> {
             state: Cell::new(State::Pending),
             result: RefCell::new(None),
             callbacks: DoneCallbacks::default(),
-            waker: Cell::new(None),
+            waker: WakerSlot::default(),
             on_cancel: Cell::new(None),
             detached: Cell::new(false),
             is_step: Cell::new(false),
@@ -123,23 +123,10 @@ impl<T: 'static> Shared<T> {
     #[inline]
     pub(super) fn wait(&self, waker: &Waker) {
         self.core.tasks.note_wait(Waits::Future);
-        let known = self.waker.take();
-        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.waker.set(known);
-            return;
-        }
-        let former = self.waker.replace(Some(waker.clone()));
-        self.drop_waker(former);
-        self.drop_waker(known);
-        // `clone` may be foreign code, which may have completed the future.
+        self.waker.keep(&self.core, waker);
+        // Its clone may have completed the future.
         if self.state.get() == State::Done {
-            self.wake();
-        }
-    }
-
-    pub(super) fn drop_waker(&self, waker: Option<Waker>) {
-        if let Some(waker) = waker {
-            self.core.drop_user(waker, "waker");
+            self.waker.wake(&self.core);
         }
     }
 
@@ -184,20 +171,14 @@ impl<T: 'static> Shared<T> {
 
     fn finish(&self) {
         self.state.set(State::Done);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waker.take() {
-            self.core.run_caught("a waker failed", || waker.wake());
-        }
+        self.waker.wake(&self.core);
     }
 }
 
 impl<T: 'static> Drop for Shared<T> {
     fn drop(&mut self) {
         self.callbacks.cancel_all(&self.core);
-        self.drop_waker(self.waker.take());
+        self.waker.clear(&self.core);
         self.drop_on_cancel(self.on_cancel.take());
         let Some(result) = self.result.get_mut().take() else { return };
         match result {

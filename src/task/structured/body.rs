@@ -1,5 +1,6 @@
 //! The body of a group or a scope, and what comes out of it in the end.
 
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,53 +19,62 @@ pub(super) enum Phase {
     Over,
 }
 
-/// How a body ended.
-pub(super) enum BodyEnd<T> {
-    Returned(T),
-    Failed(Error),
-    Panicked(Panic),
-}
-
-/// One step of the body. It is dropped when it has ended.
-pub(super) fn step<F, T>(
-    core: &Core,
-    mut body: Pin<&mut Option<F>>,
-    context: &mut Context<'_>,
-) -> Option<BodyEnd<T>>
-where
-    F: Future<Output = Result<T, Failure>>,
-{
-    let steps = body.as_mut().as_pin_mut()?;
-    let end = match core.run_inside(|| steps.poll(context)) {
-        Ok(Poll::Pending) => return None,
-        Ok(Poll::Ready(Ok(value))) => BodyEnd::Returned(value),
-        Ok(Poll::Ready(Err(failure))) => BodyEnd::Failed(failure.into()),
-        Err(panic) => BodyEnd::Panicked(panic),
-    };
-    drop_body(core, body);
-    Some(end)
-}
-
-pub(super) fn drop_body<F>(core: &Core, mut body: Pin<&mut Option<F>>) {
-    core.run_caught("dropping the body of a task group failed", || body.set(None));
-}
-
-/// What a group has come to.
+/// What has come out of a group or a scope so far.
 pub(super) struct Outcome<T> {
     /// In the order in which they came.
-    pub(super) errors: Vec<Error>,
+    errors: RefCell<Vec<Error>>,
     /// The body's.
-    pub(super) panic: Option<Panic>,
+    panic: Cell<Option<Panic>>,
     /// What `finish` was called with.
-    pub(super) finished: Option<T>,
+    finished: Cell<Option<T>>,
     /// What the body returned.
-    pub(super) returned: Option<T>,
+    returned: Cell<Option<T>>,
 }
 
 impl<T> Outcome<T> {
-    /// The result, or the body's panic.
-    pub(super) fn conclude(self, core: &Core) -> Result<T, Error> {
-        let Self { errors, panic, finished, returned } = self;
+    pub(super) fn note_error(&self, error: Error) {
+        self.errors.borrow_mut().push(error);
+    }
+
+    pub(super) fn note_finished(&self, value: T) {
+        self.finished.set(Some(value));
+    }
+
+    /// One step of the body, which is dropped when it has ended. Returns whether it has failed, so that the tasks
+    /// have to end.
+    pub(super) fn step_body<F>(
+        &self,
+        core: &Core,
+        mut body: Pin<&mut Option<F>>,
+        context: &mut Context<'_>,
+    ) -> bool
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let Some(steps) = body.as_mut().as_pin_mut() else { return false };
+        let has_failed = match core.run_inside(|| steps.poll(context)) {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(Ok(value))) => {
+                self.returned.set(Some(value));
+                false
+            }
+            Ok(Poll::Ready(Err(failure))) => {
+                self.note_error(failure.into());
+                true
+            }
+            Err(panic) => {
+                self.panic.set(Some(panic));
+                true
+            }
+        };
+        drop_body(core, body);
+        has_failed
+    }
+
+    /// The result, or the body's panic. What is noted later is [abandoned](Self::abandon).
+    pub(super) fn conclude(&self, core: &Core) -> Result<T, Error> {
+        let (errors, panic) = (self.errors.take(), self.panic.take());
+        let (finished, returned) = (self.finished.take(), self.returned.take());
         if panic.is_some() || !errors.is_empty() {
             discard_value(core, (finished, returned));
             if let Some(panic) = panic {
@@ -84,11 +94,26 @@ impl<T> Outcome<T> {
     }
 
     /// Nobody waits for it any more.
-    pub(super) fn abandon(self, core: &Core) {
-        discard_value(core, (self.finished, self.returned));
-        let panic = self.panic.map(Panic::into_error);
-        report(core, self.errors.into_iter().chain(panic));
+    pub(super) fn abandon(&self, core: &Core) {
+        discard_value(core, (self.finished.take(), self.returned.take()));
+        let panic = self.panic.take().map(Panic::into_error);
+        report(core, self.errors.take().into_iter().chain(panic));
     }
+}
+
+impl<T> Default for Outcome<T> {
+    fn default() -> Self {
+        Self {
+            errors: RefCell::default(),
+            panic: Cell::new(None),
+            finished: Cell::new(None),
+            returned: Cell::new(None),
+        }
+    }
+}
+
+pub(super) fn drop_body<F>(core: &Core, mut body: Pin<&mut Option<F>>) {
+    core.run_caught("dropping the body of a task group failed", || body.set(None));
 }
 
 /// Reports errors that nobody will be told of otherwise.

@@ -5,12 +5,12 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use super::super::future::discard;
 use super::super::slab::SlabKey;
 use crate::error::{Error, Kind};
-use crate::event_loop::Core;
+use crate::event_loop::{Core, WakerSlot};
 
 /// A task of a [`TaskGroup`](crate::TaskGroup) or a [`Scope`](crate::Scope): awaiting it gives what its future gave.
 ///
@@ -71,11 +71,12 @@ impl<T> Future for Child<'_, T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let slot = &*self.slot;
         if !slot.is_done.get() {
-            keep_waker(&slot.core, &slot.waker, context.waker());
+            slot.waker.keep(&slot.core, context.waker());
+        }
+        if !slot.is_done.get() {
             return Poll::Pending;
         }
-        let taken = || Err(Error::invalid("the result was taken already"));
-        Poll::Ready(slot.result.take().unwrap_or_else(taken))
+        Poll::Ready(slot.result.take().unwrap_or_else(|| Err(Error::already_taken())))
     }
 }
 
@@ -101,7 +102,7 @@ pub(super) struct Slot<T> {
     core: Rc<Core>,
     result: Cell<Option<Result<T, Error>>>,
     is_done: Cell<bool>,
-    waker: Cell<Option<Waker>>,
+    waker: WakerSlot,
 }
 
 impl<T> Slot<T> {
@@ -110,7 +111,7 @@ impl<T> Slot<T> {
             core: Rc::clone(core),
             result: Cell::new(None),
             is_done: Cell::new(false),
-            waker: Cell::new(None),
+            waker: WakerSlot::default(),
         })
     }
 
@@ -128,7 +129,7 @@ impl<T> Slot<T> {
         }
         let result = self.result.take().unwrap_or_else(|| Err(Error::bare(Kind::Cancelled)));
         self.result.set(Some(result));
-        wake(&self.core, &self.waker);
+        self.waker.wake(&self.core);
     }
 }
 
@@ -137,8 +138,7 @@ impl<T> Drop for Slot<T> {
         if let Some(Ok(value)) = self.result.take() {
             discard_value(&self.core, value);
         }
-        let waker = self.waker.take();
-        self.core.drop_user(waker, "waker");
+        self.waker.clear(&self.core);
     }
 }
 
@@ -146,23 +146,6 @@ impl<T> Drop for Slot<T> {
 pub(super) fn discard_value<T>(core: &Core, value: T) {
     if std::mem::needs_drop::<T>() {
         core.run_caught("dropping a result failed", || discard(value));
-    }
-}
-
-/// Has `waker` in its place, cloned only if another one was there.
-pub(super) fn keep_waker(core: &Core, place: &Cell<Option<Waker>>, waker: &Waker) {
-    match place.take() {
-        Some(known) if known.will_wake(waker) => place.set(Some(known)),
-        former => {
-            place.set(Some(waker.clone()));
-            core.drop_user(former, "waker");
-        }
-    }
-}
-
-pub(super) fn wake(core: &Core, place: &Cell<Option<Waker>>) {
-    if let Some(waker) = place.take() {
-        core.run_caught("a waker failed", || waker.wake());
     }
 }
 

@@ -9,14 +9,13 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use super::super::slab::SlabKey;
-use super::body::{BodyEnd, Outcome, drop_body, step};
+use super::body::drop_body;
 use super::child::{Child, Member, Owner, Running, Slot, TakesError, run_child};
 use super::group_state::GroupState;
 use super::start::{Ready, start};
 use crate::error::{Error, Failure, Result};
 use crate::event_loop::EventLoop;
 use crate::event_loop::registry::expect_current;
-use crate::fence::Panic;
 use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 
 /// Runs `body` and the tasks that it adds to its group, and ends when all of them have. asyncio's `TaskGroup`, Trio's
@@ -266,42 +265,32 @@ impl EventLoop {
     {
         let state = GroupState::new(self.core());
         async move {
-            let mut session = Session { state, returned: None, panic: None };
-            let group = TaskGroup { state: Rc::clone(&session.state), bound: PhantomData };
+            let session = Session(Rc::clone(&state));
+            let group = TaskGroup { state: Rc::clone(&state), bound: PhantomData };
             {
                 let mut body = pin!(Some(body(group)));
                 poll_fn(|context| session.poll(body.as_mut(), context)).await;
             }
-            session.outcome().conclude(&session.state.core)
+            state.outcome.conclude(&state.core)
         }
     }
 }
 
 /// A group whose future is there. Dropping it ends the group.
-struct Session<T: 'static> {
-    state: Rc<GroupState<T>>,
-    returned: Option<T>,
-    panic: Option<Panic>,
-}
+struct Session<T: 'static>(Rc<GroupState<T>>);
 
 impl<T: 'static> Session<T> {
     /// Ready when body and tasks are over.
     fn poll<F: Future<Output = Result<T, Failure>>>(
-        &mut self,
+        &self,
         mut body: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let state = &self.state;
+        let state = &self.0;
         if body.is_some() && !state.is_ending() {
             state.wait(context.waker());
-            match step(&state.core, body.as_mut(), context) {
-                None => {}
-                Some(BodyEnd::Returned(value)) => self.returned = Some(value),
-                Some(BodyEnd::Failed(error)) => state.fail(error),
-                Some(BodyEnd::Panicked(panic)) => {
-                    self.panic = Some(panic);
-                    state.end();
-                }
+            if state.outcome.step_body(&state.core, body.as_mut(), context) {
+                state.end();
             }
         }
         if body.is_some() && state.is_ending() {
@@ -309,20 +298,11 @@ impl<T: 'static> Session<T> {
         }
         if body.is_none() && state.join(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
-
-    fn outcome(&mut self) -> Outcome<T> {
-        Outcome {
-            errors: self.state.errors.take(),
-            panic: self.panic.take(),
-            finished: self.state.finished.take(),
-            returned: self.returned.take(),
-        }
-    }
 }
 
 impl<T: 'static> Drop for Session<T> {
     fn drop(&mut self) {
-        self.state.abandon();
-        self.outcome().abandon(&self.state.core);
+        self.0.abandon();
+        self.0.outcome.abandon(&self.0.core);
     }
 }

@@ -6,10 +6,10 @@ use std::task::Waker;
 
 use super::super::handle::Task;
 use super::super::slab::{Slab, SlabKey};
-use super::body::Phase;
-use super::child::{Owner, discard_value, keep_waker, wake};
+use super::body::{Outcome, Phase};
+use super::child::{Owner, discard_value};
 use crate::error::Error;
-use crate::event_loop::Core;
+use crate::event_loop::{Core, WakerSlot};
 
 pub(super) struct GroupState<T> {
     pub(super) core: Rc<Core>,
@@ -18,9 +18,8 @@ pub(super) struct GroupState<T> {
     tasks: RefCell<Slab<Option<Task<()>>>>,
     /// The body is over: the group waits for its tasks.
     is_joining: Cell<bool>,
-    pub(super) errors: RefCell<Vec<Error>>,
-    pub(super) finished: Cell<Option<T>>,
-    waker: Cell<Option<Waker>>,
+    pub(super) outcome: Outcome<T>,
+    waker: WakerSlot,
 }
 
 impl<T> GroupState<T> {
@@ -30,9 +29,8 @@ impl<T> GroupState<T> {
             phase: Cell::new(Phase::Open),
             tasks: RefCell::default(),
             is_joining: Cell::new(false),
-            errors: RefCell::default(),
-            finished: Cell::new(None),
-            waker: Cell::new(None),
+            outcome: Outcome::default(),
+            waker: WakerSlot::default(),
         })
     }
 
@@ -62,7 +60,7 @@ impl<T> GroupState<T> {
     /// Ends all tasks, and the body, with a result.
     pub(super) fn finish(&self, value: T) {
         if self.is_open() {
-            self.finished.set(Some(value));
+            self.outcome.note_finished(value);
             self.end();
         } else {
             discard_value(&self.core, value);
@@ -74,7 +72,7 @@ impl<T> GroupState<T> {
         if self.phase.get() == Phase::Open {
             self.phase.set(Phase::Ending);
             self.cancel_tasks();
-            wake(&self.core, &self.waker);
+            self.waker.wake(&self.core);
         }
     }
 
@@ -88,30 +86,31 @@ impl<T> GroupState<T> {
     /// The body is over. Returns whether all tasks are.
     pub(super) fn join(&self, waker: &Waker) -> bool {
         self.is_joining.set(true);
-        if self.tasks.borrow().is_empty() {
-            self.phase.set(Phase::Over);
-            return true;
+        if !self.tasks.borrow().is_empty() {
+            self.wait(waker);
         }
-        self.wait(waker);
-        false
+        let is_over = self.tasks.borrow().is_empty();
+        if is_over {
+            self.phase.set(Phase::Over);
+        }
+        is_over
     }
 
     pub(super) fn wait(&self, waker: &Waker) {
-        keep_waker(&self.core, &self.waker, waker);
+        self.waker.keep(&self.core, waker);
     }
 
     /// The group's future was dropped.
     pub(super) fn abandon(&self) {
         self.phase.set(Phase::Over);
         self.cancel_tasks();
-        let waker = self.waker.take();
-        self.core.drop_user(waker, "waker");
+        self.waker.clear(&self.core);
     }
 }
 
 impl<T> Owner for GroupState<T> {
     fn fail(&self, error: Error) {
-        self.errors.borrow_mut().push(error);
+        self.outcome.note_error(error);
         self.end();
     }
 
@@ -122,7 +121,7 @@ impl<T> Owner for GroupState<T> {
             task.detach();
         }
         if self.is_joining.get() && self.tasks.borrow().is_empty() {
-            wake(&self.core, &self.waker);
+            self.waker.wake(&self.core);
         }
     }
 

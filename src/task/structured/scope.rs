@@ -7,14 +7,13 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use super::super::slab::SlabKey;
-use super::body::{BodyEnd, Outcome, drop_body, step};
+use super::body::drop_body;
 use super::child::{Child, Member, Owner, Running, Slot, TakesError, discard_value, run_child};
 use super::scope_state::{BodyWaker, ScopeState};
 use super::start::{Ready, start};
 use crate::error::{Error, Failure, Result};
 use crate::event_loop::registry::expect_current;
 use crate::event_loop::{Core, EventLoop};
-use crate::fence::Panic;
 
 /// Runs `body` and the tasks that it adds to its scope, which may borrow what lives outside, and ends when all of them
 /// have.
@@ -134,7 +133,7 @@ impl<'env, T: 'env> Scope<'env, T> {
     pub fn finish(&self, value: T) {
         match self.state.upgrade() {
             Some(state) if state.is_open() => {
-                state.finished.set(Some(value));
+                state.outcome.note_finished(value);
                 state.end();
             }
             _ => discard_value(&self.core, value),
@@ -216,41 +215,31 @@ where
     T: 'env,
     B: AsyncFnOnce(Scope<'env, T>) -> Result<T>,
 {
-    let mut session = Session { state: ScopeState::new(&core), returned: None, panic: None };
-    let state = Rc::downgrade(&session.state);
-    let body_waker = session.state.body_waker();
+    let session = Session(ScopeState::new(&core));
+    let state = Rc::downgrade(&session.0);
+    let body_waker = session.0.body_waker();
     {
         let mut body = pin!(Some(body(Scope { core, state })));
         poll_fn(|context| session.poll(body.as_mut(), &body_waker, context)).await;
     }
-    session.outcome().conclude(&session.state.core)
+    session.0.outcome.conclude(&session.0.core)
 }
 
 /// A scope whose future is there. Dropping it drops the tasks.
-struct Session<'env, T> {
-    state: Rc<ScopeState<'env, T>>,
-    returned: Option<T>,
-    panic: Option<Panic>,
-}
+struct Session<'env, T>(Rc<ScopeState<'env, T>>);
 
 impl<T> Session<'_, T> {
     /// Ready when body and tasks are over.
     fn poll<F: Future<Output = Result<T, Failure>>>(
-        &mut self,
+        &self,
         mut body: Pin<&mut Option<F>>,
         body_waker: &BodyWaker,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let state = &self.state;
+        let state = &self.0;
         state.turn(context, || {
-            match step(&state.core, body.as_mut(), &mut body_waker.begin_poll()) {
-                None => {}
-                Some(BodyEnd::Returned(value)) => self.returned = Some(value),
-                Some(BodyEnd::Failed(error)) => state.fail(error),
-                Some(BodyEnd::Panicked(panic)) => {
-                    self.panic = Some(panic);
-                    state.end();
-                }
+            if state.outcome.step_body(&state.core, body.as_mut(), &mut body_waker.begin_poll()) {
+                state.end();
             }
         });
         if body.is_some() && state.is_ending() {
@@ -258,20 +247,11 @@ impl<T> Session<'_, T> {
         }
         if state.end_turn(body.is_none(), context) { Poll::Pending } else { Poll::Ready(()) }
     }
-
-    fn outcome(&mut self) -> Outcome<T> {
-        Outcome {
-            errors: self.state.errors.take(),
-            panic: self.panic.take(),
-            finished: self.state.finished.take(),
-            returned: self.returned.take(),
-        }
-    }
 }
 
 impl<T> Drop for Session<'_, T> {
     fn drop(&mut self) {
-        self.state.close();
-        self.outcome().abandon(&self.state.core);
+        self.0.close();
+        self.0.outcome.abandon(&self.0.core);
     }
 }

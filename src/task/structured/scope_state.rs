@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake as _, Waker};
 
 use super::super::slab::{Slab, SlabKey};
-use super::body::Phase;
+use super::body::{Outcome, Phase};
 use super::child::Owner;
 use super::wake_queue::{ChildWaker, WakeQueue};
 use crate::error::Error;
@@ -27,8 +27,7 @@ pub(super) struct ScopeState<'env, T> {
     phase: Cell<Phase>,
     children: RefCell<Slab<Option<Entry<'env>>>>,
     queue: Arc<WakeQueue<SlabKey>>,
-    pub(super) errors: RefCell<Vec<Error>>,
-    pub(super) finished: Cell<Option<T>>,
+    pub(super) outcome: Outcome<T>,
 }
 
 type Steps<'env> = Pin<Box<dyn Future<Output = ()> + 'env>>;
@@ -63,8 +62,7 @@ impl<'env, T> ScopeState<'env, T> {
             phase: Cell::new(Phase::Open),
             children: RefCell::default(),
             queue: Arc::new(WakeQueue::new()),
-            errors: RefCell::default(),
-            finished: Cell::new(None),
+            outcome: Outcome::default(),
         })
     }
 
@@ -199,7 +197,7 @@ impl<'env, T> ScopeState<'env, T> {
 
 impl<T> Owner for ScopeState<'_, T> {
     fn fail(&self, error: Error) {
-        self.errors.borrow_mut().push(error);
+        self.outcome.note_error(error);
         self.end();
     }
 

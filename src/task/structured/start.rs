@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
-use super::child::{Child, TakesError, discard_value, keep_waker, wake};
+use super::child::{Child, TakesError, discard_value};
 use crate::error::{Error, Kind};
-use crate::event_loop::Core;
+use crate::event_loop::{Core, WakerSlot};
 
 /// How a task that was started by [`TaskGroup::start`](crate::TaskGroup::start) or
 /// [`Scope::start`](crate::Scope::start) says that it is ready. Trio's `task_status`.
@@ -36,7 +36,7 @@ impl<V> Drop for Ready<V> {
     fn drop(&mut self) {
         // The task may still say why, in the same step.
         self.stage.is_unused.set(true);
-        wake(&self.stage.core, &self.stage.waker);
+        self.stage.waker.wake(&self.stage.core);
     }
 }
 
@@ -54,14 +54,14 @@ struct Stage<V> {
     /// [`Ready`] was dropped.
     is_unused: Cell<bool>,
     outcome: Cell<Option<Result<V, Error>>>,
-    waker: Cell<Option<Waker>>,
+    waker: WakerSlot,
 }
 
 impl<V> Stage<V> {
     fn end(&self, outcome: Result<V, Error>) {
         self.is_over.set(true);
         self.outcome.set(Some(outcome));
-        wake(&self.core, &self.waker);
+        self.waker.wake(&self.core);
     }
 }
 
@@ -85,17 +85,17 @@ pub(super) async fn start<'env, V: 'env>(
         is_over: Cell::new(false),
         is_unused: Cell::new(false),
         outcome: Cell::new(None),
-        waker: Cell::new(None),
+        waker: WakerSlot::default(),
     });
     let ready = Ready { stage: Rc::clone(&stage) };
     let child = add(ready, Rc::clone(&stage) as Rc<dyn TakesError + 'env>);
     let starting = Starting { stage: &stage, child };
     poll_fn(|context| {
+        stage.waker.keep(core, context.waker());
         if let Some(outcome) = stage.outcome.take() {
             return Poll::Ready(outcome);
         }
         if !stage.is_unused.get() {
-            keep_waker(core, &stage.waker, context.waker());
             return Poll::Pending;
         }
         Poll::Ready(Err(if starting.child.was_cancelled() {
@@ -123,7 +123,6 @@ impl<V> Drop for Starting<'_, '_, V> {
             self.child.cancel();
             discard_value(&self.stage.core, value);
         }
-        let waker = self.stage.waker.take();
-        self.stage.core.drop_user(waker, "waker");
+        self.stage.waker.clear(&self.stage.core);
     }
 }

@@ -118,7 +118,7 @@ impl<T: Send + 'static> RemoteTask<T> {
     /// thread, which would wait for itself, and when the result was taken already; the task goes on.
     #[doc(alias("result", "join", "blocking_recv"))]
     pub fn wait(&self) -> Result<T, Error> {
-        self.wait_until(None).unwrap_or_else(|| Err(taken()))
+        self.wait_until(None).unwrap_or_else(|| Err(Error::already_taken()))
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`; `None` when that was not enough. The task goes on, and
@@ -184,7 +184,7 @@ impl<T: Send + 'static> RemoteTask<T> {
         loop {
             match state.outcome {
                 Outcome::Pending => {}
-                Outcome::Taken => return Some(Err(taken())),
+                Outcome::Taken => return Some(Err(Error::already_taken())),
                 Outcome::Done(_) => return state.take_result(),
             }
             let done = &self.shared.done;
@@ -212,7 +212,9 @@ impl<T: Send + 'static> Future for RemoteTask<T> {
             let mut state = self.shared.lock();
             match (&state.outcome, &state.waiting, own.take()) {
                 (Outcome::Done(_) | Outcome::Taken, _, _) => {
-                    return Poll::Ready(state.take_result().unwrap_or_else(|| Err(taken())));
+                    return Poll::Ready(
+                        state.take_result().unwrap_or_else(|| Err(Error::already_taken())),
+                    );
                 }
                 (_, Some(known), _) if known.will_wake(context.waker()) => return Poll::Pending,
                 (_, _, Some(waker)) => {
@@ -251,10 +253,6 @@ impl<T: Send + 'static> fmt::Debug for RemoteTask<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("RemoteTask").field("is_done", &self.is_done()).finish()
     }
-}
-
-fn taken() -> Error {
-    Error::invalid("the result was taken already")
 }
 
 /// What the two threads share. Nothing of a user's is called or dropped under the lock.
