@@ -101,6 +101,18 @@ impl EventLoop {
 impl Core {
     /// Ends what there is in good order, by `until`. Returns how many connections were not over by then.
     fn wind_down(self: &Rc<Self>, until: u64) -> Result<usize, Error> {
+        self.end_tasks(until)?;
+        let closing = self.close_entries(until);
+        let event_loop = EventLoop::from_core(Rc::clone(self));
+        // So that no poll waits for longer.
+        let deadline = event_loop.call_at(self.instant(until), || {});
+        let outcome = self.wait_for_closed(&event_loop, closing, until);
+        deadline.cancel();
+        outcome
+    }
+
+    /// Cancels every task, and those that they start when they end.
+    fn end_tasks(self: &Rc<Self>, until: u64) -> Result<(), Error> {
         let mut generations = 0;
         self.go_on(|| {
             while !self.tasks.is_empty() && !self.is_late(until) && generations < MOST_GENERATIONS {
@@ -109,10 +121,14 @@ impl Core {
                 self.turn(false)?;
             }
             Ok(())
-        })?;
-        let mut left: Vec<Key> = self.slots.borrow().keys().collect();
+        })
+    }
+
+    /// Closes all that is open, and returns what is not over at once.
+    fn close_entries(self: &Rc<Self>, until: u64) -> Vec<Key> {
+        let mut closing: Vec<Key> = self.slots.borrow().keys().collect();
         if !self.is_late(until) {
-            left.retain(|key| {
+            closing.retain(|key| {
                 let entry = self.slots.borrow().entry(*key).cloned();
                 entry.is_some_and(|entry| {
                     let takes_time = entry.wind_down(self);
@@ -121,33 +137,40 @@ impl Core {
                 })
             });
         }
-        let event_loop = EventLoop::from_core(Rc::clone(self));
-        let deadline = event_loop.call_at(self.instant(until), || {});
+        closing
+    }
+
+    /// Runs the loop until nothing of `closing` is open, and all that was sent is acknowledged. Returns how many
+    /// connections were not so far by `until`.
+    fn wait_for_closed(
+        self: &Rc<Self>,
+        event_loop: &EventLoop,
+        mut closing: Vec<Key>,
+        until: u64,
+    ) -> Result<usize, Error> {
         let mut pause = FIRST_PAUSE;
-        let outcome = self.go_on(|| {
+        self.go_on(|| {
             loop {
-                while left.last().is_some_and(|key| !self.is_open(*key)) {
-                    left.pop();
+                while closing.last().is_some_and(|key| !self.is_open(*key)) {
+                    closing.pop();
                 }
                 if self.is_late(until) {
-                    left.retain(|key| self.is_open(*key));
-                    return Ok(left.len() + self.give_up_unfinished_lingering(None));
+                    closing.retain(|key| self.is_open(*key));
+                    return Ok(closing.len() + self.give_up_unfinished_lingering(None));
                 }
-                if left.is_empty() {
-                    if self.unfinished_lingering(None) == 0 {
-                        return Ok(0);
-                    }
-                    let looking = event_loop.call_later(pause, || {});
-                    pause = (2 * pause).min(LONGEST_PAUSE);
+                if !closing.is_empty() {
                     self.turn(true)?;
-                    looking.cancel();
-                } else {
-                    self.turn(true)?;
+                    continue;
                 }
+                if self.unfinished_lingering(None) == 0 {
+                    return Ok(0);
+                }
+                let looking = event_loop.call_later(pause, || {});
+                pause = (2 * pause).min(LONGEST_PAUSE);
+                self.turn(true)?;
+                looking.cancel();
             }
-        });
-        deadline.cancel();
-        outcome
+        })
     }
 
     /// A tick, whether or not a callback has asked for a stop.

@@ -276,7 +276,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Protocol;
+    use crate::protocol::{PausedProtocol, Protocol};
     use crate::testing::{MemoryNetwork, advance, pair, settle};
     use crate::transport::Transport;
 
@@ -294,24 +294,11 @@ mod tests {
         }
     }
 
-    struct Reader;
-
-    impl Protocol for Reader {
-        fn connection_made(&mut self, transport: &dyn Transport) -> crate::Result {
-            transport.pause_reading();
-            Ok(())
-        }
-
-        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> crate::Result {
-            Ok(())
-        }
-    }
-
     #[test]
     fn only_a_lack_of_descriptors_ends_sockets_that_linger() {
         let event_loop = MemoryNetwork::new().event_loop();
         for _ in 0..2 {
-            pair(&event_loop, 64, Closer, Reader).unwrap();
+            pair(&event_loop, 64, Closer, PausedProtocol::new()).unwrap();
         }
         settle(&event_loop).unwrap();
         let core = event_loop.core();

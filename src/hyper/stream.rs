@@ -10,7 +10,7 @@ use futures_io::AsyncWrite as _;
 
 use crate::streams::{ByteStream, StreamReader, StreamWriter};
 
-/// So much is taken from one write of hyper: what the system does not take is copied, and that has to end somewhere.
+/// The most that one write of hyper may take: what the system does not take of it is copied into the queue.
 const MOST_AT_ONCE: usize = 256 * 1024;
 
 /// A connection for hyper: [`hyper::rt::Read`] and [`hyper::rt::Write`] of a [`ByteStream`].

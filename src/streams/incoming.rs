@@ -9,7 +9,7 @@ use super::chunk::{Chunk, LARGEST};
 pub(super) struct Incoming {
     first: Chunk,
     /// There from the first time on that one piece was not enough.
-    #[allow(clippy::box_collection, reason = "most streams never have it: a pointer is small")]
+    #[expect(clippy::box_collection, reason = "most streams never have it: a pointer is small")]
     others: Option<Box<VecDeque<Chunk>>>,
 }
 

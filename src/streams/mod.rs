@@ -29,4 +29,4 @@ pub use self::protocol::StreamProtocol;
 pub use self::reader::{Lines, StreamReader};
 pub use self::writer::{Drain, StreamWriter, WriteAll};
 
-pub(crate) use self::open::stream;
+pub(crate) use self::open::stream_factory;

@@ -48,7 +48,7 @@ impl EventLoop {
         &self,
         to: impl Into<Targets>,
     ) -> ConnectionBuilder<StreamProtocol, (StreamReader, StreamWriter)> {
-        let (factory, halves) = stream(self.core());
+        let (factory, halves) = stream_factory(self.core());
         self.create_connection(factory, to).finishing(halves)
     }
 
@@ -59,7 +59,7 @@ impl EventLoop {
         &self,
         path: impl Into<UnixAddress>,
     ) -> ConnectionBuilder<StreamProtocol, (StreamReader, StreamWriter)> {
-        let (factory, halves) = stream(self.core());
+        let (factory, halves) = stream_factory(self.core());
         self.create_unix_connection(factory, path).finishing(halves)
     }
 
@@ -69,14 +69,14 @@ impl EventLoop {
         &self,
         socket: impl Into<OwnedFd>,
     ) -> ConnectionBuilder<StreamProtocol, (StreamReader, StreamWriter)> {
-        let (factory, halves) = stream(self.core());
+        let (factory, halves) = stream_factory(self.core());
         self.create_connection_on(factory, socket).finishing(halves)
     }
 }
 
 /// A factory for one protocol, and what makes its halves once it has a connection. If it gets none, there never are
 /// halves.
-pub(crate) fn stream<C>(
+pub(crate) fn stream_factory<C>(
     core: &Rc<Core>,
 ) -> (
     impl FnOnce() -> StreamProtocol + 'static,
@@ -84,7 +84,6 @@ pub(crate) fn stream<C>(
 ) {
     let protocol = StreamProtocol::new(core);
     let link = Rc::clone(protocol.link());
-    let halves =
-        move |_: C| (StreamReader::new(Rc::clone(&link)), StreamWriter::new(Rc::clone(&link)));
+    let halves = move |_: C| StreamProtocol::halves_of(&link);
     (move || protocol, halves)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::link::State;
-use super::{ByteStream, StreamProtocol, StreamReader, StreamWriter, stream};
+use super::{ByteStream, StreamProtocol, StreamReader, StreamWriter, stream_factory};
 use crate::event_loop::{Core, EventLoop};
 use crate::pipe::PipeBuilder;
 
@@ -52,7 +52,7 @@ impl EventLoop {
     /// Standard input and output at once, for a program that another one speaks to; see
     /// [`connect_stdio`](Self::connect_stdio), also for the errors.
     pub fn open_stdio(&self) -> PipeBuilder<StreamProtocol, ByteStream> {
-        let (factory, halves) = stream(self.core());
+        let (factory, halves) = stream_factory(self.core());
         self.connect_stdio(factory).finishing(|connection| halves(connection).into())
     }
 
@@ -96,7 +96,7 @@ impl EventLoop {
         reader: impl Into<OwnedFd>,
         writer: impl Into<OwnedFd>,
     ) -> PipeBuilder<StreamProtocol, ByteStream> {
-        let (factory, halves) = stream(self.core());
+        let (factory, halves) = stream_factory(self.core());
         self.connect_pipes(factory, reader, writer)
             .finishing(|connection| halves(connection).into())
     }
@@ -106,7 +106,7 @@ impl EventLoop {
         &self,
         device: impl Into<OwnedFd>,
     ) -> PipeBuilder<StreamProtocol, ByteStream> {
-        let (factory, halves) = stream(self.core());
+        let (factory, halves) = stream_factory(self.core());
         self.connect_device(factory, device).finishing(|connection| halves(connection).into())
     }
 
@@ -130,7 +130,7 @@ impl EventLoop {
     }
 }
 
-/// As [`stream`], for what is read only: the reader alone keeps it open.
+/// As [`stream_factory`], for what is read only: the reader alone keeps it open.
 pub(super) fn reader_only<C>(
     core: &Rc<Core>,
 ) -> (impl FnOnce() -> StreamProtocol + 'static, impl FnOnce(C) -> StreamReader + 'static) {
@@ -140,7 +140,7 @@ pub(super) fn reader_only<C>(
     (move || protocol, move |_: C| StreamReader::new(link))
 }
 
-/// As [`stream`], for what is written only.
+/// As [`stream_factory`], for what is written only.
 pub(super) fn writer_only<C>(
     core: &Rc<Core>,
 ) -> (impl FnOnce() -> StreamProtocol + 'static, impl FnOnce(C) -> StreamWriter + 'static) {

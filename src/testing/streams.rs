@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::streams::{ByteStream, stream};
+use crate::streams::{ByteStream, stream_factory};
 
 use super::pair;
 
@@ -30,8 +30,8 @@ pub fn stream_pair(
     event_loop: &EventLoop,
     capacity: usize,
 ) -> Result<(ByteStream, ByteStream), Error> {
-    let (near, near_halves) = stream(event_loop.core());
-    let (far, far_halves) = stream(event_loop.core());
+    let (near, near_halves) = stream_factory(event_loop.core());
+    let (far, far_halves) = stream_factory(event_loop.core());
     let (near, far) = pair(event_loop, capacity, near(), far())?;
     Ok((near_halves(near).into(), far_halves(far).into()))
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, Record, settle};
-use wharf::{EventLoop, Protocol, Transport};
+use wharf::{EventLoop, PausedProtocol, Protocol, Transport};
 
 use crate::executor::gated;
 use crate::probes::{Log, PATIENCE, complete, memory_loop, panics_on_drop, reports};
@@ -92,30 +92,17 @@ impl Protocol for Late {
     }
 }
 
-struct Paused;
-
-impl Protocol for Paused {
-    fn connection_made(&mut self, transport: &dyn Transport) -> wharf::Result {
-        transport.pause_reading();
-        Ok(())
-    }
-
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> wharf::Result {
-        Ok(())
-    }
-}
-
 // 325.
 #[test]
 fn a_peer_that_does_not_read_is_cut_off_when_the_grace_is_over() {
-    let (own, _other, log) = written_to(5_000_000, Paused);
+    let (own, _other, log) = written_to(5_000_000, PausedProtocol::new());
     let began = own.time();
     let grace = Duration::from_secs(3);
     assert_eq!(own.close_gracefully(grace).unwrap(), 1);
     assert_eq!(own.time() - began, grace);
     assert_eq!(log.len(), 1);
     // However long the grace, the deadlines of closing connections hold.
-    let (own, _other, log) = written_to(5_000_000, Paused);
+    let (own, _other, log) = written_to(5_000_000, PausedProtocol::new());
     assert_eq!(own.close_gracefully(Duration::MAX).unwrap(), 0);
     assert_eq!(log.len(), 1);
 }
@@ -123,7 +110,7 @@ fn a_peer_that_does_not_read_is_cut_off_when_the_grace_is_over() {
 // 325.
 #[test]
 fn without_any_grace_it_is_a_close() {
-    let (own, _other, log) = written_to(5_000_000, Paused);
+    let (own, _other, log) = written_to(5_000_000, PausedProtocol::new());
     let began = own.time();
     let task = own.create_task(pending::<()>());
     assert_eq!(own.close_gracefully(Duration::ZERO).unwrap(), 1);
@@ -297,13 +284,13 @@ fn servers_stop_listening_and_endpoints_send_what_they_have() {
     let network = MemoryNetwork::new();
     let (own, other) = (network.event_loop(), network.event_loop());
     complete(&own, async {
-        own.create_server(|| Paused, "10.0.0.1:7").await.unwrap();
+        own.create_server(PausedProtocol::new, "10.0.0.1:7").await.unwrap();
         let endpoint = own.create_datagram_endpoint(|| Datagrams).local_address("10.0.0.1:8");
         endpoint.await.unwrap();
     });
     assert_eq!(own.statistics().sources, 2);
     assert_eq!(own.close_gracefully(GRACE).unwrap(), 0);
-    let refused = other.create_connection(|| Paused, "10.0.0.1:7");
+    let refused = other.create_connection(PausedProtocol::new, "10.0.0.1:7");
     assert!(complete(&other, refused.into_future()).unwrap_err().is_connect());
 }
 
@@ -383,7 +370,7 @@ fn an_owner_that_is_dropped_at_the_end_closes_the_loop_at_once() {
     let (own, other) = (network.event_loop(), network.event_loop());
     let clone = own.clone();
     complete(&other, async {
-        let server = other.create_server(|| Paused, "10.0.0.1:7").await.unwrap();
+        let server = other.create_server(PausedProtocol::new, "10.0.0.1:7").await.unwrap();
         let client = Drops(Some(own));
         let stays = Writes { bytes: 5_000_000, log: Log::default() };
         clone.create_connection(|| client, "10.0.0.1:7").start().detach();

@@ -6,12 +6,10 @@
 use std::process::ExitCode;
 
 use wharf_benches::arguments::Arguments;
-use wharf_benches::servers::streams;
+use wharf_benches::servers::{Options, streams};
 
 fn main() -> ExitCode {
     wharf_benches::exit_code(
-        Arguments::from_environment()
-            .and_then(streams::Options::from_arguments)
-            .and_then(streams::run),
+        Arguments::from_environment().and_then(Options::from_arguments).and_then(streams::run),
     )
 }

@@ -6,10 +6,10 @@
 use std::process::ExitCode;
 
 use wharf_benches::arguments::Arguments;
-use wharf_benches::servers::tls;
+use wharf_benches::servers::{Options, tls};
 
 fn main() -> ExitCode {
     wharf_benches::exit_code(
-        Arguments::from_environment().and_then(tls::Options::from_arguments).and_then(tls::run),
+        Arguments::from_environment().and_then(Options::from_arguments).and_then(tls::run),
     )
 }

@@ -6,10 +6,10 @@
 use std::process::ExitCode;
 
 use wharf_benches::arguments::Arguments;
-use wharf_benches::servers::hyper;
+use wharf_benches::servers::{Options, hyper};
 
 fn main() -> ExitCode {
     wharf_benches::exit_code(
-        Arguments::from_environment().and_then(hyper::Options::from_arguments).and_then(hyper::run),
+        Arguments::from_environment().and_then(Options::from_arguments).and_then(hyper::run),
     )
 }

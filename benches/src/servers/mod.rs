@@ -12,6 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub mod files;
 pub mod hyper;
 pub(crate) mod on_tokio;
+mod options;
 pub mod raw_mio;
 pub mod smol;
 pub mod streams;
@@ -21,6 +22,8 @@ pub mod udp_raw_mio;
 pub mod udp_tokio;
 pub mod udp_wharf;
 pub mod wharf;
+
+pub use options::Options;
 
 /// The size of the read buffer that every contender uses unless told otherwise, in bytes.
 pub const READ_BUFFER_SIZE: usize = 64 * 1024;

@@ -1,23 +1,12 @@
 //! The echo server on wharf's streams: an async function for each connection.
 
-use std::net::SocketAddr;
 use std::str::FromStr;
 
 use wharf::{EventLoop, StreamReader, StreamWriter};
 
 use super::wharf::serve_until_told;
-use super::{READ_BUFFER_SIZE, prepare};
+use super::{Options, READ_BUFFER_SIZE, prepare};
 use crate::Result;
-use crate::arguments::Arguments;
-
-/// What the server can be told.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// How it reads.
-    pub by: Reading,
-}
 
 /// How a handler reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,24 +32,11 @@ impl FromStr for Reading {
     }
 }
 
-impl Options {
-    /// Reads the command line.
-    ///
-    /// # Errors
-    /// It is wrong.
-    pub fn from_arguments(mut arguments: Arguments) -> Result<Self> {
-        let options =
-            Self { listen: arguments.required("--listen")?, by: arguments.required("--by")? };
-        arguments.finish()?;
-        Ok(options)
-    }
-}
-
 /// Serves until SIGTERM.
 ///
 /// # Errors
 /// The address cannot be bound, or polling is impossible.
-pub fn run(options: Options) -> Result {
+pub fn run(options: Options<Reading>) -> Result {
     prepare()?;
     EventLoop::new()?.run(async |event_loop| {
         let server = match options.by {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pool::{Job, Rejected, ThreadPool, ThreadPoolOptions, Work};
+use super::pool::{ExecutorStatistics, Job, Rejected, ThreadPool, ThreadPoolOptions, Work};
 use crate::error::Error;
 use crate::fence;
 
@@ -67,12 +67,7 @@ impl Executor {
 
     /// How busy it is now.
     pub fn statistics(&self) -> ExecutorStatistics {
-        let metrics = self.0.metrics();
-        ExecutorStatistics {
-            threads: metrics.threads,
-            running: metrics.running,
-            waiting: metrics.waiting,
-        }
+        self.0.statistics()
     }
 
     pub(super) fn submit(&self, work: Work) -> Result<Job, Rejected> {
@@ -145,17 +140,4 @@ impl ExecutorBuilder {
         }
         Ok(Executor(Arc::new(ThreadPool::with_options(self.options))))
     }
-}
-
-/// What [`Executor::statistics`] tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct ExecutorStatistics {
-    /// Threads there are.
-    pub threads: usize,
-    /// Threads at work.
-    pub running: usize,
-    /// Work that has not begun.
-    pub waiting: usize,
 }

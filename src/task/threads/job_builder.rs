@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::cancel_flag::CancelFlag;
 use super::executor::Executor;
-use super::jobs::{Terms, begin};
+use super::jobs::{JobOptions, start_job};
 use super::limiter::{CapacityLimiter, CapacityToken};
 use crate::event_loop::{Core, EventLoop};
 use crate::task::future::LoopFuture;
@@ -112,7 +112,7 @@ fn hand_in<T: Send + 'static>(
     let told = flag.clone();
     let chosen = core.jobs.pools.chosen();
     let executor = executor.or(chosen.as_ref());
-    begin(core, Terms { executor, token, flag }, move || work(told))
+    start_job(core, JobOptions { executor, token, flag }, move || work(told))
 }
 
 impl<T: Send + 'static> IntoFuture for JobBuilder<T> {

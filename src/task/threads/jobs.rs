@@ -157,7 +157,7 @@ impl EventLoop {
     {
         let chosen = self.core().jobs.pools.chosen();
         let flag = CancelFlag::default();
-        begin(self.core(), Terms { executor: chosen.as_ref(), token: None, flag }, work)
+        start_job(self.core(), JobOptions { executor: chosen.as_ref(), token: None, flag }, work)
     }
 
     /// As [`run_in_executor`](Self::run_in_executor), on a pool of one's own.
@@ -185,7 +185,7 @@ impl EventLoop {
         F: FnOnce() -> T + Send + 'static,
     {
         let flag = CancelFlag::default();
-        begin(self.core(), Terms { executor: Some(executor), token: None, flag }, work)
+        start_job(self.core(), JobOptions { executor: Some(executor), token: None, flag }, work)
     }
 }
 
@@ -195,11 +195,11 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    begin(core, Terms { executor: None, token: None, flag: CancelFlag::default() }, work)
+    start_job(core, JobOptions { executor: None, token: None, flag: CancelFlag::default() }, work)
 }
 
 /// How a job is to run.
-pub(super) struct Terms<'a> {
+pub(super) struct JobOptions<'a> {
     /// `None`: on the loop's own pool.
     pub(super) executor: Option<&'a Executor>,
     pub(super) token: Option<CapacityToken>,
@@ -208,7 +208,7 @@ pub(super) struct Terms<'a> {
 }
 
 /// Hands a job in.
-pub(super) fn begin<T, F>(core: &Rc<Core>, terms: Terms<'_>, work: F) -> LoopFuture<T>
+pub(super) fn start_job<T, F>(core: &Rc<Core>, options: JobOptions<'_>, work: F) -> LoopFuture<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
@@ -217,23 +217,23 @@ where
     if let Err(error) = core.check_open() {
         promise.set(Err(error));
     } else if core.driver.runs_jobs_inline() {
-        begin_inline(core, terms, promise, work);
+        run_inline(core, options, promise, work);
     } else {
-        begin_on_a_thread(core, terms, promise, work);
+        run_on_thread(core, options, promise, work);
     }
     result
 }
 
 /// Runs it in the loop's next round, so that equal programs run equally.
-fn begin_inline<T, F>(core: &Rc<Core>, terms: Terms<'_>, promise: Promise<T>, work: F)
+fn run_inline<T, F>(core: &Rc<Core>, options: JobOptions<'_>, promise: Promise<T>, work: F)
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    if terms.executor.is_some_and(Executor::is_shut_down) {
+    if options.executor.is_some_and(Executor::is_shut_down) {
         return promise.set(Err(refused(RejectReason::ShutDown)));
     }
-    let token = terms.token;
+    let token = options.token;
     EventLoop::from_core(Rc::clone(core)).call_soon(move || {
         if promise.is_cancelled() {
             return;
@@ -244,17 +244,17 @@ where
     });
 }
 
-fn begin_on_a_thread<T, F>(core: &Rc<Core>, terms: Terms<'_>, promise: Promise<T>, work: F)
+fn run_on_thread<T, F>(core: &Rc<Core>, options: JobOptions<'_>, promise: Promise<T>, work: F)
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
     let jobs = &core.jobs;
-    let executor = terms.executor.cloned().unwrap_or_else(|| jobs.pools.own());
+    let executor = options.executor.cloned().unwrap_or_else(|| jobs.pools.own());
     let id = jobs.next.replace(jobs.next.get() + 1);
     let work = move || Box::new(work()) as BoxedResult;
-    let errand = Errand { work: Some(work), remote: core.remote(), id };
-    let job = match executor.submit(Box::new(move || errand.run())) {
+    let work = RemoteWork { work: Some(work), remote: core.remote(), id };
+    let job = match executor.submit(Box::new(move || work.run())) {
         Ok(job) => job,
         Err(rejected) => {
             core.drop_user(rejected.work, "job");
@@ -274,7 +274,7 @@ where
             Err(panic) => Err(Panic::from_payload(panic).into_error()),
         });
     };
-    let Terms { token, flag, .. } = terms;
+    let JobOptions { token, flag, .. } = options;
     let waiting = Waiting { deliver: Some(Box::new(deliver)), job, flag, token, executor };
     // In time: the outcome comes by the loop's queue, later than this.
     jobs.waiting.borrow_mut().insert(id, waiting);
@@ -292,13 +292,13 @@ type BoxedResult = Box<dyn Any + Send>;
 
 /// A job on its way: it brings its outcome back to the loop, or itself if it is dropped without having
 /// run. What is the user's is dropped on the loop's thread in either case, if the loop is still there.
-struct Errand<F: FnOnce() -> BoxedResult + Send + 'static> {
+struct RemoteWork<F: FnOnce() -> BoxedResult + Send + 'static> {
     work: Option<F>,
     remote: Remote,
     id: u64,
 }
 
-impl<F: FnOnce() -> BoxedResult + Send + 'static> Errand<F> {
+impl<F: FnOnce() -> BoxedResult + Send + 'static> RemoteWork<F> {
     fn run(mut self) {
         let (id, Some(work)) = (self.id, self.work.take()) else { return };
         let outcome = fence::run(work).map_err(Panic::into_payload);
@@ -309,7 +309,7 @@ impl<F: FnOnce() -> BoxedResult + Send + 'static> Errand<F> {
     }
 }
 
-impl<F: FnOnce() -> BoxedResult + Send + 'static> Drop for Errand<F> {
+impl<F: FnOnce() -> BoxedResult + Send + 'static> Drop for RemoteWork<F> {
     fn drop(&mut self) {
         let (id, Some(work)) = (self.id, self.work.take()) else { return };
         if let Some(core) = self.remote.core_here() {

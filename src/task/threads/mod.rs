@@ -18,9 +18,10 @@ mod wake;
 
 pub use self::cancel_flag::CancelFlag;
 pub use self::channel::{RemoteReceiver, RemoteSend, RemoteSendError, RemoteSender};
-pub use self::executor::{Executor, ExecutorBuilder, ExecutorStatistics};
+pub use self::executor::{Executor, ExecutorBuilder};
 pub use self::job_builder::JobBuilder;
 pub use self::limiter::{CapacityLimiter, CapacityToken};
+pub use self::pool::ExecutorStatistics;
 pub use self::remote_task::RemoteTask;
 
 pub(crate) use self::jobs::{Jobs, run_on_own_pool};

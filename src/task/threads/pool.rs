@@ -53,7 +53,6 @@ impl ThreadPool {
     /// Hands `work` to an idle thread, to a new one if there may be more, or else to the queue.
     ///
     /// # Errors
-    ///
     /// The work comes back in [`Rejected`] after `shutdown`, when the queue is full, or when the
     /// system refuses the thread that would run it while no other is alive.
     pub(crate) fn submit(&self, work: Work) -> Result<Job, Rejected> {
@@ -125,9 +124,9 @@ impl ThreadPool {
     }
 
     /// How busy the pool is.
-    pub(crate) fn metrics(&self) -> ThreadPoolMetrics {
+    pub(crate) fn statistics(&self) -> ExecutorStatistics {
         let state = self.shared.lock();
-        ThreadPoolMetrics {
+        ExecutorStatistics {
             threads: state.threads,
             running: state.threads - state.idle_threads,
             waiting: state.waiting(),
@@ -173,15 +172,17 @@ impl Default for ThreadPoolOptions {
     }
 }
 
-/// What [`ThreadPool::metrics`] tells.
+/// What [`Executor::statistics`](crate::Executor::statistics) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ThreadPoolMetrics {
-    /// Threads alive.
-    pub(crate) threads: usize,
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ExecutorStatistics {
+    /// Threads there are.
+    pub threads: usize,
     /// Threads at work.
-    pub(crate) running: usize,
-    /// Work not begun.
-    pub(crate) waiting: usize,
+    pub running: usize,
+    /// Work that has not begun.
+    pub waiting: usize,
 }
 
 /// Work that was submitted. Dropping this changes nothing.

@@ -1,40 +1,17 @@
 //! hyper answers every request with the same text, on either loop.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 
+use super::Options;
 use crate::Result;
-use crate::arguments::Arguments;
 
 mod tokio;
 mod wharf;
-
-/// What the server can be told.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Whose loop it runs on.
-    pub by: String,
-}
-
-impl Options {
-    /// Reads the command line.
-    ///
-    /// # Errors
-    /// It is wrong.
-    pub fn from_arguments(mut arguments: Arguments) -> Result<Self> {
-        let options =
-            Self { listen: arguments.required("--listen")?, by: arguments.required("--by")? };
-        arguments.finish()?;
-        Ok(options)
-    }
-}
 
 /// Serves until SIGTERM.
 ///

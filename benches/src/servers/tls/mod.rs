@@ -3,42 +3,19 @@
 //! The same certificate's kind (ECDSA P-256, signed by itself), provider (ring) and tickets (two,
 //! encrypted, as rustls sends them by default). Suite and key exchange are the load's choice.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 
+use super::Options;
 use crate::Result;
-use crate::arguments::Arguments;
 
 mod raw;
 mod state;
 mod tokio;
 mod wharf;
-
-/// What a server can be told.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Who serves: `raw`, `raw-shared`, `state`, `tokio` or `wharf`.
-    pub by: String,
-}
-
-impl Options {
-    /// Reads the command line.
-    ///
-    /// # Errors
-    /// It is wrong.
-    pub fn from_arguments(mut arguments: Arguments) -> Result<Self> {
-        let options =
-            Self { listen: arguments.required("--listen")?, by: arguments.required("--by")? };
-        arguments.finish()?;
-        Ok(options)
-    }
-}
 
 /// Serves until SIGTERM.
 ///

@@ -118,7 +118,7 @@ impl<T> Queue<T> {
         Err(number)
     }
 
-    /// How it stands with a message that waits. `waker` makes one to be woken, if another is needed.
+    /// How it stands with a message that waits. Whoever waits is woken by `own` from now on.
     pub(crate) fn look(&self, number: u64, own: &Waker) -> Waited<T> {
         let mut fresh = None;
         loop {

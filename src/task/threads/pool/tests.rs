@@ -398,6 +398,6 @@ fn submit_running(pool: &ThreadPool) -> (Sender<()>, Job) {
 
 /// Threads, running, waiting.
 fn metrics(pool: &ThreadPool) -> (usize, usize, usize) {
-    let ThreadPoolMetrics { threads, running, waiting } = pool.metrics();
+    let ExecutorStatistics { threads, running, waiting } = pool.statistics();
     (threads, running, waiting)
 }
