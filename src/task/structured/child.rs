@@ -171,7 +171,7 @@ pub(super) trait TakesError {
 }
 
 /// A task that is about to run.
-pub(super) struct Running<'env, F: Future, T> {
+pub(super) struct NewTask<'env, F: Future, T> {
     // Dropped before the member if the task is cancelled before its first step.
     pub(super) future: F,
     pub(super) convert: fn(F::Output) -> Result<T, Error>,
@@ -180,12 +180,12 @@ pub(super) struct Running<'env, F: Future, T> {
 }
 
 /// A task from its first step to its end. Its panic is its error.
-pub(super) async fn run_child<F: Future, T>(core: Rc<Core>, running: Running<'_, F, T>) {
+pub(super) async fn run_child<F: Future, T>(core: Rc<Core>, new: NewTask<'_, F, T>) {
     // The last to be dropped, whenever that is.
-    let member = running.member;
-    let convert = running.convert;
+    let member = new.member;
+    let convert = new.convert;
     let outcome = {
-        let mut future = pin!(Some(running.future));
+        let mut future = pin!(Some(new.future));
         let outcome = poll_fn(|context| {
             let Some(steps) = future.as_mut().as_pin_mut() else { return Poll::Pending };
             match core.run_inside(|| steps.poll(context).map(convert)) {
@@ -203,7 +203,7 @@ pub(super) async fn run_child<F: Future, T>(core: Rc<Core>, running: Running<'_,
         Err(error) => Some(error.clone()),
     };
     member.slot.result.set(Some(outcome));
-    let untaken = error.and_then(|error| match &running.takes_error {
+    let untaken = error.and_then(|error| match &new.takes_error {
         Some(start) => start.take_error(error),
         None => Some(error),
     });

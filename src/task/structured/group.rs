@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use super::super::slab::SlabKey;
 use super::body::drop_body;
-use super::child::{Child, Member, Owner, Running, Slot, TakesError, run_child};
+use super::child::{Child, Member, NewTask, Owner, Slot, TakesError, run_child};
 use super::group_state::GroupState;
 use super::start::{Ready, start};
 use crate::error::{Error, Failure, Result};
@@ -222,8 +222,8 @@ impl<T: 'static> TaskGroup<T> {
         };
         let slot = Slot::new(core);
         let member = Member { slot: Rc::clone(&slot), owner: Weak::clone(&owner), key };
-        let running = Running { future, convert, takes_error, member };
-        let steps = run_child(Rc::clone(core), running);
+        let new = NewTask { future, convert, takes_error, member };
+        let steps = run_child(Rc::clone(core), new);
         self.state.keep(key, EventLoop::from_core(Rc::clone(core)).create_task_at(place, steps));
         Child::new(slot, owner, key)
     }

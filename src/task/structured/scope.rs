@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::super::slab::SlabKey;
 use super::body::drop_body;
-use super::child::{Child, Member, Owner, Running, Slot, TakesError, discard_value, run_child};
+use super::child::{Child, Member, NewTask, Owner, Slot, TakesError, discard_value, run_child};
 use super::scope_state::{BodyWaker, ScopeState};
 use super::start::{Ready, start};
 use crate::error::{Error, Failure, Result};
@@ -162,8 +162,8 @@ impl<'env, T: 'env> Scope<'env, T> {
         };
         let slot = Slot::new(core);
         let member = Member { slot: Rc::clone(&slot), owner: Weak::clone(&owner), key };
-        let running = Running { future, convert, takes_error, member };
-        state.add(key, Box::pin(run_child(Rc::clone(core), running)));
+        let new = NewTask { future, convert, takes_error, member };
+        state.add(key, Box::pin(run_child(Rc::clone(core), new)));
         Child::new(slot, owner, key)
     }
 }

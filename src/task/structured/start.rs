@@ -16,18 +16,18 @@ use crate::event_loop::{Core, WakerSlot};
 /// Dropping it unused means that the task will never be ready: it is cancelled, and who started it gets an error.
 #[must_use = "dropping it means that the task is never ready"]
 pub struct Ready<V> {
-    stage: Rc<Stage<V>>,
+    shared: Rc<Shared<V>>,
 }
 
 impl<V> Ready<V> {
     /// Gives `value` to who started the task.
     #[doc(alias("started"))]
     pub fn set(self, value: V) {
-        if self.stage.is_over.get() {
+        if self.shared.is_over.get() {
             // Nobody waits for it any more.
-            discard_value(&self.stage.core, value);
+            discard_value(&self.shared.core, value);
         } else {
-            self.stage.end(Ok(value));
+            self.shared.end(Ok(value));
         }
     }
 }
@@ -35,8 +35,8 @@ impl<V> Ready<V> {
 impl<V> Drop for Ready<V> {
     fn drop(&mut self) {
         // The task may still say why, in the same step.
-        self.stage.is_unused.set(true);
-        self.stage.waker.wake(&self.stage.core);
+        self.shared.is_unused.set(true);
+        self.shared.waker.wake(&self.shared.core);
     }
 }
 
@@ -47,7 +47,7 @@ impl<V> fmt::Debug for Ready<V> {
 }
 
 /// What the task and who started it share.
-struct Stage<V> {
+struct Shared<V> {
     core: Rc<Core>,
     /// It was ready, failed, or nobody waits any more.
     is_over: Cell<bool>,
@@ -57,7 +57,7 @@ struct Stage<V> {
     waker: WakerSlot,
 }
 
-impl<V> Stage<V> {
+impl<V> Shared<V> {
     fn end(&self, outcome: Result<V, Error>) {
         self.is_over.set(true);
         self.outcome.set(Some(outcome));
@@ -65,7 +65,7 @@ impl<V> Stage<V> {
     }
 }
 
-impl<V> TakesError for Stage<V> {
+impl<V> TakesError for Shared<V> {
     fn take_error(&self, error: Error) -> Option<Error> {
         if self.is_over.get() {
             return Some(error);
@@ -80,22 +80,22 @@ pub(super) async fn start<'env, V: 'env>(
     core: &Rc<Core>,
     add: impl FnOnce(Ready<V>, Rc<dyn TakesError + 'env>) -> Child<'env, ()>,
 ) -> Result<V, Error> {
-    let stage = Rc::new(Stage {
+    let shared = Rc::new(Shared {
         core: Rc::clone(core),
         is_over: Cell::new(false),
         is_unused: Cell::new(false),
         outcome: Cell::new(None),
         waker: WakerSlot::default(),
     });
-    let ready = Ready { stage: Rc::clone(&stage) };
-    let child = add(ready, Rc::clone(&stage) as Rc<dyn TakesError + 'env>);
-    let starting = Starting { stage: &stage, child };
+    let ready = Ready { shared: Rc::clone(&shared) };
+    let child = add(ready, Rc::clone(&shared) as Rc<dyn TakesError + 'env>);
+    let starting = Starting { shared: &shared, child };
     poll_fn(|context| {
-        stage.waker.keep(core, context.waker());
-        if let Some(outcome) = stage.outcome.take() {
+        shared.waker.keep(core, context.waker());
+        if let Some(outcome) = shared.outcome.take() {
             return Poll::Ready(outcome);
         }
-        if !stage.is_unused.get() {
+        if !shared.is_unused.get() {
             return Poll::Pending;
         }
         Poll::Ready(Err(if starting.child.was_cancelled() {
@@ -109,20 +109,20 @@ pub(super) async fn start<'env, V: 'env>(
 
 /// Somebody waits for the task to be ready. Dropping it before cancels the task.
 struct Starting<'a, 'env, V> {
-    stage: &'a Stage<V>,
+    shared: &'a Shared<V>,
     child: Child<'env, ()>,
 }
 
 impl<V> Drop for Starting<'_, '_, V> {
     fn drop(&mut self) {
-        if !self.stage.is_over.replace(true) {
+        if !self.shared.is_over.replace(true) {
             self.child.cancel();
         }
         // It was ready, and nobody has noticed.
-        if let Some(Ok(value)) = self.stage.outcome.take() {
+        if let Some(Ok(value)) = self.shared.outcome.take() {
             self.child.cancel();
-            discard_value(&self.stage.core, value);
+            discard_value(&self.shared.core, value);
         }
-        self.stage.waker.clear(&self.stage.core);
+        self.shared.waker.clear(&self.shared.core);
     }
 }
