@@ -17,7 +17,7 @@ const SOME: usize = 16;
 /// The wakers of those who wait. One that gives up leaves the list at once, and a list without any is a pointer.
 #[derive(Default)]
 pub(crate) struct Wakers {
-    #[allow(clippy::box_collection, reason = "most lists are empty: a pointer is small")]
+    #[expect(clippy::box_collection, reason = "most lists are empty: a pointer is small")]
     waiting: RefCell<Option<Box<BTreeMap<Ticket, Waker>>>>,
 }
 

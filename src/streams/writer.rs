@@ -1,12 +1,12 @@
 //! The writing half of a stream.
 
+mod drain;
+
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
-use std::future::Future;
 use std::io::IoSlice;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,6 +22,8 @@ use crate::timeout::Timeout;
 use crate::transport::{
     Access, Info, SendFile, Transport, TransportHandle, WaterMarks, WriteStatus, flush, poll_flush,
 };
+
+pub use self::drain::{Drain, WriteAll};
 
 /// What is sent over a connection, a pipe or to a child: asyncio's `StreamWriter`.
 ///
@@ -95,7 +97,7 @@ impl StreamWriter {
     /// # Errors
     /// As [`drain`](Self::drain).
     pub fn write_all<'a>(&'a self, data: &'a [u8]) -> WriteAll<'a> {
-        WriteAll { data: Some(data), drain: self.drain() }
+        WriteAll::new(self, data)
     }
 
     /// Waits until more may be written: at once, unless more than the high-water mark waits to be sent; then until
@@ -109,7 +111,7 @@ impl StreamWriter {
     /// [`close`](Self::close), with what ended it as the source, if an error did. It is noticed at once, also without
     /// waiting.
     pub fn drain(&self) -> Drain<'_> {
-        Drain { writer: self, ticket: Cell::new(None), since: None }
+        Drain::new(self)
     }
 
     /// Waits until everything that was written is handed to the operating system; see [`TransportHandle::flush`].
@@ -280,97 +282,6 @@ impl StreamWriter {
     /// One that passes ends the connection: reads fail with it, and [`is_timeout`](Error::is_timeout) tells.
     pub fn set_timeout(&self, timeout: Timeout, after: Option<Duration>) {
         Transport::set_timeout(&*self.link, timeout, after);
-    }
-}
-
-/// What [`StreamWriter::write_all`] returns: it writes when it is awaited.
-#[must_use = "it writes only when it is awaited"]
-pub struct WriteAll<'a> {
-    data: Option<&'a [u8]>,
-    drain: Drain<'a>,
-}
-
-impl Future for WriteAll<'_> {
-    type Output = Result<(), Error>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(data) = self.data.take() {
-            let link = &*self.drain.writer.link;
-            let status = link.write_now(data);
-            if status == WriteStatus::Accepted && !link.must_yield(data.len()) {
-                return Poll::Ready(Ok(()));
-            }
-            self.drain.writer.note(status);
-            if status == WriteStatus::Accepted {
-                // A system that takes everything at once must not keep all others waiting.
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
-        self.drain.poll(context)
-    }
-}
-
-/// What [`StreamWriter::drain`] returns: it waits when it is awaited.
-#[must_use = "it waits only when it is awaited"]
-pub struct Drain<'a> {
-    writer: &'a StreamWriter,
-    ticket: Cell<Option<Ticket>>,
-    /// How often writing had been resumed when it began to wait.
-    since: Option<u16>,
-}
-
-impl Drain<'_> {
-    fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
-        let link = &*self.writer.link;
-        let waits = self.since.is_some();
-        let since = *self.since.get_or_insert(link.resumes.get());
-        let look = || {
-            if waits && link.has(State::LOST) && link.has(State::CLOSED_HERE) {
-                // It was closed while this waited: everything was handed over, or lost with an error.
-                return Some(link.error().map_or(Ok(()), |_| Err(link.closed())));
-            }
-            // Once is enough, though others that waited have written much since: of thousands that share a writer, all
-            // but a few would wait again and again.
-            let outcome = link.drained();
-            if since == link.resumes.get() { outcome } else { outcome.or(Some(Ok(()))) }
-        };
-        let polled = link.waiting.poll(link.core(), &self.ticket, context, look);
-        if polled.is_pending() {
-            link.core().tasks.note_wait(Waits::Output(link.id()));
-        }
-        polled
-    }
-}
-
-impl Future for Drain<'_> {
-    type Output = Result<(), Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Drain::poll(&mut self, context)
-    }
-}
-
-impl Drop for Drain<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.ticket.get().is_some() {
-            let link = &*self.writer.link;
-            link.waiting.leave(link.core(), &self.ticket);
-        }
-    }
-}
-
-impl fmt::Debug for WriteAll<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("WriteAll").field("has_begun", &self.data.is_none()).finish()
-    }
-}
-
-impl fmt::Debug for Drain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Drain").field("waits", &self.since.is_some()).finish()
     }
 }
 

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::future::LoopFuture;
-use super::in_order::ended;
 use super::table::Table;
 use crate::error::{Error, Failure};
 use crate::event_loop::EventLoop;
@@ -96,7 +95,7 @@ impl<K: Ord + Clone + 'static, A: 'static> RequestsById<K, A> {
 
     /// Fails all requests that wait, and all later ones: see [`Requests::end`](crate::Requests::end).
     pub fn end(&self, error: Option<&Error>) {
-        self.table.end(ended(error));
+        self.table.end_with_connection(error);
     }
 
     /// Waits until there is room for another request: see [`Requests::room`](crate::Requests::room).

@@ -1,12 +1,13 @@
 //! Answers that come in the order of their requests.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::future::LoopFuture;
 use super::table::Table;
-use crate::error::{Error, Failure, Kind};
+use crate::error::{Error, Failure};
 use crate::event_loop::EventLoop;
 
 /// Requests that wait for their answers, which come in the same order.
@@ -59,7 +60,7 @@ use crate::event_loop::EventLoop;
 #[doc(alias("pipeline", "pending"))]
 pub struct Requests<A: 'static> {
     table: Rc<Table<u64, A>>,
-    next: Rc<std::cell::Cell<u64>>,
+    next: Rc<Cell<u64>>,
 }
 
 impl<A: 'static> Requests<A> {
@@ -119,7 +120,7 @@ impl<A: 'static> Requests<A> {
     /// Fails all requests that wait, and all later ones, with the connection's error, or with one that
     /// [`is_closed`](Error::is_closed). Later calls change nothing.
     pub fn end(&self, error: Option<&Error>) {
-        self.table.end(ended(error));
+        self.table.end_with_connection(error);
     }
 
     /// Waits until there is room for another request: back-pressure for whoever asks.
@@ -152,13 +153,5 @@ impl<A: 'static> Clone for Requests<A> {
 impl<A: 'static> fmt::Debug for Requests<A> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Requests").field("len", &self.len()).finish()
-    }
-}
-
-/// What whoever waits is told at the end of a connection.
-pub(super) fn ended(error: Option<&Error>) -> Error {
-    match error {
-        Some(error) => error.clone(),
-        None => Error::new(Kind::Closed, "the connection ended before the answer came"),
     }
 }

@@ -133,8 +133,16 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
         true
     }
 
+    /// The connection has ended, by `error` or in good order.
+    pub(super) fn end_with_connection(&self, error: Option<&Error>) {
+        self.end(match error {
+            Some(error) => error.clone(),
+            None => Error::new(Kind::Closed, "the connection ended before the answer came"),
+        });
+    }
+
     /// Whoever waits is told `error`, and so is whoever asks from now on.
-    pub(super) fn end(&self, error: Error) {
+    fn end(&self, error: Error) {
         if self.ended.borrow().is_some() {
             return;
         }
