@@ -190,7 +190,7 @@ fn a_look_up_that_is_given_up_leaves_the_queue_of_local_names() {
     let core = Rc::clone(stage.event_loop.core());
     let local_pool = || {
         let state = core.lookups.state.borrow();
-        state.local.as_ref().expect("names wait").metrics()
+        state.local.as_ref().expect("names wait").statistics()
     };
     let kept = stage.look_up("kept.example");
     // It has asked of the name above: from now on it does nothing but wait.
