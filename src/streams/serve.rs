@@ -32,7 +32,8 @@ impl EventLoop {
     /// While the server [shuts down](crate::Server::shutdown), a reader that has nothing sees the end of the input,
     /// so a handler that reads request after request ends after the one it is at; what was received is read first
     /// (see [`StreamReader::set_waits_in_shutdown`] and [`StreamWriter::is_shutting_down`]). Handlers that have not
-    /// ended by the deadline lose their connection.
+    /// ended by the deadline lose their connection. One that waits for something else then goes on until it comes back
+    /// to its connection; closing the loop drops it.
     ///
     /// ```
     /// use wharf::{Result, StreamReader, StreamWriter};

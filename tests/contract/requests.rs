@@ -39,6 +39,17 @@ fn answers_go_to_the_requests_in_their_order_or_by_their_ids() {
 }
 
 #[test]
+fn a_closed_loop_takes_no_requests() {
+    let event_loop = memory_loop();
+    let (requests, by_id) =
+        (Requests::<()>::new(&event_loop), RequestsById::<_, ()>::new(&event_loop));
+    event_loop.close().unwrap();
+    assert!(requests.begin().unwrap_err().is_closed());
+    assert!(by_id.begin("tea").unwrap_err().is_closed());
+    assert!(requests.is_empty() && by_id.is_empty());
+}
+
+#[test]
 fn a_request_that_nobody_waits_for_keeps_its_place_until_its_answer_comes() {
     let event_loop = memory_loop();
     let requests = Requests::new(&event_loop).limit(2);

@@ -58,7 +58,7 @@ impl<K: Ord + Clone + 'static, A: 'static> RequestsById<K, A> {
     ///
     /// # Errors
     /// [`is_queue_full`](Error::is_queue_full) at the limit; [`is_invalid`](Error::is_invalid) for an id that waits
-    /// already; what the list has [ended](Self::end) with.
+    /// already; what the list has [ended](Self::end) with; the loop is closed.
     pub fn begin(&self, id: K) -> Result<LoopFuture<A>, Error> {
         self.table.begin(id)
     }

@@ -87,7 +87,7 @@ impl<A: 'static> Requests<A> {
     /// Adds a request. The future gives its answer; dropping it changes nothing but that nobody waits.
     ///
     /// # Errors
-    /// [`is_queue_full`](Error::is_queue_full) at the limit; what the list has [ended](Self::end) with.
+    /// [`is_queue_full`](Error::is_queue_full) at the limit; what the list has [ended](Self::end) with; the loop is closed.
     pub fn begin(&self) -> Result<LoopFuture<A>, Error> {
         let number = self.next.get();
         let answer = self.table.begin(number)?;

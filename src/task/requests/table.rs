@@ -77,6 +77,7 @@ impl<K: Ord + Clone + 'static, A: 'static> Table<K, A> {
         if let Some(error) = &*self.ended.borrow() {
             return Err(error.clone());
         }
+        self.core.check_open()?;
         if self.len() >= self.limit.get() {
             let limit = self.limit.get();
             return Err(Error::new(
