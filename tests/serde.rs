@@ -1,4 +1,5 @@
 //! What monitoring gets of a loop, serialised. With the feature `serde`.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
