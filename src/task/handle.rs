@@ -26,6 +26,9 @@ use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 /// for is reported then. An `Err` that the future itself returned is its output, and is reported only if the
 /// task was detached.
 ///
+/// A waker of one's own that awaits it must not panic when it is woken: the process would end, since `async-task`
+/// could not keep its promises otherwise. Those of wharf and of combinators do not.
+///
 /// ```
 /// use std::time::Duration;
 /// use wharf::testing::MemoryNetwork;
