@@ -70,6 +70,25 @@ fn sigint_drops_main_and_run_says_that_it_was_interrupted() {
     });
 }
 
+/// The system gives a signal to any thread: its handlers and the loop run at once.
+#[test]
+fn each_sigint_ends_its_run_whatever_of_its_handlers_has_run() {
+    if !is_in_own_process("interrupts::each_sigint_ends_its_run_whatever_of_its_handlers_has_run") {
+        return;
+    }
+    on_main(|| {
+        let event_loop = EventLoop::new().unwrap();
+        for keeps_its_descriptor in [false, true] {
+            if keeps_its_descriptor {
+                event_loop.add_signal_handler(Signal::USR1.as_raw(), || {}).unwrap();
+            }
+            for _ in 0..500 {
+                assert!(is_interrupted(event_loop.run(never)));
+            }
+        }
+    });
+}
+
 // 326.
 #[test]
 fn a_second_sigint_ends_the_process_though_the_loop_is_stuck() {

@@ -49,6 +49,8 @@ impl<'a> Interruptible<'a> {
         if !is_free {
             return None;
         }
+        // One that was for a former run, and that nobody has taken since.
+        table.take(core, SIGINT);
         // A loop without descriptors for it runs all the same, and SIGINT ends the process.
         let instead = table.watch(core, SIGINT).ok()?;
         let once = Once::of(&instead).ok()?;
@@ -80,7 +82,9 @@ impl<'a> Interruptible<'a> {
 
     /// Whether SIGINT has come by the end of the run, when `main` was over already.
     pub(in crate::event_loop) fn came_late(&self) -> bool {
-        self.interrupt.watch.borrow().as_ref().is_some_and(|watch| watch.once.has_come())
+        // Without the watch it is the program's.
+        let once = self.interrupt.watch.borrow().as_ref().map(|watch| watch.once.has_come());
+        once.is_some_and(|has_come| has_come || self.core.signal_handlers.take(self.core, SIGINT))
     }
 }
 
@@ -94,17 +98,15 @@ impl Drop for Interruptible<'_> {
 
 impl SignalTable {
     /// SIGINT has come, and the program has no handler of its own.
+    ///
+    /// Whether `Once` knows of it says nothing: its hook, on whatever thread the system chose, may run later than the one
+    /// that wakes the loop.
     pub(super) fn interrupt(&self, core: &Core, signal: i32) {
         let interrupt = self.interrupt.borrow().clone();
         let Some(interrupt) = interrupt.filter(|_| signal == SIGINT) else { return };
-        // Not one that was for a former run, and that nobody has taken from the descriptor since.
-        let is_of_this_run =
-            interrupt.watch.borrow().as_ref().is_some_and(|watch| watch.once.has_come());
-        if is_of_this_run {
-            drop(interrupt.watch.take());
-            interrupt.has_come.set(true);
-            core.remote.wake_main(|| false);
-        }
+        drop(interrupt.watch.take());
+        interrupt.has_come.set(true);
+        core.remote.wake_main(|| false);
     }
 
     /// The run is over, or the program handles SIGINT itself from now on.

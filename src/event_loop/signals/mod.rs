@@ -155,6 +155,22 @@ impl SignalTable {
         Ok(instead)
     }
 
+    /// Takes a signal that has come, and of which nobody was told yet. Returns whether it had.
+    fn take(&self, core: &Rc<Core>, signal: i32) -> bool {
+        let Some(source) = self.source.borrow().clone() else { return false };
+        let (taken, others): (Vec<i32>, Vec<i32>) =
+            source.signals.borrow_mut().pending().partition(|pending| *pending == signal);
+        if !others.is_empty() {
+            let loop_core = Rc::clone(core);
+            EventLoop::from_core(Rc::clone(core)).call_soon(move || {
+                for signal in others {
+                    loop_core.signal_handlers.tell(&loop_core, signal);
+                }
+            });
+        }
+        !taken.is_empty()
+    }
+
     /// Somebody is not told of the signal any more.
     fn forget_unhandled(&self, core: &Core, signal: i32) {
         let mut handled = self.handled.borrow_mut();
