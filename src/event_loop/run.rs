@@ -99,6 +99,7 @@ impl EventLoop {
             future: pin!(future),
             outcome: None,
         };
+        core.tasks.set_main_waker(Some(&main.waker));
         core.go_on(|| {
             loop {
                 core.tick(!core.stopping.get(), &mut main).map_err(poll_failed)?;
@@ -283,6 +284,12 @@ impl<F: Future> Main for MainFuture<'_, F> {
         }
         watch.stop(self.core, "the future that is run");
         self.outcome.is_some()
+    }
+}
+
+impl<F: Future> Drop for MainFuture<'_, F> {
+    fn drop(&mut self) {
+        self.core.tasks.set_main_waker(None);
     }
 }
 

@@ -26,9 +26,6 @@ use crate::thread_bound::{ThreadBound, UseRunInExecutorOrAChannel};
 /// for is reported then. An `Err` that the future itself returned is its output, and is reported only if the
 /// task was detached.
 ///
-/// A waker of one's own that awaits it must not panic when it is woken: the process would end, since `async-task`
-/// could not keep its promises otherwise. Those of wharf and of combinators do not.
-///
 /// ```
 /// use std::time::Duration;
 /// use wharf::testing::MemoryNetwork;
@@ -255,6 +252,14 @@ impl<T: 'static> Future for Task<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if let State::Running(task) = this.state.get_mut()
+            && !task.is_finished()
+            && !this.core.tasks.is_own(context.waker())
+        {
+            // `async_task` ends the process when a waker panics; a future of the loop reports it.
+            let future = this.to_future();
+            this.state = RefCell::new(State::Future(future));
+        }
         let output = match this.state.get_mut() {
             State::Running(task) => match Pin::new(task).poll(context) {
                 Poll::Pending => {

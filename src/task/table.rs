@@ -25,6 +25,8 @@ pub(crate) struct TaskTable {
     current: Cell<TaskKey>,
     /// Whether that has been cancelled in its step.
     current_is_cancelled: Cell<bool>,
+    /// Where the waker of the future that the loop runs keeps its data; 0: none is run.
+    main_waker: Cell<usize>,
     /// Whether each step is timed.
     timed: Cell<bool>,
 }
@@ -180,6 +182,20 @@ impl TaskTable {
     #[inline]
     pub(super) fn set_current(&self, key: TaskKey) {
         self.current.set(key);
+    }
+
+    /// Which future the loop runs, by its waker; `None`: none.
+    pub(crate) fn set_main_waker(&self, waker: Option<&Waker>) {
+        self.main_waker.set(waker.map_or(0, |waker| waker.data().addr()));
+    }
+
+    /// Whether a waker is the loop's own: that of the task whose step runs, or of the future that the loop runs. All others
+    /// may be foreign code.
+    pub(super) fn is_own(&self, waker: &Waker) -> bool {
+        match self.records.borrow_mut().get_mut(self.current.get()) {
+            Some(record) => record.waker.will_wake(waker),
+            None => waker.data().addr() == self.main_waker.get(),
+        }
     }
 
     /// Whether each step is timed.

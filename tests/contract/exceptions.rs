@@ -210,9 +210,12 @@ fn a_panic_in_a_waker_is_reported_and_the_loop_goes_on() {
     assert!(std::pin::Pin::new(&mut future).poll(&mut context).is_pending());
     future.add_done_callback(|_| {});
     promise.set_result(()).unwrap();
+    let mut task = event_loop.create_task(async { 42 });
+    assert!(std::pin::Pin::new(&mut task).poll(&mut context).is_pending());
     settle(&event_loop).unwrap();
-    assert_eq!(reports.entries(), ["a waker panicked: waker", "a waker panicked: waker"]);
+    assert_eq!(reports.entries(), ["a waker panicked: waker"; 3]);
     assert!(future.take_result().is_some());
+    assert_eq!(task.take_result().unwrap().unwrap(), 42);
 }
 
 // 29.
