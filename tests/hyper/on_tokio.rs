@@ -88,29 +88,40 @@ async fn fetch(http: Http, address: SocketAddr) -> Outcome<Vec<Vec<u8>>> {
         let uri = format!("http://server.test{path}");
         Request::post(uri).header("host", "server.test").body(Full::new(Bytes::from(body)))
     });
-    let mut answers = Vec::new();
     match http {
         Http::One => {
-            let (mut client, connection) = http1::handshake(stream).await?;
-            let running = tokio::spawn(connection);
-            for request in requests {
+            let (client, connection) = http1::handshake(stream).await?;
+            let send = async |client: &mut http1::SendRequest<_>, request| {
                 client.ready().await?;
-                answers.push(body_of(client.send_request(request?).await?).await?);
-            }
-            drop(client);
-            running.await??;
+                client.send_request(request).await
+            };
+            ask(client, connection, requests, send).await
         }
         Http::Two => {
-            let (mut client, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
-            let running = tokio::spawn(connection);
-            for request in requests {
+            let (client, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+            let send = async |client: &mut http2::SendRequest<_>, request| {
                 client.ready().await?;
-                answers.push(body_of(client.send_request(request?).await?).await?);
-            }
-            drop(client);
-            running.await??;
+                client.send_request(request).await
+            };
+            ask(client, connection, requests, send).await
         }
     }
+}
+
+/// Sends one request after the other over a connection, and then ends it.
+async fn ask<C>(
+    mut client: C,
+    connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+    requests: [Result<Request<Full<Bytes>>, hyper::http::Error>; 2],
+    send: impl AsyncFn(&mut C, Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>>,
+) -> Outcome<Vec<Vec<u8>>> {
+    let running = tokio::spawn(connection);
+    let mut answers = Vec::new();
+    for request in requests {
+        answers.push(body_of(send(&mut client, request?).await?).await?);
+    }
+    drop(client);
+    running.await??;
     Ok(answers)
 }
 

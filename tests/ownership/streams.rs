@@ -2,21 +2,12 @@
 
 use std::time::Duration;
 
+use wharf::Result;
 use wharf::testing::stream_pair;
-use wharf::{Result, StreamReader, StreamWriter};
+use wharf_test_support::serving::echo;
 
 use crate::operations::{Begin, Started, both, fifo};
 use crate::stage::Stage;
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> Result {
-    loop {
-        let data = reader.read_chunk().await?;
-        if data.is_empty() {
-            return Ok(());
-        }
-        writer.write_all(data).await?;
-    }
-}
 
 fn run(stage: &Stage, steps: impl Future<Output = Result> + 'static) -> Box<dyn Started> {
     Box::new(stage.event_loop.create_task(steps))

@@ -11,7 +11,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use wharf::testing::{MemoryNetwork, unfenced_panics};
-use wharf::{Error, EventLoop, Protocol, Result, Server, Transport, TransportHandle};
+use wharf::{
+    Error, EventLoop, Protocol, Result, Server, StreamReader, StreamWriter, Transport,
+    TransportHandle,
+};
 
 /// After this long a test that waits has failed. A machine with much else to do takes seconds to start
 /// a foreign program.
@@ -195,5 +198,16 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Sends back what it receives.
+pub async fn echo(mut reader: StreamReader, writer: StreamWriter) -> Result {
+    loop {
+        let data = reader.read_chunk().await?;
+        if data.is_empty() {
+            return Ok(());
+        }
+        writer.write_all(data).await?;
     }
 }
