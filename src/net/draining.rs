@@ -1,5 +1,5 @@
-//! The last part of a server's shutdown: its connections are closed, and their peers still have to take what
-//! was sent.
+//! The last part of a server's shutdown: its connections are closed, their peers still have to take what was sent, and
+//! async functions that served them may have something left to do.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::task::Promise;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Waits until the peers have acknowledged everything, or the grace is over.
+/// Waits until the peers have acknowledged everything and the handlers have ended, or the grace is over.
 pub(super) struct Draining {
     server: Server,
     /// When the grace is over.
@@ -32,7 +32,8 @@ impl Draining {
     fn look(mut self) {
         let core = Rc::clone(&self.server.core);
         let now = core.now();
-        if core.unfinished_lingering(Some(&self.server.shared)) == 0 {
+        let shared = &self.server.shared;
+        if core.unfinished_lingering(Some(shared)) == 0 && !shared.has_handlers() {
             return self.promise.set(Ok(self.aborted));
         }
         if now >= self.until {

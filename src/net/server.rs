@@ -197,6 +197,9 @@ impl Server {
     /// far as the system tells. It does not wait for them to end their side. So a program that ends after the
     /// shutdown cuts off no reply.
     ///
+    /// It waits, too, for handlers of [`start_server`](EventLoop::start_server) that have something left to do though
+    /// their connection is gone. One that goes on at the deadline is left alone: closing the loop drops it.
+    ///
     /// Completes with the number of connections that had to be aborted, including those whose peers had not
     /// acknowledged everything at the deadline. Dropping the future does not cancel the shutdown: a server that
     /// has stopped listening cannot go back.

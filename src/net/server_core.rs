@@ -32,6 +32,8 @@ pub(crate) struct ServerCore {
     pub(super) stream_options: StreamOptions,
     pub(super) serving: Cell<bool>,
     pub(super) connections: Cell<usize>,
+    /// How many async functions serve a connection, or one that is gone.
+    handlers: Cell<usize>,
     pub(super) listeners: RefCell<Vec<Rc<Accepting>>>,
     pub(super) paths: Cell<Vec<BoundPath>>,
     pub(super) closed: Cell<bool>,
@@ -73,6 +75,7 @@ impl ServerCore {
             stream_options,
             serving: Cell::new(false),
             connections: Cell::new(0),
+            handlers: Cell::new(0),
             listeners: RefCell::default(),
             paths: Cell::new(paths),
             closed: Cell::new(false),
@@ -147,6 +150,18 @@ impl ServerCore {
             self.accept_soon(core);
         }
         self.tell_if_over(core);
+    }
+
+    pub(crate) fn handler_begins(&self) {
+        self.handlers.set(self.handlers.get() + 1);
+    }
+
+    pub(crate) fn handler_ends(&self) {
+        self.handlers.set(self.handlers.get() - 1);
+    }
+
+    pub(super) fn has_handlers(&self) -> bool {
+        self.handlers.get() > 0
     }
 
     pub(super) fn close(&self, core: &Rc<Core>) {

@@ -1,11 +1,12 @@
 //! `start_server` and its kin: a server whose connections are served by an async function each.
 
 use std::any::type_name;
+use std::cell::OnceCell;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use super::link::Link;
@@ -13,7 +14,7 @@ use super::protocol::Taker;
 use super::{StreamProtocol, StreamReader, StreamWriter};
 use crate::address::UnixAddress;
 use crate::error::{Error, Result};
-use crate::event_loop::{EventLoop, Subject};
+use crate::event_loop::{EventLoop, ServerCore, Subject};
 use crate::fence;
 use crate::net::{ServerBuilder, Targets};
 use crate::transport::{Access, Transport};
@@ -32,8 +33,7 @@ impl EventLoop {
     /// While the server [shuts down](crate::Server::shutdown), a reader that has nothing sees the end of the input,
     /// so a handler that reads request after request ends after the one it is at; what was received is read first
     /// (see [`StreamReader::set_waits_in_shutdown`] and [`StreamWriter::is_shutting_down`]). Handlers that have not
-    /// ended by the deadline lose their connection. One that waits for something else then goes on until it comes back
-    /// to its connection; closing the loop drops it.
+    /// ended by the deadline lose their connection; [`shutdown`](crate::Server::shutdown) waits for them until then.
     ///
     /// ```
     /// use wharf::{Result, StreamReader, StreamWriter};
@@ -105,7 +105,8 @@ impl EventLoop {
         F: AsyncFn(StreamReader, StreamWriter) -> Result + 'static,
     {
         let (event_loop, place) = (self.clone(), Location::caller());
-        let handler = Rc::new(Handler { event_loop, place, function: Some(handler) });
+        let (function, server) = (Some(handler), OnceCell::new());
+        let handler = Rc::new(Handler { event_loop, place, function, server });
         move || {
             let taker: Rc<dyn Taker> = Rc::clone(&handler) as _;
             StreamProtocol::for_taker(handler.event_loop.core(), taker)
@@ -120,6 +121,14 @@ struct Handler<F: 'static> {
     place: &'static Location<'static>,
     /// There until it is dropped.
     function: Option<F>,
+    /// Known from the first connection on. Its factory owns this.
+    server: OnceCell<Weak<ServerCore>>,
+}
+
+impl<F: 'static> Handler<F> {
+    fn server(&self) -> Option<Rc<ServerCore>> {
+        self.server.get().and_then(Weak::upgrade)
+    }
 }
 
 impl<F: 'static> Drop for Handler<F> {
@@ -135,9 +144,10 @@ where
     fn take(self: Rc<Self>, stream: &StreamProtocol) {
         let link = Rc::clone(stream.link());
         let (event_loop, place) = (self.event_loop.clone(), self.place);
+        let handling = Handling::begin(self, &link);
         // In a box: all of a task's future is in the task twice.
         let running: Running = Box::pin(async move {
-            let Some(function) = &self.function else { return Ok(()) };
+            let Some(function) = &handling.0.function else { return Ok(()) };
             let (reader, writer) = StreamProtocol::halves_of(&link);
             function(reader, writer).await
         });
@@ -147,6 +157,28 @@ where
             handler: type_name::<F>,
         };
         event_loop.create_task_at(place, serving).detach();
+    }
+}
+
+/// A call of the handler, which its server's shutdown waits for.
+struct Handling<F: 'static>(Rc<Handler<F>>);
+
+impl<F: 'static> Handling<F> {
+    fn begin(handler: Rc<Handler<F>>, link: &Link) -> Self {
+        let server = link.with(|stream| stream.server().map(Rc::downgrade)).flatten();
+        handler.server.get_or_init(|| server.unwrap_or_default());
+        if let Some(server) = handler.server() {
+            server.handler_begins();
+        }
+        Self(handler)
+    }
+}
+
+impl<F: 'static> Drop for Handling<F> {
+    fn drop(&mut self) {
+        if let Some(server) = self.0.server() {
+            server.handler_ends();
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use wharf::testing::MemoryNetwork;
 use wharf::{Error, EventLoop, Result, StreamReader, StreamWriter};
+use wharf_test_support::serving::echo;
 
 use super::{Log, reports, settle};
 
@@ -13,16 +14,6 @@ const ADDRESS: &str = "10.0.0.1:7";
 
 fn run(test: impl AsyncFnOnce(EventLoop) -> Result) {
     MemoryNetwork::new().event_loop().run(test).unwrap();
-}
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> Result {
-    loop {
-        let data = reader.read_chunk().await?;
-        if data.is_empty() {
-            return Ok(());
-        }
-        writer.write_all(data).await?;
-    }
 }
 
 // 316.
@@ -270,6 +261,29 @@ fn a_handler_that_does_not_end_is_aborted_at_the_deadline() {
         assert_eq!(server.connections(), 2);
         assert_eq!(server.shutdown(Duration::from_secs(5)).await?, 2);
         assert_eq!(log.take(), [""; 0]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_shutdown_waits_for_handlers_whose_connection_is_gone_until_its_deadline() {
+    run(async |event_loop| {
+        let handler = async |mut reader: StreamReader, writer: StreamWriter| {
+            let seconds = reader.read_line().await?.unwrap().parse()?;
+            writer.abort();
+            wharf::sleep(Duration::from_secs(seconds)).await;
+            Ok(())
+        };
+        for (work, grace) in [(5, 60), (3600, 10)] {
+            let server = event_loop.start_server(handler, ADDRESS).await?;
+            let (_reader, writer) = event_loop.open_connection(ADDRESS).await?;
+            writer.write_all(format!("{work}\n").as_bytes()).await?;
+            settle(&event_loop).await;
+            assert_eq!(server.connections(), 0);
+            let began = event_loop.time();
+            assert_eq!(server.shutdown(Duration::from_secs(grace)).await?, 0);
+            assert_eq!((event_loop.time() - began).as_secs(), work.min(grace));
+        }
         Ok(())
     });
 }

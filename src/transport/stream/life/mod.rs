@@ -132,6 +132,11 @@ impl Stream {
         self.set(phase.flags());
     }
 
+    /// The server that accepted it.
+    pub(crate) fn server(&self) -> Option<&Rc<ServerCore>> {
+        self.life.server()
+    }
+
     pub(crate) fn belongs_to(&self, server: &Rc<ServerCore>) -> bool {
         self.life.server.as_ref().is_some_and(|own| Rc::ptr_eq(own, server))
     }
