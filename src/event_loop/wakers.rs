@@ -25,7 +25,14 @@ impl Wakers {
     /// Waits until `look` finds something; it looks again each time that all are woken.
     pub(crate) async fn wait_for<T>(&self, core: &Core, mut look: impl FnMut() -> Option<T>) -> T {
         let mut place = Place { wakers: self, core, ticket: None };
-        poll_fn(|context| place.poll(context, &mut look)).await
+        poll_fn(|context| match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                place.keep(context.waker());
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     /// Waits as [`wait_for`](Self::wait_for), for one who polls and keeps the ticket of its place.
@@ -34,14 +41,17 @@ impl Wakers {
         core: &Core,
         ticket: &Cell<Option<Ticket>>,
         context: &Context<'_>,
-        mut look: impl FnMut() -> Option<T>,
+        look: impl FnOnce() -> Option<T>,
     ) -> Poll<T> {
         let mut place = Place { wakers: self, core, ticket: ticket.take() };
-        let polled = place.poll(context, &mut look);
-        if polled.is_pending() {
-            ticket.set(place.ticket.take());
+        match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                place.keep(context.waker());
+                ticket.set(place.ticket.take());
+                Poll::Pending
+            }
         }
-        polled
     }
 
     /// One who polled gives up.
@@ -57,7 +67,14 @@ impl Wakers {
         mut look: impl FnMut() -> Option<T>,
     ) -> T {
         let mut turn = Turn(Place { wakers: self, core, ticket: None });
-        poll_fn(|context| turn.0.poll(context, &mut look)).await
+        poll_fn(|context| match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                turn.0.keep(context.waker());
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     /// Wakes the first ones who [wait in turn](Self::wait_in_turn). All would look, and all but a few wait again: with
@@ -107,33 +124,19 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn poll<T>(&mut self, context: &Context<'_>, look: &mut impl FnMut() -> Option<T>) -> Poll<T> {
-        if let Some(found) = look() {
-            return Poll::Ready(found);
-        }
-        // A clone of the waker may have brought about what is waited for.
-        if self.keep(context.waker())
-            && let Some(found) = look()
-        {
-            return Poll::Ready(found);
-        }
-        Poll::Pending
-    }
-
-    /// Waits with `waker`, where this has waited before. Returns whether it was cloned.
-    fn keep(&mut self, waker: &Waker) -> bool {
+    /// Waits with `waker`, where this has waited before.
+    fn keep(&mut self, waker: &Waker) {
         let is_known = |waiting: &BTreeMap<Ticket, Waker>| {
             self.ticket.and_then(|own| waiting.get(&own)).is_some_and(|kept| kept.will_wake(waker))
         };
         if self.wakers.waiting.borrow().as_deref().is_some_and(is_known) {
-            return false;
+            return;
         }
         // Cloning and dropping a waker is foreign code.
         let waker = waker.clone();
         let ticket = *self.ticket.get_or_insert_with(|| self.core.next_ticket());
         let former = self.wakers.waiting.borrow_mut().get_or_insert_default().insert(ticket, waker);
         self.drop_waker(former);
-        true
     }
 
     /// Leaves the list. Returns whether this was woken since it waited last.
