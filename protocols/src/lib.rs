@@ -5,6 +5,7 @@
 //!
 //! - [`mod@codec`]: what all codecs of this crate are.
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
+//! - `nats`: a client for NATS (feature `nats`).
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
 
 #![forbid(unsafe_code)]
@@ -12,6 +13,9 @@
 
 pub mod codec;
 pub mod line;
+#[cfg(feature = "nats")]
+#[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
+pub mod nats;
 pub mod testing;
 
 /// The README's code is compiled as a test.
