@@ -27,6 +27,9 @@
 //! ```
 
 use std::error::Error;
+use std::io::IoSlice;
+
+use wharf::{Transport, WriteStatus};
 
 /// Takes frames out of a byte stream.
 ///
@@ -71,6 +74,20 @@ pub trait Decoder {
     fn take_remainder(&mut self) -> Vec<u8>;
 }
 
+/// A [`Decoder`] that can tell that a frame is whole before it lends it.
+///
+/// It is what [`FramedReader::next`](crate::framing::FramedReader::next) needs, which waits for a frame and then lends it: of a
+/// decoder that takes frames while it looks for them, Rust's borrow checker does not let a loop return one. For codecs
+/// made of a [`PartialFrame`](crate::framing::PartialFrame) it is a line.
+pub trait Ready: Decoder {
+    /// Whether [`decode`](Decoder::decode) with what is left in `input` would give a frame. With `false` the input was taken
+    /// whole. With `true` some of it may have been; whatever is left belongs to the next call, as if nothing had been asked.
+    ///
+    /// # Errors
+    /// As `decode` would fail.
+    fn is_ready(&mut self, input: &mut &[u8]) -> Result<bool, Self::Error>;
+}
+
 /// Puts frames of the type `F` into a byte stream, so that the [`Decoder`] with the same options takes the same ones
 /// out.
 ///
@@ -85,4 +102,62 @@ pub trait Encoder<F: ?Sized> {
     /// # Errors
     /// The frame cannot be sent, or is above a limit; `output` is then as it was.
     fn encode(&mut self, frame: &F, output: &mut Vec<u8>) -> Result<(), Self::Error>;
+
+    /// Gives the frame to `write` in slices that make it up when joined: what an encoder can do without copying what is
+    /// in the frame. As provided, it is one slice, made by [`encode`](Self::encode).
+    ///
+    /// # Errors
+    /// As for `encode`; `write` is not called then.
+    fn encode_slices<R>(
+        &mut self,
+        frame: &F,
+        write: impl FnOnce(&[IoSlice<'_>]) -> R,
+    ) -> Result<R, Self::Error>
+    where
+        Self: Sized,
+    {
+        let mut encoded = Vec::new();
+        self.encode(frame, &mut encoded)?;
+        Ok(write(&[IoSlice::new(&encoded)]))
+    }
+
+    /// Sends a frame: its slices, with [`Transport::write_vectored`].
+    ///
+    /// ```
+    /// use wharf::testing::Recorder;
+    /// use wharf::{Protocol, Result, Transport};
+    /// use wharf_protocols::codec::Encoder;
+    /// use wharf_protocols::framing::NetstringEncoder;
+    ///
+    /// struct Hello;
+    ///
+    /// impl Protocol for Hello {
+    ///     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+    ///         NetstringEncoder::new().write_to(transport, &b"hello"[..])?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result {
+    /// assert_eq!(Recorder::new(|| Hello)?.sent()?, b"5:hello,");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`encode`](Self::encode); nothing is sent then.
+    fn write_to(
+        &mut self,
+        transport: &(impl Transport + ?Sized),
+        frame: &F,
+    ) -> Result<WriteStatus, Self::Error>
+    where
+        Self: Sized,
+    {
+        self.encode_slices(frame, |slices| transport.write_vectored(slices))
+    }
 }

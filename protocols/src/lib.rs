@@ -4,6 +4,7 @@
 //! sockets, and a thin [`Protocol`](https://docs.rs/wharf) that feeds it from a transport.
 //!
 //! - [`mod@codec`]: what all codecs of this crate are.
+//! - [`mod@framing`]: frames that say how long they are, and what feeds any codec from a transport.
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
 //! - `nats`: a client for NATS (feature `nats`).
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
@@ -12,6 +13,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod codec;
+pub mod framing;
 pub mod line;
 #[cfg(feature = "nats")]
 #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]

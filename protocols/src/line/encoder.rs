@@ -116,6 +116,16 @@ impl Encoder<[u8]> for LineEncoder {
     fn encode(&mut self, line: &[u8], output: &mut Vec<u8>) -> Result<(), LineError> {
         (*self).encode(line, output)
     }
+
+    /// The line and the delimiter.
+    fn encode_slices<R>(
+        &mut self,
+        line: &[u8],
+        write: impl FnOnce(&[IoSlice<'_>]) -> R,
+    ) -> Result<R, LineError> {
+        let delimiter = self.check(line)?;
+        Ok(write(&[IoSlice::new(line), IoSlice::new(delimiter)]))
+    }
 }
 
 impl Default for LineEncoder {

@@ -1,0 +1,29 @@
+//! Framing: where messages begin and end in a byte stream.
+//!
+//! - Codecs: [`NetstringDecoder`], [`LengthPrefixDecoder`], [`FixedSizeDecoder`], each with its encoder. Text lines and
+//!   other delimiters are in [`mod@line`](crate::line). All have limits, 64 KiB for a frame unless told otherwise.
+//! - For codecs of your own: [`PartialFrame`], of which those above are made.
+//! - For protocols written by hand: [`Collector`], which waits until so many bytes are there.
+
+mod collector;
+mod error;
+mod fixed_size;
+mod head;
+mod length_prefix;
+mod netstring;
+mod partial;
+#[cfg(test)]
+mod tests;
+
+pub use collector::Collector;
+pub use error::{FramingError, FramingRule, PayloadError};
+pub use fixed_size::{FixedSizeDecoder, FixedSizeEncoder};
+pub use length_prefix::{LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder};
+pub use netstring::{NetstringDecoder, NetstringEncoder};
+pub use partial::{Extent, PartialFrame, Unfinished};
+
+/// The longest payload that decoders and encoders take by default, in bytes: 64 KiB.
+pub const DEFAULT_MAX_LENGTH: usize = 64 * 1024;
+
+/// No payload is longer, whatever the limit: with its head it would not fit into memory, nor a `usize`.
+const LARGEST: usize = isize::MAX as usize - 64;
