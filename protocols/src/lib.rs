@@ -7,6 +7,7 @@
 //! - [`mod@framing`]: frames that say how long they are, and what feeds any codec from a transport.
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
 //! - `nats`: a client for NATS (feature `nats`).
+//! - `websocket`: WebSocket, clients and servers (feature `websocket`).
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
 
 #![forbid(unsafe_code)]
@@ -19,6 +20,9 @@ pub mod line;
 #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
 pub mod nats;
 pub mod testing;
+#[cfg(feature = "websocket")]
+#[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
+pub mod websocket;
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

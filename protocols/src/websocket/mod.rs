@@ -1,0 +1,46 @@
+//! WebSocket: messages both ways over one connection, with an HTTP request to begin with (RFC 6455).
+//!
+//! [`MessageDecoder`] and [`MessageEncoder`] are the codec, for clients and servers ([`Role`]). A [`PartDecoder`] is for
+//! messages that are too big to be held, and a [`FrameHeader`] for those who work with single frames.
+//!
+//! Both ends are held to every rule of RFC 6455, and each error names its [`Violation`], where it happened, and the
+//! [`CloseCode`] to answer with. Frames, messages and fragments have limits.
+//!
+//! ```
+//! use wharf_protocols::codec::{Decoder, Encoder};
+//! use wharf_protocols::websocket::{CloseCode, Message, MessageDecoder, Role, Violation};
+//!
+//! let mut decoder = MessageDecoder::new(Role::Client);
+//! let mut input = &b"\x81\x05hello\x81\x01\xff"[..];
+//! assert_eq!(decoder.decode(&mut input), Ok(Some(Message::Text("hello"))));
+//! let error = decoder.decode(&mut input).unwrap_err();
+//! assert_eq!((error.offset, error.violation), (9, Violation::InvalidUtf8));
+//! assert_eq!(error.close_code(), CloseCode::INVALID_DATA);
+//! ```
+
+mod assembler;
+mod close;
+mod decoder;
+mod encoder;
+mod error;
+mod frame;
+mod mask;
+mod message;
+mod spare;
+#[cfg(test)]
+mod tests;
+mod utf8;
+
+pub use close::{CloseCode, CloseReason};
+pub use decoder::{MessageDecoder, PartDecoder};
+pub use encoder::MessageEncoder;
+pub use error::{EncodeError, Violation, WebSocketError};
+pub use frame::{FrameHeader, Opcode, Role};
+pub use mask::MaskKeys;
+pub use message::{DataKind, Message, Part, Piece};
+
+/// The longest message, and the longest frame of one, that is taken by default, in bytes: 1 MiB.
+pub const DEFAULT_MAX_MESSAGE_LENGTH: usize = 1024 * 1024;
+
+/// The most fragments of a message by default.
+pub const DEFAULT_MAX_FRAGMENTS: u32 = 65_536;
