@@ -5,6 +5,7 @@
 //!
 //! - [`mod@codec`]: what all codecs of this crate are.
 //! - [`mod@framing`]: frames that say how long they are, and what feeds any codec from a transport.
+//! - `http`: HTTP/1.1 (feature `http`).
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
 //! - `nats`: a client for NATS (feature `nats`).
 //! - `websocket`: WebSocket, clients and servers (feature `websocket`).
@@ -15,6 +16,9 @@
 
 pub mod codec;
 pub mod framing;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 pub mod line;
 #[cfg(feature = "nats")]
 #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]

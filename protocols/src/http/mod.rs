@@ -1,0 +1,44 @@
+//! HTTP/1.1 (RFC 9110 and 9112), as server and client.
+//!
+//! # The codec
+//! [`RequestDecoder`] and [`ResponseDecoder`] take messages apart, into heads that are lent, data, trailers and ends;
+//! [`RequestEncoder`] and [`ResponseEncoder`] write them. [`ChunkedDecoder`] is the one of chunked content. They know
+//! nothing of sockets.
+//!
+//! They are strict: each [`Rule`] is one of those by which a request could be smuggled past a program that reads it
+//! differently, or keeps a server busy. Nothing is repaired, and [`HttpError`] says which rule was broken at which byte.
+//! [`Limits`] bound everything.
+//!
+//! httparse reads heads. What it takes and this module does not: lines that end with LF alone, targets with other than
+//! visible ASCII, more than one empty line before a request, and everything that fields say together. A head is parsed once,
+//! when it is whole.
+
+mod body;
+mod body_encoder;
+mod chars;
+mod chunked_decoder;
+mod diagnose;
+mod error;
+mod facts;
+mod head;
+mod headers;
+mod limits;
+mod parse;
+mod request_decoder;
+mod request_encoder;
+mod response_decoder;
+mod response_encoder;
+mod scan;
+mod section;
+#[cfg(test)]
+mod tests;
+
+pub use chunked_decoder::{ChunkedDecoder, ChunkedEvent};
+pub use error::{HttpError, Rule};
+pub use head::{ContentLength, RequestHead, ResponseHead, Version};
+pub use headers::{Headers, HeadersIter};
+pub use limits::Limits;
+pub use request_decoder::{RequestDecoder, RequestEvent};
+pub use request_encoder::RequestEncoder;
+pub use response_decoder::{ResponseDecoder, ResponseEvent};
+pub use response_encoder::ResponseEncoder;
