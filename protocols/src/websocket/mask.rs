@@ -67,6 +67,15 @@ impl MaskKeys {
         (self.next_word() as u32).to_ne_bytes()
     }
 
+    /// The nonce of an opening handshake (RFC 6455, 4.1).
+    pub(super) fn nonce(&mut self) -> [u8; 16] {
+        let mut nonce = [0; 16];
+        for half in nonce.as_chunks_mut::<8>().0 {
+            *half = self.next_word().to_ne_bytes();
+        }
+        nonce
+    }
+
     fn next_word(&mut self) -> u64 {
         match &mut self.0 {
             Source::Random { state, counter } => {
@@ -123,6 +132,6 @@ mod tests {
         let mut keys = MaskKeys::random();
         let masks: std::collections::BTreeSet<_> = (0..1000).map(|_| keys.next_mask()).collect();
         assert!(masks.len() > 990, "{}", masks.len());
-        assert_ne!(MaskKeys::random().next_word(), MaskKeys::random().next_word());
+        assert_ne!(MaskKeys::random().nonce(), MaskKeys::random().nonce());
     }
 }

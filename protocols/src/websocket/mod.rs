@@ -3,6 +3,9 @@
 //! [`MessageDecoder`] and [`MessageEncoder`] are the codec, for clients and servers ([`Role`]). A [`PartDecoder`] is for
 //! messages that are too big to be held, and a [`FrameHeader`] for those who work with single frames.
 //!
+//! A [`ServerHandshake`] and a [`ClientHandshake`] are the HTTP at the beginning, with [`RequestDecoder`] and
+//! [`ResponseDecoder`], or with what an HTTP server has read ([`UpgradeRequest::from_fields`]).
+//!
 //! Both ends are held to every rule of RFC 6455, and each error names its [`Violation`], where it happened, and the
 //! [`CloseCode`] to answer with. Frames, messages and fragments have limits.
 //!
@@ -24,6 +27,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod frame;
+mod handshake;
 mod mask;
 mod message;
 mod spare;
@@ -36,6 +40,11 @@ pub use decoder::{MessageDecoder, PartDecoder};
 pub use encoder::MessageEncoder;
 pub use error::{EncodeError, Violation, WebSocketError};
 pub use frame::{FrameHeader, Opcode, Role};
+pub use handshake::{
+    Acceptance, Agreed, ClientHandshake, DEFAULT_MAX_HEAD_LENGTH, HandshakeError, HeadFields,
+    MAX_HEADER_FIELDS, RequestDecoder, ResponseDecoder, ServerHandshake, UpgradeRequest,
+    UpgradeResponse, WebSocketUrl,
+};
 pub use mask::MaskKeys;
 pub use message::{DataKind, Message, Part, Piece};
 

@@ -1,0 +1,177 @@
+use super::head::{HeadBuffer, is_field_value, is_token};
+use super::{Agreed, HandshakeError, HeadFields, MAX_HEADER_FIELDS, WebSocketUrl, extensions, key};
+use crate::websocket::MaskKeys;
+
+/// What a client asks for, and whether the answer is one (RFC 6455, 4.1).
+///
+/// ```
+/// use wharf_protocols::codec::Decoder;
+/// use wharf_protocols::websocket::{ClientHandshake, HandshakeError, MaskKeys, ResponseDecoder};
+///
+/// # fn main() -> Result<(), HandshakeError> {
+/// let keys = &mut MaskKeys::random();
+/// let handshake = ClientHandshake::new("ws://example.org/chat".parse()?, keys).protocols(["chat.v2"])?;
+/// let mut request = Vec::new();
+/// handshake.encode(&mut request);
+/// assert!(request.starts_with(b"GET /chat HTTP/1.1\r\nHost: example.org\r\n"));
+///
+/// let mut input = &b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"[..];
+/// let response = ResponseDecoder::new().decode(&mut input)?.expect("it is whole");
+/// assert_eq!(handshake.finish(&response), Err(HandshakeError::Status(404)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientHandshake {
+    url: WebSocketUrl,
+    key: String,
+    protocols: Vec<String>,
+    fields: Vec<(String, String)>,
+}
+
+impl ClientHandshake {
+    /// Asks for a WebSocket at `url`, with a nonce from `keys`.
+    pub fn new(url: WebSocketUrl, keys: &mut MaskKeys) -> Self {
+        Self { url, key: key::encode(keys.nonce()), protocols: Vec::new(), fields: Vec::new() }
+    }
+
+    /// The sub-protocols that the client speaks, the best one first. The server chooses one, or none.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Unsendable`]: one is no token, or is there twice.
+    pub fn protocols<T: Into<String>>(
+        mut self,
+        protocols: impl IntoIterator<Item = T>,
+    ) -> Result<Self, HandshakeError> {
+        self.protocols = Vec::new();
+        for protocol in protocols {
+            let protocol = protocol.into();
+            if !is_token(&protocol) || self.protocols.contains(&protocol) {
+                return Err(HandshakeError::Unsendable("a sub-protocol"));
+            }
+            self.protocols.push(protocol);
+        }
+        Ok(self)
+    }
+
+    /// Adds a header field to the request, such as `Authorization`, `Cookie` or `Origin`.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Unsendable`]: the name is no token or one of the handshake's own, or the value has a line end
+    /// or a control character, or blanks around it.
+    pub fn field(mut self, name: &str, value: &str) -> Result<Self, HandshakeError> {
+        let own = ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
+        let lower = name.to_ascii_lowercase();
+        if !is_token(name) || own.contains(&lower.as_str()) || lower.starts_with("sec-websocket-") {
+            return Err(HandshakeError::Unsendable("the name of a header field"));
+        }
+        if !is_field_value(value) {
+            return Err(HandshakeError::Unsendable("the value of a header field"));
+        }
+        self.fields.push((name.to_owned(), value.to_owned()));
+        Ok(self)
+    }
+
+    /// Where the WebSocket is.
+    pub fn url(&self) -> &WebSocketUrl {
+        &self.url
+    }
+
+    /// Appends the request.
+    pub fn encode(&self, output: &mut Vec<u8>) {
+        let mut line = |parts: &[&str]| {
+            for part in parts {
+                output.extend_from_slice(part.as_bytes());
+            }
+            output.extend_from_slice(b"\r\n");
+        };
+        line(&["GET ", self.url.target(), " HTTP/1.1"]);
+        line(&["Host: ", &self.url.host_field()]);
+        line(&["Upgrade: websocket"]);
+        line(&["Connection: Upgrade"]);
+        line(&["Sec-WebSocket-Key: ", &self.key]);
+        line(&["Sec-WebSocket-Version: 13"]);
+        if !self.protocols.is_empty() {
+            line(&["Sec-WebSocket-Protocol: ", &self.protocols.join(", ")]);
+        }
+        for (name, value) in &self.fields {
+            line(&[name, ": ", value]);
+        }
+        line(&[]);
+    }
+
+    /// Checks the server's answer, and says what is agreed upon. The connection is a WebSocket from the end of the head
+    /// on.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Status`] for another status than 101, such as a redirect, which is for the caller to follow;
+    /// [`HandshakeError::Field`] if the server does not show that it has understood, or chose what was not offered.
+    pub fn finish(&self, response: &UpgradeResponse) -> Result<Agreed, HandshakeError> {
+        if response.status != 101 {
+            return Err(HandshakeError::Status(response.status));
+        }
+        let fields = &response.fields;
+        let refuse = |name, rule| Err(HandshakeError::Field { name, rule });
+        if !fields.required("Upgrade")?.eq_ignore_ascii_case("websocket") {
+            return refuse("Upgrade", "is not websocket");
+        }
+        if !fields.lists("Connection", "upgrade") {
+            return refuse("Connection", "is not Upgrade");
+        }
+        if fields.required("Sec-WebSocket-Accept")? != key::accept(&self.key) {
+            return refuse("Sec-WebSocket-Accept", "does not fit the key");
+        }
+        let protocol = fields.single("Sec-WebSocket-Protocol")?.map(str::to_owned);
+        if protocol.as_ref().is_some_and(|protocol| !self.protocols.contains(protocol)) {
+            return refuse("Sec-WebSocket-Protocol", "was not offered");
+        }
+        for value in fields.all("Sec-WebSocket-Extensions") {
+            match extensions::parse(value) {
+                None => return refuse("Sec-WebSocket-Extensions", "does not follow the grammar"),
+                Some(accepted) if !accepted.is_empty() => {
+                    return refuse("Sec-WebSocket-Extensions", "was not offered");
+                }
+                Some(_) => (),
+            }
+        }
+        Ok(Agreed { protocol })
+    }
+}
+
+/// A server's answer to a [`ClientHandshake`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeResponse {
+    status: u16,
+    fields: HeadFields,
+}
+
+impl UpgradeResponse {
+    /// The answer that an HTTP client has read.
+    pub fn from_fields<'f>(
+        status: u16,
+        fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+    ) -> Self {
+        Self { status, fields: HeadFields::from_pairs(fields) }
+    }
+
+    /// The status: 101 if the server agrees.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// All header fields, for example `Location`.
+    pub fn fields(&self) -> &HeadFields {
+        &self.fields
+    }
+
+    pub(super) fn parse(head: &[u8]) -> Result<Self, HandshakeError> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADER_FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        response.parse(head).map_err(HeadBuffer::malformed)?;
+        if response.version != Some(1) {
+            return Err(HandshakeError::HttpVersion);
+        }
+        let status = response.code.unwrap_or_default();
+        Ok(Self { status, fields: HeadFields::from_parsed(response.headers) })
+    }
+}

@@ -1,0 +1,81 @@
+use std::error::Error;
+use std::fmt;
+
+/// Why an opening handshake failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The head is not HTTP/1.1 as RFC 9112 has it.
+    Malformed {
+        /// Where in the stream, in bytes; for what the parser refuses, the head's beginning.
+        offset: u64,
+        /// What is wrong.
+        rule: &'static str,
+    },
+    /// The head is longer than the limit.
+    HeadTooLong {
+        /// The limit, in bytes.
+        max_length: usize,
+    },
+    /// The request is no GET (RFC 6455, 4.1).
+    Method,
+    /// The request or the response is not HTTP/1.1 (RFC 6455, 4.1).
+    HttpVersion,
+    /// A header field is missing, is there twice, or says something else than it must.
+    Field {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
+        rule: &'static str,
+    },
+    /// The client speaks another version than 13 (RFC 6455, 4.4).
+    WebSocketVersion,
+    /// The page is from another origin than the server allows (RFC 6455, 10.2).
+    Origin(String),
+    /// The server has answered with another status than 101.
+    Status(u16),
+    /// The URL is not one of a WebSocket (RFC 6455, 3).
+    Url(&'static str),
+    /// Something to send cannot be said in a header field.
+    Unsendable(&'static str),
+    /// The stream ended in the middle of the handshake.
+    Truncated,
+}
+
+impl HandshakeError {
+    /// The status that a server refuses the request with (RFC 6455, 4.2.2; RFC 9110, 15).
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Method => 405,
+            Self::HttpVersion => 505,
+            Self::Origin(_) => 403,
+            Self::WebSocketVersion => 426,
+            Self::HeadTooLong { .. } => 431,
+            _ => 400,
+        }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed { offset, rule } => write!(formatter, "{rule} (at byte {offset})"),
+            Self::HeadTooLong { max_length } => {
+                write!(formatter, "the head has more than {max_length} bytes")
+            }
+            Self::Method => formatter.write_str("the request is not a GET"),
+            Self::HttpVersion => formatter.write_str("the head is not HTTP/1.1"),
+            Self::Field { name, rule } => write!(formatter, "{name} {rule}"),
+            Self::WebSocketVersion => formatter.write_str("Sec-WebSocket-Version is not 13"),
+            Self::Origin(origin) => write!(formatter, "the origin {origin:?} is not allowed"),
+            Self::Status(status) => {
+                write!(formatter, "the server has answered with the status {status}")
+            }
+            Self::Url(rule) => write!(formatter, "the URL {rule}"),
+            Self::Unsendable(what) => write!(formatter, "{what} cannot be sent"),
+            Self::Truncated => formatter.write_str("the stream ends in the opening handshake"),
+        }
+    }
+}
+
+impl Error for HandshakeError {}

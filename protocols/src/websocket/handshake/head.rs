@@ -1,0 +1,90 @@
+//! The head of a request or a response, as it arrives.
+
+use std::mem;
+
+use super::HandshakeError;
+
+/// Keeps a head until it is whole. Line ends are `\r\n` and nothing else (RFC 9112, 2.2).
+#[derive(Clone, Debug)]
+pub(super) struct HeadBuffer {
+    bytes: Vec<u8>,
+    pub(super) max_length: usize,
+}
+
+impl HeadBuffer {
+    pub(super) const fn new(max_length: usize) -> Self {
+        Self { bytes: Vec::new(), max_length }
+    }
+
+    /// Takes what belongs to the head out of the input. `true`: it is whole.
+    pub(super) fn fill(&mut self, input: &mut &[u8]) -> Result<bool, HandshakeError> {
+        while let Some((&byte, rest)) = input.split_first() {
+            let is_after_return = self.bytes.last() == Some(&b'\r');
+            let rule = match (is_after_return, byte) {
+                (true, b'\n') | (false, 0x20..=0x7e | b'\t' | b'\r' | 0x80..) => None,
+                (true, _) => Some("a carriage return is not followed by a line feed"),
+                (false, b'\n') => Some("a line feed does not follow a carriage return"),
+                (false, _) => Some("the head holds a control character"),
+            };
+            if let Some(rule) = rule {
+                return Err(HandshakeError::Malformed { offset: self.bytes.len() as u64, rule });
+            }
+            if self.bytes.len() == self.max_length {
+                return Err(HandshakeError::HeadTooLong { max_length: self.max_length });
+            }
+            self.bytes.push(byte);
+            *input = rest;
+            if byte == b'\n' && self.bytes.ends_with(b"\r\n\r\n") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes out what it holds.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        mem::take(&mut self.bytes)
+    }
+
+    /// What httparse finds wrong.
+    pub(super) fn malformed(error: httparse::Error) -> HandshakeError {
+        let rule = match error {
+            httparse::Error::HeaderName => "the name of a header field is not a token",
+            httparse::Error::HeaderValue => "the value of a header field has a wrong character",
+            httparse::Error::NewLine => "a line does not end where it must",
+            httparse::Error::Status => "the status is not three digits",
+            httparse::Error::Token => "the method or the target has a wrong character",
+            httparse::Error::TooManyHeaders => "there are too many header fields",
+            httparse::Error::Version => return HandshakeError::HttpVersion,
+        };
+        HandshakeError::Malformed { offset: 0, rule }
+    }
+}
+
+/// Whether `text` is a token (RFC 9110, 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether `value` can be the value of a header field: visible characters, with blanks in between.
+pub(super) fn is_field_value(value: &str) -> bool {
+    value.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t' | 0x80..))
+        && value.trim_matches([' ', '\t']).len() == value.len()
+}
+
+/// The elements of a list of tokens; `None` if one is none (RFC 9110, 5.6.1).
+pub(super) fn tokens(value: &str) -> impl Iterator<Item = Option<&str>> {
+    value
+        .split(',')
+        .map(|element| element.trim_matches([' ', '\t']))
+        .filter(|element| !element.is_empty())
+        .map(|element| is_token(element).then_some(element))
+}
