@@ -66,6 +66,10 @@ pub trait Decoder {
     /// The stream ends in the middle of a frame.
     fn finish(&mut self) -> Result<Option<Self::Frame<'_>>, Self::Error>;
 
+    /// Gives back the memory of the frame that was lent last, which the next call does otherwise. For one who will not
+    /// call for a while. As provided, it does nothing.
+    fn release(&mut self) {}
+
     /// What is kept of an unfinished frame.
     fn buffered(&self) -> &[u8];
 
@@ -80,7 +84,7 @@ pub trait Decoder {
 /// decoder that takes frames while it looks for them, Rust's borrow checker does not let a loop return one. For codecs
 /// made of a [`PartialFrame`](crate::framing::PartialFrame) it is a line.
 pub trait Ready: Decoder {
-    /// Whether [`decode`](Decoder::decode) with what is left in `input` would give a frame. With `false` the input was taken
+    /// Whether [`decode`](Decoder::decode) with what is left in `input` would give a frame, or refuse it. With `false` the input was taken
     /// whole. With `true` some of it may have been; whatever is left belongs to the next call, as if nothing had been asked.
     ///
     /// # Errors

@@ -33,6 +33,11 @@ impl<const N: usize> FixedSizeDecoder<N> {
         const { assert!(N > 0, "a frame has at least one byte") };
         Self { frames: PartialFrame::new() }
     }
+
+    /// The memory held, in bytes: 0 while no frame is partial.
+    pub fn buffer_capacity(&self) -> usize {
+        self.frames.buffer_capacity()
+    }
 }
 
 impl<const N: usize> Decoder for FixedSizeDecoder<N> {
@@ -50,6 +55,10 @@ impl<const N: usize> Decoder for FixedSizeDecoder<N> {
     fn finish(&mut self) -> Result<Option<&[u8; N]>, FramingError> {
         self.frames.finish(FramingError::unfinished)?;
         Ok(None)
+    }
+
+    fn release(&mut self) {
+        self.frames.release();
     }
 
     fn buffered(&self) -> &[u8] {

@@ -183,6 +183,11 @@ impl LengthPrefixDecoder {
         self.max_length = max_length;
         self
     }
+
+    /// The memory held, in bytes: 0 while no frame is partial.
+    pub fn buffer_capacity(&self) -> usize {
+        self.frames.buffer_capacity()
+    }
 }
 
 impl Decoder for LengthPrefixDecoder {
@@ -203,6 +208,10 @@ impl Decoder for LengthPrefixDecoder {
     fn finish(&mut self) -> Result<Option<&[u8]>, FramingError> {
         self.frames.finish(FramingError::unfinished)?;
         Ok(None)
+    }
+
+    fn release(&mut self) {
+        self.frames.release();
     }
 
     fn buffered(&self) -> &[u8] {

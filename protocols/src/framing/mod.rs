@@ -2,25 +2,40 @@
 //!
 //! - Codecs: [`NetstringDecoder`], [`LengthPrefixDecoder`], [`FixedSizeDecoder`], each with its encoder. Text lines and
 //!   other delimiters are in [`mod@line`](crate::line). All have limits, 64 KiB for a frame unless told otherwise.
+//! - On a transport, [`Framed`] feeds any decoder and calls a [`FrameProtocol`]; an encoder sends with
+//!   [`write_to`](crate::codec::Encoder::write_to). In tasks, [`FramedReader`] and [`FramedWriter`] do it on wharf's streams.
 //! - For codecs of your own: [`PartialFrame`], of which those above are made.
-//! - For protocols written by hand: [`Collector`], which waits until so many bytes are there.
+//! - For protocols written by hand: [`Collector`], which waits until so many bytes are there, and [`Delivery`], which
+//!   stops between frames where a transport wants it.
 
 mod collector;
+mod defaults;
+mod delivery;
 mod error;
 mod fixed_size;
 mod head;
 mod length_prefix;
 mod netstring;
 mod partial;
+mod protocol;
+#[cfg(test)]
+mod protocol_tests;
+mod streams;
+#[cfg(test)]
+mod streams_tests;
 #[cfg(test)]
 mod tests;
 
 pub use collector::Collector;
+pub(crate) use defaults::Defaults;
+pub use delivery::Delivery;
 pub use error::{FramingError, FramingRule, PayloadError};
 pub use fixed_size::{FixedSizeDecoder, FixedSizeEncoder};
 pub use length_prefix::{LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder};
 pub use netstring::{NetstringDecoder, NetstringEncoder};
 pub use partial::{Extent, PartialFrame, Unfinished};
+pub use protocol::{FrameProtocol, Framed};
+pub use streams::{FramedReader, FramedWriter};
 
 /// The longest payload that decoders and encoders take by default, in bytes: 64 KiB.
 pub const DEFAULT_MAX_LENGTH: usize = 64 * 1024;

@@ -47,6 +47,11 @@ impl NetstringDecoder {
         self.max_length = max_length;
         self
     }
+
+    /// The memory held, in bytes: 0 while no frame is partial.
+    pub fn buffer_capacity(&self) -> usize {
+        self.frames.buffer_capacity()
+    }
 }
 
 impl Decoder for NetstringDecoder {
@@ -66,6 +71,10 @@ impl Decoder for NetstringDecoder {
     fn finish(&mut self) -> Result<Option<&[u8]>, FramingError> {
         self.frames.finish(FramingError::unfinished)?;
         Ok(None)
+    }
+
+    fn release(&mut self) {
+        self.frames.release();
     }
 
     fn buffered(&self) -> &[u8] {

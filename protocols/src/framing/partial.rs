@@ -96,6 +96,14 @@ impl<H, E> PartialFrame<H, E> {
         self.offset
     }
 
+    /// Gives back the memory of the frame that was lent last.
+    pub fn release(&mut self) {
+        self.settle();
+        if self.buffer.is_empty() {
+            self.buffer = Vec::new();
+        }
+    }
+
     /// What is kept of an unfinished frame.
     pub fn buffered(&self) -> &[u8] {
         &self.buffer[self.lent..]

@@ -3,7 +3,7 @@ use std::mem;
 use std::ops::Range;
 
 use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
-use crate::codec::Decoder;
+use crate::codec::{Decoder, Ready};
 
 /// Splits a byte stream into lines.
 ///
@@ -123,7 +123,7 @@ impl LineDecoder {
         let mut remainder = mem::take(&mut self.buffer);
         match mem::replace(&mut self.state, State::InLine) {
             State::InLine => drop(remainder.drain(..self.start)),
-            State::Discarding | State::Failed => remainder.clear(),
+            State::Discarding | State::Failed(_) => remainder.clear(),
         }
         self.start = 0;
         self.searched = 0;
@@ -143,7 +143,7 @@ impl LineDecoder {
 
     /// Takes the next line out of the buffer or the input.
     fn next_line<'i>(&mut self, input: &mut &'i [u8], at_end: bool) -> Option<Found<'i>> {
-        while self.state != State::Failed {
+        while !self.has_failed() {
             let Some(length) = self.find_line(input) else {
                 return self.unfinished_line(mem::take(input), at_end);
             };
@@ -251,6 +251,10 @@ impl LineDecoder {
         self.searched = self.searched.max(self.start);
     }
 
+    fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
     fn too_long(&mut self, next: State) -> LineError {
         self.refuse(LineError::TooLong { max_length: self.max_length }, next)
     }
@@ -259,7 +263,7 @@ impl LineDecoder {
     fn refuse(&mut self, error: LineError, next: State) -> LineError {
         match self.refused {
             Refused::Fail => {
-                self.state = State::Failed;
+                self.state = State::Failed(error);
                 self.start = self.buffer.len();
                 self.searched = self.start;
             }
@@ -336,11 +340,15 @@ impl Decoder for LineDecoder {
     type Frame<'a> = &'a [u8];
     type Error = LineError;
 
-    /// The next line without its delimiter. With [`Refused::Discard`] the lines after an error follow.
+    /// The next line without its delimiter. With [`Refused::Discard`] the lines after an error follow; with
+    /// [`Refused::Fail`] the same error again and again.
     fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<&'a [u8]>, LineError> {
+        if let State::Failed(error) = self.state {
+            return Err(error);
+        }
         match self.next_line(input, false) {
             Some(line) => line.map(|line| Some(self.line(line))),
             None => {
@@ -353,6 +361,9 @@ impl Decoder for LineDecoder {
 
     /// The last line, if it has no delimiter.
     fn finish(&mut self) -> Result<Option<&[u8]>, LineError> {
+        if let State::Failed(error) = self.state {
+            return Err(error);
+        }
         match self.next_line(&mut &[][..], true) {
             Some(line) => line.map(|line| Some(self.line(line))),
             None => {
@@ -362,12 +373,37 @@ impl Decoder for LineDecoder {
         }
     }
 
+    fn release(&mut self) {
+        self.settle();
+    }
+
     fn buffered(&self) -> &[u8] {
         self.buffered()
     }
 
     fn take_remainder(&mut self) -> Vec<u8> {
         self.take_remainder()
+    }
+}
+
+impl Ready for LineDecoder {
+    fn is_ready(&mut self, input: &mut &[u8]) -> Result<bool, LineError> {
+        if let State::Failed(error) = self.state {
+            return Err(error);
+        }
+        while let Some(length) = self.find_line(input) {
+            if self.state == State::InLine {
+                return Ok(true);
+            }
+            self.skip(length, input);
+            self.state = State::InLine;
+        }
+        let refused = match self.unfinished_line(mem::take(input), false) {
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Ok(false),
+        };
+        self.settle();
+        refused
     }
 }
 
@@ -410,11 +446,6 @@ impl<'i> DecodedLines<'_, 'i> {
         Some(line.map(|line| self.decoder.line(line)))
     }
 
-    /// Stops here, and gives what has not been decoded: the caller keeps it, not the decoder.
-    pub(super) fn into_undecoded(mut self) -> &'i [u8] {
-        mem::take(&mut self.input)
-    }
-
     /// Takes out everything after the last line that was lent, as it was received, for a protocol
     /// that takes over in the middle of the stream. The decoder is then as new.
     ///
@@ -422,7 +453,7 @@ impl<'i> DecodedLines<'_, 'i> {
     /// of a line that is being discarded is not given, and after a failure nothing is.
     pub fn into_remainder(mut self) -> Cow<'i, [u8]> {
         let input = match self.decoder.state {
-            State::Failed => &[],
+            State::Failed(_) => &[],
             State::InLine | State::Discarding => self.input,
         };
         self.input = &[];
@@ -437,7 +468,7 @@ impl<'i> DecodedLines<'_, 'i> {
 
 impl Drop for DecodedLines<'_, '_> {
     fn drop(&mut self) {
-        if self.decoder.state != State::Failed {
+        if !self.decoder.has_failed() {
             self.decoder.keep(self.input);
         }
         self.decoder.settle();
@@ -470,7 +501,7 @@ const SPARE_CAPACITY: usize = 4096;
 enum State {
     InLine,
     Discarding,
-    Failed,
+    Failed(LineError),
 }
 
 /// Where a line lies: in the decoder's buffer, or in the input.

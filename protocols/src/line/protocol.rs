@@ -3,6 +3,7 @@ use std::any::Any;
 use wharf::{Eof, Error, Protocol, Result, Timeout, Transport};
 
 use super::{LineDecoder, LineError, Refused};
+use crate::framing::{Defaults, Delivery};
 
 /// A protocol that receives lines. Install it as [`Lines::new`]`(x)` wherever a
 /// [`Protocol`] is expected. To send lines, use [`WriteLine`](super::WriteLine), or a
@@ -32,8 +33,8 @@ use super::{LineDecoder, LineError, Refused};
 /// ```
 ///
 /// # When no more lines are delivered
-/// One read can bring many lines. Between two of them, the following take effect at once; what is
-/// left is delivered when reading goes on, before anything else:
+/// One read can bring many lines. Between two of them, the following take effect at once, as with each
+/// [`Framed`](crate::framing::Framed); what is left is delivered when reading goes on, before anything else:
 /// - `pause_reading`, until `resume_reading`;
 /// - more answers than the peer takes: when the write buffer passes its high-water mark,
 ///   `pause_writing` is called before the next line, which by default holds reading;
@@ -142,8 +143,7 @@ pub trait LineProtocol: Any {
 pub struct Lines<P> {
     /// The protocol that receives the lines.
     pub protocol: P,
-    decoder: LineDecoder,
-    writing_is_paused: bool,
+    delivery: Delivery<LineDecoder>,
 }
 
 impl<P: LineProtocol> Lines<P> {
@@ -155,8 +155,7 @@ impl<P: LineProtocol> Lines<P> {
     /// Lines as `decoder` finds them. What becomes of a line that it refuses is for
     /// [`LineProtocol::line_refused`] to say, whatever the decoder was told.
     pub fn with_decoder(protocol: P, decoder: LineDecoder) -> Self {
-        let decoder = decoder.refused(Refused::Discard);
-        Self { protocol, decoder, writing_is_paused: false }
+        Self { protocol, delivery: Delivery::new(decoder.refused(Refused::Discard)) }
     }
 
     /// Takes out the beginning of a line that has not been delivered, for a protocol that is
@@ -164,7 +163,7 @@ impl<P: LineProtocol> Lines<P> {
     ///
     /// Inside [`LineProtocol::line_received`] there is none.
     pub fn take_remainder(&mut self) -> Vec<u8> {
-        self.decoder.take_remainder()
+        self.delivery.decoder_mut().take_remainder()
     }
 }
 
@@ -174,40 +173,29 @@ impl<P: LineProtocol> Protocol for Lines<P> {
     }
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
-        let mut lines = self.decoder.feed(data);
-        while let Some(line) = lines.next() {
-            match line {
-                Ok(line) => self.protocol.line_received(transport, line)?,
-                Err(error) => self.protocol.line_refused(transport, error)?,
-            }
-            let is_overflowing = !self.writing_is_paused && is_above_high_water(transport);
-            if is_overflowing || !transport.is_reading() {
-                transport.unread(lines.into_undecoded().len());
-                break;
-            }
-        }
-        Ok(())
+        let Self { protocol, delivery } = self;
+        delivery.data_received(transport, data, |line| match line {
+            Ok(line) => protocol.line_received(transport, line),
+            Err(error) => protocol.line_refused(transport, error),
+        })
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
-        let mut lines = self.decoder.finish();
-        while let Some(line) = lines.next() {
-            match line {
-                Ok(line) => self.protocol.unfinished_line_received(transport, line)?,
-                Err(error) => self.protocol.line_refused(transport, error)?,
-            }
-        }
-        drop(lines);
+        let Self { protocol, delivery } = self;
+        delivery.eof_received(|line| match line {
+            Ok(line) => protocol.unfinished_line_received(transport, line),
+            Err(error) => protocol.line_refused(transport, error),
+        })?;
         self.protocol.eof_received(transport)
     }
 
     fn pause_writing(&mut self, transport: &dyn Transport) -> Result {
-        self.writing_is_paused = true;
+        self.delivery.pause_writing();
         self.protocol.pause_writing(transport)
     }
 
     fn resume_writing(&mut self, transport: &dyn Transport) -> Result {
-        self.writing_is_paused = false;
+        self.delivery.resume_writing();
         self.protocol.resume_writing(transport)
     }
 
@@ -225,18 +213,5 @@ impl<P: LineProtocol> Protocol for Lines<P> {
 
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
         self.protocol.connection_lost(transport, error)
-    }
-}
-
-fn is_above_high_water(transport: &dyn Transport) -> bool {
-    transport.write_buffer_size() > transport.write_buffer_limits().high
-}
-
-/// What [`Protocol`] does where nothing else is said.
-struct Defaults;
-
-impl Protocol for Defaults {
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::{DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, Refused};
+use crate::codec::{Decoder, Ready};
 use crate::testing::check_splits;
 
 type Owned = Result<Vec<u8>, LineError>;
@@ -145,6 +146,16 @@ mod limits {
         assert_eq!(collect(decoder.feed(b"abc\n")), []);
         assert_eq!(collect(decoder.finish()), []);
         assert_eq!(*decoder.feed(b"abc\n").into_remainder(), b""[..]);
+    }
+
+    #[test]
+    fn the_trait_s_error_comes_again() {
+        let mut decoder = LineDecoder::new().max_length(3);
+        for _ in 0..2 {
+            let error = LineError::TooLong { max_length: 3 };
+            assert_eq!(decoder.decode(&mut &b"abcd\nabc\n"[..]), Err(error));
+            assert_eq!(Decoder::finish(&mut decoder), Err(error));
+        }
     }
 
     #[test]
@@ -519,6 +530,43 @@ mod properties {
                 .refused(refused)
                 .keep_bare_line_ends(keep);
             check_splits(&input, |parts| assert_eq!(decode(decoder.clone(), parts), expected));
+        }
+
+        #[test]
+        fn asking_whether_a_line_is_there_changes_nothing(
+            delimiter in delimiter(),
+            max_length in 0_usize..12,
+            refused in refused(),
+            input in text(60),
+        ) {
+            let decoder = LineDecoder::new().delimiter(delimiter).max_length(max_length);
+            let decoder = decoder.refused(refused);
+            let expected = decode(decoder.clone(), &[&input]);
+            check_splits(&input, |parts| {
+                let mut decoder = decoder.clone();
+                let mut collected = Vec::new();
+                let own = |line: &[u8]| line.to_vec();
+                'all: for part in parts {
+                    let mut input = *part;
+                    loop {
+                        let line = match decoder.is_ready(&mut input) {
+                            Ok(false) => break,
+                            Ok(true) => decoder.decode(&mut input).map(|line| own(line.unwrap())),
+                            Err(error) => Err(error),
+                        };
+                        let is_over = line.is_err() && refused == Refused::Fail;
+                        collected.push(line);
+                        if is_over {
+                            break 'all;
+                        }
+                    }
+                }
+                if refused == Refused::Discard || collected.iter().all(Result::is_ok) {
+                    let last = Decoder::finish(&mut decoder).map(|line| line.map(own)).transpose();
+                    collected.extend(last);
+                }
+                assert_eq!(collected, expected);
+            });
         }
 
         #[test]
