@@ -6,6 +6,8 @@
 //! A [`ServerHandshake`] and a [`ClientHandshake`] are the HTTP at the beginning, with [`RequestDecoder`] and
 //! [`ResponseDecoder`], or with what an HTTP server has read ([`UpgradeRequest::from_fields`]).
 //!
+//! On a transport, a [`WebSocketSession`] does all of it and calls a [`WebSocketProtocol`], which sends by a [`WebSocket`].
+//!
 //! Both ends are held to every rule of RFC 6455, and each error names its [`Violation`], where it happened, and the
 //! [`CloseCode`] to answer with. Frames, messages and fragments have limits.
 //!
@@ -23,6 +25,7 @@
 
 mod assembler;
 mod close;
+mod connection;
 mod decoder;
 mod encoder;
 mod error;
@@ -36,6 +39,7 @@ mod tests;
 mod utf8;
 
 pub use close::{CloseCode, CloseReason};
+pub use connection::{Closure, WebSocket, WebSocketOptions, WebSocketProtocol, WebSocketSession};
 pub use decoder::{MessageDecoder, PartDecoder};
 pub use encoder::MessageEncoder;
 pub use error::{EncodeError, Violation, WebSocketError};

@@ -38,8 +38,12 @@ pub enum HandshakeError {
     Url(&'static str),
     /// Something to send cannot be said in a header field.
     Unsendable(&'static str),
-    /// The stream ended in the middle of the handshake.
+    /// The server refuses, with this status.
+    Refused(u16),
+    /// The connection ended in the middle of the handshake.
     Truncated,
+    /// The handshake took too long.
+    TimedOut,
 }
 
 impl HandshakeError {
@@ -51,6 +55,7 @@ impl HandshakeError {
             Self::Origin(_) => 403,
             Self::WebSocketVersion => 426,
             Self::HeadTooLong { .. } => 431,
+            Self::Refused(status) => *status,
             _ => 400,
         }
     }
@@ -73,7 +78,9 @@ impl fmt::Display for HandshakeError {
             }
             Self::Url(rule) => write!(formatter, "the URL {rule}"),
             Self::Unsendable(what) => write!(formatter, "{what} cannot be sent"),
-            Self::Truncated => formatter.write_str("the stream ends in the opening handshake"),
+            Self::Refused(status) => write!(formatter, "the request is refused with {status}"),
+            Self::Truncated => formatter.write_str("the connection ends in the opening handshake"),
+            Self::TimedOut => formatter.write_str("the opening handshake takes too long"),
         }
     }
 }

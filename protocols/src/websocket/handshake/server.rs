@@ -99,14 +99,21 @@ impl ServerHandshake {
     /// Appends the answer to a request that cannot be accepted: an HTTP response with the error's status, after which
     /// the connection is closed.
     pub fn refuse(error: &HandshakeError, output: &mut Vec<u8>) {
-        let status = error.status();
+        // What is no refusal is not sent as one.
+        let status = if (400..600).contains(&error.status()) { error.status() } else { 500 };
         let phrase = match status {
+            401 => "Unauthorized",
             403 => "Forbidden",
+            404 => "Not Found",
             405 => "Method Not Allowed",
             426 => "Upgrade Required",
             431 => "Request Header Fields Too Large",
+            429 => "Too Many Requests",
+            500 => "Internal Server Error",
+            503 => "Service Unavailable",
             505 => "HTTP Version Not Supported",
-            _ => "Bad Request",
+            400..500 => "Bad Request",
+            _ => "Refused",
         };
         let more = match error {
             HandshakeError::Method => "Allow: GET\r\n",
