@@ -1,5 +1,3 @@
-//! Checks for codecs.
-
 use std::fmt::Debug;
 
 /// Checks that a codec gives the same frames and errors however its input is split.

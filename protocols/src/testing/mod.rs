@@ -1,0 +1,47 @@
+//! Checks for codecs and protocols, of this crate or your own: in tests, and as the body of a fuzz target.
+//!
+//! | | what it checks |
+//! |---|---|
+//! | [`check_decoder`] | a [`Decoder`](crate::codec::Decoder): the same frames for every split, bounded memory, an end, no byte lost |
+//! | [`check_encoder`] | an [`Encoder`](crate::codec::Encoder): its decoder takes out what was put in |
+//! | [`check_protocol`] | a [`Protocol`](wharf::Protocol), over a loop in memory: the same answers for every split |
+//! | [`check_splits`] | anything that takes its input in parts |
+//! | [`check_linear`] | that the work grows no faster than the input |
+//! | [`replay`] | a function over the files of a directory: a fuzzer's corpus as an ordinary test |
+//!
+//! All of them panic with what is wrong, as `assert!` does, so that a fuzzer notices. Their choices depend on the input
+//! only: a failure repeats.
+//!
+//! A fuzz target for a codec of your own (`docs/fuzzing.md` of wharf goes through it, and `examples/custom_protocol` is a
+//! package to copy):
+//!
+//! ```
+//! use wharf_protocols::framing::{NetstringDecoder, NetstringEncoder};
+//! use wharf_protocols::testing::{check_decoder, check_encoder};
+//!
+//! /// The body of the target, and of the test that replays its corpus.
+//! pub fn fuzz(data: &[u8]) {
+//!     let decoder = || NetstringDecoder::new().max_length(100);
+//!     for payload in check_decoder(data, 104, decoder, |payload| payload.to_vec()).into_iter().flatten() {
+//!         assert!(check_encoder(&payload[..], NetstringEncoder::new(), decoder, |payload| payload.to_vec()));
+//!     }
+//! }
+//!
+//! fuzz(b"5:hello,0:,3:abc");
+//! ```
+
+mod decoders;
+mod encoders;
+mod protocols;
+mod replay;
+mod splits;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+pub use decoders::check_decoder;
+pub use encoders::check_encoder;
+pub use protocols::{Exchange, check_protocol};
+pub use replay::replay;
+pub use splits::check_splits;
+pub use steps::check_linear;
