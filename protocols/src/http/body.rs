@@ -64,12 +64,14 @@ impl Body {
                 Ok(Some(BodyEvent::Data(take(input, count, position))))
             }
             Kind::UntilClose => {
-                self.taken += input.len() as u64;
-                if self.taken > self.max_content {
-                    let offset = *position + input.len() as u64 - (self.taken - self.max_content);
-                    return Err(HttpError::at(Rule::ContentTooLarge, offset));
+                // All that may be taken comes before the error, however it comes.
+                let room = self.max_content - self.taken;
+                if room == 0 {
+                    return Err(HttpError::at(Rule::ContentTooLarge, *position));
                 }
-                Ok(Some(BodyEvent::Data(take(input, input.len(), position))))
+                let count = input.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+                self.taken += count as u64;
+                Ok(Some(BodyEvent::Data(take(input, count, position))))
             }
             Kind::Chunked => {
                 let before = input.len();

@@ -9,7 +9,12 @@
 //! differently, or keeps a server busy. Nothing is repaired, and [`HttpError`] says which rule was broken at which byte.
 //! [`Limits`] bound everything.
 //!
-//! httparse reads heads. What it takes and this module does not: lines that end with LF alone, targets with other than
+//! # The server
+//! [`HttpServer`] makes factories for `create_server`: of a function of requests, or of [`HttpHandler`]s, which are called
+//! with what is lent and allocate nothing.
+//!
+//! # httparse
+//! It reads heads. What it takes and this module does not: lines that end with LF alone, targets with other than
 //! visible ASCII, more than one empty line before a request, and everything that fields say together. A head is parsed once,
 //! when it is whole.
 
@@ -30,6 +35,7 @@ mod response_decoder;
 mod response_encoder;
 mod scan;
 mod section;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -42,3 +48,7 @@ pub use request_decoder::{RequestDecoder, RequestEvent};
 pub use request_encoder::RequestEncoder;
 pub use response_decoder::{ResponseDecoder, ResponseEvent};
 pub use response_encoder::ResponseEncoder;
+pub use server::{
+    Answer, AsyncHandler, Body, BodyWriter, Exchange, HttpConnection, HttpHandler, HttpServer,
+    HttpService, IntoAnswer, RequestBody,
+};

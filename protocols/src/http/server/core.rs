@@ -1,0 +1,428 @@
+//! The answer under way of a connection, which its protocol shares with whoever answers later.
+
+use std::rc::Rc;
+use std::task::Waker;
+
+use wharf::{Protocol, Transport, TransportHandle, WriteStatus};
+
+use super::config::Shared;
+use crate::http::body_encoder::{BodyEncoder, write_chunk_size};
+use crate::http::chars::list;
+use crate::http::head::canonical_reason;
+use crate::http::{Headers, HttpError, RequestHead, Rule, Version};
+
+pub(super) struct Core {
+    pub(super) shared: Rc<Shared>,
+    pub(super) handle: Option<TransportHandle>,
+    /// Which request this is: later answers belong to one.
+    pub(super) number: u64,
+    pub(super) request: RequestState,
+    pub(super) answer: AnswerState,
+    body: BodyEncoder,
+    is_head: bool,
+    version: Version,
+    pub(super) keep_alive: bool,
+    /// The client waits for `100 Continue`.
+    pub(super) expects_continue: bool,
+    /// Answers of the running callback, which are sent together; `None` outside.
+    output: Option<Vec<u8>>,
+    /// What to go on with once the request is over.
+    pub(super) next: Option<Next>,
+    pub(super) is_writing_paused: bool,
+    pub(super) is_lost: bool,
+    pub(super) wakers: Vec<Waker>,
+}
+
+pub(super) type Next = Box<dyn FnOnce(&dyn Transport)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestState {
+    None,
+    /// Its head has come, not its end.
+    Content,
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerState {
+    /// Its head is not written.
+    Awaited,
+    Begun,
+    Complete,
+}
+
+/// Flushed before more is put together.
+const MOST_GATHERED: usize = 64 * 1024;
+
+impl Core {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        Self {
+            shared,
+            handle: None,
+            number: 0,
+            request: RequestState::None,
+            answer: AnswerState::Complete,
+            body: BodyEncoder::Idle,
+            is_head: false,
+            version: Version::Http11,
+            keep_alive: true,
+            expects_continue: false,
+            output: None,
+            next: None,
+            is_writing_paused: false,
+            is_lost: false,
+            wakers: Vec::new(),
+        }
+    }
+
+    /// A request begins.
+    #[inline]
+    pub(super) fn begin(&mut self, head: &RequestHead<'_>) {
+        self.number += 1;
+        self.request = RequestState::Content;
+        self.answer = AnswerState::Awaited;
+        self.body = BodyEncoder::Idle;
+        self.is_head = head.method() == "HEAD";
+        self.version = head.version();
+        self.keep_alive &= head.is_kept_alive() && self.number < self.shared.settings.max_requests;
+        self.expects_continue = head.expects_continue();
+    }
+
+    /// A callback begins: what is written is gathered.
+    #[inline]
+    pub(super) fn gather(&mut self) {
+        self.output = Some(self.shared.output.take());
+    }
+
+    /// The callback is over.
+    #[inline]
+    pub(super) fn flush(&mut self, transport: &dyn Transport) {
+        if let Some(mut output) = self.output.take() {
+            if !output.is_empty() {
+                transport.write(&output);
+                output.clear();
+            }
+            output.shrink_to(2 * MOST_GATHERED);
+            self.shared.output.replace(output);
+        }
+    }
+
+    /// What waits to be sent, gathered or queued.
+    #[inline]
+    pub(super) fn waiting(&self, transport: &dyn Transport) -> usize {
+        self.output.as_ref().map_or(0, Vec::len) + transport.write_buffer_size()
+    }
+
+    fn with_output(
+        &mut self,
+        transport: &dyn Transport,
+        write: impl FnOnce(&mut Self, &mut Vec<u8>),
+    ) -> WriteStatus {
+        if let Some(mut output) = self.output.take() {
+            write(self, &mut output);
+            if output.len() > MOST_GATHERED {
+                transport.write(&output);
+                output.clear();
+            }
+            self.output = Some(output);
+            return WriteStatus::Accepted;
+        }
+        let mut output = self.shared.output.take();
+        write(self, &mut output);
+        let status = transport.write(&output);
+        output.clear();
+        output.shrink_to(2 * MOST_GATHERED);
+        self.shared.output.replace(output);
+        status
+    }
+
+    /// Writes a head, with `length` or else, in chunks or until the close.
+    pub(super) fn head(
+        &mut self,
+        transport: &dyn Transport,
+        status: u16,
+        headers: Headers<'_>,
+        length: Option<u64>,
+    ) -> Result<(), HttpError> {
+        self.check_head(status, headers)?;
+        let length = if status == 204 { Some(0) } else { length };
+        let is_chunked = length.is_none() && self.version == Version::Http11;
+        let has_content = !self.is_head && !matches!(status, 204 | 304);
+        self.body = match length {
+            _ if !has_content => BodyEncoder::Exact(0),
+            Some(length) => BodyEncoder::Exact(length),
+            None if is_chunked => BodyEncoder::Chunked,
+            None => BodyEncoder::UntilClose,
+        };
+        // The length could only be known from the close.
+        self.keep_alive &= length.is_some() || is_chunked || !has_content;
+        if self.expects_continue && self.request == RequestState::Content {
+            // It is unknown whether the content comes.
+            self.keep_alive = false;
+        }
+        self.answer = AnswerState::Begun;
+        // Once for all answers of a callback.
+        if self.output.as_ref().is_none_or(Vec::is_empty) {
+            self.shared.look_at_the_clock();
+        }
+        let shared = Rc::clone(&self.shared);
+        self.with_output(transport, |core, output| {
+            write_status(status, output);
+            shared.write_standard(output);
+            core.write_fields(headers, output);
+            match length {
+                // A 204 has none (RFC 9110, 8.6).
+                _ if status == 204 => {}
+                // What a 304 has is of the content that is not sent.
+                Some(0) if status == 304 => {}
+                Some(length) => write_field(b"Content-Length", length, output),
+                None if is_chunked => output.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+                None => {}
+            }
+            match (core.keep_alive, core.version) {
+                (true, Version::Http11) => {}
+                (true, Version::Http10) => output.extend_from_slice(b"Connection: keep-alive\r\n"),
+                (false, _) => output.extend_from_slice(b"Connection: close\r\n"),
+            }
+            output.extend_from_slice(b"\r\n");
+        });
+        Ok(())
+    }
+
+    /// Writes an interim head (1xx).
+    pub(super) fn interim(
+        &mut self,
+        transport: &dyn Transport,
+        status: u16,
+        headers: Headers<'_>,
+    ) -> Result<(), HttpError> {
+        if self.answer != AnswerState::Awaited || !(100..200).contains(&status) || status == 101 {
+            return Err(HttpError::of(Rule::Order));
+        }
+        if self.version == Version::Http10 {
+            return Ok(());
+        }
+        if status == 100 {
+            self.expects_continue = false;
+        }
+        self.with_output(transport, |core, output| {
+            write_status(status, output);
+            core.write_fields(headers, output);
+            output.extend_from_slice(b"\r\n");
+        });
+        Ok(())
+    }
+
+    /// Writes the head that switches to another protocol; `next` goes on when the request is over.
+    pub(super) fn upgrade(
+        &mut self,
+        transport: &dyn Transport,
+        status: u16,
+        headers: Headers<'_>,
+        next: Next,
+    ) -> Result<(), HttpError> {
+        if self.answer != AnswerState::Awaited || !(status == 101 || status / 100 == 2) {
+            return Err(HttpError::of(Rule::Order));
+        }
+        self.body = BodyEncoder::Closed;
+        self.answer = AnswerState::Complete;
+        self.next = Some(next);
+        self.with_output(transport, |core, output| {
+            write_status(status, output);
+            core.shared.write_standard(output);
+            headers.write_to(output);
+            output.extend_from_slice(b"\r\n");
+        });
+        self.completed(transport);
+        Ok(())
+    }
+
+    /// Writes some content.
+    pub(super) fn data(
+        &mut self,
+        transport: &dyn Transport,
+        data: &[u8],
+    ) -> Result<WriteStatus, HttpError> {
+        if self.answer != AnswerState::Begun {
+            return Err(HttpError::of(Rule::Order));
+        }
+        if self.is_head || self.body == BodyEncoder::Exact(0) && data.is_empty() {
+            return Ok(WriteStatus::Accepted);
+        }
+        if data.len() < MOST_GATHERED {
+            let mut body = self.body;
+            let mut outcome = Ok(());
+            let status = self.with_output(transport, |_, output| outcome = body.data(data, output));
+            self.body = body;
+            return outcome.map(|()| status);
+        }
+        self.before_content(transport, data.len() as u64)?;
+        let mut status = transport.write(data);
+        if self.body == BodyEncoder::Chunked {
+            status = transport.write(b"\r\n");
+        }
+        Ok(status)
+    }
+
+    /// Accounts for `length` bytes that are written past the buffer, and sends what comes before them.
+    pub(super) fn before_content(
+        &mut self,
+        transport: &dyn Transport,
+        length: u64,
+    ) -> Result<(), HttpError> {
+        let mut body = self.body;
+        if let BodyEncoder::Exact(left) = &mut body {
+            *left = left.checked_sub(length).ok_or(HttpError::of(Rule::LengthMismatch))?;
+        }
+        let is_chunked = body == BodyEncoder::Chunked;
+        self.body = body;
+        self.with_output(transport, |_, output| {
+            if is_chunked && length > 0 {
+                write_chunk_size(length, output);
+            }
+        });
+        if let Some(output) = &mut self.output {
+            transport.write(output);
+            output.clear();
+        }
+        Ok(())
+    }
+
+    pub(super) const fn is_chunked(&self) -> bool {
+        matches!(self.body, BodyEncoder::Chunked)
+    }
+
+    pub(super) const fn has_no_content(&self) -> bool {
+        self.is_head
+    }
+
+    /// Ends the answer.
+    pub(super) fn finish(
+        &mut self,
+        transport: &dyn Transport,
+        trailers: Headers<'_>,
+    ) -> Result<(), HttpError> {
+        if self.answer != AnswerState::Begun {
+            return Err(HttpError::of(Rule::Order));
+        }
+        let mut body = self.body;
+        let mut outcome = Ok(());
+        self.with_output(transport, |_, output| {
+            if body == BodyEncoder::Chunked && !trailers.is_empty() {
+                outcome = body.trailers(trailers, output);
+            }
+            if outcome.is_ok() {
+                outcome = body.end(output);
+            }
+        });
+        outcome?;
+        self.body = body;
+        self.answer = AnswerState::Complete;
+        self.completed(transport);
+        Ok(())
+    }
+
+    /// A complete answer.
+    #[inline]
+    pub(super) fn respond(
+        &mut self,
+        transport: &dyn Transport,
+        status: u16,
+        headers: Headers<'_>,
+        content: &[u8],
+    ) -> Result<(), HttpError> {
+        self.head(transport, status, headers, Some(content.len() as u64))?;
+        if self.body != BodyEncoder::Exact(0) {
+            self.data(transport, content)?;
+        }
+        self.body = BodyEncoder::Idle;
+        self.answer = AnswerState::Complete;
+        self.completed(transport);
+        Ok(())
+    }
+
+    /// The answer is complete: outside of a callback the connection has to go on.
+    fn completed(&mut self, transport: &dyn Transport) {
+        if self.output.is_some() {
+            return;
+        }
+        if self.request == RequestState::Ended && !self.keep_alive && self.next.is_none() {
+            transport.close();
+        } else {
+            transport.resume_reading();
+        }
+    }
+
+    /// What goes on by another protocol, once request and answer are over.
+    #[inline]
+    pub(super) fn take_next(&mut self) -> Option<Next> {
+        if self.request == RequestState::Ended && self.answer == AnswerState::Complete {
+            return self.next.take();
+        }
+        None
+    }
+
+    fn check_head(&self, status: u16, headers: Headers<'_>) -> Result<(), HttpError> {
+        if self.answer != AnswerState::Awaited {
+            return Err(HttpError::of(Rule::Order));
+        }
+        if !(200..=999).contains(&status) {
+            return Err(HttpError::of(Rule::Status));
+        }
+        for (name, _) in headers {
+            match name.len() {
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    return Err(HttpError::of(Rule::ContentLengthRepeated));
+                }
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                    return Err(HttpError::of(Rule::TransferCoding));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the fields, but not `Connection`, of which `close` is taken for the connection's own.
+    fn write_fields(&mut self, headers: Headers<'_>, output: &mut Vec<u8>) {
+        for (name, value) in headers {
+            if name.len() == 10 && name.eq_ignore_ascii_case("connection") {
+                let close = list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
+                self.keep_alive &= !close;
+                continue;
+            }
+            output.extend_from_slice(name.as_bytes());
+            output.extend_from_slice(b": ");
+            output.extend_from_slice(value);
+            output.extend_from_slice(b"\r\n");
+        }
+    }
+
+    pub(super) fn wake(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+}
+
+/// Puts another protocol in the place of this one.
+pub(super) fn install(protocol: Box<dyn Protocol>) -> Next {
+    Box::new(move |transport| transport.set_protocol(protocol, wharf::bytes::Bytes::new()))
+}
+
+#[inline]
+fn write_status(status: u16, output: &mut Vec<u8>) {
+    if status == 200 {
+        output.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    let mut digits = itoa::Buffer::new();
+    for part in ["HTTP/1.1 ", digits.format(status), " ", canonical_reason(status), "\r\n"] {
+        output.extend_from_slice(part.as_bytes());
+    }
+}
+
+fn write_field(name: &[u8], value: u64, output: &mut Vec<u8>) {
+    output.extend_from_slice(name);
+    output.extend_from_slice(b": ");
+    output.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    output.extend_from_slice(b"\r\n");
+}

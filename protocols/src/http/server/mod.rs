@@ -1,0 +1,21 @@
+//! The server: a [`Protocol`](wharf::Protocol) on the codec.
+
+mod answer;
+mod body;
+mod config;
+mod connection;
+mod core;
+mod deadlines;
+mod exchange;
+mod handler;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use answer::Answer;
+pub use body::{Body, BodyWriter, RequestBody};
+pub use config::HttpServer;
+pub use connection::HttpConnection;
+pub use exchange::Exchange;
+pub use handler::HttpHandler;
+pub use service::{AsyncHandler, HttpService, IntoAnswer};

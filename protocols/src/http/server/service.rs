@@ -1,0 +1,208 @@
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+
+use wharf::{CancelScope, Failure, Result};
+
+use super::answer::stream;
+use super::body::{Incoming, Kind};
+use super::{Answer, Body, BodyWriter, Exchange, HttpHandler, RequestBody};
+use crate::http::{ContentLength, Headers, HttpError, RequestHead};
+
+/// Answers requests by `async` functions: implemented by every function of a `http::Request<RequestBody>` that returns what
+/// is an answer, or a result of one.
+pub trait HttpService: 'static {
+    /// The answer to `request`.
+    fn answer(
+        &self,
+        request: http::Request<RequestBody>,
+    ) -> impl Future<Output = Result<http::Response<Body>>>;
+}
+
+impl<F, R> HttpService for F
+where
+    F: AsyncFn(http::Request<RequestBody>) -> R + 'static,
+    R: IntoAnswer,
+{
+    async fn answer(&self, request: http::Request<RequestBody>) -> Result<http::Response<Body>> {
+        self(request).await.into_answer()
+    }
+}
+
+/// What a service can return.
+pub trait IntoAnswer {
+    /// Makes an answer of it. An `Err` is answered by 500, and goes to the exception handler.
+    ///
+    /// # Errors
+    /// Its own.
+    fn into_answer(self) -> Result<http::Response<Body>>;
+}
+
+impl<B: Into<Body>> IntoAnswer for http::Response<B> {
+    fn into_answer(self) -> Result<http::Response<Body>> {
+        Ok(self.map(Into::into))
+    }
+}
+
+impl<T: IntoAnswer, E: Into<Failure>> IntoAnswer for Result<T, E> {
+    fn into_answer(self) -> Result<http::Response<Body>> {
+        self.map_err(Into::into)?.into_answer()
+    }
+}
+
+/// The handler that calls a service in tasks.
+pub struct AsyncHandler<S> {
+    service: Rc<S>,
+    incoming: Option<Rc<RefCell<Incoming>>>,
+    /// What runs the request under way.
+    scope: Option<CancelScope>,
+}
+
+impl<S: HttpService> AsyncHandler<S> {
+    pub(super) fn new(service: Rc<S>) -> Self {
+        Self { service, incoming: None, scope: None }
+    }
+
+    fn content_ends(&mut self, is_cut: bool) {
+        if let Some(incoming) = self.incoming.take() {
+            incoming.borrow_mut().end(is_cut);
+            wake(&incoming);
+        }
+    }
+}
+
+impl<S: HttpService> HttpHandler for AsyncHandler<S> {
+    fn request(&mut self, head: &RequestHead<'_>, exchange: &mut Exchange<'_>) -> Result {
+        let body = match head.content_length() {
+            ContentLength::Exact(0) => RequestBody::empty(),
+            _ => {
+                let (body, incoming) = RequestBody::new(exchange.transport().handle());
+                self.incoming = Some(incoming);
+                body
+            }
+        };
+        let Ok(request) = request_of(head, body) else {
+            exchange.respond(400, &[], b"")?;
+            return Ok(());
+        };
+        let answer = exchange.later()?;
+        let (service, scope) = (Rc::clone(&self.service), CancelScope::new());
+        self.scope = Some(scope.clone());
+        let is_head = head.method() == "HEAD";
+        let task = async move {
+            // A client that is gone cancels it.
+            scope.run(run(&*service, request, answer, is_head)).await.unwrap_or(Ok(()))
+        };
+        exchange.transport().event_loop().create_task(task).detach();
+        Ok(())
+    }
+
+    fn data(&mut self, data: &[u8], exchange: &mut Exchange<'_>) -> Result {
+        if let Some(incoming) = &self.incoming {
+            if !incoming.borrow_mut().push(data) {
+                exchange.transport().pause_reading();
+            }
+            wake(incoming);
+        }
+        Ok(())
+    }
+
+    fn trailers(&mut self, trailers: Headers<'_>, _: &mut Exchange<'_>) -> Result {
+        if let Some(incoming) = &self.incoming {
+            incoming.borrow_mut().set_trailers(trailers.to_map());
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _: &mut Exchange<'_>) -> Result {
+        self.content_ends(false);
+        Ok(())
+    }
+
+    fn aborted(&mut self, _: Option<&HttpError>) {
+        self.content_ends(true);
+        if let Some(scope) = self.scope.take() {
+            scope.cancel();
+        }
+    }
+}
+
+impl<S> fmt::Debug for AsyncHandler<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncHandler").finish_non_exhaustive()
+    }
+}
+
+fn wake(incoming: &RefCell<Incoming>) {
+    let waker = incoming.borrow_mut().take_waker();
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+fn request_of(
+    head: &RequestHead<'_>,
+    body: RequestBody,
+) -> http::Result<http::Request<RequestBody>> {
+    let mut request = http::Request::builder()
+        .method(head.method())
+        .uri(head.target())
+        .version(head.version().into())
+        .body(body)?;
+    *request.headers_mut() = head.headers().to_map();
+    Ok(request)
+}
+
+async fn run<S: HttpService>(
+    service: &S,
+    request: http::Request<RequestBody>,
+    mut answer: Answer,
+    is_head: bool,
+) -> Result {
+    let response = match service.answer(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            // The client may be gone; the error is the program's all the same.
+            let _ = answer.respond(500, &[], b"internal error\n");
+            return Err(error);
+        }
+    };
+    let (mut parts, body) = response.into_parts();
+    let said = parts.headers.remove(http::header::CONTENT_LENGTH);
+    parts.headers.remove(http::header::TRANSFER_ENCODING);
+    let (status, headers) = (parts.status.as_u16(), Headers::from_map(&parts.headers)?);
+    match body.0 {
+        // An answer to HEAD has no content to be measured.
+        Kind::Bytes(content) if is_head && content.is_empty() => {
+            let length = said.and_then(|said| said.to_str().ok()?.parse().ok()).unwrap_or(0);
+            answer.begin_with(status, headers, Some(length))?;
+            answer.finish(&[])?;
+        }
+        Kind::Bytes(content) => answer.respond_with(status, headers, &content)?,
+        Kind::File { file, offset, count } => {
+            answer.begin_with(status, headers, Some(count))?;
+            answer.write_file(file, offset, count)?;
+            answer.finish(&[])?;
+        }
+        Kind::Writer { length, write } => {
+            let said = said.and_then(|said| said.to_str().ok()?.parse().ok());
+            answer.begin_with(status, headers, length.or(said))?;
+            if is_head {
+                answer.finish(&[])?;
+                return Ok(());
+            }
+            let is_lost = answer.watch();
+            let writer = BodyWriter { answer, trailers: http::HeaderMap::new() };
+            let BodyWriter { mut answer, trailers } = match write(writer).await {
+                Ok(writer) => writer,
+                // A client that went away is no fault of the program.
+                Err(_) if is_lost() => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            answer.finish_with(Headers::from_map(&trailers)?)?;
+        }
+        Kind::Upgrade(next) => answer.upgrade_with(status, headers, stream(next))?,
+    }
+    Ok(())
+}
