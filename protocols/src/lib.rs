@@ -9,6 +9,7 @@
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
 //! - `nats`: a client for NATS (feature `nats`).
 //! - `websocket`: WebSocket, clients and servers (feature `websocket`).
+//! - [`mod@reconnect`]: a client that connects again, for any protocol.
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
 
 #![forbid(unsafe_code)]
@@ -20,9 +21,11 @@ pub mod framing;
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
 pub mod line;
+mod mailbox;
 #[cfg(feature = "nats")]
 #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
 pub mod nats;
+pub mod reconnect;
 pub mod testing;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]

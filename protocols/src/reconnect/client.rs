@@ -1,0 +1,324 @@
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use wharf::{Connection, Error, EventLoop, Protocol, Task, Transport};
+
+use super::addresses::Addresses;
+use super::backoff::Backoff;
+use super::builder::{Attempt, Configure, Factory, ReconnectBuilder};
+use super::state::{State, States};
+use crate::mailbox::{Mailbox, Notify};
+
+/// How many states wait for somebody who takes them; the oldest are dropped.
+const KEPT_STATES: usize = 64;
+
+/// A client that connects again; see the [module](super).
+///
+/// A clone is the same client. When the last one is dropped it is [closed](Self::close).
+pub struct Reconnecting<P: Protocol> {
+    shared: Rc<Shared<P>>,
+    guard: Rc<Guard<P>>,
+}
+
+impl<P: Protocol> Reconnecting<P> {
+    /// A client of these addresses (`host:port`), with a protocol of `factory` for each connection.
+    pub fn builder<A: Into<String>>(
+        event_loop: &EventLoop,
+        addresses: impl IntoIterator<Item = A>,
+        factory: impl FnMut(&Attempt) -> P + 'static,
+    ) -> ReconnectBuilder<P> {
+        let addresses = addresses.into_iter().map(Into::into).collect();
+        ReconnectBuilder::new(event_loop.clone(), addresses, Box::new(factory))
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        self.shared.state.borrow().clone()
+    }
+
+    /// The states from now on, beginning with the one it is in.
+    pub fn states(&self) -> States {
+        let queue = Rc::new(Mailbox::new());
+        queue.push(self.state());
+        if self.state().is_closed() {
+            queue.end();
+        } else {
+            self.shared.streams.borrow_mut().push(Rc::downgrade(&queue));
+        }
+        States { queue }
+    }
+
+    /// Calls `callback` with each state from now on.
+    pub fn on_state(&self, callback: impl Fn(&State) + 'static) {
+        self.shared.observers.borrow_mut().push(Rc::new(callback));
+    }
+
+    /// The connection, while there is one whose handshake is done.
+    pub fn connection(&self) -> Option<Connection<P>> {
+        let is_connected = self.shared.state.borrow().is_connected();
+        self.shared.current.borrow().as_ref().filter(|_| is_connected).cloned()
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    /// Why the client has given up; an error with [`io::ErrorKind::NotConnected`] if it was closed.
+    pub async fn connected(&self) -> Result<Connection<P>, Error> {
+        let shared = &self.shared;
+        let look = || match (&*shared.state.borrow(), &*shared.current.borrow()) {
+            (State::Connected { .. }, Some(connection)) => Some(Ok(connection.clone())),
+            (State::Closed { error }, _) => Some(Err(error.clone().unwrap_or_else(closed))),
+            _ => None,
+        };
+        shared.changed.wait_for(look).await
+    }
+
+    /// Waits until the client is closed or has given up.
+    ///
+    /// # Errors
+    /// Why it has given up.
+    pub async fn closed(&self) -> Result<(), Error> {
+        let look = || match &*self.shared.state.borrow() {
+            State::Closed { error } => Some(error.clone().map_or(Ok(()), Err)),
+            _ => None,
+        };
+        self.shared.changed.wait_for(look).await
+    }
+
+    /// Replaces the addresses that were learned, such as the members of a cluster; those of the
+    /// [builder](Self::builder) stay.
+    pub fn learn_addresses<A: Into<String>>(&self, learned: impl IntoIterator<Item = A>) {
+        self.shared.addresses.borrow_mut().learn(learned.into_iter().map(Into::into));
+    }
+
+    /// All addresses: those of the builder and those that were learned.
+    pub fn addresses(&self) -> Vec<String> {
+        self.shared.addresses.borrow().all()
+    }
+
+    /// Ends a wait for the next attempt; a connection that is there is closed, and the next address is tried.
+    pub fn reconnect_now(&self) {
+        if let Some(connection) = &*self.shared.current.borrow() {
+            connection.close();
+        }
+        self.shared.is_hurried.set(true);
+        self.shared.hurry.wake();
+    }
+
+    /// Closes the connection, as [`Transport::close`] does, and makes no other. Later calls change nothing.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+}
+
+impl<P: Protocol> Clone for Reconnecting<P> {
+    fn clone(&self) -> Self {
+        Self { shared: Rc::clone(&self.shared), guard: Rc::clone(&self.guard) }
+    }
+}
+
+impl<P: Protocol> fmt::Debug for Reconnecting<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let task = self.guard.task.borrow().is_some();
+        formatter
+            .debug_struct("Reconnecting")
+            .field("state", &self.state())
+            .field("is_started", &task)
+            .finish()
+    }
+}
+
+pub(super) struct Shared<P: Protocol> {
+    event_loop: EventLoop,
+    addresses: RefCell<Addresses>,
+    factory: RefCell<Factory<P>>,
+    configure: RefCell<Configure<P>>,
+    backoff: RefCell<Backoff>,
+    max_failures: Option<u32>,
+    max_initial_failures: Option<u32>,
+    attempt_timeout: Duration,
+    handshake: bool,
+    state: RefCell<State>,
+    current: RefCell<Option<Connection<P>>>,
+    observers: RefCell<Vec<Rc<dyn Fn(&State)>>>,
+    streams: RefCell<Vec<Weak<Mailbox<State>>>>,
+    changed: Notify,
+    hurry: Notify,
+    is_hurried: Cell<bool>,
+    is_closing: Cell<bool>,
+}
+
+impl<P: Protocol> Shared<P> {
+    pub(super) fn start(builder: ReconnectBuilder<P>) -> Reconnecting<P> {
+        let first = builder.addresses.first().cloned().unwrap_or_default();
+        let backoff = Backoff::new(builder.first_delay, builder.max_delay, builder.seed);
+        let shared = Rc::new(Self {
+            event_loop: builder.event_loop,
+            addresses: RefCell::new(Addresses::new(builder.addresses)),
+            factory: RefCell::new(builder.factory),
+            configure: RefCell::new(builder.configure),
+            backoff: RefCell::new(backoff),
+            max_failures: builder.max_failures,
+            max_initial_failures: builder.max_initial_failures,
+            attempt_timeout: builder.attempt_timeout,
+            handshake: builder.handshake,
+            state: RefCell::new(State::Connecting { address: first, failures: 0 }),
+            current: RefCell::default(),
+            observers: RefCell::new(builder.observers),
+            streams: RefCell::default(),
+            changed: Notify::default(),
+            hurry: Notify::default(),
+            is_hurried: Cell::new(false),
+            is_closing: Cell::new(false),
+        });
+        let task = shared.event_loop.create_task(run(Rc::clone(&shared))).named("reconnect");
+        let guard = Guard { shared: Rc::clone(&shared), task: RefCell::new(Some(task)) };
+        Reconnecting { shared, guard: Rc::new(guard) }
+    }
+
+    fn close(&self) {
+        self.is_closing.set(true);
+        if let Some(connection) = &*self.current.borrow() {
+            connection.close();
+        }
+        self.hurry.wake();
+    }
+
+    fn set_state(&self, state: State) {
+        if self.state.borrow().is_closed() {
+            return;
+        }
+        *self.state.borrow_mut() = state.clone();
+        // They may add others, and do anything with the client.
+        let observers = self.observers.borrow().clone();
+        for observer in observers {
+            observer(&state);
+        }
+        let streams: Vec<_> = self.streams.borrow().iter().filter_map(Weak::upgrade).collect();
+        for queue in &streams {
+            if queue.len() >= KEPT_STATES {
+                queue.drop_oldest();
+            }
+            queue.push(state.clone());
+            if state.is_closed() {
+                queue.end();
+            }
+        }
+        self.streams.borrow_mut().retain(|queue| queue.strong_count() > 0);
+        self.changed.wake();
+    }
+
+    /// One connection, from its first attempt to its end: whether it was established, and how it ended.
+    async fn connect_once(
+        &self,
+        address: &str,
+        failures: u32,
+        tell: &Rc<Tell>,
+    ) -> (bool, Option<Error>) {
+        let is_established = Rc::new(Cell::new(false));
+        let attempt = Attempt {
+            address: address.into(),
+            failures,
+            is_established: Rc::clone(&is_established),
+            established: Rc::downgrade(tell),
+        };
+        let protocol = (self.factory.borrow_mut())(&attempt);
+        let builder = self.event_loop.create_connection(move || protocol, address);
+        let builder = builder.timeout(self.attempt_timeout);
+        let mut connecting = (self.configure.borrow_mut())(builder, &attempt).start();
+        let given_up = self.hurry.wait_for(|| self.is_closing.get().then_some(()));
+        let mut given_up = pin!(given_up);
+        let connected = std::future::poll_fn(|context| {
+            if given_up.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            std::pin::Pin::new(&mut connecting).poll(context).map(Some)
+        });
+        let connection = match connected.await {
+            Some(Ok(connection)) => connection,
+            Some(Err(error)) => return (false, Some(error)),
+            None => return (false, None),
+        };
+        *self.current.borrow_mut() = Some(connection.clone());
+        if !self.handshake {
+            attempt.established();
+        } else if is_established.get() {
+            // It has said so in `connection_made` already.
+            tell(&attempt);
+        }
+        if self.is_closing.get() {
+            connection.close();
+        }
+        let end = connection.wait_closed().await;
+        *self.current.borrow_mut() = None;
+        (is_established.get(), end.err())
+    }
+}
+
+type Tell = dyn Fn(&Attempt);
+
+async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
+    let weak = Rc::downgrade(&shared);
+    let tell: Rc<Tell> = Rc::new(move |attempt: &Attempt| {
+        if let Some(shared) = weak.upgrade()
+            && shared.current.borrow().is_some()
+        {
+            shared.set_state(State::Connected { address: attempt.address().to_owned() });
+        }
+    });
+    let (mut failures, mut was_connected) = (0_u32, false);
+    while !shared.is_closing.get() {
+        let next = shared.addresses.borrow_mut().next();
+        let Some(address) = next else { break };
+        shared.is_hurried.set(false);
+        shared.set_state(State::Connecting { address: address.clone(), failures });
+        let (is_established, error) = shared.connect_once(&address, failures, &tell).await;
+        if shared.is_closing.get() {
+            break;
+        }
+        failures = if is_established { 0 } else { failures.saturating_add(1) };
+        was_connected |= is_established;
+        let most = if was_connected { shared.max_failures } else { shared.max_initial_failures };
+        if most.is_some_and(|most| failures > 0 && failures >= most) {
+            let error = error.unwrap_or_else(|| {
+                io::Error::new(io::ErrorKind::ConnectionAborted, "the peer ended the connection")
+                    .into()
+            });
+            return shared.set_state(State::Closed { error: Some(error) });
+        }
+        let addresses = shared.addresses.borrow().len();
+        let delay = shared.backoff.borrow_mut().delay(failures, addresses);
+        if !shared.is_hurried.get() {
+            shared.set_state(State::Waiting { delay, error });
+            let is_over = || (shared.is_closing.get() || shared.is_hurried.get()).then_some(());
+            // An error means that the time has passed.
+            let _ = wharf::timeout(delay, shared.hurry.wait_for(is_over)).await;
+        }
+    }
+    shared.set_state(State::Closed { error: None });
+}
+
+/// Ends the client when the last handle is gone.
+struct Guard<P: Protocol> {
+    shared: Rc<Shared<P>>,
+    task: RefCell<Option<Task<()>>>,
+}
+
+impl<P: Protocol> Drop for Guard<P> {
+    fn drop(&mut self) {
+        self.shared.close();
+        if let Some(task) = self.task.take() {
+            // It ends by itself, when the connection has.
+            task.detach();
+        }
+    }
+}
+
+fn closed() -> Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the client was closed").into()
+}

@@ -1,0 +1,208 @@
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use wharf::testing::MemoryNetwork;
+use wharf::{Protocol, Result, Transport};
+
+use super::*;
+
+/// Ends each connection after so many bytes.
+struct Server(usize);
+
+impl Protocol for Server {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        self.0 = self.0.saturating_sub(data.len());
+        if self.0 == 0 {
+            transport.abort();
+        }
+        Ok(())
+    }
+}
+
+struct Client;
+
+impl Protocol for Client {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+fn text(state: &State) -> String {
+    match state {
+        State::Connecting { address, failures } => format!("connecting {address} {failures}"),
+        State::Connected { address } => format!("connected {address}"),
+        State::Waiting { .. } => "waiting".to_owned(),
+        State::Closed { error } => format!("closed {}", error.is_some()),
+    }
+}
+
+#[test]
+fn the_next_address_is_taken_and_states_are_told() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        event_loop.create_server(|| Server(3), "10.0.0.2:7").await?;
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let telling = Rc::clone(&told);
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.1:7", "10.0.0.2:7"], |_| Client)
+            .on_state(move |state| telling.borrow_mut().push(text(state)))
+            .start()?;
+        let mut states = client.states();
+        client.connected().await?.write(b"123");
+        while !matches!(states.next().await, Some(State::Connected { .. })) {}
+        while !matches!(states.next().await, Some(State::Connected { .. })) {}
+        client.close();
+        client.closed().await?;
+        assert_eq!(
+            *told.borrow(),
+            [
+                "connecting 10.0.0.1:7 0",
+                "waiting",
+                "connecting 10.0.0.2:7 1",
+                "connected 10.0.0.2:7",
+                "waiting",
+                "connecting 10.0.0.1:7 0",
+                "waiting",
+                "connecting 10.0.0.2:7 1",
+                "connected 10.0.0.2:7",
+                "closed false",
+            ]
+        );
+        assert!(matches!(states.next().await, Some(State::Closed { .. })));
+        assert!(states.next().await.is_none());
+        assert!(client.connected().await.is_err());
+        assert!(client.connection().is_none());
+        Ok(())
+    })
+}
+
+#[test]
+fn delays_grow_and_a_limit_ends_it() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let waited = Rc::new(RefCell::new(Vec::new()));
+        let waiting = Rc::clone(&waited);
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.1:7"], |_| Client)
+            .backoff(Duration::from_secs(1), Duration::from_secs(4))
+            .max_initial_failures(6)
+            .jitter_seed(1)
+            .on_state(move |state| {
+                if let State::Waiting { delay, error } = state {
+                    assert!(error.as_ref().is_some_and(|error| error.is_connect()));
+                    waiting.borrow_mut().push(*delay);
+                }
+            })
+            .start()?;
+        let begin = event_loop.time();
+        assert!(client.closed().await.is_err_and(|error| error.is_connect()));
+        let waited = waited.borrow();
+        assert_eq!(waited.len(), 5);
+        for (delay, base) in waited.iter().zip([1, 2, 4, 4, 4]) {
+            let base = Duration::from_secs(base);
+            assert!(*delay >= base / 2 && *delay <= base, "{delay:?}");
+        }
+        assert!(event_loop.time() - begin >= waited.iter().sum());
+        Ok(())
+    })
+}
+
+/// Says that its handshake is done when something comes.
+struct Greeted(Attempt);
+
+impl Protocol for Greeted {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        self.0.established();
+        self.0.established();
+        Ok(())
+    }
+}
+
+/// Ends the first connections, and greets in the others.
+struct Greeter(Rc<Cell<u32>>);
+
+impl Protocol for Greeter {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        self.0.set(self.0.get() + 1);
+        if self.0.get() < 4 {
+            transport.close();
+        } else {
+            transport.write(b"welcome");
+        }
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_connection_without_its_handshake_is_a_failure() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let count = Rc::new(Cell::new(0));
+        let counting = Rc::clone(&count);
+        event_loop.create_server(move || Greeter(Rc::clone(&counting)), "10.0.0.1:7").await?;
+        let failures = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&failures);
+        let factory = move |attempt: &Attempt| {
+            seen.set(attempt.failures());
+            Greeted(attempt.clone())
+        };
+        let client =
+            Reconnecting::builder(&event_loop, ["10.0.0.1:7"], factory).handshake(true).start()?;
+        client.connected().await?;
+        assert_eq!((count.get(), failures.get()), (4, 3));
+        Ok(())
+    })
+}
+
+#[test]
+fn learned_addresses_are_tried_and_a_wait_can_be_cut_short() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        event_loop.create_server(|| Server(1), "10.0.0.9:7").await?;
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.1:7"], |_| Client)
+            .backoff(Duration::from_secs(3600), Duration::from_secs(3600))
+            .start()?;
+        let mut states = client.states();
+        while !matches!(states.next().await, Some(State::Waiting { .. })) {}
+        client.learn_addresses(["10.0.0.9:7"]);
+        assert_eq!(client.addresses(), ["10.0.0.1:7", "10.0.0.9:7"]);
+        let begin = event_loop.time();
+        client.reconnect_now();
+        let connection = client.connected().await?;
+        assert!(event_loop.time() - begin < Duration::from_secs(3600));
+        // And from one connection to the next.
+        client.reconnect_now();
+        connection.wait_closed().await?;
+        client.connected().await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn dropping_the_client_closes_it() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        event_loop.create_server(|| Server(1), "10.0.0.1:7").await?;
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.1:7"], |_| Client).start()?;
+        let clone = client.clone();
+        let connection = client.connected().await?;
+        drop(client);
+        wharf::yield_now().await;
+        assert!(!connection.is_closing());
+        drop(clone);
+        connection.wait_closed().await?;
+        // While it waits, too: nothing is left that the loop waits for.
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.2:7"], |_| Client).start()?;
+        let mut states = client.states();
+        while !matches!(states.next().await, Some(State::Waiting { .. })) {}
+        drop(client);
+        while states.next().await.is_some() {}
+        Ok(())
+    })
+}
+
+#[test]
+fn no_address_is_an_error() -> Result {
+    let event_loop = MemoryNetwork::new().event_loop();
+    let none: [&str; 0] = [];
+    assert!(Reconnecting::builder(&event_loop, none, |_| Client).start().is_err());
+    Ok(())
+}
