@@ -1,8 +1,9 @@
-//! Waiting in one loop's thread: a list of those who wait, and a queue for one who takes.
+//! Waiting in one loop's thread: a list of those who wait, a queue for one who takes, and news for everybody.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 /// Those who wait for a change of something.
@@ -121,5 +122,53 @@ impl<T> Mailbox<T> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// A function that is told of something.
+pub(crate) type Callback<T> = Rc<dyn Fn(&T)>;
+
+/// How many pieces of news wait for one who takes them; the oldest are dropped.
+const KEPT_NEWS: usize = 64;
+
+/// News for callbacks and for streams.
+pub(crate) struct Broadcast<T> {
+    callbacks: RefCell<Vec<Callback<T>>>,
+    queues: RefCell<Vec<Weak<Mailbox<T>>>>,
+}
+
+impl<T: Clone> Broadcast<T> {
+    pub(crate) fn new(callbacks: Vec<Callback<T>>) -> Self {
+        Self { callbacks: RefCell::new(callbacks), queues: RefCell::default() }
+    }
+
+    pub(crate) fn add(&self, callback: Callback<T>) {
+        self.callbacks.borrow_mut().push(callback);
+    }
+
+    /// A queue that is told everything from now on, as long as somebody has it.
+    pub(crate) fn stream(&self) -> Rc<Mailbox<T>> {
+        let queue = Rc::new(Mailbox::new());
+        self.queues.borrow_mut().push(Rc::downgrade(&queue));
+        queue
+    }
+
+    pub(crate) fn tell(&self, news: &T, is_last: bool) {
+        // They may add others, and do anything with whoever tells.
+        let callbacks = self.callbacks.borrow().clone();
+        for callback in callbacks {
+            callback(news);
+        }
+        let queues: Vec<_> = self.queues.borrow().iter().filter_map(Weak::upgrade).collect();
+        for queue in &queues {
+            if queue.len() >= KEPT_NEWS {
+                queue.drop_oldest();
+            }
+            queue.push(news.clone());
+            if is_last {
+                queue.end();
+            }
+        }
+        self.queues.borrow_mut().retain(|queue| queue.strong_count() > 0);
     }
 }

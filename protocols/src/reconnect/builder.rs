@@ -7,6 +7,7 @@ use wharf::{ConnectionBuilder, Error, EventLoop, Protocol};
 
 use super::client::{Reconnecting, Shared};
 use super::state::State;
+use crate::mailbox::Callback;
 
 /// What is being tried: given to the factory of each protocol.
 ///
@@ -68,7 +69,7 @@ pub struct ReconnectBuilder<P: Protocol> {
     pub(super) attempt_timeout: Duration,
     pub(super) handshake: bool,
     pub(super) seed: Option<u64>,
-    pub(super) observers: Vec<Rc<dyn Fn(&State)>>,
+    pub(super) observers: Vec<Callback<State>>,
 }
 
 impl<P: Protocol> ReconnectBuilder<P> {

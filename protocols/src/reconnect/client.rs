@@ -2,7 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::pin::pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,10 +12,7 @@ use super::addresses::Addresses;
 use super::backoff::Backoff;
 use super::builder::{Attempt, Configure, Factory, ReconnectBuilder};
 use super::state::{State, States};
-use crate::mailbox::{Mailbox, Notify};
-
-/// How many states wait for somebody who takes them; the oldest are dropped.
-const KEPT_STATES: usize = 64;
+use crate::mailbox::{Broadcast, Notify};
 
 /// A client that connects again; see the [module](super).
 ///
@@ -43,19 +40,17 @@ impl<P: Protocol> Reconnecting<P> {
 
     /// The states from now on, beginning with the one it is in.
     pub fn states(&self) -> States {
-        let queue = Rc::new(Mailbox::new());
+        let queue = self.shared.news.stream();
         queue.push(self.state());
         if self.state().is_closed() {
             queue.end();
-        } else {
-            self.shared.streams.borrow_mut().push(Rc::downgrade(&queue));
         }
         States { queue }
     }
 
     /// Calls `callback` with each state from now on.
     pub fn on_state(&self, callback: impl Fn(&State) + 'static) {
-        self.shared.observers.borrow_mut().push(Rc::new(callback));
+        self.shared.news.add(Rc::new(callback));
     }
 
     /// The connection, while there is one whose handshake is done.
@@ -145,8 +140,7 @@ pub(super) struct Shared<P: Protocol> {
     handshake: bool,
     state: RefCell<State>,
     current: RefCell<Option<Connection<P>>>,
-    observers: RefCell<Vec<Rc<dyn Fn(&State)>>>,
-    streams: RefCell<Vec<Weak<Mailbox<State>>>>,
+    news: Broadcast<State>,
     changed: Notify,
     hurry: Notify,
     is_hurried: Cell<bool>,
@@ -169,8 +163,7 @@ impl<P: Protocol> Shared<P> {
             handshake: builder.handshake,
             state: RefCell::new(State::Connecting { address: first, failures: 0 }),
             current: RefCell::default(),
-            observers: RefCell::new(builder.observers),
-            streams: RefCell::default(),
+            news: Broadcast::new(builder.observers),
             changed: Notify::default(),
             hurry: Notify::default(),
             is_hurried: Cell::new(false),
@@ -194,22 +187,7 @@ impl<P: Protocol> Shared<P> {
             return;
         }
         *self.state.borrow_mut() = state.clone();
-        // They may add others, and do anything with the client.
-        let observers = self.observers.borrow().clone();
-        for observer in observers {
-            observer(&state);
-        }
-        let streams: Vec<_> = self.streams.borrow().iter().filter_map(Weak::upgrade).collect();
-        for queue in &streams {
-            if queue.len() >= KEPT_STATES {
-                queue.drop_oldest();
-            }
-            queue.push(state.clone());
-            if state.is_closed() {
-                queue.end();
-            }
-        }
-        self.streams.borrow_mut().retain(|queue| queue.strong_count() > 0);
+        self.news.tell(&state, state.is_closed());
         self.changed.wake();
     }
 

@@ -1,0 +1,316 @@
+//! What the connections of a client have in common.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::rc::{Rc, Weak};
+
+use wharf::{EventLoop, Requests, RequestsById, Transport, TransportHandle};
+
+use super::error::NatsError;
+use super::event::{Event, Events};
+use super::handle::Inner;
+use super::message::Message;
+use super::options::Options;
+use super::subscribed::Subscribed;
+use crate::codec::Encoder;
+use crate::mailbox::{Broadcast, Callback, Notify};
+use crate::nats::codec::{ClientOp, ClientOpEncoder, Pub, ServerInfo};
+
+/// What is gathered before it is handed to the transport, at most.
+const GATHERED: usize = 64 * 1024;
+
+/// A connection whose handshake is done.
+pub(super) struct Live {
+    pub(super) transport: TransportHandle,
+    pub(super) pongs: Requests<()>,
+}
+
+pub(super) struct Shared {
+    pub(super) event_loop: EventLoop,
+    pub(super) options: Options,
+    pub(super) live: RefCell<Option<Live>>,
+    /// How many connections there have been.
+    pub(super) generation: Cell<u64>,
+    pub(super) info: RefCell<Rc<ServerInfo>>,
+    pub(super) encoder: Cell<ClientOpEncoder>,
+    /// Operations on their way to the transport, while there is one.
+    out: RefCell<Vec<u8>>,
+    is_flush_due: Cell<bool>,
+    /// What the transport had in its queue when it was last looked at.
+    queued: Cell<usize>,
+    /// Messages published while there is no connection.
+    pending: RefCell<Vec<u8>>,
+    pub(super) subscribed: RefCell<HashMap<u64, Rc<Subscribed>>>,
+    next_sid: Cell<u64>,
+    /// Subscriptions because of which the connection is not read.
+    pausing: RefCell<HashSet<u64>>,
+    pub(super) inbox: String,
+    pub(super) next_inbox: Cell<u64>,
+    pub(super) requests: RequestsById<u64, Message>,
+    pub(super) is_inbox_open: Cell<bool>,
+    pub(super) is_draining: Cell<bool>,
+    pub(super) is_closed: Cell<bool>,
+    /// A connection has come or gone, or there is room to write.
+    pub(super) changed: Notify,
+    news: Broadcast<Event>,
+    pub(super) last_error: RefCell<Option<NatsError>>,
+    pub(super) owner: OnceCell<Weak<Inner>>,
+    itself: Weak<Shared>,
+}
+
+impl Shared {
+    pub(super) fn new(event_loop: &EventLoop, options: Options) -> Rc<Self> {
+        let random = RandomState::new();
+        let (first, second) = (random.hash_one(1), random.hash_one(2));
+        let news = Broadcast::new(options.observers.clone());
+        Rc::new_cyclic(|itself| Self {
+            event_loop: event_loop.clone(),
+            options,
+            live: RefCell::default(),
+            generation: Cell::new(0),
+            info: RefCell::default(),
+            encoder: Cell::new(ClientOpEncoder::new()),
+            out: RefCell::default(),
+            is_flush_due: Cell::new(false),
+            queued: Cell::new(0),
+            pending: RefCell::default(),
+            subscribed: RefCell::default(),
+            next_sid: Cell::new(1),
+            pausing: RefCell::default(),
+            inbox: format!("_INBOX.{first:016x}{second:016x}"),
+            next_inbox: Cell::new(0),
+            requests: RequestsById::new(event_loop),
+            is_inbox_open: Cell::new(false),
+            is_draining: Cell::new(false),
+            is_closed: Cell::new(false),
+            changed: Notify::default(),
+            news,
+            last_error: RefCell::default(),
+            owner: OnceCell::new(),
+            itself: Weak::clone(itself),
+        })
+    }
+
+    pub(super) fn tell(&self, event: &Event) {
+        self.news.tell(event, matches!(event, Event::Closed { .. }));
+    }
+
+    pub(super) fn listen(&self, callback: Callback<Event>) {
+        self.news.add(callback);
+    }
+
+    pub(super) fn events(&self) -> Events {
+        Events { queue: self.news.stream() }
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), NatsError> {
+        if self.is_closed.get() || self.is_draining.get() {
+            return Err(NatsError::Closed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.live.borrow().is_some()
+    }
+
+    pub(super) fn next_id(&self) -> u64 {
+        let id = self.next_inbox.get();
+        self.next_inbox.set(id + 1);
+        id
+    }
+
+    /// Sends a message, or keeps it until there is a connection.
+    pub(super) fn publish(&self, message: &Pub<'_>) -> Result<(), NatsError> {
+        if self.is_closed.get() {
+            return Err(NatsError::Closed);
+        }
+        if !self.is_connected() {
+            let most = self.options.max_pending;
+            let mut pending = self.pending.borrow_mut();
+            let length = pending.len();
+            self.encoder.get().publish(message, &mut pending)?;
+            if pending.len() > most {
+                pending.truncate(length);
+                return Err(NatsError::BufferFull);
+            }
+            return Ok(());
+        }
+        let most = self.options.max_pending;
+        if self.out.borrow().len() + self.queued.get() > most {
+            self.hand_over();
+            if self.queued.get() > most {
+                return Err(NatsError::BufferFull);
+            }
+        }
+        self.encoder.get().publish(message, &mut self.out.borrow_mut())?;
+        self.flush_soon();
+        Ok(())
+    }
+
+    /// Sends an operation if there is a connection: those that make up its state are sent again with the next.
+    pub(super) fn send(&self, op: &ClientOp<'_>) -> Result<(), NatsError> {
+        let mut encoder = self.encoder.get();
+        if self.is_connected() {
+            encoder.encode(op, &mut self.out.borrow_mut())?;
+            self.flush_soon();
+        } else {
+            // It is checked all the same.
+            encoder.encode(op, &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Sends what was gathered at the end of the round, or at once if it is much.
+    fn flush_soon(&self) {
+        if self.out.borrow().len() >= GATHERED {
+            self.hand_over();
+        }
+        if !self.is_flush_due.replace(true) {
+            let itself = Weak::clone(&self.itself);
+            self.event_loop.call_soon(move || {
+                if let Some(shared) = itself.upgrade() {
+                    shared.is_flush_due.set(false);
+                    shared.hand_over();
+                }
+            });
+        }
+    }
+
+    /// Hands what was gathered to the transport.
+    pub(super) fn hand_over(&self) {
+        let live = self.live.borrow();
+        let Some(live) = &*live else { return };
+        let mut out = self.out.borrow_mut();
+        if !out.is_empty() {
+            live.transport.write(&out);
+            let is_roomy = out.len() < out.capacity() / 4;
+            out.clear();
+            if is_roomy {
+                *out = Vec::new();
+            }
+        }
+        self.queued.set(live.transport.write_buffer_size());
+    }
+
+    /// Whether more can be published without going far above what the server takes.
+    pub(super) fn is_writable(&self) -> bool {
+        if !self.is_connected() {
+            return self.pending.borrow().len() < self.options.max_pending / 2;
+        }
+        self.hand_over();
+        let live = self.live.borrow();
+        live.as_ref().is_some_and(|live| {
+            live.transport.write_buffer_size() <= live.transport.write_buffer_limits().high
+        })
+    }
+
+    pub(super) fn add_subscribed(
+        &self,
+        make: impl FnOnce(u64) -> Subscribed,
+    ) -> Result<Rc<Subscribed>, NatsError> {
+        self.check_open()?;
+        let sid = self.next_sid.get();
+        let subscribed = make(sid);
+        self.send(&subscribed.sub())?;
+        if let Some(max) = subscribed.max {
+            self.send(&ClientOp::Unsub { sid, max: Some(max) })?;
+        }
+        self.next_sid.set(sid + 1);
+        let subscribed = Rc::new(subscribed);
+        self.subscribed.borrow_mut().insert(sid, Rc::clone(&subscribed));
+        Ok(subscribed)
+    }
+
+    /// Ends a subscription at once. What it has received can still be taken.
+    pub(super) fn unsubscribe(&self, sid: u64) {
+        let subscribed = self.subscribed.borrow_mut().remove(&sid);
+        self.resume(sid);
+        if let Some(subscribed) = subscribed {
+            // Only a number: nothing about it can be refused.
+            let _ = self.send(&ClientOp::Unsub { sid, max: None });
+            subscribed.end();
+        }
+    }
+
+    /// The server sends no more; what it has sent is awaited.
+    pub(super) fn stop(&self, sid: u64) {
+        let _ = self.send(&ClientOp::Unsub { sid, max: None });
+    }
+
+    pub(super) fn pause(&self, sid: u64) {
+        self.pausing.borrow_mut().insert(sid);
+        if let Some(live) = &*self.live.borrow() {
+            live.transport.pause_reading();
+        }
+    }
+
+    pub(super) fn resume(&self, sid: u64) {
+        let mut pausing = self.pausing.borrow_mut();
+        if pausing.remove(&sid)
+            && pausing.is_empty()
+            && let Some(live) = &*self.live.borrow()
+        {
+            live.transport.resume_reading();
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        !self.pausing.borrow().is_empty()
+    }
+
+    /// The handshake of a connection is done: subscriptions first, then what was published meanwhile.
+    pub(super) fn established(&self, live: Live) {
+        self.generation.set(self.generation.get() + 1);
+        let mut out = Vec::new();
+        let mut encoder = self.encoder.get();
+        let mut all: Vec<_> = self.subscribed.borrow().values().cloned().collect();
+        all.sort_by_key(|subscribed| subscribed.sid);
+        for subscribed in all {
+            let left = subscribed.max.map(|max| max.saturating_sub(subscribed.delivered.get()));
+            // What was encoded once can be encoded again.
+            let _ = encoder.encode(&subscribed.sub(), &mut out);
+            if left.is_some() {
+                let unsub = ClientOp::Unsub { sid: subscribed.sid, max: left };
+                let _ = encoder.encode(&unsub, &mut out);
+            }
+        }
+        out.append(&mut self.pending.take());
+        *self.out.borrow_mut() = out;
+        if self.is_paused() {
+            live.transport.pause_reading();
+        }
+        *self.live.borrow_mut() = Some(live);
+        self.hand_over();
+        self.last_error.take();
+        self.changed.wake();
+    }
+
+    /// The connection is gone.
+    pub(super) fn lost(&self, error: Option<&wharf::Error>) {
+        let live = self.live.borrow_mut().take();
+        // What was on its way may have arrived or not: it is not sent twice.
+        self.out.take();
+        self.queued.set(0);
+        if let Some(live) = live {
+            live.pongs.end(error);
+        }
+        self.changed.wake();
+    }
+
+    /// The client has ended.
+    pub(super) fn end(&self, error: Option<wharf::Error>) {
+        if self.is_closed.replace(true) {
+            return;
+        }
+        let all: Vec<_> = self.subscribed.borrow_mut().drain().map(|(_, each)| each).collect();
+        for subscribed in all {
+            subscribed.end();
+        }
+        self.requests.end(error.as_ref());
+        self.pending.take();
+        self.changed.wake();
+        self.tell(&Event::Closed { error });
+    }
+}

@@ -1,0 +1,5 @@
+//! JetStream.
+
+mod error;
+
+pub use error::ApiError;
