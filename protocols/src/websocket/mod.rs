@@ -8,6 +8,8 @@
 //!
 //! On a transport, a [`WebSocketSession`] does all of it and calls a [`WebSocketProtocol`], which sends by a [`WebSocket`].
 //!
+//! For `async` code there is a [`WebSocketStream`].
+//!
 //! Both ends are held to every rule of RFC 6455, and each error names its [`Violation`], where it happened, and the
 //! [`CloseCode`] to answer with. Frames, messages and fragments have limits.
 //!
@@ -34,6 +36,7 @@ mod handshake;
 mod mask;
 mod message;
 mod spare;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod utf8;
@@ -51,6 +54,7 @@ pub use handshake::{
 };
 pub use mask::MaskKeys;
 pub use message::{DataKind, Message, Part, Piece};
+pub use stream::{OwnedMessage, WebSocketReader, WebSocketStream, WebSocketWriter};
 
 /// The longest message, and the longest frame of one, that is taken by default, in bytes: 1 MiB.
 pub const DEFAULT_MAX_MESSAGE_LENGTH: usize = 1024 * 1024;

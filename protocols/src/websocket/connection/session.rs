@@ -123,6 +123,9 @@ impl<P: WebSocketProtocol> WebSocketSession<P> {
 
     /// What `connection_made` does, for a connection that was made before.
     pub(crate) fn begin(&mut self, transport: &dyn Transport) {
+        if matches!(self.state, State::Open { .. } | State::Failed(_)) {
+            return;
+        }
         transport.set_timeout(Timeout::User, Some(self.options.opening_timeout));
         if let State::ClientOpening { handshake, .. } = &self.state {
             let mut request = Vec::new();
