@@ -35,3 +35,8 @@ pub mod websocket;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the page about fuzzing.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/fuzzing.md")]
+struct Fuzzing;
