@@ -7,8 +7,18 @@ fn handover() {
 }
 
 #[test]
+fn length_prefix() {
+    wharf_fuzz::replay("length_prefix", wharf_fuzz::length_prefix::run);
+}
+
+#[test]
 fn line() {
     wharf_fuzz::replay("line", wharf_fuzz::line::run);
+}
+
+#[test]
+fn netstring() {
+    wharf_fuzz::replay("netstring", wharf_fuzz::netstring::run);
 }
 
 #[test]

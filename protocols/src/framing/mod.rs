@@ -20,6 +20,8 @@ mod partial;
 mod protocol;
 #[cfg(test)]
 mod protocol_tests;
+#[cfg(test)]
+mod reported;
 mod streams;
 #[cfg(test)]
 mod streams_tests;

@@ -1,0 +1,11 @@
+//! Length prefixes: see `wharf_fuzz::length_prefix`.
+#![forbid(unsafe_code)]
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wharf_fuzz::length_prefix::run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    wharf_fuzz::run_files(wharf_fuzz::length_prefix::run);
+}
