@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::frame::RSV1;
 use super::mask::{append_masked, rotated};
 use super::utf8::{InvalidAt, Utf8Validator};
-use super::{DataKind, FrameHeader, Opcode, Role, Violation, WebSocketError, spare};
+use super::{DataKind, FrameHeader, Inflater, Opcode, Role, Violation, WebSocketError, spare};
 
 /// Reads frames, keeps what is unfinished, and says what is whole.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Assembler {
     pub(super) max_frame_length: usize,
     pub(super) max_message_length: usize,
     pub(super) max_fragments: u32,
+    /// What decompresses, where that is agreed upon.
+    pub(super) inflater: Option<Inflater>,
     /// Whether data is given as it comes, instead of a message at a time.
     pub(super) gives_parts: bool,
 
@@ -45,9 +47,13 @@ pub(super) struct Assembler {
     pub(super) work: usize,
 }
 
+/// How many compressed bytes are taken at once where parts are given.
+const COMPRESSED_PART: usize = 1024;
+
 #[derive(Clone, Copy, Debug)]
 struct UnfinishedMessage {
     kind: DataKind,
+    is_compressed: bool,
     fragments: u32,
     /// The bytes so far, of which those of parts are kept no more.
     length: usize,
@@ -100,6 +106,7 @@ impl Assembler {
             max_frame_length: super::DEFAULT_MAX_MESSAGE_LENGTH,
             max_message_length: super::DEFAULT_MAX_MESSAGE_LENGTH,
             max_fragments: super::DEFAULT_MAX_FRAGMENTS,
+            inflater: None,
             gives_parts,
             buffer: Vec::new(),
             message_end: 0,
@@ -181,6 +188,8 @@ impl Assembler {
         };
         spare::give(mem::take(&mut self.buffer));
         *self = Self {
+            // The connection is another's from here on.
+            inflater: None,
             max_frame_length: self.max_frame_length,
             max_message_length: self.max_message_length,
             max_fragments: self.max_fragments,
@@ -209,7 +218,13 @@ impl Assembler {
                 }
             };
 
-            let count = input.len().min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+            let mut count = input.len().min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+            let is_compressed = !header.opcode.is_control()
+                && self.message.as_ref().is_some_and(|message| message.is_compressed);
+            if is_compressed && self.gives_parts {
+                // What comes out of it may be a thousand times as much.
+                count = count.min(COMPRESSED_PART);
+            }
             if count == 0 && self.remaining > 0 {
                 return Ok(None);
             }
@@ -228,6 +243,8 @@ impl Assembler {
             let is_whole = is_untouched && is_frame_end;
             let item = if header.opcode.is_control() {
                 self.read_control(&header, piece, is_whole)
+            } else if is_compressed {
+                self.read_compressed(&header, piece)?
             } else {
                 self.read_data(&header, piece, at, is_whole)?
             };
@@ -240,7 +257,7 @@ impl Assembler {
     fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<FrameHeader>, WebSocketError> {
         if self.header_length == 0 {
             self.frame_offset = self.offset;
-            if input.first().is_some_and(|&first| first & RSV1 != 0) {
+            if input.first().is_some_and(|&first| first & RSV1 != 0) && self.inflater.is_none() {
                 return Err(self.error(Violation::ReservedBits));
             }
             let decoded = FrameHeader::decode(input, self.role);
@@ -260,7 +277,7 @@ impl Assembler {
             self.offset += 1;
             self.header[usize::from(self.header_length)] = byte;
             self.header_length += 1;
-            if self.header[0] & RSV1 != 0 {
+            if self.header[0] & RSV1 != 0 && self.inflater.is_none() {
                 return Err(self.error(Violation::ReservedBits));
             }
             let bytes = &self.header[..usize::from(self.header_length)];
@@ -287,9 +304,13 @@ impl Assembler {
             _ => None,
         };
         let mut message = match (self.message, kind) {
-            (None, Some(kind)) => {
-                UnfinishedMessage { kind, fragments: 0, length: 0, is_begun: false }
-            }
+            (None, Some(kind)) => UnfinishedMessage {
+                kind,
+                is_compressed: header.is_compressed,
+                fragments: 0,
+                length: 0,
+                is_begun: false,
+            },
             (Some(message), None) => message,
             (None, None) => return Err(self.error(Violation::UnexpectedContinuation)),
             (Some(_), Some(_)) => return Err(self.error(Violation::MissingContinuation)),
@@ -300,7 +321,9 @@ impl Assembler {
             let max_length = self.max_frame_length;
             return Err(self.error(Violation::FrameTooLong { max_length }));
         }
-        message.length = message.length.saturating_add(length);
+        if !message.is_compressed {
+            message.length = message.length.saturating_add(length);
+        }
         if message.length > self.max_message_length {
             let max_length = self.max_message_length;
             return Err(self.error(Violation::MessageTooLong { max_length }));
@@ -366,6 +389,65 @@ impl Assembler {
             self.utf8.finish().map_err(Self::invalid_text)?;
         }
         let item = Item::Data { kind, bytes, is_first, is_last, is_checked, at };
+        Ok(gives.then_some(item))
+    }
+
+    /// A part of a compressed message. An error in it is one of its frame: no byte of the stream stands for one of the
+    /// text.
+    fn read_compressed<'i>(
+        &mut self,
+        header: &FrameHeader,
+        piece: &[u8],
+    ) -> Result<Option<Item<'i>>, WebSocketError> {
+        let (Some(message), Some(inflater)) = (&mut self.message, &mut self.inflater) else {
+            return Ok(None);
+        };
+        #[cfg(test)]
+        {
+            self.work += piece.len();
+        }
+        if self.buffer.capacity() == 0 {
+            self.buffer = spare::take();
+        }
+        let is_last = self.frame.is_none() && header.is_final;
+        let start = self.buffer.len();
+        let room = self.max_message_length - message.length;
+        let mut inflated = match header.mask {
+            None => inflater.inflate(piece, &mut self.buffer, room),
+            Some(mask) => {
+                let mut unmasked = spare::take();
+                append_masked(mask, piece, &mut unmasked);
+                let inflated = inflater.inflate(&unmasked, &mut self.buffer, room);
+                spare::give(unmasked);
+                inflated
+            }
+        };
+        if inflated.is_ok() && is_last {
+            let room = room - (self.buffer.len() - start);
+            inflated = inflater.finish(&mut self.buffer, room);
+        }
+        let count = self.buffer.len() - start;
+        message.length += count;
+        self.message_end = self.buffer.len();
+        let kind = message.kind;
+        let gives = is_last || self.gives_parts && count > 0;
+        let is_first = gives && !mem::replace(&mut message.is_begun, true);
+        if kind == DataKind::Text {
+            let mut checked = self.utf8.feed(&self.buffer[start..], 0);
+            if inflated.is_ok() && is_last {
+                checked = checked.and_then(|()| self.utf8.finish());
+            }
+            checked.map_err(|_| self.error(Violation::InvalidUtf8))?;
+        }
+        if let Err(error) = inflated {
+            return Err(self.error(error.violation(self.max_message_length)));
+        }
+        if is_last {
+            self.message = None;
+        }
+        let bytes = Lent::Kept(0..self.buffer.len());
+        let at = self.frame_offset;
+        let item = Item::Data { kind, bytes, is_first, is_last, is_checked: true, at };
         Ok(gives.then_some(item))
     }
 

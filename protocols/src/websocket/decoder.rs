@@ -99,6 +99,15 @@ macro_rules! options {
                 self
             }
 
+            /// Decompresses messages, as it was agreed upon. Limits count what comes out.
+            #[cfg(feature = "websocket-deflate")]
+            #[cfg_attr(docsrs, doc(cfg(feature = "websocket-deflate")))]
+            #[must_use]
+            pub fn deflate(mut self, parameters: &super::DeflateParameters) -> Self {
+                self.assembler.inflater = Some(parameters.inflater(self.assembler.role));
+                self
+            }
+
             /// Whether the peer's close frame has been taken: it sends nothing more.
             pub fn is_closed(&self) -> bool {
                 self.assembler.is_closed()

@@ -4,10 +4,11 @@ use std::io::IoSlice;
 
 use wharf::{Transport, WriteStatus};
 
-use super::mask::append_masked;
+use super::mask::{append_masked, rotated};
 use super::utf8::Utf8Validator;
 use super::{
-    CloseReason, DataKind, EncodeError, FrameHeader, MaskKeys, Message, Opcode, Part, Role, spare,
+    CloseReason, DataKind, Deflater, EncodeError, FrameHeader, MaskKeys, Message, Opcode, Part,
+    Role, spare,
 };
 use crate::codec::Encoder;
 
@@ -31,12 +32,13 @@ use crate::codec::Encoder;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MessageEncoder {
     role: Role,
     keys: MaskKeys,
     max_fragment_length: usize,
     max_message_length: usize,
+    deflater: Option<Deflater>,
     /// The message in parts that is under way.
     parts: Option<UnfinishedParts>,
     is_closed: bool,
@@ -62,6 +64,7 @@ impl MessageEncoder {
             keys,
             max_fragment_length: usize::MAX,
             max_message_length: usize::MAX,
+            deflater: None,
             parts: None,
             is_closed: false,
         }
@@ -82,6 +85,15 @@ impl MessageEncoder {
         self
     }
 
+    /// Compresses messages, as it was agreed upon. Parts are sent as they are.
+    #[cfg(feature = "websocket-deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "websocket-deflate")))]
+    #[must_use]
+    pub fn deflate(mut self, parameters: &super::DeflateParameters) -> Self {
+        self.deflater = parameters.deflater(self.role);
+        self
+    }
+
     /// Sends `message`. What a server sends in one frame is not copied first.
     ///
     /// # Errors
@@ -96,8 +108,8 @@ impl MessageEncoder {
             && let Message::Text(_) | Message::Binary(_) = message
         {
             let (opcode, payload) = data(message);
-            if payload.len() <= self.max_fragment_length {
-                let header = self.header(opcode, true, payload.len());
+            if payload.len() <= self.max_fragment_length && !self.compresses(payload) {
+                let header = self.header(opcode, true, false, payload.len());
                 let mut buffer = [0; FrameHeader::MAX_LENGTH];
                 let header = header.encode(&mut buffer);
                 return Ok(transport.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]));
@@ -163,17 +175,26 @@ impl MessageEncoder {
         match message {
             Message::Text(_) | Message::Binary(_) => {
                 let (opcode, payload) = data(message);
-                self.append_fragments(opcode, true, payload, output);
+                if let Some(deflater) = &mut self.deflater
+                    && deflater.wants(payload.len())
+                {
+                    let mut compressed = spare::take();
+                    deflater.deflate(payload, &mut compressed);
+                    self.append_fragments(opcode, true, true, &compressed, output);
+                    spare::give(compressed);
+                } else {
+                    self.append_fragments(opcode, false, true, payload, output);
+                }
             }
-            Message::Ping(payload) => self.append_frame(Opcode::Ping, true, &[payload], output),
-            Message::Pong(payload) => self.append_frame(Opcode::Pong, true, &[payload], output),
+            Message::Ping(payload) => self.append_control(Opcode::Ping, &[payload], output),
+            Message::Pong(payload) => self.append_control(Opcode::Pong, &[payload], output),
             Message::Close(reason) => {
                 self.is_closed = true;
                 match reason {
-                    None => self.append_frame(Opcode::Close, true, &[], output),
+                    None => self.append_control(Opcode::Close, &[], output),
                     Some(CloseReason { code, reason }) => {
                         let payload = [&code.get().to_be_bytes()[..], reason.as_bytes()];
-                        self.append_frame(Opcode::Close, true, &payload, output);
+                        self.append_control(Opcode::Close, &payload, output);
                     }
                 }
             }
@@ -183,46 +204,45 @@ impl MessageEncoder {
     fn append_fragments(
         &mut self,
         mut opcode: Opcode,
+        mut is_compressed: bool,
         is_last: bool,
         mut payload: &[u8],
         output: &mut Vec<u8>,
     ) {
         while payload.len() > self.max_fragment_length {
             let (fragment, rest) = payload.split_at(self.max_fragment_length);
-            self.append_frame(opcode, false, &[fragment], output);
+            let header = self.header(opcode, false, is_compressed, fragment.len());
+            append_frame(header, &[fragment], output);
             opcode = Opcode::Continuation;
+            is_compressed = false;
             payload = rest;
         }
-        self.append_frame(opcode, is_last, &[payload], output);
+        let header = self.header(opcode, is_last, is_compressed, payload.len());
+        append_frame(header, &[payload], output);
     }
 
-    fn append_frame(
+    fn append_control(&mut self, opcode: Opcode, payload: &[&[u8]], output: &mut Vec<u8>) {
+        let length = payload.iter().map(|part| part.len()).sum();
+        let header = self.header(opcode, true, false, length);
+        append_frame(header, payload, output);
+    }
+
+    fn compresses(&self, payload: &[u8]) -> bool {
+        self.deflater.as_ref().is_some_and(|deflater| deflater.wants(payload.len()))
+    }
+
+    fn header(
         &mut self,
         opcode: Opcode,
         is_final: bool,
-        payload: &[&[u8]],
-        output: &mut Vec<u8>,
-    ) {
-        let length = payload.iter().map(|part| part.len()).sum::<usize>();
-        let header = self.header(opcode, is_final, length);
-        output.reserve(FrameHeader::MAX_LENGTH + length);
-        output.extend_from_slice(header.encode(&mut [0; FrameHeader::MAX_LENGTH]));
-        let mut at = 0;
-        for part in payload {
-            match header.mask {
-                Some(mask) => append_masked(super::mask::rotated(mask, at), part, output),
-                None => output.extend_from_slice(part),
-            }
-            at += part.len();
-        }
-    }
-
-    fn header(&mut self, opcode: Opcode, is_final: bool, length: usize) -> FrameHeader {
+        is_compressed: bool,
+        length: usize,
+    ) -> FrameHeader {
         let mask = match self.role {
             Role::Client => Some(self.keys.next_mask()),
             Role::Server => None,
         };
-        FrameHeader { is_final, is_compressed: false, opcode, mask, length: length as u64 }
+        FrameHeader { is_final, is_compressed, opcode, mask, length: length as u64 }
     }
 }
 
@@ -274,8 +294,22 @@ impl Encoder<Part<'_>> for MessageEncoder {
         }
         self.parts = (!part.is_last).then_some(parts);
         let opcode = if part.is_first { part.kind.opcode() } else { Opcode::Continuation };
-        self.append_fragments(opcode, part.is_last, part.data, output);
+        self.append_fragments(opcode, false, part.is_last, part.data, output);
         Ok(())
+    }
+}
+
+/// Appends a frame whose payload is the joined `payload`.
+fn append_frame(header: FrameHeader, payload: &[&[u8]], output: &mut Vec<u8>) {
+    output.reserve(FrameHeader::MAX_LENGTH + header.length as usize);
+    output.extend_from_slice(header.encode(&mut [0; FrameHeader::MAX_LENGTH]));
+    let mut at = 0;
+    for part in payload {
+        match header.mask {
+            Some(mask) => append_masked(rotated(mask, at), part, output),
+            None => output.extend_from_slice(part),
+        }
+        at += part.len();
     }
 }
 

@@ -10,6 +10,8 @@
 //!
 //! For `async` code there is a [`WebSocketStream`].
 //!
+//! Messages are compressed (RFC 7692) with the feature `websocket-deflate`, where both ends agree.
+//!
 //! Both ends are held to every rule of RFC 6455, and each error names its [`Violation`], where it happened, and the
 //! [`CloseCode`] to answer with. Frames, messages and fragments have limits.
 //!
@@ -29,12 +31,17 @@ mod assembler;
 mod close;
 mod connection;
 mod decoder;
+#[cfg(feature = "websocket-deflate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "websocket-deflate")))]
+mod deflate;
 mod encoder;
 mod error;
 mod frame;
 mod handshake;
 mod mask;
 mod message;
+#[cfg(not(feature = "websocket-deflate"))]
+mod no_deflate;
 mod spare;
 mod stream;
 #[cfg(test)]
@@ -44,6 +51,8 @@ mod utf8;
 pub use close::{CloseCode, CloseReason};
 pub use connection::{Closure, WebSocket, WebSocketOptions, WebSocketProtocol, WebSocketSession};
 pub use decoder::{MessageDecoder, PartDecoder};
+#[cfg(feature = "websocket-deflate")]
+pub use deflate::{DeflateOptions, DeflateParameters};
 pub use encoder::MessageEncoder;
 pub use error::{EncodeError, Violation, WebSocketError};
 pub use frame::{FrameHeader, Opcode, Role};
@@ -55,6 +64,11 @@ pub use handshake::{
 pub use mask::MaskKeys;
 pub use message::{DataKind, Message, Part, Piece};
 pub use stream::{OwnedMessage, WebSocketReader, WebSocketStream, WebSocketWriter};
+
+#[cfg(feature = "websocket-deflate")]
+use deflate::{Deflater, Inflater};
+#[cfg(not(feature = "websocket-deflate"))]
+use no_deflate::{Deflater, Inflater};
 
 /// The longest message, and the longest frame of one, that is taken by default, in bytes: 1 MiB.
 pub const DEFAULT_MAX_MESSAGE_LENGTH: usize = 1024 * 1024;

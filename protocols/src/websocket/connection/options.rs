@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use crate::websocket::{
-    DEFAULT_MAX_FRAGMENTS, DEFAULT_MAX_MESSAGE_LENGTH, MessageDecoder, MessageEncoder, PartDecoder,
-    Role,
+    Agreed, DEFAULT_MAX_FRAGMENTS, DEFAULT_MAX_MESSAGE_LENGTH, MessageDecoder, MessageEncoder,
+    PartDecoder, Role,
 };
 
 /// Limits, deadlines and ways of a WebSocket. Those of a server are shared by its connections.
@@ -110,22 +110,49 @@ impl WebSocketOptions {
         self
     }
 
-    pub(super) fn encoder(&self, role: Role) -> MessageEncoder {
-        MessageEncoder::new(role).max_fragment_length(self.max_fragment_length)
+    #[cfg_attr(
+        not(feature = "websocket-deflate"),
+        expect(unused_variables, reason = "no extension")
+    )]
+    pub(super) fn encoder(&self, role: Role, agreed: &Agreed) -> MessageEncoder {
+        let encoder = MessageEncoder::new(role).max_fragment_length(self.max_fragment_length);
+        #[cfg(feature = "websocket-deflate")]
+        if let Some(parameters) = &agreed.deflate {
+            return encoder.deflate(parameters);
+        }
+        encoder
     }
 
-    pub(super) fn message_decoder(&self, role: Role) -> MessageDecoder {
-        MessageDecoder::new(role)
+    #[cfg_attr(
+        not(feature = "websocket-deflate"),
+        expect(unused_variables, reason = "no extension")
+    )]
+    pub(super) fn message_decoder(&self, role: Role, agreed: &Agreed) -> MessageDecoder {
+        let decoder = MessageDecoder::new(role)
             .max_message_length(self.max_message_length)
             .max_frame_length(self.max_frame_length)
-            .max_fragments(self.max_fragments)
+            .max_fragments(self.max_fragments);
+        #[cfg(feature = "websocket-deflate")]
+        if let Some(parameters) = &agreed.deflate {
+            return decoder.deflate(parameters);
+        }
+        decoder
     }
 
-    pub(super) fn part_decoder(&self, role: Role) -> PartDecoder {
-        PartDecoder::new(role)
+    #[cfg_attr(
+        not(feature = "websocket-deflate"),
+        expect(unused_variables, reason = "no extension")
+    )]
+    pub(super) fn part_decoder(&self, role: Role, agreed: &Agreed) -> PartDecoder {
+        let decoder = PartDecoder::new(role)
             .max_message_length(self.max_message_length)
             .max_frame_length(self.max_frame_length)
-            .max_fragments(self.max_fragments)
+            .max_fragments(self.max_fragments);
+        #[cfg(feature = "websocket-deflate")]
+        if let Some(parameters) = &agreed.deflate {
+            return decoder.deflate(parameters);
+        }
+        decoder
     }
 }
 

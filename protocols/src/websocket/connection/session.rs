@@ -34,6 +34,7 @@ pub struct WebSocketSession<P> {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most connections are open")]
 enum State {
     ServerOpening {
         decoder: RequestDecoder,
@@ -190,14 +191,14 @@ impl<P: WebSocketProtocol> WebSocketSession<P> {
         let options = &self.options;
         transport.set_timeout(Timeout::User, options.ping_interval);
         let decoder = if options.gives_parts {
-            Messages::Parts(options.part_decoder(self.role))
+            Messages::Parts(options.part_decoder(self.role, &agreed))
         } else {
-            Messages::Whole(options.message_decoder(self.role))
+            Messages::Whole(options.message_decoder(self.role, &agreed))
         };
         let socket = WebSocket::new(
             transport.handle(),
             self.role,
-            options.encoder(self.role),
+            options.encoder(self.role, &agreed),
             agreed,
             request,
             options.close_timeout,

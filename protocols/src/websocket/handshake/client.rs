@@ -27,12 +27,21 @@ pub struct ClientHandshake {
     key: String,
     protocols: Vec<String>,
     fields: Vec<(String, String)>,
+    #[cfg(feature = "websocket-deflate")]
+    deflate: Option<crate::websocket::DeflateOptions>,
 }
 
 impl ClientHandshake {
     /// Asks for a WebSocket at `url`, with a nonce from `keys`.
     pub fn new(url: WebSocketUrl, keys: &mut MaskKeys) -> Self {
-        Self { url, key: key::encode(keys.nonce()), protocols: Vec::new(), fields: Vec::new() }
+        Self {
+            url,
+            key: key::encode(keys.nonce()),
+            protocols: Vec::new(),
+            fields: Vec::new(),
+            #[cfg(feature = "websocket-deflate")]
+            deflate: None,
+        }
     }
 
     /// The sub-protocols that the client speaks, the best one first. The server chooses one, or none.
@@ -72,6 +81,15 @@ impl ClientHandshake {
         Ok(self)
     }
 
+    /// Offers to compress messages. The server may decline.
+    #[cfg(feature = "websocket-deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "websocket-deflate")))]
+    #[must_use]
+    pub fn deflate(mut self, options: crate::websocket::DeflateOptions) -> Self {
+        self.deflate = Some(options);
+        self
+    }
+
     /// Where the WebSocket is.
     pub fn url(&self) -> &WebSocketUrl {
         &self.url
@@ -93,6 +111,10 @@ impl ClientHandshake {
         line(&["Sec-WebSocket-Version: 13"]);
         if !self.protocols.is_empty() {
             line(&["Sec-WebSocket-Protocol: ", &self.protocols.join(", ")]);
+        }
+        #[cfg(feature = "websocket-deflate")]
+        if let Some(options) = &self.deflate {
+            line(&["Sec-WebSocket-Extensions: ", &options.offer()]);
         }
         for (name, value) in &self.fields {
             line(&[name, ": ", value]);
@@ -125,16 +147,26 @@ impl ClientHandshake {
         if protocol.as_ref().is_some_and(|protocol| !self.protocols.contains(protocol)) {
             return refuse("Sec-WebSocket-Protocol", "was not offered");
         }
+        #[cfg_attr(not(feature = "websocket-deflate"), expect(unused_mut, reason = "no extension"))]
+        let mut agreed = Agreed { protocol, ..Agreed::default() };
         for value in fields.all("Sec-WebSocket-Extensions") {
-            match extensions::parse(value) {
-                None => return refuse("Sec-WebSocket-Extensions", "does not follow the grammar"),
-                Some(accepted) if !accepted.is_empty() => {
-                    return refuse("Sec-WebSocket-Extensions", "was not offered");
+            let Some(accepted) = extensions::parse(value) else {
+                return refuse("Sec-WebSocket-Extensions", "does not follow the grammar");
+            };
+            for extension in accepted {
+                #[cfg(feature = "websocket-deflate")]
+                if agreed.deflate.is_none()
+                    && let Some(options) = &self.deflate
+                    && let Some(parameters) = options.agree(&extension)
+                {
+                    agreed.deflate = Some(parameters);
+                    continue;
                 }
-                Some(_) => (),
+                drop(extension);
+                return refuse("Sec-WebSocket-Extensions", "was not offered");
             }
         }
-        Ok(Agreed { protocol })
+        Ok(agreed)
     }
 }
 

@@ -4,13 +4,13 @@ use super::head::{is_token, is_token_byte};
 
 /// One extension, offered or accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Extension {
-    pub(super) name: String,
-    pub(super) parameters: Vec<(String, Option<String>)>,
+pub(in crate::websocket) struct Extension {
+    pub(in crate::websocket) name: String,
+    pub(in crate::websocket) parameters: Vec<(String, Option<String>)>,
 }
 
 /// Takes the value of one header field apart; `None` if it does not follow the grammar.
-pub(super) fn parse(value: &str) -> Option<Vec<Extension>> {
+pub(in crate::websocket) fn parse(value: &str) -> Option<Vec<Extension>> {
     let mut rest = Cursor(value);
     let mut extensions = Vec::new();
     loop {

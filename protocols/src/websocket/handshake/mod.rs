@@ -17,6 +17,10 @@ pub use agreed::Agreed;
 pub use client::{ClientHandshake, UpgradeResponse};
 pub use decoders::{RequestDecoder, ResponseDecoder};
 pub use error::HandshakeError;
+#[cfg(feature = "websocket-deflate")]
+pub(super) use extensions::Extension;
+#[cfg(all(test, feature = "websocket-deflate"))]
+pub(super) use extensions::parse as parse_extensions;
 pub use request::{HeadFields, UpgradeRequest};
 pub use server::{Acceptance, ServerHandshake};
 pub use url::WebSocketUrl;

@@ -1,3 +1,5 @@
+#[cfg(feature = "websocket-deflate")]
+use super::extensions;
 use super::head::{is_field_value, is_token};
 use super::{Agreed, HandshakeError, UpgradeRequest, key};
 
@@ -33,6 +35,8 @@ use super::{Agreed, HandshakeError, UpgradeRequest, key};
 pub struct ServerHandshake {
     protocols: Vec<String>,
     origins: Origins,
+    #[cfg(feature = "websocket-deflate")]
+    deflate: Option<crate::websocket::DeflateOptions>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -72,6 +76,15 @@ impl ServerHandshake {
         self
     }
 
+    /// Compresses messages, if the client offers it in a way that agrees with `options`.
+    #[cfg(feature = "websocket-deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "websocket-deflate")))]
+    #[must_use]
+    pub fn deflate(mut self, options: crate::websocket::DeflateOptions) -> Self {
+        self.deflate = Some(options);
+        self
+    }
+
     /// Accepts a request.
     ///
     /// # Errors
@@ -84,7 +97,11 @@ impl ServerHandshake {
         }
         let is_offered =
             |protocol: &&String| request.protocols().any(|offered| offered == protocol.as_str());
-        let agreed = Agreed { protocol: self.protocols.iter().find(is_offered).cloned() };
+        #[cfg_attr(not(feature = "websocket-deflate"), expect(unused_mut, reason = "no extension"))]
+        let mut agreed = Agreed {
+            protocol: self.protocols.iter().find(is_offered).cloned(),
+            ..Agreed::default()
+        };
         let mut fields = vec![
             ("Upgrade".to_owned(), "websocket".to_owned()),
             ("Connection".to_owned(), "Upgrade".to_owned()),
@@ -92,6 +109,11 @@ impl ServerHandshake {
         ];
         if let Some(protocol) = &agreed.protocol {
             fields.push(("Sec-WebSocket-Protocol".to_owned(), protocol.clone()));
+        }
+        #[cfg(feature = "websocket-deflate")]
+        if let Some((parameters, answer)) = self.accept_deflate(request)? {
+            fields.push(("Sec-WebSocket-Extensions".to_owned(), answer));
+            agreed.deflate = Some(parameters);
         }
         Ok(Acceptance { agreed, fields })
     }
@@ -129,6 +151,23 @@ impl ServerHandshake {
             phrase.len() + 1,
         );
         output.extend_from_slice(head.as_bytes());
+    }
+
+    /// The first of the client's offers that agrees with our options.
+    #[cfg(feature = "websocket-deflate")]
+    fn accept_deflate(
+        &self,
+        request: &UpgradeRequest,
+    ) -> Result<Option<(crate::websocket::DeflateParameters, String)>, HandshakeError> {
+        let Some(options) = &self.deflate else { return Ok(None) };
+        let name = "Sec-WebSocket-Extensions";
+        let mut accepted = None;
+        for value in request.fields().all(name) {
+            let rule = "does not follow the grammar";
+            let offers = extensions::parse(value).ok_or(HandshakeError::Field { name, rule })?;
+            accepted = accepted.or_else(|| offers.iter().find_map(|offer| options.accept(offer)));
+        }
+        Ok(accepted)
     }
 
     fn allows(&self, origin: &str, host: &str) -> bool {

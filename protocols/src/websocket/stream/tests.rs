@@ -232,3 +232,41 @@ fn over_a_connection_that_is_there() {
         Ok(())
     });
 }
+
+#[cfg(feature = "websocket-deflate")]
+#[test]
+fn compressed_messages() {
+    use crate::websocket::DeflateOptions;
+    run(async |event_loop| {
+        for alone in [false, true] {
+            let deflate = DeflateOptions::new().no_context_takeover(alone);
+            let accepting = deflate.clone();
+            let serve = move |reader: StreamReader, writer: StreamWriter| {
+                let handshake = ServerHandshake::new().deflate(accepting.clone());
+                async move {
+                    let mut socket =
+                        WebSocketStream::accept(reader, writer, handshake, options()).await?;
+                    while let Some(message) = socket.next().await {
+                        socket.send(&message?).await?;
+                    }
+                    Ok(())
+                }
+            };
+            let server = event_loop.start_server(serve, "10.0.0.1:0").await?;
+            let (reader, writer) = event_loop.open_connection(server.local_address()?).await?;
+            let handshake =
+                ClientHandshake::new("ws://a/".parse()?, &mut MaskKeys::random()).deflate(deflate);
+            let mut socket =
+                WebSocketStream::connect_over(reader, writer, handshake, options()).await?;
+            let agreed = socket.socket().agreed().deflate.clone().expect("it is agreed upon");
+            assert_eq!(agreed.server_no_context_takeover, alone);
+            for round in 0..20 {
+                let text = format!("round {round} ").repeat(100 * round);
+                socket.send(&text[..]).await?;
+                assert_eq!(socket.next().await.transpose()?, Some(OwnedMessage::Text(text)));
+            }
+            assert!(socket.close(CloseCode::NORMAL, "").await?.is_clean);
+        }
+        Ok(())
+    });
+}
