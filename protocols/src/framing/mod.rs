@@ -14,6 +14,8 @@ mod delivery;
 mod error;
 mod fixed_size;
 mod head;
+#[cfg(test)]
+mod hostile;
 mod length_prefix;
 mod netstring;
 mod partial;
