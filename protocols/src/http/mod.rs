@@ -13,6 +13,8 @@
 //! [`HttpServer`] makes factories for `create_server`: of a function of requests, or of [`HttpHandler`]s, which are called
 //! with what is lent and allocate nothing.
 //!
+//! [`Files`] answers with the files of a directory, [`ServerSentEvent`] is one of a stream of events.
+//!
 //! # httparse
 //! It reads heads. What it takes and this module does not: lines that end with LF alone, targets with other than
 //! visible ASCII, more than one empty line before a request, and everything that fields say together. A head is parsed once,
@@ -24,7 +26,9 @@ mod chars;
 mod chunked_decoder;
 mod diagnose;
 mod error;
+mod events;
 mod facts;
+mod files;
 mod head;
 mod headers;
 mod limits;
@@ -41,6 +45,8 @@ mod tests;
 
 pub use chunked_decoder::{ChunkedDecoder, ChunkedEvent};
 pub use error::{HttpError, Rule};
+pub use events::ServerSentEvent;
+pub use files::Files;
 pub use head::{ContentLength, RequestHead, ResponseHead, Version};
 pub use headers::{Headers, HeadersIter};
 pub use limits::Limits;
