@@ -16,6 +16,7 @@ mod crawler;
 mod datagrams;
 mod hot_restart;
 mod http_get;
+mod http_server;
 mod hyper;
 mod programs;
 mod proxy;

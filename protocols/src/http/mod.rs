@@ -15,6 +15,9 @@
 //!
 //! [`Files`] answers with the files of a directory, [`ServerSentEvent`] is one of a stream of events.
 //!
+//! # The client
+//! [`HttpClient`] has a pool, deadlines, redirects and a proxy; [`HttpClientConnection`] is one connection.
+//!
 //! # httparse
 //! It reads heads. What it takes and this module does not: lines that end with LF alone, targets with other than
 //! visible ASCII, more than one empty line before a request, and everything that fields say together. A head is parsed once,
@@ -24,6 +27,7 @@ mod body;
 mod body_encoder;
 mod chars;
 mod chunked_decoder;
+mod client;
 mod diagnose;
 mod error;
 mod events;
@@ -44,6 +48,7 @@ mod server;
 mod tests;
 
 pub use chunked_decoder::{ChunkedDecoder, ChunkedEvent};
+pub use client::{HttpClient, HttpClientConnection, RequestContent, RequestWriter, ResponseBody};
 pub use error::{HttpError, Rule};
 pub use events::ServerSentEvent;
 pub use files::Files;

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn conditions_in_their_order() {
-        let cases: [(&[(&str, &[u8])], u64, Verdict); 16] = [
+        type Fields<'a> = &'a [(&'a str, &'a [u8])];
+        let cases: [(Fields<'_>, u64, Verdict); 16] = [
             (&[], 0, Verdict::Send),
             (&[("If-Match", b"*")], 0, Verdict::Send),
             (&[("If-Match", b"\"b\", \"a\"")], 0, Verdict::Send),

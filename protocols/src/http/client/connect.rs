@@ -1,0 +1,107 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use wharf::{ByteStream, EventLoop, Result};
+
+use super::super::{Headers, RequestHead, Version};
+use super::{HttpClientConnection, Settings};
+
+/// What puts TLS on a stream.
+pub(super) type Secure =
+    Rc<dyn Fn(ByteStream, String) -> Pin<Box<dyn Future<Output = Result<ByteStream>>>>>;
+
+pub(super) fn boxed<F>(secure: F) -> Secure
+where
+    F: AsyncFn(ByteStream, String) -> Result<ByteStream> + 'static,
+{
+    let secure = Rc::new(secure);
+    Rc::new(move |stream, host| {
+        let secure = Rc::clone(&secure);
+        Box::pin(async move { secure(stream, host).await })
+    })
+}
+
+/// Whom a connection is to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) is_secure: bool,
+    /// Without brackets.
+    host: Rc<str>,
+    port: u16,
+}
+
+impl Origin {
+    pub(super) fn of(uri: &http::Uri) -> Result<Self> {
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(format!("neither http nor https: {uri}").into()),
+        };
+        let authority = uri.authority().ok_or("a URI without a host")?;
+        if authority.as_str().contains('@') {
+            return Err("a URI with a user's name; send an Authorization field instead".into());
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err("a URI without a host".into());
+        }
+        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        Ok(Self { is_secure, host: host.to_ascii_lowercase().into(), port })
+    }
+
+    /// The value of Host: without the port, if it is the usual one.
+    pub(super) fn host(&self) -> String {
+        match (self.is_secure, self.port) {
+            (false, 80) | (true, 443) => bracketed(&self.host),
+            _ => self.authority(),
+        }
+    }
+
+    fn authority(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.port)
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+pub(super) async fn connect(
+    event_loop: &EventLoop,
+    settings: &Settings,
+    origin: &Origin,
+) -> Result<ByteStream> {
+    let secure = match (origin.is_secure, &settings.secure) {
+        (false, _) => None,
+        (true, Some(secure)) => Some(secure),
+        (true, None) => return Err("https needs `secure_with`".into()),
+    };
+    let stream = match &settings.proxy {
+        None => open(event_loop, &origin.authority()).await?,
+        Some(proxy) => tunnel(open(event_loop, proxy).await?, settings, origin).await?,
+    };
+    match secure {
+        Some(secure) => secure(stream, origin.host.to_string()).await,
+        None => Ok(stream),
+    }
+}
+
+async fn open(event_loop: &EventLoop, address: &str) -> Result<ByteStream> {
+    let (reader, writer) = event_loop.open_connection(address).await?;
+    Ok(ByteStream::join(reader, writer))
+}
+
+/// Asks a proxy to connect.
+async fn tunnel(stream: ByteStream, settings: &Settings, origin: &Origin) -> Result<ByteStream> {
+    let authority = origin.authority();
+    let fields = [("Host", authority.as_bytes())];
+    let head = RequestHead::new("CONNECT", &authority, Version::Http11, Headers::new(&fields)?)?;
+    let mut connection = HttpClientConnection::new(stream).limits(settings.limits);
+    connection.send(&head, b"").await?;
+    let status = connection.head(|head| head.status()).await?;
+    match status {
+        200..300 => Ok(connection.into_stream()),
+        status => Err(format!("the proxy refuses to connect: status {status}").into()),
+    }
+}
