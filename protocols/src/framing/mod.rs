@@ -7,6 +7,34 @@
 //! - For codecs of your own: [`PartialFrame`], of which those above are made.
 //! - For protocols written by hand: [`Collector`], which waits until so many bytes are there, and [`Delivery`], which
 //!   stops between frames where a transport wants it.
+//!
+//! A server whose messages are behind their length:
+//!
+//! ```no_run
+//! use wharf::{EventLoop, Result, Transport};
+//! use wharf_protocols::codec::Encoder;
+//! use wharf_protocols::framing::{
+//!     FrameProtocol, Framed, LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder,
+//! };
+//!
+//! struct Echo;
+//!
+//! impl FrameProtocol<LengthPrefixDecoder> for Echo {
+//!     fn frame_received(&mut self, transport: &dyn Transport, payload: &[u8]) -> Result {
+//!         LengthPrefixEncoder::new(LengthPrefix::U32).write_to(transport, payload)?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> Result {
+//!     EventLoop::new()?.run(async |event_loop| {
+//!         let factory = || Framed::new(Echo, LengthPrefixDecoder::new(LengthPrefix::U32));
+//!         let server = event_loop.create_server(factory, "127.0.0.1:7000").await?;
+//!         server.serve_forever().await?;
+//!         Ok(())
+//!     })
+//! }
+//! ```
 
 mod collector;
 mod defaults;

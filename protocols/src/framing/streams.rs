@@ -110,9 +110,11 @@ impl<D: Decoder + 'static> FramedReader<D> {
         use_frame: impl for<'a> FnOnce(D::Frame<'a>) -> R,
     ) -> Result<Option<R>, Error> {
         self.settle();
+        // The decoder comes first: it may hold a frame, or have failed for good.
+        let mut must_read = false;
         loop {
-            let data = self.reader.fill_buf().await?;
-            if data.is_empty() {
+            let data = if must_read { self.reader.fill_buf().await? } else { &[] };
+            if must_read && data.is_empty() {
                 let last = self.decoder.finish().map_err(Error::protocol_violation)?;
                 return Ok(last.map(use_frame));
             }
@@ -131,6 +133,7 @@ impl<D: Decoder + 'static> FramedReader<D> {
             }
             self.settle();
             self.wait_in_shutdown(true);
+            must_read = true;
         }
     }
 
@@ -146,9 +149,11 @@ impl<D: Decoder + 'static> FramedReader<D> {
         D: Ready,
     {
         self.settle();
+        // The decoder comes first: it may hold a frame, or have failed for good.
+        let mut must_read = false;
         loop {
-            let data = self.reader.fill_buf().await?;
-            if data.is_empty() {
+            let data = if must_read { self.reader.fill_buf().await? } else { &[] };
+            if must_read && data.is_empty() {
                 return Ok(true);
             }
             let mut input = data;
@@ -160,6 +165,7 @@ impl<D: Decoder + 'static> FramedReader<D> {
             if is_ready {
                 return Ok(false);
             }
+            must_read = true;
         }
     }
 

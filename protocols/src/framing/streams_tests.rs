@@ -60,6 +60,47 @@ fn the_end_comes_after_the_last_frame() -> Result {
 }
 
 #[test]
+fn what_is_refused_is_refused_again_without_more_input() -> Result {
+    with_pair(async |_, (reader, _writer), peer| {
+        peer.write_all(b"1").await?;
+        let mut frames = FramedReader::new(reader, NetstringDecoder::new());
+        peer.write_all(b"x").await?;
+        for _ in 0..3 {
+            assert!(frames.next().await.is_err_and(|error| error.is_protocol_violation()));
+            let again = frames.next_with(<[u8]>::to_vec).await;
+            assert!(again.is_err_and(|error| error.is_protocol_violation()));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_shutdown_waits_for_the_rest_of_a_frame() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let handler = async |reader: StreamReader, writer: StreamWriter| {
+            let mut frames = FramedReader::new(reader, NetstringDecoder::new());
+            let mut writer = FramedWriter::new(writer, NetstringEncoder::new());
+            while let Some(frame) = frames.next().await? {
+                writer.send(frame).await?;
+            }
+            Result::<()>::Ok(())
+        };
+        let server = event_loop.start_server(handler, "10.0.0.1:7").await?;
+        let (mut reader, writer) = event_loop.open_connection("10.0.0.1:7").await?;
+        writer.write_all(b"5:hel").await?;
+        event_loop.sleep(Duration::from_secs(1)).await;
+        let shutdown =
+            event_loop.create_task(async move { server.shutdown(Duration::from_secs(60)).await });
+        event_loop.sleep(Duration::from_secs(1)).await;
+        writer.write_all(b"lo,").await?;
+        assert_eq!(reader.read_exactly(8).await?, b"5:hello,");
+        assert_eq!(reader.read_chunk().await?, b"");
+        shutdown.await??;
+        Ok(())
+    })
+}
+
+#[test]
 fn lines_can_be_read_too() -> Result {
     with_pair(async |_, (reader, _writer), peer| {
         let mut peer = FramedWriter::new(peer, LineEncoder::new());
