@@ -5,7 +5,9 @@ use super::{Extent, PartialFrame};
 /// Collects so many bytes for a protocol that is written by hand: "expect n bytes, then go on".
 ///
 /// What lies whole in the data just received is lent from there; otherwise it is kept until all is there, and memory is
-/// held only meanwhile, for as much as has arrived.
+/// held only meanwhile, for as much as has arrived. Between two pieces, look whether the transport
+/// [is reading](wharf::Transport::is_reading), and give back what is left if it is not: so a pause, a close and another
+/// protocol take effect there. [`Delivery`](super::Delivery) does that for decoders, and minds the write buffer, too.
 ///
 /// ```
 /// use wharf::testing::Recorder;

@@ -1,5 +1,8 @@
 use std::io::IoSlice;
 
+use bytes::Bytes;
+use wharf::{Transport, WriteStatus};
+
 use super::head::Head;
 use super::{
     DEFAULT_MAX_LENGTH, Extent, FramingError, FramingRule, LARGEST, PartialFrame, PayloadError,
@@ -259,6 +262,22 @@ impl LengthPrefixEncoder {
     pub const fn max_length(mut self, max_length: usize) -> Self {
         self.max_length = max_length;
         self
+    }
+
+    /// Sends a payload without copying it where it cannot be sent at once: see [`Transport::write_bytes`]. The cheap way
+    /// to send one payload to many connections.
+    ///
+    /// # Errors
+    /// As for [`encode`](Encoder::encode); nothing is sent then.
+    pub fn write_bytes_to(
+        &self,
+        transport: &(impl Transport + ?Sized),
+        payload: Bytes,
+    ) -> Result<WriteStatus, PayloadError> {
+        let head = self.head(&payload)?;
+        transport.write(&head);
+        // Without a payload this changes nothing, and says what became of the head.
+        Ok(transport.write_bytes(payload))
     }
 
     fn head(&self, payload: &[u8]) -> Result<Head, PayloadError> {

@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use wharf::bytes::Bytes;
 use wharf::testing::{Recorder, settle};
-use wharf::{Eof, Error, Protocol, Result, Transport};
+use wharf::{Eof, Error, Protocol, Result, Transport, WriteStatus};
 
 use super::*;
 use crate::codec::{Decoder, Encoder};
@@ -178,6 +178,40 @@ fn a_paused_protocol_holds_no_memory() -> Result {
     recorder.receive(b"5:PAU")?;
     recorder.receive(b"SE,next")?;
     assert_eq!(recorder.with(|framed, _| framed.decoder_mut().buffer_capacity())?, 0);
+    Ok(())
+}
+
+#[test]
+fn bytes_are_sent_as_frames_without_a_copy() -> Result {
+    let mut recorder = Recorder::new(|| Framed::new(Script::default(), NetstringDecoder::new()))?;
+    let payload = Bytes::from(vec![b'x'; 60_000]);
+    let frame = NetstringEncoder::new();
+    let prefixed = LengthPrefixEncoder::new(LengthPrefix::U32);
+    recorder.with(|_, transport| {
+        for _ in 0..3 {
+            frame.write_bytes_to(transport, payload.clone())?;
+            prefixed.write_bytes_to(transport, payload.clone())?;
+        }
+        prefixed.write_bytes_to(transport, Bytes::new())?;
+        let error = frame.max_length(3).write_bytes_to(transport, Bytes::from_static(b"four"));
+        assert!(error.is_err());
+        Result::<(), PayloadError>::Ok(())
+    })??;
+    // The queue holds the payload itself.
+    assert!(!payload.is_unique());
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        NetstringEncoder::new().encode(&payload, &mut expected)?;
+        LengthPrefixEncoder::new(LengthPrefix::U32).encode(&payload, &mut expected)?;
+    }
+    expected.extend([0; 4]);
+    assert!(recorder.sent()? == expected);
+    assert!(payload.is_unique());
+    let closed = recorder.with(|_, transport| {
+        transport.close();
+        NetstringEncoder::new().write_bytes_to(transport, payload.clone())
+    })??;
+    assert_eq!(closed, WriteStatus::Closed);
     Ok(())
 }
 
