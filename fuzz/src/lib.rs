@@ -8,6 +8,7 @@ use std::path::Path;
 use wharf_protocols::testing;
 
 pub mod handover;
+pub mod http;
 pub mod length_prefix;
 pub mod line;
 pub mod netstring;

@@ -7,6 +7,26 @@ fn handover() {
 }
 
 #[test]
+fn http_chunked() {
+    wharf_fuzz::replay("http_chunked", wharf_fuzz::http::chunked);
+}
+
+#[test]
+fn http_request() {
+    wharf_fuzz::replay("http_request", wharf_fuzz::http::requests);
+}
+
+#[test]
+fn http_response() {
+    wharf_fuzz::replay("http_response", wharf_fuzz::http::responses);
+}
+
+#[test]
+fn http_server() {
+    wharf_fuzz::replay("http_server", wharf_fuzz::http::server);
+}
+
+#[test]
 fn length_prefix() {
     wharf_fuzz::replay("length_prefix", wharf_fuzz::length_prefix::run);
 }

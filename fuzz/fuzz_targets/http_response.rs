@@ -1,0 +1,11 @@
+//! HTTP responses: see `wharf_fuzz::http`.
+#![forbid(unsafe_code)]
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wharf_fuzz::http::responses(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    wharf_fuzz::run_files(wharf_fuzz::http::responses);
+}

@@ -1,0 +1,11 @@
+//! The HTTP server: see `wharf_fuzz::http`.
+#![forbid(unsafe_code)]
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wharf_fuzz::http::server(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    wharf_fuzz::run_files(wharf_fuzz::http::server);
+}
