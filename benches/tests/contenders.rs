@@ -43,13 +43,23 @@ fn smol_serves() {
 }
 
 #[test]
-fn hyper_serves() {
-    for by in [&["--by", "tokio"], &["--by", "wharf"]] {
-        let contender = Contender::at("hyper", env!("CARGO_BIN_EXE_http-hyper").into(), by);
+fn every_server_of_http_serves() {
+    let options: [&'static [&'static str]; 5] = [
+        &["--by", "raw-mio"],
+        &["--by", "hyper-tokio"],
+        &["--by", "hyper-wharf"],
+        &["--by", "wharf"],
+        &["--by", "wharf-async"],
+    ];
+    for by in options {
+        let contender = Contender::at("http", env!("CARGO_BIN_EXE_http").into(), by);
         let process = ServerProcess::start(&contender, None).unwrap();
-        let http = Http { server: process.address(), connections: 20, requests: 500, warm_up: 100 };
-        let told = http.run(&mut Control::uncontrolled()).unwrap();
-        assert!(told.starts_with("requests=500 "), "{told}");
+        for in_flight in [1, 16] {
+            let (server, connections) = (process.address(), 20);
+            let http = Http { server, connections, in_flight, requests: 500, warm_up: 100 };
+            let told = http.run(&mut Control::uncontrolled()).unwrap();
+            assert!(told.starts_with("requests=500 "), "{told}");
+        }
         process.stop().unwrap();
     }
 }

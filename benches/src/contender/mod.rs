@@ -175,16 +175,20 @@ pub fn streams(names: [&'static str; 5]) -> Result<Vec<Contender>> {
     ])
 }
 
-/// hyper, under these names: on tokio and on wharf.
+/// Servers of HTTP, which are named as the program knows them.
 ///
 /// # Errors
 /// The program is missing.
-pub fn hyper(names: [&'static str; 2]) -> Result<Vec<Contender>> {
-    let [tokio, wharf] = names;
-    Ok(vec![
-        Contender::new(tokio, "http-hyper", &["--by", "tokio"])?,
-        Contender::new(wharf, "http-hyper", &["--by", "wharf"])?,
-    ])
+pub fn http(names: &[&'static str]) -> Result<Vec<Contender>> {
+    let options: &[(&str, &'static [&'static str])] = &[
+        ("raw-mio", &["--by", "raw-mio"]),
+        ("hyper-tokio", &["--by", "hyper-tokio"]),
+        ("hyper-wharf", &["--by", "hyper-wharf"]),
+        ("wharf", &["--by", "wharf"]),
+        ("wharf-async", &["--by", "wharf-async"]),
+    ];
+    let chosen = names.iter().filter_map(|name| options.iter().find(|(known, _)| known == name));
+    chosen.map(|(name, options)| Contender::new(name, "http", options)).collect()
 }
 
 /// The contenders under TLS, under these names: rustls on mio by hand, reading as rustls does and

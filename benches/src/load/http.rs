@@ -14,13 +14,15 @@ use crate::counters::cpu;
 const REQUEST: &[u8] = b"GET /plaintext HTTP/1.1\r\nhost: localhost\r\naccept: text/plain\r\n\r\n";
 
 /// Asks a web server for the same again and again over a fixed set of connections, each of which has
-/// one request under way.
+/// as many requests under way.
 #[derive(Debug, Clone, Copy)]
 pub struct Http {
     /// The server.
     pub server: SocketAddr,
     /// How many connections.
     pub connections: usize,
+    /// How many requests each has under way.
+    pub in_flight: usize,
     /// How many requests are measured, over all connections.
     pub requests: u64,
     /// How many are made before.
@@ -36,12 +38,13 @@ impl Http {
         let load = Self {
             server: arguments.required("--connect")?,
             connections: arguments.option_or("--connections", 50)?,
+            in_flight: arguments.option_or("--in-flight", 1)?,
             requests: arguments.option_or("--requests", 100_000)?,
             warm_up: arguments.option_or("--warm-up", 5_000)?,
         };
         arguments.finish()?;
-        if load.connections == 0 {
-            return Err("--connections must be above 0".into());
+        if load.connections == 0 || load.in_flight == 0 {
+            return Err("--connections and --in-flight must be above 0".into());
         }
         Ok(load)
     }
@@ -80,6 +83,8 @@ struct Shared {
     /// Of each response, from the first one on; 0 before.
     length: usize,
     buffer: Vec<u8>,
+    /// As many requests as a connection has under way.
+    requests: Vec<u8>,
 }
 
 impl Client {
@@ -92,10 +97,11 @@ impl Client {
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
-            peers.push(Peer { stream, is_asking: false, received: Vec::new() });
+            peers.push(Peer { stream, under_way: 0, received: Vec::new() });
         }
         let buffer = vec![0; 64 * 1024];
-        let shared = Shared { to_start: 0, finished: 0, length: 0, buffer };
+        let requests = REQUEST.repeat(load.in_flight);
+        let shared = Shared { to_start: 0, finished: 0, length: 0, buffer, requests };
         Ok(Self { poll, peers, shared })
     }
 
@@ -103,7 +109,7 @@ impl Client {
         self.shared.to_start = requests;
         self.shared.finished = 0;
         for peer in &mut self.peers {
-            peer.ask(&mut self.shared)?;
+            peer.ask(&mut self.shared, usize::MAX)?;
         }
         let mut events = Events::with_capacity(1024);
         while self.shared.finished < requests {
@@ -124,20 +130,23 @@ impl Client {
 
 struct Peer {
     stream: TcpStream,
-    is_asking: bool,
+    under_way: usize,
     /// The part of a response that is there; most come whole.
     received: Vec<u8>,
 }
 
 impl Peer {
-    /// Makes a request, if there is one to make. It fits into the socket.
-    fn ask(&mut self, shared: &mut Shared) -> Result {
-        if shared.to_start == 0 {
+    /// Makes so many requests, if there are as many to make. They fit into the socket.
+    fn ask(&mut self, shared: &mut Shared, count: usize) -> Result {
+        let most = shared.requests.len() / REQUEST.len();
+        let count = count.min(most).min(usize::try_from(shared.to_start)?);
+        if count == 0 {
             return Ok(());
         }
-        shared.to_start -= 1;
-        self.is_asking = true;
-        if self.stream.write(REQUEST)? < REQUEST.len() {
+        shared.to_start -= count as u64;
+        self.under_way += count;
+        let requests = &shared.requests[..count * REQUEST.len()];
+        if self.stream.write(requests)? < requests.len() {
             return Err("a request does not fit into the socket".into());
         }
         Ok(())
@@ -151,28 +160,36 @@ impl Peer {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        if !self.is_asking || event.is_read_closed() || count == shared.buffer.len() {
+        if event.is_read_closed() || count == shared.buffer.len() {
             return Err("the server says more than it is asked".into());
         }
         self.received.extend_from_slice(&shared.buffer[..count]);
-        let is_known = shared.length > 0;
-        let length = if is_known { Some(shared.length) } else { response_length(&self.received)? };
-        match length {
-            Some(length) if self.received.len() == length => {
-                if !self.received.starts_with(b"HTTP/1.1 200 ") {
-                    return Err("the server does not answer with 200".into());
-                }
-                shared.length = length;
-                shared.finished += 1;
-                self.received.clear();
-                self.is_asking = false;
-                self.ask(shared)
-            }
-            Some(length) if self.received.len() > length => {
-                Err(format!("a response is longer than {length} bytes").into())
-            }
-            _ => Ok(()),
+        let answered = self.take_responses(shared)?;
+        self.ask(shared, answered)
+    }
+
+    /// Takes the responses that are whole. Returns how many they are.
+    fn take_responses(&mut self, shared: &mut Shared) -> Result<usize> {
+        if shared.length == 0 {
+            let Some(length) = response_length(&self.received)? else { return Ok(0) };
+            shared.length = length;
         }
+        let responses = self.received.chunks_exact(shared.length);
+        let answered = responses.len();
+        for response in responses {
+            if !response.starts_with(b"HTTP/1.1 200 ") {
+                return Err("the server does not answer with 200, always as long".into());
+            }
+        }
+        if answered > self.under_way
+            || (answered == self.under_way && !self.received.len().is_multiple_of(shared.length))
+        {
+            return Err("the server says more than it is asked".into());
+        }
+        self.received.drain(..answered * shared.length);
+        self.under_way -= answered;
+        shared.finished += answered as u64;
+        Ok(answered)
     }
 }
 

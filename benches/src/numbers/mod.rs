@@ -13,7 +13,7 @@ use crate::report::{PairedRatio, median};
 mod churn;
 mod counting;
 mod echo;
-mod hyper;
+mod http;
 mod instructions;
 mod latency;
 mod memory;
@@ -33,7 +33,7 @@ mod udp;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks, streams, hyper or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks, streams, http, hyper or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -62,7 +62,8 @@ pub fn run(mut arguments: Arguments) -> Result {
         "udp" => udp::measure(&mut bench)?,
         "tasks" => tasks::measure(&mut bench)?,
         "streams" => streams::measure(&mut bench)?,
-        "hyper" => hyper::measure(&mut bench)?,
+        "http" => http::measure_http(&mut bench)?,
+        "hyper" => http::measure_hyper(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
@@ -73,7 +74,8 @@ pub fn run(mut arguments: Arguments) -> Result {
             tls::measure(&mut bench)?;
             tasks::measure(&mut bench)?;
             streams::measure(&mut bench)?;
-            hyper::measure(&mut bench)?;
+            http::measure_hyper(&mut bench)?;
+            http::measure_http(&mut bench)?;
             churn::measure(&mut bench)?;
             relay::measure(&mut bench)?;
             send_file::measure(&mut bench)?;

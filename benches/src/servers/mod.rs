@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 pub mod files;
-pub mod hyper;
+pub mod http;
 pub(crate) mod on_tokio;
 mod options;
 pub mod raw_mio;

@@ -58,30 +58,45 @@ impl Options {
 /// # Errors
 /// Listening, polling or accepting fails.
 pub fn run(options: Options) -> Result {
+    serve::<Echo>(options)
+}
+
+/// Serves connections of one kind until SIGTERM.
+pub(super) fn serve<C: Connection>(options: Options) -> Result {
     prepare()?;
-    let mut server = Server::bind(options, termination()?)?;
+    let mut server = Server::<C>::bind(options, termination()?)?;
     announce(server.listener.local_addr()?)?;
     Ok(server.run()?)
 }
 
+/// What the loop serves.
+pub(super) trait Connection {
+    fn new(stream: TcpStream) -> Self;
+
+    /// Goes on until the socket is empty, or full.
+    fn serve(
+        &mut self,
+        event: &Event,
+        buffer: &mut [u8],
+        short_read_is_drained: bool,
+    ) -> io::Result<State>;
+}
+
 /// The loop and its connections.
 #[derive(Debug)]
-pub struct Server {
+struct Server<C> {
     poll: Poll,
     events: Events,
     listener: TcpListener,
     _termination: UnixStream,
-    connections: Slab<Connection>,
+    connections: Slab<C>,
     read_buffer: Box<[u8]>,
     options: Options,
 }
 
-impl Server {
+impl<C: Connection> Server<C> {
     /// Listens. The server ends when `termination` becomes readable.
-    ///
-    /// # Errors
-    /// The address cannot be bound, or polling is impossible.
-    pub fn bind(options: Options, termination: UnixStream) -> io::Result<Self> {
+    fn bind(options: Options, termination: UnixStream) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(options.listen)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -102,19 +117,8 @@ impl Server {
         })
     }
 
-    /// The address it listens on.
-    ///
-    /// # Errors
-    /// The system cannot tell.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Serves until termination is asked for.
-    ///
-    /// # Errors
-    /// Polling or accepting fails. A connection's own error just closes it.
-    pub fn run(&mut self) -> io::Result<()> {
+    /// Serves until termination is asked for. A connection's own error just closes it.
+    fn run(&mut self) -> io::Result<()> {
         loop {
             self.wait()?;
             for event in &self.events {
@@ -147,10 +151,10 @@ impl Server {
     }
 }
 
-fn accept(
+fn accept<C: Connection>(
     listener: &TcpListener,
     poll: &Poll,
-    connections: &mut Slab<Connection>,
+    connections: &mut Slab<C>,
 ) -> io::Result<()> {
     loop {
         let mut stream = match listener.accept() {
@@ -163,24 +167,28 @@ fn accept(
         let entry = connections.vacant_entry();
         let token = Token(entry.key() + FIRST_CONNECTION);
         poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Connection { stream, leftover: Vec::new() });
+        entry.insert(C::new(stream));
     }
 }
 
+pub(super) enum State {
+    Open,
+    Ended,
+}
+
+/// Sends back what it receives.
 #[derive(Debug)]
-struct Connection {
+struct Echo {
     stream: TcpStream,
     /// What was read but could not be written yet.
     leftover: Vec<u8>,
 }
 
-enum State {
-    Open,
-    Ended,
-}
+impl Connection for Echo {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, leftover: Vec::new() }
+    }
 
-impl Connection {
-    /// Echoes until the socket is empty, or full.
     fn serve(
         &mut self,
         event: &Event,
@@ -219,7 +227,9 @@ impl Connection {
             }
         }
     }
+}
 
+impl Echo {
     /// Goes on after a write that did not take all of `data`.
     #[cold]
     fn keep_leftover(&mut self, outcome: io::Result<usize>, data: &[u8]) -> io::Result<()> {
@@ -249,7 +259,7 @@ impl Connection {
     }
 }
 
-fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -269,8 +279,8 @@ mod tests {
         let (termination, terminate) = UnixStream::pair().unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
         let options = Options { listen, short_read_is_drained, spin: 3 };
-        let mut server = Server::bind(options, termination).unwrap();
-        let address = server.local_address().unwrap();
+        let mut server = Server::<Echo>::bind(options, termination).unwrap();
+        let address = server.listener.local_addr().unwrap();
         let running = thread::spawn(move || server.run());
         client(address);
         drop(terminate);
