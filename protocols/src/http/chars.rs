@@ -16,6 +16,11 @@ pub(super) const fn is_target(byte: u8) -> bool {
     CLASSES[byte as usize] & TARGET != 0
 }
 
+/// Whether `byte` may stand in the name of a host, or in an IPv4 address (RFC 3986, 3.2.2).
+pub(super) const fn is_host(byte: u8) -> bool {
+    CLASSES[byte as usize] & HOST != 0
+}
+
 pub(super) fn is_token_text(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_token(byte))
 }
@@ -42,6 +47,7 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 const TOKEN: u8 = 1;
 const VALUE: u8 = 2;
 const TARGET: u8 = 4;
+const HOST: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -57,7 +63,7 @@ const fn classes() -> [u8; 256] {
             classes[byte] |= TARGET;
         }
         if (byte as u8).is_ascii_alphanumeric() && byte < 0x80 {
-            classes[byte] |= TOKEN;
+            classes[byte] |= TOKEN | HOST;
         }
         byte += 1;
     }
@@ -65,6 +71,12 @@ const fn classes() -> [u8; 256] {
     let mut at = 0;
     while at < marks.len() {
         classes[marks[at] as usize] |= TOKEN;
+        at += 1;
+    }
+    let marks = b"-._~%!$&'()*+;=";
+    let mut at = 0;
+    while at < marks.len() {
+        classes[marks[at] as usize] |= HOST;
         at += 1;
     }
     classes

@@ -1,4 +1,4 @@
-use super::chars::{is_token_text, list};
+use super::chars::{self, is_token_text, list};
 use super::{Rule, Version};
 
 /// What the fields of a head say about how the message and the connection go on.
@@ -131,7 +131,7 @@ pub(super) fn is_target_for(method: &str, target: &str) -> bool {
 
 /// `uri-host [ ":" port ]`, and nothing in it that another program could take for something else: no user, path or list.
 fn is_host(value: &[u8]) -> bool {
-    let (host, port) = match value {
+    let port = match value {
         [b'[', rest @ ..] => match memchr::memchr(b']', rest) {
             Some(end) => {
                 let is_address =
@@ -139,19 +139,17 @@ fn is_host(value: &[u8]) -> bool {
                 if end == 0 || !rest[..end].iter().all(is_address) {
                     return false;
                 }
-                (&rest[..0], &rest[end + 1..])
+                &rest[end + 1..]
             }
             None => return false,
         },
-        _ => value.split_at(memchr::memchr(b':', value).unwrap_or(value.len())),
+        _ => &value[value.iter().take_while(|byte| chars::is_host(**byte)).count()..],
     };
-    let is_name = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
-    let is_port = match port {
+    match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
-    };
-    is_port && host.iter().all(is_name)
+    }
 }
 
 /// `1*DIGIT` that fits 64 bits: no sign, no list.

@@ -99,10 +99,31 @@ impl RequestDecoder {
         self.head.capacity() + self.body.capacity()
     }
 
+    /// The head that the input begins with, if it is whole and follows all rules: most are.
+    #[inline]
+    fn decode_whole_head<'i>(&mut self, input: &mut &'i [u8]) -> Option<RequestHead<'i>> {
+        let visible = &input[..input.len().min(self.limits.max_head)];
+        let (head, length) = parse::whole_request(visible, self.limits.max_fields)?;
+        let position = self.position + length as u64;
+        self.body.begin(head.content_length(), position).ok()?;
+        self.position = position;
+        self.state = State::Body;
+        *input = &input[length..];
+        Some(head)
+    }
+
     fn decode_head<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<RequestEvent<'a>>, HttpError> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        if !self.head.has_begun()
+            && let Some(head) = self.decode_whole_head(input)
+        {
+            return Ok(Some(RequestEvent::Head(head)));
+        }
         let rules = SectionRules {
             max_length: self.limits.max_head.max(MIN_HEAD),
             too_long: [Rule::TargetTooLong, Rule::HeadTooLarge],
