@@ -75,7 +75,7 @@ impl HttpHandler for Site {
             _ => match &self.files {
                 Some(files) => files.answer(request, exchange)?,
                 None => {
-                    exchange.respond(404, &[("Content-Type", b"text/plain")], b"not found\n")?
+                    exchange.respond(404, &[("Content-Type", b"text/plain")], b"not found\n")?;
                 }
             },
         }
