@@ -1,4 +1,5 @@
 //! What HTTP allocates, counted.
+#![forbid(unsafe_code)]
 
 use std::hint::black_box;
 

@@ -2,6 +2,7 @@
 //!
 //! [`MessageDecoder`] and [`MessageEncoder`] are the codec, [`server`] makes the protocol of a server's connection, and
 //! [`Client`] is the client. The README says what each file shows.
+#![forbid(unsafe_code)]
 
 mod client;
 mod message;

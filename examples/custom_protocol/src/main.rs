@@ -1,4 +1,5 @@
 //! Server and client as a program: see the README.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

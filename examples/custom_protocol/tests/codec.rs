@@ -1,4 +1,5 @@
 //! What the codec promises.
+#![forbid(unsafe_code)]
 
 use custom_protocol::{MAX_BODY, Message, MessageDecoder, MessageEncoder};
 use wharf_protocols::codec::Encoder;

@@ -1,4 +1,5 @@
 //! The fuzz target over its seeds and over what it has found.
+#![forbid(unsafe_code)]
 
 #[path = "../fuzz/messages.rs"]
 mod messages;

@@ -1,4 +1,5 @@
 //! Server and client in memory and virtual time.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
