@@ -18,7 +18,7 @@ use super::subscription::{SubscribeBuilder, Subscription, answers};
 use crate::nats::codec::{ClientOp, Pub, ServerInfo};
 use crate::reconnect::{Reconnecting, State};
 
-/// A client of a NATS cluster: see the [module](super) and [`Options`].
+/// A client of a NATS cluster: see the [module](crate::nats) and [`Options`].
 ///
 /// It connects again by itself, to any member of the cluster, and restores its subscriptions. A clone is the same client;
 /// when the last one is dropped, the connection is closed, after what was published is sent. Whatever it gives holds
