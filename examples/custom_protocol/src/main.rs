@@ -31,7 +31,10 @@ fn main() -> Result {
                 println!("{}", client.get(name).await?);
             }
             ["--help" | "-h"] => println!("{USAGE}"),
-            _ => return Err(USAGE.into()),
+            _ => {
+                eprintln!("{USAGE}");
+                std::process::exit(2);
+            }
         }
         Ok(())
     })
