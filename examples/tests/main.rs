@@ -18,6 +18,7 @@ mod hot_restart;
 mod http_get;
 mod http_server;
 mod hyper;
+mod nats_pubsub;
 mod programs;
 mod proxy;
 mod requests;

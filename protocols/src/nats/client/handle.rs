@@ -261,7 +261,7 @@ impl Client {
             let (answer, forget) = begun?;
             let answer = event_loop.timeout(after, answer).await;
             drop(forget);
-            let answer = answer.map_err(|_| NatsError::TimedOut)??;
+            let answer = answer.map_err(|_| NatsError::TimedOut)??.ok_or(NatsError::TimedOut)?;
             if answer.status() == Some(503) && answer.payload().is_empty() {
                 return Err(NatsError::NoResponders);
             }
@@ -272,7 +272,7 @@ impl Client {
     fn begin_request(
         &self,
         message: &Publish<'_>,
-    ) -> Result<(wharf::LoopFuture<Message>, Forget), NatsError> {
+    ) -> Result<(wharf::LoopFuture<Option<Message>>, Forget), NatsError> {
         let shared = self.shared();
         shared.check_open()?;
         answers(shared)?;
@@ -344,6 +344,13 @@ impl Client {
         self.shared().generation.get()
     }
 
+    /// Waits until [`connections`](Self::connections) is another number than this.
+    pub(in crate::nats) async fn reconnected(&self, since: u64) {
+        let shared = self.shared();
+        let look = || (shared.generation.get() != since || shared.is_closed.get()).then_some(());
+        shared.changed.wait_for(look).await;
+    }
+
     /// Closes this connection and goes to the next server: what a program may do at
     /// [`Event::LameDuckMode`].
     pub fn reconnect_now(&self) {
@@ -377,14 +384,14 @@ impl fmt::Debug for Client {
 
 /// A request that nobody waits for any more needs no place.
 struct Forget {
-    requests: RequestsById<u64, Message>,
+    requests: RequestsById<u64, Option<Message>>,
     id: u64,
 }
 
 impl Drop for Forget {
     fn drop(&mut self) {
         // It was answered, most of the time.
-        let _ = self.requests.fail(&self.id, NatsError::TimedOut);
+        let _ = self.requests.answer(&self.id, None);
     }
 }
 

@@ -324,7 +324,7 @@ impl Session {
                 let id = message.subject().rsplit('.').next().and_then(|id| id.parse().ok());
                 if let Some(id) = id {
                     // Nobody waits for one that came too late.
-                    let _ = shared.requests.answer(&id, message);
+                    let _ = shared.requests.answer(&id, Some(message));
                 }
             }
             Sink::Queue { mailbox, capacity, slow } => {

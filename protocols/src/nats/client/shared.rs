@@ -47,7 +47,8 @@ pub(super) struct Shared {
     pausing: RefCell<HashSet<u64>>,
     pub(super) inbox: String,
     pub(super) next_inbox: Cell<u64>,
-    pub(super) requests: RequestsById<u64, Message>,
+    /// `None`: nobody waits for the answer any more.
+    pub(super) requests: RequestsById<u64, Option<Message>>,
     pub(super) is_inbox_open: Cell<bool>,
     pub(super) is_draining: Cell<bool>,
     pub(super) is_closed: Cell<bool>,

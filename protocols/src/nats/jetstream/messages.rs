@@ -1,0 +1,249 @@
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::consumer::{Consumer, PullRequest};
+use super::message::JetStreamMessage;
+use super::status::Status;
+use crate::nats::{Client, Message, NatsError, SlowConsumer, Subscription};
+
+/// How long to wait before asking again when no server answers.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How messages are pulled.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Pull {
+    /// How many messages are asked for at a time; the next ones when half of them have come. 200 by default.
+    pub batch: usize,
+    /// How long the server keeps a pull: 30 s by default.
+    pub expires: Duration,
+    /// How often the server says that it is still there: 5 s by default. When it has not for twice as long, it is asked
+    /// again. At most half of `expires`; zero: never.
+    pub heartbeat: Duration,
+}
+
+impl Pull {
+    /// Pulls of so many messages, otherwise the default.
+    pub fn batch(batch: usize) -> Self {
+        Self { batch: batch.max(1), ..Self::default() }
+    }
+
+    /// With this expiry and heartbeat.
+    #[must_use]
+    pub fn times(mut self, expires: Duration, heartbeat: Duration) -> Self {
+        (self.expires, self.heartbeat) = (expires, heartbeat);
+        self
+    }
+}
+
+impl Default for Pull {
+    fn default() -> Self {
+        let (expires, heartbeat) = (Duration::from_secs(30), Duration::from_secs(5));
+        Self { batch: 200, expires, heartbeat }
+    }
+}
+
+/// Messages of a consumer without an end: see [`Consumer::messages`].
+///
+/// It goes on by itself after a reconnect, a missed heartbeat, and a change of the leader. Messages that were
+/// delivered to it and are dropped with it come again.
+pub struct Messages {
+    consumer: Consumer,
+    subscription: Subscription,
+    inbox: String,
+    pull: Pull,
+    /// How many messages are still to come of what was pulled.
+    outstanding: usize,
+    /// The connection that it was pulled on.
+    connection: u64,
+    /// When something came last.
+    heard: Instant,
+    /// Not before.
+    pull_at: Option<Instant>,
+    /// Heartbeats that were missed in a row.
+    missed: u32,
+}
+
+impl Messages {
+    pub(super) fn new(consumer: &Consumer, pull: Pull) -> Result<Self, NatsError> {
+        if pull.batch == 0 || pull.heartbeat * 2 > pull.expires {
+            return Err(NatsError::Invalid(
+                "a heartbeat above half of the expiry of a pull".to_owned(),
+            ));
+        }
+        let client = consumer.context.client();
+        let inbox = client.new_inbox();
+        // The server sends no more than was asked for; what is above that is heartbeats.
+        let subscription = client
+            .subscription(&inbox)
+            .capacity(pull.batch * 4 + 64)
+            .slow_consumer(SlowConsumer::Pause)
+            .start()?;
+        Ok(Self {
+            consumer: consumer.clone(),
+            subscription,
+            inbox,
+            pull,
+            outstanding: 0,
+            connection: client.connections(),
+            heard: client.event_loop().time(),
+            pull_at: None,
+            missed: 0,
+        })
+    }
+
+    /// The next message. It is to be acknowledged, as the consumer wants it. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`NatsError::JetStream`] if the consumer is gone or refuses to be pulled; [`NatsError::Closed`].
+    pub async fn next(&mut self) -> Result<JetStreamMessage, NatsError> {
+        loop {
+            if let Some(message) = self.subscription.try_next() {
+                if let Some(message) = self.take(message)? {
+                    return Ok(message);
+                }
+                continue;
+            }
+            let now = self.client().event_loop().time();
+            self.keep_pulling(now)?;
+            match self.wait(now).await? {
+                Some(message) => {
+                    if let Some(message) = self.take(message)? {
+                        return Ok(message);
+                    }
+                }
+                None => self.look().await?,
+            }
+        }
+    }
+
+    /// The consumer.
+    pub fn consumer(&self) -> &Consumer {
+        &self.consumer
+    }
+
+    fn client(&self) -> &Client {
+        self.consumer.context.client()
+    }
+
+    /// Asks for more if less than half of a batch is to come.
+    fn keep_pulling(&mut self, now: Instant) -> Result<(), NatsError> {
+        let connection = self.client().connections();
+        if connection != self.connection {
+            // The server that was asked has forgotten it.
+            self.connection = connection;
+            self.outstanding = 0;
+            self.pull_at = None;
+            self.heard = now;
+        }
+        let is_due = self.pull_at.is_none_or(|at| at <= now);
+        if self.outstanding <= self.pull.batch / 2 && is_due && self.client().is_connected() {
+            let batch = self.pull.batch - self.outstanding;
+            let request = PullRequest {
+                batch,
+                expires: self.pull.expires,
+                idle_heartbeat: self.pull.heartbeat,
+                ..PullRequest::default()
+            };
+            if self.outstanding == 0 {
+                self.heard = now;
+            }
+            self.consumer.send(&request, &self.inbox)?;
+            self.outstanding += batch;
+            self.pull_at = None;
+        }
+        Ok(())
+    }
+
+    /// Waits for a message; `None`: it is time to look what is wrong.
+    async fn wait(&mut self, now: Instant) -> Result<Option<Message>, NatsError> {
+        let silence = if self.pull.heartbeat.is_zero() {
+            self.pull.expires + Duration::from_secs(5)
+        } else {
+            self.pull.heartbeat * 2
+        };
+        let mut deadline = self.heard + silence;
+        if let Some(at) = self.pull_at {
+            deadline = deadline.min(at);
+        }
+        let client = self.client().clone();
+        let mut reconnected = pin!(client.reconnected(self.connection));
+        let subscription = &mut self.subscription;
+        let woken = poll_fn(|context| {
+            if let Poll::Ready(message) = subscription.poll_next(context) {
+                return Poll::Ready(message.ok_or(NatsError::Closed).map(Some));
+            }
+            reconnected.as_mut().poll(context).map(|()| Ok(None))
+        });
+        let left = deadline.saturating_duration_since(now);
+        client.event_loop().timeout(left, woken).await.unwrap_or(Ok(None))
+    }
+
+    /// Nothing came for a while, or a pause is over.
+    async fn look(&mut self) -> Result<(), NatsError> {
+        let now = self.client().event_loop().time();
+        if self.pull_at.is_some_and(|at| at <= now)
+            || self.client().connections() != self.connection
+        {
+            return Ok(());
+        }
+        if !self.client().is_connected() {
+            self.heard = now;
+            return Ok(());
+        }
+        self.missed += 1;
+        self.outstanding = 0;
+        self.heard = now;
+        if self.missed.is_multiple_of(2) {
+            // Who deletes a consumer does not tell those whose server is gone.
+            match self.consumer.info().await {
+                Err(NatsError::JetStream(error)) if error.is_not_found() => {
+                    return Err(NatsError::JetStream(error));
+                }
+                // Whatever else: it is asked again.
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: Message) -> Result<Option<JetStreamMessage>, NatsError> {
+        let now = self.client().event_loop().time();
+        self.heard = now;
+        self.missed = 0;
+        match Status::of(&message) {
+            None => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                return JetStreamMessage::new(self.client(), message).map(Some);
+            }
+            Some(Status::Heartbeat) => (),
+            Some(Status::Over { left }) => {
+                self.outstanding = left.map_or(0, |left| self.outstanding.saturating_sub(left));
+            }
+            Some(Status::Moved(_) | Status::NoResponders) => {
+                self.outstanding = 0;
+                self.pull_at = Some(now + PAUSE);
+            }
+            // Too many pulls of others wait: that passes.
+            Some(Status::Refused(409, _)) => {
+                self.outstanding = 0;
+                self.pull_at = Some(now + PAUSE);
+            }
+            Some(status) => return Err(status.into_error()),
+        }
+        Ok(None)
+    }
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Messages")
+            .field("consumer", &self.consumer)
+            .field("waiting", &self.subscription.len())
+            .finish_non_exhaustive()
+    }
+}
