@@ -11,6 +11,7 @@ pub mod handover;
 pub mod http;
 pub mod length_prefix;
 pub mod line;
+pub mod nats;
 pub mod netstring;
 mod sides;
 pub mod stream;

@@ -37,6 +37,12 @@ fn line() {
 }
 
 #[test]
+fn nats() {
+    wharf_fuzz::replay("nats_client", wharf_fuzz::nats::client);
+    wharf_fuzz::replay("nats_server", wharf_fuzz::nats::server);
+}
+
+#[test]
 fn netstring() {
     wharf_fuzz::replay("netstring", wharf_fuzz::netstring::run);
 }

@@ -11,6 +11,7 @@
 //! - `websocket`: WebSocket, clients and servers (feature `websocket`).
 //! - [`mod@reconnect`]: a client that connects again, for any protocol.
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
+//! - [`mod@wrap`]: looking at what any protocol receives and sends: logs, counters, PCAP files.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -30,6 +31,7 @@ pub mod testing;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
 pub mod websocket;
+pub mod wrap;
 
 /// The README's code is compiled as a test.
 #[cfg(doctest)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wharf::Result;
 use wharf_protocols::nats::jetstream::{
-    ConsumerConfig, JetStream, JetStreamPublish, KeyValue, KeyValueConfig, Pull, StreamConfig,
-    Update,
+    ConsumerConfig, JetStream, JetStreamPublish, KeyValue, KeyValueConfig, PeerInfo, Pull,
+    StreamConfig, Update,
 };
 use wharf_protocols::nats::{Client, NatsError, Options};
 
@@ -28,6 +28,23 @@ async fn ready(client: &Client) -> Result<JetStream> {
         wharf::sleep(Duration::from_millis(50)).await;
     }
     Ok(jetstream)
+}
+
+/// Waits until all members have all of a stream: the next one can be killed.
+async fn complete(jetstream: &JetStream, stream: &str) -> Result {
+    loop {
+        let cluster = jetstream.stream_info(stream).await.ok().and_then(|info| info.cluster);
+        let is_complete = cluster.is_some_and(|cluster| {
+            let is_there = |peer: &PeerInfo| peer.current && !peer.offline;
+            cluster.leader.is_some()
+                && cluster.replicas.len() == 2
+                && cluster.replicas.iter().all(is_there)
+        });
+        if is_complete {
+            return Ok(());
+        }
+        wharf::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[test]
@@ -123,6 +140,7 @@ fn each_member_is_killed_in_turn() -> Result {
                 message.ack()?;
             }
             servers[turn].start_again();
+            complete(&jetstream, "S").await?;
         }
         Ok(())
     })

@@ -2,6 +2,7 @@
 
 mod broker;
 mod hostile;
+mod reported;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -177,6 +177,21 @@ pub struct StreamState {
 pub struct ClusterInfo {
     /// The member that leads; `None` while one is elected.
     pub leader: Option<String>,
+    /// The others.
+    pub replicas: Vec<PeerInfo>,
+}
+
+/// A member of a cluster that has a copy of a stream or consumer.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct PeerInfo {
+    /// Its name.
+    pub name: String,
+    /// Whether its copy is complete.
+    pub current: bool,
+    /// Whether it is not there.
+    pub offline: bool,
 }
 
 /// A consumer: a place in a stream that messages are delivered from.

@@ -18,8 +18,8 @@ mod publish;
 mod status;
 
 pub use config::{
-    AckPolicy, ClusterInfo, ConsumerConfig, ConsumerInfo, DeliverPolicy, Discard, ReplayPolicy,
-    Retention, Storage, StreamConfig, StreamInfo, StreamState,
+    AckPolicy, ClusterInfo, ConsumerConfig, ConsumerInfo, DeliverPolicy, Discard, PeerInfo,
+    ReplayPolicy, Retention, Storage, StreamConfig, StreamInfo, StreamState,
 };
 pub use consumer::Consumer;
 pub use context::JetStream;
