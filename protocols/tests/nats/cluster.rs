@@ -126,8 +126,8 @@ fn each_member_is_killed_in_turn() -> Result {
         let consumer = jetstream.create_consumer("S", &ConsumerConfig::durable("c")).await?;
         let mut messages = consumer
             .messages(Pull::batch(4).times(Duration::from_secs(4), Duration::from_secs(1)))?;
-        for turn in 0..3_usize {
-            servers[turn].kill();
+        for (turn, server) in servers.iter_mut().enumerate() {
+            server.kill();
             for number in 0..10 {
                 let id = format!("{turn}.{number}");
                 let message = JetStreamPublish::new("s", id.as_str()).message_id(&id)?;
@@ -139,7 +139,7 @@ fn each_member_is_killed_in_turn() -> Result {
                 left.remove(std::str::from_utf8(message.payload())?);
                 message.ack()?;
             }
-            servers[turn].start_again();
+            server.start_again();
             complete(&jetstream, "S").await?;
         }
         Ok(())

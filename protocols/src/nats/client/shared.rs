@@ -174,6 +174,8 @@ impl Shared {
                 if let Some(shared) = itself.upgrade() {
                     shared.is_flush_due.set(false);
                     shared.hand_over();
+                    // Whoever waits in `writable` looks again.
+                    shared.changed.wake();
                 }
             });
         }
@@ -197,14 +199,12 @@ impl Shared {
 
     /// Whether more can be published without going far above what the server takes.
     pub(super) fn is_writable(&self) -> bool {
-        if !self.is_connected() {
-            return self.pending.borrow().len() < self.options.max_pending / 2;
-        }
-        self.hand_over();
         let live = self.live.borrow();
-        live.as_ref().is_some_and(|live| {
-            live.transport.write_buffer_size() <= live.transport.write_buffer_limits().high
-        })
+        let Some(live) = &*live else {
+            return self.pending.borrow().len() < self.options.max_pending / 2;
+        };
+        let waiting = self.out.borrow().len() + live.transport.write_buffer_size();
+        waiting <= live.transport.write_buffer_limits().high
     }
 
     pub(super) fn add_subscribed(

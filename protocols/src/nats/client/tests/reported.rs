@@ -142,9 +142,11 @@ fn a_consumer_pulls_again_after_a_change_of_the_leader_and_a_reconnect() -> Resu
                 let shared = &answering.inner.shared;
                 match counting.get() {
                     1 => {
-                        shared.publish(&status(b"NATS/1.0 409 Leadership Change\r\n\r\n")).unwrap()
+                        shared.publish(&status(b"NATS/1.0 409 Leadership Change\r\n\r\n")).unwrap();
                     }
-                    2 => shared.publish(&status(b"NATS/1.0 503\r\n\r\n")).unwrap(),
+                    2 => {
+                        shared.publish(&status(b"NATS/1.0 503\r\n\r\n")).unwrap();
+                    }
                     // Nothing: the heartbeats are missed.
                     3 => (),
                     // Lost with the connection.
