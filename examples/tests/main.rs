@@ -15,6 +15,7 @@ mod countdown;
 mod crawler;
 mod datagrams;
 mod hot_restart;
+mod http_client;
 mod http_get;
 mod http_server;
 mod hyper;

@@ -395,6 +395,9 @@ fn reference(mut stream: &[u8]) -> (Vec<u8>, bool) {
 /// What follows one content; `Some(None)` if it is cut off, `None` if it is wrong.
 fn content<'a>(mut stream: &'a [u8], data: &mut Vec<u8>) -> Option<Option<&'a [u8]>> {
     loop {
+        if stream.is_empty() {
+            return Some(None);
+        }
         let Some(end) = stream.windows(2).position(|end| end == b"\r\n") else {
             return is_size_line_begun(stream).then_some(None);
         };
@@ -430,8 +433,11 @@ fn trailers(mut stream: &[u8]) -> Option<Option<&[u8]>> {
         lines.push(line);
     };
     if !is_whole {
-        let first = lines.first().copied().unwrap_or(stream);
-        let is_bare = lines.is_empty() && first.len() > 1 && first[0] == b'\r';
+        // A CR that begins the section can only be its end.
+        let is_bare = match lines.first() {
+            Some(first) => first.starts_with(b"\r"),
+            None => stream.len() > 1 && stream[0] == b'\r',
+        };
         return (!is_bare).then_some(None);
     }
     for line in lines {

@@ -12,6 +12,8 @@ pub(super) enum Asked {
 /// The part of `length` bytes that `field` asks for (RFC 9110, 14.1.2).
 pub(super) fn parse(field: &[u8], length: u64) -> Asked {
     match parsed(field) {
+        // Of nothing no part can be named; many clients ask for one in each request.
+        _ if length == 0 => Asked::All,
         None => Asked::All,
         Some((Some(first), last)) => {
             let last = last.unwrap_or(u64::MAX).min(length.saturating_sub(1));
@@ -72,7 +74,7 @@ mod tests {
         for (field, asked) in cases {
             assert_eq!(parse(field.as_bytes(), 10), asked, "{field}");
         }
-        assert_eq!(parse(b"bytes=0-", 0), Asked::Nothing);
-        assert_eq!(parse(b"bytes=-1", 0), Asked::Nothing);
+        assert_eq!(parse(b"bytes=0-", 0), Asked::All);
+        assert_eq!(parse(b"bytes=-1", 0), Asked::All);
     }
 }

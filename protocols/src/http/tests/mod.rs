@@ -5,6 +5,7 @@ mod costs;
 mod encode;
 mod properties;
 mod reference;
+mod reports;
 mod request;
 mod response;
 
