@@ -91,7 +91,7 @@ fn command(words: Vec<String>) -> Result<Command, lexopt::Error> {
         ("request", []) => Command::Request(subject, String::new()),
         ("request", [text]) => Command::Request(subject, text.clone()),
         ("answer", [text]) => Command::Answer(subject, text.clone()),
-        _ => return Err(missing("a COMMAND with what belongs to it").into()),
+        _ => return Err(missing("a COMMAND with what belongs to it")),
     })
 }
 

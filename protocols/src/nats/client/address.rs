@@ -51,6 +51,7 @@ impl ServerAddress {
 }
 
 /// The host of `host:port`, without brackets.
+#[cfg(any(feature = "tls", test))]
 pub(super) fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
