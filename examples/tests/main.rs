@@ -28,6 +28,7 @@ mod stdio;
 mod stdio_chat;
 mod supervise;
 mod tls;
+mod websocket;
 
 /// What a program has said on standard error, but for what it was waiting for: how long that takes is
 /// up to the machine.

@@ -2,7 +2,7 @@ use std::mem;
 use std::rc::Rc;
 
 use wharf::bytes::Bytes;
-use wharf::{Eof, Error, Protocol, Result, Timeout, Transport};
+use wharf::{ByteStream, Connection, Eof, Error, Protocol, Result, Timeout, Transport};
 
 use super::keep_alive::{KeepAlive, Next};
 use super::{WebSocket, WebSocketOptions, WebSocketProtocol};
@@ -15,7 +15,7 @@ use crate::websocket::{
 /// A WebSocket on a transport: install it wherever a [`Protocol`] is expected. It opens the WebSocket, feeds a
 /// [`WebSocketProtocol`], answers pings and closes, and looks after deadlines.
 ///
-/// A WebSocket that an HTTP server has opened goes on by [`take_over`](Self::take_over).
+/// A WebSocket that an HTTP server has opened goes on by [`take_over`](Self::take_over), or [`upgraded`](Self::upgraded).
 ///
 /// # How it ends
 /// As RFC 6455, 7.1 has it: when both have sent a close, the server ends the connection at once, and the client waits
@@ -44,6 +44,8 @@ enum State {
         decoder: ResponseDecoder,
         handshake: Box<ClientHandshake>,
     },
+    /// Others have done the opening handshake.
+    Upgraded(Agreed),
     /// The opening handshake has failed.
     Failed(HandshakeError),
     Open {
@@ -102,6 +104,33 @@ impl<P: WebSocketProtocol> WebSocketSession<P> {
         Ok(())
     }
 
+    /// A session for a connection whose opening handshake is done by others, and that they install: see
+    /// [`take_over`](Self::take_over). [`WebSocketProtocol::opened`] is called when something is received.
+    pub fn upgraded(
+        protocol: P,
+        role: Role,
+        agreed: Agreed,
+        options: impl Into<Rc<WebSocketOptions>>,
+    ) -> Self {
+        Self::new(protocol, role, options.into(), State::Upgraded(agreed))
+    }
+
+    /// As [`take_over`](Self::take_over), of a stream.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) for halves of different connections.
+    pub fn take_over_stream(
+        stream: ByteStream,
+        role: Role,
+        protocol: P,
+        agreed: Agreed,
+        options: impl Into<Rc<WebSocketOptions>>,
+    ) -> Result<Connection<Self>, Error> {
+        let connection = stream.into_protocol(Self::upgraded(protocol, role, agreed, options))?;
+        connection.post(Self::begin);
+        Ok(connection)
+    }
+
     /// The sending side, once the WebSocket is open.
     pub fn socket(&self) -> Option<&WebSocket> {
         match &self.state {
@@ -124,6 +153,13 @@ impl<P: WebSocketProtocol> WebSocketSession<P> {
 
     /// What `connection_made` does, for a connection that was made before.
     pub(crate) fn begin(&mut self, transport: &dyn Transport) {
+        if let State::Upgraded(agreed) = &mut self.state {
+            let agreed = mem::take(agreed);
+            if self.open(transport, agreed, None).is_err() {
+                transport.abort();
+            }
+            return;
+        }
         if matches!(self.state, State::Open { .. } | State::Failed(_)) {
             return;
         }
@@ -139,6 +175,7 @@ impl<P: WebSocketProtocol> WebSocketSession<P> {
     fn read_head(&mut self, transport: &dyn Transport, input: &mut &[u8]) -> Result<bool> {
         let opened = match &mut self.state {
             State::Open { .. } => return Ok(true),
+            State::Upgraded(agreed) => Ok((mem::take(agreed), None)),
             State::Failed(_) => {
                 *input = &[];
                 return Ok(false);

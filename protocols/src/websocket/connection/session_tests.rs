@@ -399,3 +399,48 @@ fn reading_that_is_paused_stops_between_messages() {
         recorder.with(|_, transport| transport.resume_reading()).unwrap();
     }
 }
+
+#[test]
+fn a_stream_is_taken_over() {
+    MemoryNetwork::new()
+        .event_loop()
+        .run(async |event_loop| {
+            let serve = async |mut reader: wharf::StreamReader, writer: wharf::StreamWriter| {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(reader.read_exactly(1).await?[0]);
+                }
+                let request = RequestDecoder::new().decode(&mut &head[..])?.expect("it is whole");
+                let acceptance = ServerHandshake::new().accept(&request)?;
+                head.clear();
+                acceptance.encode(&mut head);
+                writer.write_all(&head).await?;
+                let stream = wharf::ByteStream::join(reader, writer);
+                let agreed = acceptance.agreed().clone();
+                let session = WebSocketSession::take_over_stream(
+                    stream,
+                    Role::Server,
+                    Echo { closes_at: Some("stop"), ..Echo::default() },
+                    agreed,
+                    options(),
+                )?;
+                session.wait_closed().await?;
+                Ok(())
+            };
+            event_loop.start_server(serve, "10.0.0.1:80").await?;
+            let echo = Echo::default();
+            let log = Rc::clone(&echo.log);
+            let factory = || WebSocketSession::client(echo, client(), options());
+            let client = event_loop.create_connection(factory, "10.0.0.1:80").await?;
+            event_loop.sleep(Duration::from_millis(10)).await;
+            let send = |session: &mut WebSocketSession<Echo>, _: &dyn Transport| {
+                session.socket().unwrap().send_text("stop").unwrap();
+            };
+            client.with(send)?;
+            event_loop.sleep(Duration::from_millis(10)).await;
+            let expected = ["opened", "close 1000 (normal closure): enough", "lost clean 1000"];
+            assert_eq!(*log.borrow(), expected);
+            Ok(())
+        })
+        .unwrap();
+}

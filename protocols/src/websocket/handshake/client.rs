@@ -147,26 +147,30 @@ impl ClientHandshake {
         if protocol.as_ref().is_some_and(|protocol| !self.protocols.contains(protocol)) {
             return refuse("Sec-WebSocket-Protocol", "was not offered");
         }
-        #[cfg_attr(not(feature = "websocket-deflate"), expect(unused_mut, reason = "no extension"))]
         let mut agreed = Agreed { protocol, ..Agreed::default() };
         for value in fields.all("Sec-WebSocket-Extensions") {
             let Some(accepted) = extensions::parse(value) else {
                 return refuse("Sec-WebSocket-Extensions", "does not follow the grammar");
             };
-            for extension in accepted {
-                #[cfg(feature = "websocket-deflate")]
-                if agreed.deflate.is_none()
-                    && let Some(options) = &self.deflate
-                    && let Some(parameters) = options.agree(&extension)
-                {
-                    agreed.deflate = Some(parameters);
-                    continue;
-                }
-                drop(extension);
+            if accepted.iter().any(|extension| !self.agrees(extension, &mut agreed)) {
                 return refuse("Sec-WebSocket-Extensions", "was not offered");
             }
         }
         Ok(agreed)
+    }
+
+    /// Whether the server may accept this extension, which was offered once.
+    #[cfg(feature = "websocket-deflate")]
+    fn agrees(&self, extension: &extensions::Extension, agreed: &mut Agreed) -> bool {
+        let is_first = agreed.deflate.is_none();
+        agreed.deflate = self.deflate.as_ref().and_then(|options| options.agree(extension));
+        is_first && agreed.deflate.is_some()
+    }
+
+    /// No extension was offered.
+    #[cfg(not(feature = "websocket-deflate"))]
+    fn agrees(&self, _: &extensions::Extension, _: &mut Agreed) -> bool {
+        false
     }
 }
 
