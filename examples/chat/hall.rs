@@ -22,7 +22,19 @@ pub(crate) struct Hall {
 struct Guest {
     nickname: String,
     room: String,
-    transport: TransportHandle,
+    ear: Box<dyn Ear>,
+}
+
+/// How a member hears what is said.
+pub(crate) trait Ear {
+    /// Hears one line, or several: each ends with a line end.
+    fn hear(&self, line: &Bytes);
+}
+
+impl Ear for TransportHandle {
+    fn hear(&self, line: &Bytes) {
+        self.write_bytes(line.clone());
+    }
 }
 
 /// Where everybody begins.
@@ -30,7 +42,7 @@ const LOBBY: &str = "lobby";
 
 impl Hall {
     /// Takes somebody in, with a nickname that is free.
-    pub(crate) fn enter(&mut self, transport: &dyn Transport) {
+    pub(crate) fn enter(&mut self, id: TransportId, ear: Box<dyn Ear>) {
         let nickname = loop {
             self.welcomed += 1;
             let nickname = format!("guest-{}", self.welcomed);
@@ -38,10 +50,10 @@ impl Hall {
                 break nickname;
             }
         };
-        tell(transport, &format!("* welcome, {nickname}; /help lists the commands"));
-        let guest = Guest { nickname, room: LOBBY.to_owned(), transport: transport.handle() };
-        self.guests.insert(transport.id(), guest);
-        self.take_place(transport.id());
+        tell(&*ear, &format!("* welcome, {nickname}; /help lists the commands"));
+        let guest = Guest { nickname, room: LOBBY.to_owned(), ear };
+        self.guests.insert(id, guest);
+        self.take_place(id);
     }
 
     /// Forgets somebody who is gone.
@@ -63,7 +75,7 @@ impl Hall {
         let (before, after) = (guest.nickname.to_lowercase(), nickname.to_lowercase());
         if before != after {
             if !self.nicknames.insert(after) {
-                return tell(&guest.transport, &format!("! somebody is called {nickname} already"));
+                return tell(&*guest.ear, &format!("! somebody is called {nickname} already"));
             }
             self.nicknames.remove(&before);
         }
@@ -116,14 +128,13 @@ impl Hall {
         let line = Bytes::from(format!("{line}\n"));
         for id in self.rooms.get(room).into_iter().flatten() {
             if Some(*id) != except {
-                self.guests[id].transport.write_bytes(line.clone());
+                self.guests[id].ear.hear(&line);
             }
         }
     }
 }
 
 /// Writes one line to one member.
-pub(crate) fn tell(transport: &dyn Transport, line: &str) {
-    transport.write(line.as_bytes());
-    transport.write(b"\n");
+pub(crate) fn tell(ear: &dyn Ear, line: &str) {
+    ear.hear(&Bytes::from(format!("{line}\n")));
 }

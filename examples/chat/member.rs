@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::fmt::Display;
 use std::rc::Rc;
 
-use wharf::{Error, Result, Timeout, Transport};
+use wharf::{Error, Result, Timeout, Transport, TransportId};
 use wharf_examples::text::shown;
 use wharf_protocols::line::{LineDecoder, LineError, LineProtocol, Lines};
 
 use super::command::{Command, HELP};
-use super::hall::{Hall, tell};
+use super::hall::{Ear, Hall, tell};
 
 /// The longest line a member may send, in bytes.
 pub(crate) const MAX_LINE: usize = 1024;
@@ -31,18 +31,21 @@ impl Member {
 
 impl LineProtocol for Member {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        self.hall.borrow_mut().enter(transport);
+        self.hall.borrow_mut().enter(transport.id(), Box::new(transport.handle()));
         Ok(())
     }
 
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
         // As text that does no harm on the others' terminals.
-        obey(&mut self.hall.borrow_mut(), transport, &shown(line.trim_ascii_end()));
+        let line = shown(line.trim_ascii_end());
+        if obey(&mut self.hall.borrow_mut(), transport.id(), &transport.handle(), &line) {
+            transport.close();
+        }
         Ok(())
     }
 
     fn line_refused(&mut self, transport: &dyn Transport, error: LineError) -> Result {
-        tell(transport, &format!("! {error}"));
+        tell(&transport.handle(), &format!("! {error}"));
         Ok(())
     }
 
@@ -55,13 +58,13 @@ impl LineProtocol for Member {
         if timeout != Timeout::Idle {
             return Err(Error::timeout(timeout).into());
         }
-        tell(transport, "* nothing was said for too long; good-bye");
+        tell(&transport.handle(), "* nothing was said for too long; good-bye");
         transport.close();
         Ok(())
     }
 
     fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
-        tell(transport, "* the server is shutting down; good-bye");
+        tell(&transport.handle(), "* the server is shutting down; good-bye");
         transport.close();
         Ok(())
     }
@@ -78,27 +81,28 @@ impl LineProtocol for Member {
     }
 }
 
-fn obey(hall: &mut Hall, transport: &dyn Transport, line: &str) {
-    let id = transport.id();
+/// Does what a member's line says. `true`: the member leaves.
+pub(crate) fn obey(hall: &mut Hall, id: TransportId, ear: &dyn Ear, line: &str) -> bool {
     match Command::parse(line) {
         Command::Say("") => {}
         Command::Say(text) => hall.say(id, text),
         Command::Nick(nickname) => hall.rename(id, nickname),
         Command::Join(room) => hall.join(id, room),
         Command::Rooms => {
-            tell_list(transport, hall.rooms().map(|(room, members)| format!("{room}: {members}")));
+            tell_list(ear, hall.rooms().map(|(room, members)| format!("{room}: {members}")));
         }
-        Command::Who => tell_list(transport, hall.room_mates(id)),
-        Command::Help => tell_list(transport, HELP),
+        Command::Who => tell_list(ear, hall.room_mates(id)),
+        Command::Help => tell_list(ear, HELP),
         Command::Quit => {
-            tell(transport, "* good-bye");
-            transport.close();
+            tell(ear, "* good-bye");
+            return true;
         }
-        Command::Unknown(reason) => tell(transport, &format!("! {reason}")),
+        Command::Unknown(reason) => tell(ear, &format!("! {reason}")),
     }
+    false
 }
 
-fn tell_list(transport: &dyn Transport, items: impl IntoIterator<Item = impl Display>) {
+fn tell_list(ear: &dyn Ear, items: impl IntoIterator<Item = impl Display>) {
     let lines: Vec<_> = items.into_iter().map(|item| format!("* {item}")).collect();
-    tell(transport, &lines.join("\n"));
+    tell(ear, &lines.join("\n"));
 }

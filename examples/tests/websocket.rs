@@ -214,3 +214,53 @@ fn client_and_echo_of_ours() {
     server.signal(Signal::TERM);
     ends_well(server);
 }
+
+#[test]
+fn members_in_browsers_and_at_terminals_share_their_rooms() {
+    const MEMBER: &str = r#"
+import asyncio, sys, websockets
+
+async def main():
+    async with websockets.connect("ws://" + sys.argv[1] + "/chat", origin="http://" + sys.argv[1]) as socket:
+        heard = lambda: socket.recv()
+        assert "welcome, guest-1" in await heard()
+        assert await heard() == "* guest-1 joined lobby"
+        print("here", flush=True)
+        assert await heard() == "* guest-2 joined lobby"
+        await socket.send("hello, terminal")
+        assert await heard() == "<guest-2> hello, browser"
+        await socket.send("/who")
+        assert await heard() == "* guest-1\n* guest-2"
+        await socket.send("/quit")
+        assert await heard() == "* good-bye"
+        await socket.wait_closed()
+        assert socket.close_code == 1000, socket.close_code
+    try:
+        await websockets.connect("ws://" + sys.argv[1] + "/chat", origin="http://evil.example")
+        assert False, "another's page"
+    except websockets.InvalidStatusCode as error:
+        assert error.status_code == 403, error
+    print("all of it", flush=True)
+
+asyncio.run(main())
+"#;
+    let Some(python) = python() else { return };
+    let arguments = ["--listen", "127.0.0.1:0", "--lines", "127.0.0.1:0"];
+    let server = Program::example("websocket_chat", &arguments);
+    let (lines, pages) = (server.address(), server.address());
+    let mut command = Command::new(python);
+    command.args(["-c", MEMBER, &pages]);
+    let browser = Program::start(&mut command).expect("a process");
+    assert_eq!(browser.line(), "here");
+    let mut terminal = Program::example("stdio_chat", &["--connect", &lines]);
+    assert!(terminal.line().contains("welcome, guest-2"));
+    assert_eq!(terminal.line(), "* guest-2 joined lobby");
+    assert_eq!(terminal.line(), "<guest-1> hello, terminal");
+    terminal.types("hello, browser\n");
+    assert_eq!(terminal.line(), "* guest-1 left lobby (quit)");
+    assert_eq!(browser.line(), "all of it");
+    ends_well(browser);
+    terminal.types("/quit\n");
+    server.signal(Signal::TERM);
+    ends_well(server);
+}
