@@ -1,16 +1,14 @@
 //! What WebSocket allocates, counted: nothing for a message, once buffers are there.
 
-use std::cell::Cell;
 use std::hint::black_box;
-use std::rc::Rc;
 
 use allocation_counter::measure;
-use wharf::testing::MemoryNetwork;
-use wharf::{Result, Transport};
+use wharf::Result;
+use wharf::testing::Recorder;
 use wharf_protocols::codec::{Decoder, Encoder};
 use wharf_protocols::websocket::{
-    ClientHandshake, CloseCode, MaskKeys, Message, MessageDecoder, MessageEncoder, Role,
-    ServerHandshake, WebSocket, WebSocketOptions, WebSocketProtocol, WebSocketSession,
+    ClientHandshake, MaskKeys, Message, MessageDecoder, MessageEncoder, Role, ServerHandshake,
+    WebSocket, WebSocketOptions, WebSocketProtocol, WebSocketSession,
 };
 
 #[test]
@@ -45,66 +43,41 @@ fn messages_are_decoded_and_encoded_without_allocations() {
     }
 }
 
-/// Sends a message back, so often.
-struct Pong {
-    left: Rc<Cell<u32>>,
-    begins: Option<String>,
-}
+struct Echo;
 
-impl WebSocketProtocol for Pong {
-    fn opened(&mut self, socket: &WebSocket) -> Result {
-        if let Some(text) = &self.begins {
-            socket.send_text(text)?;
-        }
-        Ok(())
-    }
-
+impl WebSocketProtocol for Echo {
     fn text_received(&mut self, socket: &WebSocket, text: &str) -> Result {
-        match self.left.get() {
-            0 => drop(socket.close(CloseCode::NORMAL, "")?),
-            left => {
-                self.left.set(left - 1);
-                socket.send_text(text)?;
-            }
-        }
+        socket.send_text(text)?;
         Ok(())
     }
 }
 
-/// A connection whose messages go back and forth: what it allocates does not depend on how many they are.
+/// The loop in memory allocates for what it carries at once; a message more allocates nothing more.
 #[test]
-fn an_echoed_message_allocates_nothing() {
-    let allocations = |count: u32, text: &str| {
-        let left = Rc::new(Cell::new(count));
-        let (server_left, client_left) = (Rc::clone(&left), Rc::clone(&left));
-        let text = text.to_owned();
-        let allocated = measure(|| {
-            let conversation = MemoryNetwork::new().event_loop().run(async move |event_loop| {
-                let factory = move || {
-                    let protocol = Pong { left: Rc::clone(&server_left), begins: None };
-                    let options = WebSocketOptions::new();
-                    WebSocketSession::server(protocol, ServerHandshake::new(), options)
-                };
-                event_loop.create_server(factory, "10.0.0.1:80").await?;
-                let handshake =
-                    ClientHandshake::new("ws://10.0.0.1/".parse()?, &mut MaskKeys::random());
-                let protocol = Pong { left: client_left, begins: Some(text) };
-                let options = WebSocketOptions::new();
-                let session = WebSocketSession::client(protocol, handshake, options);
-                let client = event_loop.create_connection(|| session, "10.0.0.1:80").await?;
-                client.wait_closed().await?;
-                assert!(client.handle().is_closing());
-                Ok(())
+fn an_echoed_message_allocates_nothing() -> Result {
+    let factory =
+        || WebSocketSession::server(Echo, ServerHandshake::new(), WebSocketOptions::new());
+    let mut recorder = Recorder::with_capacity(1 << 20, factory)?;
+    let mut request = Vec::new();
+    ClientHandshake::new("ws://a/".parse()?, &mut MaskKeys::random()).encode(&mut request);
+    recorder.receive(&request)?;
+    for text in ["x".repeat(64), "x".repeat(500)] {
+        let mut message = Vec::new();
+        MessageEncoder::new(Role::Client).encode(&Message::Text(&text), &mut message)?;
+        let (few, many) = (message.repeat(10), message.repeat(100));
+        for _ in 0..3 {
+            recorder.receive(&many)?;
+            recorder.sent()?;
+        }
+        let mut count = |input: &[u8]| {
+            let allocated = measure(|| {
+                recorder.receive(input).unwrap();
             });
-            conversation.unwrap();
-        });
-        assert_eq!(left.get(), 0);
-        allocated.count_total
-    };
-    for text in ["x".repeat(64), "x".repeat(64 * 1024)] {
-        allocations(10, &text);
-        let (few, many) = (allocations(100, &text), allocations(2100, &text));
-        // A loop may grow a queue now and then.
-        assert!(many <= few + 20, "{} bytes: {few} for 100, {many} for 2100", text.len());
+            assert!(recorder.sent().unwrap().len() > text.len());
+            allocated.count_total
+        };
+        let (few, many) = (count(&few), count(&many));
+        assert!(many <= few, "{} bytes: {few} for 10, {many} for 100", text.len());
     }
+    Ok(())
 }

@@ -11,12 +11,14 @@ pub(in crate::websocket) struct Inflater {
     stream: Option<Decompress>,
     window_bits: u8,
     keeps_context: bool,
+    /// Whether a part of the current message was not empty.
+    is_fed: bool,
 }
 
 impl Inflater {
     /// Of a peer that compresses with a window of `window_bits`, and with or without what came before.
     pub(super) const fn new(window_bits: u8, keeps_context: bool) -> Self {
-        Self { stream: None, window_bits, keeps_context }
+        Self { stream: None, window_bits, keeps_context, is_fed: false }
     }
 
     /// Decompresses a part of a message, and appends what comes out to `output`: at most `room` bytes, and with an
@@ -27,6 +29,10 @@ impl Inflater {
         output: &mut Vec<u8>,
         room: usize,
     ) -> Result<(), InflateError> {
+        if input.is_empty() {
+            return Ok(());
+        }
+        self.is_fed = true;
         let key = u32::from(self.window_bits);
         let stream = self.stream.get_or_insert_with(|| {
             let spare = shared::take(&SPARES, key);
@@ -71,8 +77,13 @@ impl Inflater {
         output: &mut Vec<u8>,
         room: usize,
     ) -> Result<(), InflateError> {
+        if !self.is_fed {
+            // Nothing stands for an empty message, too: some senders take more away than they should.
+            return Ok(());
+        }
         // What the sender has taken away (RFC 7692, 7.2.1).
         self.inflate(&[0x00, 0x00, 0xff, 0xff], output, room)?;
+        self.is_fed = false;
         if !self.keeps_context
             && let Some(mut stream) = self.stream.take()
         {

@@ -3,6 +3,7 @@
 mod close;
 mod limits;
 mod properties;
+mod reports;
 mod rules;
 
 use super::*;
