@@ -24,6 +24,8 @@ pub(super) enum Phase {
     Head,
     Content,
     Answer,
+    /// The request that was waited for is over; what is waited for next begins anew.
+    Over,
 }
 
 /// What a deadline that passed means.
@@ -40,8 +42,12 @@ impl Deadlines {
     }
 
     /// A request is over.
+    #[inline]
     pub(super) fn request_is_over(&mut self) {
-        self.request_since = None;
+        if self.armed != Phase::Nothing {
+            self.armed = Phase::Over;
+            self.request_since = None;
+        }
     }
 
     /// Says what is waited for from now on.
@@ -107,7 +113,7 @@ impl Deadlines {
         match self.armed {
             Phase::Head => settings.head_timeout,
             Phase::Content => settings.body_timeout,
-            Phase::Nothing | Phase::Answer => None,
+            Phase::Nothing | Phase::Answer | Phase::Over => None,
         }
     }
 

@@ -64,6 +64,33 @@ fn a_handler_may_take_its_time() {
 }
 
 #[test]
+fn each_request_has_its_own_time() {
+    let later = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut run = self::run(server().total_timeout(Duration::from_secs(100)));
+    // The second is there when the first is answered: the connection waits all the time.
+    run.sends([later, later].concat());
+    run.advance(90);
+    let first = run.later.take().unwrap();
+    first.respond(200, &[], b"first").unwrap();
+    assert!(run.sent().ends_with("first"));
+    run.advance(99);
+    assert!(!run.recorder.is_closing());
+    run.advance(1);
+    assert!(run.sent().starts_with("HTTP/1.1 503 "));
+
+    // And so with content.
+    let head = "POST /end HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
+    let mut run = self::run(server());
+    run.sends(format!("{head}a"));
+    run.advance(20);
+    assert!(run.sends(format!("b{head}a")).ends_with("at the end"));
+    run.advance(29);
+    assert!(!run.recorder.is_closing());
+    run.advance(1);
+    assert!(run.sent().starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
 fn slow_content_is_told_and_closed() {
     let head = "POST /end HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";
     let mut run = self::run(server());
