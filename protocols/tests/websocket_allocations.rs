@@ -1,4 +1,5 @@
 //! What WebSocket allocates, counted: nothing for a message, once buffers are there.
+#![forbid(unsafe_code)]
 
 use std::hint::black_box;
 

@@ -56,12 +56,17 @@ use pool::Pool;
 /// # TLS
 /// `https` needs a function that puts TLS on a stream, so that TLS can be wharf's or another one:
 ///
-/// ```ignore
-/// let tls = TlsClient::builder().alpn(["http/1.1"]).build()?;
-/// let client = HttpClient::new(&event_loop).secure_with(async move |mut stream, host: String| {
+#[cfg_attr(feature = "tls", doc = "```no_run")]
+#[cfg_attr(not(feature = "tls"), doc = "```ignore")]
+/// # use wharf_protocols::http::HttpClient;
+/// # fn client(event_loop: &wharf::EventLoop) -> wharf::Result<HttpClient> {
+/// let tls = wharf::TlsClient::builder().alpn(["http/1.1"]).build()?;
+/// let client = HttpClient::new(event_loop).secure_with(async move |mut stream, host: String| {
 ///     stream.start_tls(tls.clone().server_name(host)).await?;
 ///     Ok(stream)
 /// });
+/// # Ok(client)
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct HttpClient {
