@@ -13,7 +13,7 @@ use crate::codec::{Decoder, Encoder, Ready};
 /// ([the definition](https://cr.yp.to/proto/netstrings.txt)).
 ///
 /// Each payload has one form: a length with a sign, a space or a leading zero is refused, as is anything but a comma
-/// behind the payload. A length above the maximum is refused as soon as its digits say so.
+/// behind the payload. A length above the maximum is refused when its colon has come, or a 21st digit.
 ///
 /// ```
 /// use wharf_protocols::codec::Decoder;
