@@ -16,6 +16,7 @@ pub mod netstring;
 mod sides;
 pub mod stream;
 pub mod tls;
+pub mod websocket;
 
 /// Runs a target over its seeds and the inputs that once failed, and returns how many there were.
 ///

@@ -56,3 +56,8 @@ fn stream() {
 fn tls() {
     wharf_fuzz::replay("tls", wharf_fuzz::tls::run);
 }
+
+#[test]
+fn websocket() {
+    wharf_fuzz::replay("websocket", wharf_fuzz::websocket::run);
+}

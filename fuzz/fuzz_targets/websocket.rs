@@ -1,0 +1,11 @@
+//! WebSocket: see `wharf_fuzz::websocket`.
+#![forbid(unsafe_code)]
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wharf_fuzz::websocket::run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    wharf_fuzz::run_files(wharf_fuzz::websocket::run);
+}
