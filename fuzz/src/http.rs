@@ -146,7 +146,7 @@ pub fn chunked(data: &[u8]) {
                     Ok(Some(ChunkedEvent::End)) => seen.push(Seen::End),
                     Ok(None) => break,
                     Err(error) => {
-                        seen.push(Seen::Error(error.rule(), error.offset()));
+                        seen.push(Seen::Error(error.rule, error.offset));
                         return seen;
                     }
                 }
@@ -257,7 +257,7 @@ fn decode_requests(limits: Limits, parts: &[&[u8]]) -> Vec<Seen> {
                 Ok(Some(event)) => see(&mut seen, of_request(event)),
                 Ok(None) => break,
                 Err(error) => {
-                    seen.push(Seen::Error(error.rule(), error.offset()));
+                    seen.push(Seen::Error(error.rule, error.offset));
                     return seen;
                 }
             }
@@ -268,7 +268,7 @@ fn decode_requests(limits: Limits, parts: &[&[u8]]) -> Vec<Seen> {
     match decoder.finish() {
         Ok(Some(event)) => see(&mut seen, of_request(event)),
         Ok(None) => {}
-        Err(error) => seen.push(Seen::Error(error.rule(), error.offset())),
+        Err(error) => seen.push(Seen::Error(error.rule, error.offset)),
     }
     seen
 }
@@ -288,7 +288,7 @@ fn decode_responses(limits: Limits, method: &str, parts: &[&[u8]]) -> Vec<Seen> 
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    seen.push(Seen::Error(error.rule(), error.offset()));
+                    seen.push(Seen::Error(error.rule, error.offset));
                     return seen;
                 }
             }
@@ -299,7 +299,7 @@ fn decode_responses(limits: Limits, method: &str, parts: &[&[u8]]) -> Vec<Seen> 
     match decoder.finish() {
         Ok(Some(event)) => see(&mut seen, of_response(event)),
         Ok(None) => {}
-        Err(error) => seen.push(Seen::Error(error.rule(), error.offset())),
+        Err(error) => seen.push(Seen::Error(error.rule, error.offset)),
     }
     seen
 }

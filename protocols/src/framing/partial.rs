@@ -51,6 +51,7 @@ pub struct PartialFrame<H, E> {
 
 /// How far a frame reaches, as far as its first bytes tell. All lengths count from the frame's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Extent<H> {
     /// So many bytes are needed to say more. Not more than any frame has: else one that is whole waits for others.
     AtLeast(usize),
@@ -75,6 +76,7 @@ pub enum Extent<H> {
 
 /// A stream that ended within a frame. See [`PartialFrame::finish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unfinished {
     /// Where in the stream the frame begins.
     pub start: u64,

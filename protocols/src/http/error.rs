@@ -10,13 +10,16 @@ use std::io;
 ///
 /// let mut decoder = RequestDecoder::new();
 /// let error = decoder.decode(&mut &b"GET / HTTP/1.1\r\nHost : x\r\n\r\n"[..]).unwrap_err();
-/// assert_eq!((error.rule(), error.offset()), (Rule::FieldName, Some(20)));
-/// assert_eq!(error.to_string(), "malformed field name at byte 20 (RFC 9112, 5.1)");
+/// assert_eq!((error.rule, error.offset), (Rule::FieldName, Some(20)));
+/// assert_eq!(error.to_string(), "byte 20: malformed field name (RFC 9112, 5.1)");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpError {
-    rule: Rule,
-    offset: Option<u64>,
+    /// The rule that is broken.
+    pub rule: Rule,
+    /// Where in the stream, in bytes from its beginning. `None` for what was to be sent.
+    pub offset: Option<u64>,
 }
 
 impl HttpError {
@@ -32,36 +35,26 @@ impl HttpError {
     pub(super) fn moved_by(self, base: u64) -> Self {
         Self { offset: self.offset.map(|offset| offset + base), ..self }
     }
-
-    /// The rule that is broken.
-    pub const fn rule(&self) -> Rule {
-        self.rule
-    }
-
-    /// Where in the stream, in bytes from its beginning. `None` for what was to be sent.
-    pub const fn offset(&self) -> Option<u64> {
-        self.offset
-    }
 }
 
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, section) = self.rule.text();
-        f.write_str(what)?;
         if let Some(offset) = self.offset {
-            write!(f, " at byte {offset}")?;
+            write!(f, "byte {offset}: ")?;
         }
-        write!(f, " ({section})")
+        let (what, section) = self.rule.text();
+        write!(f, "{what} ({section})")
     }
 }
 
 impl Error for HttpError {}
 
-/// `InvalidData`, or `UnexpectedEof` for a message that was cut off.
+/// `InvalidData`; `UnexpectedEof` for a message that was cut off, and `InvalidInput` for what cannot be sent.
 impl From<HttpError> for io::Error {
     fn from(error: HttpError) -> Self {
         let kind = match error.rule {
             Rule::Truncated => io::ErrorKind::UnexpectedEof,
+            _ if error.offset.is_none() => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::InvalidData,
         };
         Self::new(kind, error)

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use super::CloseCode;
 
@@ -9,6 +10,7 @@ use super::CloseCode;
 ///
 /// The connection cannot go on: say [`close_code`](Self::close_code) to the peer, and close it (RFC 6455, 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WebSocketError {
     /// Where in the stream, in bytes from its beginning: for text that is not UTF-8 the character, for all else the
     /// frame.
@@ -26,11 +28,22 @@ impl WebSocketError {
 
 impl fmt::Display for WebSocketError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} (at byte {})", self.violation, self.offset)
+        write!(formatter, "byte {}: {}", self.offset, self.violation)
     }
 }
 
 impl Error for WebSocketError {}
+
+/// `InvalidData`; `UnexpectedEof` where the stream ended within a frame or a message.
+impl From<WebSocketError> for io::Error {
+    fn from(error: WebSocketError) -> Self {
+        let kind = match error.violation {
+            Violation::Truncated => io::ErrorKind::UnexpectedEof,
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
 
 /// A rule or a limit that a peer can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,3 +194,10 @@ impl fmt::Display for EncodeError {
 }
 
 impl Error for EncodeError {}
+
+/// `InvalidInput`.
+impl From<EncodeError> for io::Error {
+    fn from(error: EncodeError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}

@@ -153,7 +153,7 @@ impl<H: HttpHandler> HttpConnection<H> {
         }
         self.give_up(
             transport,
-            error.rule().status(),
+            error.rule.status(),
             &error.to_string(),
             is_awaited || is_between,
         );

@@ -15,7 +15,7 @@ fn decode(limits: Limits, text: &[u8]) -> Result<(Vec<u8>, usize), (Rule, u64)> 
                     Ok(None) => break,
                     Err(error) => {
                         assert!(decoder.capacity() <= limits.max_trailers);
-                        result = Some(Err((error.rule(), error.offset().unwrap())));
+                        result = Some(Err((error.rule, error.offset.unwrap())));
                         return (data, result.clone());
                     }
                 }

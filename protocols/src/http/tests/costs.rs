@@ -31,7 +31,7 @@ fn a_refused_head_holds_no_more_than_the_limit() {
         let mut decoder = RequestDecoder::new().limits(limits);
         let text = vec![b'a'; 10_000];
         let failed = text.chunks(part).find_map(|mut part| decoder.decode(&mut part).err());
-        assert_eq!(failed.unwrap().rule(), Rule::TargetTooLong);
+        assert_eq!(failed.unwrap().rule, Rule::TargetTooLong);
         assert!(decoder.buffer_capacity() <= 1000);
     }
 }

@@ -8,17 +8,17 @@ fn heads_that_would_be_two_are_refused() {
     assert!(good.is_ok());
     for method in ["", "G T", "GET\r\n", "G\u{e9}T"] {
         let head = RequestHead::new(method, "/", Version::Http10, Headers::EMPTY);
-        assert_eq!(head.unwrap_err().rule(), Rule::Method);
+        assert_eq!(head.unwrap_err().rule, Rule::Method);
     }
     for target in ["", "/ HTTP/1.1\r\nX: y", "/a b", "/\u{e9}", "/#a", "x"] {
         let head = RequestHead::new("GET", target, Version::Http10, Headers::EMPTY);
-        assert_eq!(head.unwrap_err().rule(), Rule::Target, "{target:?}");
+        assert_eq!(head.unwrap_err().rule, Rule::Target, "{target:?}");
     }
     for name in ["", "a:", "a b", "a\r\nb", "\u{e9}"] {
-        assert_eq!(Headers::new(&[(name, b"")]).unwrap_err().rule(), Rule::FieldName);
+        assert_eq!(Headers::new(&[(name, b"")]).unwrap_err().rule, Rule::FieldName);
     }
     for value in [&b"a\r\nb: c"[..], b"a\nb", b"a\r", b"a\0", b" a", b"a\t", b"\x7f"] {
-        assert_eq!(Headers::new(&[("a", value)]).unwrap_err().rule(), Rule::FieldValue);
+        assert_eq!(Headers::new(&[("a", value)]).unwrap_err().rule, Rule::FieldValue);
     }
     let head = ResponseHead::new(200, Version::Http11, Headers::EMPTY).unwrap();
     assert!(head.with_reason(b"OK\r\nX: y").is_err());
@@ -27,7 +27,7 @@ fn heads_that_would_be_two_are_refused() {
     }
     let fields = [("Content-Length", &b"1"[..]), ("Transfer-Encoding", b"chunked")];
     let both = ResponseHead::new(200, Version::Http11, Headers::new(&fields).unwrap());
-    assert_eq!(both.unwrap_err().rule(), Rule::LengthAndCoding);
+    assert_eq!(both.unwrap_err().rule, Rule::LengthAndCoding);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn parts_out_of_order_change_nothing() {
     for event in
         [ResponseEvent::Data(b"x"), ResponseEvent::End, ResponseEvent::Trailers(Headers::EMPTY)]
     {
-        assert_eq!(encoder.encode(&event, &mut output).unwrap_err().rule(), Rule::Order);
+        assert_eq!(encoder.encode(&event, &mut output).unwrap_err().rule, Rule::Order);
     }
     assert_eq!(output, b"earlier");
     encoder.encode(&ResponseEvent::Head(head), &mut output).unwrap();
@@ -51,7 +51,7 @@ fn parts_out_of_order_change_nothing() {
         (ResponseEvent::End, Rule::LengthMismatch),
     ];
     for (event, rule) in refused {
-        assert_eq!(encoder.encode(&event, &mut output).unwrap_err().rule(), rule);
+        assert_eq!(encoder.encode(&event, &mut output).unwrap_err().rule, rule);
     }
     assert_eq!(output.len(), length);
 }
@@ -73,7 +73,7 @@ fn content_only_where_it_may_be() {
     let fields = [("Transfer-Encoding", &b"chunked"[..])];
     let head = ResponseHead::new(200, Version::Http11, Headers::new(&fields).unwrap()).unwrap();
     let error = encoder.encode(&ResponseEvent::Head(head), &mut output).unwrap_err();
-    assert_eq!(error.rule(), Rule::CodingNotAllowed);
+    assert_eq!(error.rule, Rule::CodingNotAllowed);
 
     // Until the close: nothing follows.
     let head = ResponseHead::new(200, Version::Http11, Headers::EMPTY).unwrap();

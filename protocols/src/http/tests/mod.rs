@@ -124,7 +124,7 @@ fn request_error(text: &str) -> Option<(Rule, u64)> {
     crate::testing::check_splits(text.as_bytes(), |parts| {
         let seen = requests(RequestDecoder::new(), parts);
         result = match seen.last() {
-            Some(Seen::Error(error)) => Some((error.rule(), error.offset().unwrap())),
+            Some(Seen::Error(error)) => Some((error.rule, error.offset.unwrap())),
             _ => None,
         };
         seen
@@ -137,7 +137,7 @@ fn response_error(method: &str, text: &str) -> Option<(Rule, u64)> {
     crate::testing::check_splits(text.as_bytes(), |parts| {
         let seen = responses(ResponseDecoder::new(), method, parts);
         result = match seen.last() {
-            Some(Seen::Error(error)) => Some((error.rule(), error.offset().unwrap())),
+            Some(Seen::Error(error)) => Some((error.rule, error.offset.unwrap())),
             _ => None,
         };
         seen

@@ -211,7 +211,7 @@ fn limits_of_heads() {
             seen
         });
         match result {
-            Some(Seen::Error(error)) => Some((error.rule(), error.offset().unwrap())),
+            Some(Seen::Error(error)) => Some((error.rule, error.offset.unwrap())),
             _ => None,
         }
     };
@@ -235,7 +235,7 @@ fn a_stream_that_ends_in_a_message_is_cut_off() {
     for length in 0..=text.len() {
         let seen = requests(RequestDecoder::new(), &[&text.as_bytes()[..length]]);
         let is_cut =
-            matches!(seen.last(), Some(Seen::Error(error)) if error.rule() == Rule::Truncated);
+            matches!(seen.last(), Some(Seen::Error(error)) if error.rule == Rule::Truncated);
         assert_eq!(is_cut, length != 0 && length != text.len(), "{length}: {seen:?}");
     }
     assert_eq!(requests(RequestDecoder::new(), &[b"\r\n"]), []);

@@ -118,6 +118,6 @@ fn content_until_the_close_is_limited() {
     check_splits(text, |parts| {
         let seen = responses(ResponseDecoder::new().limits(limits), "GET", parts);
         let Some(Seen::Error(error)) = seen.last() else { panic!("{seen:?}") };
-        assert_eq!((error.rule(), error.offset()), (Rule::ContentTooLarge, Some(19 + 3)));
+        assert_eq!((error.rule, error.offset), (Rule::ContentTooLarge, Some(19 + 3)));
     });
 }

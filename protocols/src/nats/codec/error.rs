@@ -4,6 +4,7 @@ use std::io;
 
 /// Why a stream could not be decoded, or an operation not be encoded: a [`Rule`], and where it was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CodecError {
     /// The offset of the byte that broke the rule: in the stream for a decoder, in the refused part (subject, queue
     /// group, headers …) for an encoder.
@@ -74,7 +75,7 @@ impl CodecError {
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {}: {}", self.offset, self.rule)
+        write!(f, "byte {}: {}", self.offset, self.rule)
     }
 }
 

@@ -192,6 +192,7 @@ impl fmt::Debug for WebSocket {
 
 /// How a WebSocket ended (RFC 6455, 7.1.4 to 7.1.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Closure {
     /// What the peer's close frame said: [`CloseCode::NO_STATUS`] if it had no code, [`CloseCode::ABNORMAL`] if none
     /// came.

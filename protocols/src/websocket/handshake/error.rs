@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 /// Why an opening handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed { offset, rule } => write!(formatter, "{rule} (at byte {offset})"),
+            Self::Malformed { offset, rule } => write!(formatter, "byte {offset}: {rule}"),
             Self::HeadTooLong { max_length } => {
                 write!(formatter, "the head has more than {max_length} bytes")
             }
@@ -86,3 +87,20 @@ impl fmt::Display for HandshakeError {
 }
 
 impl Error for HandshakeError {}
+
+/// `InvalidInput` for a URL or a field that cannot be sent, `UnexpectedEof` where the connection ended, `TimedOut`,
+/// `PermissionDenied` for what is refused; else `InvalidData`.
+impl From<HandshakeError> for io::Error {
+    fn from(error: HandshakeError) -> Self {
+        let kind = match error {
+            HandshakeError::Url(_) | HandshakeError::Unsendable(_) => io::ErrorKind::InvalidInput,
+            HandshakeError::Truncated => io::ErrorKind::UnexpectedEof,
+            HandshakeError::TimedOut => io::ErrorKind::TimedOut,
+            HandshakeError::Origin(_) | HandshakeError::Refused(_) | HandshakeError::Status(_) => {
+                io::ErrorKind::PermissionDenied
+            }
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
