@@ -26,6 +26,7 @@ mod mailbox;
 #[cfg(feature = "nats")]
 #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
 pub mod nats;
+mod notify;
 pub mod reconnect;
 pub mod testing;
 #[cfg(feature = "websocket")]

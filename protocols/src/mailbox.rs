@@ -1,52 +1,21 @@
-//! Waiting in one loop's thread: a list of those who wait, a queue for one who takes, and news for everybody.
+//! Handing things over in one loop's thread: a queue for one who takes, and news for everybody.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-/// Those who wait for a change of something.
-#[derive(Default)]
-pub(crate) struct Notify {
-    waiting: RefCell<Vec<Waker>>,
-}
-
-impl Notify {
-    /// Waits until `look` finds something; it looks again each time that [`wake`](Self::wake) is called.
-    pub(crate) async fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
-        poll_fn(|context| self.poll(context, &mut look)).await
-    }
-
-    pub(crate) fn poll<T>(
-        &self,
-        context: &Context<'_>,
-        mut look: impl FnMut() -> Option<T>,
-    ) -> Poll<T> {
-        if let Some(found) = look() {
-            return Poll::Ready(found);
-        }
-        let is_there = self.waiting.borrow().iter().any(|waker| waker.will_wake(context.waker()));
-        if !is_there {
-            let waker = context.waker().clone();
-            self.waiting.borrow_mut().push(waker);
-        }
-        Poll::Pending
-    }
-
-    pub(crate) fn wake(&self) {
-        for waker in self.waiting.take() {
-            waker.wake();
-        }
-    }
-}
+use crate::notify::WakerSlot;
 
 /// A queue that ends.
 pub(crate) struct Mailbox<T> {
     items: RefCell<VecDeque<T>>,
     has_ended: Cell<bool>,
-    changed: Notify,
-    emptied: Notify,
+    /// Whoever takes.
+    taker: WakerSlot,
+    #[cfg(feature = "nats")]
+    emptied: crate::notify::Notify,
 }
 
 impl<T> Mailbox<T> {
@@ -54,8 +23,9 @@ impl<T> Mailbox<T> {
         Self {
             items: RefCell::default(),
             has_ended: Cell::new(false),
-            changed: Notify::default(),
-            emptied: Notify::default(),
+            taker: WakerSlot::default(),
+            #[cfg(feature = "nats")]
+            emptied: crate::notify::Notify::default(),
         }
     }
 
@@ -65,7 +35,7 @@ impl<T> Mailbox<T> {
             return false;
         }
         self.items.borrow_mut().push_back(item);
-        self.changed.wake();
+        self.taker.wake();
         true
     }
 
@@ -77,9 +47,9 @@ impl<T> Mailbox<T> {
     /// What is in the queue can still be taken.
     pub(crate) fn end(&self) {
         self.has_ended.set(true);
-        self.changed.wake();
+        self.taker.wake();
         if self.is_empty() {
-            self.emptied.wake();
+            self.tell_emptied();
         }
     }
 
@@ -87,7 +57,7 @@ impl<T> Mailbox<T> {
     pub(crate) fn clear(&self) {
         let items = self.items.take();
         drop(items);
-        self.emptied.wake();
+        self.tell_emptied();
     }
 
     /// The next item; `None` at the end.
@@ -96,24 +66,33 @@ impl<T> Mailbox<T> {
     }
 
     pub(crate) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<T>> {
-        self.changed.poll(context, || match self.try_next() {
-            Some(item) => Some(Some(item)),
-            None if self.has_ended.get() => Some(None),
-            None => None,
-        })
+        match self.try_next() {
+            Some(item) => Poll::Ready(Some(item)),
+            None if self.has_ended.get() => Poll::Ready(None),
+            None => {
+                self.taker.keep(context.waker());
+                Poll::Pending
+            }
+        }
     }
 
     pub(crate) fn try_next(&self) -> Option<T> {
         let item = self.items.borrow_mut().pop_front();
         if item.is_some() && self.is_empty() {
-            self.emptied.wake();
+            self.tell_emptied();
         }
         item
     }
 
+    /// Waits until everything was taken.
     #[cfg(feature = "nats")]
     pub(crate) async fn empty(&self) {
         self.emptied.wait_for(|| self.is_empty().then_some(())).await;
+    }
+
+    fn tell_emptied(&self) {
+        #[cfg(feature = "nats")]
+        self.emptied.wake();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -131,44 +110,79 @@ pub(crate) type Callback<T> = Rc<dyn Fn(&T)>;
 /// How many pieces of news wait for one who takes them; the oldest are dropped.
 const KEPT_NEWS: usize = 64;
 
-/// News for callbacks and for streams.
+/// News for callbacks and for streams, up to the last.
 pub(crate) struct Broadcast<T> {
     callbacks: RefCell<Vec<Callback<T>>>,
     queues: RefCell<Vec<Weak<Mailbox<T>>>>,
+    has_ended: Cell<bool>,
 }
 
 impl<T: Clone> Broadcast<T> {
     pub(crate) fn new(callbacks: Vec<Callback<T>>) -> Self {
-        Self { callbacks: RefCell::new(callbacks), queues: RefCell::default() }
+        let (callbacks, queues) = (RefCell::new(callbacks), RefCell::default());
+        Self { callbacks, queues, has_ended: Cell::new(false) }
     }
 
     pub(crate) fn add(&self, callback: Callback<T>) {
-        self.callbacks.borrow_mut().push(callback);
+        if !self.has_ended.get() {
+            self.callbacks.borrow_mut().push(callback);
+        }
     }
 
-    /// A queue that is told everything from now on, as long as somebody has it.
-    pub(crate) fn stream(&self) -> Rc<Mailbox<T>> {
+    /// As [`stream`](Self::stream), with something to begin with.
+    pub(crate) fn stream_from(&self, first: T) -> Rc<Mailbox<T>> {
         let queue = Rc::new(Mailbox::new());
-        self.queues.borrow_mut().push(Rc::downgrade(&queue));
+        queue.push(first);
+        self.attach(&queue);
         queue
     }
 
-    pub(crate) fn tell(&self, news: &T, is_last: bool) {
+    /// A queue that is told everything from now on, as long as somebody has it. After the last it has ended.
+    #[cfg(feature = "nats")]
+    pub(crate) fn stream(&self) -> Rc<Mailbox<T>> {
+        let queue = Rc::new(Mailbox::new());
+        self.attach(&queue);
+        queue
+    }
+
+    fn attach(&self, queue: &Rc<Mailbox<T>>) {
+        if self.has_ended.get() {
+            queue.end();
+        } else {
+            self.queues.borrow_mut().push(Rc::downgrade(queue));
+        }
+    }
+
+    pub(crate) fn tell(&self, news: &T) {
+        for queue in self.live_queues() {
+            if queue.len() >= KEPT_NEWS {
+                queue.drop_oldest();
+            }
+            queue.push(news.clone());
+        }
         // They may add others, and do anything with whoever tells.
         let callbacks = self.callbacks.borrow().clone();
         for callback in callbacks {
             callback(news);
         }
-        let queues: Vec<_> = self.queues.borrow().iter().filter_map(Weak::upgrade).collect();
-        for queue in &queues {
-            if queue.len() >= KEPT_NEWS {
-                queue.drop_oldest();
-            }
+    }
+
+    /// Tells the last, after which callbacks are let go: one may hold whoever tells, which would otherwise never be dropped.
+    pub(crate) fn tell_last(&self, news: &T) {
+        self.has_ended.set(true);
+        for queue in self.live_queues() {
             queue.push(news.clone());
-            if is_last {
-                queue.end();
-            }
+            queue.end();
         }
-        self.queues.borrow_mut().retain(|queue| queue.strong_count() > 0);
+        let callbacks = self.callbacks.take();
+        for callback in callbacks {
+            callback(news);
+        }
+    }
+
+    fn live_queues(&self) -> Vec<Rc<Mailbox<T>>> {
+        let mut queues = self.queues.borrow_mut();
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.iter().filter_map(Weak::upgrade).collect()
     }
 }

@@ -12,7 +12,8 @@ use super::addresses::Addresses;
 use super::backoff::Backoff;
 use super::builder::{Attempt, Configure, Factory, ReconnectBuilder};
 use super::state::{State, States};
-use crate::mailbox::{Broadcast, Notify};
+use crate::mailbox::Broadcast;
+use crate::notify::Notify;
 
 /// A client that connects again; see the [module](super).
 ///
@@ -40,11 +41,8 @@ impl<P: Protocol> Reconnecting<P> {
 
     /// The states from now on, beginning with the one it is in.
     pub fn states(&self) -> States {
-        let queue = self.shared.news.stream();
-        queue.push(self.state());
-        if self.state().is_closed() {
-            queue.end();
-        }
+        let state = self.state();
+        let queue = self.shared.news.stream_from(state);
         States { queue }
     }
 
@@ -170,6 +168,13 @@ impl<P: Protocol> Shared<P> {
             is_closing: Cell::new(false),
         });
         let task = shared.event_loop.create_task(run(Rc::clone(&shared))).named("reconnect");
+        let ended = Rc::clone(&shared);
+        task.add_done_callback(move |result| {
+            // It panicked, in what the user has given: whoever waits has to know.
+            if let Err(error) = result {
+                ended.end(Some(error.clone()));
+            }
+        });
         let guard = Guard { shared: Rc::clone(&shared), task: RefCell::new(Some(task)) };
         Reconnecting { shared, guard: Rc::new(guard) }
     }
@@ -186,9 +191,23 @@ impl<P: Protocol> Shared<P> {
         if self.state.borrow().is_closed() {
             return;
         }
-        *self.state.borrow_mut() = state.clone();
-        self.news.tell(&state, state.is_closed());
+        // Errors are dropped while nothing is borrowed: they may be the user's.
+        drop(self.state.replace(state.clone()));
         self.changed.wake();
+        if state.is_closed() {
+            self.news.tell_last(&state);
+        } else {
+            self.news.tell(&state);
+        }
+    }
+
+    /// The client has ended: `None`, as it was closed.
+    fn end(&self, error: Option<Error>) {
+        self.is_closing.set(true);
+        if let Some(connection) = self.current.take() {
+            connection.close();
+        }
+        self.set_state(State::Closed { error });
     }
 
     /// One connection, from its first attempt to its end: whether it was established, and how it ended.
@@ -222,7 +241,7 @@ impl<P: Protocol> Shared<P> {
             Some(Err(error)) => return (false, Some(error)),
             None => return (false, None),
         };
-        *self.current.borrow_mut() = Some(connection.clone());
+        self.current.replace(Some(connection.clone()));
         if !self.handshake {
             attempt.established();
         } else if is_established.get() {
@@ -233,7 +252,7 @@ impl<P: Protocol> Shared<P> {
             connection.close();
         }
         let end = connection.wait_closed().await;
-        *self.current.borrow_mut() = None;
+        self.current.take();
         (is_established.get(), end.err())
     }
 }
@@ -267,7 +286,7 @@ async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
                 io::Error::new(io::ErrorKind::ConnectionAborted, "the peer ended the connection")
                     .into()
             });
-            return shared.set_state(State::Closed { error: Some(error) });
+            return shared.end(Some(error));
         }
         let addresses = shared.addresses.borrow().len();
         let delay = shared.backoff.borrow_mut().delay(failures, addresses);
@@ -278,7 +297,7 @@ async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
             let _ = wharf::timeout(delay, shared.hurry.wait_for(is_over)).await;
         }
     }
-    shared.set_state(State::Closed { error: None });
+    shared.end(None);
 }
 
 /// Ends the client when the last handle is gone.

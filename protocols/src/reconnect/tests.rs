@@ -206,3 +206,58 @@ fn no_address_is_an_error() -> Result {
     assert!(Reconnecting::builder(&event_loop, none, |_| Client).start().is_err());
     Ok(())
 }
+
+/// Whoever waits for the client is told, whatever panics in it.
+#[test]
+fn a_panic_closes_the_client() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        event_loop.set_exception_handler(|_, _| {});
+        event_loop.create_server(|| Server(1), "10.0.0.1:7").await?;
+        let addresses = ["10.0.0.1:7"];
+        let factory = |_: &Attempt| -> Client { panic!("the factory") };
+        let makers: [&dyn Fn() -> Result<Reconnecting<Client>, wharf::Error>; 3] = [
+            &|| Reconnecting::builder(&event_loop, addresses, factory).start(),
+            &|| {
+                let builder = Reconnecting::builder(&event_loop, addresses, |_| Client);
+                builder.configure(|_, _| panic!("the options")).start()
+            },
+            &|| {
+                let builder = Reconnecting::builder(&event_loop, addresses, |_| Client);
+                builder.on_state(|_| panic!("a callback")).start()
+            },
+        ];
+        for make in makers {
+            let client = make()?;
+            let mut states = client.states();
+            assert!(client.connected().await.is_err_and(|error| error.is_panic()));
+            assert!(client.closed().await.is_err_and(|error| error.is_panic()));
+            while states.next().await.is_some() {}
+            assert!(client.state().is_closed());
+            assert!(client.connection().is_none());
+        }
+        Ok(())
+    })
+}
+
+/// A callback that holds the client is let go at the end.
+#[test]
+fn callbacks_are_dropped_at_the_end() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        event_loop.create_server(|| Server(1), "10.0.0.1:7").await?;
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.1:7"], |_| Client).start()?;
+        let alive = Rc::new(());
+        for late in [false, true] {
+            let (held, kept) = (client.clone(), Rc::clone(&alive));
+            client.on_state(move |_| {
+                let _ = (&held, &kept);
+            });
+            if !late {
+                client.connected().await?;
+                client.close();
+                client.closed().await?;
+            }
+        }
+        assert_eq!(Rc::strong_count(&alive), 1);
+        Ok(())
+    })
+}

@@ -180,7 +180,7 @@ impl Session {
         let info = ServerInfo::from_json(json).map_err(Error::protocol_violation)?;
         self.info = Rc::new(info);
         let shared = &self.shared;
-        *shared.info.borrow_mut() = Rc::clone(&self.info);
+        shared.info.replace(Rc::clone(&self.info));
         if let Ok(most) = usize::try_from(self.info.max_payload)
             && most > 0
         {
@@ -288,7 +288,7 @@ impl Session {
         if self.stage != Stage::Established {
             return Err(self.failed(error));
         }
-        *self.shared.last_error.borrow_mut() = Some(error);
+        self.shared.last_error.replace(Some(error));
         // The server ends the connection after those that are serious.
         self.shared.tell(&Event::ServerError(text.to_owned()));
         Ok(())
@@ -296,7 +296,7 @@ impl Session {
 
     /// A handshake that failed: the error is the client's, and ends this connection.
     fn failed(&self, error: NatsError) -> wharf::Failure {
-        *self.shared.last_error.borrow_mut() = Some(error.clone());
+        self.shared.last_error.replace(Some(error.clone()));
         Error::protocol_violation(error).into()
     }
 

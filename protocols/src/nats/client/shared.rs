@@ -14,8 +14,9 @@ use super::message::Message;
 use super::options::Options;
 use super::subscribed::Subscribed;
 use crate::codec::Encoder;
-use crate::mailbox::{Broadcast, Callback, Notify};
+use crate::mailbox::{Broadcast, Callback};
 use crate::nats::codec::{ClientOp, ClientOpEncoder, Pub, ServerInfo};
+use crate::notify::Notify;
 
 /// What is gathered before it is handed to the transport, at most.
 const GATHERED: usize = 64 * 1024;
@@ -94,7 +95,7 @@ impl Shared {
     }
 
     pub(super) fn tell(&self, event: &Event) {
-        self.news.tell(event, matches!(event, Event::Closed { .. }));
+        self.news.tell(event);
     }
 
     pub(super) fn listen(&self, callback: Callback<Event>) {
@@ -278,11 +279,11 @@ impl Shared {
             }
         }
         out.append(&mut self.pending.take());
-        *self.out.borrow_mut() = out;
+        self.out.replace(out);
         if self.is_paused() {
             live.transport.pause_reading();
         }
-        *self.live.borrow_mut() = Some(live);
+        self.live.replace(Some(live));
         self.hand_over();
         self.last_error.take();
         self.changed.wake();
@@ -312,6 +313,6 @@ impl Shared {
         self.requests.end(error.as_ref());
         self.pending.take();
         self.changed.wake();
-        self.tell(&Event::Closed { error });
+        self.news.tell_last(&Event::Closed { error });
     }
 }
