@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use wharf::{Error, EventLoop, ItemSender, Items, LoopFuture, Promise, Result, Transport};
 
+use crate::notify::Notify;
 use crate::websocket::{Closure, HandshakeError, Message, WebSocket, WebSocketProtocol};
 
 /// A message of its own.
@@ -45,11 +46,11 @@ pub(super) struct Channel {
 }
 
 /// What the protocol and the writing half share.
+#[derive(Default)]
 pub(super) struct Shared {
-    pub(super) event_loop: EventLoop,
     is_paused: Cell<bool>,
     end: RefCell<Option<(Closure, Option<Error>)>>,
-    waiting: RefCell<Vec<Promise<()>>>,
+    changed: Notify,
 }
 
 /// What comes out of a channel.
@@ -63,12 +64,7 @@ impl Channel {
     pub(super) fn new(event_loop: &EventLoop) -> (Self, Ends) {
         let (sender, messages) = event_loop.items(WAITING_MESSAGES);
         let (promise, opened) = event_loop.create_future();
-        let shared = Rc::new(Shared {
-            event_loop: event_loop.clone(),
-            is_paused: Cell::new(false),
-            end: RefCell::default(),
-            waiting: RefCell::default(),
-        });
+        let shared = Rc::<Shared>::default();
         let channel = Self { messages: sender, opened: Some(promise), shared: Rc::clone(&shared) };
         (channel, Ends { messages, opened, shared })
     }
@@ -78,8 +74,8 @@ impl Channel {
 const WAITING_MESSAGES: usize = 16;
 
 impl Shared {
-    pub(super) fn is_paused(&self) -> bool {
-        self.is_paused.get()
+    pub(super) fn pause(&self) {
+        self.is_paused.set(true);
     }
 
     /// How it ended, once it has.
@@ -88,17 +84,13 @@ impl Shared {
     }
 
     /// Waits until writing resumes, or the connection is lost.
-    pub(super) async fn changed(&self) {
-        let (promise, changed) = self.event_loop.create_future();
-        self.waiting.borrow_mut().push(promise);
-        let _ = changed.await;
+    pub(super) async fn resumed(&self) {
+        self.changed.wait_for(|| (!self.is_paused.get()).then_some(())).await;
     }
 
-    fn wake(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-        for promise in waiting {
-            let _ = promise.set_result(());
-        }
+    /// Waits for the connection's end.
+    pub(super) async fn ended(&self) -> Closure {
+        self.changed.wait_for(|| self.end().map(|(closure, _)| closure)).await
     }
 }
 
@@ -128,14 +120,14 @@ impl WebSocketProtocol for Channel {
     }
 
     fn pause_writing(&mut self, socket: &WebSocket) -> Result {
-        self.shared.is_paused.set(true);
+        self.shared.pause();
         socket.transport().hold_reading();
         Ok(())
     }
 
     fn resume_writing(&mut self, _: &WebSocket) -> Result {
         self.shared.is_paused.set(false);
-        self.shared.wake();
+        self.shared.changed.wake();
         Ok(())
     }
 
@@ -151,9 +143,9 @@ impl WebSocketProtocol for Channel {
             None => (!closure.is_clean).then(broken),
         };
         self.messages.end(error.as_ref());
-        *self.shared.end.borrow_mut() = Some((closure.clone(), error));
+        self.shared.end.replace(Some((closure.clone(), error)));
         self.shared.is_paused.set(false);
-        self.shared.wake();
+        self.shared.changed.wake();
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use wharf::{Error, Items, Result, Transport, WriteStatus};
+use wharf::{Error, Items, Result, WriteStatus};
 
 use super::OwnedMessage;
 use super::channel::Shared;
@@ -146,15 +146,9 @@ impl WebSocketWriter {
             return Err("the WebSocket is closed".into());
         }
         if status == WriteStatus::AboveHighWater {
-            // What is above it now may be sent at the end of this round. What is not is told by then.
-            let transport = socket.transport();
-            while transport.write_buffer_size() > transport.write_buffer_limits().high {
-                if shared.is_paused() {
-                    shared.changed().await;
-                } else {
-                    wharf::yield_now().await;
-                }
-            }
+            // Such a write is always followed by `pause_writing` and `resume_writing`.
+            shared.pause();
+            shared.resumed().await;
         }
         Ok(())
     }
@@ -170,12 +164,7 @@ impl WebSocketWriter {
         if socket.is_open() {
             socket.close(code, reason)?;
         }
-        loop {
-            if let Some((closure, _)) = shared.end() {
-                return Ok(closure);
-            }
-            shared.changed().await;
-        }
+        Ok(shared.ended().await)
     }
 
     /// What sends without waiting, and knows what was agreed upon.

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use wharf::{ByteStream, EventLoop, Result, StreamReader, StreamWriter, Transport};
+use wharf::{
+    ByteStream, Connection, EventLoop, Result, StreamReader, StreamWriter, Transport,
+    TransportHandle,
+};
 
 use super::WebSocketStream;
 use super::channel::{Channel, Ends};
@@ -34,11 +37,7 @@ impl WebSocketStream {
         let (channel, ends) = Channel::new(event_loop);
         let session = WebSocketSession::client(channel, handshake, options);
         let connection = event_loop.create_connection(|| session, address).await?;
-        let stream = Self::opened(ends).await;
-        if stream.is_err() {
-            connection.handle().close();
-        }
-        stream
+        Self::opened(connection, ends).await
     }
 
     /// Opens a WebSocket over a connection that is there, for example one with TLS, through a proxy, or on a Unix
@@ -95,17 +94,31 @@ impl WebSocketStream {
     ) -> Result<Self> {
         let connection = stream.into_protocol(session)?;
         connection.post(WebSocketSession::begin);
-        let handle = connection.handle().clone();
-        let opened = Self::opened(ends).await;
-        if opened.is_err() {
-            handle.close();
-        }
-        opened
+        Self::opened(connection, ends).await
     }
 
-    async fn opened(ends: Ends) -> Result<Self> {
+    async fn opened(connection: Connection<WebSocketSession<Channel>>, ends: Ends) -> Result<Self> {
+        let opening = Opening(Some(connection.handle().clone()));
         let Ends { messages, opened, shared } = ends;
         let socket = opened.await??;
+        opening.succeeded();
         Ok(Self::new(socket, messages, shared))
+    }
+}
+
+/// Closes the connection of an opening that fails, or that nobody waits for any more.
+struct Opening(Option<TransportHandle>);
+
+impl Opening {
+    fn succeeded(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.close();
+        }
     }
 }

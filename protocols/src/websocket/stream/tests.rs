@@ -1,3 +1,5 @@
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::MemoryNetwork;
@@ -167,6 +169,71 @@ fn openings_that_fail() {
         writer.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
         let answer = reader.read_to_end(1000).await?;
         assert!(answer.starts_with(b"HTTP/1.1 400 "));
+        Ok(())
+    });
+}
+
+/// Whoever gives up a future at any time leaves no connection behind, on neither side.
+#[test]
+fn openings_that_are_given_up_close_the_connection() {
+    run(async |event_loop| {
+        let open = Rc::new(Cell::new(0));
+        let serving = Rc::clone(&open);
+        let serve = move |reader: StreamReader, writer: StreamWriter| {
+            let open = Rc::clone(&serving);
+            async move {
+                open.set(open.get() + 1);
+                wharf::sleep(Duration::from_millis(50)).await;
+                if let Ok(mut socket) = accepted(reader, writer).await {
+                    while socket.next().await.is_some() {}
+                }
+                open.set(open.get() - 1);
+                Ok(())
+            }
+        };
+        event_loop.start_server(serve, "10.0.0.1:80").await?;
+        let within = |steps: u32| async move {
+            for _ in 0..steps {
+                wharf::yield_now().await;
+            }
+        };
+        for steps in 0..40 {
+            for wait in [0, 49, 50, 51] {
+                let connect = WebSocketStream::connect(&event_loop, "ws://10.0.0.1/", options());
+                let late = async {
+                    wharf::sleep(Duration::from_millis(wait)).await;
+                    within(steps).await;
+                };
+                let mut late = std::pin::pin!(late);
+                let mut connect = std::pin::pin!(connect);
+                std::future::poll_fn(|context| {
+                    if late.as_mut().poll(context).is_ready() {
+                        return std::task::Poll::Ready(());
+                    }
+                    connect.as_mut().poll(context).map(drop)
+                })
+                .await;
+            }
+        }
+        event_loop.sleep(Duration::from_secs(60)).await;
+        assert_eq!(open.get(), 0);
+        Ok(())
+    });
+}
+
+/// The same for a server that gives up.
+#[test]
+fn accepting_that_is_given_up_closes_the_connection() {
+    run(async |event_loop| {
+        let serve = async |reader: StreamReader, writer: StreamWriter| {
+            let _ = wharf::timeout(Duration::from_secs(1), accepted(reader, writer)).await;
+            Ok(())
+        };
+        event_loop.start_server(serve, "10.0.0.1:80").await?;
+        let (mut reader, _writer) = event_loop.open_connection("10.0.0.1:80").await?;
+        let begun = event_loop.time();
+        let _ = reader.read_to_end(1000).await;
+        assert!(event_loop.time() - begun < Duration::from_secs(2));
         Ok(())
     });
 }
