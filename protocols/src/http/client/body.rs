@@ -11,7 +11,7 @@ use super::super::{RequestEncoder, RequestEvent};
 use super::HttpClientConnection;
 use super::connect::Origin;
 use super::connection::{write_end, write_piece};
-use super::pool::Pool;
+use super::pool::{MaxIdle, Pool};
 
 /// The content of a request: bytes, or what a function writes bit by bit.
 pub struct RequestContent(pub(super) Kind);
@@ -120,15 +120,22 @@ impl RequestWriter<'_> {
 /// Dropping it before its end closes the connection.
 pub struct ResponseBody {
     connection: Option<HttpClientConnection>,
-    home: (Origin, Rc<Pool>),
+    home: Home,
     timeouts: (Duration, Option<Instant>),
     trailers: Option<http::HeaderMap>,
+}
+
+/// Where a connection goes when its answer is over.
+pub(super) struct Home {
+    pub(super) origin: Origin,
+    pub(super) pool: Rc<Pool>,
+    pub(super) max_idle: MaxIdle,
 }
 
 impl ResponseBody {
     pub(super) fn new(
         connection: HttpClientConnection,
-        home: (Origin, Rc<Pool>),
+        home: Home,
         timeouts: (Duration, Option<Instant>),
     ) -> Self {
         Self { connection: Some(connection), home, timeouts, trailers: None }
@@ -154,7 +161,8 @@ impl ResponseBody {
                 if connection.is_tunnel() {
                     self.connection = Some(connection);
                 } else {
-                    self.home.1.give_back(&self.home.0, connection);
+                    let Home { origin, pool, max_idle } = &self.home;
+                    pool.give_back(origin, connection, *max_idle);
                 }
                 None
             }

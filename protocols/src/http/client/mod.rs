@@ -19,8 +19,9 @@ pub use body::{RequestContent, RequestWriter, ResponseBody};
 pub use connection::HttpClientConnection;
 
 use super::{Limits, ResponseHead};
+use body::Home;
 use connect::{Origin, Secure};
-use pool::Pool;
+use pool::{MaxIdle, Pool};
 
 /// A client of HTTP/1.1: connections that are used again, deadlines, redirects and a proxy if asked for. Cloning shares the
 /// connections.
@@ -83,6 +84,7 @@ struct Settings {
     body_timeout: Duration,
     total_timeout: Option<Duration>,
     max_redirects: usize,
+    max_idle: MaxIdle,
     proxy: Option<Rc<str>>,
     secure: Option<Secure>,
 }
@@ -98,10 +100,11 @@ impl HttpClient {
             body_timeout: Duration::from_secs(60),
             total_timeout: None,
             max_redirects: 0,
+            max_idle: MaxIdle { of_a_host: 8, in_all: 64 },
             proxy: None,
             secure: None,
         };
-        Self { event_loop: event_loop.clone(), settings, pool: Rc::new(Pool::new()) }
+        Self { event_loop: event_loop.clone(), settings, pool: Pool::new(event_loop) }
     }
 
     /// What a server may send at most.
@@ -151,7 +154,7 @@ impl HttpClient {
     #[must_use]
     pub fn proxy(mut self, address: impl Into<String>) -> Self {
         self.settings.proxy = Some(address.into().into());
-        self.pool = Rc::new(Pool::new());
+        self.pool = Pool::new(&self.event_loop);
         self
     }
 
@@ -162,14 +165,14 @@ impl HttpClient {
         F: AsyncFn(ByteStream, String) -> Result<ByteStream> + 'static,
     {
         self.settings.secure = Some(connect::boxed(secure));
-        self.pool = Rc::new(Pool::new());
+        self.pool = Pool::new(&self.event_loop);
         self
     }
 
-    /// How many connections wait for the next request: to one host, and in all.
+    /// How many connections wait for the next request: to one host, and in all. None with 0.
     #[must_use]
-    pub fn max_idle(self, of_a_host: usize, in_all: usize) -> Self {
-        self.pool.set_limits(of_a_host, in_all);
+    pub fn max_idle(mut self, of_a_host: usize, in_all: usize) -> Self {
+        self.settings.max_idle = MaxIdle { of_a_host, in_all };
         self
     }
 
@@ -194,7 +197,8 @@ impl HttpClient {
         &self,
         request: http::Request<B>,
     ) -> Result<http::Response<ResponseBody>> {
-        let deadline = self.settings.total_timeout.map(|after| self.event_loop.time() + after);
+        let deadline =
+            self.settings.total_timeout.and_then(|after| self.event_loop.time().checked_add(after));
         let (mut parts, content) = request.into_parts();
         let mut content = content.into();
         let mut redirects = self.settings.max_redirects;
@@ -221,7 +225,7 @@ impl HttpClient {
     ) -> Result<http::Response<ResponseBody>> {
         let origin = Origin::of(&parts.uri)?;
         let mut content = content;
-        while let Some(connection) = self.pool.take(&origin, &self.event_loop) {
+        while let Some(connection) = self.pool.take(&origin) {
             let again = content.again().filter(|_| parts.method.is_idempotent());
             match self.exchange(connection, &origin, parts, content, deadline).await {
                 // It was closed meanwhile, as servers do: nothing has come of the answer.
@@ -252,7 +256,11 @@ impl HttpClient {
         };
         match outcome {
             Ok(response) => {
-                let home = (origin.clone(), Rc::clone(&self.pool));
+                let home = Home {
+                    origin: origin.clone(),
+                    pool: Rc::clone(&self.pool),
+                    max_idle: self.settings.max_idle,
+                };
                 let timeouts = (self.settings.body_timeout, deadline);
                 Ok(response.map(|_| ResponseBody::new(connection, home, timeouts)))
             }

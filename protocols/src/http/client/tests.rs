@@ -285,3 +285,73 @@ fn an_upgrade_gives_a_stream() {
         Ok(())
     });
 }
+
+/// An idle connection is closed in time, whether or not another request comes.
+#[test]
+fn idle_connections_are_closed() {
+    run(async |event_loop| {
+        let open = Rc::new(Cell::new(0_i32));
+        let serving = Rc::clone(&open);
+        let serve = move |mut reader: StreamReader, writer: StreamWriter| {
+            let open = Rc::clone(&serving);
+            async move {
+                open.set(open.get() + 1);
+                while reader.read_until(b"\r\n\r\n").await.is_ok() {
+                    writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
+                }
+                open.set(open.get() - 1);
+                Ok(())
+            }
+        };
+        event_loop.start_server(serve, "10.0.0.1:80").await?;
+        let client = HttpClient::new(&event_loop);
+        for pause in [0, 20] {
+            event_loop.sleep(Duration::from_secs(pause)).await;
+            text(client.get("http://10.0.0.1/").await?).await?;
+        }
+        event_loop.sleep(Duration::from_secs(29)).await;
+        assert_eq!(open.get(), 1);
+        event_loop.sleep(Duration::from_secs(2)).await;
+        assert_eq!(open.get(), 0);
+        // With the last client they go at once.
+        text(client.get("http://10.0.0.1/").await?).await?;
+        drop(client);
+        event_loop.sleep(Duration::from_secs(1)).await;
+        assert_eq!(open.get(), 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn options_hold_in_any_order() {
+    run(async |event_loop| {
+        let connections = mirror(&event_loop).await?;
+        let secure = async |stream, _: String| Ok(stream);
+        let client = HttpClient::new(&event_loop).max_idle(0, 0).secure_with(secure);
+        for _ in 0..2 {
+            text(client.get("http://10.0.0.1/").await?).await?;
+        }
+        assert_eq!(connections.get(), 2);
+        // A clone's options are its own.
+        let other = client.clone().max_idle(8, 8);
+        for client in [&client, &other, &other, &client, &client] {
+            text(client.get("http://10.0.0.1/").await?).await?;
+        }
+        assert_eq!(connections.get(), 5);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deadline_may_be_as_far_as_one_likes() {
+    run(async |event_loop| {
+        mirror(&event_loop).await?;
+        let client = HttpClient::new(&event_loop)
+            .connect_timeout(Duration::MAX)
+            .head_timeout(Duration::MAX)
+            .body_timeout(Duration::MAX)
+            .total_timeout(Duration::MAX);
+        text(client.get("http://10.0.0.1/").await?).await?;
+        Ok(())
+    });
+}
