@@ -1,9 +1,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
 use wharf::{ByteStream, Transport as _, TransportHandle, WriteStatus};
 
@@ -94,22 +92,22 @@ impl Answer {
     /// # Errors
     /// [`Rule::Order`] when the connection is gone.
     pub async fn drain(&self) -> Result<(), HttpError> {
-        poll_fn(|context| {
-            let mut core = self.core.borrow_mut();
-            if core.is_lost || core.number != self.number {
-                return Poll::Ready(Err(HttpError::of(Rule::Order)));
-            }
-            // `pause_writing` may not have been called yet for what was just written.
-            let is_above = core.handle.as_ref().is_some_and(|handle| {
-                handle.write_buffer_size() > handle.write_buffer_limits().high
-            });
-            if !core.is_writing_paused && !is_above {
-                return Poll::Ready(Ok(()));
-            }
-            core.wakers.push(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+        let writable = Rc::clone(self.core.borrow_mut().writable.get_or_insert_default());
+        writable.wait_for(|| self.is_drained()).await
+    }
+
+    /// Whether there is room; `None`: not yet.
+    fn is_drained(&self) -> Option<Result<(), HttpError>> {
+        let core = self.core.borrow();
+        if core.is_lost || core.number != self.number {
+            return Some(Err(HttpError::of(Rule::Order)));
+        }
+        // `pause_writing` may not have been called yet for what was just written.
+        let is_above = core
+            .handle
+            .as_ref()
+            .is_some_and(|handle| handle.write_buffer_size() > handle.write_buffer_limits().high);
+        (!core.is_writing_paused && !is_above).then_some(Ok(()))
     }
 
     /// Ends the answer, with fields behind its content if there are chunks.

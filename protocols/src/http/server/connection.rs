@@ -151,12 +151,7 @@ impl<H: HttpHandler> HttpConnection<H> {
         if !is_between && !is_answered(&self.core) {
             self.handler.aborted(Some(error));
         }
-        self.give_up(
-            transport,
-            error.rule.status(),
-            &error.to_string(),
-            is_awaited || is_between,
-        );
+        self.give_up(transport, error.rule.status(), &error.to_string(), is_awaited || is_between);
     }
 
     /// Ends the connection, with an answer if the one under way has not begun.
@@ -219,9 +214,9 @@ impl<H: HttpHandler> HttpConnection<H> {
     }
 
     fn wake(&self) {
-        let wakers = self.core.borrow_mut().wake();
-        for waker in wakers {
-            waker.wake();
+        let writable = self.core.borrow().writable.clone();
+        if let Some(writable) = writable {
+            writable.wake();
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The answer under way of a connection, which its protocol shares with whoever answers later.
 
 use std::rc::Rc;
-use std::task::Waker;
 
 use wharf::{Protocol, Transport, TransportHandle, WriteStatus};
 
@@ -10,6 +9,7 @@ use crate::http::body_encoder::{BodyEncoder, write_chunk_size};
 use crate::http::chars::list;
 use crate::http::head::canonical_reason;
 use crate::http::{Headers, HttpError, RequestHead, Rule, Version};
+use crate::notify::Notify;
 
 pub(super) struct Core {
     pub(super) shared: Rc<Shared>,
@@ -30,7 +30,8 @@ pub(super) struct Core {
     pub(super) next: Option<Next>,
     pub(super) is_writing_paused: bool,
     pub(super) is_lost: bool,
-    pub(super) wakers: Vec<Waker>,
+    /// Those who wait for room to write; made for the first one.
+    pub(super) writable: Option<Rc<Notify>>,
 }
 
 pub(super) type Next = Box<dyn FnOnce(&dyn Transport)>;
@@ -71,7 +72,7 @@ impl Core {
             next: None,
             is_writing_paused: false,
             is_lost: false,
-            wakers: Vec::new(),
+            writable: None,
         }
     }
 
@@ -396,10 +397,6 @@ impl Core {
             output.extend_from_slice(value);
             output.extend_from_slice(b"\r\n");
         }
-    }
-
-    pub(super) fn wake(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.wakers)
     }
 }
 

@@ -95,13 +95,13 @@ impl Deadlines {
         };
         // Content that came well has earned more time; so has a client that is not read.
         let is_read = transport.is_reading();
-        let earned = Duration::from_secs(self.received / LEAST_RATE);
+        let allowed = after.saturating_add(Duration::from_secs(self.received / LEAST_RATE));
         let elapsed = now.saturating_duration_since(self.since.unwrap_or(now));
-        if self.armed == Phase::Content && (!is_read || elapsed < after + earned) {
+        if self.armed == Phase::Content && (!is_read || elapsed < allowed) {
             if !is_read {
                 (self.since, self.received) = (Some(now), 0);
             }
-            let left = if is_read { after + earned - elapsed } else { after };
+            let left = if is_read { allowed - elapsed } else { after };
             let total = self.left_in_all(now, settings);
             transport.set_timeout(Timeout::User, Some(total.map_or(left, |total| total.min(left))));
             return Passed::Not;

@@ -1,4 +1,3 @@
-use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -6,7 +5,8 @@ use std::rc::Rc;
 use wharf::{CancelScope, Failure, Result};
 
 use super::answer::stream;
-use super::body::{Incoming, Kind};
+use super::body::Kind;
+use super::request_body::Incoming;
 use super::{Answer, Body, BodyWriter, Exchange, HttpHandler, RequestBody};
 use crate::http::{ContentLength, Headers, HttpError, RequestHead};
 
@@ -54,7 +54,7 @@ impl<T: IntoAnswer, E: Into<Failure>> IntoAnswer for Result<T, E> {
 /// The handler that calls a service in tasks.
 pub struct AsyncHandler<S> {
     service: Rc<S>,
-    incoming: Option<Rc<RefCell<Incoming>>>,
+    incoming: Option<Rc<Incoming>>,
     /// What runs the request under way.
     scope: Option<CancelScope>,
 }
@@ -66,8 +66,7 @@ impl<S: HttpService> AsyncHandler<S> {
 
     fn content_ends(&mut self, is_cut: bool) {
         if let Some(incoming) = self.incoming.take() {
-            incoming.borrow_mut().end(is_cut);
-            wake(&incoming);
+            incoming.end(is_cut);
         }
     }
 }
@@ -98,19 +97,16 @@ impl<S: HttpService> HttpHandler for AsyncHandler<S> {
         Ok(())
     }
 
-    fn data(&mut self, data: &[u8], exchange: &mut Exchange<'_>) -> Result {
+    fn data(&mut self, data: &[u8], _: &mut Exchange<'_>) -> Result {
         if let Some(incoming) = &self.incoming {
-            if !incoming.borrow_mut().push(data) {
-                exchange.transport().pause_reading();
-            }
-            wake(incoming);
+            incoming.push(data);
         }
         Ok(())
     }
 
     fn trailers(&mut self, trailers: Headers<'_>, _: &mut Exchange<'_>) -> Result {
         if let Some(incoming) = &self.incoming {
-            incoming.borrow_mut().set_trailers(trailers.to_map());
+            incoming.set_trailers(trailers.to_map());
         }
         Ok(())
     }
@@ -131,13 +127,6 @@ impl<S: HttpService> HttpHandler for AsyncHandler<S> {
 impl<S> fmt::Debug for AsyncHandler<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncHandler").finish_non_exhaustive()
-    }
-}
-
-fn wake(incoming: &RefCell<Incoming>) {
-    let waker = incoming.borrow_mut().take_waker();
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 
