@@ -46,6 +46,7 @@ pub struct Pcap<W> {
     begin: Cell<Option<(SystemTime, Instant)>>,
     date: SystemTime,
     error: RefCell<Option<io::Error>>,
+    has_failed: Cell<bool>,
 }
 
 /// A connection in the file.
@@ -79,6 +80,7 @@ impl<W: Write + 'static> Pcap<W> {
             begin: Cell::new(None),
             date: SystemTime::now(),
             error: RefCell::new(None),
+            has_failed: Cell::new(false),
         })
     }
 
@@ -117,9 +119,14 @@ impl<W: Write + 'static> Pcap<W> {
     }
 
     fn write(&self, record: &[u8]) {
-        let mut error = self.error.borrow_mut();
-        if error.is_none() {
-            *error = self.output.borrow_mut().write_all(record).err();
+        // A part of a record may have been written: nothing behind it could be read.
+        if self.has_failed.get() {
+            return;
+        }
+        let written = self.output.borrow_mut().write_all(record);
+        if let Err(error) = written {
+            self.has_failed.set(true);
+            self.error.replace(Some(error));
         }
     }
 

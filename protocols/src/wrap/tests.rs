@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -232,6 +232,37 @@ fn packets_of_a_capture() -> Result {
         writer.write(&vec![0; sent]);
         reader.read_exactly(sent + 8).await?;
         assert!(pcap.error().is_some());
+        Ok(())
+    })
+}
+
+/// Takes the head of a file, and fails once.
+struct Failing(Rc<Cell<u32>>);
+
+impl io::Write for Failing {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.set(self.0.get() + 1);
+        if self.0.get() == 3 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(data.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn nothing_is_written_behind_the_first_error() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let writes = Rc::new(Cell::new(0));
+        let pcap = Rc::new(Pcap::new(Failing(Rc::clone(&writes)))?);
+        serve(&event_loop, Rc::clone(&pcap)).await?;
+        let (mut reader, writer) = event_loop.open_connection(ADDRESS).await?;
+        reader.read_exactly(8).await?;
+        assert_eq!(pcap.error().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
+        writer.write(b"hello");
+        reader.read_exactly(5).await?;
+        assert!(pcap.error().is_none(), "it is given once");
+        assert_eq!(writes.get(), 3);
         Ok(())
     })
 }
