@@ -134,7 +134,7 @@ pub fn chunked(data: &[u8]) {
     let [options, stream @ ..] = data else { return };
     let limits = limits(*options);
     let decode = |parts: &[&[u8]]| {
-        let mut decoder = ChunkedDecoder::with_limits(limits);
+        let mut decoder = ChunkedDecoder::new().limits(limits);
         let mut seen = Vec::new();
         for mut part in parts.iter().copied() {
             loop {

@@ -27,10 +27,16 @@ impl Body {
     pub(super) const fn new(limits: Limits) -> Self {
         Self {
             kind: Kind::Exact(0),
-            chunked: ChunkedDecoder::with_limits(limits),
+            chunked: ChunkedDecoder::new().limits(limits),
             max_content: limits.max_content,
             taken: 0,
         }
+    }
+
+    /// Changes the limits of what is still to come.
+    pub(super) const fn set_limits(&mut self, limits: Limits) {
+        self.chunked.set_limits(limits);
+        self.max_content = limits.max_content;
     }
 
     /// Begins content of that length at this place of the stream.
@@ -65,7 +71,7 @@ impl Body {
             }
             Kind::UntilClose => {
                 // All that may be taken comes before the error, however it comes.
-                let room = self.max_content - self.taken;
+                let room = self.max_content.saturating_sub(self.taken);
                 if room == 0 {
                     return Err(HttpError::at(Rule::ContentTooLarge, *position));
                 }
@@ -96,7 +102,7 @@ impl Body {
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.chunked.capacity()
+        self.chunked.buffer_capacity()
     }
 
     pub(super) fn take_buffered(&mut self) -> Vec<u8> {

@@ -74,13 +74,8 @@ enum State {
 impl ChunkedDecoder {
     /// A decoder with the default [`Limits`].
     pub const fn new() -> Self {
-        Self::with_limits(Limits::DEFAULT)
-    }
-
-    /// A decoder with these limits.
-    pub const fn with_limits(limits: Limits) -> Self {
         Self {
-            limits,
+            limits: Limits::DEFAULT,
             state: State::Size,
             left: 0,
             digits: 0,
@@ -91,13 +86,25 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Begins the next content, at this place of the stream.
-    pub(super) fn begin(&mut self, position: u64) {
-        *self = Self { position, ..Self::with_limits(self.limits) };
+    /// Sets the limits.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.set_limits(limits);
+        self
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    pub(super) const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The memory held for input, in bytes: 0 when nothing is kept, else bounded by [`Limits::max_trailers`].
+    pub fn buffer_capacity(&self) -> usize {
         self.trailers.capacity()
+    }
+
+    /// Begins the next content, at this place of the stream.
+    pub(super) fn begin(&mut self, position: u64) {
+        *self = Self { position, ..Self::new().limits(self.limits) };
     }
 
     fn fail(&mut self, error: HttpError) -> HttpError {

@@ -80,11 +80,11 @@ impl RequestDecoder {
         }
     }
 
-    /// Sets the limits.
+    /// Sets the limits, also of a message that has begun.
     #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self.body = Body::new(limits);
+        self.body.set_limits(limits);
         self
     }
 

@@ -48,7 +48,7 @@ impl Section {
             }
         } else {
             // Copies more than the section's rest, but no more than the limit, and once per section.
-            let visible = &input[..input.len().min(rules.max_length - kept)];
+            let visible = &input[..input.len().min(rules.max_length.saturating_sub(kept))];
             self.keep(visible, rules.max_length);
             let buffer = std::mem::take(&mut self.buffer);
             let found = self.find_end(&buffer, rules);

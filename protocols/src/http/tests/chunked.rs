@@ -4,7 +4,7 @@ use crate::testing::check_splits;
 fn decode(limits: Limits, text: &[u8]) -> Result<(Vec<u8>, usize), (Rule, u64)> {
     let mut result = None;
     check_splits(text, |parts| {
-        let mut decoder = ChunkedDecoder::with_limits(limits);
+        let mut decoder = ChunkedDecoder::new().limits(limits);
         let (mut data, mut ends) = (Vec::new(), 0);
         for mut part in parts.iter().copied() {
             loop {
@@ -14,7 +14,7 @@ fn decode(limits: Limits, text: &[u8]) -> Result<(Vec<u8>, usize), (Rule, u64)> 
                     Ok(Some(ChunkedEvent::End)) => ends += 1,
                     Ok(None) => break,
                     Err(error) => {
-                        assert!(decoder.capacity() <= limits.max_trailers);
+                        assert!(decoder.buffer_capacity() <= limits.max_trailers);
                         result = Some(Err((error.rule, error.offset.unwrap())));
                         return (data, result.clone());
                     }

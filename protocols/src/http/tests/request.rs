@@ -253,3 +253,38 @@ fn what_follows_an_upgrade_is_left() {
         assert_eq!((rest, &*decoder.take_remainder()), (&b"\x00raw"[..], &b""[..]));
     }
 }
+
+/// Limits can change at any time, and nothing else does.
+#[test]
+fn limits_change_in_the_middle_of_a_request() {
+    let small = Limits { max_head: 20, max_content: 5, ..Limits::default() };
+    let mut decoder = RequestDecoder::new();
+    assert_eq!(decoder.decode(&mut &b"GET / HTTP/1.1\r\nHost: x\r\nA: "[..]), Ok(None));
+    let mut decoder = decoder.limits(small);
+    let error = decoder.decode(&mut &b"b\r\n\r\n"[..]).unwrap_err();
+    assert_eq!(error.rule, Rule::HeadTooLarge);
+
+    for (length, rest, data) in [
+        ("Content-Length: 10", "0123456789", "0123456789"),
+        ("Transfer-Encoding: chunked", "a\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+    ] {
+        let stream = format!("POST / HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n{rest}GET");
+        let (first, rest) = stream.as_bytes().split_at(stream.len() - 8);
+        let mut decoder = RequestDecoder::new();
+        let mut seen = Vec::new();
+        let mut ends = 0;
+        for mut part in [first, rest] {
+            while let Some(event) = decoder.decode(&mut part).unwrap() {
+                match event {
+                    RequestEvent::Data(data) => seen.extend_from_slice(data),
+                    RequestEvent::End => ends += 1,
+                    _ => {}
+                }
+            }
+            // The content has begun, so that it is not refused for its length.
+            decoder = decoder.limits(Limits { max_content: 5, ..Limits::default() });
+        }
+        assert_eq!((&seen[..], ends), (data.as_bytes(), 1), "{length}");
+        assert_eq!(decoder.buffered(), b"GET");
+    }
+}

@@ -167,9 +167,10 @@ impl ClientOpDecoder {
 
     limit_setters!(framing.limits);
 
-    #[cfg(test)]
-    pub(super) fn framing(&self) -> &Framing {
-        &self.framing
+    /// The memory held, in bytes: at most twice what has come of an operation that is not whole; 0 between two, when the
+    /// last one is no longer lent.
+    pub fn buffer_capacity(&self) -> usize {
+        self.framing.capacity()
     }
 }
 

@@ -160,7 +160,6 @@ impl Framing {
         std::mem::replace(self, new).buffer
     }
 
-    #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.buffer.capacity()
     }
@@ -177,10 +176,11 @@ impl Framing {
     fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, CodecError> {
         let most = self.limits.control_line + 2;
         let window = &bytes[..bytes.len().min(most)];
-        let found = memchr(b'\n', &window[self.searched..]);
+        // Less than was searched, where the limit has become lower meanwhile.
+        let found = memchr(b'\n', window.get(self.searched..).unwrap_or_default());
         #[cfg(test)]
         {
-            self.steps += found.unwrap_or(window.len() - self.searched);
+            self.steps += found.unwrap_or(window.len().saturating_sub(self.searched));
         }
         let Some(end) = found.map(|at| at + self.searched) else {
             if window.len() == most {
@@ -198,7 +198,7 @@ impl Framing {
 
     /// Moves bytes from the input into `buffer`, until that has `most`.
     fn keep(&mut self, input: &mut &[u8], most: usize) {
-        let count = input.len().min(most - self.buffer.len());
+        let count = input.len().min(most.saturating_sub(self.buffer.len()));
         let (kept, rest) = input.split_at(count);
         let needed = self.buffer.len() + count;
         if needed > self.buffer.capacity() {

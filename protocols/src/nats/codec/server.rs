@@ -78,6 +78,12 @@ impl ServerOpDecoder {
 
     limit_setters!(framing.limits);
 
+    /// The memory held, in bytes: at most twice what has come of an operation that is not whole; 0 between two, when the
+    /// last one is no longer lent.
+    pub fn buffer_capacity(&self) -> usize {
+        self.framing.capacity()
+    }
+
     #[cfg(test)]
     pub(super) fn framing(&self) -> &Framing {
         &self.framing

@@ -167,27 +167,27 @@ fn what_lies_whole_in_the_input_is_lent_from_there() {
         let Ok(Some(ServerOp::Msg(message))) = decoder.decode(&mut input) else { panic!() };
         assert_eq!(message.payload.as_ptr(), stream[at..].as_ptr());
     }
-    assert_eq!(decoder.framing().capacity(), 0);
+    assert_eq!(decoder.buffer_capacity(), 0);
     assert_eq!(decoder.decode(&mut input), Ok(None));
     let mut rest = &b" 1 0\r\n\r\nPING\r\n"[..];
     assert!(matches!(decoder.decode(&mut rest), Ok(Some(ServerOp::Msg(_)))));
     assert_eq!(decoder.decode(&mut rest), Ok(Some(ServerOp::Ping)));
-    assert_eq!(decoder.framing().capacity(), 0, "nothing is kept between two operations");
+    assert_eq!(decoder.buffer_capacity(), 0, "nothing is kept between two operations");
 }
 
 #[test]
 fn memory_follows_what_arrives_and_not_what_is_claimed() {
     let mut decoder = ServerOpDecoder::new();
     decoder.decode(&mut &b"MSG a 1 8388608\r\n"[..]).unwrap();
-    assert!(decoder.framing().capacity() < 100);
+    assert!(decoder.buffer_capacity() < 100);
     for _ in 0..1024 {
         decoder.decode(&mut &[b'x'; 1024][..]).unwrap();
     }
-    assert!(decoder.framing().capacity() <= 2 * 1024 * 1024 + 100);
+    assert!(decoder.buffer_capacity() <= 2 * 1024 * 1024 + 100);
     for _ in 1024..8192 {
         decoder.decode(&mut &[b'x'; 1024][..]).unwrap();
     }
-    assert_eq!(decoder.framing().capacity(), 17 + 8_388_608 + 2, "exactly what it takes");
+    assert_eq!(decoder.buffer_capacity(), 17 + 8_388_608 + 2, "exactly what it takes");
     let mut input = &b"\r\n"[..];
     assert!(matches!(decoder.decode(&mut input), Ok(Some(ServerOp::Msg(_)))));
 }
@@ -225,7 +225,7 @@ fn the_remainder_is_what_was_received() {
     assert_eq!(decoder.decode(&mut input), Ok(None));
     assert_eq!(decoder.take_remainder(), b"PUB a 5\r\nab");
     assert_eq!(decoder.decode(&mut &b"PONG\r\n"[..]), Ok(Some(ClientOp::Pong)));
-    assert_eq!(decoder.framing().capacity(), 0);
+    assert_eq!(decoder.buffer_capacity(), 0);
 }
 
 #[test]
@@ -374,4 +374,13 @@ proptest! {
             let _ = parsed.iter().count();
         }
     }
+}
+
+#[test]
+fn limits_change_in_the_middle_of_an_operation() {
+    let mut decoder = ServerOpDecoder::new();
+    assert_eq!(decoder.decode(&mut &b"MSG a.long.subject 1 "[..]), Ok(None));
+    let mut decoder = decoder.max_control_line(5);
+    let error = decoder.decode(&mut &b"5\r\nhello\r\n"[..]).unwrap_err();
+    assert_eq!(error.rule, Rule::ControlLineLength { max: 5 });
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::LONGEST;
 use super::config::ConsumerInfo;
 use super::context::JetStream;
 use super::message::JetStreamMessage;
@@ -100,6 +101,7 @@ impl Consumer {
         batch: usize,
         expires: Duration,
     ) -> Result<Vec<JetStreamMessage>, NatsError> {
+        let expires = expires.min(LONGEST);
         self.pull_once(PullRequest { batch, expires, ..PullRequest::default() }).await
     }
 
@@ -114,7 +116,8 @@ impl Consumer {
     async fn pull_once(&self, request: PullRequest) -> Result<Vec<JetStreamMessage>, NatsError> {
         let client = self.context.client();
         let inbox = client.new_inbox();
-        let mut subscription = client.subscription(&inbox).capacity(request.batch + 16).start()?;
+        let mut subscription =
+            client.subscription(&inbox).capacity(request.batch.saturating_add(16)).start()?;
         // The server ends it; a little later we do, in case that is lost.
         let deadline = client.event_loop().time() + request.expires + Duration::from_secs(2);
         self.send(&request, &inbox)?;

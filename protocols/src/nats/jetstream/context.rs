@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::LONGEST;
 use super::config::{ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo};
 use super::consumer::Consumer;
 use super::error::ApiError;
@@ -44,7 +45,7 @@ impl JetStream {
     /// as while a leader is elected.
     #[must_use]
     pub fn timeout(mut self, after: Duration) -> Self {
-        self.timeout = after;
+        self.timeout = after.min(LONGEST);
         self
     }
 

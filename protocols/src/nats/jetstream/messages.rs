@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::LONGEST;
 use super::consumer::{Consumer, PullRequest};
 use super::message::JetStreamMessage;
 use super::status::Status;
@@ -69,7 +70,8 @@ pub struct Messages {
 
 impl Messages {
     pub(super) fn new(consumer: &Consumer, pull: Pull) -> Result<Self, NatsError> {
-        if pull.batch == 0 || pull.heartbeat * 2 > pull.expires {
+        let pull = Pull { expires: pull.expires.min(LONGEST), ..pull };
+        if pull.batch == 0 || pull.heartbeat > pull.expires / 2 {
             return Err(NatsError::Invalid(
                 "a heartbeat above half of the expiry of a pull".to_owned(),
             ));
@@ -79,7 +81,7 @@ impl Messages {
         // The server sends no more than was asked for; what is above that is heartbeats.
         let subscription = client
             .subscription(&inbox)
-            .capacity(pull.batch * 4 + 64)
+            .capacity(pull.batch.saturating_mul(4).saturating_add(64))
             .slow_consumer(SlowConsumer::Pause)
             .start()?;
         Ok(Self {

@@ -28,3 +28,6 @@ pub use key_value::{Entry, KeyValue, KeyValueConfig, Operation, Update, Watch};
 pub use message::{JetStreamMessage, Metadata};
 pub use messages::{Messages, Pull};
 pub use publish::{JetStreamPublish, PublishAck};
+
+/// A hundred years: no wait is longer, whatever the options say, so that deadlines can be reckoned with.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(100 * 365 * 24 * 3600);
