@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::os::fd::OwnedFd;
 
 use wharf::{Eof, Error, Protocol, Result, Timeout, Transport};
 
@@ -71,6 +72,15 @@ pub trait LineProtocol: Any {
     fn unfinished_line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> Result {
         let _ = (transport, line);
         Ok(())
+    }
+
+    /// See [`Protocol::descriptors_received`].
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        Defaults.descriptors_received(transport, descriptors)
     }
 
     /// See [`Protocol::eof_received`].
@@ -178,6 +188,14 @@ impl<P: LineProtocol> Protocol for Lines<P> {
             Ok(line) => protocol.line_received(transport, line),
             Err(error) => protocol.line_refused(transport, error),
         })
+    }
+
+    fn descriptors_received(
+        &mut self,
+        transport: &dyn Transport,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result {
+        self.protocol.descriptors_received(transport, descriptors)
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {

@@ -40,8 +40,8 @@ fn revisions_history_and_watch() -> Result {
             (entry.revision, &entry.value[..], entry.operation),
             (second, &b"green"[..], Operation::Put)
         );
-        assert_eq!(bucket.get_revision("color", first).await?.unwrap().value, "red");
-        assert_eq!(bucket.get_revision("other", first).await?, None);
+        assert_eq!(bucket.entry_at("color", first).await?.unwrap().value, "red");
+        assert_eq!(bucket.entry_at("other", first).await?, None);
         bucket.put("size.x", [0, 255]).await?;
         assert_eq!(&bucket.get("size.x").await?.unwrap().value[..], [0, 255]);
         assert_eq!(bucket.keys().await?, ["color", "size.x"]);

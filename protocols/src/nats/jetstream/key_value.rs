@@ -191,7 +191,7 @@ impl KeyValue {
     ///
     /// # Errors
     /// As for [`get`](Self::get).
-    pub async fn get_revision(&self, key: &str, revision: u64) -> Result<Option<Entry>, NatsError> {
+    pub async fn entry_at(&self, key: &str, revision: u64) -> Result<Option<Entry>, NatsError> {
         self.subject(key)?;
         let entry = self.read(&ReadRequest { last_by_subj: None, seq: Some(revision) }).await?;
         Ok(entry.filter(|entry| entry.key == key))
