@@ -2,15 +2,16 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Result;
 use crate::child_process::ChildProcess;
-use crate::contender::Contender;
+use crate::contender::{Contender, NGINX};
 
 /// Under valgrind even starting takes a second.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -50,6 +51,9 @@ impl ServerProcess {
             .strip_prefix("listening on ")
             .ok_or_else(|| format!("{} does not say where it listens: {line}", contender.name))?
             .parse()?;
+        if contender.name == NGINX {
+            wait_until_it_listens(address)?;
+        }
         let process = process_of(&child)?;
         Ok(Self { child, process, address })
     }
@@ -73,6 +77,18 @@ impl ServerProcess {
         kill_process(process, Signal::TERM)?;
         self.child.wait(LIMIT)
     }
+}
+
+/// nginx says nothing when it does.
+fn wait_until_it_listens(address: SocketAddr) -> Result {
+    let until = Instant::now() + LIMIT;
+    while let Err(error) = TcpStream::connect(address) {
+        if Instant::now() > until {
+            return Err(error.into());
+        }
+        sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 /// Valgrind runs the program in its own process, strace in a child.

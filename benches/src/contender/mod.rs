@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::Result;
+use crate::servers::http::nginx;
 
 /// The hand-written loop that ratios are taken to.
 pub const RAW_MIO: &str = "raw-mio";
@@ -13,6 +14,8 @@ pub const RAW_MIO: &str = "raw-mio";
 pub const TOKIO: &str = "tokio";
 /// The peer that tasks and streams are compared to.
 pub const SMOL: &str = "smol";
+/// The server of HTTP that most people run. It is another program, which `exec` puts in a contender's place.
+pub const NGINX: &str = "nginx";
 /// The subject.
 pub const WHARF: &str = "wharf";
 
@@ -175,19 +178,28 @@ pub fn streams(names: [&'static str; 5]) -> Result<Vec<Contender>> {
     ])
 }
 
-/// Servers of HTTP, which are named as the program knows them.
+/// Servers of HTTP, which are named as the program knows them. nginx is left out where there is none, with a note on stderr.
 ///
 /// # Errors
 /// The program is missing.
 pub fn http(names: &[&'static str]) -> Result<Vec<Contender>> {
     let options: &[(&str, &'static [&'static str])] = &[
         ("raw-mio", &["--by", "raw-mio"]),
+        (NGINX, &["--by", "nginx"]),
         ("hyper-tokio", &["--by", "hyper-tokio"]),
         ("hyper-wharf", &["--by", "hyper-wharf"]),
         ("wharf", &["--by", "wharf"]),
         ("wharf-async", &["--by", "wharf-async"]),
     ];
     let chosen = names.iter().filter_map(|name| options.iter().find(|(known, _)| known == name));
+    let is_here = |name: &str| {
+        let is_here = name != NGINX || nginx::is_installed();
+        if !is_here {
+            eprintln!("note: nginx is left out: there is none (Debian: nginx-light)");
+        }
+        is_here
+    };
+    let chosen = chosen.filter(|(name, _)| is_here(name));
     chosen.map(|(name, options)| Contender::new(name, "http", options)).collect()
 }
 

@@ -1,11 +1,11 @@
 //! Servers of HTTP/1.1: a short text, asked for again and again. hyper on wharf beside hyper on tokio, and the server of
-//! `wharf-protocols` beside a loop by hand and hyper.
+//! `wharf-protocols` beside a loop by hand, nginx and hyper.
 
 use super::counting::Lengths;
 use super::echo::timed_run;
 use super::{Bench, installed};
 use crate::Result;
-use crate::contender;
+use crate::contender::{self, Contender, NGINX};
 use crate::report::Table;
 
 /// Whose CPU is at most so much of whose.
@@ -43,21 +43,29 @@ pub(super) fn measure_hyper(bench: &mut Bench) -> Result {
 }
 
 pub(super) fn measure_http(bench: &mut Bench) -> Result {
-    let names = ["raw-mio", "hyper-tokio", "wharf", "wharf-async"];
+    let names = ["raw-mio", NGINX, "hyper-tokio", "wharf", "wharf-async"];
     let rows = [
         Row {
             name: "request, 64 connections",
             connections: 64,
             in_flight: 1,
             requests: 60_000,
-            limits: &[("wharf", "raw-mio", 1.05), ("wharf", "hyper-tokio", 1.0)],
+            limits: &[
+                ("wharf", "raw-mio", 1.05),
+                ("wharf", "hyper-tokio", 1.0),
+                ("wharf", NGINX, 1.0),
+            ],
         },
         Row {
             name: "request, 64 connections, 16 in flight",
             connections: 64,
             in_flight: 16,
             requests: 300_000,
-            limits: &[("wharf", "raw-mio", 1.2), ("wharf", "hyper-tokio", 0.7)],
+            limits: &[
+                ("wharf", "raw-mio", 1.2),
+                ("wharf", "hyper-tokio", 0.7),
+                ("wharf", NGINX, 1.0),
+            ],
         },
     ];
     measure(bench, "HTTP", &names, &rows)
@@ -65,14 +73,18 @@ pub(super) fn measure_http(bench: &mut Bench) -> Result {
 
 fn measure(bench: &mut Bench, title: &str, names: &[&'static str], rows: &[Row]) -> Result {
     let contenders = bench.chosen(contender::http(names)?);
-    let names = || contenders.iter().map(|contender| contender.name);
+    // Valgrind does not follow into a program that takes another's place.
+    let counted: Vec<_> =
+        contenders.iter().filter(|contender| contender.name != NGINX).cloned().collect();
+    let name = |contender: &Contender| contender.name;
     println!("\n## {title}: server CPU per request, µs, medians of {} rounds\n", bench.rounds);
-    let headings = ["per"].into_iter().chain(names()).map(str::to_owned);
+    let headings = ["per"].into_iter().chain(contenders.iter().map(name)).map(str::to_owned);
     let ratios = rows[0].limits.iter().map(|(ours, theirs, _)| format!("{ours} / {theirs}"));
     let mut times = Table::new(headings.chain(ratios));
     let columns = ["instructions", "allocations"];
-    let headings =
-        columns.iter().flat_map(|what| names().map(move |name| format!("{name}, {what}")));
+    let headings = columns
+        .iter()
+        .flat_map(|what| counted.iter().map(move |one| format!("{}, {what}", one.name)));
     let mut counts = Table::new(["per".to_owned()].into_iter().chain(headings));
     for row in rows {
         if !bench.wants(row.name) {
@@ -99,7 +111,7 @@ fn measure(bench: &mut Bench, title: &str, names: &[&'static str], rows: &[Row])
         let lengths =
             Lengths { short: row.load(short), long: row.load(long), units: (long - short) as f64 };
         let mut executed = Vec::new();
-        for contender in &contenders {
+        for contender in &counted {
             eprintln!("{title}, instructions per {}: {}", row.name, contender.name);
             executed.push(lengths.executed(bench, contender)?);
         }

@@ -4,6 +4,7 @@ use super::Options;
 use crate::Result;
 
 mod hyper;
+pub(crate) mod nginx;
 mod raw_mio;
 mod wharf;
 
@@ -15,6 +16,7 @@ pub fn run(options: Options) -> Result {
     match options.by.as_str() {
         "hyper-tokio" => hyper::on_tokio(options.listen),
         "hyper-wharf" => hyper::on_wharf(options.listen),
+        "nginx" => nginx::run(options.listen),
         "raw-mio" => raw_mio::run(options.listen),
         "wharf" => wharf::by_callbacks(options.listen),
         "wharf-async" => wharf::by_async_functions(options.listen),
