@@ -168,10 +168,10 @@ fn content_length(value: &[u8]) -> Result<u64, Rule> {
     }
 }
 
-/// Whether a field says how a message is taken apart, whom it is for, or how the connection goes on: nothing that may come
-/// behind the content.
+/// Whether a field says how a message is taken apart, whom it is for, who sends it, what is asked for, or how the connection
+/// goes on: nothing that may come behind the content (RFC 9110, 6.5.1).
 pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
-    const FORBIDDEN: [&[u8]; 12] = [
+    const FORBIDDEN: [&[u8]; 22] = [
         b"transfer-encoding",
         b"content-length",
         b"host",
@@ -184,6 +184,16 @@ pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
         b"content-type",
         b"content-range",
         b"authorization",
+        b"proxy-authorization",
+        b"cookie",
+        b"set-cookie",
+        b"cache-control",
+        b"max-forwards",
+        b"range",
+        b"keep-alive",
+        b"proxy-connection",
+        b"location",
+        b"content-location",
     ];
     FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }

@@ -37,11 +37,21 @@ pub(super) fn check(headers: Headers<'_>, tag: &str, modified: u64) -> Verdict {
 
 /// Whether a range is still of what the client has a part of already (RFC 9110, 13.1.5).
 pub(super) fn is_range_valid(headers: Headers<'_>, tag: &str, modified: u64) -> bool {
-    match headers.get("if-range") {
-        None => true,
+    if headers.get("if-range").is_none() {
+        return true;
+    }
+    match only(headers, "if-range") {
+        None => false,
         Some(condition) if condition.contains(&b'"') => trimmed(condition) == tag.as_bytes(),
         Some(_) => date(headers, "if-range") == Some(modified),
     }
+}
+
+/// The value of a field that may be there once; `None` for one that is there twice, whose values others could take for
+/// another one.
+pub(super) fn only<'a>(headers: Headers<'a>, name: &str) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name);
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// Whether a list of entity tags has `tag` in it, which is strong.
@@ -71,7 +81,7 @@ fn has_tag(mut list: &[u8], tag: &str, weak: bool) -> bool {
 
 /// A date in seconds; `None` for what is none, which is left out of account.
 fn date(headers: Headers<'_>, name: &str) -> Option<u64> {
-    let text = std::str::from_utf8(headers.get(name)?).ok()?;
+    let text = std::str::from_utf8(only(headers, name)?).ok()?;
     let date = httpdate::parse_http_date(text).ok()?;
     date.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
@@ -90,7 +100,7 @@ mod tests {
     #[test]
     fn conditions_in_their_order() {
         type Fields<'a> = &'a [(&'a str, &'a [u8])];
-        let cases: [(Fields<'_>, u64, Verdict); 16] = [
+        let cases: [(Fields<'_>, u64, Verdict); 17] = [
             (&[], 0, Verdict::Send),
             (&[("If-Match", b"*")], 0, Verdict::Send),
             (&[("If-Match", b"\"b\", \"a\"")], 0, Verdict::Send),
@@ -107,6 +117,8 @@ mod tests {
             (&[("If-Modified-Since", THEN), ("If-None-Match", b"\"b\"")], SECOND, Verdict::Send),
             (&[("If-Unmodified-Since", THEN)], SECOND + 1, Verdict::Failed),
             (&[("If-Unmodified-Since", b"yesterday")], SECOND + 1, Verdict::Send),
+            // Twice is not at all (RFC 9110, 13.1.3).
+            (&[("If-Modified-Since", THEN), ("If-Modified-Since", THEN)], SECOND, Verdict::Send),
         ];
         for (fields, modified, expected) in cases {
             assert_eq!(verdict(fields, modified), expected, "{fields:?}");

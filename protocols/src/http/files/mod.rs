@@ -22,6 +22,12 @@ use conditions::Verdict;
 ///
 /// A path names what is below the directory, or nothing: names of dots, empty ones and those that begin with a dot are not
 /// found, encoded or not, and a symbolic link that leads out of it is not either. Of a directory its `index.html` is sent.
+/// Whoever can write below the directory while files are asked for can put a link in a file's place: serve what others do
+/// not write.
+///
+/// One part is sent at a time: a request for several ranges gets the whole file, as it may be (RFC 9110, 14.2), so many
+/// small or overlapping ranges cost no more than one request.
+///
 /// Files are opened, and asked for their size, in the loop's own thread.
 ///
 /// ```
@@ -131,7 +137,9 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Found::text(403, "forbidden\n", None)
             }
-            Err(_) => Found::missing(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::missing(),
+            // It may be there: no descriptor is left, or the disk does not answer.
+            Err(_) => Found::text(503, "the file cannot be opened\n", None),
         }
     }
 
@@ -209,7 +217,7 @@ fn found(
         Verdict::NotModified => return Found { status: 304, fields, content: Content::Text("") },
         Verdict::Send => {}
     }
-    let asked = headers.get("range").filter(|_| method == "GET");
+    let asked = conditions::only(headers, "range").filter(|_| method == "GET");
     let asked = asked.filter(|_| conditions::is_range_valid(headers, &tag, since.as_secs()));
     let (status, offset, count) = match asked.map(|asked| range::parse(asked, length)) {
         Some(range::Asked::Part(first, last)) => {

@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs::File;
 use std::rc::Rc;
@@ -17,11 +17,13 @@ pub struct Answer {
     core: Rc<RefCell<Core>>,
     number: u64,
     is_over: bool,
+    /// Bytes written since others had their turn.
+    in_a_row: Cell<usize>,
 }
 
 impl Answer {
     pub(super) fn new(core: Rc<RefCell<Core>>, number: u64) -> Self {
-        Self { core, number, is_over: false }
+        Self { core, number, is_over: false, in_a_row: Cell::new(0) }
     }
 
     /// See [`Exchange::respond`](super::Exchange::respond).
@@ -74,9 +76,15 @@ impl Answer {
     /// Sends some of the content; it is queued if the client does not take it. [`drain`](Self::drain) waits for room.
     ///
     /// # Errors
-    /// See [`Exchange::write`](super::Exchange::write).
+    /// See [`Exchange::write`](super::Exchange::write). [`Rule::Order`] also when the connection is closing.
     pub fn write(&mut self, data: &[u8]) -> Result<WriteStatus, HttpError> {
-        self.with(|core, handle| core.data(handle, data))
+        // An empty one takes time, too.
+        self.in_a_row.set(self.in_a_row.get() + data.len().max(1024));
+        match self.with(|core, handle| core.data(handle, data))? {
+            // `connection_lost` may have to wait for whoever writes.
+            WriteStatus::Closed => Err(HttpError::of(Rule::Order)),
+            status => Ok(status),
+        }
     }
 
     /// See [`Exchange::write_file`](super::Exchange::write_file).
@@ -87,11 +95,16 @@ impl Answer {
         self.with(|core, handle| write_file(core, handle, file, offset, count))
     }
 
-    /// Waits until the write buffer has room. Dropping the future changes nothing.
+    /// Waits until the write buffer has room. After each MiB that the client has taken without a wait, other tasks have their
+    /// turn. Dropping the future changes nothing.
     ///
     /// # Errors
-    /// [`Rule::Order`] when the connection is gone.
+    /// [`Rule::Order`] when the connection is gone, or going.
     pub async fn drain(&self) -> Result<(), HttpError> {
+        if self.in_a_row.get() >= MOST_IN_A_ROW {
+            self.in_a_row.set(0);
+            wharf::yield_now().await;
+        }
         let writable = Rc::clone(self.core.borrow_mut().writable.get_or_insert_default());
         writable.wait_for(|| self.is_drained()).await
     }
@@ -99,7 +112,7 @@ impl Answer {
     /// Whether there is room; `None`: not yet.
     fn is_drained(&self) -> Option<Result<(), HttpError>> {
         let core = self.core.borrow();
-        if core.is_lost || core.number != self.number {
+        if core.is_gone(self.number) {
             return Some(Err(HttpError::of(Rule::Order)));
         }
         // `pause_writing` may not have been called yet for what was just written.
@@ -127,10 +140,7 @@ impl Answer {
     /// What says whether the request is given up, or its connection gone.
     pub(super) fn watch(&self) -> impl Fn() -> bool + use<> {
         let (core, number) = (Rc::clone(&self.core), self.number);
-        move || {
-            let core = core.borrow();
-            core.is_lost || core.number != number
-        }
+        move || core.borrow().is_gone(number)
     }
 
     /// Goes on by another protocol: see [`Exchange::upgrade`](super::Exchange::upgrade). `next` is given the connection as a
@@ -176,6 +186,9 @@ impl Answer {
         action(&mut core, &handle)
     }
 }
+
+/// So much may a task write without a wait.
+const MOST_IN_A_ROW: usize = 1 << 20;
 
 /// Gives the connection to `next` as a stream.
 pub(super) fn stream(next: impl FnOnce(ByteStream) + 'static) -> Next {

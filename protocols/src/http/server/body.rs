@@ -29,7 +29,8 @@ impl Body {
         Self(Kind::Bytes(Bytes::new()))
     }
 
-    /// `count` bytes of `file` from `offset` on, sent by the operating system itself.
+    /// `count` bytes of `file` from `offset` on, sent by the operating system itself. If it does not have them, the answer is
+    /// 500; if it is cut shorter while it is sent, the connection is aborted.
     pub fn file(file: impl Into<Rc<File>>, offset: u64, count: u64) -> Self {
         Self(Kind::File { file: file.into(), offset, count })
     }

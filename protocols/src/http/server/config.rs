@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wharf::Result;
 
+use super::core::check_fields;
 use super::service::{AsyncHandler, HttpService};
 use super::{HttpConnection, HttpHandler};
 use crate::http::{Headers, HttpError, Limits};
@@ -140,9 +141,10 @@ impl HttpServer {
     /// Sets the fields that every answer has: `Server: wharf` unless set.
     ///
     /// # Errors
-    /// Fields that cannot be sent.
+    /// Fields that cannot be sent, and those that say how the content is sent.
     pub fn standard_fields(mut self, fields: &[(&str, &[u8])]) -> Result<Self, HttpError> {
         let headers = Headers::new(fields)?;
+        check_fields(headers)?;
         self.standard.clear();
         headers.write_to(&mut self.standard);
         Ok(self)

@@ -161,7 +161,7 @@ impl<H: HttpHandler> HttpConnection<H> {
         core.number += 1;
         core.keep_alive = false;
         if can_answer {
-            core.answer = AnswerState::Awaited;
+            core.begin_refusal();
             let fields = [("Content-Type", &b"text/plain; charset=utf-8"[..])];
             if let Ok(headers) = Headers::new(&fields) {
                 let _ = core.respond(transport, status, headers, format!("{text}\n").as_bytes());

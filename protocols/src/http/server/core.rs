@@ -20,7 +20,11 @@ pub(super) struct Core {
     pub(super) answer: AnswerState,
     body: BodyEncoder,
     is_head: bool,
+    is_connect: bool,
+    is_upgrade: bool,
     version: Version,
+    /// Somebody answers later.
+    pub(super) is_given: bool,
     pub(super) keep_alive: bool,
     /// The client waits for `100 Continue`.
     pub(super) expects_continue: bool,
@@ -65,7 +69,10 @@ impl Core {
             answer: AnswerState::Complete,
             body: BodyEncoder::Idle,
             is_head: false,
+            is_connect: false,
+            is_upgrade: false,
             version: Version::Http11,
+            is_given: false,
             keep_alive: true,
             expects_continue: false,
             output: None,
@@ -84,9 +91,20 @@ impl Core {
         self.answer = AnswerState::Awaited;
         self.body = BodyEncoder::Idle;
         self.is_head = head.method() == "HEAD";
+        self.is_connect = head.method() == "CONNECT";
+        self.is_upgrade = head.is_upgrade();
+        self.is_given = false;
         self.version = head.version();
         self.keep_alive &= head.is_kept_alive() && self.number < self.shared.settings.max_requests;
         self.expects_continue = head.expects_continue();
+    }
+
+    /// What comes is refused, in answer to the request under way or to one that cannot be known.
+    pub(super) fn begin_refusal(&mut self) {
+        if self.request == RequestState::None {
+            (self.is_head, self.version) = (false, Version::Http11);
+        }
+        self.answer = AnswerState::Awaited;
     }
 
     /// A callback begins: what is written is gathered.
@@ -108,6 +126,13 @@ impl Core {
         }
     }
 
+    /// Whether nothing can be answered to that request any more: it is given up, or its connection closes. `connection_lost`
+    /// comes later.
+    pub(super) fn is_gone(&self, number: u64) -> bool {
+        let is_closing = self.handle.as_ref().is_none_or(|handle| handle.is_closing());
+        self.is_lost || is_closing || self.number != number
+    }
+
     /// What waits to be sent, gathered or queued.
     #[inline]
     pub(super) fn waiting(&self, transport: &dyn Transport) -> usize {
@@ -121,12 +146,13 @@ impl Core {
     ) -> WriteStatus {
         if let Some(mut output) = self.output.take() {
             write(self, &mut output);
+            let mut status = WriteStatus::Accepted;
             if output.len() > MOST_GATHERED {
-                transport.write(&output);
+                status = transport.write(&output);
                 output.clear();
             }
             self.output = Some(output);
-            return WriteStatus::Accepted;
+            return status;
         }
         let mut output = self.shared.output.take();
         write(self, &mut output);
@@ -200,6 +226,7 @@ impl Core {
         if self.answer != AnswerState::Awaited || !(100..200).contains(&status) || status == 101 {
             return Err(HttpError::of(Rule::Order));
         }
+        check_fields(headers)?;
         if self.version == Version::Http10 {
             return Ok(());
         }
@@ -222,9 +249,16 @@ impl Core {
         headers: Headers<'_>,
         next: Next,
     ) -> Result<(), HttpError> {
-        if self.answer != AnswerState::Awaited || !(status == 101 || status / 100 == 2) {
+        // To nobody who has not asked for it: what follows would be taken for HTTP.
+        let is_asked = match status {
+            101 => self.is_upgrade,
+            200..300 => self.is_connect,
+            _ => false,
+        };
+        if self.answer != AnswerState::Awaited || !is_asked {
             return Err(HttpError::of(Rule::Order));
         }
+        check_fields(headers)?;
         self.body = BodyEncoder::Closed;
         self.answer = AnswerState::Complete;
         self.next = Some(next);
@@ -370,18 +404,7 @@ impl Core {
         if !(200..=999).contains(&status) {
             return Err(HttpError::of(Rule::Status));
         }
-        for (name, _) in headers {
-            match name.len() {
-                14 if name.eq_ignore_ascii_case("content-length") => {
-                    return Err(HttpError::of(Rule::ContentLengthRepeated));
-                }
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    return Err(HttpError::of(Rule::TransferCoding));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        check_fields(headers)
     }
 
     /// Writes the fields, but not `Connection`, of which `close` is taken for the connection's own.
@@ -398,6 +421,22 @@ impl Core {
             output.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// Refuses fields that say how the content is sent, which is the server's to say.
+pub(super) fn check_fields(headers: Headers<'_>) -> Result<(), HttpError> {
+    for (name, _) in headers {
+        match name.len() {
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                return Err(HttpError::of(Rule::ContentLengthRepeated));
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                return Err(HttpError::of(Rule::TransferCoding));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Puts another protocol in the place of this one.

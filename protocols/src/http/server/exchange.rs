@@ -62,7 +62,8 @@ impl<'a> Exchange<'a> {
     /// Sends a part of a file as content, by the operating system itself (see [`Transport::send_file`]).
     ///
     /// # Errors
-    /// As for [`write`](Self::write).
+    /// As for [`write`](Self::write). [`Rule::LengthMismatch`] also for a file that does not have these bytes; the connection
+    /// is aborted then, since they are announced.
     pub fn write_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<(), HttpError> {
         write_file(&mut self.core.borrow_mut(), self.transport, file, offset, count)
     }
@@ -98,7 +99,8 @@ impl<'a> Exchange<'a> {
     /// given to it first.
     ///
     /// # Errors
-    /// As for [`respond`](Self::respond).
+    /// As for [`respond`](Self::respond). [`Rule::Order`] also for 101 where the request is none for an
+    /// [upgrade](crate::http::RequestHead::is_upgrade), and for 2xx where it is no CONNECT.
     pub fn upgrade(
         &mut self,
         status: u16,
@@ -115,10 +117,11 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`Rule::Order`] if the answer is complete, or somebody has it already.
     pub fn later(&mut self) -> Result<Answer, HttpError> {
-        let core = self.core.borrow();
-        if core.answer == AnswerState::Complete {
+        let mut core = self.core.borrow_mut();
+        if core.answer == AnswerState::Complete || core.is_given {
             return Err(HttpError::of(Rule::Order));
         }
+        core.is_given = true;
         Ok(Answer::new(Rc::clone(self.core), core.number))
     }
 
@@ -148,7 +151,14 @@ pub(super) fn write_file(
         return Ok(());
     }
     core.before_content(transport, count)?;
-    transport.send_file(file, offset, Some(count)).detach();
+    let sending = transport.send_file(file, offset, Some(count));
+    let is_refused = sending.count() == 0;
+    sending.detach();
+    if is_refused {
+        // It is shorter, or no file. Its length is announced, and what comes next must not be taken for it.
+        transport.abort();
+        return Err(HttpError::of(Rule::LengthMismatch));
+    }
     if core.is_chunked() {
         transport.write(b"\r\n");
     }

@@ -38,7 +38,8 @@ impl RequestBody {
     /// The next piece: all that has come since the last one; `None` at the end. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// The request ended before its content: the client is gone, or broke a rule.
+    /// The request ended before its content: the client is gone, or broke a rule; or the request is answered, and what of
+    /// its content had not come is discarded.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         let incoming = self.incoming.as_ref()?;
         let piece = poll_fn(|context| incoming.poll_next(context)).await;
@@ -123,9 +124,12 @@ impl Incoming {
         self.arrived.borrow_mut().trailers = Some(trailers);
     }
 
+    /// Nothing more comes. What has come can be read.
     pub(super) fn end(&self, is_cut: bool) {
         let mut arrived = self.arrived.borrow_mut();
-        (arrived.is_over, arrived.is_cut) = (true, is_cut);
+        if !arrived.is_over {
+            (arrived.is_over, arrived.is_cut) = (true, is_cut);
+        }
         drop(arrived);
         self.reader.wake();
     }

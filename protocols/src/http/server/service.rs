@@ -73,6 +73,8 @@ impl<S: HttpService> AsyncHandler<S> {
 
 impl<S: HttpService> HttpHandler for AsyncHandler<S> {
     fn request(&mut self, head: &RequestHead<'_>, exchange: &mut Exchange<'_>) -> Result {
+        // Of a request that was answered before its content had come.
+        self.content_ends(true);
         let body = match head.content_length() {
             ContentLength::Exact(0) => RequestBody::empty(),
             _ => {
@@ -89,9 +91,15 @@ impl<S: HttpService> HttpHandler for AsyncHandler<S> {
         let (service, scope) = (Rc::clone(&self.service), CancelScope::new());
         self.scope = Some(scope.clone());
         let is_head = head.method() == "HEAD";
+        let incoming = self.incoming.clone();
         let task = async move {
             // A client that is gone cancels it.
-            scope.run(run(&*service, request, answer, is_head)).await.unwrap_or(Ok(()))
+            let outcome = scope.run(run(&*service, request, answer, is_head)).await;
+            // The content may be somebody else's by now, who would wait for what is discarded.
+            if let Some(incoming) = incoming {
+                incoming.end(true);
+            }
+            outcome.unwrap_or(Ok(()))
         };
         exchange.transport().event_loop().create_task(task).detach();
         Ok(())
@@ -124,6 +132,14 @@ impl<S: HttpService> HttpHandler for AsyncHandler<S> {
     }
 }
 
+impl<S> Drop for AsyncHandler<S> {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take() {
+            incoming.end(true);
+        }
+    }
+}
+
 impl<S> fmt::Debug for AsyncHandler<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncHandler").finish_non_exhaustive()
@@ -140,6 +156,11 @@ fn request_of(
         .version(head.version().into())
         .body(body)?;
     *request.headers_mut() = head.headers().to_map();
+    // A host in the target is the one that counts (RFC 9112, 3.2.2), and nobody should take another one for it.
+    if let Some(authority) = request.uri().authority() {
+        let host = http::HeaderValue::from_str(authority.as_str())?;
+        request.headers_mut().insert(http::header::HOST, host);
+    }
     Ok(request)
 }
 
@@ -170,6 +191,10 @@ async fn run<S: HttpService>(
         }
         Kind::Bytes(content) => answer.respond_with(status, headers, &content)?,
         Kind::File { file, offset, count } => {
+            let length = file.metadata()?.len();
+            if offset.checked_add(count).is_none_or(|end| end > length) {
+                return Err(format!("a file of {length} bytes has no {count} at {offset}").into());
+            }
             answer.begin_with(status, headers, Some(count))?;
             answer.write_file(file, offset, count)?;
             answer.finish(&[])?;

@@ -3,6 +3,8 @@
 mod asynchronous;
 mod callbacks;
 mod costs;
+mod ends;
+mod faults;
 mod hostile;
 
 use std::cell::RefCell;
