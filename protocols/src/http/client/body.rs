@@ -21,26 +21,29 @@ pub(super) enum Kind {
     Writer { length: Option<u64>, write: Write },
 }
 
-type Writing<'a> = Pin<Box<dyn Future<Output = Result> + 'a>>;
+/// A request on its way.
+pub(super) type Upload = Pin<Box<dyn Future<Output = Result>>>;
 
 /// Writes content, up to its end.
-pub(super) type Write =
-    Box<dyn for<'a> FnOnce(&'a StreamWriter, &'a mut RequestEncoder) -> Writing<'a>>;
+pub(super) type Write = Box<dyn FnOnce(Rc<StreamWriter>, RequestEncoder) -> Upload>;
 
 impl RequestContent {
     /// What `write` writes, at the server's pace; in chunks, unless [`with_length`](Self::with_length) says how much it is.
-    /// If the server answers before the end, the rest is not sent.
+    ///
+    /// If the server begins to answer before the end, the rest is sent while the answer's content is read. It is not sent to
+    /// a server that refuses the request (a status from 400 on), or whose answer is over.
     pub fn from_writer<F>(write: F) -> Self
     where
         F: AsyncFnOnce(&mut RequestWriter<'_>) -> Result + 'static,
     {
-        let write: Write = Box::new(|writer, encoder| {
+        let write: Write = Box::new(|writer, mut encoder| {
             Box::pin(async move {
+                let encoder = &mut encoder;
                 let mut writing =
-                    RequestWriter { writer, encoder, trailers: http::HeaderMap::new() };
+                    RequestWriter { writer: &writer, encoder, trailers: http::HeaderMap::new() };
                 write(&mut writing).await?;
                 let RequestWriter { encoder, trailers, .. } = writing;
-                write_end(writer, encoder, &trailers).await
+                write_end(&writer, encoder, &trailers).await
             })
         });
         Self(Kind::Writer { length: None, write })
@@ -190,6 +193,12 @@ impl ResponseBody {
         Ok(content)
     }
 
+    /// Reads what little is left, so that the connection can be used again.
+    pub(super) async fn discard(mut self) -> Result {
+        let _ = timeout(DISCARD_WITHIN, self.read_to_end(DISCARD_MOST)).await;
+        Ok(())
+    }
+
     /// The fields behind the content, once it is read to its end.
     pub fn trailers(&self) -> Option<&http::HeaderMap> {
         self.trailers.as_ref()
@@ -202,6 +211,9 @@ impl ResponseBody {
             .map(HttpClientConnection::into_stream)
     }
 }
+
+const DISCARD_MOST: usize = 16 * 1024;
+const DISCARD_WITHIN: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,6 @@
+use std::cell::Cell;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
+use std::rc::Rc;
 
 use wharf::bytes::Bytes;
 use wharf::{ByteStream, Result, StreamReader, StreamWriter};
@@ -10,6 +9,8 @@ use super::super::{
     Headers, HttpError, Limits, RequestEncoder, RequestEvent, RequestHead, ResponseDecoder,
     ResponseEvent, ResponseHead, Rule,
 };
+use super::body::Upload;
+use super::sending::Sending;
 use crate::codec::{Decoder, Encoder};
 
 /// One connection to a server, on a stream: requests one after the other. What [`HttpClient`](super::HttpClient) is made of,
@@ -43,9 +44,12 @@ use crate::codec::{Decoder, Encoder};
 ///
 /// Dropping it closes the connection.
 pub struct HttpClientConnection {
-    stream: ByteStream,
+    reader: StreamReader,
+    writer: Rc<StreamWriter>,
     incoming: Incoming,
+    sending: Sending,
     encoder: RequestEncoder,
+    limits: Option<Limits>,
     trailers: Option<http::HeaderMap>,
 }
 
@@ -54,13 +58,17 @@ struct Incoming {
     decoder: ResponseDecoder,
     /// The server lets the connection go on.
     keeps_alive: bool,
-    /// The request was written, all of it.
-    is_sent: bool,
     is_over: bool,
     /// Something of the answer has come.
     has_spoken: bool,
     is_tunnel: bool,
     is_connect: bool,
+    /// The request asks to go on by another protocol.
+    is_upgrade: bool,
+    /// The answer says that the request failed.
+    is_refusal: bool,
+    /// The server wants the content, or was not asked.
+    may_continue: Rc<Cell<bool>>,
 }
 
 /// Interim heads before a head.
@@ -72,20 +80,38 @@ impl HttpClientConnection {
         let incoming = Incoming {
             decoder: ResponseDecoder::new(),
             keeps_alive: true,
-            is_sent: true,
             is_over: true,
             has_spoken: false,
             is_tunnel: false,
             is_connect: false,
+            is_upgrade: false,
+            is_refusal: false,
+            may_continue: Rc::new(Cell::new(true)),
         };
-        Self { stream, incoming, encoder: RequestEncoder::new(), trailers: None }
+        let (reader, writer) = stream.split();
+        Self {
+            reader,
+            writer: Rc::new(writer),
+            incoming,
+            sending: Sending::default(),
+            encoder: RequestEncoder::new(),
+            limits: None,
+            trailers: None,
+        }
     }
 
     /// Sets what the server may send at most.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.incoming.decoder = ResponseDecoder::new().limits(limits);
+        self.set_limits(limits);
         self
+    }
+
+    /// Sets what the server may send at most, between two answers.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        if self.limits.replace(limits) != Some(limits) {
+            self.incoming.decoder = ResponseDecoder::new().limits(limits);
+        }
     }
 
     /// Sends a request with all of its content.
@@ -97,17 +123,17 @@ impl HttpClientConnection {
         self.begin(head, &mut output)?;
         self.encoder.encode(&RequestEvent::Data(content), &mut output)?;
         self.encoder.encode(&RequestEvent::End, &mut output)?;
-        self.stream.writer().write_all(&output).await?;
-        self.incoming.is_sent = true;
+        self.writer.write_all(&output).await?;
+        self.sending.is_sent = true;
         Ok(())
     }
 
     /// The head of the answer, lent to `look`; interim heads are left out, at most 16.
     ///
     /// # Errors
-    /// An answer that breaks a rule; the connection is gone.
+    /// An answer that breaks a rule; a switch to another protocol that nobody has asked for; the connection is gone.
     pub async fn head<R>(&mut self, look: impl FnMut(&ResponseHead<'_>) -> R) -> Result<R> {
-        self.incoming.head(self.stream.reader(), look).await
+        self.incoming.head(&mut self.reader, look).await
     }
 
     /// Some of the content of the answer; `None` at its end.
@@ -119,9 +145,10 @@ impl HttpClientConnection {
             if self.incoming.is_over {
                 return Ok(None);
             }
-            let reader = self.stream.reader();
+            let Self { reader, incoming, sending, .. } = self;
+            let may_continue = Rc::clone(&incoming.may_continue);
             let mut trailers = None;
-            let step = self.incoming.step(reader, |event| match event {
+            let step = incoming.step(reader, |event| match event {
                 ResponseEvent::Data(data) => Some(Bytes::copy_from_slice(data)),
                 ResponseEvent::Trailers(fields) => {
                     trailers = Some(fields.to_map());
@@ -129,7 +156,7 @@ impl HttpClientConnection {
                 }
                 ResponseEvent::Head(_) | ResponseEvent::End => None,
             });
-            let data = step.await?.flatten();
+            let data = sending.while_receiving(&may_continue, step).await?.flatten();
             if trailers.is_some() {
                 self.trailers = trailers;
             }
@@ -149,16 +176,21 @@ impl HttpClientConnection {
     pub fn is_reusable(&mut self) -> bool {
         let incoming = &self.incoming;
         let is_ready =
-            incoming.is_over && incoming.is_sent && incoming.keeps_alive && !incoming.is_tunnel;
+            incoming.is_over && self.sending.is_sent && incoming.keeps_alive && !incoming.is_tunnel;
         // Bytes that nobody has asked for belong to no answer.
-        let is_quiet = self.stream.reader().buffered() == 0 && !self.stream.reader().at_eof();
-        is_ready && is_quiet && !self.stream.writer().is_closing()
+        let is_quiet = self.reader.buffered() == 0 && !self.reader.at_eof();
+        is_ready && is_quiet && !self.writer.is_closing()
     }
 
     /// The stream, after an answer that switched to another protocol (101, or 2xx to CONNECT). What has come behind the
     /// answer is read from it.
     pub fn into_stream(self) -> ByteStream {
-        self.stream
+        let Self { reader, writer, sending, .. } = self;
+        drop(sending);
+        match Rc::try_unwrap(writer) {
+            Ok(writer) => ByteStream::join(reader, writer),
+            Err(_) => unreachable!("only a request on its way shares it"),
+        }
     }
 
     /// Whether the answer switched to another protocol.
@@ -168,7 +200,7 @@ impl HttpClientConnection {
 
     /// Whether the connection ended without a word.
     pub(super) fn is_silent(&mut self) -> bool {
-        let is_ended = self.stream.reader().at_eof() || self.stream.writer().is_closing();
+        let is_ended = self.reader.at_eof() || self.writer.is_closing();
         !self.incoming.has_spoken && is_ended
     }
 
@@ -178,7 +210,7 @@ impl HttpClientConnection {
         head: &RequestHead<'_>,
         output: &mut Vec<u8>,
     ) -> Result<(), HttpError> {
-        if !self.incoming.is_over || !self.incoming.is_sent {
+        if !self.incoming.is_over || !self.sending.is_sent {
             return Err(HttpError::of(Rule::Order));
         }
         self.encoder.encode(&RequestEvent::Head(*head), output)?;
@@ -186,42 +218,39 @@ impl HttpClientConnection {
         incoming.decoder.answers_to(head.method());
         incoming.is_connect = head.method() == "CONNECT";
         incoming.keeps_alive = head.is_kept_alive();
-        (incoming.is_over, incoming.is_sent, incoming.has_spoken) = (false, false, false);
+        incoming.is_upgrade = head.is_upgrade();
+        (incoming.is_over, incoming.has_spoken, incoming.is_refusal) = (false, false, false);
+        incoming.may_continue.set(true);
+        self.sending.is_sent = false;
         self.trailers = None;
         Ok(())
     }
 
-    /// Sends content by `write` while the head of the answer is awaited: a server may answer before it has all, and then
-    /// the rest is not sent.
+    /// What the rest of a request is written with, after [`begin`](Self::begin).
+    pub(super) fn outgoing(&mut self) -> (Rc<StreamWriter>, RequestEncoder) {
+        (Rc::clone(&self.writer), std::mem::take(&mut self.encoder))
+    }
+
+    /// Lets the content wait until the server says that it wants it: the value is true from then on.
+    pub(super) fn ask_first(&mut self) -> Rc<Cell<bool>> {
+        self.incoming.may_continue.set(false);
+        Rc::clone(&self.incoming.may_continue)
+    }
+
+    /// Sends a request while the head of the answer is awaited. A server may answer before it has all: then the rest is sent
+    /// while the content of the answer is read, unless the server does not want it.
     pub(super) async fn send_and_receive<R>(
         &mut self,
-        write: impl AsyncFnOnce(&StreamWriter, &mut RequestEncoder) -> Result,
+        upload: Upload,
         look: impl FnMut(&ResponseHead<'_>) -> R,
     ) -> Result<R> {
-        let Self { stream, incoming, encoder, .. } = self;
-        let (reader, writer) = stream.halves();
-        let mut is_sent = false;
-        let outcome = {
-            let mut writing = pin!(write(writer, encoder));
-            let mut reading = pin!(incoming.head(reader, look));
-            poll_fn(|context| {
-                if !is_sent && let Poll::Ready(outcome) = writing.as_mut().poll(context) {
-                    match outcome {
-                        Ok(()) => is_sent = true,
-                        // The server may have said why before it closed.
-                        Err(error) => {
-                            return match reading.as_mut().poll(context) {
-                                Poll::Ready(Ok(head)) => Poll::Ready(Ok(head)),
-                                _ => Poll::Ready(Err(error)),
-                            };
-                        }
-                    }
-                }
-                reading.as_mut().poll(context)
-            })
-            .await
-        };
-        self.incoming.is_sent = is_sent;
+        let Self { reader, incoming, sending, .. } = self;
+        let may_continue = Rc::clone(&incoming.may_continue);
+        sending.begin(upload);
+        let outcome = sending.while_receiving(&may_continue, incoming.head(reader, look)).await;
+        if incoming.is_refusal || incoming.is_tunnel || !may_continue.get() {
+            sending.give_up();
+        }
         outcome
     }
 }
@@ -235,17 +264,28 @@ impl Incoming {
         let mut interim = 0;
         loop {
             let method = if self.is_connect { "CONNECT" } else { "GET" };
+            let is_upgrade = self.is_upgrade;
+            let may_continue = Rc::clone(&self.may_continue);
             let seen = self.step(reader, |event| match event {
-                ResponseEvent::Head(head) if head.is_interim() => Err(None),
-                ResponseEvent::Head(head) => {
-                    Ok((look(&head), head.is_kept_alive(), head.is_tunnel(method)))
+                ResponseEvent::Head(head) if head.is_interim() => {
+                    may_continue.set(may_continue.get() || head.status() == 100);
+                    Err(None)
                 }
+                ResponseEvent::Head(head) if head.status() == 101 && !is_upgrade => {
+                    Err(Some(HttpError::of(Rule::AfterUpgrade)))
+                }
+                ResponseEvent::Head(head) => Ok((
+                    look(&head),
+                    head.is_kept_alive(),
+                    head.is_tunnel(method),
+                    head.status() >= 400,
+                )),
                 _ => Err(Some(HttpError::of(Rule::Order))),
             });
             match seen.await? {
-                Some(Ok((seen, keeps_alive, is_tunnel))) => {
+                Some(Ok((seen, keeps_alive, is_tunnel, is_refusal))) => {
                     self.keeps_alive &= keeps_alive;
-                    self.is_tunnel = is_tunnel;
+                    (self.is_tunnel, self.is_refusal) = (is_tunnel, is_refusal);
                     // What follows a switch is no more of this.
                     self.is_over |= is_tunnel;
                     return Ok(seen);

@@ -6,8 +6,11 @@ mod connection;
 mod pool;
 mod redirect;
 mod request;
+mod sending;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upload_tests;
 
 use std::fmt;
 use std::rc::Rc;
@@ -187,7 +190,9 @@ impl HttpClient {
     /// Sends a request, and gives the answer when its head has come. The content is then read from it, at the reader's pace;
     /// the connection is used again when it was read to its end.
     ///
-    /// `Host`, the length and the coding of the content are written by the client, whatever the request says. A request
+    /// `Host`, unless given, the length and the coding of the content are written by the client, whatever the request says.
+    /// With `Expect: 100-continue` the content is held back until the server wants it, at most for a second; if the server
+    /// answers before, it is not sent. A request
     /// that may be repeated is sent once more when a connection that was used before turns out to be closed. Dropping the
     /// future closes the connection.
     ///
@@ -210,7 +215,10 @@ impl HttpClient {
                 return Ok(response);
             }
             match redirect::follow(&parts, &response, again) {
-                Some((next, next_content)) => (parts, content) = (next, next_content),
+                Some((next, next_content)) => {
+                    (parts, content) = (next, next_content);
+                    within(deadline, response.into_body().discard()).await?;
+                }
                 None => return Ok(response),
             }
             redirects -= 1;
@@ -225,7 +233,9 @@ impl HttpClient {
     ) -> Result<http::Response<ResponseBody>> {
         let origin = Origin::of(&parts.uri)?;
         let mut content = content;
-        while let Some(connection) = self.pool.take(&origin) {
+        while let Some(mut connection) = self.pool.take(&origin) {
+            // A clone of this client may have others.
+            connection.set_limits(self.settings.limits);
             let again = content.again().filter(|_| parts.method.is_idempotent());
             match self.exchange(connection, &origin, parts, content, deadline).await {
                 // It was closed meanwhile, as servers do: nothing has come of the answer.

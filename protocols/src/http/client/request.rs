@@ -1,11 +1,18 @@
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use wharf::Result;
+use wharf::{Result, timeout};
 
 use super::super::{Headers, RequestEvent, RequestHead, Version};
 use super::body::Kind;
 use super::connect::Origin;
 use super::connection::write_piece;
 use super::{HttpClientConnection, RequestContent, owned};
+use crate::codec::Encoder;
 
 /// Sends a request, and gives the head of its answer.
 pub(super) async fn send(
@@ -15,8 +22,8 @@ pub(super) async fn send(
     content: RequestContent,
 ) -> Result<http::Response<()>> {
     let mut map = parts.headers.clone();
-    // How the content goes is ours to say; the other side is not waited for before it goes.
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
+    // How the content goes is ours to say.
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
         map.remove(name);
     }
     if !map.contains_key(HOST) {
@@ -31,6 +38,10 @@ pub(super) async fn send(
         *parts.method.as_str().as_bytes(),
         [b'G', ..] | [b'H', ..] | [b'D', ..] | [b'O', ..] | [b'T', ..] | [b'C', ..]
     );
+    if length == Some(0) {
+        // There is nothing to wait with.
+        map.remove(EXPECT);
+    }
     match length {
         Some(0) if has_none => {}
         Some(length) => drop(map.insert(CONTENT_LENGTH, length.into())),
@@ -44,13 +55,19 @@ pub(super) async fn send(
 
     let mut output = Vec::new();
     connection.begin(&head, &mut output)?;
-    let writing = async move |writer: &wharf::StreamWriter,
-                              encoder: &mut super::super::RequestEncoder| {
+    let may_continue = head.expects_continue().then(|| connection.ask_first());
+    let (writer, mut encoder) = connection.outgoing();
+    let upload = async move {
+        if let Some(may_continue) = may_continue {
+            writer.write_all(&output).await?;
+            output.clear();
+            wait_for(&may_continue).await;
+        }
         match content.0 {
             Kind::Bytes(bytes) => {
-                crate::codec::Encoder::encode(encoder, &RequestEvent::Data(&bytes), &mut output)?;
+                encoder.encode(&RequestEvent::Data(&bytes), &mut output)?;
                 writer.write_all(&output).await?;
-                write_piece(writer, encoder, RequestEvent::End).await
+                write_piece(&writer, &mut encoder, RequestEvent::End).await
             }
             Kind::Writer { write, .. } => {
                 writer.write_all(&output).await?;
@@ -58,5 +75,15 @@ pub(super) async fn send(
             }
         }
     };
-    connection.send_and_receive(writing, owned).await?
+    connection.send_and_receive(Box::pin(upload), owned).await?
 }
+
+/// Waits until the server wants the content; not for ever, since many do not know that they are asked (RFC 9110, 10.1.1).
+/// Whoever sets the value polls this again.
+async fn wait_for(may_continue: &Rc<Cell<bool>>) {
+    let is_set = poll_fn(|_| if may_continue.get() { Poll::Ready(()) } else { Poll::Pending });
+    let _ = timeout(LONGEST_WAIT, is_set).await;
+    may_continue.set(true);
+}
+
+const LONGEST_WAIT: Duration = Duration::from_secs(1);

@@ -278,10 +278,15 @@ fn an_upgrade_gives_a_stream() {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nraw";
         let answers: &[&str] = &[answer];
         script(&event_loop, "10.0.0.1:80", Box::leak(answers.into())).await?;
-        let response = HttpClient::new(&event_loop).get("http://10.0.0.1/").await?;
+        let client = HttpClient::new(&event_loop);
+        let request = http::Request::get("http://10.0.0.1/");
+        let request = request.header("connection", "upgrade").header("upgrade", "x");
+        let response = client.send(request.body(())?).await?;
         assert_eq!(response.status(), 101);
         let mut stream = response.into_body().into_stream().unwrap();
         assert_eq!(stream.reader().read_to_end(100).await?, b"raw");
+        // Nobody asked for it.
+        assert!(client.get("http://10.0.0.1/").await.is_err());
         Ok(())
     });
 }
