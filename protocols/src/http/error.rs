@@ -152,6 +152,8 @@ rules! {
     AfterUpgrade = 400, "bytes of another protocol", "RFC 9110, 7.8";
     /// The parts of a message to send come as head, data, trailers, end, and data as long as announced (2.1).
     Order = 500, "part of a message out of its order", "RFC 9112, 2.1";
+    /// A server-sent event is larger than the limit (HTML, 9.2).
+    EventTooLarge = 500, "server-sent event above the limit", "HTML, 9.2";
     /// The data to send are not as many bytes as announced (6.2).
     LengthMismatch = 500, "content of another length than announced", "RFC 9112, 6.2";
 }

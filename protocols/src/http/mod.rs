@@ -13,7 +13,8 @@
 //! [`HttpServer`] makes factories for `create_server`: of a function of requests, or of [`HttpHandler`]s, which are called
 //! with what is lent and allocate nothing.
 //!
-//! [`Files`] answers with the files of a directory, [`ServerSentEvent`] is one of a stream of events.
+//! [`Files`] answers with the files of a directory, [`ServerSentEvent`] is one of a stream of events, which
+//! [`ServerSentEventDecoder`] takes out of it again.
 //!
 //! # The client
 //! [`HttpClient`] has a pool, deadlines, redirects and a proxy; [`HttpClientConnection`] is one connection.
@@ -30,6 +31,7 @@ mod chunked_decoder;
 mod client;
 mod diagnose;
 mod error;
+mod event_decoder;
 mod events;
 mod facts;
 mod files;
@@ -50,6 +52,7 @@ mod tests;
 pub use chunked_decoder::{ChunkedDecoder, ChunkedEvent};
 pub use client::{HttpClient, HttpClientConnection, RequestContent, RequestWriter, ResponseBody};
 pub use error::{HttpError, Rule};
+pub use event_decoder::{MessageEvent, ServerSentEventDecoder, ServerSentEvents};
 pub use events::ServerSentEvent;
 pub use files::Files;
 pub use head::{ContentLength, RequestHead, ResponseHead, Version};
