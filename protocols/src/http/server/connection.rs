@@ -99,7 +99,8 @@ impl<H: HttpHandler> HttpConnection<H> {
                     }
                 }
             }
-            if !transport.is_reading() {
+            // The end of what is read whole needs no input, and none may come that would bring it.
+            if !transport.is_reading() && !input.is_empty() {
                 break;
             }
         }

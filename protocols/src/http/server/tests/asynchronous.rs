@@ -124,6 +124,35 @@ fn content_that_nobody_reads_is_not_read_from_the_client() {
         .unwrap();
 }
 
+/// The last read may be what makes it too much: the end needs no other.
+#[test]
+fn content_ends_also_where_its_last_read_is_too_much() {
+    let service = async |mut request: http::Request<RequestBody>| {
+        wharf::sleep(Duration::from_secs(1)).await;
+        let content = request.body_mut().read_to_end(1_000_000).await?;
+        Ok::<_, wharf::Failure>(http::Response::new(Body::from(content.len().to_string())))
+    };
+    MemoryNetwork::new()
+        .event_loop()
+        .run(async move |event_loop| {
+            event_loop.create_server(server().serve(service), "10.0.0.1:80").await?;
+            let (mut reader, writer) = event_loop.open_connection("10.0.0.1:80").await?;
+            for length in (60_000_usize..140_000).step_by(2000) {
+                let head =
+                    format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+                writer.write(head.as_bytes());
+                writer.write(&vec![b'x'; length]);
+                let end = format!("\r\n\r\n{length}");
+                let answer = event_loop.timeout(Duration::from_secs(5), async {
+                    Ok::<_, wharf::Failure>(reader.read_until(end.as_bytes()).await?.len())
+                });
+                assert!(answer.await.is_ok(), "{length}");
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
 #[test]
 fn a_failing_service_is_answered_by_500() {
     let service = async |_: http::Request<RequestBody>| {
