@@ -46,7 +46,22 @@ impl Origin {
         if host.is_empty() {
             return Err("a URI without a host".into());
         }
-        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        // The usual one is not meant by one that is none, such as 99999.
+        let port = match authority
+            .as_str()
+            .rsplit_once(']')
+            .map_or(authority.as_str(), |(_, rest)| rest)
+            .split_once(':')
+        {
+            None | Some((_, "")) => {
+                if is_secure {
+                    443
+                } else {
+                    80
+                }
+            }
+            Some((_, port)) => port.parse().map_err(|_| "a URI with a port that is none")?,
+        };
         Ok(Self { is_secure, host: host.to_ascii_lowercase().into(), port })
     }
 

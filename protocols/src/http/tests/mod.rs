@@ -6,6 +6,8 @@ mod encode;
 mod properties;
 mod reference;
 mod reports;
+mod reports_client;
+mod reports_server;
 mod request;
 mod response;
 
