@@ -91,6 +91,14 @@ impl TlsClient {
         self
     }
 
+    /// As [`server_name`](Self::server_name), unless a name is set: for a protocol that knows a name, and whose user may
+    /// know better.
+    #[must_use]
+    pub fn default_server_name(mut self, name: impl Into<String>) -> Self {
+        self.name.get_or_insert_with(|| name.into());
+        self
+    }
+
     timeout_settings!();
 
     /// What to begin a handshake with. `host` is what the user asked to be connected to, if that has
