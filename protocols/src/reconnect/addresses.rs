@@ -1,5 +1,7 @@
 //! Where a client can connect to, in turn.
 
+use std::collections::HashSet;
+
 /// Addresses in a circle: those that were given, and those that were learned.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
@@ -31,12 +33,10 @@ impl Addresses {
 
     /// Replaces those that were learned, and keeps the place in the circle.
     pub(super) fn learn(&mut self, learned: impl IntoIterator<Item = String>) {
-        self.learned.clear();
-        for address in learned {
-            if !self.given.contains(&address) && !self.learned.contains(&address) {
-                self.learned.push(address);
-            }
-        }
+        // A peer may tell of very many.
+        let mut known: HashSet<String> = self.given.iter().cloned().collect();
+        self.learned =
+            learned.into_iter().filter(|address| known.insert(address.clone())).collect();
     }
 
     pub(super) fn all(&self) -> Vec<String> {

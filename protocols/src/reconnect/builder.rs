@@ -103,7 +103,8 @@ impl<P: Protocol> ReconnectBuilder<P> {
     ///
     /// After a loss, and between addresses that were not tried yet, the client waits for a random part of the first
     /// delay. When all addresses have failed it waits for the first, then twice, four times as long and so on, less up to
-    /// half of it at random.
+    /// half of it at random. A connection that is lost sooner than after the longest delay counts like one that failed,
+    /// from the second in a row on: a server that takes connections and drops them is not asked without a pause.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         (self.first_delay, self.max_delay) = (first, longest);
         self

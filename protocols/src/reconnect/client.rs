@@ -132,6 +132,7 @@ pub(super) struct Shared<P: Protocol> {
     factory: RefCell<Factory<P>>,
     configure: RefCell<Configure<P>>,
     backoff: RefCell<Backoff>,
+    max_delay: Duration,
     max_failures: Option<u32>,
     max_initial_failures: Option<u32>,
     attempt_timeout: Duration,
@@ -155,6 +156,7 @@ impl<P: Protocol> Shared<P> {
             factory: RefCell::new(builder.factory),
             configure: RefCell::new(builder.configure),
             backoff: RefCell::new(backoff),
+            max_delay: builder.max_delay,
             max_failures: builder.max_failures,
             max_initial_failures: builder.max_initial_failures,
             attempt_timeout: builder.attempt_timeout,
@@ -210,13 +212,13 @@ impl<P: Protocol> Shared<P> {
         self.set_state(State::Closed { error });
     }
 
-    /// One connection, from its first attempt to its end: whether it was established, and how it ended.
+    /// One connection, from its first attempt to its end: how long it was established, if it was, and how it ended.
     async fn connect_once(
         &self,
         address: &str,
         failures: u32,
         tell: &Rc<Tell>,
-    ) -> (bool, Option<Error>) {
+    ) -> (Option<Duration>, Option<Error>) {
         let is_established = Rc::new(Cell::new(false));
         let attempt = Attempt {
             address: address.into(),
@@ -238,9 +240,10 @@ impl<P: Protocol> Shared<P> {
         });
         let connection = match connected.await {
             Some(Ok(connection)) => connection,
-            Some(Err(error)) => return (false, Some(error)),
-            None => return (false, None),
+            Some(Err(error)) => return (None, Some(error)),
+            None => return (None, None),
         };
+        let begin = self.event_loop.time();
         self.current.replace(Some(connection.clone()));
         if !self.handshake {
             attempt.established();
@@ -253,7 +256,8 @@ impl<P: Protocol> Shared<P> {
         }
         let end = connection.wait_closed().await;
         self.current.take();
-        (is_established.get(), end.err())
+        let lasted = self.event_loop.time().saturating_duration_since(begin);
+        (is_established.get().then_some(lasted), end.err())
     }
 }
 
@@ -269,17 +273,22 @@ async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
         }
     });
     let (mut failures, mut was_connected) = (0_u32, false);
+    // Connections in a row that were lost soon.
+    let mut losses = 0_u32;
     while !shared.is_closing.get() {
         let next = shared.addresses.borrow_mut().next();
         let Some(address) = next else { break };
         shared.is_hurried.set(false);
         shared.set_state(State::Connecting { address: address.clone(), failures });
-        let (is_established, error) = shared.connect_once(&address, failures, &tell).await;
+        let (lasted, error) = shared.connect_once(&address, failures, &tell).await;
         if shared.is_closing.get() {
             break;
         }
-        failures = if is_established { 0 } else { failures.saturating_add(1) };
-        was_connected |= is_established;
+        failures = if lasted.is_some() { 0 } else { failures.saturating_add(1) };
+        was_connected |= lasted.is_some();
+        if let Some(lasted) = lasted {
+            losses = if lasted < shared.max_delay { losses.saturating_add(1) } else { 0 };
+        }
         let most = if was_connected { shared.max_failures } else { shared.max_initial_failures };
         if most.is_some_and(|most| failures > 0 && failures >= most) {
             let error = error.unwrap_or_else(|| {
@@ -289,7 +298,8 @@ async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
             return shared.end(Some(error));
         }
         let addresses = shared.addresses.borrow().len();
-        let delay = shared.backoff.borrow_mut().delay(failures, addresses);
+        let in_a_row = failures.max(losses.saturating_sub(1));
+        let delay = shared.backoff.borrow_mut().delay(in_a_row, addresses);
         if !shared.is_hurried.get() {
             shared.set_state(State::Waiting { delay, error });
             let is_over = || (shared.is_closing.get() || shared.is_hurried.get()).then_some(());

@@ -99,7 +99,7 @@ fn delays_grow_and_a_limit_ends_it() -> Result {
             let base = Duration::from_secs(base);
             assert!(*delay >= base / 2 && *delay <= base, "{delay:?}");
         }
-        assert!(event_loop.time() - begin >= waited.iter().sum());
+        assert!(event_loop.time() - begin >= waited.iter().sum::<Duration>());
         Ok(())
     })
 }
