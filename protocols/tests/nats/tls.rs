@@ -29,6 +29,11 @@ fn tls_after_the_servers_info() -> Result {
         client.publish("a", "secret")?;
         assert_eq!(messages.next().await.unwrap().payload(), b"secret");
 
+        // Whoever knows better says the name.
+        let named = trusting.clone().server_name("localhost");
+        let number = format!("127.0.0.1:{port}");
+        Options::new().tls(named).connect(&event_loop, [number]).await?.flush().await?;
+
         // A name that the certificate has not.
         let other = format!("127.0.0.1:{port}");
         let error = Options::new().tls(trusting).connect(&event_loop, [other]).await.unwrap_err();

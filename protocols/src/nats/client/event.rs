@@ -27,6 +27,11 @@ pub enum Event {
         /// The subject of the subscription.
         subject: String,
     },
+    /// A message that was kept for this connection is longer than its server takes, and was dropped.
+    MessageTooLong {
+        /// Where it was to be published.
+        subject: String,
+    },
     /// A message was dropped, as its subject is no UTF-8.
     MalformedMessage,
     /// The server is about to shut down: "lame duck mode".

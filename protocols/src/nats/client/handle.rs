@@ -4,7 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{EventLoop, RequestsById};
+use wharf::{EventLoop, LoopFuture};
 
 use super::address::ServerAddress;
 use super::error::NatsError;
@@ -13,7 +13,7 @@ use super::link::Link;
 use super::message::{Message, Publish};
 use super::options::Options;
 use super::shared::Shared;
-use super::subscribed::Subscribed;
+use super::subscribed::{Sink, Subscribed};
 use super::subscription::{SubscribeBuilder, Subscription, answers};
 use crate::nats::codec::{ClientOp, Pub, ServerInfo};
 use crate::reconnect::{Reconnecting, State};
@@ -255,13 +255,30 @@ impl Client {
         message: Publish<'_>,
         after: Duration,
     ) -> impl Future<Output = Result<Message, NatsError>> + use<> {
+        let begun = self.shared().check_open().and_then(|()| self.begin_request(&message));
+        Self::answer_of(self.event_loop(), begun, after)
+    }
+
+    /// A request that belongs to what was received, as an acknowledgement does: also while the client drains.
+    pub(in crate::nats) fn request_while_draining(
+        &self,
+        message: Publish<'_>,
+    ) -> impl Future<Output = Result<Message, NatsError>> + use<> {
         let begun = self.begin_request(&message);
-        let event_loop = self.event_loop().clone();
+        Self::answer_of(self.event_loop(), begun, self.shared().options.request_timeout)
+    }
+
+    fn answer_of(
+        event_loop: &EventLoop,
+        begun: Result<(LoopFuture<Message>, Waiting), NatsError>,
+        after: Duration,
+    ) -> impl Future<Output = Result<Message, NatsError>> + use<> {
+        let event_loop = event_loop.clone();
         async move {
-            let (answer, forget) = begun?;
+            // A request that was given up has no place any more when this ends.
+            let (answer, _waiting) = begun?;
             let answer = event_loop.timeout(after, answer).await;
-            drop(forget);
-            let answer = answer.map_err(|_| NatsError::TimedOut)??.ok_or(NatsError::TimedOut)?;
+            let answer = answer.map_err(|_| NatsError::TimedOut)??;
             if answer.status() == Some(503) && answer.payload().is_empty() {
                 return Err(NatsError::NoResponders);
             }
@@ -272,16 +289,15 @@ impl Client {
     fn begin_request(
         &self,
         message: &Publish<'_>,
-    ) -> Result<(wharf::LoopFuture<Option<Message>>, Forget), NatsError> {
+    ) -> Result<(LoopFuture<Message>, Waiting), NatsError> {
         let shared = self.shared();
-        shared.check_open()?;
         answers(shared)?;
         let id = shared.next_id();
         let reply = format!("{}.{id}", shared.inbox);
         let answer = shared.requests.begin(id)?;
-        let forget = Forget { requests: shared.requests.clone(), id };
+        let waiting = Waiting { shared: Rc::clone(shared), id };
         shared.publish(&Pub { reply: Some(reply.as_bytes()), ..message.as_op() })?;
-        Ok((answer, forget))
+        Ok((answer, waiting))
     }
 
     /// A subject of this client's own, for answers.
@@ -291,8 +307,9 @@ impl Client {
         format!("{}x.{}", shared.inbox, shared.next_id())
     }
 
-    /// Ends subscriptions, waits until what was received is taken, sends what was published, and closes. From now on
-    /// nothing can be subscribed to, requested or published, but answers can be sent.
+    /// Ends subscriptions, waits until what was received is taken and what was requested is answered, sends what was
+    /// published, and closes. From now on nothing can be subscribed to, requested or published, but answers and
+    /// acknowledgements can be sent. Without a connection it waits for one, to send what is kept for it.
     ///
     /// # Errors
     /// [`NatsError::TimedOut`] when subscribers did not take their messages within
@@ -309,9 +326,11 @@ impl Client {
     }
 
     async fn drain_of(shared: &Rc<Shared>) -> Result<(), NatsError> {
-        let all: Vec<Rc<Subscribed>> = shared.subscribed.borrow().values().cloned().collect();
+        let mut all: Vec<Rc<Subscribed>> = shared.subscribed.borrow().values().cloned().collect();
+        // Whoever is served may wait for answers.
+        all.retain(|subscribed| !matches!(subscribed.sink, Sink::Requests));
         for subscribed in &all {
-            shared.stop(subscribed.sid);
+            shared.stop(subscribed);
         }
         Self::flush_of(shared).await?;
         for subscribed in &all {
@@ -323,6 +342,7 @@ impl Client {
         }
         // Whoever has taken the last one may still want to answer it.
         wharf::yield_now().await;
+        shared.all_answered().await;
         Self::flush_of(shared).await
     }
 
@@ -382,16 +402,17 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A request that nobody waits for any more needs no place.
-struct Forget {
-    requests: RequestsById<u64, Option<Message>>,
+/// Somebody waits for the answer to a request.
+struct Waiting {
+    shared: Rc<Shared>,
     id: u64,
 }
 
-impl Drop for Forget {
+impl Drop for Waiting {
     fn drop(&mut self) {
         // It was answered, most of the time.
-        let _ = self.requests.answer(&self.id, None);
+        self.shared.requests.forget(&self.id);
+        self.shared.request_ended();
     }
 }
 

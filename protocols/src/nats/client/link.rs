@@ -9,13 +9,19 @@ use super::credentials::Credentials;
 use super::error::NatsError;
 use super::event::Event;
 use super::message::Message;
+use super::queue::Pushed;
 use super::shared::{Live, Shared};
-use super::subscribed::{Sink, SlowConsumer, Subscribed};
+use super::subscribed::{Sink, Subscribed};
+use super::user::call_user;
 use crate::codec::{Decoder, Encoder};
 use crate::nats::codec::{
     ClientOp, ClientOpEncoder, ConnectInfo, Msg, ServerInfo, ServerOp, ServerOpDecoder,
 };
 use crate::reconnect::Attempt;
+
+/// How many answers to PINGs may wait when more waits to be sent than [`Options::max_pending`](super::Options::max_pending)
+/// allows. A server that is only slow asks no more than a few times.
+const MAX_PONGS: u32 = 1000;
 
 /// The protocol of a connection.
 pub(super) struct Link {
@@ -37,6 +43,8 @@ struct Session {
     /// Something was received since the last look.
     is_alive: bool,
     pings_out: u32,
+    /// Answers to PINGs since nothing waited to be sent.
+    pongs_out: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +84,7 @@ impl Link {
             pongs: Requests::new(&shared.event_loop),
             is_alive: true,
             pings_out: 0,
+            pongs_out: 0,
         };
         let decoder = ServerOpDecoder::new().max_payload(shared.options.max_message);
         Self { decoder, session }
@@ -120,7 +129,7 @@ impl Protocol for Link {
     }
 
     fn pause_writing(&mut self, _: &dyn Transport) -> Result {
-        // Whoever publishes waits in `writable`. Reading goes on: what is sent does not come of it.
+        // Whoever publishes waits in `writable`. Reading goes on: of what it gives only PINGs are answered.
         Ok(())
     }
 
@@ -159,13 +168,7 @@ impl Session {
                 self.message(message);
             }
             ServerOp::Info(json) => return self.info(transport, json),
-            ServerOp::Ping => {
-                if self.stage == Stage::Established {
-                    self.shared.send(&ClientOp::Pong).map_err(Error::protocol_violation)?;
-                } else {
-                    transport.write(b"PONG\r\n");
-                }
-            }
+            ServerOp::Ping => self.answer_ping(transport)?,
             ServerOp::Pong => self.pong(transport)?,
             ServerOp::Ok => (),
             ServerOp::Err(text) => self.refused(&String::from_utf8_lossy(text))?,
@@ -178,6 +181,8 @@ impl Session {
 
     fn info(&mut self, transport: &dyn Transport, json: &[u8]) -> Result<Next> {
         let info = ServerInfo::from_json(json).map_err(Error::protocol_violation)?;
+        let is_new_lame_duck = info.lame_duck_mode && !self.info.lame_duck_mode;
+        let has_new_members = info.connect_urls != self.info.connect_urls;
         self.info = Rc::new(info);
         let shared = &self.shared;
         shared.info.replace(Rc::clone(&self.info));
@@ -186,13 +191,16 @@ impl Session {
         {
             shared.encoder.set(ClientOpEncoder::new().max_payload(most));
         }
+        // One that tells of no members has none to tell of: it may just have been started.
         if shared.options.learn_members
+            && has_new_members
+            && !self.info.connect_urls.is_empty()
             && let Some(owner) = shared.owner.get().and_then(std::rc::Weak::upgrade)
         {
             owner.reconnecting.learn_addresses(self.info.connect_urls.clone());
         }
         if self.stage != Stage::Info {
-            if self.info.lame_duck_mode {
+            if is_new_lame_duck {
                 shared.tell(&Event::LameDuckMode);
             }
             return Ok(Next::GoOn);
@@ -319,31 +327,41 @@ impl Session {
     fn deliver(&self, subscribed: &Rc<Subscribed>, message: Message) {
         let shared = &self.shared;
         match &subscribed.sink {
-            Sink::Callback(callback) => callback.borrow_mut()(message),
+            Sink::Callback(callback) => {
+                call_user(&shared.event_loop, || callback.borrow_mut()(message));
+            }
             Sink::Requests => {
                 let id = message.subject().rsplit('.').next().and_then(|id| id.parse().ok());
                 if let Some(id) = id {
                     // Nobody waits for one that came too late.
-                    let _ = shared.requests.answer(&id, Some(message));
+                    let _ = shared.requests.answer(&id, message);
+                    shared.request_ended();
                 }
             }
-            Sink::Queue { mailbox, capacity, slow } => {
-                let is_full = mailbox.len() >= *capacity;
-                if is_full && *slow == SlowConsumer::Drop {
-                    subscribed.dropped.set(subscribed.dropped.get() + 1);
-                } else {
-                    mailbox.push(message);
+            Sink::Queue(queue) => {
+                let Pushed::Full(does_pause) = queue.push(message) else { return };
+                if does_pause {
+                    shared.pause(subscribed.sid);
                 }
-                let is_over = is_full || *slow == SlowConsumer::Pause && mailbox.len() >= *capacity;
-                if is_over && !subscribed.is_slow.replace(true) {
-                    if *slow == SlowConsumer::Pause {
-                        shared.pause(subscribed.sid);
-                    }
-                    let subject = subscribed.subject.clone();
-                    shared.tell(&Event::SlowConsumer { subject });
-                }
+                let subject = subscribed.subject.clone();
+                shared.tell(&Event::SlowConsumer { subject });
             }
         }
+    }
+
+    /// Answers a `PING`. A server that sends them and does not take the answers is not to fill our memory.
+    fn answer_ping(&mut self, transport: &dyn Transport) -> Result {
+        let waiting = self.shared.waiting(transport);
+        self.pongs_out = if waiting == 0 { 1 } else { self.pongs_out + 1 };
+        if self.pongs_out > MAX_PONGS && waiting > self.shared.options.max_pending {
+            return Err(Error::protocol_violation("PINGs whose answers are not taken").into());
+        }
+        if self.stage == Stage::Established {
+            self.shared.send(&ClientOp::Pong).map_err(Error::protocol_violation)?;
+        } else {
+            transport.write(b"PONG\r\n");
+        }
+        Ok(())
     }
 
     /// Whether the server is still there, asked now and then.

@@ -31,6 +31,11 @@ impl Message {
         Some(Self { bytes: bytes.into(), subject, reply, headers })
     }
 
+    /// The bytes that it has, all together.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Where it was published.
     pub fn subject(&self) -> &str {
         text(&self.bytes[..self.subject])

@@ -8,6 +8,7 @@ mod handle;
 mod link;
 mod message;
 mod options;
+mod queue;
 mod shared;
 mod subscribed;
 mod subscription;
@@ -15,6 +16,7 @@ mod subscription;
 mod tests;
 #[cfg(feature = "tls")]
 mod tls;
+mod user;
 
 pub use credentials::Credentials;
 pub use error::NatsError;
@@ -22,5 +24,5 @@ pub use event::{Event, Events};
 pub use handle::Client;
 pub use message::{Message, Publish};
 pub use options::Options;
-pub use subscribed::SlowConsumer;
+pub use queue::SlowConsumer;
 pub use subscription::{SubscribeBuilder, Subscription, SubscriptionHandle};

@@ -13,9 +13,10 @@ use super::handle::Inner;
 use super::message::Message;
 use super::options::Options;
 use super::subscribed::Subscribed;
-use crate::codec::Encoder;
+use super::user::call_user;
+use crate::codec::{Decoder, Encoder};
 use crate::mailbox::{Broadcast, Callback};
-use crate::nats::codec::{ClientOp, ClientOpEncoder, Pub, ServerInfo};
+use crate::nats::codec::{ClientOp, ClientOpDecoder, ClientOpEncoder, Pub, ServerInfo};
 use crate::notify::Notify;
 
 /// What is gathered before it is handed to the transport, at most.
@@ -42,14 +43,17 @@ pub(super) struct Shared {
     queued: Cell<usize>,
     /// Messages published while there is no connection.
     pending: RefCell<Vec<u8>>,
+    /// The length of the longest of them, with its headers.
+    longest_pending: Cell<usize>,
     pub(super) subscribed: RefCell<HashMap<u64, Rc<Subscribed>>>,
     next_sid: Cell<u64>,
     /// Subscriptions because of which the connection is not read.
     pausing: RefCell<HashSet<u64>>,
     pub(super) inbox: String,
     pub(super) next_inbox: Cell<u64>,
-    /// `None`: nobody waits for the answer any more.
-    pub(super) requests: RequestsById<u64, Option<Message>>,
+    pub(super) requests: RequestsById<u64, Message>,
+    /// A request has ended, while the client drains.
+    pub(super) answered: Notify,
     pub(super) is_inbox_open: Cell<bool>,
     pub(super) is_draining: Cell<bool>,
     pub(super) is_closed: Cell<bool>,
@@ -65,7 +69,8 @@ impl Shared {
     pub(super) fn new(event_loop: &EventLoop, options: Options) -> Rc<Self> {
         let random = RandomState::new();
         let (first, second) = (random.hash_one(1), random.hash_one(2));
-        let news = Broadcast::new(options.observers.clone());
+        let observers = options.observers.iter().cloned();
+        let news = Broadcast::new(observers.map(|each| guarded(event_loop, each)).collect());
         Rc::new_cyclic(|itself| Self {
             event_loop: event_loop.clone(),
             options,
@@ -77,12 +82,14 @@ impl Shared {
             is_flush_due: Cell::new(false),
             queued: Cell::new(0),
             pending: RefCell::default(),
+            longest_pending: Cell::new(0),
             subscribed: RefCell::default(),
             next_sid: Cell::new(1),
             pausing: RefCell::default(),
             inbox: format!("_INBOX.{first:016x}{second:016x}"),
             next_inbox: Cell::new(0),
             requests: RequestsById::new(event_loop),
+            answered: Notify::default(),
             is_inbox_open: Cell::new(false),
             is_draining: Cell::new(false),
             is_closed: Cell::new(false),
@@ -99,7 +106,7 @@ impl Shared {
     }
 
     pub(super) fn listen(&self, callback: Callback<Event>) {
-        self.news.add(callback);
+        self.news.add(guarded(&self.event_loop, callback));
     }
 
     pub(super) fn events(&self) -> Events {
@@ -137,6 +144,8 @@ impl Shared {
                 pending.truncate(length);
                 return Err(NatsError::BufferFull);
             }
+            let length = message.headers.map_or(0, <[u8]>::len) + message.payload.len();
+            self.longest_pending.set(self.longest_pending.get().max(length));
             return Ok(());
         }
         let most = self.options.max_pending;
@@ -212,7 +221,6 @@ impl Shared {
         &self,
         make: impl FnOnce(u64) -> Subscribed,
     ) -> Result<Rc<Subscribed>, NatsError> {
-        self.check_open()?;
         let sid = self.next_sid.get();
         let subscribed = make(sid);
         self.send(&subscribed.sub())?;
@@ -236,9 +244,27 @@ impl Shared {
         }
     }
 
-    /// The server sends no more; what it has sent is awaited.
-    pub(super) fn stop(&self, sid: u64) {
-        let _ = self.send(&ClientOp::Unsub { sid, max: None });
+    /// The server sends no more, also on the next connection; what it has sent is awaited.
+    pub(super) fn stop(&self, subscribed: &Subscribed) {
+        if !subscribed.is_stopped.replace(true) {
+            let _ = self.send(&ClientOp::Unsub { sid: subscribed.sid, max: None });
+        }
+    }
+
+    /// Waits until no request waits for its answer: each has a deadline of its own.
+    pub(super) async fn all_answered(&self) {
+        self.answered.wait_for(|| self.requests.is_empty().then_some(())).await;
+    }
+
+    pub(super) fn request_ended(&self) {
+        if self.is_draining.get() {
+            self.answered.wake();
+        }
+    }
+
+    /// How many bytes wait to be sent.
+    pub(super) fn waiting(&self, transport: &dyn Transport) -> usize {
+        self.out.borrow().len() + transport.write_buffer_size()
     }
 
     pub(super) fn pause(&self, sid: u64) {
@@ -268,6 +294,7 @@ impl Shared {
         let mut out = Vec::new();
         let mut encoder = self.encoder.get();
         let mut all: Vec<_> = self.subscribed.borrow().values().cloned().collect();
+        all.retain(|subscribed| !subscribed.is_stopped.get());
         all.sort_by_key(|subscribed| subscribed.sid);
         for subscribed in all {
             let left = subscribed.max.map(|max| max.saturating_sub(subscribed.delivered.get()));
@@ -278,7 +305,7 @@ impl Shared {
                 let _ = encoder.encode(&unsub, &mut out);
             }
         }
-        out.append(&mut self.pending.take());
+        let too_long = self.send_pending(&mut out);
         self.out.replace(out);
         if self.is_paused() {
             live.transport.pause_reading();
@@ -287,6 +314,30 @@ impl Shared {
         self.hand_over();
         self.last_error.take();
         self.changed.wake();
+        for subject in too_long {
+            self.tell(&Event::MessageTooLong { subject });
+        }
+    }
+
+    /// Appends what was kept for a connection. Gives the subjects of what its server does not take: it would end the
+    /// connection, and all that is behind would be lost.
+    fn send_pending(&self, output: &mut Vec<u8>) -> Vec<String> {
+        let mut pending = self.pending.take();
+        let longest = self.longest_pending.replace(0);
+        let most = usize::try_from(self.info.borrow().max_payload).unwrap_or(usize::MAX);
+        if most == 0 || longest <= most {
+            output.append(&mut pending);
+            return Vec::new();
+        }
+        let encoder = self.encoder.get();
+        let mut decoder = ClientOpDecoder::new().max_payload(usize::MAX).max_headers(usize::MAX);
+        let (mut input, mut too_long) = (&pending[..], Vec::new());
+        while let Ok(Some(ClientOp::Pub(message))) = decoder.decode(&mut input) {
+            if encoder.publish(&message, output).is_err() {
+                too_long.push(String::from_utf8_lossy(message.subject).into_owned());
+            }
+        }
+        too_long
     }
 
     /// The connection is gone.
@@ -311,8 +362,15 @@ impl Shared {
             subscribed.end();
         }
         self.requests.end(error.as_ref());
+        self.answered.wake();
         self.pending.take();
         self.changed.wake();
         self.news.tell_last(&Event::Closed { error });
     }
+}
+
+/// A user's callback that may panic: the client goes on.
+fn guarded(event_loop: &EventLoop, callback: Callback<Event>) -> Callback<Event> {
+    let event_loop = event_loop.clone();
+    Rc::new(move |event| call_user(&event_loop, || callback(event)))
 }

@@ -3,28 +3,12 @@
 use std::cell::{Cell, RefCell};
 
 use super::message::Message;
-use crate::mailbox::Mailbox;
+use super::queue::Queue;
 use crate::nats::codec::ClientOp;
-
-/// What becomes of messages that come faster than they are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SlowConsumer {
-    /// They are dropped and [counted](super::Subscription::dropped), as other clients do.
-    #[default]
-    Drop,
-    /// The connection is not read until half of the queue is taken, which slows down all that it is used for. The server
-    /// drops a client that does not read for long.
-    Pause,
-}
 
 /// Where the messages of a subscription go.
 pub(super) enum Sink {
-    Queue {
-        mailbox: Mailbox<Message>,
-        capacity: usize,
-        slow: SlowConsumer,
-    },
+    Queue(Queue),
     Callback(RefCell<Box<dyn FnMut(Message)>>),
     /// The answers to requests.
     Requests,
@@ -36,9 +20,8 @@ pub(super) struct Subscribed {
     pub(super) queue_group: Option<String>,
     pub(super) max: Option<u64>,
     pub(super) delivered: Cell<u64>,
-    pub(super) dropped: Cell<u64>,
-    /// Messages are being dropped, and somebody was told.
-    pub(super) is_slow: Cell<bool>,
+    /// The server was told to send no more.
+    pub(super) is_stopped: Cell<bool>,
     pub(super) sink: Sink,
 }
 
@@ -52,15 +35,15 @@ impl Subscribed {
     }
 
     pub(super) fn end(&self) {
-        if let Sink::Queue { mailbox, .. } = &self.sink {
-            mailbox.end();
+        if let Sink::Queue(queue) = &self.sink {
+            queue.end();
         }
     }
 
     /// Waits until everything was taken.
     pub(super) async fn taken(&self) {
-        if let Sink::Queue { mailbox, .. } = &self.sink {
-            mailbox.empty().await;
+        if let Sink::Queue(queue) = &self.sink {
+            queue.taken().await;
         }
     }
 }

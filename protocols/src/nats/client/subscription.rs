@@ -6,12 +6,15 @@ use std::task::{Context, Poll};
 use super::error::NatsError;
 use super::handle::Client;
 use super::message::Message;
+use super::queue::{Queue, SlowConsumer};
 use super::shared::Shared;
-use super::subscribed::{Sink, SlowConsumer, Subscribed};
-use crate::mailbox::Mailbox;
+use super::subscribed::{Sink, Subscribed};
 
 /// How many messages wait for whoever takes them, unless told otherwise.
 const CAPACITY: usize = 65_536;
+
+/// How many bytes they have together, unless told otherwise.
+const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
 
 /// A subscription to be made: what [`Client::subscription`] gives.
 #[must_use = "nothing is subscribed to before `start` or `on_message`"]
@@ -20,6 +23,7 @@ pub struct SubscribeBuilder {
     subject: String,
     queue_group: Option<String>,
     capacity: usize,
+    capacity_bytes: usize,
     slow: SlowConsumer,
     max: Option<u64>,
 }
@@ -31,6 +35,7 @@ impl SubscribeBuilder {
             subject,
             queue_group: None,
             capacity: CAPACITY,
+            capacity_bytes: CAPACITY_BYTES,
             slow: SlowConsumer::default(),
             max: None,
         }
@@ -45,6 +50,13 @@ impl SubscribeBuilder {
     /// How many messages wait until somebody takes them: 65,536 by default, at least 1.
     pub fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages.max(1);
+        self
+    }
+
+    /// How many bytes the messages that wait have together, with their subjects and headers: 64 MiB by default. One message
+    /// may wait whatever its length.
+    pub fn capacity_bytes(mut self, bytes: usize) -> Self {
+        self.capacity_bytes = bytes;
         self
     }
 
@@ -66,13 +78,12 @@ impl SubscribeBuilder {
     /// [`NatsError::Refused`] for a subject or group that is none; [`NatsError::Closed`]. What the server refuses
     /// is an [`Event::ServerError`](super::Event::ServerError).
     pub fn start(self) -> Result<Subscription, NatsError> {
-        let (capacity, slow) = (self.capacity, self.slow);
-        let sink = Sink::Queue { mailbox: Mailbox::new(), capacity, slow };
-        self.subscribe(sink).map(|handle| Subscription { handle })
+        let queue = Queue::new(self.capacity, self.capacity_bytes, self.slow);
+        self.subscribe(Sink::Queue(queue)).map(|handle| Subscription { handle })
     }
 
     /// Subscribes, and calls `callback` with each message. It runs between two reads of the connection, and must not
-    /// take long. A panic in it ends the connection, which is then made anew.
+    /// take long. A panic in it goes to the loop's exception handler; the next message comes all the same.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
@@ -85,14 +96,14 @@ impl SubscribeBuilder {
 
     fn subscribe(self, sink: Sink) -> Result<SubscriptionHandle, NatsError> {
         let Self { shared, subject, queue_group, max, .. } = self;
+        shared.check_open()?;
         let subscribed = shared.add_subscribed(|sid| Subscribed {
             sid,
             subject,
             queue_group,
             max,
             delivered: Cell::new(0),
-            dropped: Cell::new(0),
-            is_slow: Cell::new(false),
+            is_stopped: Cell::new(false),
             sink,
         })?;
         Ok(SubscriptionHandle { shared: Rc::downgrade(&shared), subscribed, is_detached: false })
@@ -145,10 +156,10 @@ impl SubscriptionHandle {
     /// [`NatsError::Closed`], or the connection was lost meanwhile; the subscription has ended all the same.
     pub async fn drain(&self) -> Result<(), NatsError> {
         let shared = self.shared.upgrade().ok_or(NatsError::Closed)?;
-        shared.stop(self.subscribed.sid);
-        let flushed = Client::flush_of(&shared).await;
-        shared.unsubscribe(self.subscribed.sid);
-        flushed
+        shared.stop(&self.subscribed);
+        // Also if nobody waits for it to the end.
+        let _ending = Ending { shared: &shared, sid: self.subscribed.sid };
+        Client::flush_of(&shared).await
     }
 
     fn end_at_drop(&self) {
@@ -173,6 +184,18 @@ impl fmt::Debug for SubscriptionHandle {
     }
 }
 
+/// Unsubscribes when it is dropped.
+struct Ending<'a> {
+    shared: &'a Shared,
+    sid: u64,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.shared.unsubscribe(self.sid);
+    }
+}
+
 /// A subscription whose messages are taken one by one. Dropping it unsubscribes.
 ///
 /// It lives through reconnects: what was published meanwhile, or was on its way, is lost, which JetStream is for.
@@ -188,16 +211,16 @@ impl Subscription {
 
     /// The next message, if one is there.
     pub fn try_next(&mut self) -> Option<Message> {
-        let message = self.mailbox()?.try_next();
+        let message = self.queue()?.try_next()?;
         self.after_taking();
-        message
+        Some(message)
     }
 
     /// As [`next`](Self::next), for those who poll.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
-        let Some(mailbox) = self.mailbox() else { return Poll::Ready(None) };
-        let polled = mailbox.poll_next(context);
-        if polled.is_ready() {
+        let Some(queue) = self.queue() else { return Poll::Ready(None) };
+        let polled = queue.poll_next(context);
+        if matches!(polled, Poll::Ready(Some(_))) {
             self.after_taking();
         }
         polled
@@ -210,7 +233,7 @@ impl Subscription {
 
     /// How many messages wait.
     pub fn len(&self) -> usize {
-        self.mailbox().map_or(0, Mailbox::len)
+        self.queue().map_or(0, Queue::len)
     }
 
     /// Whether none waits.
@@ -220,7 +243,7 @@ impl Subscription {
 
     /// How many messages were dropped, as nobody took them: see [`SlowConsumer::Drop`].
     pub fn dropped(&self) -> u64 {
-        self.handle.subscribed.dropped.get()
+        self.queue().map_or(0, Queue::dropped)
     }
 
     /// Ends the subscription. What is waiting can still be taken.
@@ -236,30 +259,27 @@ impl Subscription {
         self.handle.drain().await
     }
 
-    fn mailbox(&self) -> Option<&Mailbox<Message>> {
+    fn queue(&self) -> Option<&Queue> {
         match &self.handle.subscribed.sink {
-            Sink::Queue { mailbox, .. } => Some(mailbox),
+            Sink::Queue(queue) => Some(queue),
             _ => None,
         }
     }
 
     fn after_taking(&self) {
-        let subscribed = &self.handle.subscribed;
-        if let Sink::Queue { mailbox, capacity, .. } = &subscribed.sink
-            && mailbox.len() <= capacity / 2
-            && subscribed.is_slow.replace(false)
+        let Some(queue) = self.queue() else { return };
+        if queue.is_relieved()
             && let Some(shared) = self.handle.shared.upgrade()
         {
-            shared.resume(subscribed.sid);
+            shared.resume(self.handle.subscribed.sid);
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Some(mailbox) = self.mailbox() {
-            mailbox.end();
-            mailbox.clear();
+        if let Some(queue) = self.queue() {
+            queue.discard();
         }
     }
 }
@@ -286,8 +306,7 @@ pub(super) fn answers(shared: &Rc<Shared>) -> Result<(), NatsError> {
         queue_group: None,
         max: None,
         delivered: Cell::new(0),
-        dropped: Cell::new(0),
-        is_slow: Cell::new(false),
+        is_stopped: Cell::new(false),
         sink: Sink::Requests,
     });
     if added.is_err() {

@@ -1,8 +1,12 @@
 //! The client against a small broker in memory, in virtual time.
 
 mod broker;
+mod callbacks;
+mod drain;
 mod hostile;
 mod reported;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -16,7 +16,7 @@ pub(super) fn server_name(address: &str, first: &str) -> String {
 
 pub(super) fn upgrade(tls: TlsClient, server_name: Option<&str>) -> TlsUpgrade {
     match server_name {
-        Some(name) => TlsUpgrade::from(tls.server_name(name)),
+        Some(name) => TlsUpgrade::from(tls.default_server_name(name)),
         None => TlsUpgrade::from(tls),
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use wharf::bytes::Bytes;
 
-use crate::nats::{Client, Message, NatsError};
+use crate::nats::{Client, Message, NatsError, Publish};
 
 /// A message of a consumer.
 ///
@@ -82,7 +82,7 @@ impl JetStreamMessage {
     /// As for [`Client::request`].
     pub async fn ack_sync(&self) -> Result<(), NatsError> {
         let reply = self.message.reply().unwrap_or_default();
-        self.client.request(reply, "+ACK").await.map(|_| ())
+        self.client.request_while_draining(Publish::new(reply, "+ACK")).await.map(|_| ())
     }
 
     /// It could not be done: it is to be delivered again, at once or after `delay`.

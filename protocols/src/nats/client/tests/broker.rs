@@ -20,6 +20,7 @@ struct State {
     connections: RefCell<Vec<TransportHandle>>,
     tokens: RefCell<Vec<String>>,
     published: Cell<usize>,
+    subscribed: Cell<usize>,
     refusal: RefCell<Option<String>>,
 }
 
@@ -44,6 +45,19 @@ impl Broker {
         Ok(())
     }
 
+    #[cfg(feature = "tls")]
+    pub(super) async fn listen_with_tls(
+        &self,
+        event_loop: &EventLoop,
+        address: &str,
+        tls: &wharf::TlsServer,
+    ) -> Result {
+        let broker = self.clone();
+        let factory = move || Session { broker: broker.clone(), decoder: ClientOpDecoder::new() };
+        event_loop.create_server(factory, address).tls(tls).await?;
+        Ok(())
+    }
+
     pub(super) fn drop_connections(&self) {
         for connection in self.0.connections.borrow().iter() {
             connection.abort();
@@ -62,8 +76,37 @@ impl Broker {
         self.0.published.get()
     }
 
+    /// What is subscribed to.
+    pub(super) fn subjects(&self) -> Vec<String> {
+        self.0.subscriptions.borrow().iter().map(|each| each.subject.clone()).collect()
+    }
+
     pub(super) fn refuse_logins(&self, text: &str) {
         *self.0.refusal.borrow_mut() = Some(text.to_owned());
+    }
+
+    pub(super) fn take_logins(&self) {
+        *self.0.refusal.borrow_mut() = None;
+    }
+
+    /// Sends a message to whoever has subscribed to `to`, with another subject, as JetStream does.
+    pub(super) fn deliver(&self, to: &str, subject: &str, reply: &str) {
+        let subscriptions = self.0.subscriptions.borrow();
+        for each in subscriptions.iter().filter(|each| subject_matches(&each.subject, to)) {
+            let message = Msg {
+                subject: subject.as_bytes(),
+                sid: each.sid,
+                reply: Some(reply.as_bytes()),
+                headers: None,
+                payload: b"value",
+            };
+            send(&each.owner, &ServerOp::Msg(message));
+        }
+    }
+
+    /// How many subscriptions there were, over all connections.
+    pub(super) fn subscribed(&self) -> usize {
+        self.0.subscribed.get()
     }
 
     fn forget(&self, owner: TransportId) {
@@ -152,6 +195,7 @@ impl Protocol for Session {
                 }
                 ClientOp::Pub(message) => self.broker.publish(transport, &message),
                 ClientOp::Sub { subject, queue, sid } => {
+                    state.subscribed.set(state.subscribed.get() + 1);
                     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                     state.subscriptions.borrow_mut().push(Subscription {
                         owner: transport.handle(),
