@@ -1,4 +1,4 @@
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -61,38 +61,57 @@ fn a_member_is_killed_while_messages_flow() -> Result {
         let mut config = StreamConfig::new("S", ["s.>"]);
         config.num_replicas = 3;
         jetstream.create_stream(&config).await?;
-        let consumer = jetstream.create_consumer("S", &ConsumerConfig::durable("c")).await?;
+        // What was on its way from the member that is killed comes again after that time.
+        let mut config = ConsumerConfig::durable("c");
+        config.ack_wait = Duration::from_secs(2);
+        let consumer = jetstream.create_consumer("S", &config).await?;
         let mut bucket = KeyValueConfig::new("kv");
         bucket.num_replicas = 3;
         let bucket = KeyValue::create_bucket(&jetstream, &bucket).await?;
-        let mut watch = bucket.watch(">").await?;
+        // Their consumers are each on one member, most of the time one of them on the one that is killed.
+        let mut watches = Vec::new();
+        for _ in 0..3 {
+            let mut watch = bucket.watch(">").await?;
+            watches.push(event_loop.create_task(async move {
+                loop {
+                    if let Update::Entry(entry) = watch.next().await? {
+                        let told: Result<_> = Ok((entry.key, entry.value));
+                        return told;
+                    }
+                }
+            }));
+        }
 
         let (total, acknowledged) = (300_u32, Rc::new(Cell::new(0)));
-        let counting = Rc::clone(&acknowledged);
-        let task = event_loop.create_task(async move {
-            for number in 0..total {
-                let message = JetStreamPublish::new("s.x", number.to_string());
-                publishing.publish_message(message.message_id(&number.to_string())?).await?;
-                counting.set(number + 1);
-            }
-            wharf::Result::<()>::Ok(())
-        });
-        let seen = Rc::new(RefCell::new(BTreeSet::new()));
-        let pull = Pull::batch(20).times(Duration::from_secs(4), Duration::from_secs(1));
-        let mut messages = consumer.messages(pull)?;
         let mut is_killed = false;
-        while seen.borrow().len() < total as usize {
-            let message = messages.next().await?;
-            let number: u32 = std::str::from_utf8(message.payload())?.parse()?;
-            seen.borrow_mut().insert(number);
-            message.ack()?;
-            if number == 100 && !is_killed {
-                is_killed = true;
-                // The one that this client is connected to, and perhaps the leader.
-                servers[0].kill();
+        // If one of the two fails, the other one waits for nothing.
+        wharf::task_group(async |group| {
+            let counting = Rc::clone(&acknowledged);
+            group.spawn(async move {
+                for number in 0..total {
+                    let message = JetStreamPublish::new("s.x", number.to_string());
+                    publishing.publish_message(message.message_id(&number.to_string())?).await?;
+                    counting.set(number + 1);
+                }
+                Ok(())
+            });
+            let mut seen = BTreeSet::new();
+            let pull = Pull::batch(20).times(Duration::from_secs(4), Duration::from_secs(1));
+            let mut messages = consumer.messages(pull)?;
+            while seen.len() < total as usize {
+                let message = messages.next().await?;
+                let number: u32 = std::str::from_utf8(message.payload())?.parse()?;
+                seen.insert(number);
+                message.ack()?;
+                if number == 100 && !is_killed {
+                    is_killed = true;
+                    // The one that this client is connected to, and perhaps the leader.
+                    servers[0].kill();
+                }
             }
-        }
-        task.await??;
+            Ok(())
+        })
+        .await?;
         assert!(is_killed);
         assert_eq!(acknowledged.get(), total);
         assert!(client.connections() >= 2);
@@ -101,11 +120,9 @@ fn a_member_is_killed_while_messages_flow() -> Result {
 
         // And the others go on, too.
         bucket.put("key", "value").await?;
-        loop {
-            if let Update::Entry(entry) = watch.next().await? {
-                assert_eq!((entry.key.as_str(), &entry.value[..]), ("key", &b"value"[..]));
-                break;
-            }
+        for watch in watches {
+            let (key, value) = watch.await??;
+            assert_eq!((key.as_str(), &value[..]), ("key", &b"value"[..]));
         }
         Ok(())
     })
@@ -123,7 +140,9 @@ fn each_member_is_killed_in_turn() -> Result {
         let mut config = StreamConfig::new("S", ["s"]);
         config.num_replicas = 3;
         jetstream.create_stream(&config).await?;
-        let consumer = jetstream.create_consumer("S", &ConsumerConfig::durable("c")).await?;
+        let mut config = ConsumerConfig::durable("c");
+        config.ack_wait = Duration::from_secs(2);
+        let consumer = jetstream.create_consumer("S", &config).await?;
         let mut messages = consumer
             .messages(Pull::batch(4).times(Duration::from_secs(4), Duration::from_secs(1)))?;
         for (turn, server) in servers.iter_mut().enumerate() {

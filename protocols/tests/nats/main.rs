@@ -5,6 +5,7 @@ mod cluster;
 mod credentials;
 mod jetstream;
 mod key_value;
+mod operation;
 mod plain;
 mod python;
 mod server;

@@ -93,6 +93,23 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Sends it a signal of `nats-server --signal`: `ldm`, `reload`, `quit` …
+    pub(crate) fn signal(&self, name: &str) {
+        let argument = format!("{name}={}", self.child.id());
+        let status = Command::new(program().unwrap()).args(["--signal", &argument]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Another configuration, for the next start or `reload`.
+    pub(crate) fn configure(&self, configuration: &str) {
+        fs::write(self.directory.join("nats.conf"), configuration).unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Starts it again, at the same address and with the same data.
     pub(crate) fn start_again(&mut self) {
         let port = self.address.rsplit(':').next().unwrap().to_owned();

@@ -4,6 +4,7 @@ mod broker;
 mod callbacks;
 mod drain;
 mod hostile;
+mod jetstream;
 mod reported;
 #[cfg(feature = "tls")]
 mod tls;

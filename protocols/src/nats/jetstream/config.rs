@@ -230,6 +230,12 @@ pub struct ConsumerConfig {
     /// How many messages may be without an acknowledgement; the server's default of 1000 if zero.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_ack_pending: i64,
+    /// How many pulls may wait; the server's default of 512 if zero.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_waiting: i64,
+    /// How many messages may be pulled at a time; zero: no limit. A larger [`Pull`](super::Pull) is an error.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_batch: i64,
     /// Only headers are delivered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub headers_only: bool,

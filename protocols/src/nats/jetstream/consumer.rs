@@ -75,6 +75,22 @@ impl Consumer {
         self.context.consumer_info(&self.stream, &self.name).await
     }
 
+    /// As it is, asked once: whether it is there.
+    pub(super) async fn ask_once(&self) -> Result<ConsumerInfo, NatsError> {
+        let operation = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
+        self.context.api_once(&operation).await
+    }
+
+    /// Deletes it if somebody hears it: nobody waits for that.
+    pub(super) fn abandon(&self) {
+        let client = self.context.client();
+        if client.is_connected() {
+            let operation = format!("CONSUMER.DELETE.{}.{}", self.stream, self.name);
+            // What is left of it is deleted by the server, some time after the last pull.
+            let _ = client.publish(&self.context.api_subject(&operation), "");
+        }
+    }
+
     /// Deletes it.
     ///
     /// # Errors

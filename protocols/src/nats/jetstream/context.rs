@@ -1,6 +1,6 @@
 use std::fmt;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::nats::{Client, Message, NatsError, Publish};
 const TRY: Duration = Duration::from_secs(2);
 
 /// How long to wait before the next try.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
 /// JetStream of the cluster that a client is connected to: see the [module](super). A clone is the same.
 #[derive(Clone)]
@@ -124,9 +124,7 @@ impl JetStream {
         check_name(stream)?;
         let mut config = config.clone();
         let given = config.durable_name.as_ref().or(config.name.as_ref()).cloned();
-        let name = given.unwrap_or_else(|| self.random_name());
-        check_name(&name)?;
-        config.name = Some(name.clone());
+        given.as_deref().map_or(Ok(()), check_name)?;
         // In the subject for permissions; one with wildcards is no subject to publish to.
         let filter = config.filter_subject.as_deref();
         let filter = filter.filter(|filter| check_subject(filter.as_bytes()).is_ok());
@@ -136,10 +134,21 @@ impl JetStream {
             stream_name: &'a str,
             config: &'a ConsumerConfig,
         }
-        let create = Create { stream_name: stream, config: &config };
-        let operation = format!("CONSUMER.CREATE.{stream}.{name}{filter}");
-        let info: ConsumerInfo = self.api(&operation, &create).await?;
-        Ok(Consumer::new(self, info))
+        let event_loop = self.client.event_loop();
+        let deadline = event_loop.time() + self.timeout;
+        loop {
+            let name = given.clone().unwrap_or_else(|| self.random_name());
+            config.name = Some(name.clone());
+            let create = Create { stream_name: stream, config: &config };
+            let operation = format!("CONSUMER.CREATE.{stream}.{name}{filter}");
+            // A server may give a consumer to a member that is dead, and never answer. Another name is another choice.
+            let until =
+                if given.is_some() { deadline } else { deadline.min(event_loop.time() + TRY) };
+            match self.api_until::<ConsumerInfo>(&operation, &create, until).await {
+                Err(NatsError::TimedOut) if event_loop.time() < deadline => (),
+                outcome => return Ok(Consumer::new(self, outcome?)),
+            }
+        }
     }
 
     /// A consumer that is there.
@@ -200,15 +209,15 @@ impl JetStream {
             let mut outcome = first.await;
             loop {
                 let is_repeatable = match &outcome {
-                    Err(NatsError::NoResponders) => true,
                     Err(NatsError::TimedOut) => message.has_id(),
-                    Err(NatsError::JetStream(error)) => error.code == 503,
-                    _ => false,
+                    Err(error) => is_passing(error),
+                    Ok(_) => false,
                 };
                 if !is_repeatable || context.client.event_loop().time() >= deadline {
                     return outcome;
                 }
                 context.client.event_loop().sleep(PAUSE).await;
+                context.connected_until(deadline).await?;
                 outcome = context.try_publish(&message).await;
             }
         }
@@ -229,27 +238,51 @@ impl JetStream {
         operation: &str,
         request: &impl Serialize,
     ) -> Result<T, NatsError> {
-        let subject = format!("{}.{operation}", self.prefix);
+        let deadline = self.client.event_loop().time() + self.timeout;
+        self.api_until(operation, request, deadline).await
+    }
+
+    /// A request without content, which is not tried again.
+    pub(super) async fn api_once<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+    ) -> Result<T, NatsError> {
+        let subject = self.api_subject(operation);
+        let answer = self.client.request_message(Publish::new(&subject, ""), TRY);
+        parse(&answer.await?)
+    }
+
+    async fn api_until<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        request: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<T, NatsError> {
+        let subject = self.api_subject(operation);
         let json =
             serde_json::to_vec(request).map_err(|error| NatsError::Invalid(error.to_string()))?;
         let payload = if json == b"null" { &[] } else { &json[..] };
         let event_loop = self.client.event_loop();
-        let deadline = event_loop.time() + self.timeout;
         loop {
+            self.connected_until(deadline).await?;
             let left = deadline.saturating_duration_since(event_loop.time());
             let answer =
                 self.client.request_message(Publish::new(&subject, payload), TRY.min(left));
             let outcome = answer.await.and_then(|answer| parse(&answer));
-            let is_repeatable = match &outcome {
-                Err(NatsError::NoResponders | NatsError::TimedOut) => true,
-                Err(NatsError::JetStream(error)) => error.code == 503,
-                _ => false,
-            };
-            if !is_repeatable || event_loop.time() + PAUSE >= deadline {
+            if !outcome.as_ref().is_err_and(is_passing) || event_loop.time() + PAUSE >= deadline {
                 return outcome;
             }
             event_loop.sleep(PAUSE).await;
         }
+    }
+
+    /// Requests are not kept for the next connection: who has given up does not want them any more.
+    async fn connected_until(&self, deadline: Instant) -> Result<(), NatsError> {
+        if self.client.is_connected() {
+            return Ok(());
+        }
+        let connected = self.client.event_loop().timeout_at(deadline, self.client.connected());
+        connected.await.map_err(|_| NatsError::TimedOut)?
     }
 
     pub(super) fn api_subject(&self, operation: &str) -> String {
@@ -265,6 +298,15 @@ impl JetStream {
 impl fmt::Debug for JetStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("JetStream").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// No server answers now, or none that can.
+pub(super) fn is_passing(error: &NatsError) -> bool {
+    match error {
+        NatsError::NoResponders | NatsError::TimedOut => true,
+        NatsError::JetStream(error) => error.is_passing(),
+        _ => false,
     }
 }
 

@@ -22,6 +22,13 @@ impl ApiError {
         self.code == 404
     }
 
+    /// Another try may succeed: the cluster has no leader now (10008, 10009), moves a stream (10075), or the members that
+    /// have the stream or consumer are down (10118, 10119). Other errors with the code 503, such as for a stream that is
+    /// full, stay.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.err_code, 10008 | 10009 | 10075 | 10118 | 10119)
+    }
+
     /// An update found another revision than it expected.
     pub fn is_wrong_last_sequence(&self) -> bool {
         self.err_code == 10071

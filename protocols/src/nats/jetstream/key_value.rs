@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -275,19 +276,21 @@ impl KeyValue {
         Ok(entries)
     }
 
-    /// The keys that have a value.
+    /// The keys that have a value, sorted.
     ///
     /// # Errors
     /// As for [`get`](Self::get).
     pub async fn keys(&self) -> Result<Vec<String>, NatsError> {
         let mut watch = self.watch(">").await?;
-        let mut keys = Vec::new();
+        let mut keys = BTreeSet::new();
         while let Update::Entry(entry) = watch.next().await? {
             if entry.operation == Operation::Put {
-                keys.push(entry.key);
+                keys.insert(entry.key);
+            } else {
+                keys.remove(&entry.key);
             }
         }
-        Ok(keys)
+        Ok(keys.into_iter().collect())
     }
 
     /// The values of keys, which may have wildcards, and then each change.
@@ -393,14 +396,19 @@ impl Watch {
     /// # Errors
     /// [`NatsError::JetStream`] if the bucket is gone; [`NatsError::Closed`].
     pub async fn next(&mut self) -> Result<Update, NatsError> {
-        if self.left == 0 && !self.is_current {
-            self.is_current = true;
-            return Ok(Update::Current);
+        loop {
+            if self.left == 0 && !self.is_current {
+                self.is_current = true;
+                return Ok(Update::Current);
+            }
+            let Some(message) = self.messages.next().await? else {
+                self.left = self.messages.initial;
+                continue;
+            };
+            // Some may have been replaced meanwhile, and never come.
+            self.left = self.left.saturating_sub(1).min(message.metadata().pending);
+            return Ok(Update::Entry(self.entry(&message)?));
         }
-        let message = self.messages.next().await?;
-        // Some may have been replaced meanwhile, and never come.
-        self.left = self.left.saturating_sub(1).min(message.metadata().pending);
-        Ok(Update::Entry(self.entry(&message)?))
     }
 
     fn entry(&self, message: &JetStreamMessage) -> Result<Entry, NatsError> {

@@ -6,12 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::LONGEST;
 use super::consumer::{Consumer, PullRequest};
+use super::context::PAUSE;
 use super::message::JetStreamMessage;
 use super::status::Status;
 use crate::nats::{Client, Message, NatsError, SlowConsumer, Subscription};
 
-/// How long to wait before asking again when no server answers.
-const PAUSE: Duration = Duration::from_millis(250);
+/// How many bytes of messages wait to be taken. More is not read: a server sends no more messages than were asked for.
+const CAPACITY_BYTES: usize = 256 * 1024 * 1024;
+
+/// After how much silence it is asked whether the consumer is still there: two heartbeats that were missed, or four
+/// pulls that nobody took.
+const PATIENCE: u32 = 4;
 
 /// How messages are pulled.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +69,10 @@ pub struct Messages {
     heard: Instant,
     /// Not before.
     pull_at: Option<Instant>,
-    /// Heartbeats that were missed in a row.
-    missed: u32,
+    /// Two for each heartbeat that was missed in a row, and one for each pull that nobody took.
+    silence: u32,
+    /// How much of it there may be.
+    patience: u32,
 }
 
 impl Messages {
@@ -82,6 +89,7 @@ impl Messages {
         let subscription = client
             .subscription(&inbox)
             .capacity(pull.batch.saturating_mul(4).saturating_add(64))
+            .capacity_bytes(CAPACITY_BYTES)
             .slow_consumer(SlowConsumer::Pause)
             .start()?;
         Ok(Self {
@@ -93,7 +101,8 @@ impl Messages {
             connection: client.connections(),
             heard: client.event_loop().time(),
             pull_at: None,
-            missed: 0,
+            silence: 0,
+            patience: PATIENCE,
         })
     }
 
@@ -103,9 +112,34 @@ impl Messages {
     /// [`NatsError::JetStream`] if the consumer is gone or refuses to be pulled; [`NatsError::Closed`].
     pub async fn next(&mut self) -> Result<JetStreamMessage, NatsError> {
         loop {
+            if let Some(message) = self.next_or_silence().await? {
+                return Ok(message);
+            }
+            // Who deletes a consumer does not tell those whose server is gone.
+            match self.consumer.ask_once().await {
+                Err(NatsError::JetStream(error)) if error.is_not_found() => {
+                    return Err(NatsError::JetStream(error));
+                }
+                Err(NatsError::Closed) => return Err(NatsError::Closed),
+                // Whatever else: it is pulled again.
+                _ => (),
+            }
+        }
+    }
+
+    /// The next message; `None`: nothing was heard of the consumer for a while. The next call goes on pulling.
+    pub(super) async fn next_or_silence(&mut self) -> Result<Option<JetStreamMessage>, NatsError> {
+        let now = self.client().event_loop().time();
+        if self.subscription.is_empty() && self.pull_at.is_none() && self.deadline() < now {
+            // Nobody has asked for a while, nor pulled.
+            self.silence += 1;
+            self.outstanding = 0;
+            self.heard = now;
+        }
+        loop {
             if let Some(message) = self.subscription.try_next() {
                 if let Some(message) = self.take(message)? {
-                    return Ok(message);
+                    return Ok(Some(message));
                 }
                 continue;
             }
@@ -114,12 +148,19 @@ impl Messages {
             match self.wait(now).await? {
                 Some(message) => {
                     if let Some(message) = self.take(message)? {
-                        return Ok(message);
+                        return Ok(Some(message));
                     }
                 }
-                None => self.look().await?,
+                None if self.is_silent() => return Ok(None),
+                None => (),
             }
         }
+    }
+
+    /// With less patience: one heartbeat that was missed, or two pulls that nobody took.
+    pub(super) fn impatient(mut self) -> Self {
+        self.patience = PATIENCE / 2;
+        self
     }
 
     /// The consumer.
@@ -162,16 +203,8 @@ impl Messages {
 
     /// Waits for a message; `None`: it is time to look what is wrong.
     async fn wait(&mut self, now: Instant) -> Result<Option<Message>, NatsError> {
-        let silence = if self.pull.heartbeat.is_zero() {
-            self.pull.expires + Duration::from_secs(5)
-        } else {
-            self.pull.heartbeat * 2
-        };
-        let mut deadline = self.heard + silence;
-        if let Some(at) = self.pull_at {
-            deadline = deadline.min(at);
-        }
         let client = self.client().clone();
+        let deadline = client.is_connected().then(|| self.deadline());
         let mut reconnected = pin!(client.reconnected(self.connection));
         let subscription = &mut self.subscription;
         let woken = poll_fn(|context| {
@@ -180,43 +213,55 @@ impl Messages {
             }
             reconnected.as_mut().poll(context).map(|()| Ok(None))
         });
+        let Some(deadline) = deadline else { return woken.await };
         let left = deadline.saturating_duration_since(now);
         client.event_loop().timeout(left, woken).await.unwrap_or(Ok(None))
     }
 
-    /// Nothing came for a while, or a pause is over.
-    async fn look(&mut self) -> Result<(), NatsError> {
+    /// When it is time to pull again.
+    fn deadline(&self) -> Instant {
+        let silence = if self.pull.heartbeat.is_zero() {
+            self.pull.expires + Duration::from_secs(5)
+        } else {
+            self.pull.heartbeat * 2
+        };
+        let deadline = self.heard + silence;
+        self.pull_at.map_or(deadline, |at| deadline.min(at))
+    }
+
+    /// Nothing came for a while, or a pause is over: whether the consumer may be gone.
+    fn is_silent(&mut self) -> bool {
         let now = self.client().event_loop().time();
-        if self.pull_at.is_some_and(|at| at <= now)
-            || self.client().connections() != self.connection
-        {
-            return Ok(());
+        if self.client().connections() != self.connection {
+            return false;
         }
         if !self.client().is_connected() {
             self.heard = now;
-            return Ok(());
+            return false;
         }
-        self.missed += 1;
-        self.outstanding = 0;
-        self.heard = now;
-        if self.missed.is_multiple_of(2) {
-            // Who deletes a consumer does not tell those whose server is gone.
-            match self.consumer.info().await {
-                Err(NatsError::JetStream(error)) if error.is_not_found() => {
-                    return Err(NatsError::JetStream(error));
-                }
-                // Whatever else: it is asked again.
-                _ => (),
-            }
+        if self.pull_at.is_none_or(|at| at > now) {
+            // A heartbeat was missed.
+            self.silence += 2;
+            self.outstanding = 0;
+            self.heard = now;
         }
-        Ok(())
+        let is_long = self.silence >= self.patience;
+        if is_long {
+            self.silence = 0;
+        }
+        is_long
     }
 
     fn take(&mut self, message: Message) -> Result<Option<JetStreamMessage>, NatsError> {
         let now = self.client().event_loop().time();
         self.heard = now;
-        self.missed = 0;
-        match Status::of(&message) {
+        let status = Status::of(&message);
+        if status == Some(Status::NoResponders) {
+            self.silence += 1;
+        } else {
+            self.silence = 0;
+        }
+        match status {
             None => {
                 self.outstanding = self.outstanding.saturating_sub(1);
                 return JetStreamMessage::new(self.client(), message).map(Some);
@@ -225,12 +270,7 @@ impl Messages {
             Some(Status::Over { left }) => {
                 self.outstanding = left.map_or(0, |left| self.outstanding.saturating_sub(left));
             }
-            Some(Status::Moved(_) | Status::NoResponders) => {
-                self.outstanding = 0;
-                self.pull_at = Some(now + PAUSE);
-            }
-            // Too many pulls of others wait: that passes.
-            Some(Status::Refused(409, _)) => {
+            Some(Status::Moved(_) | Status::NoResponders | Status::Busy(_)) => {
                 self.outstanding = 0;
                 self.pull_at = Some(now + PAUSE);
             }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::config::{AckPolicy, ConsumerConfig, DeliverPolicy};
-use super::context::JetStream;
+use super::context::{JetStream, PAUSE, is_passing};
 use super::message::JetStreamMessage;
 use super::messages::{Messages, Pull};
 use crate::nats::NatsError;
+
+/// When it has not been heard for twice as long, there is another consumer.
+const HEARTBEAT: Duration = Duration::from_secs(3);
 
 /// Messages of a stream in their order, each once, without acknowledgements.
 pub(super) struct Ordered {
@@ -47,37 +50,48 @@ impl Ordered {
         })
     }
 
-    pub(super) async fn next(&mut self) -> Result<JetStreamMessage, NatsError> {
-        loop {
-            match self.messages.next().await {
-                Ok(message) => {
-                    let metadata = message.metadata();
-                    if metadata.consumer_sequence == self.consumer_sequence + 1 {
-                        self.consumer_sequence += 1;
-                        self.last = metadata.stream_sequence;
-                        return Ok(message);
-                    }
-                    // One was lost on its way.
+    /// The next message; `None`: the consumer was made again, and [`initial`](Self::initial) is of the new one.
+    pub(super) async fn next(&mut self) -> Result<Option<JetStreamMessage>, NatsError> {
+        match self.messages.next_or_silence().await {
+            Ok(Some(message)) => {
+                let metadata = message.metadata();
+                if metadata.consumer_sequence == self.consumer_sequence + 1 {
+                    self.consumer_sequence += 1;
+                    self.last = metadata.stream_sequence;
+                    return Ok(Some(message));
                 }
-                // It was on a member that is gone, or nobody pulled for too long.
-                Err(NatsError::JetStream(error)) if error.is_not_found() => (),
-                Err(error) => return Err(error),
+                // One was lost on its way.
             }
-            self.reopen().await?;
+            // It is on a member that is dead. Nobody says so: another one is quicker than to ask.
+            Ok(None) => (),
+            // It was on a member that was started again, or nobody pulled for too long.
+            Err(NatsError::JetStream(error)) if error.is_not_found() => (),
+            Err(error) => return Err(error),
         }
+        self.reopen().await?;
+        Ok(None)
     }
 
-    /// Goes on behind the last message.
+    /// Goes on behind the last message, as soon as there is a server that can.
     async fn reopen(&mut self) -> Result<(), NatsError> {
         let mut config = self.config.clone();
         if self.last > 0 {
             config.deliver_policy = DeliverPolicy::ByStartSequence;
             config.opt_start_seq = Some(self.last + 1);
         }
-        let (messages, _) = Self::open(&self.context, &self.stream, &config).await?;
-        self.messages = messages;
-        self.consumer_sequence = 0;
-        Ok(())
+        let client = self.context.client().clone();
+        loop {
+            client.connected().await?;
+            match Self::open(&self.context, &self.stream, &config).await {
+                Ok((messages, initial)) => {
+                    self.messages.consumer().abandon();
+                    (self.messages, self.initial, self.consumer_sequence) = (messages, initial, 0);
+                    return Ok(());
+                }
+                Err(error) if is_passing(&error) => client.event_loop().sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn open(
@@ -87,6 +101,13 @@ impl Ordered {
     ) -> Result<(Messages, u64), NatsError> {
         let consumer = context.create_consumer(stream, config).await?;
         let initial = consumer.created().num_pending;
-        Ok((consumer.messages(Pull::default())?, initial))
+        let pull = Pull::default().times(Duration::from_secs(30), HEARTBEAT);
+        Ok((consumer.messages(pull)?.impatient(), initial))
+    }
+}
+
+impl Drop for Ordered {
+    fn drop(&mut self) {
+        self.messages.consumer().abandon();
     }
 }

@@ -16,7 +16,9 @@ pub(super) enum Status {
     NoResponders,
     /// The consumer is gone.
     Deleted(String),
-    /// The pull was refused.
+    /// As many pulls wait as the consumer allows: to be asked again.
+    Busy(String),
+    /// The pull was refused, and would be again.
     Refused(u16, String),
 }
 
@@ -44,6 +46,7 @@ impl Status {
             409 if lower.contains("batch completed") || lower.contains("exceeds maxbytes") => {
                 Self::Over { left }
             }
+            409 if lower.contains("exceeded maxwaiting") => Self::Busy(text),
             code => Self::Refused(code, text),
         })
     }
@@ -53,7 +56,7 @@ impl Status {
             Self::NoResponders => return NatsError::NoResponders,
             Self::Refused(code, text) => (code, text),
             Self::Deleted(text) => (404, text),
-            Self::Moved(text) => (503, text),
+            Self::Moved(text) | Self::Busy(text) => (503, text),
             Self::Heartbeat | Self::Over { .. } => (408, "no messages".to_owned()),
         };
         NatsError::JetStream(ApiError { code, err_code: 0, description })
