@@ -73,7 +73,7 @@ impl HttpHandler for Site {
                 spawn(tell_the_time(exchange.later()?)).detach();
             }
             _ => match &self.files {
-                Some(files) => files.answer(request, exchange)?,
+                Some(files) => files.respond(request, exchange)?,
                 None => {
                     exchange.respond(404, &[("Content-Type", b"text/plain")], b"not found\n")?;
                 }

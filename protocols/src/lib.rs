@@ -16,7 +16,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod backpressure;
 pub mod codec;
+#[cfg(any(feature = "http", feature = "websocket"))]
+mod field_syntax;
 pub mod framing;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]

@@ -1,5 +1,6 @@
 use wharf::{Error, Result, Transport};
 
+use crate::backpressure::is_above_high_water;
 use crate::codec::Decoder;
 
 /// Feeds a decoder from a transport, and stops where no more may be delivered: what [`Framed`](super::Framed) and
@@ -94,9 +95,7 @@ impl<D> Delivery<D> {
 
     /// Whether another frame may be delivered.
     fn is_to_go_on(&self, transport: &dyn Transport) -> bool {
-        let is_overflowing =
-            || transport.write_buffer_size() > transport.write_buffer_limits().high;
-        transport.is_reading() && (self.writing_is_paused || !is_overflowing())
+        transport.is_reading() && (self.writing_is_paused || !is_above_high_water(transport))
     }
 }
 

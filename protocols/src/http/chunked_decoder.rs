@@ -1,7 +1,8 @@
 use super::limits::Limits;
 use super::section::{Section, SectionRules};
-use super::{Headers, HttpError, Rule, chars, parse};
+use super::{Headers, HttpError, Rule, parse};
 use crate::codec::Decoder;
+use crate::field_syntax;
 
 /// A part of chunked content.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,16 +152,16 @@ impl ChunkedDecoder {
             ) => State::BeforeSemicolon,
             (State::Size, _) => return Err(Rule::ChunkSize),
             (State::BeforeName, b' ' | b'\t') => State::BeforeName,
-            (State::BeforeName | State::Name, _) if chars::is_token(byte) => State::Name,
+            (State::BeforeName | State::Name, _) if field_syntax::is_token(byte) => State::Name,
             (State::Name | State::AfterName, b' ' | b'\t') => State::AfterName,
             (State::Name | State::AfterName, b'=') => State::BeforeValue,
             (State::Name | State::AfterName, b';') => State::BeforeName,
             (State::BeforeValue, b' ' | b'\t') => State::BeforeValue,
             (State::BeforeValue, b'"') => State::Quoted,
-            (State::BeforeValue | State::Value, _) if chars::is_token(byte) => State::Value,
+            (State::BeforeValue | State::Value, _) if field_syntax::is_token(byte) => State::Value,
             (State::Quoted, b'"') => State::AfterQuoted,
             (State::Quoted, b'\\') => State::Escaped,
-            (State::Quoted | State::Escaped, _) if chars::is_value(byte) => State::Quoted,
+            (State::Quoted | State::Escaped, _) if field_syntax::is_value(byte) => State::Quoted,
             (State::SizeEnd, b'\n') => return self.begin_chunk(),
             (State::SizeEnd, _) => return Err(Rule::BareCarriageReturn),
             (State::DataReturn, b'\r') => return Ok(State::DataEnd),

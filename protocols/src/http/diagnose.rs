@@ -2,8 +2,9 @@
 //!
 //! It is a parser of its own, by the grammar of RFC 9112. The tests hold it against httparse.
 
-use super::chars::{is_target, is_token, is_value};
+use super::chars::is_target;
 use super::{HttpError, Rule};
+use crate::field_syntax::{is_token, is_value};
 
 /// The first fault of a request's head, which ends with its empty line.
 pub(super) fn request(head: &[u8]) -> Result<(), HttpError> {

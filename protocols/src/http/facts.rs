@@ -1,5 +1,6 @@
-use super::chars::{self, is_token_text, list};
+use super::chars;
 use super::{Rule, Version};
+use crate::field_syntax::{is_token_text, list};
 
 /// What the fields of a head say about how the message and the connection go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

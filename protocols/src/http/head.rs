@@ -1,8 +1,9 @@
 use std::fmt;
 
-use super::chars::{is_target, is_value_text};
+use super::chars::is_target;
 use super::facts::{Facts, is_method, is_target_for};
 use super::{Headers, HttpError, Rule};
+use crate::field_syntax::is_value_text;
 
 /// A version of HTTP that this module speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

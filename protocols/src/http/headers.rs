@@ -1,7 +1,7 @@
 use std::fmt;
 
-use super::chars::{is_token_text, is_value_text, list, trimmed};
 use super::{HttpError, Rule};
+use crate::field_syntax::{is_token_text, is_value_text, list, trimmed};
 
 /// The fields of a head or a trailer section, in order, lent.
 ///

@@ -1,7 +1,8 @@
 use super::body::{Body, BodyEvent};
 use super::section::{Section, SectionRules};
-use super::{Headers, HttpError, Limits, RequestHead, Rule, chars, parse};
+use super::{Headers, HttpError, Limits, RequestHead, Rule, parse};
 use crate::codec::Decoder;
+use crate::field_syntax;
 
 /// A part of a request. Each begins with a head and ends with an end, also where there is no content between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,7 +128,7 @@ impl RequestDecoder {
         let rules = SectionRules {
             max_length: self.limits.max_head.max(MIN_HEAD),
             too_long: [Rule::TargetTooLong, Rule::HeadTooLarge],
-            first: |byte| if chars::is_token(byte) { Ok(()) } else { Err(Rule::Method) },
+            first: |byte| if field_syntax::is_token(byte) { Ok(()) } else { Err(Rule::Method) },
             empty_lines_before: 1,
             may_be_empty: false,
         };

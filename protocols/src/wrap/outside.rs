@@ -8,6 +8,7 @@ use wharf::testing::pair;
 use wharf::{Connection, Eof, Error, EventLoop, Protocol, Result, Transport, TransportHandle};
 
 use super::Tap;
+use crate::backpressure::is_above_high_water;
 
 /// How many bytes are on their way in memory, in each direction.
 const CAPACITY: usize = 64 * 1024;
@@ -180,8 +181,4 @@ impl<T: Tap> Protocol for Far<T> {
         }
         Ok(())
     }
-}
-
-fn is_above_high_water(transport: &TransportHandle) -> bool {
-    transport.write_buffer_size() > transport.write_buffer_limits().high
 }

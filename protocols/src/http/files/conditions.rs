@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use super::super::Headers;
-use super::super::chars::trimmed;
+use crate::field_syntax::trimmed;
 
 /// What the conditions of a request say about a file.
 #[derive(Debug, PartialEq, Eq)]

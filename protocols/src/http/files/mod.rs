@@ -39,7 +39,7 @@ use conditions::Verdict;
 ///
 /// impl HttpHandler for Site {
 ///     fn request(&mut self, request: &RequestHead<'_>, exchange: &mut Exchange<'_>) -> Result {
-///         Ok(self.0.answer(request, exchange)?)
+///         Ok(self.0.respond(request, exchange)?)
 ///     }
 /// }
 ///
@@ -76,7 +76,7 @@ impl Files {
     ///
     /// # Errors
     /// As for [`Exchange::respond`].
-    pub fn answer(
+    pub fn respond(
         &self,
         request: &RequestHead<'_>,
         exchange: &mut Exchange<'_>,
@@ -97,7 +97,7 @@ impl Files {
     ///
     /// # Errors
     /// None is expected.
-    pub fn respond<B>(&self, request: &http::Request<B>) -> wharf::Result<http::Response<Body>> {
+    pub fn response<B>(&self, request: &http::Request<B>) -> wharf::Result<http::Response<Body>> {
         let uri = request.uri();
         let headers = Headers::from_map(request.headers())?;
         let found = self.find(request.method().as_str(), uri.path(), uri.query(), headers);

@@ -7,6 +7,7 @@ use wharf::{ByteStream, Transport as _, TransportHandle, WriteStatus};
 
 use super::core::{AnswerState, Core, Next};
 use super::exchange::write_file;
+use crate::backpressure::is_above_high_water;
 use crate::http::{Headers, HttpError, Rule};
 
 /// An answer that is given outside of a callback. Made by [`Exchange::later`](super::Exchange::later).
@@ -116,10 +117,7 @@ impl Answer {
             return Some(Err(HttpError::of(Rule::Order)));
         }
         // `pause_writing` may not have been called yet for what was just written.
-        let is_above = core
-            .handle
-            .as_ref()
-            .is_some_and(|handle| handle.write_buffer_size() > handle.write_buffer_limits().high);
+        let is_above = core.handle.as_ref().is_some_and(|handle| is_above_high_water(handle));
         (!core.is_writing_paused && !is_above).then_some(Ok(()))
     }
 

@@ -8,6 +8,7 @@ use super::config::Shared;
 use super::core::{AnswerState, Core, RequestState};
 use super::deadlines::{Deadlines, Passed, Phase};
 use super::{Exchange, HttpHandler};
+use crate::backpressure::is_above_high_water;
 use crate::codec::Decoder;
 use crate::http::{Headers, HttpError, RequestDecoder, RequestEvent};
 
@@ -37,7 +38,7 @@ impl<H: HttpHandler> HttpConnection<H> {
     }
 
     /// The handler.
-    pub fn handler(&mut self) -> &mut H {
+    pub const fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
     }
 
@@ -137,7 +138,7 @@ impl<H: HttpHandler> HttpConnection<H> {
         }
         if core.waiting(transport) > MOST_WAITING {
             core.flush(transport);
-            if transport.write_buffer_size() > transport.write_buffer_limits().high {
+            if is_above_high_water(transport) {
                 return Ok(false);
             }
             core.gather();

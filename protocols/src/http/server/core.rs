@@ -5,8 +5,8 @@ use std::rc::Rc;
 use wharf::{Protocol, Transport, TransportHandle, WriteStatus};
 
 use super::config::Shared;
+use crate::field_syntax::list;
 use crate::http::body_encoder::{BodyEncoder, write_chunk_size};
-use crate::http::chars::list;
 use crate::http::head::canonical_reason;
 use crate::http::{Headers, HttpError, RequestHead, Rule, Version};
 use crate::notify::Notify;

@@ -6,6 +6,7 @@ use wharf::{ByteStream, Connection, Eof, Error, Protocol, Result, Timeout, Trans
 
 use super::keep_alive::{KeepAlive, Next};
 use super::{WebSocket, WebSocketOptions, WebSocketProtocol};
+use crate::backpressure::is_above_high_water;
 use crate::codec::Decoder;
 use crate::websocket::{
     Agreed, ClientHandshake, CloseReason, HandshakeError, Message, MessageDecoder, PartDecoder,
@@ -455,8 +456,4 @@ fn close<P: WebSocketProtocol>(
         transport.close();
     }
     Ok(())
-}
-
-fn is_above_high_water(transport: &dyn Transport) -> bool {
-    transport.write_buffer_size() > transport.write_buffer_limits().high
 }

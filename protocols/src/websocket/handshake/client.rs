@@ -1,5 +1,6 @@
-use super::head::{HeadBuffer, is_field_value, is_token};
+use super::head::HeadBuffer;
 use super::{Agreed, HandshakeError, HeadFields, MAX_HEADER_FIELDS, WebSocketUrl, extensions, key};
+use crate::field_syntax::{is_token_text, is_value_text};
 use crate::websocket::MaskKeys;
 
 /// What a client asks for, and whether the answer is one (RFC 6455, 4.1).
@@ -55,7 +56,7 @@ impl ClientHandshake {
         self.protocols = Vec::new();
         for protocol in protocols {
             let protocol = protocol.into();
-            if !is_token(&protocol) || self.protocols.contains(&protocol) {
+            if !is_token_text(protocol.as_bytes()) || self.protocols.contains(&protocol) {
                 return Err(HandshakeError::Unsendable("a sub-protocol"));
             }
             self.protocols.push(protocol);
@@ -71,10 +72,13 @@ impl ClientHandshake {
     pub fn field(mut self, name: &str, value: &str) -> Result<Self, HandshakeError> {
         let own = ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
         let lower = name.to_ascii_lowercase();
-        if !is_token(name) || own.contains(&lower.as_str()) || lower.starts_with("sec-websocket-") {
+        if !is_token_text(name.as_bytes())
+            || own.contains(&lower.as_str())
+            || lower.starts_with("sec-websocket-")
+        {
             return Err(HandshakeError::Unsendable("the name of a header field"));
         }
-        if !is_field_value(value) {
+        if !is_value_text(value.as_bytes()) {
             return Err(HandshakeError::Unsendable("the value of a header field"));
         }
         self.fields.push((name.to_owned(), value.to_owned()));

@@ -1,6 +1,6 @@
 //! `Sec-WebSocket-Extensions` (RFC 6455, 9.1).
 
-use super::head::{is_token, is_token_byte};
+use crate::field_syntax::{is_token, is_token_text};
 
 /// One extension, offered or accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl<'v> Cursor<'v> {
     }
 
     fn token(&mut self) -> Option<&'v str> {
-        let end = self.0.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(self.0.len());
+        let end = self.0.bytes().position(|byte| !is_token(byte)).unwrap_or(self.0.len());
         let (token, rest) = self.0.split_at(end);
         self.0 = rest;
         (!token.is_empty()).then_some(token)
@@ -87,7 +87,7 @@ impl<'v> Cursor<'v> {
             }
         }
         self.0 = characters.as_str();
-        is_token(&value).then_some(value)
+        is_token_text(value.as_bytes()).then_some(value)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::HandshakeError;
+use crate::field_syntax::is_token_text;
 
 /// Keeps a head until it is whole. Line ends are `\r\n` and nothing else (RFC 9112, 2.2).
 #[derive(Clone, Debug)]
@@ -65,26 +66,11 @@ impl HeadBuffer {
     }
 }
 
-/// Whether `text` is a token (RFC 9110, 5.6.2).
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_byte)
-}
-
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Whether `value` can be the value of a header field: visible characters, with blanks in between.
-pub(super) fn is_field_value(value: &str) -> bool {
-    value.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t' | 0x80..))
-        && value.trim_matches([' ', '\t']).len() == value.len()
-}
-
 /// The elements of a list of tokens; `None` if one is none (RFC 9110, 5.6.1).
 pub(super) fn tokens(value: &str) -> impl Iterator<Item = Option<&str>> {
     value
         .split(',')
         .map(|element| element.trim_matches([' ', '\t']))
         .filter(|element| !element.is_empty())
-        .map(|element| is_token(element).then_some(element))
+        .map(|element| is_token_text(element.as_bytes()).then_some(element))
 }

@@ -1,7 +1,7 @@
 #[cfg(feature = "websocket-deflate")]
 use super::extensions;
-use super::head::{is_field_value, is_token};
 use super::{Agreed, HandshakeError, UpgradeRequest, key};
+use crate::field_syntax::{is_token_text, is_value_text};
 
 /// What a server answers to requests for a WebSocket (RFC 6455, 4.2.2).
 ///
@@ -208,10 +208,10 @@ impl Acceptance {
     /// [`HandshakeError::Unsendable`]: the name is no token, or the value has a line end or a control character, or
     /// blanks around it.
     pub fn field(mut self, name: &str, value: &str) -> Result<Self, HandshakeError> {
-        if !is_token(name) {
+        if !is_token_text(name.as_bytes()) {
             return Err(HandshakeError::Unsendable("the name of a header field"));
         }
-        if !is_field_value(value) {
+        if !is_value_text(value.as_bytes()) {
             return Err(HandshakeError::Unsendable("the value of a header field"));
         }
         self.fields.push((name.to_owned(), value.to_owned()));
