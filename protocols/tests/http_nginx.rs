@@ -101,7 +101,7 @@ fn run(main: impl AsyncFnOnce(EventLoop) -> Result) {
 }
 
 async fn content(response: http::Response<ResponseBody>) -> Result<Vec<u8>> {
-    response.into_body().read_to_end(100_000_000).await
+    Ok(response.into_body().read_to_end(100_000_000).await?)
 }
 
 async fn text(response: http::Response<ResponseBody>) -> Result<String> {

@@ -1,7 +1,7 @@
-use super::{HttpError, ResponseBody, Rule};
-use crate::codec::Decoder;
-use wharf::Result;
 use wharf::bytes::{Buf, Bytes};
+
+use super::{HttpClientError, HttpError, ResponseBody, Rule};
+use crate::codec::Decoder;
 
 /// A server-sent event that was received (HTML, 9.2): what a browser calls by that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,7 +274,7 @@ impl ServerSentEvents {
     /// # Errors
     /// Those of [`ResponseBody::next`], also when nothing comes for the client's
     /// [`body_timeout`](super::HttpClient::body_timeout); an event above the limit. Nothing follows.
-    pub async fn next(&mut self) -> Option<Result<MessageEvent<'_>>> {
+    pub async fn next(&mut self) -> Option<Result<MessageEvent<'_>, HttpClientError>> {
         loop {
             let mut input = &self.rest[..];
             let advanced = self.decoder.advance(&mut input);

@@ -50,7 +50,9 @@ mod server;
 mod tests;
 
 pub use chunked_decoder::{ChunkedDecoder, ChunkedEvent};
-pub use client::{HttpClient, HttpClientConnection, RequestContent, RequestWriter, ResponseBody};
+pub use client::{
+    HttpClient, HttpClientConnection, HttpClientError, RequestContent, RequestWriter, ResponseBody,
+};
 pub use error::{HttpError, Rule};
 pub use event_decoder::{MessageEvent, ServerSentEventDecoder, ServerSentEvents};
 pub use events::ServerSentEvent;

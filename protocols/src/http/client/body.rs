@@ -8,10 +8,10 @@ use wharf::bytes::Bytes;
 use wharf::{ByteStream, Result, StreamWriter, timeout, timeout_at};
 
 use super::super::{RequestEncoder, RequestEvent};
-use super::HttpClientConnection;
 use super::connect::Origin;
 use super::connection::{write_end, write_piece};
 use super::pool::{MaxIdle, Pool};
+use super::{HttpClientConnection, HttpClientError};
 
 /// The content of a request: bytes, or what a function writes bit by bit.
 pub struct RequestContent(pub(super) Kind);
@@ -148,7 +148,7 @@ impl ResponseBody {
     ///
     /// # Errors
     /// The answer is cut off, breaks a rule, or is too slow; nothing follows.
-    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+    pub async fn next(&mut self) -> Option<Result<Bytes, HttpClientError>> {
         let connection = self.connection.as_mut()?;
         let (after, deadline) = self.timeouts;
         let data = timeout(after, connection.data());
@@ -180,13 +180,13 @@ impl ResponseBody {
     ///
     /// # Errors
     /// Those of [`next`](Self::next), and content of more than `limit` bytes.
-    pub async fn read_to_end(&mut self, limit: usize) -> Result<Vec<u8>> {
+    pub async fn read_to_end(&mut self, limit: usize) -> Result<Vec<u8>, HttpClientError> {
         let mut content = Vec::new();
         while let Some(piece) = self.next().await {
             let piece = piece?;
             if content.len() + piece.len() > limit {
                 self.connection = None;
-                return Err(format!("the content is above {limit} bytes").into());
+                return Err(HttpClientError::too_large());
             }
             content.extend_from_slice(&piece);
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wharf::{ByteStream, EventLoop, Result};
 
 use super::super::{Headers, RequestHead, Version};
-use super::{HttpClientConnection, Settings};
+use super::{HttpClientConnection, HttpClientError, Settings};
 
 /// What puts TLS on a stream.
 pub(super) type Secure =
@@ -36,15 +36,17 @@ impl Origin {
         let is_secure = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(format!("neither http nor https: {uri}").into()),
+            _ => return Err(HttpClientError::Uri("is neither http nor https").into()),
         };
-        let authority = uri.authority().ok_or("a URI without a host")?;
+        let authority = uri.authority().ok_or(HttpClientError::Uri("has no host"))?;
         if authority.as_str().contains('@') {
-            return Err("a URI with a user's name; send an Authorization field instead".into());
+            return Err(
+                HttpClientError::Uri("has a user: send an Authorization field instead").into()
+            );
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
-            return Err("a URI without a host".into());
+            return Err(HttpClientError::Uri("has no host").into());
         }
         // The usual one is not meant by one that is none, such as 99999.
         let port = match authority
@@ -90,7 +92,9 @@ pub(super) async fn connect(
     let secure = match (origin.is_secure, &settings.secure) {
         (false, _) => None,
         (true, Some(secure)) => Some(secure),
-        (true, None) => return Err("https needs `secure_with`".into()),
+        (true, None) => {
+            return Err(HttpClientError::Uri("is https, which needs `secure_with`").into());
+        }
     };
     let stream = match &settings.proxy {
         None => open(event_loop, &origin.authority()).await?,
@@ -117,6 +121,6 @@ async fn tunnel(stream: ByteStream, settings: &Settings, origin: &Origin) -> Res
     let status = connection.head(|head| head.status()).await?;
     match status {
         200..300 => Ok(connection.into_stream()),
-        status => Err(format!("the proxy refuses to connect: status {status}").into()),
+        status => Err(HttpClientError::ProxyRefused(status).into()),
     }
 }

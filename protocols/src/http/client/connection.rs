@@ -9,6 +9,7 @@ use super::super::{
     Headers, HttpError, Limits, RequestEncoder, RequestEvent, RequestHead, ResponseDecoder,
     ResponseEvent, ResponseHead, Rule,
 };
+use super::HttpClientError;
 use super::body::Upload;
 use super::sending::Sending;
 use crate::codec::{Decoder, Encoder};
@@ -118,7 +119,11 @@ impl HttpClientConnection {
     ///
     /// # Errors
     /// The last answer is not read to its end; content of another length than the head says; the connection is gone.
-    pub async fn send(&mut self, head: &RequestHead<'_>, content: &[u8]) -> Result<()> {
+    pub async fn send(
+        &mut self,
+        head: &RequestHead<'_>,
+        content: &[u8],
+    ) -> Result<(), HttpClientError> {
         let mut output = Vec::new();
         self.begin(head, &mut output)?;
         self.encoder.encode(&RequestEvent::Data(content), &mut output)?;
@@ -132,15 +137,18 @@ impl HttpClientConnection {
     ///
     /// # Errors
     /// An answer that breaks a rule; a switch to another protocol that nobody has asked for; the connection is gone.
-    pub async fn head<R>(&mut self, look: impl FnMut(&ResponseHead<'_>) -> R) -> Result<R> {
-        self.incoming.head(&mut self.reader, look).await
+    pub async fn head<R>(
+        &mut self,
+        look: impl FnMut(&ResponseHead<'_>) -> R,
+    ) -> Result<R, HttpClientError> {
+        Ok(self.incoming.head(&mut self.reader, look).await?)
     }
 
     /// Some of the content of the answer; `None` at its end.
     ///
     /// # Errors
     /// An answer that breaks a rule; the connection is gone before its end.
-    pub async fn data(&mut self) -> Result<Option<Bytes>> {
+    pub async fn data(&mut self) -> Result<Option<Bytes>, HttpClientError> {
         loop {
             if self.incoming.is_over {
                 return Ok(None);
@@ -291,7 +299,7 @@ impl Incoming {
                     return Ok(seen);
                 }
                 Some(Err(None)) if interim < MOST_INTERIM => interim += 1,
-                Some(Err(None)) => return Err("too many interim answers".into()),
+                Some(Err(None)) => return Err(HttpError::of(Rule::HeadTooLarge).into()),
                 Some(Err(Some(error))) => return Err(error.into()),
                 None => {}
             }
@@ -320,7 +328,7 @@ impl Incoming {
                     self.keeps_alive = false;
                     Ok(Some(look(event)))
                 }
-                None => Err("the server ended the connection without an answer".into()),
+                None => Err(HttpClientError::NoResponse.into()),
             };
         }
         self.has_spoken = true;

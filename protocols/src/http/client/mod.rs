@@ -3,6 +3,7 @@
 mod body;
 mod connect;
 mod connection;
+mod error;
 mod pool;
 mod redirect;
 mod request;
@@ -20,6 +21,7 @@ use wharf::{ByteStream, EventLoop, Result, timeout, timeout_at};
 
 pub use body::{RequestContent, RequestWriter, ResponseBody};
 pub use connection::HttpClientConnection;
+pub use error::HttpClientError;
 
 use super::{Limits, ResponseHead};
 use body::Home;
@@ -183,8 +185,9 @@ impl HttpClient {
     ///
     /// # Errors
     /// As for [`send`](Self::send).
-    pub async fn get(&self, uri: &str) -> Result<http::Response<ResponseBody>> {
-        self.send(http::Request::get(uri).body(())?).await
+    pub async fn get(&self, uri: &str) -> Result<http::Response<ResponseBody>, HttpClientError> {
+        let request = http::Request::get(uri).body(());
+        self.send(request.map_err(|_| HttpClientError::Uri("is malformed"))?).await
     }
 
     /// Sends a request, and gives the answer when its head has come. The content is then read from it, at the reader's pace;
@@ -199,6 +202,13 @@ impl HttpClient {
     /// # Errors
     /// The URI is not `http` or `https` with a host; no connection; no answer in time; an answer that breaks a rule.
     pub async fn send<B: Into<RequestContent>>(
+        &self,
+        request: http::Request<B>,
+    ) -> Result<http::Response<ResponseBody>, HttpClientError> {
+        Ok(self.send_and_follow(request).await?)
+    }
+
+    async fn send_and_follow<B: Into<RequestContent>>(
         &self,
         request: http::Request<B>,
     ) -> Result<http::Response<ResponseBody>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Result, StreamReader, StreamWriter};
 
-use super::super::{Body, HttpServer, RequestBody};
+use super::super::{Body, HttpServer, RequestBody, Rule};
 use super::*;
 
 fn run(test: impl AsyncFnOnce(EventLoop) -> Result) {
@@ -173,14 +173,27 @@ fn answers_that_break_rules_are_errors() {
         ];
         script(&event_loop, "10.0.0.1:80", Box::leak(answers.into())).await?;
         let client = HttpClient::new(&event_loop);
-        for _ in answers {
-            assert!(client.get("http://10.0.0.1/").await.is_err());
+        let rule = |error: &HttpClientError| match error {
+            HttpClientError::Protocol(error) => Some(error.rule),
+            _ => None,
+        };
+        let rules =
+            [Some(Rule::ContentLengthRepeated), Some(Rule::Version), None, Some(Rule::Truncated)];
+        for expected in rules {
+            let error = client.get("http://10.0.0.1/").await.unwrap_err();
+            assert_eq!(rule(&error), expected, "{error}");
+            assert!(
+                expected.is_some() || matches!(error, HttpClientError::NoResponse),
+                "{error:?}"
+            );
         }
         script(&event_loop, "10.0.0.2:80", &["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"])
             .await?;
-        assert!(text(client.get("http://10.0.0.2/").await?).await.is_err());
+        let error = text(client.get("http://10.0.0.2/").await?).await.unwrap_err();
+        assert_eq!(error.downcast_ref().and_then(rule), Some(Rule::Truncated));
         for wrong in ["ftp://x/", "/path", "https://10.0.0.1/", "http://u:p@10.0.0.1/"] {
-            assert!(client.get(wrong).await.is_err(), "{wrong}");
+            let error = client.get(wrong).await.unwrap_err();
+            assert!(matches!(error, HttpClientError::Uri(_)), "{wrong}: {error:?}");
         }
         Ok(())
     });
@@ -211,9 +224,11 @@ fn slow_servers_are_given_up() {
         event_loop.start_server(serve, "10.0.0.1:80").await?;
         let client = HttpClient::new(&event_loop);
         let begin = event_loop.time();
-        assert!(client.get("http://10.0.0.1/head").await.is_err());
+        let error = client.get("http://10.0.0.1/head").await.unwrap_err();
+        assert!(matches!(error, HttpClientError::TimedOut), "{error:?}");
         assert_eq!((event_loop.time() - begin).as_secs(), 60);
-        assert!(text(client.get("http://10.0.0.1/body").await?).await.is_err());
+        let error = text(client.get("http://10.0.0.1/body").await?).await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(HttpClientError::TimedOut)), "{error:?}");
         assert_eq!((event_loop.time() - begin).as_secs(), 120);
         let hasty = client.total_timeout(Duration::from_secs(10));
         assert!(text(hasty.get("http://10.0.0.1/body").await?).await.is_err());

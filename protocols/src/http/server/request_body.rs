@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use wharf::bytes::Bytes;
-use wharf::{Result, Transport as _, TransportHandle};
+use wharf::{Transport as _, TransportHandle};
 
+use crate::http::{HttpError, Rule};
 use crate::notify::WakerSlot;
 
 /// The content of a request, as it comes. While nobody reads it, the client is not read either: at most 64 KiB and one read
@@ -38,9 +39,9 @@ impl RequestBody {
     /// The next piece: all that has come since the last one; `None` at the end. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// The request ended before its content: the client is gone, or broke a rule; or the request is answered, and what of
-    /// its content had not come is discarded.
-    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+    /// [`Rule::Truncated`]: the request ended before its content, as the client is gone, or broke a rule; or the request is
+    /// answered, and what of its content had not come is discarded.
+    pub async fn next(&mut self) -> Option<Result<Bytes, HttpError>> {
         let incoming = self.incoming.as_ref()?;
         let piece = poll_fn(|context| incoming.poll_next(context)).await;
         if piece.is_none() {
@@ -53,13 +54,14 @@ impl RequestBody {
     /// All of it.
     ///
     /// # Errors
-    /// Those of [`next`](Self::next), and content of more than `limit` bytes.
-    pub async fn read_to_end(&mut self, limit: usize) -> Result<Vec<u8>> {
+    /// Those of [`next`](Self::next), and [`Rule::ContentTooLarge`] for more than `limit` bytes. A service that fails with it
+    /// answers 413.
+    pub async fn read_to_end(&mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
         let mut content = Vec::new();
         while let Some(piece) = self.next().await {
             let piece = piece?;
             if content.len() + piece.len() > limit {
-                return Err(format!("the content is above {limit} bytes").into());
+                return Err(HttpError::of(Rule::ContentTooLarge));
             }
             content.extend_from_slice(&piece);
         }
@@ -134,7 +136,7 @@ impl Incoming {
         self.reader.wake();
     }
 
-    fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Bytes, HttpError>>> {
         let mut arrived = self.arrived.borrow_mut();
         if !arrived.content.is_empty() {
             if mem::take(&mut arrived.is_paused) {
@@ -143,7 +145,7 @@ impl Incoming {
             return Poll::Ready(Some(Ok(mem::take(&mut arrived.content).into())));
         }
         if arrived.is_cut {
-            return Poll::Ready(Some(Err("the request was cut off".into())));
+            return Poll::Ready(Some(Err(HttpError::of(Rule::Truncated))));
         }
         if arrived.is_over {
             return Poll::Ready(None);

@@ -8,7 +8,7 @@ use super::answer::stream;
 use super::body::Kind;
 use super::request_body::Incoming;
 use super::{Answer, Body, BodyWriter, Exchange, HttpHandler, RequestBody};
-use crate::http::{ContentLength, Headers, HttpError, RequestHead};
+use crate::http::{ContentLength, Headers, HttpError, RequestHead, Rule};
 
 /// Answers requests by `async` functions: implemented by every function of a `http::Request<RequestBody>` that returns what
 /// is an answer, or a result of one.
@@ -32,7 +32,8 @@ where
 
 /// What a service can return.
 pub trait IntoAnswer {
-    /// Makes an answer of it. An `Err` is answered by 500, and goes to the exception handler.
+    /// Makes an answer of it. An `Err` is answered by 500, and goes to the exception handler; but for what a
+    /// [`RequestBody`] fails with, which is the client's doing: that is answered by the [status of its rule](Rule::status).
     ///
     /// # Errors
     /// Its own.
@@ -173,6 +174,12 @@ async fn run<S: HttpService>(
     let response = match service.answer(request).await {
         Ok(response) => response,
         Err(error) => {
+            let rule = error.downcast_ref::<HttpError>().map(|error| error.rule);
+            if let Some(rule @ (Rule::ContentTooLarge | Rule::Truncated)) = rule {
+                // The client's doing: it is told, and could fill a log.
+                let _ = answer.respond(rule.status(), &[], format!("{error}\n").as_bytes());
+                return Ok(());
+            }
             // The client may be gone; the error is the program's all the same.
             let _ = answer.respond(500, &[], b"internal error\n");
             return Err(error);

@@ -163,6 +163,27 @@ fn a_failing_service_is_answered_by_500() {
 }
 
 #[test]
+fn content_above_a_services_limit_is_answered_by_413() {
+    let service = async |mut request: http::Request<RequestBody>| {
+        let content = request.body_mut().read_to_end(3).await?;
+        Ok::<_, wharf::Failure>(http::Response::new(Body::from(content)))
+    };
+    let request = format!("POST / HTTP/1.1\r\n{CLOSE}Content-Length: 4\r\n\r\nabcd");
+    let answer = MemoryNetwork::new().event_loop().run(async move |event_loop| {
+        event_loop.set_exception_handler(|_, exception| panic!("{exception}"));
+        event_loop.create_server(server().serve(service), "10.0.0.1:80").await?;
+        let (mut reader, writer) = event_loop.open_connection("10.0.0.1:80").await?;
+        writer.write_all(request.as_bytes()).await?;
+        Ok(String::from_utf8(reader.read_to_end(1000).await?)?)
+    });
+    let answer = answer.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("content above the limit"),
+        "{answer}"
+    );
+}
+
+#[test]
 fn a_service_can_go_on_with_a_stream() {
     let service = async |_: http::Request<RequestBody>| {
         let body = Body::upgrade(|mut stream| {

@@ -15,7 +15,7 @@ use wharf::Result;
 use wharf::testing::{Recorder, settle};
 
 use super::{Exchange, HttpConnection, HttpHandler, HttpServer};
-use crate::http::{Headers, HttpError, Limits, RequestHead};
+use crate::http::{Headers, HttpError, Limits, RequestHead, Rule};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -37,7 +37,11 @@ impl HttpHandler for Script {
         self.calls.borrow_mut().push(format!("{} {}", head.method(), head.target()));
         self.is_echo = head.path() == "/echo";
         match head.path() {
-            "/later" => *self.later.borrow_mut() = Some(exchange.later()?),
+            "/later" => {
+                *self.later.borrow_mut() = Some(exchange.later()?);
+                // Only one can have it.
+                assert_eq!(exchange.later().unwrap_err().rule, Rule::Order);
+            }
             "/end" => {}
             "/echo" => exchange.begin(200, &[], None)?,
             "/fail" => return Err("asked to fail".into()),
