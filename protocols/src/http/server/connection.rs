@@ -59,7 +59,7 @@ impl<H: HttpHandler> HttpConnection<H> {
     /// Takes requests out of the input for as long as they are answered.
     fn serve(&mut self, transport: &dyn Transport, input: &mut &[u8]) -> Result {
         loop {
-            if !self.is_ready_for_more(transport)? {
+            if !self.is_ready_for_more(transport, !input.is_empty())? {
                 break;
             }
             let Self { handler, decoder, core, deadlines, .. } = self;
@@ -111,7 +111,7 @@ impl<H: HttpHandler> HttpConnection<H> {
 
     /// Whether the next part of a request can be taken: the last request is answered, and the client takes the answers.
     #[inline]
-    fn is_ready_for_more(&mut self, transport: &dyn Transport) -> Result<bool> {
+    fn is_ready_for_more(&mut self, transport: &dyn Transport, has_input: bool) -> Result<bool> {
         let mut core = self.core.borrow_mut();
         if core.request == RequestState::Ended {
             if core.answer != AnswerState::Complete {
@@ -136,7 +136,8 @@ impl<H: HttpHandler> HttpConnection<H> {
             transport.close();
             return Ok(false);
         }
-        if core.waiting(transport) > MOST_WAITING {
+        // What needs no input, the end of the content, is told in any case: nothing else might bring it.
+        if has_input && core.waiting(transport) > MOST_WAITING {
             core.flush(transport);
             if is_above_high_water(transport) {
                 return Ok(false);

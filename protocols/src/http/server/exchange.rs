@@ -154,7 +154,8 @@ pub(super) fn write_file(
     let sending = transport.send_file(file, offset, Some(count));
     let is_refused = sending.count() == 0;
     sending.detach();
-    if is_refused {
+    // A client that is gone is no fault of the handler: as in `write`.
+    if is_refused && !transport.is_closing() {
         // It is shorter, or no file. Its length is announced, and what comes next must not be taken for it.
         transport.abort();
         return Err(HttpError::of(Rule::LengthMismatch));

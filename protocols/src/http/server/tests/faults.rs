@@ -317,6 +317,43 @@ fn panics_of_handlers_and_services_end_their_connection_only() {
         .unwrap();
 }
 
+struct Echo;
+
+impl HttpHandler for Echo {
+    fn request(&mut self, _: &RequestHead<'_>, exchange: &mut Exchange<'_>) -> Result {
+        Ok(exchange.begin(200, &[], None)?)
+    }
+
+    fn data(&mut self, data: &[u8], exchange: &mut Exchange<'_>) -> Result {
+        exchange.write(data)?;
+        Ok(())
+    }
+
+    fn end(&mut self, exchange: &mut Exchange<'_>) -> Result {
+        Ok(exchange.finish()?)
+    }
+}
+
+/// The last of the content may be what makes too much of the answer: the end of the request needs no more input.
+#[test]
+fn an_answer_ends_also_where_its_last_piece_is_too_much() {
+    for length in (100_000..250_000).step_by(2000) {
+        let factory = server().serve_with(|| Echo);
+        let mut recorder = Recorder::with_capacity(65_536, factory).unwrap();
+        let mut request = b"POST / HTTP/1.1\r\nHost: x\r\n".to_vec();
+        request.extend(format!("Content-Length: {length}\r\n\r\n").bytes());
+        request.resize(request.len() + length, b'x');
+        let (mut taken, mut sent) = (0, Vec::new());
+        // The client takes little at a time, and sends when it has.
+        while taken < request.len() || !sent.ends_with(b"\r\n0\r\n\r\n") {
+            taken += recorder.receive(&request[taken..]).unwrap();
+            let some = recorder.take_sent(10_000).unwrap();
+            assert!(!some.is_empty(), "{length}: {taken} bytes are sent, {} answered", sent.len());
+            sent.extend(some);
+        }
+    }
+}
+
 /// A client that takes all there is must not have the loop for itself; nor must what is written to one that is gone.
 #[test]
 fn an_endless_answer_leaves_others_their_turn() {
