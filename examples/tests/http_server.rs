@@ -2,11 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::complaints;
-use crate::program::{PATIENCE, Program};
+use crate::program::{PATIENCE, Program, built};
 use crate::serving::Directory;
 
 fn server(options: &[&str]) -> (Program, String) {
@@ -175,5 +178,80 @@ fn http_server_refuses_what_is_no_http_and_serves_others() {
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
         assert!(answer.contains("(RFC 9112, "), "{answer}");
     }
+    ends_well(server);
+}
+
+/// What is answered to a request for `path`, by a connection of its own.
+fn asked(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    ask(&mut stream, path)
+}
+
+fn ask(stream: &mut TcpStream, path: &str) -> String {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A server that gives up says so by a reset.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Without descriptors a file is not missing, and the server goes on when there are some again.
+#[test]
+fn http_server_outlives_descriptors_that_run_out() {
+    let directory = Directory::new();
+    std::fs::write(directory.join("a.txt"), "0123456789").unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40; exec \"$0\" --listen 127.0.0.1:0 --files \"$1\""]);
+    command.arg(built("http_server")).arg(directory.join(""));
+    let server = Program::start(&mut command).unwrap();
+    let address = server.address();
+    let mut first = TcpStream::connect(&address).unwrap();
+    assert!(asked(&address, "/a.txt").ends_with("0123456789"));
+    let crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    // Who comes when there are none left is turned away.
+    let mut last = crowd.last().unwrap();
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(!matches!(last.read(&mut [0]), Ok(1)));
+    let answer = ask(&mut first, "/a.txt");
+    assert!(answer.starts_with("HTTP/1.1 503 ") || answer.ends_with("0123456789"), "{answer}");
+    drop(crowd);
+    let deadline = Instant::now() + PATIENCE;
+    while !asked(&address, "/a.txt").ends_with("0123456789") {
+        assert!(Instant::now() < deadline, "it serves no files any more");
+        sleep(Duration::from_millis(20));
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, Some(0));
+}
+
+/// Clients that are gone in the middle of a file leave nothing behind.
+#[test]
+#[cfg(target_os = "linux")]
+fn http_server_forgets_clients_that_vanish_from_a_file() {
+    let directory = Directory::new();
+    std::fs::write(directory.join("large"), vec![b'x'; 20_000_000]).unwrap();
+    let place = directory.join("").display().to_string();
+    let (server, address) = server(&["--files", &place]);
+    assert!(asked(&address, "/plaintext").ends_with("Hello, World!"));
+    let before = (server.descriptors(), server.resident());
+    for round in 0..50 {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Several at once: they wait for one another.
+        stream
+            .write_all(&b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1 + round % 20))
+            .unwrap();
+        stream.read_exact(&mut [0; 1000]).unwrap();
+    }
+    assert!(asked(&address, "/plaintext").ends_with("Hello, World!"));
+    let deadline = Instant::now() + PATIENCE;
+    while server.descriptors() > before.0 {
+        assert!(Instant::now() < deadline, "{} descriptors", server.descriptors());
+        sleep(Duration::from_millis(20));
+    }
+    let grown = server.resident().saturating_sub(before.1);
+    assert!(grown < 20_000_000, "{grown} bytes more");
     ends_well(server);
 }

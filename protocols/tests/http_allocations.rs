@@ -5,11 +5,11 @@ use std::hint::black_box;
 
 use allocation_counter::measure;
 use wharf::Result;
-use wharf::testing::Recorder;
+use wharf::testing::{Recorder, settle};
 use wharf_protocols::codec::{Decoder, Encoder};
 use wharf_protocols::http::{
-    Exchange, Headers, HttpHandler, HttpServer, RequestDecoder, RequestEvent, RequestHead,
-    ResponseEncoder, ResponseEvent, ResponseHead, Version,
+    Body, Exchange, Headers, HttpHandler, HttpServer, RequestBody, RequestDecoder, RequestEvent,
+    RequestHead, ResponseEncoder, ResponseEvent, ResponseHead, Version,
 };
 
 const REQUEST: &[u8] =
@@ -87,4 +87,38 @@ fn a_request_on_the_borrowed_level_allocates_nothing() -> Result {
     let (few, many) = (count(&few), count(&many));
     assert_eq!(few, many);
     Ok(())
+}
+
+/// A hundred thousand requests, and what they leave behind: nothing.
+#[test]
+fn many_requests_leave_no_memory_behind() {
+    let batch = REQUEST.repeat(100);
+    let mut recorder = Recorder::new(HttpServer::new().serve_with(|| Plain)).unwrap();
+    let mut ask = |times: usize| {
+        for _ in 0..times {
+            recorder.receive(&batch).unwrap();
+            black_box(recorder.sent().unwrap());
+        }
+    };
+    ask(10);
+    let kept = measure(|| ask(1000)).bytes_current;
+    assert!(kept.abs() < 10_000, "{kept} bytes");
+
+    // In a task each.
+    let service = async |mut request: http::Request<RequestBody>| {
+        let content = request.body_mut().read_to_end(100).await?;
+        Ok::<_, wharf::Failure>(http::Response::new(Body::from(content)))
+    };
+    let request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+    let mut recorder = Recorder::new(HttpServer::new().serve(service)).unwrap();
+    let mut ask = |times: usize| {
+        for _ in 0..times {
+            recorder.receive(request).unwrap();
+            settle(recorder.event_loop()).unwrap();
+            assert!(recorder.sent().unwrap().ends_with(b"hello"));
+        }
+    };
+    ask(100);
+    let kept = measure(|| ask(10_000)).bytes_current;
+    assert!(kept.abs() < 10_000, "{kept} bytes");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Result, StreamReader, StreamWriter};
 
-use super::super::{Exchange, HttpHandler, HttpServer, RequestHead};
+use super::super::{Exchange, Headers, HttpHandler, HttpServer, RequestHead};
 use super::*;
 
 fn run(test: impl AsyncFnOnce(EventLoop) -> Result) {
@@ -27,8 +27,15 @@ impl HttpHandler for Echo {
         Ok(())
     }
 
+    fn trailers(&mut self, trailers: Headers<'_>, exchange: &mut Exchange<'_>) -> Result {
+        let check = trailers.get("check").unwrap_or(b"none");
+        Ok(exchange.finish_with(&[("Checked", check)])?)
+    }
+
     fn end(&mut self, exchange: &mut Exchange<'_>) -> Result {
-        Ok(exchange.finish()?)
+        // An answer that is complete needs no other end.
+        let _ = exchange.finish();
+        Ok(())
     }
 }
 
@@ -60,6 +67,24 @@ fn content_is_sent_on_while_the_answer_comes() {
             }
             assert!([50_000, 1_000_000, 2_000_000].contains(&length), "{length}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn trailers_go_both_ways() {
+    run(async |event_loop| {
+        event_loop.create_server(HttpServer::new().serve_with(|| Echo), "10.0.0.1:80").await?;
+        let content = RequestContent::from_writer(async |writer| {
+            writer.write(b"content").await?;
+            writer.trailers().insert("check", "sum".parse()?);
+            Ok(())
+        });
+        let request = http::Request::post("http://10.0.0.1/").body(content)?;
+        let mut response = HttpClient::new(&event_loop).send(request).await?;
+        assert!(response.body().trailers().is_none());
+        assert_eq!(response.body_mut().read_to_end(100).await?, b"content");
+        assert_eq!(response.body().trailers().expect("trailers")["checked"], "sum");
         Ok(())
     });
 }
