@@ -59,9 +59,10 @@ impl fmt::Display for HttpClientError {
             Self::Protocol(_) => f.write_str("a message breaks a rule of HTTP"),
             Self::NoResponse => f.write_str("the server ended the connection without a response"),
             Self::ProxyRefused(status) => {
-                write!(f, "the proxy refuses to connect, with the status {status}")
+                write!(f, "the proxy refuses to connect: status {status}")
             }
-            Self::Other(_) => f.write_str("what the request is made of failed"),
+            // The caller's own words.
+            Self::Other(error) => error.fmt(f),
         }
     }
 }
@@ -71,7 +72,7 @@ impl StdError for HttpClientError {
         match self {
             Self::Connection(error) => Some(error),
             Self::Protocol(error) => Some(error),
-            Self::Other(error) => Some(&**error),
+            Self::Other(error) => error.source(),
             _ => None,
         }
     }
