@@ -1,6 +1,6 @@
 //! Messages out of a byte stream.
 
-use super::assembler::{Assembler, Item, Lent};
+use super::assembler::{Assembler, Buffer, Item, Lent};
 use super::{CloseReason, DataKind, Message, Opcode, Part, Piece, Role, Violation, WebSocketError};
 use crate::codec::Decoder;
 
@@ -80,22 +80,22 @@ macro_rules! options {
             /// [`max_frame_length`](Self::max_frame_length) says less afterwards.
             #[must_use]
             pub const fn max_message_length(mut self, max_length: usize) -> Self {
-                self.assembler.max_message_length = max_length;
-                self.assembler.max_frame_length = max_length;
+                self.assembler.limits.max_message_length = max_length;
+                self.assembler.limits.max_frame_length = max_length;
                 self
             }
 
             /// The longest frame of a message to take, in bytes of payload.
             #[must_use]
             pub const fn max_frame_length(mut self, max_length: usize) -> Self {
-                self.assembler.max_frame_length = max_length;
+                self.assembler.limits.max_frame_length = max_length;
                 self
             }
 
             /// The most fragments of a message.
             #[must_use]
             pub const fn max_fragments(mut self, max_fragments: u32) -> Self {
-                self.assembler.max_fragments = max_fragments;
+                self.assembler.limits.max_fragments = max_fragments;
                 self
             }
 
@@ -233,7 +233,7 @@ enum Control<'a> {
 fn control<'a, 'i: 'a>(
     opcode: Opcode,
     bytes: Lent<'i>,
-    buffer: &'a [u8],
+    buffer: &'a Buffer,
     at: u64,
 ) -> Result<Control<'a>, WebSocketError> {
     let bytes = bytes.of(buffer);

@@ -92,7 +92,7 @@ fn work_is_linear() {
             }
         }
         let mut assembler = assembler::Assembler::new(Role::Server, false);
-        assembler.max_fragments = u32::MAX;
+        assembler.limits.max_fragments = u32::MAX;
         let (mut grown, mut moved) = (0, 0);
         for part in stream.chunks(chunk) {
             let mut input = part;
