@@ -31,6 +31,8 @@ mod mailbox;
 pub mod nats;
 mod notify;
 pub mod reconnect;
+#[cfg(any(feature = "http", feature = "websocket"))]
+mod reference;
 pub mod testing;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]

@@ -8,7 +8,7 @@
 //!
 //! On a transport, a [`WebSocketSession`] does all of it and calls a [`WebSocketProtocol`], which sends by a [`WebSocket`].
 //!
-//! For `async` code there is a [`WebSocketStream`].
+//! For `async` code there is a [`WebSocketStream`]. A [`WebSocketClient`] opens either of them at a URL, with TLS.
 //!
 //! Messages are compressed (RFC 7692) with the feature `websocket-deflate`, where both ends agree.
 //!
@@ -28,6 +28,7 @@
 //! ```
 
 mod assembler;
+mod client;
 mod close;
 mod connection;
 mod decoder;
@@ -48,6 +49,7 @@ mod stream;
 mod tests;
 mod utf8;
 
+pub use client::WebSocketClient;
 pub use close::{CloseCode, CloseReason};
 pub use connection::{Closure, WebSocket, WebSocketOptions, WebSocketProtocol, WebSocketSession};
 pub use decoder::{MessageDecoder, PartDecoder};
@@ -58,8 +60,8 @@ pub use error::{EncodeError, Violation, WebSocketError};
 pub use frame::{FrameHeader, Opcode, Role};
 pub use handshake::{
     Acceptance, Agreed, ClientHandshake, DEFAULT_MAX_HEAD_LENGTH, HandshakeError, HeadFields,
-    MAX_HEADER_FIELDS, RequestDecoder, ResponseDecoder, ServerHandshake, UpgradeRequest,
-    UpgradeResponse, WebSocketUrl,
+    MAX_HEADER_FIELDS, MAX_REFUSAL_BODY, RequestDecoder, ResponseDecoder, ServerHandshake,
+    UpgradeRequest, UpgradeResponse, WebSocketUrl,
 };
 pub use mask::MaskKeys;
 pub use message::{DataKind, Message, Part, Piece};
@@ -67,6 +69,7 @@ pub use stream::{OwnedMessage, WebSocketReader, WebSocketStream, WebSocketWriter
 
 #[cfg(feature = "websocket-deflate")]
 use deflate::{Deflater, Inflater};
+use handshake::AnswerReader;
 #[cfg(not(feature = "websocket-deflate"))]
 use no_deflate::{Deflater, Inflater};
 

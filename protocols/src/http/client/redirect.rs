@@ -5,6 +5,7 @@ use http::{Method, Uri};
 
 use super::connect::Origin;
 use super::{RequestContent, ResponseBody};
+use crate::reference::target_at;
 
 /// The request that follows a redirect (RFC 9110, 15.4); `None` if the answer is none, or is not to be followed.
 pub(super) fn follow(
@@ -53,42 +54,9 @@ fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     if location.starts_with("//") {
         return format!("{scheme}:{location}").parse().ok();
     }
-    let path = match location {
-        "" => base.path_and_query()?.as_str().to_owned(),
-        _ if location.starts_with('?') => format!("{}{location}", base.path()),
-        _ => {
-            let (path, query) = location
-                .split_once('?')
-                .map_or((location, None), |(path, query)| (path, Some(query)));
-            let before = base.path().rsplit_once('/').map_or("", |(before, _)| before);
-            let path =
-                if path.starts_with('/') { path.to_owned() } else { format!("{before}/{path}") };
-            let path = without_dots(&path);
-            query.map_or(path.clone(), |query| format!("{path}?{query}"))
-        }
-    };
+    let base = base.path_and_query()?.as_str();
+    let path = target_at(base, location);
     format!("{scheme}://{authority}{path}").parse().ok()
-}
-
-/// The path without `.` and `..` (RFC 3986, 5.2.4).
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut names = path.split('/').skip(1).peekable();
-    while let Some(name) = names.next() {
-        let is_last = names.peek().is_none();
-        match name {
-            "." | ".." => {
-                if name == ".." {
-                    kept.pop();
-                }
-                if is_last {
-                    kept.push("");
-                }
-            }
-            name => kept.push(name),
-        }
-    }
-    format!("/{}", kept.join("/"))
 }
 
 #[cfg(test)]

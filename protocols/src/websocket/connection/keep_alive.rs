@@ -24,8 +24,9 @@ impl KeepAlive {
         self.has_heard = true;
     }
 
-    pub(super) fn passed(&mut self) -> Next {
-        if self.has_heard {
+    /// A deadline has passed. What could not be heard in the meantime does not count as silence.
+    pub(super) fn passed(&mut self, could_hear: bool) -> Next {
+        if self.has_heard || !could_hear {
             *self = Self::default();
             Next::Wait
         } else if self.is_asked {

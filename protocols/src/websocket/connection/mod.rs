@@ -8,8 +8,6 @@ mod options;
 mod peer;
 mod protocol;
 mod session;
-#[cfg(test)]
-mod session_tests;
 mod socket;
 
 pub use options::WebSocketOptions;

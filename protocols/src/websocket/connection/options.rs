@@ -21,7 +21,7 @@ pub struct WebSocketOptions {
     max_fragments: u32,
     max_fragment_length: usize,
     pub(super) gives_parts: bool,
-    pub(super) opening_timeout: Duration,
+    pub(in crate::websocket) opening_timeout: Duration,
     pub(super) ping_interval: Option<Duration>,
     pub(super) ping_timeout: Duration,
     pub(super) close_timeout: Duration,
@@ -89,7 +89,12 @@ impl WebSocketOptions {
         self
     }
 
-    /// After how long without a byte from the peer it is asked whether it is there; `None`: never.
+    /// After how long without a byte from the peer it is asked whether it is there: it is looked at once in each interval,
+    /// so that up to two may pass. `None`: never.
+    ///
+    /// While output waits or reading is paused, an answer could not come, and none is asked for. A peer that takes nothing
+    /// of what waits is given up after the interval and [`ping_timeout`](Self::ping_timeout) together, which
+    /// [`Timeout::WriteStall`](wharf::Timeout::WriteStall) is set to when the WebSocket opens.
     #[must_use]
     pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.ping_interval = interval.into();

@@ -31,6 +31,10 @@ struct Shared {
     /// What the peer's close said.
     received: RefCell<Option<Closure>>,
     has_failed: Cell<bool>,
+    /// Between `pause_writing` and `resume_writing`.
+    is_paused: Cell<bool>,
+    /// What the last ping asked that came meanwhile.
+    unanswered: RefCell<Option<Vec<u8>>>,
 }
 
 impl WebSocket {
@@ -42,17 +46,17 @@ impl WebSocket {
         request: Option<UpgradeRequest>,
         close_timeout: Duration,
     ) -> Self {
-        let encoder = RefCell::new(encoder);
-        let (received, has_failed) = (RefCell::new(None), Cell::new(false));
         let shared = Shared {
             role,
             transport,
-            encoder,
+            encoder: RefCell::new(encoder),
             agreed,
             request,
             close_timeout,
-            received,
-            has_failed,
+            received: RefCell::default(),
+            has_failed: Cell::default(),
+            is_paused: Cell::default(),
+            unanswered: RefCell::default(),
         };
         Self { shared: Rc::new(shared) }
     }
@@ -159,6 +163,33 @@ impl WebSocket {
         let words = reason.map_or("", |reason| reason.reason).to_owned();
         let closure = Closure { code, reason: words, is_clean: true };
         *self.shared.received.borrow_mut() = Some(closure);
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.shared.is_paused.get()
+    }
+
+    /// While writing is paused, pings are not answered each: a peer that does not take its answers gets the one to its
+    /// last ping afterwards (RFC 6455, 5.5.3).
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        self.shared.is_paused.set(is_paused);
+        let unanswered = self.shared.unanswered.take().filter(|_| !is_paused);
+        if let Some(payload) = unanswered
+            && self.is_open()
+        {
+            let _ = self.send(&Message::Pong(&payload));
+        }
+    }
+
+    pub(super) fn answer_ping(&self, payload: &[u8]) -> Result<(), EncodeError> {
+        if self.has_sent_close() {
+            return Ok(());
+        }
+        if self.is_paused() {
+            *self.shared.unanswered.borrow_mut() = Some(payload.to_vec());
+            return Ok(());
+        }
+        self.send(&Message::Pong(payload)).map(drop)
     }
 
     /// The peer broke a rule: says so, unless a close was sent before.

@@ -1,5 +1,5 @@
-use super::head::HeadBuffer;
-use super::{Agreed, HandshakeError, HeadFields, MAX_HEADER_FIELDS, WebSocketUrl, extensions, key};
+use super::head::is_own_name;
+use super::{Agreed, HandshakeError, UpgradeResponse, WebSocketUrl, extensions, key};
 use crate::field_syntax::{is_token_text, is_value_text};
 use crate::websocket::MaskKeys;
 
@@ -18,7 +18,8 @@ use crate::websocket::MaskKeys;
 ///
 /// let mut input = &b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"[..];
 /// let response = ResponseDecoder::new().decode(&mut input)?.expect("it is whole");
-/// assert_eq!(handshake.finish(&response), Err(HandshakeError::Status(404)));
+/// let error = handshake.finish(&response).expect_err("it is not there");
+/// assert!(matches!(error, HandshakeError::Answered(response) if response.status() == 404));
 /// # Ok(())
 /// # }
 /// ```
@@ -70,12 +71,7 @@ impl ClientHandshake {
     /// [`HandshakeError::Unsendable`]: the name is no token or one of the handshake's own, or the value has a line end
     /// or a control character, or blanks around it.
     pub fn field(mut self, name: &str, value: &str) -> Result<Self, HandshakeError> {
-        let own = ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
-        let lower = name.to_ascii_lowercase();
-        if !is_token_text(name.as_bytes())
-            || own.contains(&lower.as_str())
-            || lower.starts_with("sec-websocket-")
-        {
+        if !is_token_text(name.as_bytes()) || is_own_name(name) {
             return Err(HandshakeError::Unsendable("the name of a header field"));
         }
         if !is_value_text(value.as_bytes()) {
@@ -130,13 +126,13 @@ impl ClientHandshake {
     /// on.
     ///
     /// # Errors
-    /// [`HandshakeError::Status`] for another status than 101, such as a redirect, which is for the caller to follow;
+    /// [`HandshakeError::Answered`] for another status than 101, such as a redirect, which is for the caller to follow;
     /// [`HandshakeError::Field`] if the server does not show that it has understood, or chose what was not offered.
     pub fn finish(&self, response: &UpgradeResponse) -> Result<Agreed, HandshakeError> {
-        if response.status != 101 {
-            return Err(HandshakeError::Status(response.status));
+        if response.status() != 101 {
+            return Err(HandshakeError::Answered(Box::new(response.clone())));
         }
-        let fields = &response.fields;
+        let fields = response.fields();
         let refuse = |name, rule| Err(HandshakeError::Field { name, rule });
         if !fields.required("Upgrade")?.eq_ignore_ascii_case("websocket") {
             return refuse("Upgrade", "is not websocket");
@@ -175,43 +171,5 @@ impl ClientHandshake {
     #[cfg(not(feature = "websocket-deflate"))]
     fn agrees(&self, _: &extensions::Extension, _: &mut Agreed) -> bool {
         false
-    }
-}
-
-/// A server's answer to a [`ClientHandshake`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpgradeResponse {
-    status: u16,
-    fields: HeadFields,
-}
-
-impl UpgradeResponse {
-    /// The answer that an HTTP client has read.
-    pub fn from_fields<'f>(
-        status: u16,
-        fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
-    ) -> Self {
-        Self { status, fields: HeadFields::from_pairs(fields) }
-    }
-
-    /// The status: 101 if the server agrees.
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// All header fields, for example `Location`.
-    pub fn fields(&self) -> &HeadFields {
-        &self.fields
-    }
-
-    pub(super) fn parse(head: &[u8]) -> Result<Self, HandshakeError> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADER_FIELDS];
-        let mut response = httparse::Response::new(&mut fields);
-        response.parse(head).map_err(HeadBuffer::malformed)?;
-        if response.version != Some(1) {
-            return Err(HandshakeError::HttpVersion);
-        }
-        let status = response.code.unwrap_or_default();
-        Ok(Self { status, fields: HeadFields::from_parsed(response.headers) })
     }
 }

@@ -1,6 +1,5 @@
-use super::client::UpgradeResponse;
 use super::head::HeadBuffer;
-use super::{DEFAULT_MAX_HEAD_LENGTH, HandshakeError, UpgradeRequest};
+use super::{DEFAULT_MAX_HEAD_LENGTH, HandshakeError, UpgradeRequest, UpgradeResponse};
 use crate::codec::Decoder;
 
 /// Reads the request that a WebSocket begins with. What follows it is left in the input.

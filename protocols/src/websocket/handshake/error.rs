@@ -2,6 +2,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use super::UpgradeResponse;
+
 /// Why an opening handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,6 +20,8 @@ pub enum HandshakeError {
         /// The limit, in bytes.
         max_length: usize,
     },
+    /// The head has more header fields than [`MAX_HEADER_FIELDS`](super::MAX_HEADER_FIELDS).
+    TooManyFields,
     /// The request is no GET (RFC 6455, 4.1).
     Method,
     /// The request or the response is not HTTP/1.1 (RFC 6455, 4.1).
@@ -33,8 +37,12 @@ pub enum HandshakeError {
     WebSocketVersion,
     /// The page is from another origin than the server allows (RFC 6455, 10.2).
     Origin(String),
-    /// The server has answered with another status than 101.
-    Status(u16),
+    /// The server has answered with another status than 101: with which, and what it says.
+    Answered(Box<UpgradeResponse>),
+    /// The proxy does not connect: what it has answered.
+    ProxyAnswered(Box<UpgradeResponse>),
+    /// The server speaks another protocol under TLS than HTTP/1.1, which the configuration of TLS has offered (RFC 7301).
+    ApplicationProtocol(String),
     /// The URL is not one of a WebSocket (RFC 6455, 3).
     Url(&'static str),
     /// Something to send cannot be said in a header field.
@@ -55,7 +63,7 @@ impl HandshakeError {
             Self::HttpVersion => 505,
             Self::Origin(_) => 403,
             Self::WebSocketVersion => 426,
-            Self::HeadTooLong { .. } => 431,
+            Self::HeadTooLong { .. } | Self::TooManyFields => 431,
             Self::Refused(status) => *status,
             _ => 400,
         }
@@ -69,13 +77,20 @@ impl fmt::Display for HandshakeError {
             Self::HeadTooLong { max_length } => {
                 write!(formatter, "the head has more than {max_length} bytes")
             }
+            Self::TooManyFields => formatter.write_str("the head has too many fields"),
             Self::Method => formatter.write_str("the request is not a GET"),
             Self::HttpVersion => formatter.write_str("the head is not HTTP/1.1"),
             Self::Field { name, rule } => write!(formatter, "{name} {rule}"),
             Self::WebSocketVersion => formatter.write_str("Sec-WebSocket-Version is not 13"),
             Self::Origin(origin) => write!(formatter, "the origin {origin:?} is not allowed"),
-            Self::Status(status) => {
-                write!(formatter, "the server has answered with the status {status}")
+            Self::Answered(response) => {
+                write!(formatter, "the server has answered with {response}")
+            }
+            Self::ProxyAnswered(response) => {
+                write!(formatter, "the proxy has answered with {response}")
+            }
+            Self::ApplicationProtocol(name) => {
+                write!(formatter, "the server speaks {name} under TLS, not HTTP/1.1")
             }
             Self::Url(rule) => write!(formatter, "the URL {rule}"),
             Self::Unsendable(what) => write!(formatter, "{what} cannot be sent"),
@@ -96,9 +111,10 @@ impl From<HandshakeError> for io::Error {
             HandshakeError::Url(_) | HandshakeError::Unsendable(_) => io::ErrorKind::InvalidInput,
             HandshakeError::Truncated => io::ErrorKind::UnexpectedEof,
             HandshakeError::TimedOut => io::ErrorKind::TimedOut,
-            HandshakeError::Origin(_) | HandshakeError::Refused(_) | HandshakeError::Status(_) => {
-                io::ErrorKind::PermissionDenied
-            }
+            HandshakeError::Origin(_)
+            | HandshakeError::Refused(_)
+            | HandshakeError::Answered(_)
+            | HandshakeError::ProxyAnswered(_) => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::InvalidData,
         };
         Self::new(kind, error)

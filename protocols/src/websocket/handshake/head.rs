@@ -59,11 +59,18 @@ impl HeadBuffer {
             httparse::Error::NewLine => "a line does not end where it must",
             httparse::Error::Status => "the status is not three digits",
             httparse::Error::Token => "the method or the target has a wrong character",
-            httparse::Error::TooManyHeaders => "there are too many header fields",
+            httparse::Error::TooManyHeaders => return HandshakeError::TooManyFields,
             httparse::Error::Version => return HandshakeError::HttpVersion,
         };
         HandshakeError::Malformed { offset: 0, rule }
     }
+}
+
+/// Whether a field of that name says what the handshake itself says, or would change where the head's message ends.
+pub(super) fn is_own_name(name: &str) -> bool {
+    let own = ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
+    let lower = name.to_ascii_lowercase();
+    own.contains(&lower.as_str()) || lower.starts_with("sec-websocket-")
 }
 
 /// The elements of a list of tokens; `None` if one is none (RFC 9110, 5.6.1).

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::head::{HeadBuffer, tokens};
 use super::{HandshakeError, MAX_HEADER_FIELDS, key};
 
@@ -133,10 +135,8 @@ impl UpgradeRequest {
         if method != "GET" {
             return Err(HandshakeError::Method);
         }
-        if !target.starts_with('/') || target.contains('#') {
-            return Err(HandshakeError::Malformed { offset: 0, rule: "the target is no path" });
-        }
-        fields.required("Host")?;
+        let host = fields.required("Host")?;
+        let target = path_of(target, host)?;
         if !fields.lists("Upgrade", "websocket") {
             let rule = "does not ask for websocket";
             return Err(HandshakeError::Field { name: "Upgrade", rule });
@@ -161,11 +161,11 @@ impl UpgradeRequest {
             let rule = "says that a body follows";
             return Err(HandshakeError::Field { name: "Content-Length", rule });
         }
-        let mut offered: Vec<&str> = Vec::new();
+        let mut offered = BTreeSet::new();
         for value in fields.all("Sec-WebSocket-Protocol") {
             for token in tokens(value) {
                 match token {
-                    Some(token) if !offered.contains(&token) => offered.push(token),
+                    Some(token) if offered.insert(token) => (),
                     _ => {
                         let rule = "is not a list of different tokens";
                         let name = "Sec-WebSocket-Protocol";
@@ -174,6 +174,27 @@ impl UpgradeRequest {
                 }
             }
         }
-        Ok(Self { target: target.to_owned(), fields })
+        Ok(Self { target, fields })
     }
+}
+
+/// The path and the query of a target, which may be a whole URI of the request's host (RFC 6455, 4.2.1; RFC 9112, 3.2).
+fn path_of(target: &str, host: &str) -> Result<String, HandshakeError> {
+    let malformed = HandshakeError::Malformed { offset: 0, rule: "the target is no path" };
+    if target.contains('#') {
+        return Err(malformed);
+    }
+    if target.starts_with('/') {
+        return Ok(target.to_owned());
+    }
+    let Some((scheme, rest)) = target.split_once("://") else { return Err(malformed) };
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(malformed);
+    }
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if !authority.eq_ignore_ascii_case(host) {
+        return Err(HandshakeError::Field { name: "Host", rule: "is not that of the target" });
+    }
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Ok(format!("{slash}{path}"))
 }

@@ -1,5 +1,6 @@
 #[cfg(feature = "websocket-deflate")]
 use super::extensions;
+use super::head::is_own_name;
 use super::{Agreed, HandshakeError, UpgradeRequest, key};
 use crate::field_syntax::{is_token_text, is_value_text};
 
@@ -205,10 +206,10 @@ impl Acceptance {
     /// Adds a header field to the answer, such as `Set-Cookie`.
     ///
     /// # Errors
-    /// [`HandshakeError::Unsendable`]: the name is no token, or the value has a line end or a control character, or
-    /// blanks around it.
+    /// [`HandshakeError::Unsendable`]: the name is no token or one of the handshake's own, or the value has a line end
+    /// or a control character, or blanks around it.
     pub fn field(mut self, name: &str, value: &str) -> Result<Self, HandshakeError> {
-        if !is_token_text(name.as_bytes()) {
+        if !is_token_text(name.as_bytes()) || is_own_name(name) {
             return Err(HandshakeError::Unsendable("the name of a header field"));
         }
         if !is_value_text(value.as_bytes()) {

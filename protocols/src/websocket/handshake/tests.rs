@@ -89,7 +89,12 @@ fn requests_that_are_refused() {
     for (line, status) in [
         ("GET /chat HTTP/1.0", 505),
         ("GET /chat HTTP/2.0", 505),
-        ("GET http://example.org/ HTTP/1.1", 400),
+        ("GET http://example.net/ HTTP/1.1", 400),
+        ("GET http://example.org:81/ HTTP/1.1", 400),
+        ("GET ws://example.org/ HTTP/1.1", 400),
+        ("GET example.org HTTP/1.1", 400),
+        ("GET * HTTP/1.1", 400),
+        ("GET /#x HTTP/1.1", 400),
         ("GET /chat", 400),
         ("GET  /chat HTTP/1.1", 400),
         ("Host: -", 400),
@@ -129,6 +134,19 @@ fn requests_that_are_refused() {
     }
     let post = request("").replace("GET", "POST");
     assert_eq!(read(post.as_bytes()).unwrap_err().status(), 405);
+}
+
+#[test]
+fn a_target_may_be_a_uri_of_the_host() {
+    for (target, expected) in [
+        ("http://example.org/chat?x", "/chat?x"),
+        ("HTTPS://EXAMPLE.org", "/"),
+        ("http://example.org?x://y", "/?x://y"),
+        ("/?u=http://a/", "/?u=http://a/"),
+    ] {
+        let stream = request(&format!("GET {target} HTTP/1.1"));
+        assert_eq!(read(stream.as_bytes()).unwrap().unwrap().target(), expected, "{target}");
+    }
 }
 
 #[test]
@@ -250,7 +268,7 @@ fn answers_that_are_none() {
         "SSH-2.0-OpenSSH\r\n\r\n".to_owned(),
     ] {
         let error = judge(&answer).expect_err(&answer);
-        let is_status = matches!(error, HandshakeError::Status(200 | 301));
+        let is_status = matches!(error, HandshakeError::Answered(_));
         assert_eq!(is_status, answer.contains(" 200 ") || answer.contains(" 301 "), "{answer}");
     }
     assert!(judge(&added("Sec-WebSocket-Protocol: a")).is_ok());
@@ -270,6 +288,9 @@ fn nothing_can_be_smuggled_into_a_head() {
         ("host", "a"),
     ] {
         assert!(client().field(name, value).is_err(), "{name:?} {value:?}");
+        let request = read(self::request("").as_bytes()).unwrap().unwrap();
+        let acceptance = ServerHandshake::new().accept(&request).unwrap();
+        assert!(acceptance.field(name, value).is_err(), "{name:?} {value:?}");
     }
     for protocol in ["", "a b", "a,b", "a\r\n", "\u{e4}"] {
         assert!(client().protocols([protocol]).is_err(), "{protocol:?}");

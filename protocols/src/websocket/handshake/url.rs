@@ -51,6 +51,12 @@ impl WebSocketUrl {
         format!("{}:{}", self.bracketed_host(), self.port)
     }
 
+    /// Another place at the same host; `None` for a target that a URL cannot have.
+    pub(in crate::websocket) fn with_target(&self, target: &str) -> Option<Self> {
+        let is_target = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        is_target.then(|| Self { target: target.to_owned(), ..self.clone() })
+    }
+
     /// The value of `Host`: without the port that is usual.
     pub(super) fn host_field(&self) -> String {
         let usual = if self.is_secure { 443 } else { 80 };

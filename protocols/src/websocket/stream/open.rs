@@ -3,41 +3,31 @@
 use std::rc::Rc;
 
 use wharf::{
-    ByteStream, Connection, EventLoop, Result, StreamReader, StreamWriter, Transport,
-    TransportHandle,
+    ByteStream, EventLoop, Result, StreamReader, StreamWriter, Transport, TransportHandle,
 };
 
 use super::WebSocketStream;
 use super::channel::{Channel, Ends};
 use crate::websocket::{
-    ClientHandshake, HandshakeError, MaskKeys, ServerHandshake, WebSocketOptions, WebSocketSession,
-    WebSocketUrl,
+    Agreed, ClientHandshake, Role, ServerHandshake, WebSocketClient, WebSocketOptions,
+    WebSocketSession,
 };
 
 /// # Opening
 impl WebSocketStream {
-    /// Connects to a `ws://` URL and opens a WebSocket there.
+    /// Opens a WebSocket at a URL, of `ws://` or (with the feature `tls`) `wss://`: what a [`WebSocketClient`] does with
+    /// nothing else set.
     ///
     /// Dropping the future closes the connection.
     ///
     /// # Errors
-    /// A [`HandshakeError`] for a URL that is none, and one of `wss://`: that needs TLS, see
-    /// [`connect_over`](Self::connect_over); what connecting fails with; what the server refuses.
+    /// As for [`WebSocketClient::connect`].
     pub async fn connect(
         event_loop: &EventLoop,
         url: &str,
         options: impl Into<Rc<WebSocketOptions>>,
     ) -> Result<Self> {
-        let url: WebSocketUrl = url.parse()?;
-        if url.is_secure() {
-            return Err(HandshakeError::Url("needs TLS").into());
-        }
-        let address = url.address();
-        let handshake = ClientHandshake::new(url, &mut MaskKeys::random());
-        let (channel, ends) = Channel::new(event_loop);
-        let session = WebSocketSession::client(channel, handshake, options);
-        let connection = event_loop.create_connection(|| session, address).await?;
-        Self::opened(connection, ends).await
+        WebSocketClient::new(event_loop).options(options).connect(url).await
     }
 
     /// Opens a WebSocket over a connection that is there, for example one with TLS, through a proxy, or on a Unix
@@ -87,6 +77,17 @@ impl WebSocketStream {
         Self::over(ByteStream::join(reader, writer), session, ends).await
     }
 
+    /// Goes on with a connection whose opening handshake is done.
+    pub(in crate::websocket) async fn opened_over(
+        stream: ByteStream,
+        agreed: Agreed,
+        options: Rc<WebSocketOptions>,
+    ) -> Result<Self> {
+        let (channel, ends) = Channel::new(&stream.writer().transport().event_loop());
+        let session = WebSocketSession::upgraded(channel, Role::Client, agreed, options);
+        Self::over(stream, session, ends).await
+    }
+
     async fn over(
         stream: ByteStream,
         session: WebSocketSession<Channel>,
@@ -94,31 +95,27 @@ impl WebSocketStream {
     ) -> Result<Self> {
         let connection = stream.into_protocol(session)?;
         connection.post(WebSocketSession::begin);
-        Self::opened(connection, ends).await
-    }
-
-    async fn opened(connection: Connection<WebSocketSession<Channel>>, ends: Ends) -> Result<Self> {
         let opening = Opening(Some(connection.handle().clone()));
         let Ends { messages, opened, shared } = ends;
         let socket = opened.await??;
-        opening.succeeded();
+        opening.done();
         Ok(Self::new(socket, messages, shared))
     }
 }
 
-/// Closes the connection of an opening that fails, or that nobody waits for any more.
+/// Closes the connection of who gives up waiting for it to open.
 struct Opening(Option<TransportHandle>);
 
 impl Opening {
-    fn succeeded(mut self) {
+    fn done(mut self) {
         self.0 = None;
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        if let Some(connection) = &self.0 {
-            connection.close();
+        if let Some(handle) = &self.0 {
+            handle.close();
         }
     }
 }

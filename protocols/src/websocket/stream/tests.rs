@@ -148,8 +148,12 @@ fn openings_that_fail() {
         event_loop.start_server(serve, "10.0.0.1:80").await?;
         let error =
             WebSocketStream::connect(&event_loop, "ws://10.0.0.1/", options()).await.unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&HandshakeError::Status(404)));
-        for url in ["wss://10.0.0.1/", "http://10.0.0.1/", ""] {
+        let status = match error.downcast_ref() {
+            Some(HandshakeError::Answered(response)) => response.status(),
+            _ => panic!("{error:?}"),
+        };
+        assert_eq!(status, 404);
+        for url in ["http://10.0.0.1/", ""] {
             let error = WebSocketStream::connect(&event_loop, url, options()).await.unwrap_err();
             assert!(matches!(error.downcast_ref(), Some(HandshakeError::Url(_))), "{url}");
         }
@@ -279,6 +283,35 @@ fn who_sends_waits_for_who_reads() {
         }
         let closure = socket.close(CloseCode::NORMAL, "").await?;
         assert!(closure.is_clean);
+        Ok(())
+    });
+}
+
+#[test]
+fn who_sends_while_it_closes_waits_for_its_end() {
+    run(async |event_loop| {
+        // It takes nothing behind the opening handshake.
+        let serve = async |mut reader: StreamReader, writer: StreamWriter| {
+            reader.set_limit(1000);
+            let head = reader.read_until(b"\r\n\r\n").await?.to_vec();
+            let mut decoder = crate::websocket::RequestDecoder::new();
+            let request = crate::codec::Decoder::decode(&mut decoder, &mut &head[..])?.unwrap();
+            let mut answer = Vec::new();
+            ServerHandshake::new().accept(&request)?.encode(&mut answer);
+            writer.write_all(&answer).await?;
+            wharf::sleep(Duration::from_secs(100)).await;
+            Ok(())
+        };
+        event_loop.start_server(serve, "10.0.0.1:80").await?;
+        let socket = WebSocketStream::connect(&event_loop, "ws://10.0.0.1/", options()).await?;
+        let handle = socket.socket().transport().clone();
+        let closing = event_loop.create_task(async move { wharf::Transport::close(&handle) });
+        let begun = event_loop.time();
+        let message = vec![0; 1 << 20];
+        let _ = socket.send(&message[..]).await;
+        closing.await?;
+        assert!(event_loop.time() - begun <= Duration::from_secs(60));
+        assert!(!socket.socket().is_open());
         Ok(())
     });
 }

@@ -68,6 +68,52 @@ fn a_long_head_is_looked_at_once() {
     assert_eq!(taken, DEFAULT_MAX_HEAD_LENGTH);
 }
 
+/// A close with a code in the middle of fragmented text was judged as text (Netty 14118), and one that announces more than
+/// there can be was subtracted from (fastws 11).
+#[test]
+fn closes_are_no_text_and_short() {
+    let stream = b"\x01\x01a\x88\x02\x03\xe8";
+    let expected = vec![Owned::Close(Some((1000, String::new())))];
+    assert_eq!(receive_bytes(Role::Client, stream), (expected, None));
+    let stream = b"\x88\x7f\xff\xff\xff\xff\xff\xff\xff\xff";
+    let expected = WebSocketError { offset: 0, violation: Violation::LongControl };
+    assert_eq!(receive_bytes(Role::Client, stream), (vec![], Some(expected)));
+}
+
+/// ASCII where a character goes on crashed the check (cowlib 158).
+#[test]
+fn ascii_in_the_middle_of_a_character() {
+    for text in [&b"\xc3a"[..], b"\xe2a", b"\xe2\x82a", b"\xf0\x9f\x98a"] {
+        for end in 1..text.len() {
+            let frames: [(u8, &[u8]); 2] = [(0x01, &text[..end]), (0x80, &text[end..])];
+            assert_eq!(violation(&frames), (0, Some(Violation::InvalidUtf8)), "{text:?}");
+        }
+        assert_eq!(violation(&[(0x81, text)]), (0, Some(Violation::InvalidUtf8)), "{text:?}");
+    }
+}
+
+/// Many sub-protocols took a time that grows with their square (CVE-2021-32640), and more fields than there may be crashed a
+/// server (CVE-2024-37890).
+#[test]
+fn long_lists_in_a_request() {
+    let request = |lines: &str| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    };
+    let names: Vec<String> = (0..3000).map(|number| format!("{number}")).collect();
+    let many = format!("Sec-WebSocket-Protocol: {}", names.join(","));
+    let decoded = RequestDecoder::new().decode(&mut request(&many).as_bytes()).unwrap();
+    assert_eq!(decoded.unwrap().protocols().count(), 3000);
+    let twice = format!("{many},0");
+    assert!(RequestDecoder::new().decode(&mut request(&twice).as_bytes()).is_err());
+    let fields: Vec<String> = (0..500).map(|number| format!("X{number}: y")).collect();
+    let error =
+        RequestDecoder::new().decode(&mut request(&fields.join("\r\n")).as_bytes()).unwrap_err();
+    assert_eq!(error.status(), 431);
+}
+
 #[cfg(feature = "websocket-deflate")]
 mod compressed {
     use super::*;
@@ -113,5 +159,56 @@ mod compressed {
         let stream = b"\xc1\x01\x00\xc1\x00\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc2\x00";
         let expected = vec![text(""), text(""), text("Hello"), Owned::Binary(Vec::new())];
         assert_eq!(receive(stream), (expected, None));
+    }
+
+    /// A control frame between its fragments made a compressed message one that is not, or was decompressed itself (tornado
+    /// 3353, libwebsockets 1470); pongs were marked as compressed (Starscream 848).
+    #[test]
+    fn control_frames_between_compressed_fragments() {
+        let stream = b"\x41\x03\xf2\x48\xcd\x8a\x04pong\x00\x00\x89\x00\x80\x04\xc9\xc9\x07\x00";
+        let expected = vec![Owned::Pong(b"pong".to_vec()), Owned::Ping(Vec::new()), text("Hello")];
+        assert_eq!(receive(stream), (expected, None));
+        let mut encoder = MessageEncoder::new(Role::Server).deflate(&agreed(15, false));
+        let mut output = Vec::new();
+        encoder.encode(&Message::Pong(&[7; 100]), &mut output).unwrap();
+        encoder.encode(&Message::Close(None), &mut output).unwrap();
+        assert_eq!((output[0], output[102]), (0x8a, 0x88));
+    }
+
+    fn agreed(bits: u8, alone: bool) -> DeflateParameters {
+        DeflateParameters {
+            server_no_context_takeover: alone,
+            client_no_context_takeover: alone,
+            server_max_window_bits: bits,
+            client_max_window_bits: bits,
+            level: 6,
+            min_length: 0,
+        }
+    }
+
+    /// The second message failed where the compressor had a smaller window (uWebSockets.js 633), and each message was cut
+    /// into tiny frames (coder/websocket 435).
+    #[test]
+    fn messages_one_after_the_other_with_any_window() {
+        for bits in 9..=15 {
+            for alone in [false, true] {
+                let mut encoder = MessageEncoder::new(Role::Server).deflate(&agreed(bits, alone));
+                let mut stream = Vec::new();
+                let messages: Vec<String> = (0..20)
+                    .map(|round| format!("hello {round} ").repeat(1 << (round % 12)))
+                    .collect();
+                for message in &messages {
+                    let before = stream.len();
+                    encoder.encode(&Message::Text(message), &mut stream).unwrap();
+                    let (header, length) =
+                        FrameHeader::decode(&stream[before..], Role::Client).unwrap().unwrap();
+                    assert!(header.is_final && header.is_compressed);
+                    assert_eq!(stream.len(), before + length + header.length as usize);
+                }
+                let decoder = MessageDecoder::new(Role::Client).deflate(&agreed(bits, alone));
+                let expected = messages.iter().map(|message| text(message)).collect();
+                assert_eq!(decode(decoder, &[&stream]), (expected, None), "{bits} {alone}");
+            }
+        }
     }
 }

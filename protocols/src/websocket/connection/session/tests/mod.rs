@@ -1,4 +1,7 @@
-//! Opening, closing, deadlines, back-pressure, and peers that mean no good.
+//! Opening, closing, deadlines and back-pressure.
+
+mod hostile;
+mod reported;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,9 +9,9 @@ use std::time::Duration;
 use wharf::testing::{MemoryNetwork, Recorder};
 use wharf::{Protocol, Result, Transport};
 
-use super::peer::{Echo, Peer, client};
 use super::*;
 use crate::codec::Decoder;
+use crate::websocket::connection::peer::{Echo, Peer, client};
 use crate::websocket::{
     Acceptance, CloseCode, DataKind, EncodeError, HandshakeError, Message, Part, RequestDecoder,
     Role, ServerHandshake, UpgradeRequest,
@@ -57,7 +60,7 @@ fn a_client_is_told_why_the_opening_failed() {
     let mut peer = Peer::connect(Role::Client, options(), Echo::default());
     peer.recorder.receive(b"HTTP/1.1 403 Forbidden\r\n\r\n").unwrap();
     peer.recorder.receive_eof().unwrap();
-    assert_eq!(peer.notes(), ["failed: the server has answered with the status 403"]);
+    assert_eq!(peer.notes(), ["failed: the server has answered with 403 Forbidden"]);
 }
 
 #[test]
@@ -322,58 +325,6 @@ fn a_socket_outlives_its_connection() {
     assert!(!socket.send_text("nobody").unwrap().is_taken());
     assert!(!socket.close(CloseCode::NORMAL, "").unwrap().is_taken());
     assert_eq!(socket.send(&Message::Close(None)), Err(EncodeError::AfterClose));
-}
-
-#[test]
-fn a_peer_that_does_not_read_its_answers_is_not_read() {
-    for (first, payload) in [(0x82, vec![7; 10_000]), (0x89, vec![7; 125])] {
-        let factory =
-            || WebSocketSession::server(Echo::default(), ServerHandshake::new(), options());
-        let mut recorder = Recorder::with_capacity(4096, factory).unwrap();
-        let mut request = Vec::new();
-        client().encode(&mut request);
-        recorder.receive(&request).unwrap();
-        recorder.sent().unwrap();
-        let frame = Peer::of(Role::Server).frame(first, &payload);
-        let mut sent = 0;
-        loop {
-            let taken = recorder.receive(&frame).unwrap();
-            sent += taken;
-            let waiting = recorder.with(|_, transport| transport.write_buffer_size()).unwrap();
-            assert!(waiting <= 64 * 1024 + 20_000, "{waiting}");
-            if taken < frame.len() {
-                break;
-            }
-        }
-        assert!(sent < 1 << 20);
-        // It goes on where it stopped.
-        let mut answers = 0;
-        loop {
-            let read = recorder.sent().unwrap().len();
-            if read == 0 {
-                break;
-            }
-            answers += read;
-        }
-        assert!(answers > 60_000, "{answers}");
-    }
-}
-
-#[test]
-fn hostile_fragments_are_bounded() {
-    // A message of endless empty fragments, and one of endless bytes.
-    for (payload, code) in [(&b""[..], CloseCode::TOO_BIG), (&[1; 1000], CloseCode::TOO_BIG)] {
-        let mut peer = Peer::with(Role::Server, options(), Echo::default());
-        peer.send(0x02, payload);
-        let many: Vec<u8> = (0..1000).flat_map(|_| peer.frame(0x00, payload)).collect();
-        for _ in 0..200 {
-            if peer.is_closing() {
-                break;
-            }
-            peer.send_bytes(&many);
-        }
-        peer.assert_failed(&[], code);
-    }
 }
 
 #[test]
