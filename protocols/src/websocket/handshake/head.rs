@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::HandshakeError;
-use crate::field_syntax::is_token_text;
+use crate::field_syntax::{is_token_text, list};
 
 /// Keeps a head until it is whole. Line ends are `\r\n` and nothing else (RFC 9112, 2.2).
 #[derive(Clone, Debug)]
@@ -75,9 +75,8 @@ pub(super) fn is_own_name(name: &str) -> bool {
 
 /// The elements of a list of tokens; `None` if one is none (RFC 9110, 5.6.1).
 pub(super) fn tokens(value: &str) -> impl Iterator<Item = Option<&str>> {
-    value
-        .split(',')
-        .map(|element| element.trim_matches([' ', '\t']))
-        .filter(|element| !element.is_empty())
-        .map(|element| is_token_text(element.as_bytes()).then_some(element))
+    list(value.as_bytes()).map(|element| match is_token_text(element) {
+        true => str::from_utf8(element).ok(),
+        false => None,
+    })
 }
