@@ -469,6 +469,21 @@ fn the_second_connection_is_a_resumed_one() {
 }
 
 #[test]
+fn a_default_server_name_stands_where_no_other_was_set() {
+    for (client, name) in [
+        (trusting().default_server_name("one.test"), "one.test"),
+        (trusting().server_name("own.test").default_server_name("one.test"), "own.test"),
+        (trusting().default_server_name("one.test").default_server_name("two.test"), "one.test"),
+        (trusting().default_server_name("one.test").server_name("own.test"), "own.test"),
+    ] {
+        let stage = Stage::new();
+        let _serving = stage.serve(|| Probe::new(&Log::new()));
+        let connection = stage.connect_by(client, Probe::new(&Log::new())).unwrap();
+        assert_eq!(connection.handle().info().tls().unwrap().server_name(), Some(name));
+    }
+}
+
+#[test]
 fn certificates_are_checked_by_the_loops_clock() {
     let mut parameters = rcgen::CertificateParams::new(vec!["server.test".to_owned()]).unwrap();
     parameters.not_before = rcgen::date_time_ymd(2030, 1, 1);

@@ -309,7 +309,8 @@ impl Client {
 
     /// Ends subscriptions, waits until what was received is taken and what was requested is answered, sends what was
     /// published, and closes. From now on nothing can be subscribed to, requested or published, but answers and
-    /// acknowledgements can be sent. Without a connection it waits for one, to send what is kept for it.
+    /// acknowledgements can be sent. Without a connection it waits for one, to send what is kept for it. Dropping the future
+    /// leaves the client as it is by then, to be [closed](Self::close).
     ///
     /// # Errors
     /// [`NatsError::TimedOut`] when subscribers did not take their messages within
