@@ -48,21 +48,14 @@ impl Origin {
         if host.is_empty() {
             return Err(HttpClientError::Uri("has no host").into());
         }
-        // The usual one is not meant by one that is none, such as 99999.
-        let port = match authority
-            .as_str()
-            .rsplit_once(']')
-            .map_or(authority.as_str(), |(_, rest)| rest)
-            .split_once(':')
-        {
-            None | Some((_, "")) => {
-                if is_secure {
-                    443
-                } else {
-                    80
-                }
+        let behind_host = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |of| of.1);
+        let port = match behind_host.split_once(':') {
+            None | Some((_, "")) if is_secure => 443,
+            None | Some((_, "")) => 80,
+            // The usual one is not meant by one that is none, such as 99999.
+            Some((_, port)) => {
+                port.parse().map_err(|_| HttpClientError::Uri("has no such port"))?
             }
-            Some((_, port)) => port.parse().map_err(|_| "a URI with a port that is none")?,
         };
         Ok(Self { is_secure, host: host.to_ascii_lowercase().into(), port })
     }
