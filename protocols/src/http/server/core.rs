@@ -404,6 +404,10 @@ impl Core {
         if !(200..=999).contains(&status) {
             return Err(HttpError::of(Rule::Status));
         }
+        if self.is_connect && status < 300 {
+            // The client would take what follows for the other protocol's (RFC 9110, 9.3.6).
+            return Err(HttpError::of(Rule::ContentNotAllowed));
+        }
         check_fields(headers)
     }
 

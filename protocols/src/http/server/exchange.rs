@@ -23,7 +23,7 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// [`Rule::Order`] if the request is answered already; [`Rule::FieldName`] and others for what cannot be sent, and
-    /// nothing is sent then.
+    /// nothing is sent then. [`Rule::ContentNotAllowed`] for 2xx to CONNECT, which is [`upgrade`](Self::upgrade)'s to say.
     #[inline]
     pub fn respond(
         &mut self,

@@ -92,10 +92,11 @@ impl<S: HttpService> HttpHandler for AsyncHandler<S> {
         let (service, scope) = (Rc::clone(&self.service), CancelScope::new());
         self.scope = Some(scope.clone());
         let is_head = head.method() == "HEAD";
+        let is_connect = head.method() == "CONNECT";
         let incoming = self.incoming.clone();
         let task = async move {
             // A client that is gone cancels it.
-            let outcome = scope.run(run(&*service, request, answer, is_head)).await;
+            let outcome = scope.run(run(&*service, request, answer, (is_head, is_connect))).await;
             // The content may be somebody else's by now, who would wait for what is discarded.
             if let Some(incoming) = incoming {
                 incoming.end(true);
@@ -169,7 +170,7 @@ async fn run<S: HttpService>(
     service: &S,
     request: http::Request<RequestBody>,
     mut answer: Answer,
-    is_head: bool,
+    (is_head, is_connect): (bool, bool),
 ) -> Result {
     let response = match service.answer(request).await {
         Ok(response) => response,
@@ -186,6 +187,11 @@ async fn run<S: HttpService>(
         }
     };
     let (mut parts, body) = response.into_parts();
+    if is_connect && parts.status.is_success() && !matches!(body.0, Kind::Upgrade(_)) {
+        // A service that answers whatever it is asked connects nobody.
+        answer.respond(501, &[], b"nobody is connected\n")?;
+        return Ok(());
+    }
     let said = parts.headers.remove(http::header::CONTENT_LENGTH);
     parts.headers.remove(http::header::TRANSFER_ENCODING);
     let (status, headers) = (parts.status.as_u16(), Headers::from_map(&parts.headers)?);

@@ -172,6 +172,31 @@ fn nobody_is_switched_to_another_protocol_without_asking() {
     assert_eq!(sent, "HTTP/1.1 200 OK\r\n\r\n");
 }
 
+/// Whoever is told 2xx takes what follows for another protocol's: a service that answers everything would let its clients
+/// past the proxy before it.
+#[test]
+fn an_answer_to_connect_is_no_tunnel() {
+    let connect = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
+    let (sent, _) =
+        answer_of(format!("{connect}GET / HTTP/1.1\r\nHost: x\r\n\r\n"), |_, exchange| {
+            if exchange.respond(200, &[], b"hello").is_err() {
+                exchange.respond(405, &[], b"")?;
+            }
+            Ok(())
+        });
+    let [refused, served] = ["405 Method Not Allowed", "200 OK"].map(|status| sent.find(status));
+    assert!(refused.is_some() && refused < served, "{sent}");
+
+    let service = async |_: http::Request<RequestBody>| http::Response::new(Body::from("hello"));
+    serving(service, async move |_, mut reader, writer| {
+        writer.write_all(connect.as_bytes()).await?;
+        writer.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        let answers = String::from_utf8(reader.read_to_end(1000).await?)?;
+        assert!(answers.starts_with("HTTP/1.1 501 ") && answers.ends_with("hello"), "{answers}");
+        Ok(())
+    });
+}
+
 #[test]
 fn what_every_answer_has_says_nothing_of_lengths() {
     for field in [("Content-Length", &b"5"[..]), ("transfer-encoding", b"chunked")] {
