@@ -50,7 +50,7 @@ impl WebSocketStream {
     /// ```
     ///
     /// # Errors
-    /// A [`HandshakeError`]; halves of different connections.
+    /// A [`HandshakeError`](crate::websocket::HandshakeError); halves of different connections.
     pub async fn connect_over(
         reader: StreamReader,
         writer: StreamWriter,
@@ -65,7 +65,7 @@ impl WebSocketStream {
     /// Reads a request from a connection, and accepts it. One that is refused is answered.
     ///
     /// # Errors
-    /// A [`HandshakeError`]; halves of different connections.
+    /// A [`HandshakeError`](crate::websocket::HandshakeError); halves of different connections.
     pub async fn accept(
         reader: StreamReader,
         writer: StreamWriter,
