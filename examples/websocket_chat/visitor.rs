@@ -8,8 +8,7 @@ use wharf::{Error, Result, Transport};
 use wharf_examples::text::shown;
 use wharf_protocols::http::{Exchange, HttpHandler, RequestHead};
 use wharf_protocols::websocket::{
-    CloseCode, Closure, Role, ServerHandshake, UpgradeRequest, WebSocket, WebSocketOptions,
-    WebSocketProtocol, WebSocketSession,
+    CloseCode, Closure, ServerHandshake, WebSocket, WebSocketOptions, WebSocketProtocol,
 };
 
 use super::hall::{Ear, Hall};
@@ -35,40 +34,13 @@ impl HttpHandler for Site {
                 ];
                 exchange.respond(200, &fields, PAGE)?;
             }
-            "/chat" => self.upgrade(request, exchange)?,
+            "/chat" => {
+                let visitor = Visitor { hall: Rc::clone(&self.hall) };
+                let options = Rc::clone(&self.options);
+                self.handshake.answer(request, exchange, options, visitor)?;
+            }
             _ => exchange.respond(404, &[("Content-Type", b"text/plain")], b"not found\n")?,
         }
-        Ok(())
-    }
-}
-
-impl Site {
-    /// The HTTP server has read the request, and sends the answer; then the connection is a WebSocket's.
-    fn upgrade(&self, request: &RequestHead<'_>, exchange: &mut Exchange<'_>) -> Result {
-        let fields = request.headers().iter();
-        let accepted = UpgradeRequest::from_fields(request.method(), request.path(), fields)
-            .and_then(|request| self.handshake.accept(&request));
-        let acceptance = match accepted {
-            Ok(acceptance) => acceptance,
-            Err(error) => {
-                let text = format!("{error}\n");
-                exchange.respond(
-                    error.status(),
-                    &[("Content-Type", b"text/plain"), ("Sec-WebSocket-Version", b"13")],
-                    text.as_bytes(),
-                )?;
-                return Ok(());
-            }
-        };
-        let fields: Vec<(&str, &[u8])> =
-            acceptance.fields().map(|(name, value)| (name, value.as_bytes())).collect();
-        let visitor = Visitor { hall: Rc::clone(&self.hall) };
-        let (agreed, options) = (acceptance.agreed().clone(), Rc::clone(&self.options));
-        exchange.later()?.upgrade(101, &fields, move |stream| {
-            let role = Role::Server;
-            // Halves of one connection: it does not fail.
-            let _ = WebSocketSession::take_over_stream(stream, role, visitor, agreed, options);
-        })?;
         Ok(())
     }
 }

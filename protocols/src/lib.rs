@@ -5,10 +5,10 @@
 //!
 //! - [`mod@codec`]: what all codecs of this crate are.
 //! - [`mod@framing`]: frames that say how long they are, and what feeds any codec from a transport.
-//! - `http`: HTTP/1.1 (feature `http`).
+//! - `http`: HTTP/1.1, servers and clients (feature `http`).
 //! - [`mod@line`]: text lines, or anything else that ends with a delimiter.
 //! - `nats`: a client for NATS (feature `nats`).
-//! - `websocket`: WebSocket, clients and servers (feature `websocket`).
+//! - `websocket`: WebSocket, clients and servers (feature `websocket`; compressed with `websocket-deflate`).
 //! - [`mod@reconnect`]: a client that connects again, for any protocol.
 //! - [`mod@testing`]: checks for codecs, of this crate or your own.
 //! - [`mod@wrap`]: looking at what any protocol receives and sends: logs, counters, PCAP files.

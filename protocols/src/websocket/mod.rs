@@ -7,6 +7,8 @@
 //! [`ResponseDecoder`], or with what an HTTP server has read ([`UpgradeRequest::from_fields`]).
 //!
 //! On a transport, a [`WebSocketSession`] does all of it and calls a [`WebSocketProtocol`], which sends by a [`WebSocket`].
+//! With the feature `http`, requests to an HTTP server go on as WebSockets by a [`ServerHandshake`]'s `respond` (in `async`
+//! services) and `answer` (in callbacks).
 //!
 //! For `async` code there is a [`WebSocketStream`]. A [`WebSocketClient`] opens either of them at a URL, with TLS.
 //!
@@ -43,6 +45,9 @@ mod mask;
 mod message;
 #[cfg(not(feature = "websocket-deflate"))]
 mod no_deflate;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+mod over_http;
 mod spare;
 mod stream;
 #[cfg(test)]

@@ -189,7 +189,8 @@ impl WebSocketClient {
     /// See [the type](Self#errors).
     pub async fn connect(&self, url: &str) -> Result<WebSocketStream> {
         let opened = self.open(url.parse()?).await?;
-        WebSocketStream::opened_over(opened.stream, opened.agreed, Rc::clone(&self.options)).await
+        let options = Rc::clone(&self.options);
+        WebSocketStream::upgraded(opened.stream, Role::Client, opened.agreed, options).await
     }
 
     /// Opens a WebSocket at `url`, for a protocol, which is installed when the opening handshake is done, and dropped if

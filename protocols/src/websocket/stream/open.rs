@@ -77,14 +77,22 @@ impl WebSocketStream {
         Self::over(ByteStream::join(reader, writer), session, ends).await
     }
 
-    /// Goes on with a connection whose opening handshake is done.
-    pub(in crate::websocket) async fn opened_over(
+    /// Goes on with a connection whose opening handshake is done by others, such as an HTTP server that has written what
+    /// [`Acceptance::fields`](crate::websocket::Acceptance::fields) says. What was received behind the handshake is still in
+    /// the stream. For the HTTP server of this crate there is `respond` of [`ServerHandshake`].
+    ///
+    /// Dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// Halves of different connections.
+    pub async fn upgraded(
         stream: ByteStream,
+        role: Role,
         agreed: Agreed,
-        options: Rc<WebSocketOptions>,
+        options: impl Into<Rc<WebSocketOptions>>,
     ) -> Result<Self> {
         let (channel, ends) = Channel::new(&stream.writer().transport().event_loop());
-        let session = WebSocketSession::upgraded(channel, Role::Client, agreed, options);
+        let session = WebSocketSession::upgraded(channel, role, agreed, options);
         Self::over(stream, session, ends).await
     }
 
