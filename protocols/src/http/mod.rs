@@ -19,6 +19,9 @@
 //! # The client
 //! [`HttpClient`] has a pool, deadlines, redirects and a proxy; [`HttpClientConnection`] is one connection.
 //!
+//! # Both
+//! A proxy passes the content of requests and answers on as it is: see [`remove_hop_by_hop`].
+//!
 //! # httparse
 //! It reads heads. What it takes and this module does not: lines that end with LF alone, targets with other than
 //! visible ASCII, more than one empty line before a request, and everything that fields say together. A head is parsed once,
@@ -39,6 +42,7 @@ mod head;
 mod headers;
 mod limits;
 mod parse;
+mod pass_on;
 mod request_decoder;
 mod request_encoder;
 mod response_decoder;
@@ -60,6 +64,7 @@ pub use files::Files;
 pub use head::{ContentLength, RequestHead, ResponseHead, Version};
 pub use headers::{Headers, HeadersIter};
 pub use limits::Limits;
+pub use pass_on::remove_hop_by_hop;
 pub use request_decoder::{RequestDecoder, RequestEvent};
 pub use request_encoder::RequestEncoder;
 pub use response_decoder::{ResponseDecoder, ResponseEvent};

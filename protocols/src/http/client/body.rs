@@ -28,7 +28,8 @@ pub(super) type Upload = Pin<Box<dyn Future<Output = Result>>>;
 pub(super) type Write = Box<dyn FnOnce(Rc<StreamWriter>, RequestEncoder) -> Upload>;
 
 impl RequestContent {
-    /// What `write` writes, at the server's pace; in chunks, unless [`with_length`](Self::with_length) says how much it is.
+    /// What `write` writes, at the server's pace; in chunks, unless [`with_length`](Self::with_length) or the request's
+    /// `Content-Length` says how much it is.
     ///
     /// If the server begins to answer before the end, the rest is sent while the answer's content is read. It is not sent to
     /// a server that refuses the request (a status from 400 on), or whose answer is over.

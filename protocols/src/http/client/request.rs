@@ -29,9 +29,10 @@ pub(super) async fn send(
     if !map.contains_key(HOST) {
         map.insert(HOST, origin.host().parse()?);
     }
+    let said = || parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     let length = match &content.0 {
         Kind::Bytes(bytes) => Some(bytes.len() as u64),
-        Kind::Writer { length, .. } => *length,
+        Kind::Writer { length, .. } => length.or_else(said),
     };
     // Without content, a method that usually has none says nothing of it.
     let has_none = matches!(

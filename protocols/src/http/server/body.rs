@@ -62,7 +62,8 @@ impl Body {
         Self(Kind::Writer { length: None, write })
     }
 
-    /// Says how long the content is that a function writes, so that it is not sent in chunks.
+    /// Says how long the content is that a function writes, so that it is not sent in chunks. The answer's `Content-Length`
+    /// says the same.
     #[must_use]
     pub fn with_length(mut self, bytes: u64) -> Self {
         if let Kind::Writer { length, .. } = &mut self.0 {

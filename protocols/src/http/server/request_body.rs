@@ -51,6 +51,11 @@ impl RequestBody {
         piece
     }
 
+    /// Whether nothing is to be read: the request has no content, or [`next`](Self::next) has said that it is over.
+    pub fn at_eof(&self) -> bool {
+        self.incoming.is_none()
+    }
+
     /// All of it.
     ///
     /// # Errors
