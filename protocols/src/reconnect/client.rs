@@ -18,6 +18,7 @@ use crate::notify::Notify;
 /// A client that connects again; see the [module](super).
 ///
 /// A clone is the same client. When the last one is dropped it is [closed](Self::close).
+#[must_use = "dropping the last handle closes the client"]
 pub struct Reconnecting<P: Protocol> {
     shared: Rc<Shared<P>>,
     guard: Rc<Guard<P>>,
@@ -104,8 +105,34 @@ impl<P: Protocol> Reconnecting<P> {
     }
 
     /// Closes the connection, as [`Transport::close`] does, and makes no other. Later calls change nothing.
+    ///
+    /// The protocol is not asked: a WebSocket, for one, ends without a close frame. See [`shutdown`](Self::shutdown).
     pub fn close(&self) {
         self.shared.close();
+    }
+
+    /// Lets the protocol end the connection in its own way, by [`Protocol::shutting_down`], as a server's `shutdown` does, and
+    /// makes no other. What is still open after `grace` is aborted. Waits for the end.
+    ///
+    /// Dropping the future leaves the connection to the protocol, without a deadline.
+    ///
+    /// # Errors
+    /// As for [`closed`](Self::closed): why the client had given up before.
+    pub async fn shutdown(&self, grace: Duration) -> Result<(), Error> {
+        self.shared.is_closing.set(true);
+        self.shared.hurry.wake();
+        let connection = self.shared.current.borrow().clone();
+        if let Some(connection) = connection {
+            connection.post(|protocol, transport| {
+                if protocol.shutting_down(transport).is_err() {
+                    transport.abort();
+                }
+            });
+            if wharf::timeout(grace, connection.wait_closed()).await.is_err() {
+                connection.abort();
+            }
+        }
+        self.closed().await
     }
 }
 

@@ -261,3 +261,61 @@ fn callbacks_are_dropped_at_the_end() -> Result {
         Ok(())
     })
 }
+
+/// Says good-bye when it is asked to, and then closes or not.
+struct Polite {
+    closes: bool,
+}
+
+impl Protocol for Polite {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+
+    fn shutting_down(&mut self, transport: &dyn Transport) -> Result {
+        transport.write(b"bye");
+        if self.closes {
+            transport.close();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn shutdown_lets_the_protocol_say_good_bye() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let hearing = Rc::clone(&heard);
+        let listen = async move |mut reader: wharf::StreamReader, _: wharf::StreamWriter| {
+            while let Ok(said @ [_, ..]) = reader.read_chunk().await {
+                hearing.borrow_mut().extend_from_slice(said);
+            }
+            Ok(())
+        };
+        let listen = Rc::new(listen);
+        let serve = move |reader, writer| {
+            let listen = Rc::clone(&listen);
+            async move { listen(reader, writer).await }
+        };
+        event_loop.start_server(serve, "10.0.0.1:7").await?;
+        for (closes, took) in [(true, 0), (false, 5)] {
+            let client =
+                Reconnecting::builder(&event_loop, ["10.0.0.1:7"], move |_| Polite { closes })
+                    .start()?;
+            client.connected().await?;
+            let begin = event_loop.time();
+            client.shutdown(Duration::from_secs(5)).await?;
+            assert_eq!((event_loop.time() - begin).as_secs(), took);
+            assert!(client.state().is_closed());
+            // Once more changes nothing.
+            client.shutdown(Duration::from_secs(5)).await?;
+        }
+        wharf::sleep(Duration::from_secs(1)).await;
+        assert_eq!(*heard.borrow(), b"byebye");
+
+        // Without a connection it ends at once.
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.9:7"], |_| Client).start()?;
+        client.shutdown(Duration::from_secs(5)).await?;
+        Ok(())
+    })
+}
