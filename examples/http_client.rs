@@ -75,14 +75,10 @@ fn main() -> ExitCode {
 
 fn ask(options: Options) -> Result<ExitCode> {
     wharf::run(async |event_loop| {
-        let tls = options.tls.clone();
         let mut client = HttpClient::new(&event_loop)
             .max_redirects(options.redirects)
             .total_timeout(options.timeout)
-            .secure_with(async move |mut stream, host| {
-                stream.start_tls(tls.clone().server_name(host)).await?;
-                Ok(stream)
-            });
+            .tls(options.tls.clone());
         if let Some(proxy) = &options.proxy {
             client = client.proxy(proxy.clone());
         }

@@ -86,7 +86,9 @@ pub(super) async fn connect(
         (false, _) => None,
         (true, Some(secure)) => Some(secure),
         (true, None) => {
-            return Err(HttpClientError::Uri("is https, which needs `secure_with`").into());
+            return Err(
+                HttpClientError::Uri("is https, which needs TLS: see `HttpClient::tls`").into()
+            );
         }
     };
     let stream = match &settings.proxy {

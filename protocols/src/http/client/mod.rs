@@ -60,17 +60,15 @@ use pool::{MaxIdle, Pool};
 /// ```
 ///
 /// # TLS
-/// `https` needs a function that puts TLS on a stream, so that TLS can be wharf's or another one:
+/// `https` needs `tls`, with the feature `tls`; or a function that puts another TLS on a stream
+/// ([`secure_with`](Self::secure_with)).
 ///
 #[cfg_attr(feature = "tls", doc = "```no_run")]
 #[cfg_attr(not(feature = "tls"), doc = "```ignore")]
 /// # use wharf_protocols::http::HttpClient;
 /// # fn client(event_loop: &wharf::EventLoop) -> wharf::Result<HttpClient> {
 /// let tls = wharf::TlsClient::builder().alpn(["http/1.1"]).build()?;
-/// let client = HttpClient::new(event_loop).secure_with(async move |mut stream, host: String| {
-///     stream.start_tls(tls.clone().server_name(host)).await?;
-///     Ok(stream)
-/// });
+/// let client = HttpClient::new(event_loop).tls(tls);
 /// # Ok(client)
 /// # }
 /// ```
@@ -163,7 +161,18 @@ impl HttpClient {
         self
     }
 
-    /// What puts TLS on a stream, for `https`; it is given the host's name. See [the type](Self#tls).
+    /// The TLS of `https`. The name that a server must have is the host of the URI.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    #[must_use]
+    pub fn tls(self, tls: wharf::TlsClient) -> Self {
+        self.secure_with(async move |mut stream, host| {
+            stream.start_tls(tls.clone().server_name(host)).await?;
+            Ok(stream)
+        })
+    }
+
+    /// What puts TLS on a stream, for `https`, where it is not wharf's (`tls`); it is given the host's name.
     #[must_use]
     pub fn secure_with<F>(mut self, secure: F) -> Self
     where
