@@ -33,16 +33,16 @@ pub enum NatsError {
 impl fmt::Display for NatsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(_) => f.write_str("a message or subscription is refused"),
+            Self::Refused(error) => write!(f, "a message or subscription is refused: {error}"),
             Self::NoResponders => f.write_str("nobody is there who could answer"),
             Self::TimedOut => f.write_str("the answer took too long"),
             Self::BufferFull => f.write_str("too much is waiting to be sent"),
             Self::Closed => f.write_str("the client is closed"),
-            Self::Connection(_) => f.write_str("the connection to the server failed"),
+            Self::Connection(error) => write!(f, "the connection to the server failed: {error}"),
             Self::Server(text) => write!(f, "the server said: {text}"),
             Self::Invalid(text) => write!(f, "not valid: {text}"),
             Self::Unexpected(text) => write!(f, "an unexpected message: {text}"),
-            Self::JetStream(_) => f.write_str("JetStream refused"),
+            Self::JetStream(error) => write!(f, "JetStream refused: {error}"),
         }
     }
 }
