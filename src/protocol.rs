@@ -87,6 +87,8 @@ pub(crate) use self::type_name::{TypeName, type_name_in};
     message = "`{Self}` is not a `Protocol`",
     label = "the protocol of a stream has to implement `wharf::Protocol`",
     note = "a `LineProtocol` is installed as `Lines::new(x)`, a `BufferedProtocol` as `Buffered(x)`",
+    note = "a `FrameProtocol` is installed as `Framed::new(x, decoder)`, a `WebSocketProtocol` in a `WebSocketSession`",
+    note = "an `HttpHandler` is passed to `HttpServer::serve_with`, which gives the factory for a server",
     note = "a `DatagramProtocol` belongs to `create_datagram_endpoint`, a `ProcessProtocol` to `subprocess_exec`"
 )]
 #[doc(alias("LineReceiver", "IProtocol"))]

@@ -36,6 +36,10 @@ use wharf::{Transport, WriteStatus};
 /// The frames and errors are the same however the stream is split into inputs
 /// ([`check_splits`](crate::testing::check_splits) checks it), the time is proportional to the input's length, and the
 /// memory is bounded by limits that are set from the start.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Decoder`",
+    label = "what takes frames out of a byte stream has to implement `wharf_protocols::codec::Decoder`"
+)]
 pub trait Decoder {
     /// What the stream is made of. It may borrow from the decoder or the input.
     type Frame<'a>
@@ -83,6 +87,12 @@ pub trait Decoder {
 /// It is what [`FramedReader::next`](crate::framing::FramedReader::next) needs, which waits for a frame and then lends it: of a
 /// decoder that takes frames while it looks for them, Rust's borrow checker does not let a loop return one. For codecs
 /// made of a [`PartialFrame`](crate::framing::PartialFrame) it is a line.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell that a frame is whole before it lends it",
+    label = "`FramedReader::next` needs `wharf_protocols::codec::Ready`",
+    note = "a decoder made of a `PartialFrame` implements it in a line: `self.frames.is_ready(input, measure)`",
+    note = "without it, `FramedReader::next_with` copies what it needs out of each frame"
+)]
 pub trait Ready: Decoder {
     /// Whether [`decode`](Decoder::decode) with what is left in `input` would give a frame, or refuse it. With `false` the input was taken
     /// whole. With `true` some of it may have been; whatever is left belongs to the next call, as if nothing had been asked.
@@ -97,6 +107,11 @@ pub trait Ready: Decoder {
 ///
 /// A frame that would be taken apart differently is refused: whoever supplied a part of it could otherwise speak in our
 /// name.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not encode `{F}`",
+    label = "what puts frames into a byte stream has to implement `wharf_protocols::codec::Encoder<{F}>`",
+    note = "payloads are slices: a `Vec` is passed as `&payload[..]`, a literal as `&b\"..\"[..]`"
+)]
 pub trait Encoder<F: ?Sized> {
     /// What a frame that cannot be sent is refused with.
     type Error: Error + Send + Sync + 'static;

@@ -34,6 +34,11 @@ fn a_datagram_transport_cannot_be_implemented() {
 }
 
 #[test]
+fn a_frame_protocol_is_installed_as_framed() {
+    check("a_frame_protocol_is_installed_as_framed");
+}
+
+#[test]
 fn a_handle_cannot_leave_its_thread() {
     check("a_handle_cannot_leave_its_thread");
 }

@@ -48,6 +48,11 @@ use crate::codec::Decoder;
 ///   otherwise;
 /// - `close`, `abort` and an `Err`: nothing more is delivered.
 #[doc(alias("MessageToMessageDecoder", "ByteToMessageDecoder"))]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `FrameProtocol<{D}>`",
+    label = "`Framed` wants a protocol for the frames of its decoder",
+    note = "the protocol and `Framed::new(protocol, decoder)` name the same decoder: `impl FrameProtocol<{D}> for {Self}`"
+)]
 pub trait FrameProtocol<D: Decoder>: Any {
     /// See [`Protocol::connection_made`].
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {

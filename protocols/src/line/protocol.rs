@@ -44,6 +44,11 @@ use crate::framing::{Defaults, Delivery};
 ///   unless the upgrade says otherwise;
 /// - `close`, `abort` and an `Err`: nothing more is delivered.
 #[doc(alias("LineReceiver", "LineOnlyReceiver", "StreamReader"))]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `LineProtocol`",
+    label = "`Lines` wants a `LineProtocol`",
+    note = "a `Protocol`, which receives bytes, is installed as it is"
+)]
 pub trait LineProtocol: Any {
     /// See [`Protocol::connection_made`].
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {

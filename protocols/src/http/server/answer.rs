@@ -14,6 +14,7 @@ use crate::http::{Headers, HttpError, Rule};
 ///
 /// Dropping it before its end answers 500, or aborts the connection if the answer has begun: a client must not take a part
 /// for the whole. When the connection is gone, all methods say [`Rule::Order`].
+#[must_use = "dropping it answers 500"]
 pub struct Answer {
     core: Rc<RefCell<Core>>,
     number: u64,

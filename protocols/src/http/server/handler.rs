@@ -44,6 +44,11 @@ use crate::http::{Headers, HttpError, RequestHead};
 /// # Errors
 /// An `Err` of any callback is answered by 500 if the answer has not begun, ends the connection, and goes to the exception
 /// handler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an `HttpHandler`",
+    label = "`HttpServer::serve_with` wants a function that makes a handler for each connection",
+    note = "an `async` function of requests is passed to `HttpServer::serve`"
+)]
 pub trait HttpHandler: Any {
     /// A request's head has come. Content follows by [`data`](Self::data), then [`end`](Self::end); both can be answered
     /// from.

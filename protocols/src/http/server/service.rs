@@ -12,6 +12,12 @@ use crate::http::{ContentLength, Headers, HttpError, RequestHead, Rule};
 
 /// Answers requests by `async` functions: implemented by every function of a `http::Request<RequestBody>` that returns what
 /// is an answer, or a result of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not answer requests",
+    label = "`HttpServer::serve` wants an `async` function of a `http::Request<RequestBody>`",
+    note = "it is called once for each request: `async |request: http::Request<RequestBody>| ..`",
+    note = "a function that makes an `HttpHandler` is passed to `HttpServer::serve_with`"
+)]
 pub trait HttpService: 'static {
     /// The answer to `request`.
     fn answer(
@@ -31,6 +37,11 @@ where
 }
 
 /// What a service can return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no answer to a request",
+    label = "a service returns a `http::Response`, or a `Result` of one",
+    note = "its content can be text, bytes or a `Body`: `http::Response::new(\"text\")`"
+)]
 pub trait IntoAnswer {
     /// Makes an answer of it. An `Err` is answered by 500, and goes to the exception handler; but for what a
     /// [`RequestBody`] fails with, which is the client's doing: that is answered by the [status of its rule](Rule::status).

@@ -24,6 +24,7 @@ use crate::reconnect::{Reconnecting, State};
 /// when the last one is dropped, the connection is closed, after what was published is sent. Whatever it gives holds
 /// on to it only as long as it is said there.
 #[derive(Clone)]
+#[must_use = "dropping the last handle closes the client"]
 pub struct Client {
     pub(super) inner: Rc<Inner>,
 }

@@ -121,6 +121,7 @@ impl fmt::Debug for SubscribeBuilder {
 
 /// A subscription whose messages go to a callback. Dropping it unsubscribes, unless it is
 /// [detached](Self::detach).
+#[must_use = "dropping it unsubscribes; `detach` lets the subscription live as long as the client"]
 pub struct SubscriptionHandle {
     shared: Weak<Shared>,
     subscribed: Rc<Subscribed>,
@@ -199,6 +200,7 @@ impl Drop for Ending<'_> {
 /// A subscription whose messages are taken one by one. Dropping it unsubscribes.
 ///
 /// It lives through reconnects: what was published meanwhile, or was on its way, is lost, which JetStream is for.
+#[must_use = "dropping it unsubscribes"]
 pub struct Subscription {
     handle: SubscriptionHandle,
 }

@@ -64,6 +64,10 @@ use crate::websocket::{Acceptance, CloseCode, CloseReason, HandshakeError, Part,
 /// than the peer takes (`pause_writing` is called before the next message, which by default holds reading). After the
 /// peer's close, the connection's end and an `Err` nothing is delivered.
 #[doc(alias("WebSocketHandler", "on_message"))]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `WebSocketProtocol`",
+    label = "a WebSocket's callbacks are those of `wharf_protocols::websocket::WebSocketProtocol`"
+)]
 pub trait WebSocketProtocol: Any {
     /// On a server, a request was read, and `acceptance` is the answer to it: a header field can be added, or the
     /// request refused, for example because of its path or a cookie ([`HandshakeError::Refused`]).

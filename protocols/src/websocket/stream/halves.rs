@@ -46,6 +46,7 @@ use crate::websocket::{CloseCode, Closure, Message, WebSocket};
 ///
 /// Dropping both halves sends a close ([`CloseCode::GOING_AWAY`]) if none was sent.
 #[derive(Debug)]
+#[must_use = "dropping it closes the WebSocket"]
 pub struct WebSocketStream {
     reader: WebSocketReader,
     writer: WebSocketWriter,

@@ -89,7 +89,7 @@ fn callbacks_may_do_anything_with_their_client() -> Result {
         let made = client.subscription("a").on_message(move |message| {
             counting.set(counting.get() + 1);
             drop(ending.borrow_mut().take());
-            own.subscribe("b").unwrap();
+            drop(own.subscribe("b").unwrap());
             own.publish("b", message.payload()).unwrap();
             own.reconnect_now();
         })?;
