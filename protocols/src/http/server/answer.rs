@@ -118,7 +118,7 @@ impl Answer {
             return Some(Err(HttpError::of(Rule::Order)));
         }
         // `pause_writing` may not have been called yet for what was just written.
-        let is_above = core.handle.as_ref().is_some_and(|handle| is_above_high_water(handle));
+        let is_above = core.handle.as_ref().is_some_and(is_above_high_water);
         (!core.is_writing_paused && !is_above).then_some(Ok(()))
     }
 
