@@ -1,5 +1,7 @@
 //! What the fields of HTTP are made of (RFC 9110, 5), which the opening of a WebSocket has as well.
 
+use crate::words;
+
 /// Whether `byte` may stand in a token: a method, a field's name (RFC 9110, 5.6.2).
 pub(crate) const fn is_token(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
@@ -11,14 +13,28 @@ pub(crate) const fn is_value(byte: u8) -> bool {
     CLASSES[byte as usize] & VALUE != 0
 }
 
+#[inline]
 pub(crate) fn is_token_text(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&byte| is_token(byte))
+    !text.is_empty() && token_length(text) == text.len()
 }
 
 /// Whether `value` is a field's value without white space around it.
+#[inline]
 pub(crate) fn is_value_text(value: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    value.iter().all(|&byte| is_value(byte)) && !blank(value.first()) && !blank(value.last())
+    value_length(value) == value.len() && !blank(value.first()) && !blank(value.last())
+}
+
+/// How many bytes `text` begins with that may stand in a token.
+#[inline]
+pub(crate) fn token_length(text: &[u8]) -> usize {
+    words::length(text, |word| !words::letters(word), is_token)
+}
+
+/// How many bytes `text` begins with that may stand in a field's value.
+#[inline]
+pub(crate) fn value_length(text: &[u8]) -> usize {
+    words::length(text, |word| words::below(word, 0x20) | words::equal(word, 0x7f), is_value)
 }
 
 /// `text` without the spaces and tabs at its ends.

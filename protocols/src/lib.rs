@@ -37,6 +37,8 @@ pub mod testing;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
 pub mod websocket;
+#[cfg(any(feature = "http", feature = "websocket"))]
+mod words;
 pub mod wrap;
 
 /// The README's code is compiled as a test.

@@ -56,6 +56,11 @@ impl Body {
         Ok(())
     }
 
+    /// Begins content that is none.
+    pub(super) fn begin_empty(&mut self) {
+        self.kind = Kind::Exact(0);
+    }
+
     pub(super) fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],

@@ -1,4 +1,4 @@
-use super::chars;
+use super::chars::host_length;
 use super::{Rule, Version};
 use crate::field_syntax::{is_token_text, list};
 
@@ -21,7 +21,7 @@ impl Facts {
     pub(super) fn add_of_request(&mut self, name: &[u8], value: &[u8]) -> Result<(), Rule> {
         // Most fields are told apart by their length.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
+            4 if is(name, b"host") => {
                 if self.has_host {
                     return Err(Rule::HostRepeated);
                 }
@@ -30,30 +30,30 @@ impl Facts {
                     return Err(Rule::HostMalformed);
                 }
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
+            6 if is(name, b"expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Rule::Expectation);
                 }
                 self.expects_continue = true;
             }
-            _ => return self.add(name, value),
+            7 | 10 | 14 | 17 => return self.add(name, value),
+            _ => {}
         }
         Ok(())
     }
 
     /// Looks at one field of any message.
-    #[inline]
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Rule> {
         match name.len() {
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.has_upgrade = true,
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            7 if is(name, b"upgrade") => self.has_upgrade = true,
+            10 if is(name, b"connection") => {
                 for option in list(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                     self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                 }
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            14 if is(name, b"content-length") => {
                 if self.content_length.is_some() {
                     return Err(Rule::ContentLengthRepeated);
                 }
@@ -62,7 +62,7 @@ impl Facts {
                 }
                 self.content_length = Some(content_length(value)?);
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            17 if is(name, b"transfer-encoding") => {
                 if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Rule::TransferCoding);
                 }
@@ -77,6 +77,7 @@ impl Facts {
     }
 
     /// What the fields of a request break together.
+    #[inline]
     pub(super) fn check_request(&self, method: &str, version: Version) -> Result<(), Rule> {
         if !self.has_host && version == Version::Http11 {
             return Err(Rule::HostMissing);
@@ -108,6 +109,14 @@ impl Facts {
     }
 }
 
+/// Whether a field's name, which is a token, is `lower`; capitals make no difference.
+#[inline]
+fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    // Of the characters of a token only capitals and small letters are told apart by that bit where it matters: no other
+    // gives a letter or a hyphen.
+    <&[u8; N]>::try_from(name).is_ok_and(|name| name.map(|byte| byte | 0x20) == *lower)
+}
+
 /// Whether a target has a form that the method takes (RFC 9112, 3.2).
 pub(super) fn is_target_for(method: &str, target: &str) -> bool {
     let bytes = target.as_bytes();
@@ -131,6 +140,7 @@ pub(super) fn is_target_for(method: &str, target: &str) -> bool {
 }
 
 /// `uri-host [ ":" port ]`, and nothing in it that another program could take for something else: no user, path or list.
+#[inline]
 fn is_host(value: &[u8]) -> bool {
     let port = match value {
         [b'[', rest @ ..] => match memchr::memchr(b']', rest) {
@@ -144,7 +154,7 @@ fn is_host(value: &[u8]) -> bool {
             }
             None => return false,
         },
-        _ => &value[value.iter().take_while(|byte| chars::is_host(**byte)).count()..],
+        _ => &value[host_length(value)..],
     };
     match port {
         [] => true,

@@ -66,7 +66,8 @@ pub enum ContentLength {
 #[derive(Clone, Copy, PartialEq)]
 pub struct RequestHead<'a> {
     pub(super) method: &'a str,
-    pub(super) target: &'a str,
+    /// Visible ASCII: made a text of for those who ask for it.
+    pub(super) target: &'a [u8],
     pub(super) version: Version,
     pub(super) headers: Headers<'a>,
     pub(super) facts: Facts,
@@ -95,6 +96,7 @@ impl<'a> RequestHead<'a> {
             facts.add_of_request(name.as_bytes(), value).map_err(HttpError::of)?;
         }
         facts.check_request(method, version).map_err(HttpError::of)?;
+        let target = target.as_bytes();
         Ok(Self { method, target, version, headers, facts })
     }
 
@@ -106,7 +108,11 @@ impl<'a> RequestHead<'a> {
     /// The target as it was sent: `/path?query`, `http://host/path`, `host:port` (of CONNECT) or `*` (of OPTIONS). Nothing
     /// in it is decoded.
     pub const fn target(&self) -> &'a str {
-        self.target
+        match std::str::from_utf8(self.target) {
+            Ok(target) => target,
+            // Not possible: it was checked.
+            Err(_) => "",
+        }
     }
 
     /// The path of the target, without the query; not decoded. Empty in `host:port`.
@@ -123,7 +129,7 @@ impl<'a> RequestHead<'a> {
     /// The host and perhaps the port that the request is for: the target's, else the Host field's.
     pub fn authority(&self) -> Option<&'a str> {
         if self.method == "CONNECT" {
-            return Some(self.target);
+            return Some(self.target());
         }
         if let Some((_, rest)) = self.absolute_form() {
             return Some(&rest[..rest.find(['/', '?']).unwrap_or(rest.len())]);
@@ -169,14 +175,14 @@ impl<'a> RequestHead<'a> {
     }
 
     fn absolute_form(&self) -> Option<(&'a str, &'a str)> {
-        if self.target.starts_with('/') { None } else { self.target.split_once("://") }
+        if self.target.first() == Some(&b'/') { None } else { self.target().split_once("://") }
     }
 
     fn origin_form(&self) -> &'a str {
         match self.absolute_form() {
             Some((_, rest)) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
             None if self.method == "CONNECT" => "",
-            None => self.target,
+            None => self.target(),
         }
     }
 }
@@ -185,7 +191,7 @@ impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", &self.method)
-            .field("target", &self.target)
+            .field("target", &self.target())
             .field("version", &self.version)
             .field("headers", &self.headers)
             .finish()

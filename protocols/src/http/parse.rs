@@ -1,4 +1,4 @@
-//! Whole heads, by httparse, and what it leaves to others.
+//! Heads and trailers, by httparse, and what it leaves to others.
 
 use std::mem::MaybeUninit;
 
@@ -6,40 +6,6 @@ use super::chars::is_target;
 use super::facts::{Facts, is_forbidden_trailer, is_target_for};
 use super::limits::MOST_FIELDS;
 use super::{Headers, HttpError, RequestHead, ResponseHead, Rule, Version, diagnose};
-
-/// Parses the head that `input` begins with, if all of it is there, each of its lines ends with CR and LF, and no rule is
-/// broken. Else `None`, which says nothing: [`request`] tells what is wrong, once the end has been found.
-#[inline]
-pub(super) fn whole_request(input: &[u8], max_fields: usize) -> Option<(RequestHead<'_>, usize)> {
-    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let mut parsed = httparse::Request::new(&mut []);
-    let fields = &mut fields[..max_fields.min(MOST_FIELDS)];
-    let Ok(httparse::Status::Complete(length)) = parsed.parse_with_uninit_headers(input, fields)
-    else {
-        return None;
-    };
-    let (method, target, head) = (parsed.method?, parsed.path?, &input[..length]);
-    // No empty line before it, and no line feed alone, which httparse takes.
-    let version = offset_in(head, target.as_bytes()) as usize + target.len() + 1;
-    let mut line_end = version + "HTTP/1.1".len();
-    if offset_in(head, method.as_bytes()) != 0 {
-        return None;
-    }
-    for field in &*parsed.headers {
-        let name = offset_in(head, field.name.as_bytes()) as usize;
-        if head.get(line_end..name) != Some(b"\r\n") || field.value.is_empty() {
-            return None;
-        }
-        line_end = offset_in(head, field.value) as usize + field.value.len();
-        while let Some(b' ' | b'\t') = head.get(line_end) {
-            line_end += 1;
-        }
-    }
-    if head.get(line_end..) != Some(b"\r\n\r\n") {
-        return None;
-    }
-    Some((checked_request(head, method, target, &parsed).ok()?, length))
-}
 
 /// Parses the head of a request. `head` ends with its empty line, and each of its lines with CR and LF, but for which
 /// nothing of it was looked at. Offsets in errors count from its beginning.
@@ -55,17 +21,6 @@ pub(super) fn request(head: &[u8], max_fields: usize) -> Result<RequestHead<'_>,
     };
     debug_assert_eq!(length, head.len());
 
-    checked_request(head, method, target, &parsed)
-}
-
-/// What httparse leaves to others.
-#[inline]
-fn checked_request<'a>(
-    head: &'a [u8],
-    method: &'a str,
-    target: &'a str,
-    parsed: &httparse::Request<'_, 'a>,
-) -> Result<RequestHead<'a>, HttpError> {
     if !target.bytes().all(is_target) || !is_target_for(method, target) {
         diagnose::request(head)?;
         return Err(HttpError::at(Rule::Target, offset_in(head, target.as_bytes())));
@@ -80,6 +35,7 @@ fn checked_request<'a>(
     let lines = lines(head, parsed.headers);
     let fields = (head.len() - 2) as u64;
     facts.check_request(method, version).map_err(|rule| HttpError::at(rule, fields))?;
+    let target = target.as_bytes();
     Ok(RequestHead { method, target, version, headers: Headers::lines(lines), facts })
 }
 

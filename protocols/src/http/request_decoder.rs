@@ -1,6 +1,6 @@
 use super::body::{Body, BodyEvent};
 use super::section::{Section, SectionRules};
-use super::{Headers, HttpError, Limits, RequestHead, Rule, parse};
+use super::{ContentLength, Headers, HttpError, Limits, RequestHead, Rule, parse, whole};
 use crate::codec::Decoder;
 use crate::field_syntax;
 
@@ -100,15 +100,25 @@ impl RequestDecoder {
         self.head.capacity() + self.body.capacity()
     }
 
-    /// The head that the input begins with, if it is whole and follows all rules: most are.
-    #[inline]
-    fn decode_whole_head<'i>(&mut self, input: &mut &'i [u8]) -> Option<RequestHead<'i>> {
+    /// The head that the input begins with, if it is whole and follows all rules: most are. If it announces no content, the
+    /// request is [over](Self::is_between_requests), and no end comes by itself.
+    // The head is large, and built where it is used.
+    #[inline(always)]
+    pub(super) fn decode_whole_head<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+    ) -> Option<RequestHead<'i>> {
+        if self.state != State::Head || self.head.has_begun() {
+            return None;
+        }
         let visible = &input[..input.len().min(self.limits.max_head)];
-        let (head, length) = parse::whole_request(visible, self.limits.max_fields)?;
+        let (head, length) = whole::request(visible, self.limits.max_fields)?;
         let position = self.position + length as u64;
-        self.body.begin(head.content_length(), position).ok()?;
+        if head.content_length() != ContentLength::Exact(0) {
+            self.body.begin(head.content_length(), position).ok()?;
+            self.state = State::Body;
+        }
         self.position = position;
-        self.state = State::Body;
         *input = &input[length..];
         Some(head)
     }
@@ -120,9 +130,11 @@ impl RequestDecoder {
         if input.is_empty() {
             return Ok(None);
         }
-        if !self.head.has_begun()
-            && let Some(head) = self.decode_whole_head(input)
-        {
+        if let Some(head) = self.decode_whole_head(input) {
+            if self.state == State::Head {
+                self.body.begin_empty();
+                self.state = State::Body;
+            }
             return Ok(Some(RequestEvent::Head(head)));
         }
         let rules = SectionRules {

@@ -69,7 +69,7 @@ impl Encoder<RequestEvent<'_>> for RequestEncoder {
 }
 
 fn write_head(head: &RequestHead<'_>, output: &mut Vec<u8>) {
-    for part in [head.method.as_bytes(), b" ", head.target.as_bytes(), b" "] {
+    for part in [head.method.as_bytes(), b" ", head.target, b" "] {
         output.extend_from_slice(part);
     }
     output.extend_from_slice(head.version.as_bytes());

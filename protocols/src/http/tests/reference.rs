@@ -1,8 +1,9 @@
-//! The slow parser by the grammar, which names faults, against httparse and what is added to it: the same verdicts.
+//! The slow parser by the grammar, which names faults, and the fast one for most requests, against httparse and what is added
+//! to it: the same verdicts.
 
 use proptest::prelude::*;
 
-use super::super::{diagnose, parse};
+use super::super::{diagnose, parse, whole};
 use super::*;
 
 /// Rules that are about what fields say, which only the fast way checks.
@@ -75,6 +76,29 @@ proptest! {
             (Ok(_), slow) => prop_assert_eq!(slow, Ok(())),
             (Err(fast), Err(slow)) => prop_assert_eq!(fast, slow),
             (Err(fast), Ok(())) => prop_assert!(!is_grammar(fast.rule), "{fast}"),
+        }
+    }
+
+    /// What the fast parser takes is what the other one takes, and it takes all that is usual.
+    #[test]
+    fn whole_requests(head in head(&["GET / HTTP/1.1\r\n", "GET /a/b?c=d HTTP/1.0\r\n", "POST /x HTTP/1.1\r\n",
+        "OPTIONS /long/enough/for/words HTTP/1.1\r\n", "GET  / HTTP/1.1\r\n", "GET /#a HTTP/1.1\r\n", "GET / HTTP/1.2\r\n"]),
+        behind in "[ -~\r\n]{0,12}", max_fields in 0_usize..5) {
+        prop_assume!(!head.windows(4).rev().skip(1).any(|end| end == b"\r\n\r\n"));
+        let input = [&head, behind.as_bytes()].concat();
+        let slow = parse::request(&head, max_fields);
+        match whole::request(&input, max_fields) {
+            Some((fast, length)) => prop_assert_eq!((Ok(fast), length), (slow, head.len())),
+            None => {
+                let is_usual = |head: &RequestHead<'_>| {
+                    let methods = ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS"];
+                    methods.contains(&head.method()) && head.target().starts_with('/')
+                };
+                prop_assert!(!slow.is_ok_and(|head| is_usual(&head)));
+            }
+        }
+        for length in 0..head.len() {
+            prop_assert!(whole::request(&head[..length], 100).is_none());
         }
     }
 
