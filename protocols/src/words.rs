@@ -3,7 +3,11 @@
 /// How many bytes `text` begins with that are `of_class`. Eight at a time are looked at, and those of them one by one that
 /// are `odd`, which has the highest bit of their bytes set.
 #[inline]
-pub(crate) fn length(text: &[u8], odd: impl Fn(u64) -> u64, of_class: impl Fn(u8) -> bool) -> usize {
+pub(crate) fn length(
+    text: &[u8],
+    odd: impl Fn(u64) -> u64,
+    of_class: impl Fn(u8) -> bool,
+) -> usize {
     let outside = |eight: &[u8; 8], looked_at: usize| {
         let unseen = !0 << (8 * looked_at);
         let mut odd = odd(u64::from_le_bytes(*eight)) & HIGHEST & unseen;

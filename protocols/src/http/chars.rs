@@ -15,8 +15,9 @@ pub(super) const fn is_host(byte: u8) -> bool {
 /// How many bytes `text` begins with that may stand in a target.
 #[inline]
 pub(super) fn target_length(text: &[u8]) -> usize {
-    let odd =
-        |word| word | words::below(word, 0x21) | words::equal(word, 0x7f) | words::equal(word, b'#');
+    let odd = |word| {
+        word | words::below(word, 0x21) | words::equal(word, 0x7f) | words::equal(word, b'#')
+    };
     words::length(text, odd, is_target)
 }
 

@@ -8,6 +8,7 @@ use wharf::Result;
 use super::core::check_fields;
 use super::service::{AsyncHandler, HttpService};
 use super::{HttpConnection, HttpHandler};
+use crate::http::head::canonical_reason;
 use crate::http::{Headers, HttpError, Limits};
 
 /// How a server of HTTP/1.1 treats its connections, and what all of them share. Cloning shares it.
@@ -150,8 +151,8 @@ impl HttpServer {
         Ok(self)
     }
 
-    /// A factory of protocols for `create_server`: each request is answered by a call of `service`, in a task of its own.
-    /// The requests of one connection come one after the other.
+    /// A factory of protocols for `create_server`: each request is answered by a call of `service`, in a task of its
+    /// connection: the requests of one connection come one after the other.
     pub fn serve<S: HttpService>(
         self,
         service: S,
@@ -168,11 +169,7 @@ impl HttpServer {
         let shared = Rc::new(Shared {
             settings: self.settings,
             output: RefCell::default(),
-            standard: RefCell::new(Standard {
-                second: 0,
-                fields_length: self.standard.len(),
-                text: self.standard,
-            }),
+            standard: RefCell::new(Standard::new(&self.standard)),
         });
         move || HttpConnection::new(Rc::clone(&shared), handler())
     }
@@ -198,34 +195,67 @@ pub(super) struct Shared {
     standard: RefCell<Standard>,
 }
 
-/// The fields of every answer, with the date of this second.
+/// What every answer begins with, with the date of this second: the status line of most, then the fields.
 struct Standard {
-    second: u64,
-    fields_length: usize,
     text: Vec<u8>,
+    /// Without the date.
+    length: usize,
+    /// The second of the date, and the next one.
+    from: SystemTime,
+    until: SystemTime,
 }
 
-impl Shared {
+/// What most answers begin with.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
+impl Standard {
+    fn new(fields: &[u8]) -> Self {
+        let text = [OK, fields].concat();
+        Self { length: text.len(), text, from: UNIX_EPOCH, until: UNIX_EPOCH }
+    }
+
     /// Brings the date up to date.
-    pub(super) fn look_at_the_clock(&self) {
-        if !self.settings.date {
-            return;
-        }
+    #[inline]
+    fn look_at_the_clock(&mut self) {
         let now = SystemTime::now();
-        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let standard = &mut *self.standard.borrow_mut();
-        if standard.second != second {
-            standard.second = second;
-            standard.text.truncate(standard.fields_length);
-            let date = httpdate::fmt_http_date(now);
-            for part in ["Date: ", &date, "\r\n"] {
-                standard.text.extend_from_slice(part.as_bytes());
-            }
+        if now < self.from || now >= self.until {
+            self.set_date(now);
         }
     }
 
+    #[cold]
+    fn set_date(&mut self, now: SystemTime) {
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.from = UNIX_EPOCH + Duration::from_secs(seconds);
+        self.until = self.from + Duration::from_secs(1);
+        self.text.truncate(self.length);
+        for part in ["Date: ", &httpdate::fmt_http_date(now), "\r\n"] {
+            self.text.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
+impl Shared {
+    /// Writes the status line, and the fields of every answer.
     #[inline]
-    pub(super) fn write_standard(&self, output: &mut Vec<u8>) {
-        output.extend_from_slice(&self.standard.borrow().text);
+    pub(super) fn write_beginning(&self, status: u16, output: &mut Vec<u8>) {
+        let mut standard = self.standard.borrow_mut();
+        // Once for all answers of a callback.
+        if self.settings.date && output.is_empty() {
+            standard.look_at_the_clock();
+        }
+        if status == 200 {
+            output.extend_from_slice(&standard.text);
+        } else {
+            write_status(status, output);
+            output.extend_from_slice(&standard.text[OK.len()..]);
+        }
+    }
+}
+
+pub(super) fn write_status(status: u16, output: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    for part in ["HTTP/1.1 ", digits.format(status), " ", canonical_reason(status), "\r\n"] {
+        output.extend_from_slice(part.as_bytes());
     }
 }

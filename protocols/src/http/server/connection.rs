@@ -10,7 +10,7 @@ use super::deadlines::{Deadlines, Passed, Phase};
 use super::{Exchange, HttpHandler};
 use crate::backpressure::is_above_high_water;
 use crate::codec::Decoder;
-use crate::http::{Headers, HttpError, RequestDecoder, RequestEvent};
+use crate::http::{Headers, HttpError, RequestDecoder, RequestEvent, RequestHead};
 
 /// The protocol of one connection of a server, around its handler. Made by the factories of
 /// [`HttpServer`](super::HttpServer).
@@ -57,48 +57,11 @@ impl<H: HttpHandler> HttpConnection<H> {
     }
 
     /// Takes requests out of the input for as long as they are answered.
+    #[inline]
     fn serve(&mut self, transport: &dyn Transport, input: &mut &[u8]) -> Result {
-        loop {
-            if !self.is_ready_for_more(transport, !input.is_empty())? {
-                break;
-            }
-            let Self { handler, decoder, core, deadlines, .. } = self;
-            let mut exchange = Exchange { core, transport };
-            let event = match decoder.decode(input) {
-                Ok(Some(event)) => event,
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    self.refuse(transport, &error);
-                    *input = &[];
-                    return Ok(());
-                }
-            };
-            match event {
-                RequestEvent::Head(head) => {
-                    core.borrow_mut().begin(&head);
-                    handler.request(&head, &mut exchange)?;
-                    let mut core = core.borrow_mut();
-                    if core.expects_continue && core.answer == AnswerState::Awaited {
-                        core.interim(transport, 100, Headers::EMPTY)?;
-                    }
-                }
-                RequestEvent::Data(data) => {
-                    deadlines.content_received(data.len());
-                    if !is_answered(core) {
-                        handler.data(data, &mut exchange)?;
-                    }
-                }
-                RequestEvent::Trailers(trailers) => {
-                    if !is_answered(core) {
-                        handler.trailers(trailers, &mut exchange)?;
-                    }
-                }
-                RequestEvent::End => {
-                    core.borrow_mut().request = RequestState::Ended;
-                    if !is_answered(core) {
-                        handler.end(&mut exchange)?;
-                    }
-                }
+        while self.is_ready_for_more(transport, !input.is_empty()) {
+            if !self.take(transport, input)? {
+                return Ok(());
             }
             // The end of what is read whole needs no input, and none may come that would bring it.
             if !transport.is_reading() && !input.is_empty() {
@@ -109,21 +72,69 @@ impl<H: HttpHandler> HttpConnection<H> {
         Ok(())
     }
 
+    /// Takes a request that has no content, or a part of one. `false`: the input is taken whole, and more is needed.
+    #[inline]
+    fn take(&mut self, transport: &dyn Transport, input: &mut &[u8]) -> Result<bool> {
+        let Self { handler, decoder, core, .. } = self;
+        if input.is_empty() && decoder.is_between_requests() {
+            return Ok(false);
+        }
+        let Some(head) = decoder.decode_whole_head(input) else {
+            return self.take_part(transport, input);
+        };
+        let mut exchange = Exchange { core, transport };
+        begin(handler, &head, &mut exchange)?;
+        if decoder.is_between_requests() {
+            end(handler, &mut exchange)?;
+        }
+        Ok(true)
+    }
+
+    fn take_part(&mut self, transport: &dyn Transport, input: &mut &[u8]) -> Result<bool> {
+        let Self { handler, decoder, core, deadlines, .. } = self;
+        let mut exchange = Exchange { core, transport };
+        let event = match decoder.decode(input) {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                self.refuse(transport, &error);
+                *input = &[];
+                return Ok(false);
+            }
+        };
+        match event {
+            RequestEvent::Head(head) => begin(handler, &head, &mut exchange)?,
+            RequestEvent::Data(data) => {
+                deadlines.content_received(data.len());
+                if !is_answered(core) {
+                    handler.data(data, &mut exchange)?;
+                }
+            }
+            RequestEvent::Trailers(trailers) => {
+                if !is_answered(core) {
+                    handler.trailers(trailers, &mut exchange)?;
+                }
+            }
+            RequestEvent::End => end(handler, &mut exchange)?,
+        }
+        Ok(true)
+    }
+
     /// Whether the next part of a request can be taken: the last request is answered, and the client takes the answers.
     #[inline]
-    fn is_ready_for_more(&mut self, transport: &dyn Transport, has_input: bool) -> Result<bool> {
+    fn is_ready_for_more(&mut self, transport: &dyn Transport, has_input: bool) -> bool {
         let mut core = self.core.borrow_mut();
         if core.request == RequestState::Ended {
             if core.answer != AnswerState::Complete {
                 // Goes on when the answer is complete; what was sent in advance waits.
                 transport.pause_reading();
-                return Ok(false);
+                return false;
             }
             if let Some(next) = core.next.take() {
                 core.flush(transport);
                 drop(core);
                 next(transport);
-                return Ok(false);
+                return false;
             }
             self.deadlines.request_is_over();
             core.request = RequestState::None;
@@ -134,17 +145,17 @@ impl<H: HttpHandler> HttpConnection<H> {
             // Whatever of the content is still to come is nobody's. A head that has begun to come is answered.
             core.flush(transport);
             transport.close();
-            return Ok(false);
+            return false;
         }
         // What needs no input, the end of the content, is told in any case: nothing else might bring it.
         if has_input && core.waiting(transport) > MOST_WAITING {
             core.flush(transport);
             if is_above_high_water(transport) {
-                return Ok(false);
+                return false;
             }
             core.gather();
         }
-        Ok(true)
+        true
     }
 
     /// Answers what breaks a rule, if that is still possible, and closes.
@@ -344,6 +355,32 @@ impl<H> fmt::Debug for HttpConnection<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpConnection").field("decoder", &self.decoder).finish_non_exhaustive()
     }
+}
+
+/// A request's head has come.
+#[inline]
+fn begin<H: HttpHandler>(
+    handler: &mut H,
+    head: &RequestHead<'_>,
+    exchange: &mut Exchange<'_>,
+) -> Result {
+    exchange.core.borrow_mut().begin(head);
+    handler.request(head, exchange)?;
+    let mut core = exchange.core.borrow_mut();
+    if core.expects_continue && core.answer == AnswerState::Awaited {
+        core.interim(exchange.transport, 100, Headers::EMPTY)?;
+    }
+    Ok(())
+}
+
+/// A request is over.
+#[inline]
+fn end<H: HttpHandler>(handler: &mut H, exchange: &mut Exchange<'_>) -> Result {
+    exchange.core.borrow_mut().request = RequestState::Ended;
+    if !is_answered(exchange.core) {
+        handler.end(exchange)?;
+    }
+    Ok(())
 }
 
 #[inline]

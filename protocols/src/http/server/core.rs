@@ -4,10 +4,9 @@ use std::rc::Rc;
 
 use wharf::{Protocol, Transport, TransportHandle, WriteStatus};
 
-use super::config::Shared;
+use super::config::{Shared, write_status};
 use crate::field_syntax::list;
 use crate::http::body_encoder::{BodyEncoder, write_chunk_size};
-use crate::http::head::canonical_reason;
 use crate::http::{Headers, HttpError, RequestHead, Rule, Version};
 use crate::notify::Notify;
 
@@ -28,8 +27,10 @@ pub(super) struct Core {
     pub(super) keep_alive: bool,
     /// The client waits for `100 Continue`.
     pub(super) expects_continue: bool,
-    /// Answers of the running callback, which are sent together; `None` outside.
-    output: Option<Vec<u8>>,
+    /// Answers of the running callback, which are sent together; without memory outside.
+    output: Vec<u8>,
+    /// Whether a callback runs.
+    is_gathering: bool,
     /// What to go on with once the request is over.
     pub(super) next: Option<Next>,
     pub(super) is_writing_paused: bool,
@@ -75,7 +76,8 @@ impl Core {
             is_given: false,
             keep_alive: true,
             expects_continue: false,
-            output: None,
+            output: Vec::new(),
+            is_gathering: false,
             next: None,
             is_writing_paused: false,
             is_lost: false,
@@ -110,19 +112,17 @@ impl Core {
     /// A callback begins: what is written is gathered.
     #[inline]
     pub(super) fn gather(&mut self) {
-        self.output = Some(self.shared.output.take());
+        self.output = self.shared.output.take();
+        self.is_gathering = true;
     }
 
     /// The callback is over.
     #[inline]
     pub(super) fn flush(&mut self, transport: &dyn Transport) {
-        if let Some(mut output) = self.output.take() {
-            if !output.is_empty() {
-                transport.write(&output);
-                output.clear();
-            }
-            output.shrink_to(2 * MOST_GATHERED);
-            self.shared.output.replace(output);
+        if self.is_gathering {
+            self.is_gathering = false;
+            let output = std::mem::take(&mut self.output);
+            self.send(transport, output);
         }
     }
 
@@ -133,34 +133,45 @@ impl Core {
         self.is_lost || is_closing || self.number != number
     }
 
-    /// What waits to be sent, gathered or queued.
+    /// Writes what was gathered, and gives the buffer back.
     #[inline]
-    pub(super) fn waiting(&self, transport: &dyn Transport) -> usize {
-        self.output.as_ref().map_or(0, Vec::len) + transport.write_buffer_size()
-    }
-
-    fn with_output(
-        &mut self,
-        transport: &dyn Transport,
-        write: impl FnOnce(&mut Self, &mut Vec<u8>),
-    ) -> WriteStatus {
-        if let Some(mut output) = self.output.take() {
-            write(self, &mut output);
-            let mut status = WriteStatus::Accepted;
-            if output.len() > MOST_GATHERED {
-                status = transport.write(&output);
-                output.clear();
-            }
-            self.output = Some(output);
-            return status;
+    fn send(&self, transport: &dyn Transport, mut output: Vec<u8>) -> WriteStatus {
+        let mut status = WriteStatus::Accepted;
+        if !output.is_empty() {
+            status = transport.write(&output);
+            output.clear();
         }
-        let mut output = self.shared.output.take();
-        write(self, &mut output);
-        let status = transport.write(&output);
-        output.clear();
         output.shrink_to(2 * MOST_GATHERED);
         self.shared.output.replace(output);
         status
+    }
+
+    /// What waits to be sent, gathered or queued.
+    #[inline]
+    pub(super) fn waiting(&self, transport: &dyn Transport) -> usize {
+        self.output.len() + transport.write_buffer_size()
+    }
+
+    #[inline]
+    fn with_output<R>(
+        &mut self,
+        transport: &dyn Transport,
+        write: impl FnOnce(&mut Self, &mut Vec<u8>) -> R,
+    ) -> (R, WriteStatus) {
+        if !self.is_gathering {
+            let mut output = self.shared.output.take();
+            let result = write(self, &mut output);
+            return (result, self.send(transport, output));
+        }
+        let mut output = std::mem::take(&mut self.output);
+        let result = write(self, &mut output);
+        let mut status = WriteStatus::Accepted;
+        if output.len() > MOST_GATHERED {
+            status = transport.write(&output);
+            output.clear();
+        }
+        self.output = output;
+        (result, status)
     }
 
     /// Writes a head, with `length` or else, in chunks or until the close.
@@ -172,6 +183,21 @@ impl Core {
         length: Option<u64>,
     ) -> Result<(), HttpError> {
         self.check_head(status, headers)?;
+        self.with_output(transport, |core, output| {
+            core.write_head(status, headers, length, output);
+        });
+        Ok(())
+    }
+
+    /// Writes a head that was checked.
+    #[inline]
+    fn write_head(
+        &mut self,
+        status: u16,
+        headers: Headers<'_>,
+        length: Option<u64>,
+        output: &mut Vec<u8>,
+    ) {
         let length = if status == 204 { Some(0) } else { length };
         let is_chunked = length.is_none() && self.version == Version::Http11;
         let has_content = !self.is_head && !matches!(status, 204 | 304);
@@ -188,32 +214,23 @@ impl Core {
             self.keep_alive = false;
         }
         self.answer = AnswerState::Begun;
-        // Once for all answers of a callback.
-        if self.output.as_ref().is_none_or(Vec::is_empty) {
-            self.shared.look_at_the_clock();
+        self.shared.write_beginning(status, output);
+        self.write_fields(headers, output);
+        match length {
+            // A 204 has none (RFC 9110, 8.6).
+            _ if status == 204 => {}
+            // What a 304 has is of the content that is not sent.
+            Some(0) if status == 304 => {}
+            Some(length) => write_length(length, output),
+            None if is_chunked => output.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            None => {}
         }
-        let shared = Rc::clone(&self.shared);
-        self.with_output(transport, |core, output| {
-            write_status(status, output);
-            shared.write_standard(output);
-            core.write_fields(headers, output);
-            match length {
-                // A 204 has none (RFC 9110, 8.6).
-                _ if status == 204 => {}
-                // What a 304 has is of the content that is not sent.
-                Some(0) if status == 304 => {}
-                Some(length) => write_field(b"Content-Length", length, output),
-                None if is_chunked => output.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-                None => {}
-            }
-            match (core.keep_alive, core.version) {
-                (true, Version::Http11) => {}
-                (true, Version::Http10) => output.extend_from_slice(b"Connection: keep-alive\r\n"),
-                (false, _) => output.extend_from_slice(b"Connection: close\r\n"),
-            }
-            output.extend_from_slice(b"\r\n");
-        });
-        Ok(())
+        match (self.keep_alive, self.version) {
+            (true, Version::Http11) => {}
+            (true, Version::Http10) => output.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (false, _) => output.extend_from_slice(b"Connection: close\r\n"),
+        }
+        output.extend_from_slice(b"\r\n");
     }
 
     /// Writes an interim head (1xx).
@@ -263,8 +280,7 @@ impl Core {
         self.answer = AnswerState::Complete;
         self.next = Some(next);
         self.with_output(transport, |core, output| {
-            write_status(status, output);
-            core.shared.write_standard(output);
+            core.shared.write_beginning(status, output);
             headers.write_to(output);
             output.extend_from_slice(b"\r\n");
         });
@@ -285,10 +301,8 @@ impl Core {
             return Ok(WriteStatus::Accepted);
         }
         if data.len() < MOST_GATHERED {
-            let mut body = self.body;
-            let mut outcome = Ok(());
-            let status = self.with_output(transport, |_, output| outcome = body.data(data, output));
-            self.body = body;
+            let (outcome, status) =
+                self.with_output(transport, |core, output| core.body.data(data, output));
             return outcome.map(|()| status);
         }
         self.before_content(transport, data.len() as u64)?;
@@ -316,9 +330,9 @@ impl Core {
                 write_chunk_size(length, output);
             }
         });
-        if let Some(output) = &mut self.output {
-            transport.write(output);
-            output.clear();
+        if self.is_gathering {
+            transport.write(&self.output);
+            self.output.clear();
         }
         Ok(())
     }
@@ -340,18 +354,16 @@ impl Core {
         if self.answer != AnswerState::Begun {
             return Err(HttpError::of(Rule::Order));
         }
-        let mut body = self.body;
-        let mut outcome = Ok(());
-        self.with_output(transport, |_, output| {
+        let (outcome, _) = self.with_output(transport, |core, output| {
+            let mut body = core.body;
             if body == BodyEncoder::Chunked && !trailers.is_empty() {
-                outcome = body.trailers(trailers, output);
+                body.trailers(trailers, output)?;
             }
-            if outcome.is_ok() {
-                outcome = body.end(output);
-            }
+            body.end(output)?;
+            core.body = body;
+            Ok(())
         });
         outcome?;
-        self.body = body;
         self.answer = AnswerState::Complete;
         self.completed(transport);
         Ok(())
@@ -366,8 +378,16 @@ impl Core {
         headers: Headers<'_>,
         content: &[u8],
     ) -> Result<(), HttpError> {
-        self.head(transport, status, headers, Some(content.len() as u64))?;
-        if self.body != BodyEncoder::Exact(0) {
+        self.check_head(status, headers)?;
+        let length = Some(content.len() as u64);
+        let is_small = content.len() < MOST_GATHERED;
+        self.with_output(transport, |core, output| {
+            core.write_head(status, headers, length, output);
+            if is_small && core.body != BodyEncoder::Exact(0) {
+                output.extend_from_slice(content);
+            }
+        });
+        if !is_small && self.body != BodyEncoder::Exact(0) {
             self.data(transport, content)?;
         }
         self.body = BodyEncoder::Idle;
@@ -377,8 +397,9 @@ impl Core {
     }
 
     /// The answer is complete: outside of a callback the connection has to go on.
+    #[inline]
     fn completed(&mut self, transport: &dyn Transport) {
-        if self.output.is_some() {
+        if self.is_gathering {
             return;
         }
         if self.request == RequestState::Ended && !self.keep_alive && self.next.is_none() {
@@ -397,6 +418,7 @@ impl Core {
         None
     }
 
+    #[inline]
     fn check_head(&self, status: u16, headers: Headers<'_>) -> Result<(), HttpError> {
         if self.answer != AnswerState::Awaited {
             return Err(HttpError::of(Rule::Order));
@@ -412,6 +434,7 @@ impl Core {
     }
 
     /// Writes the fields, but not `Connection`, of which `close` is taken for the connection's own.
+    #[inline]
     fn write_fields(&mut self, headers: Headers<'_>, output: &mut Vec<u8>) {
         for (name, value) in headers {
             if name.len() == 10 && name.eq_ignore_ascii_case("connection") {
@@ -449,20 +472,8 @@ pub(super) fn install(protocol: Box<dyn Protocol>) -> Next {
 }
 
 #[inline]
-fn write_status(status: u16, output: &mut Vec<u8>) {
-    if status == 200 {
-        output.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-        return;
-    }
-    let mut digits = itoa::Buffer::new();
-    for part in ["HTTP/1.1 ", digits.format(status), " ", canonical_reason(status), "\r\n"] {
-        output.extend_from_slice(part.as_bytes());
-    }
-}
-
-fn write_field(name: &[u8], value: u64, output: &mut Vec<u8>) {
-    output.extend_from_slice(name);
-    output.extend_from_slice(b": ");
+fn write_length(value: u64, output: &mut Vec<u8>) {
+    output.extend_from_slice(b"Content-Length: ");
     output.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     output.extend_from_slice(b"\r\n");
 }
