@@ -104,7 +104,7 @@ fn many_requests_leave_no_memory_behind() {
     let kept = measure(|| ask(1000)).bytes_current;
     assert!(kept.abs() < 10_000, "{kept} bytes");
 
-    // In a task each.
+    // By an async function.
     let service = async |mut request: http::Request<RequestBody>| {
         let content = request.body_mut().read_to_end(100).await?;
         Ok::<_, wharf::Failure>(http::Response::new(Body::from(content)))
@@ -121,4 +121,34 @@ fn many_requests_leave_no_memory_behind() {
     ask(100);
     let kept = measure(|| ask(10_000)).bytes_current;
     assert!(kept.abs() < 10_000, "{kept} bytes");
+}
+
+/// Its texts (together) and its fields, the fields of the answer, and the way back to the connection; no task, and nothing
+/// for a field more.
+#[test]
+fn a_request_to_an_async_function_allocates_a_little() -> Result {
+    let service = async |_: http::Request<RequestBody>| {
+        let answer = http::Response::builder().header("content-type", "text/plain");
+        answer.body(Body::from("Hello, World!"))
+    };
+    let mut recorder = Recorder::new(HttpServer::new().serve(service))?;
+    let mut count = |input: &[u8]| {
+        let allocated = measure(|| {
+            for _ in 0..10 {
+                recorder.receive(input).unwrap();
+            }
+        });
+        assert_eq!(
+            recorder.sent().unwrap().windows(6).filter(|part| part == b"World!").count(),
+            10
+        );
+        allocated.count_total
+    };
+    count(REQUEST);
+    let plain = count(REQUEST);
+    let fields =
+        b"GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nUser-Agent: x\r\nVia: x\r\nTE: x\r\n\r\n";
+    assert_eq!(count(fields), plain);
+    assert!(plain <= 120, "{plain}");
+    Ok(())
 }

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use wharf::bytes::Bytes;
+
 use super::{HttpError, Rule};
 use crate::field_syntax::{is_token_text, is_value_text, list, trimmed};
 
@@ -40,6 +42,7 @@ impl<'a> Headers<'a> {
     /// # Errors
     /// [`Rule::FieldName`], [`Rule::FieldValue`]: what could not be sent as it is. White space around a value counts as
     /// such.
+    #[inline]
     pub fn new(fields: &'a [(&'a str, &'a [u8])]) -> Result<Self, HttpError> {
         for (name, value) in fields {
             if !is_token_text(name.as_bytes()) {
@@ -68,11 +71,12 @@ impl<'a> Headers<'a> {
     }
 
     /// The fields, names as they were sent.
+    #[inline]
     pub fn iter(self) -> HeadersIter<'a> {
         HeadersIter(match self.0 {
             Fields::Lines(lines) => Rest::Lines(lines),
             Fields::Pairs(pairs) => Rest::Pairs(pairs.iter()),
-            Fields::Map(map) => Rest::Map(Box::new(map.iter())),
+            Fields::Map(map) => Rest::Map(map.iter()),
         })
     }
 
@@ -101,18 +105,26 @@ impl<'a> Headers<'a> {
         self.iter().next().is_none()
     }
 
-    /// The fields as a map of the `http` crate.
+    /// The fields as a map of the `http` crate. Those of a message that was received are copied together: a value that is
+    /// kept keeps all of them.
     pub fn to_map(self) -> http::HeaderMap {
-        let mut map = http::HeaderMap::new();
-        for (name, value) in self {
-            // Neither can fail: both were checked by the same rules. A map has room for 32,768 fields.
-            let name = http::HeaderName::from_bytes(name.as_bytes());
-            let value = http::HeaderValue::from_bytes(value);
-            if let (Ok(name), Ok(value)) = (name, value) {
-                map.append(name, value);
+        match self.0 {
+            Fields::Lines(lines) => map_of(Bytes::copy_from_slice(lines)),
+            Fields::Map(map) => map.clone(),
+            Fields::Pairs(_) => {
+                let mut lines = Vec::new();
+                self.write_to(&mut lines);
+                map_of(lines.into())
             }
         }
-        map
+    }
+
+    /// The lines of a message that was received; no others have any.
+    pub(super) const fn as_lines(self) -> &'a [u8] {
+        match self.0 {
+            Fields::Lines(lines) => lines,
+            Fields::Pairs(_) | Fields::Map(_) => &[],
+        }
     }
 
     pub(super) fn write_to(self, output: &mut Vec<u8>) {
@@ -133,6 +145,7 @@ impl<'a> IntoIterator for Headers<'a> {
     type Item = (&'a str, &'a [u8]);
     type IntoIter = HeadersIter<'a>;
 
+    #[inline]
     fn into_iter(self) -> HeadersIter<'a> {
         self.iter()
     }
@@ -159,27 +172,55 @@ pub struct HeadersIter<'a>(Rest<'a>);
 enum Rest<'a> {
     Lines(&'a [u8]),
     Pairs(std::slice::Iter<'a, (&'a str, &'a [u8])>),
-    Map(Box<http::header::Iter<'a, http::HeaderValue>>),
+    Map(http::header::Iter<'a, http::HeaderValue>),
 }
 
 impl<'a> Iterator for HeadersIter<'a> {
     type Item = (&'a str, &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let lines = match &mut self.0 {
-            Rest::Lines(lines) => lines,
-            Rest::Pairs(pairs) => return pairs.next().copied(),
-            Rest::Map(map) => {
-                return map.next().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            }
-        };
-        let end = memchr::memchr(b'\n', lines)?;
-        let (line, rest) = lines.split_at(end + 1);
-        *lines = rest;
-        let colon = memchr::memchr(b':', line)?;
-        let name = std::str::from_utf8(&line[..colon]).ok()?;
-        Some((name, trimmed(&line[colon + 1..end - 1])))
+        match &mut self.0 {
+            Rest::Pairs(pairs) => pairs.next().copied(),
+            Rest::Lines(lines) => next_line(lines),
+            Rest::Map(map) => next_entry(map),
+        }
     }
+}
+
+/// Out of line, so that the other kinds are short.
+#[inline(never)]
+fn next_entry<'a>(
+    map: &mut http::header::Iter<'a, http::HeaderValue>,
+) -> Option<(&'a str, &'a [u8])> {
+    map.next().map(|(name, value)| (name.as_str(), value.as_bytes()))
+}
+
+/// The fields of lines that were checked, as parts of these.
+pub(super) fn map_of(lines: Bytes) -> http::HeaderMap {
+    let count = memchr::memchr_iter(b'\n', &lines).count();
+    let mut map = http::HeaderMap::with_capacity(count);
+    let mut rest = &*lines;
+    while let Some((name, value)) = next_line(&mut rest) {
+        // Neither can fail: both were checked by the same rules. A map has room for 32,768 fields.
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        let value = http::HeaderValue::from_maybe_shared(lines.slice_ref(value));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// Takes a field off lines that were checked.
+#[inline(never)]
+fn next_line<'a>(lines: &mut &'a [u8]) -> Option<(&'a str, &'a [u8])> {
+    let end = memchr::memchr(b'\n', lines)?;
+    let (line, rest) = lines.split_at(end + 1);
+    *lines = rest;
+    let colon = memchr::memchr(b':', line)?;
+    let name = std::str::from_utf8(&line[..colon]).ok()?;
+    Some((name, trimmed(&line[colon + 1..end - 1])))
 }
 
 impl fmt::Debug for HeadersIter<'_> {

@@ -12,6 +12,7 @@ mod request_body;
 mod service;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use answer::Answer;
 pub use body::{Body, BodyWriter};

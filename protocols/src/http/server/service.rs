@@ -2,12 +2,15 @@ use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 
-use wharf::{CancelScope, Failure, Result};
+use wharf::bytes::Bytes;
+use wharf::{Failure, Result};
 
 use super::answer::stream;
 use super::body::Kind;
 use super::request_body::Incoming;
-use super::{Answer, Body, BodyWriter, Exchange, HttpHandler, RequestBody};
+use super::worker::{Content, Job, Worker};
+use super::{Body, BodyWriter, Exchange, HttpHandler, RequestBody};
+use crate::http::headers::map_of;
 use crate::http::{ContentLength, Headers, HttpError, RequestHead, Rule};
 
 /// Answers requests by `async` functions: implemented by every function of a `http::Request<RequestBody>` that returns what
@@ -63,17 +66,17 @@ impl<T: IntoAnswer, E: Into<Failure>> IntoAnswer for Result<T, E> {
     }
 }
 
-/// The handler that calls a service in tasks.
+/// The handler that calls a service in a task.
 pub struct AsyncHandler<S> {
     service: Rc<S>,
     incoming: Option<Rc<Incoming>>,
-    /// What runs the request under way.
-    scope: Option<CancelScope>,
+    /// What runs the requests of the connection, from the first one on.
+    worker: Option<Worker>,
 }
 
 impl<S: HttpService> AsyncHandler<S> {
     pub(super) fn new(service: Rc<S>) -> Self {
-        Self { service, incoming: None, scope: None }
+        Self { service, incoming: None, worker: None }
     }
 
     fn content_ends(&mut self, is_cut: bool) {
@@ -100,21 +103,17 @@ impl<S: HttpService> HttpHandler for AsyncHandler<S> {
             return Ok(());
         };
         let answer = exchange.later()?;
-        let (service, scope) = (Rc::clone(&self.service), CancelScope::new());
-        self.scope = Some(scope.clone());
-        let is_head = head.method() == "HEAD";
-        let is_connect = head.method() == "CONNECT";
-        let incoming = self.incoming.clone();
-        let task = async move {
-            // A client that is gone cancels it.
-            let outcome = scope.run(run(&*service, request, answer, (is_head, is_connect))).await;
-            // The content may be somebody else's by now, who would wait for what is discarded.
-            if let Some(incoming) = incoming {
-                incoming.end(true);
-            }
-            outcome.unwrap_or(Ok(()))
+        let (is_head, is_connect) = (head.method() == "HEAD", head.method() == "CONNECT");
+        let content = self.incoming.clone().map(Content);
+        let job = Job { request, content, answer, is_head, is_connect };
+        let job = match &self.worker {
+            Some(worker) => worker.take(job),
+            None => Some(job),
         };
-        exchange.transport().event_loop().create_task(task).detach();
+        if let Some(job) = job {
+            let service = Rc::clone(&self.service);
+            self.worker = Some(Worker::new(&exchange.transport().event_loop(), service, job));
+        }
         Ok(())
     }
 
@@ -139,8 +138,8 @@ impl<S: HttpService> HttpHandler for AsyncHandler<S> {
 
     fn aborted(&mut self, _: Option<&HttpError>) {
         self.content_ends(true);
-        if let Some(scope) = self.scope.take() {
-            scope.cancel();
+        if let Some(worker) = self.worker.take() {
+            worker.cancel();
         }
     }
 }
@@ -163,12 +162,15 @@ fn request_of(
     head: &RequestHead<'_>,
     body: RequestBody,
 ) -> http::Result<http::Request<RequestBody>> {
-    let mut request = http::Request::builder()
-        .method(head.method())
-        .uri(head.target())
-        .version(head.version().into())
-        .body(body)?;
-    *request.headers_mut() = head.headers().to_map();
+    let target = head.target().as_bytes();
+    // One copy, of which all texts of the request are parts.
+    let mut fields = Bytes::from([target, head.headers().as_lines()].concat());
+    let target = fields.split_to(target.len());
+    let mut request = http::Request::new(body);
+    *request.method_mut() = http::Method::from_bytes(head.method().as_bytes())?;
+    *request.uri_mut() = http::Uri::from_maybe_shared(target)?;
+    *request.version_mut() = head.version().into();
+    *request.headers_mut() = map_of(fields);
     // A host in the target is the one that counts (RFC 9112, 3.2.2), and nobody should take another one for it.
     if let Some(authority) = request.uri().authority() {
         let host = http::HeaderValue::from_str(authority.as_str())?;
@@ -177,12 +179,9 @@ fn request_of(
     Ok(request)
 }
 
-async fn run<S: HttpService>(
-    service: &S,
-    request: http::Request<RequestBody>,
-    mut answer: Answer,
-    (is_head, is_connect): (bool, bool),
-) -> Result {
+/// Answers a request by the service.
+pub(super) async fn run<S: HttpService>(service: &S, job: Job) -> Result {
+    let Job { request, content: _content, mut answer, is_head, is_connect } = job;
     let response = match service.answer(request).await {
         Ok(response) => response,
         Err(error) => {

@@ -242,3 +242,40 @@ fn a_client_that_is_gone_cancels_the_service() {
         })
         .unwrap();
 }
+
+#[test]
+fn a_request_that_fails_is_not_the_last_of_its_connection() {
+    let service = async |request: http::Request<RequestBody>| match request.uri().path() {
+        "/fail" => Err::<http::Response<Body>, wharf::Failure>("no".into()),
+        path => Ok(http::Response::new(Body::from(path.to_owned()))),
+    };
+    let get = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\n{fields}\r\n");
+    let requests =
+        [get("/a", "Host: x\r\n"), get("/fail", "Host: x\r\n"), get("/b", CLOSE)].concat();
+    let answers = ask(service, &requests);
+    let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "500", "200"]);
+    assert!(answers.contains("\r\n\r\n/a") && answers.ends_with("\r\n\r\n/b"), "{answers}");
+}
+
+#[test]
+fn a_connection_has_one_task_as_long_as_it_lasts() {
+    let service = async |_: http::Request<RequestBody>| http::Response::new(Body::from("hi"));
+    MemoryNetwork::new()
+        .event_loop()
+        .run(async move |event_loop| {
+            event_loop.create_server(server().serve(service), "10.0.0.1:80").await?;
+            let (mut reader, writer) = event_loop.open_connection("10.0.0.1:80").await?;
+            let before = event_loop.statistics().tasks;
+            for _ in 0..3 {
+                writer.write_all(GET).await?;
+                reader.read_until(b"hi").await?;
+                assert_eq!(event_loop.statistics().tasks, before + 1);
+            }
+            drop((reader, writer));
+            event_loop.sleep(Duration::from_secs(1)).await;
+            assert_eq!(event_loop.statistics().tasks, before);
+            Ok(())
+        })
+        .unwrap();
+}
