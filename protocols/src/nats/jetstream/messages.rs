@@ -135,6 +135,9 @@ impl Messages {
             self.silence += 1;
             self.outstanding = 0;
             self.heard = now;
+            if self.is_too_silent() {
+                return Ok(None);
+            }
         }
         loop {
             if let Some(message) = self.subscription.try_next() {
@@ -245,11 +248,15 @@ impl Messages {
             self.outstanding = 0;
             self.heard = now;
         }
-        let is_long = self.silence >= self.patience;
-        if is_long {
+        self.is_too_silent()
+    }
+
+    fn is_too_silent(&mut self) -> bool {
+        let is_too_long = self.silence >= self.patience;
+        if is_too_long {
             self.silence = 0;
         }
-        is_long
+        is_too_long
     }
 
     fn take(&mut self, message: Message) -> Result<Option<JetStreamMessage>, NatsError> {

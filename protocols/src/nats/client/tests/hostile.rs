@@ -456,3 +456,29 @@ fn lengths_that_are_wrong_end_the_connection() -> Result {
     }
     Ok(())
 }
+
+/// nats.go#572: a server that tells of no members, as one does that was just started, has none to tell of.
+#[test]
+fn members_that_are_known_are_kept_until_others_are_told() -> Result {
+    for (infos, expected) in [
+        (&b"INFO {\"connect_urls\":[\"10.0.0.9:1\"]}\r\nINFO {}\r\n"[..], "10.0.0.9:1"),
+        (
+            b"INFO {\"connect_urls\":[\"10.0.0.9:1\"]}\r\nINFO {\"connect_urls\":[\"10.0.0.8:1\"]}\r\n",
+            "10.0.0.8:1",
+        ),
+    ] {
+        meet(
+            move |transport| {
+                transport.write(infos);
+                transport.write(b"MSG a 1 0\r\n\r\n");
+            },
+            async move |event_loop, options| {
+                let client = options.start(&event_loop, [ADDRESS])?;
+                client.subscribe("a")?.next().await.unwrap();
+                assert_eq!(client.servers(), [ADDRESS, expected]);
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}

@@ -220,6 +220,38 @@ fn a_consumer_that_is_deleted_is_an_error_also_where_nobody_tells() -> Result {
     })
 }
 
+/// Whoever looks now and then, for a moment, is told as well.
+#[test]
+fn a_consumer_that_is_gone_is_an_error_also_for_those_who_look_rarely() -> Result {
+    run(async |event_loop, _| {
+        let (_server, requests) = serve(&event_loop, |client, request, number| {
+            if request.subject().starts_with(INFO) {
+                match number {
+                    1 => consumer(client, request, 0),
+                    _ => not_found(client, request),
+                }
+            }
+        })
+        .await?;
+        let client = Options::new().connect(&event_loop, [ADDRESS]).await?;
+        let found = JetStream::new(&client).consumer("KV_b", "C").await?;
+        let mut messages = found.messages(Pull::default())?;
+        let mut looks = 0;
+        let error = loop {
+            looks += 1;
+            assert!(looks < 10, "nobody has asked for it");
+            let look = event_loop.timeout(Duration::from_secs(1), messages.next());
+            if let Ok(outcome) = look.await {
+                break outcome.unwrap_err();
+            }
+            wharf::sleep(Duration::from_secs(20)).await;
+        };
+        assert!(matches!(&error, NatsError::JetStream(error) if error.is_not_found()), "{error:?}");
+        assert_eq!((requests.count(INFO), requests.count(PULL)), (2, looks - 1));
+        Ok(())
+    })
+}
+
 /// nats.net#236, nats.js#44, nats.go#1588: pulls above a consumer's limit were refused, and nobody was told.
 #[test]
 fn a_pull_above_the_consumers_limits_is_an_error() -> Result {
