@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use wharf::{ByteStream, EventLoop, Result};
+use wharf::{ByteStream, EventLoop, Failure, Result};
 
 use super::super::{Headers, RequestHead, Version};
 use super::{HttpClientConnection, HttpClientError, Settings};
@@ -33,29 +33,28 @@ pub(super) struct Origin {
 
 impl Origin {
     pub(super) fn of(uri: &http::Uri) -> Result<Self> {
+        let wrong = |rule| Failure::from(HttpClientError::uri(uri.to_string(), rule));
+        // First of all, so that no other error shows a password.
+        let authority = uri.authority().ok_or_else(|| wrong("a URI without a host"))?;
+        if authority.as_str().contains('@') {
+            let rule = "a URI with a user; send an Authorization field instead";
+            return Err(HttpClientError::uri(authority.host(), rule).into());
+        }
         let is_secure = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(HttpClientError::Uri("is neither http nor https").into()),
+            _ => return Err(wrong("neither http nor https")),
         };
-        let authority = uri.authority().ok_or(HttpClientError::Uri("has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(
-                HttpClientError::Uri("has a user: send an Authorization field instead").into()
-            );
-        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
-            return Err(HttpClientError::Uri("has no host").into());
+            return Err(wrong("a URI without a host"));
         }
         let behind_host = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |of| of.1);
         let port = match behind_host.split_once(':') {
             None | Some((_, "")) if is_secure => 443,
             None | Some((_, "")) => 80,
             // The usual one is not meant by one that is none, such as 99999.
-            Some((_, port)) => {
-                port.parse().map_err(|_| HttpClientError::Uri("has no such port"))?
-            }
+            Some((_, port)) => port.parse().map_err(|_| wrong("a URI with a port that is none"))?,
         };
         Ok(Self { is_secure, host: host.to_ascii_lowercase().into(), port })
     }
@@ -86,9 +85,11 @@ pub(super) async fn connect(
         (false, _) => None,
         (true, Some(secure)) => Some(secure),
         (true, None) => {
-            return Err(
-                HttpClientError::Uri("is https, which needs TLS: see `HttpClient::tls`").into()
-            );
+            return Err(HttpClientError::uri(
+                origin.authority(),
+                "https needs TLS, see `HttpClient::tls`",
+            )
+            .into());
         }
     };
     let stream = match &settings.proxy {

@@ -27,7 +27,12 @@ use super::super::{HttpError, Rule};
 pub enum HttpClientError {
     /// The URI cannot be asked: it is not `http` or `https` with a host, has a user's name, or needs TLS that the client
     /// does not have.
-    Uri(&'static str),
+    Uri {
+        /// Which; where it has a user, only its host.
+        uri: String,
+        /// What is wrong with it.
+        rule: &'static str,
+    },
     /// The connection could not be made, or was lost.
     Connection(Error),
     /// One of the client's timeouts has passed.
@@ -44,6 +49,10 @@ pub enum HttpClientError {
 }
 
 impl HttpClientError {
+    pub(super) fn uri(uri: impl Into<String>, rule: &'static str) -> Self {
+        Self::Uri { uri: uri.into(), rule }
+    }
+
     /// The error of content that is longer than the caller wants.
     pub(super) fn too_large() -> Self {
         Self::Protocol(HttpError::of(Rule::ContentTooLarge))
@@ -53,7 +62,7 @@ impl HttpClientError {
 impl fmt::Display for HttpClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Uri(what) => write!(f, "the URI {what}"),
+            Self::Uri { uri, rule } => write!(f, "{rule}: {uri}"),
             Self::Connection(_) => f.write_str("the connection failed"),
             Self::TimedOut => f.write_str("the response took too long"),
             Self::Protocol(_) => f.write_str("a message breaks a rule of HTTP"),

@@ -196,7 +196,9 @@ impl HttpClient {
     /// As for [`send`](Self::send).
     pub async fn get(&self, uri: &str) -> Result<http::Response<ResponseBody>, HttpClientError> {
         let request = http::Request::get(uri).body(());
-        self.send(request.map_err(|_| HttpClientError::Uri("is malformed"))?).await
+        // Without what may be a password.
+        let shown = uri.rsplit('@').next().unwrap_or_default();
+        self.send(request.map_err(|_| HttpClientError::uri(shown, "a malformed URI"))?).await
     }
 
     /// Sends a request, and gives the answer when its head has come. The content is then read from it, at the reader's pace;

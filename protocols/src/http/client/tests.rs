@@ -191,9 +191,17 @@ fn answers_that_break_rules_are_errors() {
             .await?;
         let error = text(client.get("http://10.0.0.2/").await?).await.unwrap_err();
         assert_eq!(error.downcast_ref().and_then(rule), Some(Rule::Truncated));
-        for wrong in ["ftp://x/", "/path", "https://10.0.0.1/", "http://u:p@10.0.0.1/"] {
+        for wrong in [
+            "ftp://x/",
+            "/path",
+            "https://10.0.0.1/",
+            "http://u:secret@10.0.0.1/",
+            "ftp://u:secret@x/",
+            "http://u:secret@ x/",
+        ] {
             let error = client.get(wrong).await.unwrap_err();
-            assert!(matches!(error, HttpClientError::Uri(_)), "{wrong}: {error:?}");
+            assert!(matches!(error, HttpClientError::Uri { .. }), "{wrong}: {error:?}");
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
         Ok(())
     });
