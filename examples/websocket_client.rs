@@ -13,8 +13,8 @@ use std::time::Duration;
 use lexopt::{Arg, ValueExt};
 use wharf::{Error, EventLoop, Promise, Result};
 use wharf_protocols::websocket::{
-    ClientHandshake, Closure, DeflateOptions, HandshakeError, MaskKeys, OwnedMessage, WebSocket,
-    WebSocketOptions, WebSocketProtocol, WebSocketSession, WebSocketStream, WebSocketUrl,
+    Closure, DeflateOptions, OwnedMessage, WebSocket, WebSocketClient, WebSocketOptions,
+    WebSocketProtocol, WebSocketStream, WebSocketUrl,
 };
 
 use wharf_examples::command_line::{missing, run, set_once};
@@ -22,7 +22,7 @@ use wharf_examples::command_line::{missing, run, set_once};
 const USAGE: &str = "
 Connects to a WebSocket, and sends back whatever messages it receives, until the server closes.
 
-usage: websocket_client --url URL [OPTIONS]    such as ws://127.0.0.1:9001/
+usage: websocket_client --url URL [OPTIONS]    such as ws://127.0.0.1:9001/ or wss://example.org/
 
 OPTIONS are --deflate       offer to compress messages
             --send TEXT     begin with this message; without --autobahn, and then end after the first answer,
@@ -72,22 +72,18 @@ struct Client {
 impl Client {
     /// Sends back what comes, until the server closes.
     async fn echo(&self, event_loop: &EventLoop, url: WebSocketUrl) -> Result {
-        let address = url.address();
         let (promise, ended) = event_loop.create_future();
         let echo = Echo { ended: Some(promise) };
         let options = WebSocketOptions::new().max_message_length(64 << 20);
-        let session = WebSocketSession::client(echo, self.handshake(url), options);
-        event_loop.create_connection(|| session, address).await?;
+        let client = self.client(event_loop).options(options);
+        client.create_connection(echo, &url.to_string()).await?;
         let how = ended.await?;
         how.map_err(Into::into)
     }
 
     /// Sends one message, and prints the answer.
     async fn ask(&self, event_loop: &EventLoop, text: &str) -> Result {
-        let (reader, writer) = event_loop.open_connection(self.url.address()).await?;
-        let handshake = self.handshake(self.url.clone());
-        let options = WebSocketOptions::new();
-        let mut socket = WebSocketStream::connect_over(reader, writer, handshake, options).await?;
+        let mut socket = self.client(event_loop).connect(&self.url.to_string()).await?;
         socket.send(text).await?;
         match socket.next().await.transpose()? {
             Some(OwnedMessage::Text(answer)) => say(&answer),
@@ -125,9 +121,9 @@ impl Client {
         if failed == 0 { Ok(()) } else { Err("there are differences".into()) }
     }
 
-    fn handshake(&self, url: WebSocketUrl) -> ClientHandshake {
-        let handshake = ClientHandshake::new(url, &mut MaskKeys::random());
-        if self.deflates { handshake.deflate(DeflateOptions::new()) } else { handshake }
+    fn client(&self, event_loop: &EventLoop) -> WebSocketClient {
+        let client = WebSocketClient::new(event_loop);
+        if self.deflates { client.deflate(DeflateOptions::new()) } else { client }
     }
 }
 
@@ -156,10 +152,6 @@ impl Echo {
 }
 
 impl WebSocketProtocol for Echo {
-    fn opening_failed(&mut self, error: &HandshakeError) -> Result {
-        self.end(Err(error.to_string()))
-    }
-
     fn text_received(&mut self, socket: &WebSocket, text: &str) -> Result {
         socket.send_text(text)?;
         Ok(())
