@@ -45,7 +45,7 @@ impl LineProtocol for Member {
     }
 
     fn line_refused(&mut self, transport: &dyn Transport, error: LineError) -> Result {
-        tell(&transport.handle(), &format!("! {error}"));
+        tell(&transport.handle(), &format!("! {}", error.rule));
         Ok(())
     }
 

@@ -13,7 +13,7 @@
 
 use arbitrary::Unstructured;
 use wharf_protocols::line::{
-    DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, Refused,
+    DecodedLines, Delimiter, LineDecoder, LineEncoder, LineError, LineRule, Refused,
 };
 use wharf_protocols::testing::check_splits;
 
@@ -115,7 +115,8 @@ impl<'a> Case<'a> {
                     assert_eq!(Ok(line), kept);
                 }
                 Err(error) => {
-                    assert_eq!(error, LineError::BareLineEnd);
+                    assert_eq!(error.rule, LineRule::BareLineEnd);
+                    assert!(matches!(self.stream[error.offset as usize], b'\r' | b'\n'));
                     assert!(encoder.check(&kept.expect("there is no limit")).is_err());
                 }
             }
@@ -190,7 +191,7 @@ impl<'a> Case<'a> {
             match encoder.encode(part, &mut encoded) {
                 Ok(()) => sent.push(Ok(part.to_vec())),
                 Err(error) => {
-                    let too_long = matches!(error, LineError::TooLong { .. });
+                    let too_long = matches!(error.rule, LineRule::TooLong { .. });
                     assert_eq!(too_long, part.len() > self.max_length);
                     assert_eq!(encoded.len(), before);
                 }

@@ -18,6 +18,8 @@
 
 mod backpressure;
 pub mod codec;
+#[cfg(test)]
+mod codec_tests;
 #[cfg(any(feature = "http", feature = "websocket"))]
 mod field_syntax;
 pub mod framing;

@@ -1,8 +1,7 @@
-use std::borrow::Cow;
 use std::mem;
-use std::ops::Range;
 
-use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
+use super::kept::{Kept, Line};
+use super::{DEFAULT_MAX_LENGTH, DecodedLines, Delimiter, LineError, LineRule};
 use crate::codec::{Decoder, Ready};
 
 /// Splits a byte stream into lines.
@@ -36,11 +35,7 @@ pub struct LineDecoder {
     refused: Refused,
     keep_bare_line_ends: bool,
     state: State,
-    /// Input that was kept. The current line begins at `start`; up to `searched` it is known to
-    /// have no delimiter.
-    buffer: Vec<u8>,
-    start: usize,
-    searched: usize,
+    pub(super) kept: Kept,
     #[cfg(test)]
     pub(super) bytes_searched: usize,
 }
@@ -55,9 +50,7 @@ impl LineDecoder {
             refused: Refused::Fail,
             keep_bare_line_ends: false,
             state: State::InLine,
-            buffer: Vec::new(),
-            start: 0,
-            searched: 0,
+            kept: Kept::new(),
             #[cfg(test)]
             bytes_searched: 0,
         }
@@ -101,7 +94,7 @@ impl LineDecoder {
     /// An empty input gives the lines that were left over when an earlier [`DecodedLines`] was
     /// dropped.
     pub fn feed<'d, 'i>(&'d mut self, input: &'i [u8]) -> DecodedLines<'d, 'i> {
-        DecodedLines { decoder: self, input, at_end: false }
+        DecodedLines::new(self, input, false)
     }
 
     /// Ends the stream, and lends the lines that are left: the last one if it has no delimiter, and
@@ -111,7 +104,7 @@ impl LineDecoder {
     /// beginning of a `\r\n`, and no part of the last line; where
     /// [bare line ends are kept](Self::keep_bare_line_ends) it is part of it.
     pub fn finish(&mut self) -> DecodedLines<'_, 'static> {
-        DecodedLines { decoder: self, input: &[], at_end: true }
+        DecodedLines::new(self, &[], true)
     }
 
     /// Takes out what was kept, as it was received, for a protocol that takes over. The decoder is
@@ -120,56 +113,56 @@ impl LineDecoder {
     /// What was kept of a line that is being discarded is not given. While lines are being decoded,
     /// use [`DecodedLines::into_remainder`].
     pub fn take_remainder(&mut self) -> Vec<u8> {
-        let mut remainder = mem::take(&mut self.buffer);
+        let remainder = self.kept.take();
         match mem::replace(&mut self.state, State::InLine) {
-            State::InLine => drop(remainder.drain(..self.start)),
-            State::Discarding | State::Failed(_) => remainder.clear(),
+            State::InLine => remainder,
+            State::Discarding | State::Failed(_) => Vec::new(),
         }
-        self.start = 0;
-        self.searched = 0;
-        remainder
     }
 
     /// The bytes that were kept: lines that were left over, and the beginning of a line.
     pub fn buffered(&self) -> &[u8] {
-        &self.buffer[self.start..]
+        self.kept.bytes()
     }
 
     /// The memory held for input, in bytes: 0 when nothing is kept, else at most 4 KiB or four times
     /// what is kept.
     pub fn buffer_capacity(&self) -> usize {
-        self.buffer.capacity()
+        self.kept.capacity()
     }
 
-    /// Takes the next line out of the buffer or the input.
-    fn next_line<'i>(&mut self, input: &mut &'i [u8], at_end: bool) -> Option<Found<'i>> {
+    /// Takes the next line out of what is kept or the input.
+    pub(super) fn next_line<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        at_end: bool,
+    ) -> Option<Found<'i>> {
         while !self.has_failed() {
             let Some(length) = self.find_line(input) else {
                 return self.unfinished_line(mem::take(input), at_end);
             };
+            let start = self.kept.offset();
             if self.state == State::Discarding {
-                self.skip(length, input);
+                self.kept.skip(length, input);
                 self.state = State::InLine;
                 continue;
             }
             if length > self.longest() {
-                self.skip(length, input);
-                return Some(Err(self.too_long(State::InLine)));
+                self.kept.skip(length, input);
+                return Some(Err(self.too_long(start, State::InLine)));
             }
-            let line = self.take(length, input);
-            let length = self.delimiter.content_length(self.bytes(&line));
-            return Some(self.checked(line.truncated(length)));
+            let longest = self.longest();
+            let line = self.kept.take_line(length, input, longest);
+            let length = self.delimiter.content_length(self.kept.look(&line));
+            return Some(self.checked(line.truncated(length), start));
         }
         None
     }
 
-    /// The length of the current line with its delimiter, counted from `start` on into the input.
+    /// The length of the current line with its delimiter, counted from its start on into the input.
     fn find_line(&mut self, input: &[u8]) -> Option<usize> {
-        #[cfg(test)]
-        let unsearched = self.buffer.len() - self.searched + input.len();
-
-        let kept = &self.buffer[self.start..];
-        let (before, rest) = kept.split_at(self.searched - self.start);
+        let kept = self.kept.bytes();
+        let (before, rest) = self.kept.searched();
         let length = match self.delimiter.find_end(before, rest) {
             Some(end) => Some(before.len() + end),
             None => self.delimiter.find_end(kept, input).map(|end| kept.len() + end),
@@ -177,6 +170,7 @@ impl LineDecoder {
 
         #[cfg(test)]
         {
+            let unsearched = rest.len() + input.len();
             self.bytes_searched += length.map_or(unsearched, |length| length - before.len());
         }
         length
@@ -184,79 +178,61 @@ impl LineDecoder {
 
     /// Keeps a line whose delimiter has not come, unless this is the end or the line is too long.
     fn unfinished_line<'i>(&mut self, rest: &[u8], at_end: bool) -> Option<Found<'i>> {
+        let start = self.kept.offset();
+        // What may turn out to be the beginning of a delimiter.
+        let end = self.delimiter.as_bytes().len() - 1;
         if self.state == State::Discarding {
-            self.keep_end(rest);
+            self.kept.keep_end(rest, end);
             if at_end {
-                self.start = self.buffer.len();
+                self.kept.drop_all();
                 self.state = State::InLine;
             }
             return None;
         }
 
         if self.buffered().len() + rest.len() >= self.longest() {
-            self.keep_end(rest);
-            return Some(Err(self.too_long(State::Discarding)));
+            self.kept.keep_end(rest, end);
+            return Some(Err(self.too_long(start, State::Discarding)));
         }
         self.keep(rest);
-        self.searched = self.buffer.len();
+        self.kept.set_searched();
         if !self.delimiter.can_end_within(self.max_length, self.buffered()) {
-            self.keep_end(&[]);
-            return Some(Err(self.too_long(State::Discarding)));
+            self.kept.keep_end(&[], end);
+            return Some(Err(self.too_long(start, State::Discarding)));
         }
 
         if !at_end || self.buffered().is_empty() {
             return None;
         }
-        let line = Line::Kept(mem::replace(&mut self.start, self.searched)..self.searched);
+        let line = self.kept.take_rest();
         if self.keep_bare_line_ends {
-            return Some(self.checked(line));
+            return Some(self.checked(line, start));
         }
-        let length = self.delimiter.unfinished_length(self.bytes(&line));
-        (length > 0).then(|| self.checked(line.truncated(length)))
+        let length = self.delimiter.unfinished_length(self.kept.look(&line));
+        (length > 0).then(|| self.checked(line.truncated(length), start))
     }
 
-    /// The line, if it is one that is taken.
-    fn checked<'i>(&mut self, line: Line<'i>) -> Found<'i> {
-        let content = self.bytes(&line);
+    /// The line, which began at `start`, if it is one that is taken.
+    fn checked<'i>(&mut self, line: Line<'i>, start: u64) -> Found<'i> {
+        let content = self.kept.look(&line);
         if content.len() > self.max_length {
-            return Err(self.too_long(State::InLine));
+            return Err(self.too_long(start, State::InLine));
         }
-        if !self.keep_bare_line_ends && self.delimiter.has_bare_line_end(content) {
-            return Err(self.refuse(LineError::BareLineEnd, State::InLine));
+        if !self.keep_bare_line_ends
+            && let Some(place) = self.delimiter.find_bare_line_end(content)
+        {
+            let error = LineError::new(start + place as u64, LineRule::BareLineEnd);
+            return Err(self.refuse(error, State::InLine));
         }
         Ok(line)
     }
 
-    /// Takes out a line of that many bytes.
-    fn take<'i>(&mut self, length: usize, input: &mut &'i [u8]) -> Line<'i> {
-        let kept = self.buffer.len() - self.start;
-        if let Some(missing) = length.checked_sub(kept).filter(|&missing| missing > 0) {
-            let (line, rest) = input.split_at(missing);
-            *input = rest;
-            if kept == 0 {
-                return Line::Input(line);
-            }
-            self.keep(line);
-        }
-        let end = self.start + length;
-        self.searched = self.searched.max(end);
-        Line::Kept(mem::replace(&mut self.start, end)..end)
-    }
-
-    /// Takes out a line of that many bytes without looking at it.
-    fn skip(&mut self, length: usize, input: &mut &[u8]) {
-        let kept = self.buffer.len() - self.start;
-        *input = &input[length.saturating_sub(kept)..];
-        self.start += length.min(kept);
-        self.searched = self.searched.max(self.start);
-    }
-
-    fn has_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         matches!(self.state, State::Failed(_))
     }
 
-    fn too_long(&mut self, next: State) -> LineError {
-        self.refuse(LineError::TooLong { max_length: self.max_length }, next)
+    fn too_long(&mut self, start: u64, next: State) -> LineError {
+        self.refuse(LineError::too_long(start, self.max_length), next)
     }
 
     /// Reports a line that is not taken, and goes on as the policy says.
@@ -264,8 +240,7 @@ impl LineDecoder {
         match self.refused {
             Refused::Fail => {
                 self.state = State::Failed(error);
-                self.start = self.buffer.len();
-                self.searched = self.start;
+                self.kept.drop_all();
             }
             Refused::Discard => self.state = next,
         }
@@ -277,56 +252,9 @@ impl LineDecoder {
         self.max_length.saturating_add(self.delimiter.max_length())
     }
 
-    fn bytes<'a>(&'a self, line: &Line<'a>) -> &'a [u8] {
-        match line {
-            Line::Kept(range) => &self.buffer[range.clone()],
-            Line::Input(bytes) => bytes,
-        }
-    }
-
-    fn line<'a>(&'a self, line: Line<'a>) -> &'a [u8] {
-        match line {
-            Line::Kept(range) => &self.buffer[range],
-            Line::Input(bytes) => bytes,
-        }
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-            self.start = 0;
-            self.searched = 0;
-        }
-        let needed = self.buffer.len() + bytes.len();
-        if needed > self.buffer.capacity() {
-            let mut capacity = needed.max(self.buffer.capacity().saturating_mul(2));
-            let one_line = self.start.saturating_add(self.longest());
-            if needed <= one_line {
-                capacity = capacity.min(one_line);
-            }
-            self.buffer.reserve_exact(capacity - self.buffer.len());
-        }
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Keeps of the current line, and what comes after it, only what may turn out to be the
-    /// beginning of a delimiter.
-    fn keep_end(&mut self, rest: &[u8]) {
-        let wanted = self.delimiter.as_bytes().len() - 1;
-        self.keep(&rest[rest.len().saturating_sub(wanted)..]);
-        self.start = self.start.max(self.buffer.len().saturating_sub(wanted));
-        self.searched = self.buffer.len();
-    }
-
-    /// Gives memory back that is much more than needed. Little is copied for much that was taken
-    /// out or given back, so that the work stays proportional to the input.
-    fn settle(&mut self) {
-        let kept = self.buffered();
-        if kept.is_empty() || self.buffer.capacity() > SPARE_CAPACITY.max(4 * kept.len()) {
-            self.buffer = kept.to_vec();
-            self.searched -= self.start;
-            self.start = 0;
-        }
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        let longest = self.longest();
+        self.kept.keep(bytes, longest);
     }
 }
 
@@ -350,10 +278,10 @@ impl Decoder for LineDecoder {
             return Err(error);
         }
         match self.next_line(input, false) {
-            Some(line) => line.map(|line| Some(self.line(line))),
+            Some(line) => line.map(|line| Some(self.kept.lend(line))),
             None => {
                 *input = &[];
-                self.settle();
+                self.kept.settle();
                 Ok(None)
             }
         }
@@ -365,16 +293,16 @@ impl Decoder for LineDecoder {
             return Err(error);
         }
         match self.next_line(&mut &[][..], true) {
-            Some(line) => line.map(|line| Some(self.line(line))),
+            Some(line) => line.map(|line| Some(self.kept.lend(line))),
             None => {
-                self.settle();
+                self.kept.settle();
                 Ok(None)
             }
         }
     }
 
     fn release(&mut self) {
-        self.settle();
+        self.kept.settle();
     }
 
     fn buffered(&self) -> &[u8] {
@@ -395,94 +323,27 @@ impl Ready for LineDecoder {
             if self.state == State::InLine {
                 return Ok(true);
             }
-            self.skip(length, input);
+            self.kept.skip(length, input);
             self.state = State::InLine;
         }
         let refused = match self.unfinished_line(mem::take(input), false) {
             Some(Err(error)) => Err(error),
             Some(Ok(_)) | None => Ok(false),
         };
-        self.settle();
+        self.kept.settle();
         refused
-    }
-}
-
-/// The lines of one input, lent one at a time. Made by [`LineDecoder::feed`] and
-/// [`LineDecoder::finish`].
-///
-/// What has not been taken when this is dropped goes back to the decoder, and comes first next
-/// time: to stop between two lines, just break out of the loop. Until then the decoder holds a copy
-/// of it, so feed it no more before it has been taken.
-///
-/// ```
-/// use wharf_protocols::line::{LineDecoder, LineError};
-///
-/// # fn main() -> Result<(), LineError> {
-/// let mut decoder = LineDecoder::new();
-/// let mut lines = decoder.feed(b"LENGTH 3\n\x00\x01\x02");
-/// assert_eq!(lines.next().transpose()?, Some(&b"LENGTH 3"[..]));
-/// // Something else than lines follows.
-/// assert_eq!(&*lines.into_remainder(), b"\x00\x01\x02");
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "lines are found as they are asked for"]
-pub struct DecodedLines<'d, 'i> {
-    pub(super) decoder: &'d mut LineDecoder,
-    input: &'i [u8],
-    at_end: bool,
-}
-
-impl<'i> DecodedLines<'_, 'i> {
-    /// The next line without its delimiter; `None` when more input is needed.
-    ///
-    /// # Errors
-    /// [`LineError::TooLong`], [`LineError::BareLineEnd`]. With [`Refused::Fail`] nothing follows it.
-    /// With [`Refused::Discard`] it takes the place of the line, and the next lines follow.
-    #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
-    pub fn next(&mut self) -> Option<Result<&[u8], LineError>> {
-        let line = self.decoder.next_line(&mut self.input, self.at_end)?;
-        Some(line.map(|line| self.decoder.line(line)))
-    }
-
-    /// Takes out everything after the last line that was lent, as it was received, for a protocol
-    /// that takes over in the middle of the stream. The decoder is then as new.
-    ///
-    /// It is borrowed from the input, unless something was kept from an earlier one. What was kept
-    /// of a line that is being discarded is not given, and after a failure nothing is.
-    pub fn into_remainder(mut self) -> Cow<'i, [u8]> {
-        let input = match self.decoder.state {
-            State::Failed(_) => &[],
-            State::InLine | State::Discarding => self.input,
-        };
-        self.input = &[];
-        let mut remainder = self.decoder.take_remainder();
-        if remainder.is_empty() {
-            return Cow::Borrowed(input);
-        }
-        remainder.extend_from_slice(input);
-        Cow::Owned(remainder)
-    }
-}
-
-impl Drop for DecodedLines<'_, '_> {
-    fn drop(&mut self) {
-        if !self.decoder.has_failed() {
-            self.decoder.keep(self.input);
-        }
-        self.decoder.settle();
     }
 }
 
 /// What a [`LineDecoder`] does with a line that it does not take.
 ///
 /// ```
-/// use wharf_protocols::line::{LineDecoder, LineError, Refused};
+/// use wharf_protocols::line::{LineDecoder, LineRule, Refused};
 ///
 /// let mut decoder = LineDecoder::new().max_length(5).refused(Refused::Discard);
 /// let mut lines = decoder.feed(b"much too long\nshort\n");
-/// assert_eq!(lines.next(), Some(Err(LineError::TooLong { max_length: 5 })));
+/// let error = lines.next().unwrap().unwrap_err();
+/// assert_eq!((error.rule, error.offset), (LineRule::TooLong { max_length: 5 }, 5));
 /// assert_eq!(lines.next(), Some(Ok(&b"short"[..])));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -494,29 +355,11 @@ pub enum Refused {
     Discard,
 }
 
-/// Memory above this is not kept for the next line.
-const SPARE_CAPACITY: usize = 4096;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     InLine,
     Discarding,
     Failed(LineError),
-}
-
-/// Where a line lies: in the decoder's buffer, or in the input.
-enum Line<'i> {
-    Kept(Range<usize>),
-    Input(&'i [u8]),
-}
-
-impl Line<'_> {
-    fn truncated(self, length: usize) -> Self {
-        match self {
-            Self::Kept(range) => Self::Kept(range.start..range.start + length),
-            Self::Input(bytes) => Self::Input(&bytes[..length]),
-        }
-    }
 }
 
 type Found<'i> = Result<Line<'i>, LineError>;

@@ -3,7 +3,7 @@ use std::slice;
 
 use memchr::{memchr, memchr2, memmem};
 
-use super::LineError;
+use super::EmptyDelimiter;
 
 /// What ends a line.
 ///
@@ -11,9 +11,9 @@ use super::LineError;
 /// delimiters are for trusted peers.
 ///
 /// ```
-/// use wharf_protocols::line::{Delimiter, LineDecoder, LineError};
+/// use wharf_protocols::line::{Delimiter, EmptyDelimiter, LineDecoder};
 ///
-/// # fn main() -> Result<(), LineError> {
+/// # fn main() -> Result<(), EmptyDelimiter> {
 /// let mut words = LineDecoder::new().delimiter(Delimiter::byte(0));
 /// assert_eq!(words.feed(b"one\0two").next(), Some(Ok(&b"one"[..])));
 ///
@@ -48,11 +48,11 @@ impl Delimiter {
     /// Any string of bytes; the line ends where it first appears whole.
     ///
     /// # Errors
-    /// [`LineError::EmptyDelimiter`] if there are no bytes.
-    pub fn bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, LineError> {
+    /// There are no bytes.
+    pub fn bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, EmptyDelimiter> {
         let bytes = bytes.into();
         if bytes.is_empty() {
-            return Err(LineError::EmptyDelimiter);
+            return Err(EmptyDelimiter);
         }
         Ok(Self(Kind::Bytes(bytes)))
     }
@@ -98,11 +98,11 @@ impl Delimiter {
         }
     }
 
-    /// Whether a line has a `\r` or `\n` in it, which some programs take for its end.
-    pub(super) fn has_bare_line_end(&self, line: &[u8]) -> bool {
+    /// Where a line has a `\r` or `\n`, which some programs take for its end.
+    pub(super) fn find_bare_line_end(&self, line: &[u8]) -> Option<usize> {
         match self.0 {
-            Kind::Newline | Kind::CrLf => memchr2(b'\r', b'\n', line).is_some(),
-            Kind::Byte(_) | Kind::Bytes(_) => false,
+            Kind::Newline | Kind::CrLf => memchr2(b'\r', b'\n', line),
+            Kind::Byte(_) | Kind::Bytes(_) => None,
         }
     }
 
@@ -126,18 +126,24 @@ impl Delimiter {
             || (first..=max_length).any(|end| delimiter.starts_with(&received[end..]))
     }
 
-    /// Whether a decoder would not see exactly `line` if `line` and the delimiter were sent.
-    pub(super) fn is_contained_in(&self, line: &[u8]) -> bool {
+    /// Where a delimiter begins in `line` if `line` and the delimiter are sent, other than the one behind it: a decoder
+    /// would not see exactly `line`.
+    pub(super) fn find_within(&self, line: &[u8]) -> Option<usize> {
         match &self.0 {
-            Kind::Newline => line.ends_with(b"\r") || memchr(b'\n', line).is_some(),
-            Kind::CrLf => memmem::find(line, b"\r\n").is_some(),
-            Kind::Byte(byte) => line.contains(byte),
+            Kind::Newline => {
+                memchr(b'\n', line).or_else(|| line.ends_with(b"\r").then(|| line.len() - 1))
+            }
+            Kind::CrLf => memmem::find(line, b"\r\n"),
+            Kind::Byte(byte) => memchr(*byte, line),
             Kind::Bytes(delimiter) => {
-                let overlaps = |shared: usize| {
-                    let (head, tail) = delimiter.split_at(shared);
+                let overlaps = |shared: &usize| {
+                    let (head, tail) = delimiter.split_at(*shared);
                     line.ends_with(head) && delimiter.starts_with(tail)
                 };
-                memmem::find(line, delimiter).is_some() || (1..delimiter.len()).any(overlaps)
+                memmem::find(line, delimiter).or_else(|| {
+                    let shared = (1..delimiter.len()).rev().find(overlaps)?;
+                    Some(line.len() - shared)
+                })
             }
         }
     }
@@ -208,33 +214,35 @@ mod tests {
     #[test]
     fn containment_looks_across_the_end_of_the_line() {
         let delimiter = Delimiter::bytes(b"aba").unwrap();
-        assert!(delimiter.is_contained_in(b"xabax"));
+        assert_eq!(delimiter.find_within(b"xabax"), Some(1));
         // "ab" + "aba" begins with the delimiter.
-        assert!(delimiter.is_contained_in(b"ab"));
-        assert!(!delimiter.is_contained_in(b"xa"));
-        assert!(!delimiter.is_contained_in(b"xb"));
-        assert!(!delimiter.is_contained_in(b""));
+        assert_eq!(delimiter.find_within(b"xab"), Some(1));
+        assert_eq!(delimiter.find_within(b"xa"), None);
+        assert_eq!(delimiter.find_within(b"xb"), None);
+        assert_eq!(delimiter.find_within(b""), None);
+        let delimiter = Delimiter::bytes(b"aaa").unwrap();
+        assert_eq!(delimiter.find_within(b"xaa"), Some(1));
     }
 
     #[test]
     fn bare_line_ends_are_told_from_delimiters() {
         for (delimiter, line, contained, bare) in [
-            (Delimiter::NEWLINE, "a\nb", true, true),
-            (Delimiter::NEWLINE, "a\r", true, true),
-            (Delimiter::NEWLINE, "a\rb", false, true),
-            (Delimiter::CRLF, "a\r\nb", true, true),
-            (Delimiter::CRLF, "a\r", false, true),
-            (Delimiter::CRLF, "a\nb", false, true),
-            (Delimiter::CRLF, "ab", false, false),
-            (Delimiter::byte(0), "a\r\nb", false, false),
+            (Delimiter::NEWLINE, "a\nb", Some(1), Some(1)),
+            (Delimiter::NEWLINE, "a\r", Some(1), Some(1)),
+            (Delimiter::NEWLINE, "a\rb", None, Some(1)),
+            (Delimiter::CRLF, "ab\r\nb", Some(2), Some(2)),
+            (Delimiter::CRLF, "a\r", None, Some(1)),
+            (Delimiter::CRLF, "a\nb", None, Some(1)),
+            (Delimiter::CRLF, "ab", None, None),
+            (Delimiter::byte(0), "a\r\nb", None, None),
         ] {
-            assert_eq!(delimiter.is_contained_in(line.as_bytes()), contained, "{line:?}");
-            assert_eq!(delimiter.has_bare_line_end(line.as_bytes()), bare, "{line:?}");
+            assert_eq!(delimiter.find_within(line.as_bytes()), contained, "{line:?}");
+            assert_eq!(delimiter.find_bare_line_end(line.as_bytes()), bare, "{line:?}");
         }
     }
 
     #[test]
     fn no_empty_delimiter() {
-        assert_eq!(Delimiter::bytes(Vec::new()), Err(LineError::EmptyDelimiter));
+        assert_eq!(Delimiter::bytes(Vec::new()), Err(EmptyDelimiter));
     }
 }

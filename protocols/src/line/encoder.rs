@@ -2,7 +2,7 @@ use std::io::IoSlice;
 
 use wharf::{Transport, WriteStatus};
 
-use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError};
+use super::{DEFAULT_MAX_LENGTH, Delimiter, LineError, LineRule};
 use crate::codec::Encoder;
 
 /// Writes lines so that a [`LineDecoder`](super::LineDecoder) with the same options reads them back.
@@ -11,7 +11,7 @@ use crate::codec::Encoder;
 /// the delimiter for a line of its own, which lets whoever supplied the text speak for us.
 ///
 /// ```
-/// use wharf_protocols::line::{Delimiter, LineEncoder, LineError};
+/// use wharf_protocols::line::{Delimiter, LineEncoder, LineError, LineRule};
 ///
 /// # fn main() -> Result<(), LineError> {
 /// let encoder = LineEncoder::new().delimiter(Delimiter::CRLF);
@@ -20,7 +20,8 @@ use crate::codec::Encoder;
 /// assert_eq!(output, b"SET k v\r\n");
 ///
 /// let injected = b"SET k v\r\nDELETE k";
-/// assert_eq!(encoder.encode(injected, &mut output), Err(LineError::ContainsDelimiter));
+/// let error = encoder.encode(injected, &mut output).unwrap_err();
+/// assert_eq!((error.rule, error.offset), (LineRule::ContainsDelimiter, 7));
 /// # Ok(())
 /// # }
 /// ```
@@ -93,18 +94,20 @@ impl LineEncoder {
     /// Checks that `line` can be sent, and returns the delimiter to send after it.
     ///
     /// # Errors
-    /// [`LineError::ContainsDelimiter`] if a decoder would see another line than `line`; with
-    /// [`Delimiter::NEWLINE`] and [`Delimiter::CRLF`] [`LineError::BareLineEnd`] if there is a `\r` or `\n` in
-    /// it all the same; [`LineError::TooLong`].
+    /// [`LineRule::ContainsDelimiter`] if a decoder would see another line than `line`; with
+    /// [`Delimiter::NEWLINE`] and [`Delimiter::CRLF`] [`LineRule::BareLineEnd`] if there is a `\r` or `\n` in
+    /// it all the same; [`LineRule::TooLong`].
     pub fn check(&self, line: &[u8]) -> Result<&[u8], LineError> {
         if line.len() > self.max_length {
-            return Err(LineError::TooLong { max_length: self.max_length });
+            return Err(LineError::too_long(0, self.max_length));
         }
-        if self.delimiter.is_contained_in(line) {
-            return Err(LineError::ContainsDelimiter);
+        if let Some(place) = self.delimiter.find_within(line) {
+            return Err(LineError::new(place as u64, LineRule::ContainsDelimiter));
         }
-        if !self.keep_bare_line_ends && self.delimiter.has_bare_line_end(line) {
-            return Err(LineError::BareLineEnd);
+        let bare =
+            if self.keep_bare_line_ends { None } else { self.delimiter.find_bare_line_end(line) };
+        if let Some(place) = bare {
+            return Err(LineError::new(place as u64, LineRule::BareLineEnd));
         }
         Ok(self.delimiter.as_bytes())
     }
@@ -197,12 +200,14 @@ mod tests {
                 assert!(encoder.encode(line, &mut output).is_err(), "{line:?}");
             }
         }
+        let contains = |offset| Err(LineError::new(offset, LineRule::ContainsDelimiter));
         let encoder = LineEncoder::new();
-        assert_eq!(encoder.encode(b"hi\nQUIT", &mut output), Err(LineError::ContainsDelimiter));
-        assert_eq!(encoder.encode(b"hi\rQUIT", &mut output), Err(LineError::BareLineEnd));
+        assert_eq!(encoder.encode(b"hi\nQUIT", &mut output), contains(2));
+        let bare = Err(LineError::new(2, LineRule::BareLineEnd));
+        assert_eq!(encoder.encode(b"hi\rQUIT", &mut output), bare);
         let encoder = LineEncoder::new().delimiter(Delimiter::bytes(b"--").unwrap());
-        assert_eq!(encoder.encode(b"a--b", &mut output), Err(LineError::ContainsDelimiter));
-        assert_eq!(encoder.encode(b"a-", &mut output), Err(LineError::ContainsDelimiter));
+        assert_eq!(encoder.encode(b"a--b", &mut output), contains(1));
+        assert_eq!(encoder.encode(b"ab-", &mut output), contains(2));
         assert_eq!(output, b"");
         assert_eq!(encoder.encode(b"-a", &mut output), Ok(()));
     }
@@ -211,6 +216,6 @@ mod tests {
     fn refuses_lines_above_the_maximum() {
         let encoder = LineEncoder::new().max_length(3);
         assert_eq!(encoder.check(b"abc"), Ok(&b"\n"[..]));
-        assert_eq!(encoder.check(b"abcd"), Err(LineError::TooLong { max_length: 3 }));
+        assert_eq!(encoder.check(b"abcde"), Err(LineError::too_long(0, 3)));
     }
 }

@@ -27,21 +27,40 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A server and a client are on the pages of [`LineProtocol`] and [`Lines`]; in tasks,
+//! [`FramedReader`](crate::framing::FramedReader) and [`FramedWriter`](crate::framing::FramedWriter) read and send lines, too.
+//!
+//! # Limits
+//!
+//! | | default |
+//! |---|---|
+//! | the longest line, without its delimiter ([`max_length`](LineDecoder::max_length)) | 64 KiB |
+//! | what is kept | the beginning of a line with its delimiter, and nothing between lines |
+//!
+//! # What is refused
+//!
+//! A line above the limit, when the first byte above it has come; one with a `\r` or `\n` in it that is not its end, which some
+//! peers take for one ([`Delimiter`]). A line to send is refused that its peer would see another line, or two, in. Each is a
+//! [`LineError`] with its byte and its [`LineRule`].
 
+mod decoded;
 mod decoder;
 mod delimiter;
 mod encoder;
 mod error;
+mod kept;
 mod protocol;
 #[cfg(test)]
 mod protocol_tests;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::{DecodedLines, LineDecoder, Refused};
+pub use decoded::DecodedLines;
+pub use decoder::{LineDecoder, Refused};
 pub use delimiter::Delimiter;
 pub use encoder::{LineEncoder, WriteLine};
-pub use error::LineError;
+pub use error::{EmptyDelimiter, LineError, LineRule};
 pub use protocol::{LineProtocol, Lines};
 
 /// The longest line that decoders and encoders take by default, in bytes without its delimiter:

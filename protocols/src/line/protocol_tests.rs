@@ -190,7 +190,7 @@ fn a_line_above_the_maximum_aborts_and_is_not_reported() -> Result {
     let count = Rc::clone(&reported);
     recorder.event_loop().set_exception_handler(move |_, _| *count.borrow_mut() += 1);
     recorder.receive(b"one\n123456789\ntwo\n")?;
-    let lost = "lost Some(a line is longer than 8 bytes)";
+    let lost = "lost Some(byte 12: a line is longer than 8 bytes)";
     assert_eq!(take(&calls), ["one", "refused", lost]);
     assert_eq!(*reported.borrow(), 0);
     Ok(())

@@ -28,7 +28,7 @@ use super::check_splits;
 /// assert_eq!(exchange.sent, b"ONE\nTWO\n");
 /// assert_eq!(exchange.error, None);
 /// let exchange = check_protocol(b"one\ntw\ro\n", || Lines::new(Shout));
-/// assert_eq!(exchange.error.as_deref(), Some("a line contains a bare line end"));
+/// assert_eq!(exchange.error.as_deref(), Some("byte 6: a line contains a bare line end"));
 /// ```
 ///
 /// # Panics
