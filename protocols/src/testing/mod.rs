@@ -8,6 +8,7 @@
 //! | [`check_splits`] | anything that takes its input in parts |
 //! | [`check_linear`] | that the work grows no faster than the input |
 //! | [`replay`] | a function over the files of a directory: a fuzzer's corpus as an ordinary test |
+//! | [`Mutations`] | a function over inputs made of those files: a small fuzzer for ordinary tests |
 //!
 //! All of them panic with what is wrong, as `assert!` does, so that a fuzzer notices. Their choices depend on the input
 //! only: a failure repeats.
@@ -35,7 +36,9 @@
 
 mod decoders;
 mod encoders;
+mod mutations;
 mod protocols;
+mod random;
 mod replay;
 mod splits;
 mod steps;
@@ -44,6 +47,7 @@ mod tests;
 
 pub use decoders::check_decoder;
 pub use encoders::check_encoder;
+pub use mutations::Mutations;
 pub use protocols::{Exchange, check_protocol};
 pub use replay::replay;
 pub use splits::check_splits;

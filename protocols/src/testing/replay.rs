@@ -28,7 +28,7 @@ pub fn replay(directory: impl AsRef<Path>, mut run: impl FnMut(&[u8])) -> usize 
 }
 
 /// The files of a directory, in order; not those whose names begin with a dot.
-fn files(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     let entries =
         fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -46,7 +46,7 @@ fn failure(file: &Path, run: &mut impl FnMut(&[u8])) -> Option<String> {
     Some(format!("{}: {}", file.display(), message(&*panic)))
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic")
 }

@@ -1,5 +1,7 @@
 use std::fmt::Debug;
 
+use super::random::Random;
+
 /// Checks that a codec gives the same frames and errors however its input is split.
 ///
 /// `decode` gets an input in parts, which make up `input` when joined; some may be empty. It starts
@@ -58,25 +60,6 @@ pub fn check_splits<T: Debug + PartialEq>(input: &[u8], mut decode: impl FnMut(&
 
 /// Inputs up to this length are cut at every place.
 const EXHAUSTIVE_LENGTH: usize = 64;
-
-/// Xorshift64*: enough to choose places to cut at.
-struct Random(u64);
-
-impl Random {
-    fn seeded(bytes: &[u8]) -> Self {
-        let mix = |seed: u64, &byte: &u8| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        Self(bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix) | 1)
-    }
-
-    /// A number from 0 to `most`.
-    fn up_to(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let scrambled = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        (scrambled % (most as u64 + 1)) as usize
-    }
-}
 
 #[cfg(test)]
 mod tests {
