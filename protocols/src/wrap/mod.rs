@@ -4,11 +4,20 @@
 //! them: plaintext also where the connection is under TLS. [`Log`], [`Counters`] and [`Pcap`] are taps, and so is a pair
 //! of them.
 //!
-//! The protocol does not know. It has a transport of its own, in memory, which is joined to the real one; back-pressure,
-//! ends and aborts pass through. What differs: [`info`](wharf::Transport::info) knows no addresses, and
-//! [`start_tls`](wharf::Transport::start_tls) upgrades what is in memory, so that the tap sees ciphertext from there on;
-//! TLS of the connection's builder is outside of the tap. Each byte is copied twice more: a tap is for looking, not for
-//! every connection of a busy server.
+//! The protocol does not know. It has a transport of its own, in memory, which is joined to the real one:
+//!
+//! | | through a tap |
+//! |---|---|
+//! | bytes | in order, both ways; the tap is told before they go on |
+//! | back-pressure | passes: a peer that does not read stops the protocol, and a protocol that does not read stops the peer; 64 KiB more are on their way in each direction |
+//! | ends, closes, aborts | pass, of either side |
+//! | errors | end both connections. The tap is told the error itself; the protocol is told that its connection was reset, when the error was the real connection's |
+//! | deadlines, limits, [`info`](wharf::Transport::info) | the protocol's are those of its own transport, without addresses; a tap has the real one |
+//! | TLS of the connection's builder | outside of the tap, which sees plaintext |
+//! | [`start_tls`](wharf::Transport::start_tls) by the protocol | inside: it works, and the tap sees ciphertext from there on |
+//! | files and descriptors | files are read and sent as bytes; descriptors do not pass |
+//!
+//! Each byte is copied twice more: a tap is for looking, not for every connection of a busy server.
 //!
 //! ```
 //! use std::rc::Rc;

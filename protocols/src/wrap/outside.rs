@@ -5,7 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use wharf::testing::pair;
-use wharf::{Connection, Eof, Error, EventLoop, Protocol, Result, Transport, TransportHandle};
+use wharf::{
+    CloseReason, Connection, Eof, Error, EventLoop, Protocol, Result, Transport, TransportHandle,
+};
 
 use super::Tap;
 use crate::backpressure::is_above_high_water;
@@ -51,6 +53,14 @@ struct Joint<T> {
 impl<T> Joint<T> {
     fn real(&self) -> Option<TransportHandle> {
         self.real.borrow().clone()
+    }
+
+    /// What the protocol's own connection was ended by, if that is an error.
+    fn failure(&self) -> Option<Error> {
+        match self.inside.borrow().as_ref().and_then(Transport::close_reason) {
+            Some(CloseReason::Failed(error)) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -106,7 +116,9 @@ impl<T: Tap> Protocol for Tapped<T> {
     }
 
     fn connection_lost(&mut self, transport: &dyn Transport, error: Option<&Error>) -> Result {
-        self.joint.tap.closed(transport, error);
+        // What the protocol has failed with ends the real connection by an abort, which is no error of that one.
+        let failure = self.joint.failure();
+        self.joint.tap.closed(transport, error.or(failure.as_ref()));
         self.end(error.is_some());
         Ok(())
     }

@@ -4,7 +4,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use wharf::testing::MemoryNetwork;
-use wharf::{Connection, Eof, Error, EventLoop, Protocol, Result, Transport, with_info};
+use wharf::{
+    ByteStream, Connection, Eof, Error, EventLoop, Protocol, Result, Timeout, TlsClient,
+    TlsIdentity, TlsServer, Transport, with_info,
+};
 
 use super::*;
 
@@ -145,6 +148,105 @@ fn lines_for_a_log() -> Result {
         assert!(lines.iter().any(|line| line.contains("< 8 bytes \"welc…\"")), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains(r#"> 6 bytes "\r\nlo…""#)), "{lines:?}");
         ends(lines.len() - 1, "closed");
+        Ok(())
+    })
+}
+
+/// The tap has the error itself, of whichever side.
+#[test]
+fn errors_of_either_side_are_told() -> Result {
+    /// Notes ends, and ends connections that are idle.
+    #[derive(Default)]
+    struct Ends(RefCell<Vec<Option<String>>>);
+
+    impl Tap for Ends {
+        fn opened(&self, transport: &dyn Transport) {
+            transport.set_timeout(Timeout::Idle, Some(Duration::from_secs(9)));
+        }
+
+        fn received(&self, _: &dyn Transport, _: &[u8]) {}
+
+        fn sent(&self, _: &dyn Transport, _: &[u8]) {}
+
+        fn closed(&self, _: &dyn Transport, error: Option<&Error>) {
+            self.0.borrow_mut().push(error.map(ToString::to_string));
+        }
+    }
+
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let ends = Rc::new(Ends::default());
+        let lost = serve(&event_loop, Rc::clone(&ends)).await?;
+        for word in [&b"fail"[..], b"close", b"nothing"] {
+            let (mut reader, writer) = event_loop.open_connection(ADDRESS).await?;
+            reader.read_exactly(8).await?;
+            writer.write(word);
+            let _ = reader.read_to_end(100).await;
+        }
+        wharf::sleep(Duration::from_secs(1)).await;
+        let ends = ends.0.borrow();
+        assert_eq!(ends[..2], [Some("fail".to_owned()), None]);
+        assert!(ends[2].as_ref().is_some_and(|end| end.contains("idle")), "{ends:?}");
+        assert_eq!(*lost.borrow(), [true, false, true]);
+        Ok(())
+    })
+}
+
+/// Goes on under TLS when it hears so.
+struct Upgrade {
+    to: TlsServer,
+}
+
+impl Protocol for Upgrade {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) -> Result {
+        if data == b"STARTTLS" {
+            transport.write(b"go on");
+            transport.start_tls(self.to.clone().into(), Default::default());
+        } else {
+            transport.write(data);
+        }
+        Ok(())
+    }
+}
+
+/// What a tap sees of a connection under TLS: the plaintext where TLS is the connection's, ciphertext where the protocol
+/// has begun it.
+#[test]
+fn tls_of_the_connection_is_outside_and_tls_of_the_protocol_inside() -> Result {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let (chain, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+    let server = TlsServer::builder().identity(TlsIdentity::from_pem(&chain, &key)).build()?;
+    let client = TlsClient::builder().ca_pem(&chain).build()?.server_name("localhost");
+
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let log = || {
+            let writing = Rc::clone(&lines);
+            Log::new(move |line| writing.borrow_mut().push(line.to_owned()))
+        };
+        let has = |text: &str| lines.borrow().iter().any(|line| line.ends_with(text));
+
+        let (serving, tap) = (event_loop.clone(), Rc::new(log()));
+        let factory = move |_: &_| Ok(tapped(&serving, Echo::default(), Rc::clone(&tap))?.1);
+        event_loop.create_server(with_info(factory), ADDRESS).tls(server.clone()).await?;
+        let (mut reader, writer) = event_loop.open_connection(ADDRESS).tls(client.clone()).await?;
+        writer.write(b"plain");
+        assert_eq!(reader.read_exactly(13).await?, b"welcome;plain");
+        assert!(has("< 5 bytes \"plain\"") && has("> 5 bytes \"plain\""), "{lines:?}");
+
+        lines.borrow_mut().clear();
+        let (serving, tap, to) = (event_loop.clone(), Rc::new(log()), server);
+        let factory =
+            move |_: &_| Ok(tapped(&serving, Upgrade { to: to.clone() }, Rc::clone(&tap))?.1);
+        event_loop.create_server(with_info(factory), "10.0.0.2:7").await?;
+        let (reader, writer) = event_loop.open_connection("10.0.0.2:7").await?;
+        let mut stream = ByteStream::join(reader, writer);
+        stream.writer().write(b"STARTTLS");
+        assert_eq!(stream.reader().read_exactly(5).await?, b"go on");
+        stream.start_tls(client).await?;
+        stream.writer().write(b"cipher");
+        assert_eq!(stream.reader().read_exactly(6).await?, b"cipher");
+        assert!(has("< 8 bytes \"STARTTLS\"") && has("> 5 bytes \"go on\""), "{lines:?}");
+        assert!(!lines.borrow().iter().any(|line| line.contains("cipher")), "{lines:?}");
         Ok(())
     })
 }
