@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use wharf_protocols::testing;
+use wharf_protocols::testing::{self, Mutations};
 
 pub mod handover;
 pub mod http;
@@ -17,6 +17,7 @@ mod sides;
 pub mod stream;
 pub mod tls;
 pub mod websocket;
+pub mod websocket_server;
 
 /// Runs a target over its seeds and the inputs that once failed, and returns how many there were.
 ///
@@ -28,6 +29,19 @@ pub fn replay(target: &str, run: fn(&[u8])) -> usize {
     assert!(seeds > 0, "no seeds for {target}");
     let crashers = directory.join("crashers").join(target);
     seeds + if crashers.exists() { testing::replay(crashers, run) } else { 0 }
+}
+
+/// Changes of a target's seeds, with one of the dictionaries, or none.
+///
+/// # Panics
+/// If they cannot be read.
+pub fn mutations(target: &str, dictionary: &str) -> Mutations {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mutations = Mutations::of(directory.join("corpus").join(target)).max_length(400);
+    if dictionary.is_empty() {
+        return mutations;
+    }
+    mutations.dictionary(directory.join("dictionaries").join(dictionary).with_extension("dict"))
 }
 
 /// Runs a target over the files named on the command line, for a look with a debugger.

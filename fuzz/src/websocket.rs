@@ -43,7 +43,7 @@ pub fn run(data: &[u8]) {
 
 /// A message out of the decoder's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Owned {
+pub(crate) enum Owned {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -65,7 +65,7 @@ impl From<Message<'_>> for Owned {
     }
 }
 
-type Decoded = (Vec<Owned>, Option<WebSocketError>);
+pub(crate) type Decoded = (Vec<Owned>, Option<WebSocketError>);
 
 struct Case {
     role: Role,
@@ -224,7 +224,7 @@ impl Case {
     }
 }
 
-fn decode(mut decoder: MessageDecoder, parts: &[&[u8]]) -> Decoded {
+pub(crate) fn decode(mut decoder: MessageDecoder, parts: &[&[u8]]) -> Decoded {
     let mut messages = Vec::new();
     for part in parts {
         let mut input = *part;
@@ -246,7 +246,7 @@ fn decode(mut decoder: MessageDecoder, parts: &[&[u8]]) -> Decoded {
 }
 
 /// Frames with lengths and masks as they have to be, of what the input says.
-fn frames(role: Role, mut rest: &[u8]) -> Vec<u8> {
+pub(crate) fn frames(role: Role, mut rest: &[u8]) -> Vec<u8> {
     let mut stream = Vec::new();
     let mask = (role == Role::Server).then_some([0x5a, 0, 0xff, 0x81]);
     while let Some((&[first, length], after)) = rest.split_first_chunk() {
@@ -265,7 +265,7 @@ fn frames(role: Role, mut rest: &[u8]) -> Vec<u8> {
 }
 
 /// What two ends agree upon.
-fn parameters(alone: bool) -> DeflateParameters {
+pub(crate) fn parameters(alone: bool) -> DeflateParameters {
     let options = DeflateOptions::new().no_context_takeover(alone).min_length(1);
     let fields: [(&str, &[u8]); 6] = [
         ("Host", b"a"),

@@ -61,3 +61,8 @@ fn tls() {
 fn websocket() {
     wharf_fuzz::replay("websocket", wharf_fuzz::websocket::run);
 }
+
+#[test]
+fn websocket_server() {
+    wharf_fuzz::replay("websocket_server", wharf_fuzz::websocket_server::run);
+}
