@@ -35,6 +35,53 @@
 //!     })
 //! }
 //! ```
+//!
+//! A client, as a task with a reader and a writer of frames:
+//!
+//! ```
+//! use wharf::Result;
+//! use wharf::testing::MemoryNetwork;
+//! # use wharf::Transport;
+//! # use wharf_protocols::codec::Encoder;
+//! use wharf_protocols::framing::{
+//!     FramedReader, FramedWriter, LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder,
+//! };
+//! # use wharf_protocols::framing::{FrameProtocol, Framed};
+//! # struct Echo;
+//! # impl FrameProtocol<LengthPrefixDecoder> for Echo {
+//! #     fn frame_received(&mut self, transport: &dyn Transport, payload: &[u8]) -> Result {
+//! #         LengthPrefixEncoder::new(LengthPrefix::U32).write_to(transport, payload)?;
+//! #         Ok(())
+//! #     }
+//! # }
+//!
+//! # fn main() -> Result {
+//! MemoryNetwork::new().event_loop().run(async |event_loop| {
+//! #   let factory = || Framed::new(Echo, LengthPrefixDecoder::new(LengthPrefix::U32));
+//! #   event_loop.create_server(factory, "10.0.0.1:7000").await?;
+//!     let (reader, writer) = event_loop.open_connection("10.0.0.1:7000").await?;
+//!     let mut frames = FramedReader::new(reader, LengthPrefixDecoder::new(LengthPrefix::U32));
+//!     let mut writer = FramedWriter::new(writer, LengthPrefixEncoder::new(LengthPrefix::U32));
+//!     writer.send(&b"hello"[..]).await?;
+//!     assert_eq!(frames.next().await?, Some(&b"hello"[..]));
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Limits
+//!
+//! | | default |
+//! |---|---|
+//! | the longest payload, of decoders and encoders ([`max_length`](NetstringDecoder::max_length)) | 64 KiB |
+//! | what is kept | a frame with its head; twice that while it grows, and nothing between frames |
+//!
+//! # What is refused
+//!
+//! A length above the limit, as soon as it is known; a netstring whose length has a sign, a space or a zero in front, or that
+//! has no comma behind it; a varint that is not in its shortest form or has more than 64 bits; a length that counts itself
+//! and is less; a stream that ends within a frame. Each is a [`FramingError`] with its byte and its [`FramingRule`]. Encoders
+//! refuse payloads that are too long, for the limit or for the prefix.
 
 mod collector;
 mod defaults;

@@ -39,6 +39,18 @@
 //! })
 //! # }
 //! ```
+//!
+//! # Limits
+//!
+//! | | default |
+//! |---|---|
+//! | [`attempt_timeout`](ReconnectBuilder::attempt_timeout): one attempt, with the look-up and TLS | 10 s |
+//! | [`backoff`](ReconnectBuilder::backoff): the first delay, and the longest | 100 ms, 10 s |
+//! | [`max_failures`](ReconnectBuilder::max_failures): failures in a row, then it gives up | never |
+//! | [`max_initial_failures`](ReconnectBuilder::max_initial_failures): the same before the first connection | never |
+//!
+//! A server that takes connections and then refuses a log-in is for [`handshake`](ReconnectBuilder::handshake): without it
+//! each such connection would count as made, and the next one come without a growing delay.
 
 mod addresses;
 mod backoff;

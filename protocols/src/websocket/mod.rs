@@ -28,6 +28,60 @@
 //! assert_eq!((error.offset, error.violation), (9, Violation::InvalidUtf8));
 //! assert_eq!(error.close_code(), CloseCode::INVALID_DATA);
 //! ```
+//!
+//! A server of callbacks, and a client in a task:
+//!
+//! ```
+//! use wharf::Result;
+//! use wharf::testing::MemoryNetwork;
+//! use wharf_protocols::websocket::{
+//!     CloseCode, OwnedMessage, ServerHandshake, WebSocket, WebSocketOptions, WebSocketProtocol,
+//!     WebSocketSession, WebSocketStream,
+//! };
+//!
+//! struct Echo;
+//!
+//! impl WebSocketProtocol for Echo {
+//!     fn text_received(&mut self, socket: &WebSocket, text: &str) -> Result {
+//!         socket.send_text(text)?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result {
+//! MemoryNetwork::new().event_loop().run(async |event_loop| {
+//!     let factory =
+//!         || WebSocketSession::server(Echo, ServerHandshake::new(), WebSocketOptions::new());
+//!     event_loop.create_server(factory, "10.0.0.1:80").await?;
+//!
+//!     let options = WebSocketOptions::new();
+//!     let mut socket = WebSocketStream::connect(&event_loop, "ws://10.0.0.1/", options).await?;
+//!     socket.send("hello").await?;
+//!     let answer = socket.next().await.transpose()?;
+//!     assert_eq!(answer, Some(OwnedMessage::Text("hello".to_owned())));
+//!     socket.close(CloseCode::NORMAL, "").await?;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Limits
+//!
+//! | [`WebSocketOptions`] | default | close code |
+//! |---|---|---|
+//! | `max_message_length`: a message, after decompression | 1 MiB | 1009 |
+//! | `max_frame_length`: a frame of one | 1 MiB | 1009 |
+//! | `max_fragments`: frames of a message | 65,536 | 1009 |
+//! | `opening_timeout`: the opening handshake | 10 s | |
+//! | `ping_interval`, `ping_timeout`: silence before a ping, and after it | 20 s, 20 s | |
+//! | `close_timeout`: the answer to a close, and the end after it | 10 s | |
+//!
+//! # What is refused
+//!
+//! Of RFC 6455: reserved bits and opcodes, lengths that are not the shortest, frames that are masked the wrong way (5.1, 5.2),
+//! fragments out of order (5.4), control frames that are long or in fragments (5.5), text that is not UTF-8, at its first wrong
+//! byte (8.1), and close codes that may not be sent (7.4). Of RFC 7692: compressed data that are no DEFLATE (7.2.2), and
+//! parameters that were not offered (7.1). [`Violation`] has each by itself.
 
 mod assembler;
 mod client;
