@@ -519,7 +519,10 @@ fn quoted(mut text: &[u8]) -> Option<&[u8]> {
 
 /// Whether a line without an end can still become a size.
 fn is_size_line_begun(line: &[u8]) -> bool {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // The line must be whole before a CR.
+    if let Some(line) = line.strip_suffix(b"\r") {
+        return size_line(line).is_some();
+    }
     if line.is_empty() {
         return false;
     }

@@ -227,6 +227,10 @@ impl<H: HttpHandler> HttpConnection<H> {
             || core.request == RequestState::Ended && core.answer == AnswerState::Complete
     }
 
+    fn has_no_request(&self) -> bool {
+        self.core.borrow().request == RequestState::None
+    }
+
     fn wake(&self) {
         let writable = self.core.borrow().writable.clone();
         if let Some(writable) = writable {
@@ -253,7 +257,8 @@ impl<H: HttpHandler> Protocol for HttpConnection<H> {
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Result<Eof> {
         match self.decoder.finish().map(drop) {
-            Ok(()) if self.is_idle() => Ok(Eof::Close),
+            // An empty line, or nothing at all, asks for nothing.
+            Ok(()) if self.is_idle() || self.has_no_request() => Ok(Eof::Close),
             // The client sends no more, and waits for its answer.
             Ok(()) => {
                 self.core.borrow_mut().keep_alive = false;
