@@ -60,6 +60,8 @@ pub(super) struct Settings {
     pub(super) total_timeout: Option<Duration>,
     pub(super) max_requests: u64,
     pub(super) date: bool,
+    /// The fields of every answer name the server.
+    pub(super) server: bool,
 }
 
 impl HttpServer {
@@ -75,6 +77,7 @@ impl HttpServer {
             total_timeout: None,
             max_requests: u64::MAX,
             date: true,
+            server: true,
         };
         Self { settings, standard: b"Server: wharf\r\n".to_vec() }
     }
@@ -146,6 +149,7 @@ impl HttpServer {
     pub fn standard_fields(mut self, fields: &[(&str, &[u8])]) -> Result<Self, HttpError> {
         let headers = Headers::new(fields)?;
         check_fields(headers)?;
+        self.settings.server = headers.get("Server").is_some();
         self.standard.clear();
         headers.write_to(&mut self.standard);
         Ok(self)

@@ -433,14 +433,24 @@ impl Core {
         check_fields(headers)
     }
 
-    /// Writes the fields, but not `Connection`, of which `close` is taken for the connection's own.
+    /// Writes the fields, but not `Connection`, of which `close` is taken for the connection's own, and not what every answer
+    /// has already: of an answer that is passed on.
     #[inline]
     fn write_fields(&mut self, headers: Headers<'_>, output: &mut Vec<u8>) {
         for (name, value) in headers {
-            if name.len() == 10 && name.eq_ignore_ascii_case("connection") {
-                let close = list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
-                self.keep_alive &= !close;
-                continue;
+            match name.len() {
+                4 if self.shared.settings.date && name.eq_ignore_ascii_case("date") => continue,
+                6 if self.shared.settings.server && name.eq_ignore_ascii_case("server") => continue,
+                10 if name.eq_ignore_ascii_case("connection") => {
+                    let has = |name: &[u8]| list(value).any(|each| each.eq_ignore_ascii_case(name));
+                    self.keep_alive &= !has(b"close");
+                    if has(b"upgrade") {
+                        // The field of that name needs it (RFC 9110, 7.8).
+                        output.extend_from_slice(b"Connection: upgrade\r\n");
+                    }
+                    continue;
+                }
+                _ => {}
             }
             output.extend_from_slice(name.as_bytes());
             output.extend_from_slice(b": ");

@@ -12,7 +12,8 @@ use crate::http::{Headers, HttpError, Rule};
 /// The request under way, in a callback of its [`HttpHandler`](super::HttpHandler): what to answer through.
 ///
 /// Content-Length, Transfer-Encoding, Connection, Date and Server are the server's to write: an answer that names one of the
-/// first two is refused. `Connection: close` closes the connection after the answer.
+/// first two is refused, and a Date or Server of its own is left out, unless the server writes none. `Connection: close` closes
+/// the connection after the answer.
 pub struct Exchange<'a> {
     pub(super) core: &'a Rc<RefCell<Core>>,
     pub(super) transport: &'a dyn Transport,

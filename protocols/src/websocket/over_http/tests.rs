@@ -94,7 +94,7 @@ fn what_is_no_request_for_a_websocket_is_refused() {
             let status = format!("HTTP/1.1 {status}\r\n");
             assert!(said.starts_with(&status), "{request}{said}");
             let said = said.to_ascii_lowercase();
-            let says_how = "\r\nupgrade: websocket\r\n";
+            let says_how = "\r\nupgrade: websocket\r\nconnection: upgrade\r\n";
             assert_eq!(said.contains(says_how), status.contains("426"), "{said}");
             assert_eq!(said.contains("\r\nallow: get\r\n"), status.contains("405"), "{said}");
         }

@@ -252,3 +252,31 @@ fn a_handler_cannot_smuggle() {
     recorder.receive(GET).unwrap();
     assert_eq!(recorder.sent().unwrap(), b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab");
 }
+
+/// Answers as another server has given them.
+struct PassedOn;
+
+impl HttpHandler for PassedOn {
+    fn request(&mut self, _: &RequestHead<'_>, exchange: &mut Exchange<'_>) -> Result {
+        let fields: [(&str, &[u8]); 4] =
+            [("date", b"then"), ("server", b"other"), ("dates", b"d"), ("servers", b"s")];
+        Ok(exchange.respond(200, &fields, b"")?)
+    }
+}
+
+#[test]
+fn date_and_server_are_there_once() {
+    let said = |server: HttpServer| {
+        let mut recorder = Recorder::new(server.serve_with(|| PassedOn)).unwrap();
+        recorder.receive(GET).unwrap();
+        String::from_utf8(recorder.sent().unwrap()).unwrap()
+    };
+    let count = |said: &str, name: &str| said.to_ascii_lowercase().matches(name).count();
+    let ours = said(HttpServer::new());
+    assert_eq!((count(&ours, "\r\ndate:"), count(&ours, "\r\nserver:")), (1, 1), "{ours}");
+    assert!(ours.contains("\r\nServer: wharf\r\n") && !ours.contains("then"), "{ours}");
+    assert!(ours.contains("\r\ndates: d\r\nservers: s\r\n"), "{ours}");
+    // Whoever writes none leaves it to the answer.
+    let theirs = said(server());
+    assert!(theirs.contains("\r\ndate: then\r\nserver: other\r\n"), "{theirs}");
+}
