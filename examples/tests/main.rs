@@ -8,6 +8,7 @@ use wharf_test_support::{
     authority, children as observer, needs, process, program, serving, sockets,
 };
 
+mod browser;
 mod chat;
 mod chat_ends;
 mod chat_terminal;

@@ -45,6 +45,10 @@ usage: websocket_chat --listen ADDRESS [--lines ADDRESS]
 /// The most bytes that may wait for one member: see the example chat.
 const WRITE_CAP: usize = 256 * 1024;
 
+/// The longest message, in bytes. A page sends lines; one that is too long is refused with a word, as at a terminal, and
+/// only what no page sends ends the connection.
+const MAX_MESSAGE: usize = 4 * MAX_LINE;
+
 fn main() -> ExitCode {
     run(USAGE, |mut arguments| {
         let (mut listen, mut lines) = (None, None);
@@ -71,7 +75,7 @@ fn serve(pages: String, lines: Option<String>) -> Result {
         let site = Site {
             hall: Rc::clone(&hall),
             handshake: Rc::new(ServerHandshake::new().deflate(DeflateOptions::new())),
-            options: Rc::new(WebSocketOptions::new().max_message_length(MAX_LINE)),
+            options: Rc::new(WebSocketOptions::new().max_message_length(MAX_MESSAGE)),
         };
         let site = move || site.clone();
         let server = event_loop.create_server(HttpServer::new().serve_with(site), pages);

@@ -11,8 +11,8 @@ use wharf_protocols::websocket::{
     CloseCode, Closure, ServerHandshake, WebSocket, WebSocketOptions, WebSocketProtocol,
 };
 
-use super::hall::{Ear, Hall};
-use super::member::obey;
+use super::hall::{Ear, Hall, tell};
+use super::member::{MAX_LINE, obey};
 
 const PAGE: &[u8] = include_bytes!("page.html");
 
@@ -59,6 +59,10 @@ impl WebSocketProtocol for Visitor {
     fn text_received(&mut self, socket: &WebSocket, text: &str) -> Result {
         let id = socket.transport().id();
         for line in text.lines() {
+            if line.len() > MAX_LINE {
+                tell(socket, &format!("! a line is longer than {MAX_LINE} bytes"));
+                continue;
+            }
             let leaves = obey(&mut self.hall.borrow_mut(), id, socket, &shown(line.as_bytes()));
             if leaves && socket.is_open() {
                 socket.close(CloseCode::NORMAL, "good-bye")?;
