@@ -126,8 +126,8 @@ fn content_that_fails_under_way_fails_the_answer() {
         let request = http::Request::post("http://10.0.0.1/").body(content)?;
         let mut response = HttpClient::new(&event_loop).send(request).await?;
         let error = response.body_mut().read_to_end(100).await.unwrap_err();
-        let why = std::error::Error::source(&error).expect("why");
-        assert_eq!(why.to_string(), "the disk is gone");
+        let told = format!("{error} {error:?}");
+        assert!(told.contains("the disk is gone"), "{told}");
         assert!(response.body_mut().next().await.is_none());
         Ok(())
     });
