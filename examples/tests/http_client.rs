@@ -119,7 +119,7 @@ fn http_client_tells_of_failures() {
     let ending = ask(&["ftp://127.0.0.1/"]);
     assert_eq!(
         (ending.code, &*ending.errors),
-        (Some(1), "http_client: the URI is neither http nor https\n")
+        (Some(1), "http_client: neither http nor https: ftp://127.0.0.1/\n")
     );
     assert_eq!(ask(&[]).code, Some(2));
 }
