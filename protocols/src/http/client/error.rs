@@ -68,7 +68,7 @@ impl fmt::Display for HttpClientError {
             Self::Protocol(_) => f.write_str("a message breaks a rule of HTTP"),
             Self::NoResponse => f.write_str("the server ended the connection without a response"),
             Self::ProxyRefused(status) => {
-                write!(f, "the proxy refuses to connect: status {status}")
+                write!(f, "the proxy refuses to connect, with the status {status}")
             }
             // The caller's own words.
             Self::Other(error) => error.fmt(f),
