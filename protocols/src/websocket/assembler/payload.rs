@@ -90,7 +90,8 @@ impl Assembler {
         let buffer = &mut self.buffer.bytes;
         let is_last = piece.is_frame_end && header.is_final;
         let start = buffer.len();
-        let room = self.limits.max_message_length - message.length;
+        // The limit may have been lowered in the middle of the message.
+        let room = self.limits.max_message_length.saturating_sub(message.length);
         let mut inflated = match header.mask {
             None => inflater.inflate(piece.bytes, buffer, room),
             Some(mask) => {

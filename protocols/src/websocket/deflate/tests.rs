@@ -167,6 +167,18 @@ fn bombs_are_bounded() {
 }
 
 #[test]
+fn a_limit_that_is_lowered_in_the_middle_of_a_message_is_kept() {
+    let options = DeflateOptions::new();
+    let whole = compressed(Role::Server, &options, &[Message::Binary(&[0; 100_000])]);
+    let (first, second) = whole.split_at(whole.len() - 10);
+    let mut decoder = client(&options);
+    assert!(decoder.decode(&mut { first }).unwrap().is_none());
+    let mut decoder = decoder.max_message_length(100);
+    let error = decoder.decode(&mut { second }).unwrap_err();
+    assert_eq!(error.violation, Violation::MessageTooLong { max_length: 100 });
+}
+
+#[test]
 fn what_a_server_accepts() {
     let any = DeflateOptions::new();
     let answer = |options: &DeflateOptions, offer: &str| {
