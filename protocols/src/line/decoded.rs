@@ -39,8 +39,9 @@ impl<'i> DecodedLines<'_, 'i> {
     /// The next line without its delimiter; `None` when more input is needed.
     ///
     /// # Errors
-    /// [`LineRule::TooLong`](super::LineRule::TooLong), [`LineRule::BareLineEnd`](super::LineRule::BareLineEnd). With [`Refused::Fail`] nothing follows it.
-    /// With [`Refused::Discard`] it takes the place of the line, and the next lines follow.
+    /// [`LineRule::TooLong`](super::LineRule::TooLong), [`LineRule::BareLineEnd`](super::LineRule::BareLineEnd). With
+    /// [`Refused::Fail`](super::Refused::Fail) nothing follows it. With [`Refused::Discard`](super::Refused::Discard) it
+    /// takes the place of the line, and the next lines follow.
     #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
     pub fn next(&mut self) -> Option<Result<&[u8], LineError>> {
         let line = self.decoder.next_line(&mut self.input, self.at_end)?;
