@@ -6,6 +6,8 @@
 //!   [`servers`]; the libuv one is C and lives in `libuv/echo.c`, those of asyncio and uvloop are
 //!   Python and live in `python/echo_tls.py`;
 //! - **relays** (`relay-tokio`, `relay-wharf`), from [`relays`];
+//! - **`http`** and **`messages`**: servers of protocols, from [`servers::http`] and [`servers::messages`];
+//! - **`nats`**: a client for NATS, from [`nats`];
 //! - **`file-blocking`** and **`file-wharf`**: servers that send a file, from [`servers::files`];
 //! - **`load`**: the client that drives any of them, from [`load`];
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
@@ -30,6 +32,8 @@ pub mod contender;
 pub mod counters;
 pub mod load;
 pub mod load_process;
+pub mod nats;
+pub mod nats_server;
 pub mod numbers;
 pub mod pipes;
 pub mod plot;

@@ -5,7 +5,9 @@
 
 use wharf_benches::contender::{CertificateFiles, Contender, tls_in_python};
 use wharf_benches::counters::{cpu, resident};
-use wharf_benches::load::{Churn, Control, Echo, Http, Idle, Latency, Receive, Storm};
+use wharf_benches::load::{
+    Churn, Control, Echo, Http, Idle, Latency, Receive, Speech, Storm, WebSocket,
+};
 use wharf_benches::server_process::ServerProcess;
 
 #[test]
@@ -65,6 +67,40 @@ fn every_server_of_http_serves() {
 }
 
 #[test]
+fn every_server_of_messages_serves() {
+    for (by, deflate) in [("websocket", false), ("websocket-deflate", true)] {
+        let contender = Contender::at("messages", env!("CARGO_BIN_EXE_messages").into(), &[]);
+        let process = ServerProcess::start(&contender.with_option("--by", by), None).unwrap();
+        let (server, connections, in_flight) = (process.address(), 5, 4);
+        for size in [64, 65536] {
+            let (messages, warm_up) = (100, 40);
+            let load =
+                WebSocket { server, connections, size, in_flight, messages, warm_up, deflate };
+            let told = load.run(&mut Control::uncontrolled()).unwrap();
+            assert!(told.starts_with("messages=100 "), "{told}");
+        }
+        process.stop().unwrap();
+    }
+}
+
+#[test]
+fn every_server_of_a_protocol_holds_idle_connections() {
+    let (messages, http) = (env!("CARGO_BIN_EXE_messages"), env!("CARGO_BIN_EXE_http"));
+    for (program, by, speech) in [
+        (messages, "lines", Speech::Line),
+        (messages, "websocket", Speech::WebSocket),
+        (http, "wharf", Speech::Http),
+    ] {
+        let contender = Contender::at("idle", program.into(), &[]).with_option("--by", by);
+        let process = ServerProcess::start(&contender, None).unwrap();
+        let (server, tls) = (process.address(), false);
+        let idle = Idle { server, connections: 20, first: 1, size: 64, tls, speech };
+        idle.run(&mut Control::uncontrolled()).unwrap();
+        process.stop().unwrap();
+    }
+}
+
+#[test]
 fn a_contender_that_cannot_start_is_an_error() {
     let program = env!("CARGO_BIN_EXE_echo-tokio");
     let contender = Contender::at("tokio", program.into(), &["--nonsense"]);
@@ -109,7 +145,9 @@ fn everybody_serves_under_tls() {
         };
         echo.run(control).unwrap();
         Echo { size: 64 * 1024, messages: 24, warm_up: 12, ..echo }.run(control).unwrap();
-        Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
+        Idle { server, connections: 20, first: 1, size: 64, tls, speech: Speech::Bytes }
+            .run(control)
+            .unwrap();
         Storm { server, connections: 5, handshakes: 50, size: 64 }.run(control).unwrap();
         process.stop().unwrap();
     }
@@ -135,7 +173,9 @@ fn serves(contender: Contender) {
     Churn { server, concurrent: 5, connections: 50, size: 64, warm_up: 5, tls, resume: false }
         .run(control)
         .unwrap();
-    Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
+    Idle { server, connections: 20, first: 1, size: 64, tls, speech: Speech::Bytes }
+        .run(control)
+        .unwrap();
     Latency { server, messages: 50, size: 64, warm_up: 5 }.run(control).unwrap();
     assert!(cpu::time(process.id()).unwrap().as_nanos() > 0);
     assert!(resident::bytes(process.id()).unwrap() > 100_000);
@@ -147,7 +187,14 @@ fn what_rustls_keeps_is_kept_of_each_connection() {
     let program = env!("CARGO_BIN_EXE_echo-tls");
     let contender = Contender::at("tls-state", program.into(), &["--by", "state"]);
     let process = ServerProcess::start(&contender, None).unwrap();
-    let idle = Idle { server: process.address(), connections: 20, first: 1, size: 64, tls: true };
+    let idle = Idle {
+        server: process.address(),
+        connections: 20,
+        first: 1,
+        size: 64,
+        tls: true,
+        speech: Speech::Bytes,
+    };
     idle.run(&mut Control::uncontrolled()).unwrap();
     process.stop().unwrap();
 }
@@ -159,7 +206,9 @@ fn asyncio_and_uvloop_serve_under_tls_where_they_are_installed() {
         let process = ServerProcess::start(&contender, None).unwrap();
         let (server, tls) = (process.address(), true);
         let control = &mut Control::uncontrolled();
-        Idle { server, connections: 20, first: 1, size: 64, tls }.run(control).unwrap();
+        Idle { server, connections: 20, first: 1, size: 64, tls, speech: Speech::Bytes }
+            .run(control)
+            .unwrap();
         process.stop().unwrap();
     }
     let nobody = tls_in_python(["tls-asyncio", "tls-uvloop"], "no-such-interpreter", &certified);

@@ -19,6 +19,9 @@ pub const NGINX: &str = "nginx";
 /// The subject.
 pub const WHARF: &str = "wharf";
 
+/// The peer that wharf's client for NATS is compared to.
+pub const ASYNC_NATS: &str = "async-nats";
+
 /// A blocking loop of `sendfile`.
 pub const BLOCKING_FILE: &str = "blocking-sendfile";
 /// A blocking loop of reads and writes.
@@ -203,6 +206,34 @@ pub fn http(names: &[&'static str]) -> Result<Vec<Contender>> {
     chosen.map(|(name, options)| Contender::new(name, "http", options)).collect()
 }
 
+/// WebSocket servers by these, with messages compressed or not.
+///
+/// # Errors
+/// A program is missing.
+pub fn websocket(names: &[&'static str], deflate: bool) -> Result<Vec<Contender>> {
+    let new = |&name: &&'static str| match (name, deflate) {
+        ("tokio-tungstenite", false) => {
+            Contender::new(name, OTHERS, &["--by", "tokio-tungstenite"])
+        }
+        ("fastwebsockets", false) => Contender::new(name, OTHERS, &["--by", "fastwebsockets"]),
+        ("yawc", true) => Contender::new(name, OTHERS, &["--by", "yawc-deflate"]),
+        (WHARF, false) => Contender::new(WHARF, "messages", &["--by", "websocket"]),
+        (WHARF, true) => Contender::new(WHARF, "messages", &["--by", "websocket-deflate"]),
+        (other, _) => Err(format!("there is no WebSocket by {other}").into()),
+    };
+    names.iter().map(new).collect()
+}
+
+const OTHERS: &str = "websocket-others";
+
+/// The server of `wharf-protocols` that echoes lines.
+///
+/// # Errors
+/// The program is missing.
+pub fn lines() -> Result<Contender> {
+    Contender::new(WHARF, "messages", &["--by", "lines"])
+}
+
 /// The contenders under TLS, under these names: rustls on mio by hand, reading as rustls does and
 /// into a large buffer, tokio-rustls, and wharf.
 ///
@@ -237,11 +268,11 @@ pub fn program(name: &str) -> Result<PathBuf> {
 }
 
 /// Builds this package's programs, when cargo runs this one: `cargo run --bin` builds only the one
-/// it runs, and would measure old contenders.
+/// it runs, and would measure old contenders. And those of `others/`, if the table has any of them.
 ///
 /// # Errors
 /// The build fails.
-pub fn build_programs() -> Result {
+pub fn build_programs(with_others: bool) -> Result {
     let Some(cargo) = std::env::var_os("CARGO") else {
         return Ok(());
     };
@@ -250,15 +281,23 @@ pub fn build_programs() -> Result {
     let (Some(profile), Some(target)) = (directories.next(), directories.next()) else {
         return Err("this program is in no build directory".into());
     };
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "-p", env!("CARGO_PKG_NAME"), "--bins"])
-        .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
-        .arg("--profile")
-        .arg(profile.file_name().unwrap_or_default())
-        .arg("--target-dir")
-        .arg(target)
-        .status()?;
-    if status.success() { Ok(()) } else { Err("the contenders do not build".into()) }
+    let mut manifests = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")];
+    if with_others {
+        manifests.push(concat!(env!("CARGO_MANIFEST_DIR"), "/others/Cargo.toml"));
+    }
+    for manifest in manifests {
+        let status = Command::new(&cargo)
+            .args(["build", "--locked", "--quiet", "--bins", "--manifest-path", manifest])
+            .arg("--profile")
+            .arg(profile.file_name().unwrap_or_default())
+            .arg("--target-dir")
+            .arg(target)
+            .status()?;
+        if !status.success() {
+            return Err("the contenders do not build".into());
+        }
+    }
+    Ok(())
 }
 
 /// Compiles the C contender beside the others.

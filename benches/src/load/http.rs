@@ -1,4 +1,4 @@
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -190,6 +190,20 @@ impl Peer {
         self.under_way -= answered;
         shared.finished += answered as u64;
         Ok(answered)
+    }
+}
+
+/// Makes a request, and takes the answer.
+pub(super) fn use_once(stream: &mut (impl Read + Write)) -> Result {
+    stream.write_all(REQUEST)?;
+    let mut received = Vec::new();
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        received.push(byte[0]);
+        if response_length(&received)? == Some(received.len()) {
+            return Ok(());
+        }
     }
 }
 

@@ -25,17 +25,19 @@ mod storm;
 mod tests;
 mod tls;
 mod udp;
+mod websocket;
 
 pub use churn::Churn;
 pub use connect::SourceAddresses;
 pub use echo::Echo;
 pub use http::Http;
-pub use idle::Idle;
+pub use idle::{Idle, Speech};
 pub use latency::Latency;
 pub use receive::Receive;
 pub use storm::Storm;
 pub use tls::Wire;
 pub use udp::Udp;
+pub use websocket::WebSocket;
 
 /// A load that does nothing for so long has failed.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
@@ -45,9 +47,9 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// The command line is wrong, or the server does not echo as it should.
 pub fn run(mut arguments: Arguments) -> Result {
-    let mode = arguments
-        .word()
-        .ok_or("a mode is missing: echo, churn, http, idle, latency, receive, storm or udp")?;
+    let mode = arguments.word().ok_or(
+        "a mode is missing: echo, churn, http, idle, latency, receive, storm, udp or websocket",
+    )?;
     let mut control = Control { controlled: arguments.flag("--controlled") };
     raise_open_file_limit();
     let result = match mode.as_str() {
@@ -58,6 +60,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "receive" => Receive::from_arguments(arguments)?.run(&mut control),
         "storm" => Storm::from_arguments(arguments)?.run(&mut control),
         "udp" => Udp::from_arguments(arguments)?.run(&mut control),
+        "websocket" => WebSocket::from_arguments(arguments)?.run(&mut control),
         "latency" => Latency::from_arguments(arguments)?.run(&mut control),
         other => return Err(format!("unknown mode: {other}").into()),
     };

@@ -101,7 +101,14 @@ fn churn_load_visits_as_often_as_asked() {
 
 #[test]
 fn idle_and_latency_loads_use_their_connections() {
-    let idle = Idle { server: server(5, echo), connections: 5, first: 2, size: 64, tls: false };
+    let idle = Idle {
+        server: server(5, echo),
+        connections: 5,
+        first: 2,
+        size: 64,
+        tls: false,
+        speech: Speech::Bytes,
+    };
     assert_eq!(idle.run(&mut Control::uncontrolled()).unwrap(), "connections=5");
     let latency = Latency { server: server(1, echo), messages: 50, size: 64, warm_up: 5 };
     let result = latency.run(&mut Control::uncontrolled()).unwrap();

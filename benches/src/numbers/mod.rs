@@ -14,9 +14,12 @@ mod churn;
 mod counting;
 mod echo;
 mod http;
+mod idle;
 mod instructions;
 mod latency;
 mod memory;
+mod nats;
+mod protocols;
 mod relay;
 mod send_file;
 mod streams;
@@ -25,6 +28,7 @@ mod tail;
 mod tasks;
 mod tls;
 mod udp;
+mod websocket;
 
 /// Measures and prints what the command line asks for.
 ///
@@ -33,7 +37,7 @@ mod udp;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks, streams, http, hyper or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks, streams, http, hyper, websocket, nats, idle or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -45,7 +49,7 @@ pub fn run(mut arguments: Arguments) -> Result {
     let control = arguments.flag("--control");
     let python = arguments.option_or("--python", "python3".to_owned())?;
     arguments.finish()?;
-    contender::build_programs()?;
+    contender::build_programs(["websocket", "nats", "idle", "all"].contains(&table.as_str()))?;
     let mut bench = Bench::new(rounds, only, rows, python, control)?;
     println!("{}", machine());
     match table.as_str() {
@@ -64,6 +68,9 @@ pub fn run(mut arguments: Arguments) -> Result {
         "streams" => streams::measure(&mut bench)?,
         "http" => http::measure_http(&mut bench)?,
         "hyper" => http::measure_hyper(&mut bench)?,
+        "websocket" => websocket::measure(&mut bench)?,
+        "nats" => nats::measure(&mut bench)?,
+        "idle" => idle::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
@@ -76,6 +83,9 @@ pub fn run(mut arguments: Arguments) -> Result {
             streams::measure(&mut bench)?;
             http::measure_hyper(&mut bench)?;
             http::measure_http(&mut bench)?;
+            websocket::measure(&mut bench)?;
+            nats::measure(&mut bench)?;
+            idle::measure(&mut bench)?;
             churn::measure(&mut bench)?;
             relay::measure(&mut bench)?;
             send_file::measure(&mut bench)?;

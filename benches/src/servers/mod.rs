@@ -11,6 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 pub mod files;
 pub mod http;
+pub mod messages;
 pub(crate) mod on_tokio;
 mod options;
 pub mod raw_mio;
