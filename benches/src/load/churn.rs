@@ -7,7 +7,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustls::ClientConfig;
 
-use super::{Control, STALL_LIMIT, SourceAddresses, Wire, pattern, tls};
+use super::{Control, SourceAddresses, Wire, pattern, tls, wait};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::counters::cpu;
@@ -99,13 +99,8 @@ impl Client {
         }
         let mut events = Events::with_capacity(1024);
         while finished < connections {
-            match self.poll.poll(&mut events, Some(STALL_LIMIT)) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                outcome => outcome?,
-            }
-            if events.is_empty() {
-                return Err(format!("stalled at connection {finished}").into());
-            }
+            wait(&mut self.poll, &mut events)
+                .map_err(|error| format!("connection {finished}: {error}"))?;
             for event in &events {
                 let place = event.token().0;
                 let Some(visit) = &mut self.visits[place] else { continue };

@@ -7,7 +7,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::latency::quantiles;
-use super::{Control, STALL_LIMIT, SourceAddresses, Wire, pattern, tls};
+use super::{Control, SourceAddresses, Wire, pattern, tls, wait};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::counters::cpu;
@@ -157,13 +157,8 @@ impl Client {
         }
         let mut events = Events::with_capacity(1024);
         while self.shared.finished < messages {
-            match self.poll.poll(&mut events, Some(STALL_LIMIT)) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                outcome => outcome?,
-            }
-            if events.is_empty() {
-                return Err(format!("stalled at message {}", self.shared.finished).into());
-            }
+            wait(&mut self.poll, &mut events)
+                .map_err(|error| format!("message {}: {error}", self.shared.finished))?;
             for event in &events {
                 self.peers[event.token().0].advance(event, &mut self.shared)?;
             }

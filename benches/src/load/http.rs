@@ -6,7 +6,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::{Control, STALL_LIMIT, SourceAddresses};
+use super::{Control, SourceAddresses, wait};
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::counters::cpu;
@@ -113,13 +113,8 @@ impl Client {
         }
         let mut events = Events::with_capacity(1024);
         while self.shared.finished < requests {
-            match self.poll.poll(&mut events, Some(STALL_LIMIT)) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                outcome => outcome?,
-            }
-            if events.is_empty() {
-                return Err(format!("stalled at request {}", self.shared.finished).into());
-            }
+            wait(&mut self.poll, &mut events)
+                .map_err(|error| format!("request {}: {error}", self.shared.finished))?;
             for event in &events {
                 self.peers[event.token().0].advance(event, &mut self.shared)?;
             }

@@ -6,8 +6,10 @@
 //! measured part, and after its result it waits once more before it lets go of its connections: so
 //! the one who measures reads the server's counters around exactly the measured part.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, ErrorKind, Write as _};
 use std::time::Duration;
+
+use mio::{Events, Poll};
 
 use crate::Result;
 use crate::arguments::Arguments;
@@ -41,6 +43,17 @@ pub use websocket::WebSocket;
 
 /// A load that does nothing for so long has failed.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits for events. None for long is an error.
+fn wait(poll: &mut Poll, events: &mut Events) -> Result {
+    loop {
+        match poll.poll(events, Some(STALL_LIMIT)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            outcome => outcome?,
+        }
+        return if events.is_empty() { Err("stalled".into()) } else { Ok(()) };
+    }
+}
 
 /// Runs the load that the command line asks for.
 ///
