@@ -1,0 +1,125 @@
+//! What is due at some time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Coordinator, Effect, Stop, WorkerKey};
+use crate::store::{Key, Store, StoreError};
+use crate::task::{Now, Outcome, State, Timestamp};
+
+/// The most that becomes due in one call, so that others get a turn.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// What is due, by the clock that tells it.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// Delayed tasks, tasks with a deadline, and tasks whose outcome expires, by the wall clock. What a task is due for is
+    /// in its record: an entry that does not fit it any more is ignored.
+    tasks: BTreeSet<(Timestamp, Key)>,
+    /// Attempts that must end, by the loop's clock. Those that have ended stay until then.
+    attempts: BTreeSet<(Duration, u64)>,
+    /// Leases of workers, by the loop's clock.
+    leases: BTreeSet<(Duration, WorkerKey)>,
+    /// When workers must have come back after a restart.
+    pub(super) return_until: Option<Duration>,
+}
+
+impl Clock {
+    pub(super) fn add_task(&mut self, at: Timestamp, key: Key) {
+        self.tasks.insert((at, key));
+    }
+
+    pub(super) fn add_attempt(&mut self, until: Duration, fence: u64) {
+        self.attempts.insert((until, fence));
+    }
+
+    pub(super) fn add_lease(&mut self, until: Duration, worker: WorkerKey) {
+        self.leases.insert((until, worker));
+    }
+
+    pub(super) fn remove_lease(&mut self, until: Duration, worker: WorkerKey) {
+        self.leases.remove(&(until, worker));
+    }
+}
+
+impl<S: Store> Coordinator<S> {
+    /// How long until [`on_time`](Self::on_time) has something to do; `None`: nothing is due ever.
+    pub fn wait(&self, now: Now) -> Option<Duration> {
+        let clock = &self.clock;
+        let task = clock
+            .tasks
+            .first()
+            .map(|(at, _)| Duration::from_millis(at.0.saturating_sub(now.wall.0)));
+        let attempt = clock.attempts.first().map(|(until, _)| *until);
+        let lease = clock.leases.first().map(|(until, _)| *until);
+        let by_loop = [attempt, lease, clock.return_until].into_iter().flatten();
+        by_loop.map(|until| until.saturating_sub(now.elapsed)).chain(task).min()
+    }
+
+    /// Does what is due. There may be more: see [`wait`](Self::wait).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn on_time(&mut self, now: Now) -> Result<(), StoreError> {
+        while let Some(&(until, worker)) =
+            self.clock.leases.first().filter(|first| first.0 <= now.elapsed)
+        {
+            self.clock.remove_lease(until, worker);
+            self.worker_left(worker, now)?;
+        }
+        while let Some(&(until, fence)) =
+            self.clock.attempts.first().filter(|first| first.0 <= now.elapsed)
+        {
+            self.clock.attempts.remove(&(until, fence));
+            self.stop(fence, Stop::TooLong);
+        }
+        if self.clock.return_until.is_some_and(|until| until <= now.elapsed) {
+            self.clock.return_until = None;
+            self.give_up_those_who_did_not_return(now)?;
+        }
+        for _ in 0..MOST_AT_ONCE {
+            let first = self.clock.tasks.first().filter(|first| first.0 <= now.wall);
+            let Some(&(at, key)) = first else { break };
+            self.clock.tasks.remove(&(at, key));
+            self.task_is_due(key, now)?;
+        }
+        self.assign(now)
+    }
+
+    fn task_is_due(&mut self, key: Key, now: Now) -> Result<(), StoreError> {
+        let Some(record) = self.journal.record(key)? else { return Ok(()) };
+        let is_over_deadline = record.spec.deadline.is_some_and(|deadline| deadline <= now.wall);
+        match record.state {
+            State::Ended { at, .. } => {
+                if Self::expiry(&record, at) <= now.wall {
+                    self.journal.remove(key, record.id.clone());
+                }
+                Ok(())
+            }
+            State::Running { fence, .. } if is_over_deadline => {
+                self.stop(fence, Stop::TooLong);
+                Ok(())
+            }
+            _ if is_over_deadline => {
+                let error = "its deadline has passed".into();
+                self.end(key, &record, Outcome::Failed, Some(error), None, now)
+            }
+            State::Delayed { until } if until <= now.wall => {
+                self.enqueue(key, &record, now);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells a worker to end what it runs.
+    pub(super) fn stop(&mut self, fence: u64, why: Stop) {
+        let Some(running) = self.running.get_mut(&fence) else { return };
+        if let Some(worker) = running.worker
+            && !running.is_stopped
+        {
+            running.is_stopped = true;
+            self.effects.push_back(Effect::Stop { worker, fence, why });
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What comes of tasks that workers had.
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use super::workers::{Report, WorkerKey};
+use super::{Coordinator, Outcome, Running};
+use crate::store::{Key, Store, StoreError};
+use crate::task::{Now, Record, State, Timestamp};
+
+/// The longest error that is kept, in bytes.
+const MOST_ERROR: usize = 16 * 1024;
+
+impl<S: Store> Coordinator<S> {
+    /// A worker says what became of an assignment. Returns the batch that has it; `None`: it is not that worker's any
+    /// more, and nothing is recorded. The worker is told when the batch is durable, and says it again until then.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn reported(
+        &mut self,
+        worker: WorkerKey,
+        fence: u64,
+        report: Report,
+        now: Now,
+    ) -> Result<Option<u64>, StoreError> {
+        let is_its = |running: &&Running| running.worker == Some(worker);
+        if self.running.get(&fence).filter(is_its).is_none() {
+            return Ok(None);
+        }
+        let Some((key, record)) = self.take_running(fence)? else { return Ok(None) };
+        self.workers.remove_task(worker, fence);
+        let is_cancelled = matches!(record.state, State::Running { cancelled: true, .. });
+        match report {
+            // It was too late to cancel it.
+            Report::Succeeded(result) => {
+                self.end(key, &record, Outcome::Succeeded, None, Some(result.into()), now)?;
+            }
+            _ if is_cancelled => self.end(key, &record, Outcome::Cancelled, None, None, now)?,
+            Report::Failed(error) => self.failed(key, &record, shortened(&error), now)?,
+            Report::Stopped => self.failed(key, &record, "it took too long".into(), now)?,
+            Report::GivenBack => self.enqueue(key, &record, now),
+        }
+        let batch = self.journal.number();
+        self.assign(now)?;
+        Ok(Some(batch))
+    }
+
+    /// The worker of an assignment is lost.
+    pub(super) fn lost(&mut self, fence: u64, worker: &str, now: Now) -> Result<(), StoreError> {
+        let Some((key, record)) = self.take_running(fence)? else { return Ok(()) };
+        if matches!(record.state, State::Running { cancelled: true, .. }) {
+            return self.end(key, &record, Outcome::Cancelled, None, None, now);
+        }
+        let mut record = Record::clone(&record);
+        record.losses += 1;
+        record.error = Some(format!("worker {worker} was lost while it ran").into());
+        if record.losses >= self.settings.most_losses {
+            let error = format!("{} workers were lost while it ran, {worker} last", record.losses);
+            return self.end(key, &record, Outcome::Failed, Some(error.into()), None, now);
+        }
+        self.enqueue(key, &record, now);
+        Ok(())
+    }
+
+    fn take_running(&mut self, fence: u64) -> Result<Option<(Key, Rc<Record>)>, StoreError> {
+        let Some(running) = self.running.remove(&fence) else { return Ok(None) };
+        Ok(self.journal.record(running.key)?.map(|record| (running.key, record)))
+    }
+
+    /// An attempt has failed: another follows, or the task has.
+    fn failed(
+        &mut self,
+        key: Key,
+        record: &Record,
+        error: Rc<str>,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        let mut record = record.clone();
+        record.failures += 1;
+        let until = now.wall.after(record.spec.backoff.wait(record.failures, &mut self.random));
+        let is_in_time = record.spec.deadline.is_none_or(|deadline| until < deadline);
+        if record.failures > record.spec.retries || !is_in_time {
+            return self.end(key, &record, Outcome::Failed, Some(error), None, now);
+        }
+        record.error = Some(error);
+        record.state = State::Delayed { until };
+        self.clock.add_task(until, key);
+        self.journal.put(key, Rc::new(record));
+        self.changed(key);
+        Ok(())
+    }
+
+    /// A task ends. What comes after it begins to wait for a worker, or ends as well.
+    pub(super) fn end(
+        &mut self,
+        key: Key,
+        record: &Record,
+        outcome: Outcome,
+        error: Option<Rc<str>>,
+        result: Option<Rc<RawValue>>,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        self.remove_from_queue(key, record);
+        let mut record = record.clone();
+        record.state = State::Ended { outcome, at: now.wall };
+        record.result = result;
+        record.error = error.or(record.error);
+        self.clock.add_task(Self::expiry(&record, now.wall), key);
+        self.journal.put(key, Rc::new(record));
+        self.changed(key);
+        self.tell_dependents(key, outcome, now)
+    }
+
+    /// When what became of a task is forgotten.
+    pub(super) fn expiry(record: &Record, ended: Timestamp) -> Timestamp {
+        Timestamp(ended.0.saturating_add(record.spec.keep))
+    }
+}
+
+fn shortened(error: &str) -> Rc<str> {
+    let mut end = MOST_ERROR.min(error.len());
+    while !error.is_char_boundary(end) {
+        end -= 1;
+    }
+    error[..end].into()
+}

@@ -1,0 +1,71 @@
+//! What clients ask for besides new tasks.
+
+use std::rc::Rc;
+
+use super::{Coordinator, Outcome, Stop};
+use crate::store::{Key, Store, StoreError};
+use crate::task::{Now, Record, State, TaskId};
+
+impl<S: Store> Coordinator<S> {
+    /// A task, by its id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn find(&self, id: &TaskId) -> Result<Option<(Key, Rc<Record>)>, StoreError> {
+        let Some(key) = self.journal.key_of(id)? else { return Ok(None) };
+        Ok(self.journal.record(key)?.map(|record| (key, record)))
+    }
+
+    /// Nobody wants a task any more. One that runs is stopped, and may succeed before; one that has ended stays as it is.
+    /// Returns the batch that has the change; `None`: nothing changes.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn cancel(&mut self, key: Key, now: Now) -> Result<Option<u64>, StoreError> {
+        let Some(record) = self.journal.record(key)? else { return Ok(None) };
+        match record.state {
+            State::Ended { .. } | State::Running { cancelled: true, .. } => return Ok(None),
+            State::Running { fence, .. } => {
+                let mut record = Record::clone(&record);
+                if let State::Running { cancelled, .. } = &mut record.state {
+                    *cancelled = true;
+                }
+                self.journal.put(key, Rc::new(record));
+                self.changed(key);
+                self.stop(fence, Stop::Cancelled);
+            }
+            _ => self.end(key, &record, Outcome::Cancelled, None, None, now)?,
+        }
+        Ok(Some(self.journal.number()))
+    }
+
+    /// A task that has failed or was cancelled is tried again, as often as at first. Returns the batch that has the
+    /// change; `None`: it has not.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn retry(&mut self, key: Key, now: Now) -> Result<Option<u64>, StoreError> {
+        let Some(record) = self.journal.record(key)? else { return Ok(None) };
+        if !matches!(record.outcome(), Some(Outcome::Failed | Outcome::Cancelled)) {
+            return Ok(None);
+        }
+        let mut record = Record::clone(&record);
+        (record.failures, record.losses) = (0, 0);
+        if let Some(deadline) = record.spec.deadline {
+            self.clock.add_task(deadline, key);
+        }
+        self.enqueue(key, &record, now);
+        let batch = self.journal.number();
+        self.assign(now)?;
+        Ok(Some(batch))
+    }
+
+    /// No new tasks are taken, and none is given to a worker any more; or they are again.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn drain(&mut self, on: bool, now: Now) -> Result<(), StoreError> {
+        self.is_draining = on;
+        self.assign(now)
+    }
+}

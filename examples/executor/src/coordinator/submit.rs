@@ -1,0 +1,131 @@
+//! New tasks.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::{Coordinator, Outcome};
+use crate::store::{Key, Store, StoreError};
+use crate::task::{InvalidSpec, Now, Record, Spec, State, TaskId};
+
+/// A task was taken. Its client is told so when `batch` is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its id.
+    pub id: TaskId,
+    /// Which one it is here.
+    pub key: Key,
+    /// The batch that has it.
+    pub batch: u64,
+    /// Whether it was there already.
+    pub is_known: bool,
+}
+
+/// A task was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It does not keep the limits.
+    Invalid(InvalidSpec),
+    /// It comes after a task that is not there.
+    UnknownParent(TaskId),
+    /// It comes after a task that has failed or was cancelled.
+    FailedParent(TaskId),
+    /// No new tasks are taken.
+    Draining,
+}
+
+impl<S: Store> Coordinator<S> {
+    /// Takes a task, unless there is one with its id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn submit(
+        &mut self,
+        mut spec: Spec,
+        now: Now,
+    ) -> Result<Result<Submitted, Refused>, StoreError> {
+        if let Err(invalid) = spec.check() {
+            return Ok(Err(Refused::Invalid(invalid)));
+        }
+        if let Some(id) = &spec.id
+            && let Some(key) = self.journal.key_of(id)?
+        {
+            // What it waits for may be in this batch.
+            let batch = self.journal.number();
+            return Ok(Ok(Submitted { id: id.clone(), key, batch, is_known: true }));
+        }
+        if self.is_draining {
+            return Ok(Err(Refused::Draining));
+        }
+        let parents = match self.parents(&spec)? {
+            Ok(parents) => parents,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let key = Key(self.next_key);
+        self.next_key += 1;
+        let id = spec.id.take().unwrap_or_else(|| self.new_id(key));
+        let mut record = Record::new(id.clone(), spec, now.wall);
+        if let Some(deadline) = record.spec.deadline {
+            self.clock.add_task(deadline, key);
+        }
+        if parents.is_empty() {
+            self.make_ready(key, &mut record, now);
+        } else {
+            record.state = State::Blocked { parents: parents.len() as u32 };
+            for parent in parents {
+                self.dependents.entry(parent).or_default().push(key);
+            }
+        }
+        self.journal.put(key, Rc::new(record));
+        let batch = self.journal.number();
+        self.changed(key);
+        self.assign(now)?;
+        Ok(Ok(Submitted { id, key, batch, is_known: false }))
+    }
+
+    /// The tasks that this one comes after, and that have not succeeded yet.
+    fn parents(&self, spec: &Spec) -> Result<Result<Vec<Key>, Refused>, StoreError> {
+        let mut parents = Vec::new();
+        for id in &spec.after {
+            let key = self.journal.key_of(id)?;
+            let record = key.map(|key| self.journal.record(key)).transpose()?.flatten();
+            let (Some(key), Some(record)) = (key, record) else {
+                return Ok(Err(Refused::UnknownParent(id.clone())));
+            };
+            match record.outcome() {
+                None if parents.contains(&key) => {}
+                None => parents.push(key),
+                Some(Outcome::Succeeded) => {}
+                Some(_) => return Ok(Err(Refused::FailedParent(id.clone()))),
+            }
+        }
+        Ok(Ok(parents))
+    }
+
+    /// One that nobody else has: it says how many there were before, and cannot be guessed.
+    fn new_id(&mut self, key: Key) -> TaskId {
+        let random = self.random.u64(..);
+        let text = format!("{:x}-{random:016x}", key.0);
+        match TaskId::new(&text) {
+            Ok(id) => id,
+            Err(_) => unreachable!("{text} has letters, digits and a dash"),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(invalid) => invalid.fmt(formatter),
+            Self::UnknownParent(id) => write!(formatter, "it comes after {id}, which is not there"),
+            Self::FailedParent(id) => {
+                write!(formatter, "it comes after {id}, which did not succeed")
+            }
+            Self::Draining => {
+                formatter.write_str("no new tasks are taken: the coordinator is shutting down")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refused {}

@@ -1,0 +1,293 @@
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::{BEGIN, World, id, spec};
+use crate::coordinator::{Effect, Refused, Report, Stop};
+use crate::task::{Outcome, Priority, Spec, State, Timestamp};
+
+fn done() -> Report {
+    Report::Succeeded(RawValue::from_string("42".into()).unwrap())
+}
+
+fn stops(world: &mut World) -> Vec<Stop> {
+    world.assigned();
+    let stop = |effect: Effect| match effect {
+        Effect::Stop { why, .. } => Some(why),
+        _ => None,
+    };
+    world.effects.drain(..).filter_map(stop).collect()
+}
+
+#[test]
+fn a_task_runs_and_its_result_is_recorded() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    let key = world.submit(spec("a"));
+    let [(to, task)] = world.assigned().try_into().unwrap();
+    assert_eq!((to, task.attempt), (worker, 1));
+    let batch = world.coordinator.reported(worker, task.fence, done(), world.now).unwrap();
+    assert_eq!(batch, Some(world.commit().unwrap().number));
+    let record = world.record(key);
+    assert_eq!(record.outcome(), Some(Outcome::Succeeded));
+    assert_eq!(record.result.unwrap().get(), "42");
+}
+
+#[test]
+fn a_second_submit_with_the_same_id_is_the_same_task() {
+    let mut world = World::new();
+    let named = || Spec { id: Some(id("once")), ..spec("a") };
+    let first = world.coordinator.submit(named(), world.now).unwrap().unwrap();
+    let second = world.coordinator.submit(named(), world.now).unwrap().unwrap();
+    assert_eq!((first.key, false, true), (second.key, first.is_known, second.is_known));
+    world.commit();
+    world.restart();
+    assert_eq!(world.submit(named()), first.key);
+    assert_eq!(world.coordinator.queued(), 1);
+}
+
+#[test]
+fn workers_get_what_they_can_run_up_to_their_capacity_and_take_turns() {
+    let mut world = World::new();
+    let (one, two, three) =
+        (world.join(2, &["a"]), world.join(2, &["a", "b"]), world.join(1, &["c"]));
+    for kind in ["a", "b", "a", "b", "a", "b"] {
+        world.submit(spec(kind));
+    }
+    let given = world.assigned();
+    let given: Vec<_> = given.iter().map(|(to, task)| (*to, task.spec.kind.as_str())).collect();
+    assert_eq!(given, [(one, "a"), (two, "b"), (one, "a"), (two, "b")]);
+    assert_eq!((world.coordinator.queued(), world.coordinator.running()), (2, 4));
+    let key = world.submit(spec("c"));
+    let [(to, task)] = world.assigned().try_into().unwrap();
+    assert_eq!((to, &task.id), (three, &world.record(key).id));
+}
+
+#[test]
+fn a_high_priority_goes_first_and_a_low_one_does_not_wait_for_ever() {
+    let mut world = World::new();
+    let with = |level| Spec { priority: Priority::new(level).unwrap(), ..spec("a") };
+    let low = world.submit(with(0));
+    world.skip(Duration::from_secs(8 * 60));
+    let high = world.submit(with(9));
+    world.skip(Duration::from_secs(2 * 60));
+    let late = world.submit(with(9));
+    let worker = world.join(1, &["a"]);
+    for key in [high, low, late] {
+        let [(_, task)] = world.assigned().try_into().unwrap();
+        assert!(
+            matches!(world.record(key).state, State::Running { fence, .. } if fence == task.fence)
+        );
+        world.coordinator.reported(worker, task.fence, done(), world.now).unwrap();
+    }
+}
+
+#[test]
+fn a_worker_that_goes_silent_loses_its_tasks_when_its_lease_ends_and_can_record_nothing() {
+    let mut world = World::new();
+    let silent = world.join(1, &["a"]);
+    let key = world.submit(spec("a"));
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    world.pass(Duration::from_secs(14));
+    let other = world.join(1, &["a"]);
+    assert_eq!(world.coordinator.running(), 1);
+    world.pass(Duration::from_secs(2));
+    let [(to, again)] = world.assigned().try_into().unwrap();
+    assert_eq!((to, again.attempt, world.record(key).losses), (other, 2, 1));
+    assert_ne!(again.fence, task.fence);
+    for fence in [task.fence, again.fence] {
+        assert_eq!(world.coordinator.reported(silent, fence, done(), world.now).unwrap(), None);
+    }
+    assert!(world.coordinator.reported(other, again.fence, done(), world.now).unwrap().is_some());
+}
+
+#[test]
+fn a_task_that_runs_for_long_is_never_given_to_a_second_worker() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    let _other = world.join(1, &["a"]);
+    world.submit(spec("a"));
+    assert_eq!(world.assigned().len(), 1);
+    for _ in 0..10_000 {
+        world.pass(Duration::from_secs(5));
+        world.coordinator.worker_is_alive(worker, world.now);
+    }
+    assert!(world.assigned().is_empty());
+}
+
+#[test]
+fn a_task_that_ends_its_workers_is_not_tried_for_ever() {
+    let mut world = World::new();
+    let key = world.submit(spec("a"));
+    for _ in 0..3 {
+        let worker = world.join(1, &["a"]);
+        assert_eq!(world.assigned().len(), 1);
+        world.coordinator.worker_left(worker, world.now).unwrap();
+    }
+    let record = world.record(key);
+    assert_eq!(record.outcome(), Some(Outcome::Failed));
+    assert_eq!(record.error.as_deref(), Some("3 workers were lost while it ran, worker last"));
+}
+
+#[test]
+fn a_failed_task_is_tried_again_ever_later_and_then_is_a_dead_letter_that_can_be_retried() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    let key = world.submit(Spec { retries: 2, ..spec("a") });
+    for longest in [1, 2] {
+        let [(_, task)] = world.assigned().try_into().unwrap();
+        let failed = Report::Failed("no".into());
+        world.coordinator.reported(worker, task.fence, failed, world.now).unwrap();
+        assert!(world.assigned().is_empty());
+        world.pass(Duration::from_millis(longest * 500 - 1));
+        assert!(world.assigned().is_empty());
+        world.pass(Duration::from_millis(longest * 500 + 1));
+    }
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    world.coordinator.reported(worker, task.fence, Report::Failed("no".into()), world.now).unwrap();
+    let record = world.record(key);
+    assert_eq!((record.outcome(), record.attempts), (Some(Outcome::Failed), 3));
+    assert_eq!(record.error.as_deref(), Some("no"));
+    assert!(world.coordinator.retry(key, world.now).unwrap().is_some());
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    assert_eq!(task.attempt, 4);
+}
+
+#[test]
+fn a_delayed_task_waits_for_its_time_also_through_a_restart() {
+    let mut world = World::new();
+    let at = Timestamp(BEGIN + 60_000);
+    world.submit(Spec { at: Some(at), ..spec("a") });
+    world.commit();
+    world.restart();
+    world.pass(Duration::from_secs(50));
+    world.join(1, &["a"]);
+    world.pass(Duration::from_millis(9_999));
+    assert!(world.assigned().is_empty());
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.assigned().len(), 1);
+}
+
+#[test]
+fn a_task_runs_after_those_it_comes_after_and_not_if_one_fails() {
+    let mut world = World::new();
+    let worker = world.join(9, &["a"]);
+    let named = |name: &str, after: &[&str]| {
+        let after = after.iter().map(|name| id(name)).collect();
+        Spec { id: Some(id(name)), after, retries: 0, ..spec("a") }
+    };
+    let unknown = world.coordinator.submit(named("x", &["nobody"]), world.now).unwrap();
+    assert_eq!(unknown, Err(Refused::UnknownParent(id("nobody"))));
+    for (name, after) in [("1", &[][..]), ("2", &[]), ("3", &["1", "2", "1"]), ("4", &["3"])] {
+        world.submit(named(name, after));
+    }
+    let [(_, one), (_, two)] = world.assigned().try_into().unwrap();
+    world.coordinator.reported(worker, one.fence, done(), world.now).unwrap();
+    assert!(world.assigned().is_empty());
+    world.commit();
+    world.coordinator.reported(worker, two.fence, done(), world.now).unwrap();
+    let [(_, three)] = world.assigned().try_into().unwrap();
+    assert_eq!(three.id, id("3"));
+    world
+        .coordinator
+        .reported(worker, three.fence, Report::Failed("no".into()), world.now)
+        .unwrap();
+    let (_, four) = world.coordinator.find(&id("4")).unwrap().unwrap();
+    assert_eq!(four.outcome(), Some(Outcome::Failed));
+    assert_eq!(four.error.as_deref(), Some("3, which it comes after, did not succeed"));
+    let refused = world.coordinator.submit(named("5", &["3"]), world.now).unwrap();
+    assert_eq!(refused, Err(Refused::FailedParent(id("3"))));
+}
+
+#[test]
+fn cancelling_reaches_what_waits_and_what_runs() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    let (running, queued) = (world.submit(spec("a")), world.submit(spec("a")));
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    assert!(world.coordinator.cancel(queued, world.now).unwrap().is_some());
+    assert_eq!(world.record(queued).outcome(), Some(Outcome::Cancelled));
+    assert!(world.coordinator.cancel(running, world.now).unwrap().is_some());
+    assert_eq!(world.coordinator.cancel(running, world.now).unwrap(), None);
+    assert_eq!(stops(&mut world), [Stop::Cancelled]);
+    world.coordinator.reported(worker, task.fence, Report::Stopped, world.now).unwrap();
+    assert_eq!(world.record(running).outcome(), Some(Outcome::Cancelled));
+    assert_eq!((world.coordinator.queued(), world.coordinator.running()), (0, 0));
+}
+
+#[test]
+fn a_deadline_ends_a_task_wherever_it_is() {
+    let mut world = World::new();
+    let deadline = Some(Timestamp(BEGIN + 1_000));
+    let worker = world.join(1, &["a"]);
+    let (running, queued) = (
+        world.submit(Spec { deadline, ..spec("a") }),
+        world.submit(Spec { deadline, ..spec("a") }),
+    );
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.record(queued).outcome(), Some(Outcome::Failed));
+    assert_eq!(stops(&mut world), [Stop::TooLong]);
+    world.coordinator.reported(worker, task.fence, Report::Stopped, world.now).unwrap();
+    assert_eq!(world.record(running).outcome(), Some(Outcome::Failed));
+}
+
+#[test]
+fn after_a_restart_workers_go_on_with_what_they_run_and_others_lose_it() {
+    let mut world = World::new();
+    world.join(3, &["a"]);
+    for _ in 0..3 {
+        world.submit(spec("a"));
+    }
+    let fences: Vec<_> = world.assigned().into_iter().map(|(_, task)| task.fence).collect();
+    world.commit();
+    world.submit(spec("a"));
+    world.restart();
+    assert_eq!((world.coordinator.running(), world.coordinator.queued()), (3, 0));
+    let worker = world.join_again(3, &["a"], vec![fences[0], fences[1], 7]);
+    assert_eq!(stops(&mut world), [Stop::Stale]);
+    let reported = world.coordinator.reported(worker, fences[0], done(), world.now).unwrap();
+    assert!(reported.is_some());
+    assert!(world.assigned().is_empty());
+    for _ in 0..4 {
+        world.coordinator.worker_is_alive(worker, world.now);
+        world.pass(Duration::from_secs(10));
+    }
+    let [(_, again)] = world.assigned().try_into().unwrap();
+    assert_eq!(again.attempt, 2);
+}
+
+#[test]
+fn outcomes_expire() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    let key = world.submit(Spec { id: Some(id("x")), keep: 1_000, ..spec("a") });
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    world.coordinator.reported(worker, task.fence, done(), world.now).unwrap();
+    world.commit();
+    world.coordinator.worker_left(worker, world.now).unwrap();
+    world.pass(Duration::from_millis(999));
+    assert!(world.coordinator.find(&id("x")).unwrap().is_some());
+    world.pass(Duration::from_millis(1));
+    assert!(world.coordinator.find(&id("x")).unwrap().is_none());
+    // The id can be had again, before and after the old one is gone from the disk.
+    let other = world.submit(Spec { id: Some(id("x")), ..spec("a") });
+    world.commit();
+    assert_ne!(other, key);
+    assert_eq!(world.coordinator.find(&id("x")).unwrap().unwrap().0, other);
+    assert_eq!(world.coordinator.wait(world.now), None);
+}
+
+#[test]
+fn a_draining_coordinator_takes_and_gives_nothing_new() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    world.submit(spec("a"));
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    world.coordinator.drain(true, world.now).unwrap();
+    assert_eq!(world.coordinator.submit(spec("a"), world.now).unwrap(), Err(Refused::Draining));
+    world.coordinator.reported(worker, task.fence, Report::GivenBack, world.now).unwrap();
+    assert!(world.assigned().is_empty());
+    world.coordinator.drain(false, world.now).unwrap();
+    assert_eq!(world.assigned().len(), 1);
+}

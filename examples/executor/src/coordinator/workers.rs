@@ -1,0 +1,190 @@
+//! Who runs tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::{Coordinator, Effect, Stop};
+use crate::store::{Store, StoreError};
+use crate::task::{Kind, Now, State};
+
+/// Which worker: they count up, and none has that of a former one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerKey(pub u64);
+
+/// What a worker says of itself.
+#[derive(Clone, Debug)]
+pub struct WorkerInfo {
+    /// Its name, for people.
+    pub name: Rc<str>,
+    /// What it can run.
+    pub kinds: Vec<Kind>,
+    /// How many tasks it takes, those included that wait for a slot.
+    pub capacity: usize,
+    /// What it runs already, since it was connected before.
+    pub fences: Vec<u64>,
+}
+
+/// What became of an assignment.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// It succeeded with this.
+    Succeeded(Box<RawValue>),
+    /// It failed, for this reason.
+    Failed(Box<str>),
+    /// It was stopped, as the coordinator asked.
+    Stopped,
+    /// The worker does not do it after all: it is shutting down.
+    GivenBack,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    table: BTreeMap<WorkerKey, Worker>,
+    /// Those that take more, and have been given the least lately first.
+    free: BTreeSet<(u64, WorkerKey)>,
+    next: u64,
+    turn: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) name: Rc<str>,
+    pub(super) kinds: Rc<[Kind]>,
+    capacity: usize,
+    pub(super) fences: BTreeSet<u64>,
+    lease: Duration,
+    /// Its place among those that are free.
+    turn: u64,
+}
+
+impl Workers {
+    pub(super) fn get_mut(&mut self, worker: WorkerKey) -> Option<&mut Worker> {
+        self.table.get_mut(&worker)
+    }
+
+    /// Those that take more, in turn.
+    pub(super) fn free(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
+        self.free.iter().filter_map(|(_, key)| Some((*key, self.table.get(key)?)))
+    }
+
+    /// A worker has one more.
+    pub(super) fn add_task(&mut self, key: WorkerKey, fence: u64) {
+        let Some(worker) = self.table.get_mut(&key) else { return };
+        worker.fences.insert(fence);
+        self.free.remove(&(worker.turn, key));
+        self.turn += 1;
+        worker.turn = self.turn;
+        if worker.fences.len() < worker.capacity {
+            self.free.insert((worker.turn, key));
+        }
+    }
+
+    /// A worker has one less.
+    pub(super) fn remove_task(&mut self, key: WorkerKey, fence: u64) {
+        let Some(worker) = self.table.get_mut(&key) else { return };
+        worker.fences.remove(&fence);
+        if worker.fences.len() < worker.capacity {
+            self.free.insert((worker.turn, key));
+        }
+    }
+
+    fn add(&mut self, info: WorkerInfo, lease: Duration) -> WorkerKey {
+        self.next += 1;
+        self.turn += 1;
+        let (key, turn) = (WorkerKey(self.next), self.turn);
+        let WorkerInfo { name, kinds, capacity, .. } = info;
+        let (kinds, fences) = (kinds.into(), BTreeSet::new());
+        self.table.insert(key, Worker { name, kinds, capacity, fences, lease, turn });
+        if capacity > 0 {
+            self.free.insert((turn, key));
+        }
+        key
+    }
+
+    fn remove(&mut self, key: WorkerKey) -> Option<Worker> {
+        let worker = self.table.remove(&key)?;
+        self.free.remove(&(worker.turn, key));
+        Some(worker)
+    }
+}
+
+impl<S: Store> Coordinator<S> {
+    /// A worker has come. What it runs already goes on, unless another has it by now: it is told to stop that.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn worker_joined(&mut self, info: WorkerInfo, now: Now) -> Result<WorkerKey, StoreError> {
+        let lease = now.elapsed + self.settings.lease;
+        let fences = info.fences.clone();
+        let worker = self.workers.add(info, lease);
+        self.clock.add_lease(lease, worker);
+        for fence in fences {
+            self.returned(worker, fence)?;
+        }
+        self.assign(now)?;
+        Ok(worker)
+    }
+
+    /// A worker has an assignment from before.
+    fn returned(&mut self, worker: WorkerKey, fence: u64) -> Result<(), StoreError> {
+        let Some(running) = self.running.get_mut(&fence).filter(|running| running.worker.is_none())
+        else {
+            self.effects.push_back(Effect::Stop { worker, fence, why: Stop::Stale });
+            return Ok(());
+        };
+        running.worker = Some(worker);
+        let record = self.journal.record(running.key)?;
+        self.workers.add_task(worker, fence);
+        if let Some(State::Running { cancelled: true, .. }) =
+            record.map(|record| record.state.clone())
+        {
+            self.stop(fence, Stop::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Something was heard of a worker.
+    pub fn worker_is_alive(&mut self, worker: WorkerKey, now: Now) {
+        let until = now.elapsed + self.settings.lease;
+        let Some(known) = self.workers.get_mut(worker) else { return };
+        let former = std::mem::replace(&mut known.lease, until);
+        self.clock.remove_lease(former, worker);
+        self.clock.add_lease(until, worker);
+    }
+
+    /// A worker takes so many tasks from now on; 0: it is shutting down.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn worker_takes(
+        &mut self,
+        worker: WorkerKey,
+        capacity: usize,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        if let Some(known) = self.workers.table.get_mut(&worker) {
+            known.capacity = capacity;
+            self.workers.free.remove(&(known.turn, worker));
+            if known.fences.len() < capacity {
+                self.workers.free.insert((known.turn, worker));
+            }
+        }
+        self.assign(now)
+    }
+
+    /// A worker's connection or lease has ended: others get what it had.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn worker_left(&mut self, worker: WorkerKey, now: Now) -> Result<(), StoreError> {
+        let Some(left) = self.workers.remove(worker) else { return Ok(()) };
+        self.clock.remove_lease(left.lease, worker);
+        for fence in left.fences {
+            self.lost(fence, &left.name, now)?;
+        }
+        self.assign(now)
+    }
+}

@@ -1,0 +1,13 @@
+//! A durable distributed task executor.
+//!
+//! A client *submits* tasks, a *coordinator* keeps them on its disk, and *workers* run them. The way of a task is the
+//! order of the modules:
+//!
+//! - [`task`]: what a task is, and what became of it;
+//! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
+//! - [`store`]: where tasks are kept.
+#![forbid(unsafe_code)]
+
+pub mod coordinator;
+pub mod store;
+pub mod task;

@@ -1,0 +1,109 @@
+//! What is changed and not in the store yet, in front of the store.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::{Batch, Change, Key, Store, StoreError};
+use crate::task::{Record, TaskId};
+
+/// A store with changes in front of it that are not durable yet. It is read as if they were.
+#[derive(Debug)]
+pub struct Journal<S> {
+    store: S,
+    /// What changes, with the number of the last batch that it is in.
+    pending: HashMap<Key, (u64, Change)>,
+    /// The ids of what changes.
+    ids: HashMap<TaskId, Key>,
+    /// What the next batch has.
+    next: Vec<Key>,
+    /// Its number.
+    number: u64,
+}
+
+impl<S: Store> Journal<S> {
+    /// Nothing changes yet.
+    pub fn new(store: S) -> Self {
+        Self { store, pending: HashMap::new(), ids: HashMap::new(), next: Vec::new(), number: 1 }
+    }
+
+    /// What is behind.
+    pub fn store(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// A task.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn record(&self, key: Key) -> Result<Option<Rc<Record>>, StoreError> {
+        match self.pending.get(&key) {
+            Some((_, Change::Put(record))) => Ok(Some(Rc::clone(record))),
+            Some((_, Change::Remove(_))) => Ok(None),
+            None => Ok(self.store.record(key)?.map(Rc::new)),
+        }
+    }
+
+    /// The task with an id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn key_of(&self, id: &TaskId) -> Result<Option<Key>, StoreError> {
+        let key = match self.ids.get(id) {
+            Some(key) => Some(*key),
+            None => self.store.key_of(id)?,
+        };
+        let is_removed = |key: &Key| matches!(self.pending.get(key), Some((_, Change::Remove(_))));
+        Ok(key.filter(|key| !is_removed(key)))
+    }
+
+    /// A task is so from now on.
+    pub fn put(&mut self, key: Key, record: Rc<Record>) {
+        self.ids.insert(record.id.clone(), key);
+        self.change(key, Change::Put(record));
+    }
+
+    /// A task is forgotten.
+    pub fn remove(&mut self, key: Key, id: TaskId) {
+        self.change(key, Change::Remove(id));
+    }
+
+    fn change(&mut self, key: Key, change: Change) {
+        let former = self.pending.insert(key, (self.number, change));
+        if former.is_none_or(|(number, _)| number != self.number) {
+            self.next.push(key);
+        }
+    }
+
+    /// The number of the batch that what changes now is in: it is durable when that is.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What has changed since the last batch, to be made durable.
+    pub fn take_batch(&mut self) -> Option<Batch> {
+        if self.next.is_empty() {
+            return None;
+        }
+        let change = |key: Key| Some((key, self.pending.get(&key)?.1.clone()));
+        let changes = self.next.drain(..).filter_map(change).collect();
+        let number = self.number;
+        self.number += 1;
+        Some(Batch { number, changes })
+    }
+
+    /// A batch is durable, and what is behind has it.
+    pub fn committed(&mut self, batch: &Batch) {
+        for (key, change) in &batch.changes {
+            if self.pending.get(key).is_some_and(|(number, _)| *number == batch.number) {
+                self.pending.remove(key);
+                let id = match change {
+                    Change::Put(record) => &record.id,
+                    Change::Remove(id) => id,
+                };
+                if self.ids.get(id) == Some(key) {
+                    self.ids.remove(id);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Where tasks are kept.
+//!
+//! The coordinator reads at once and writes in [`Batch`]es, each of which is kept whole or not at all. What it tells others
+//! of a batch waits until that is durable.
+
+mod journal;
+mod memory;
+
+use std::fmt;
+use std::rc::Rc;
+
+pub use journal::Journal;
+pub use memory::MemoryStore;
+
+use crate::task::{Record, TaskId};
+
+/// Which task, within a store: they count up in the order in which tasks were submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub u64);
+
+/// What tasks are kept in.
+pub trait Store {
+    /// A task.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn record(&self, key: Key) -> Result<Option<Record>, StoreError>;
+
+    /// The task with an id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn key_of(&self, id: &TaskId) -> Result<Option<Key>, StoreError>;
+
+    /// Shows every task, in the order in which they were submitted.
+    ///
+    /// # Errors
+    /// The store cannot be read, or `visit` fails.
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(Key, Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
+/// Changes that are kept together.
+#[derive(Debug)]
+pub struct Batch {
+    /// They count up.
+    pub number: u64,
+    /// What changes; at most one for each task.
+    pub changes: Vec<(Key, Change)>,
+}
+
+/// What becomes of a task in the store.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// It is kept so.
+    Put(Rc<Record>),
+    /// It is forgotten.
+    Remove(TaskId),
+}
+
+/// The store cannot be read or written: its owner must stop.
+#[derive(Clone, Debug)]
+pub struct StoreError(pub Rc<str>);
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the store: {}", self.0)
+    }
+}
+
+impl std::error::Error for StoreError {}

@@ -1,0 +1,85 @@
+//! Names of tasks and of what they do.
+
+use std::fmt;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name, in bytes.
+const LONGEST: usize = 64;
+
+/// Which task: what its client chose, or what the coordinator made up. Letters, digits, and `.`, `_`, `:`, `-`; at most 64
+/// bytes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TaskId(Rc<str>);
+
+/// What a task does: the name under which workers registered a function. It looks as a [`TaskId`].
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Kind(Rc<str>);
+
+/// A name that is empty, too long, or has other characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidName;
+
+macro_rules! name {
+    ($name:ident) => {
+        impl $name {
+            /// A name.
+            ///
+            /// # Errors
+            /// It is empty, longer than 64 bytes, or has other characters than letters, digits, `.`, `_`, `:` and `-`.
+            pub fn new(text: &str) -> Result<Self, InvalidName> {
+                if is_valid(text) { Ok(Self(text.into())) } else { Err(InvalidName) }
+            }
+
+            /// Its text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.as_str().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, formatter)
+            }
+        }
+    };
+}
+
+name!(TaskId);
+name!(Kind);
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a name has 1 to {LONGEST} of letters, digits, '.', '_', ':' and '-'")
+    }
+}
+
+impl std::error::Error for InvalidName {}
+
+fn is_valid(text: &str) -> bool {
+    let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(may_be)
+}

@@ -1,0 +1,11 @@
+//! What a task is, and what became of it. All of it is JSON on the wire and in the store.
+
+mod id;
+mod record;
+mod spec;
+mod time;
+
+pub use id::{InvalidName, Kind, TaskId};
+pub use record::{Outcome, Record, State};
+pub use spec::{Backoff, InvalidSpec, Priority, Spec};
+pub use time::{Now, Timestamp};

@@ -1,0 +1,114 @@
+//! A task in the store.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Spec, TaskId, Timestamp};
+
+/// A task, and what became of it so far.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Which one.
+    pub id: TaskId,
+    /// What was asked for.
+    pub spec: Rc<Spec>,
+    /// When.
+    pub submitted: Timestamp,
+    /// Where it is.
+    pub state: State,
+    /// How often it was given to a worker.
+    #[serde(default)]
+    pub attempts: u32,
+    /// How often it has failed, since somebody asked to try it again by hand.
+    #[serde(default)]
+    pub failures: u32,
+    /// How often its worker was lost while it ran.
+    #[serde(default)]
+    pub losses: u32,
+    /// Why it failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Rc<str>>,
+    /// What it returned, as JSON, once it has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Rc<RawValue>>,
+}
+
+/// Where a task is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum State {
+    /// Tasks that it comes after have not succeeded yet.
+    Blocked {
+        /// How many.
+        parents: u32,
+    },
+    /// Its time has not come.
+    Delayed {
+        /// When it has.
+        until: Timestamp,
+    },
+    /// It waits for a worker.
+    Queued {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// A worker has it.
+    Running {
+        /// The worker's name.
+        worker: Rc<str>,
+        /// Which of all assignments this is: what another says is not recorded.
+        fence: u64,
+        /// Since when.
+        since: Timestamp,
+        /// Somebody asked to cancel it.
+        #[serde(default)]
+        cancelled: bool,
+    },
+    /// It has ended.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What came of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It succeeded. The record has its result.
+    Succeeded,
+    /// All attempts have failed: it is on the dead-letter list. The record has the last error.
+    Failed,
+    /// Somebody did not want it any more.
+    Cancelled,
+}
+
+impl Record {
+    /// A task that was submitted now.
+    pub(crate) fn new(id: TaskId, spec: Spec, now: Timestamp) -> Self {
+        Self {
+            id,
+            spec: Rc::new(spec),
+            submitted: now,
+            state: State::Queued { since: now },
+            attempts: 0,
+            failures: 0,
+            losses: 0,
+            error: None,
+            result: None,
+        }
+    }
+
+    /// How it has ended, if it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.state {
+            State::Ended { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+}
