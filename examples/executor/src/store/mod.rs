@@ -3,12 +3,16 @@
 //! The coordinator reads at once and writes in [`Batch`]es, each of which is kept whole or not at all. What it tells others
 //! of a batch waits until that is durable.
 
+mod disk;
 mod journal;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::rc::Rc;
 
+pub use disk::{DiskStore, DiskWriter, EncodedBatch};
 pub use journal::Journal;
 pub use memory::MemoryStore;
 
@@ -60,9 +64,9 @@ pub enum Change {
     Remove(TaskId),
 }
 
-/// The store cannot be read or written: its owner must stop.
+/// The store cannot be opened, read or written, and why.
 #[derive(Clone, Debug)]
-pub struct StoreError(pub Rc<str>);
+pub struct StoreError(pub Box<str>);
 
 impl fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,140 @@
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use super::{Batch, Change, DiskStore, EncodedBatch, Journal, Key, MemoryStore, Store as _};
+use crate::task::{Kind, Outcome, Record, Spec, State, TaskId, Timestamp};
+
+fn record(id: &str) -> Record {
+    let args = RawValue::from_string(r#"{"path": ["a", 1.50]}"#.into()).unwrap();
+    let spec = Spec::new(Kind::new("wordcount").unwrap(), args);
+    Record::new(TaskId::new(id).unwrap(), spec, Timestamp(7))
+}
+
+fn batch(number: u64, changes: impl IntoIterator<Item = (u64, Change)>) -> Batch {
+    Batch { number, changes: changes.into_iter().map(|(key, change)| (Key(key), change)).collect() }
+}
+
+fn commit(store: &DiskStore, batch: &Batch) {
+    store.writer().commit(&[EncodedBatch::new(batch).unwrap()]).unwrap();
+}
+
+#[test]
+fn what_is_committed_is_there_when_the_store_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tasks");
+    let states = [
+        State::Blocked { parents: 2 },
+        State::Delayed { until: Timestamp(9) },
+        State::Queued { since: Timestamp(8) },
+        State::Running { worker: "w".into(), fence: 5, since: Timestamp(8), cancelled: true },
+        State::Ended { outcome: Outcome::Succeeded, at: Timestamp(8) },
+    ];
+    let store = DiskStore::open(&path).unwrap();
+    assert_eq!(store.epoch(), 1);
+    let put = |(key, state): (usize, &State)| {
+        let mut record = Record { state: state.clone(), ..record(&format!("t{key}")) };
+        record.result = Some(Rc::from(RawValue::from_string("[1.50]".into()).unwrap()));
+        (key as u64, Change::Put(Rc::new(record)))
+    };
+    commit(&store, &batch(1, states.iter().enumerate().map(put)));
+    drop(store);
+    let store = DiskStore::open(&path).unwrap();
+    assert_eq!(store.epoch(), 2);
+    let mut found = Vec::new();
+    store
+        .for_each(&mut |key, record| {
+            assert_eq!(store.key_of(&record.id)?, Some(key));
+            assert_eq!(record.spec.args.get(), r#"{"path": ["a", 1.50]}"#);
+            assert_eq!(record.result.unwrap().get(), "[1.50]");
+            found.push(format!("{:?}", record.state));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(found, states.map(|state| format!("{state:?}")));
+}
+
+#[test]
+fn a_removed_task_leaves_its_id_to_a_newer_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(&directory.path().join("tasks")).unwrap();
+    let mut memory = MemoryStore::new();
+    let old = record("x");
+    let id = old.id.clone();
+    let batches = [
+        batch(1, [(1, Change::Put(Rc::new(old)))]),
+        batch(2, [(2, Change::Put(Rc::new(record("x")))), (1, Change::Remove(id.clone()))]),
+    ];
+    for batch in &batches {
+        commit(&store, batch);
+        memory.apply(batch);
+    }
+    for store in [&store as &dyn super::Store, &memory] {
+        assert_eq!(store.key_of(&id).unwrap(), Some(Key(2)));
+        assert!(store.record(Key(1)).unwrap().is_none());
+    }
+    commit(&store, &batch(3, [(2, Change::Remove(id.clone()))]));
+    assert_eq!(store.key_of(&id).unwrap(), None);
+}
+
+#[test]
+fn a_store_is_copied_while_it_is_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let store = DiskStore::open(&path("tasks")).unwrap();
+    commit(
+        &store,
+        &batch(1, (0..1_000).map(|key| (key, Change::Put(Rc::new(record(&format!("t{key}"))))))),
+    );
+    store.writer().back_up(&path("copy")).unwrap();
+    commit(&store, &batch(2, [(0, Change::Remove(TaskId::new("t0").unwrap()))]));
+    let copy = DiskStore::open(&path("copy")).unwrap();
+    let mut count = 0;
+    copy.for_each(&mut |_, _| {
+        count += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((count, copy.epoch()), (1_000, 2));
+    assert!(
+        store
+            .writer()
+            .back_up(&path("copy"))
+            .unwrap_err()
+            .to_string()
+            .ends_with("is there already")
+    );
+}
+
+#[test]
+fn a_store_has_one_owner_and_must_be_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tasks");
+    let _store = DiskStore::open(&path).unwrap();
+    assert!(DiskStore::open(&path).is_err());
+    let other = directory.path().join("other");
+    std::fs::write(&other, "no store").unwrap();
+    assert!(DiskStore::open(&other).is_err());
+    assert_eq!(std::fs::read(&other).unwrap(), b"no store");
+}
+
+#[test]
+fn a_journal_is_read_as_if_all_were_durable() {
+    let mut journal = Journal::new(MemoryStore::new());
+    let id = record("x").id;
+    journal.put(Key(1), Rc::new(record("x")));
+    let first = journal.take_batch().unwrap();
+    journal.remove(Key(1), id.clone());
+    assert_eq!(journal.key_of(&id).unwrap(), None);
+    journal.store().apply(&first);
+    journal.committed(&first);
+    assert_eq!(journal.key_of(&id).unwrap(), None, "removed, which is not durable yet");
+    journal.put(Key(2), Rc::new(record("x")));
+    let second = journal.take_batch().unwrap();
+    assert_eq!((second.number, second.changes.len()), (2, 2));
+    assert!(journal.take_batch().is_none());
+    journal.store().apply(&second);
+    journal.committed(&second);
+    assert_eq!(journal.key_of(&id).unwrap(), Some(Key(2)));
+    assert!(journal.record(Key(1)).unwrap().is_none());
+}
