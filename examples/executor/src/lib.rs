@@ -5,9 +5,11 @@
 //!
 //! - [`task`]: what a task is, and what became of it;
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
+//! - [`wire`]: what they say to each other;
 //! - [`store`]: where tasks are kept.
 #![forbid(unsafe_code)]
 
 pub mod coordinator;
 pub mod store;
 pub mod task;
+pub mod wire;

@@ -28,6 +28,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use submit::{Refused, Submitted};
 pub use workers::{Report, WorkerInfo, WorkerKey};
 
@@ -118,7 +120,8 @@ pub struct Assignment {
 }
 
 /// Why a worker must end a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// Somebody does not want it any more.
     Cancelled,

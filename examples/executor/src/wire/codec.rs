@@ -1,0 +1,42 @@
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The longest message, in bytes of JSON: four times the largest arguments.
+pub const MAX_LENGTH: usize = 4 * 1024 * 1024;
+
+/// A message that is not one, or too long.
+#[derive(Debug)]
+pub struct WireError(Box<str>);
+
+/// A message from its JSON.
+///
+/// # Errors
+/// It is none.
+pub fn decode<M: DeserializeOwned>(json: &[u8]) -> Result<M, WireError> {
+    serde_json::from_slice(json).map_err(|error| WireError(error.to_string().into()))
+}
+
+/// The JSON of a message, into an empty buffer.
+///
+/// # Errors
+/// It is longer than [`MAX_LENGTH`].
+pub fn encode(message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), WireError> {
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, message)
+        .map_err(|error| WireError(error.to_string().into()))?;
+    if buffer.len() > MAX_LENGTH {
+        let text = format!("a message of {} bytes, which may have {MAX_LENGTH}", buffer.len());
+        return Err(WireError(text.into()));
+    }
+    Ok(())
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WireError {}

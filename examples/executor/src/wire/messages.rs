@@ -1,0 +1,176 @@
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::coordinator::Stop;
+use crate::task::{Kind, Record, Spec, TaskId};
+
+/// Of this protocol. Peers of another are refused.
+pub const VERSION: u32 = 1;
+
+/// What workers and clients say.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ToCoordinator {
+    /// First.
+    Hello(Hello),
+    /// A client asks for something. Answers may come in another order.
+    Request(Asked),
+    /// A worker lives. So does everything else that it says.
+    Alive,
+    /// How many tasks a worker takes from now on; 0: it is shutting down.
+    Takes(usize),
+    /// What came of an assignment. A worker says it again when it is connected again, until it is recorded.
+    Report(Reported),
+}
+
+/// Who is there.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What the coordinator wants to hear from those who may talk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Box<str>>,
+    /// What this connection is for.
+    pub role: Role,
+}
+
+/// What a connection is for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Role {
+    /// It submits, and asks.
+    Client,
+    /// It runs tasks.
+    Worker {
+        /// For people.
+        name: Box<str>,
+        /// What it can run.
+        kinds: Vec<Kind>,
+        /// How many tasks it takes.
+        capacity: usize,
+        /// Assignments that it has from a former connection.
+        #[serde(default)]
+        fences: Vec<u64>,
+    },
+}
+
+/// What a client asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Comes back with the answer.
+    pub number: u64,
+    /// What.
+    pub ask: Ask,
+}
+
+/// What a client can ask for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ask {
+    /// New tasks; answered by [`Answer::Submitted`] when they are on the disk.
+    Submit(Vec<Spec>),
+    /// A task; answered by [`Answer::Task`] at once.
+    Status(TaskId),
+    /// A task once it has ended; answered by [`Answer::Task`] then.
+    Wait(TaskId),
+    /// A task is not wanted any more; answered by [`Answer::Changed`] when that is on the disk.
+    Cancel(TaskId),
+    /// A task that did not succeed is tried again; answered by [`Answer::Changed`].
+    Retry(TaskId),
+    /// No new tasks are taken and none is given to workers, or they are again; answered by [`Answer::Changed`].
+    Drain(bool),
+}
+
+/// What became of an assignment.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reported {
+    /// Which.
+    pub fence: u64,
+    /// What.
+    pub outcome: Replied,
+}
+
+/// What can become of an assignment.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replied {
+    /// It succeeded with this.
+    Succeeded(Box<RawValue>),
+    /// It failed, and why.
+    Failed(Box<str>),
+    /// It was stopped, as the coordinator asked.
+    Stopped,
+    /// The worker does not do it after all.
+    GivenBack,
+}
+
+/// What a coordinator says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FromCoordinator {
+    /// The peer may talk.
+    Welcome,
+    /// It may not, or said what is not allowed; the end of the connection follows.
+    Refused(Box<str>),
+    /// What a client asked for.
+    Answer {
+        /// As in the request.
+        number: u64,
+        /// What.
+        answer: Answer,
+    },
+    /// A worker gets a task.
+    Assign(Assign),
+    /// A worker must end a task. It reports then.
+    Stop {
+        /// Which assignment.
+        fence: u64,
+        /// Why.
+        why: Stop,
+    },
+    /// What a worker reported is on the disk.
+    Recorded(u64),
+    /// What a worker reported is not recorded: another has the task by now, or it has ended.
+    Stale(u64),
+}
+
+/// What a coordinator answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Answer {
+    /// The ids of the tasks, or why one was not taken, in the order of the request.
+    Submitted(Vec<Result<TaskId, Box<str>>>),
+    /// A task; `None`: there is none with this id.
+    Task(Option<Box<TaskStatus>>),
+    /// Whether anything has changed.
+    Changed(bool),
+    /// It cannot be done, and why.
+    Failed(Box<str>),
+}
+
+/// What is told of a task: all that is kept of it.
+pub type TaskStatus = Record;
+
+/// A task for a worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assign {
+    /// Its name.
+    pub id: TaskId,
+    /// To be told with the report.
+    pub fence: u64,
+    /// 1 at first.
+    pub attempt: u32,
+    /// What to do.
+    pub spec: Rc<Spec>,
+}
