@@ -5,11 +5,13 @@
 //!
 //! - [`task`]: what a task is, and what became of it;
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
+//! - [`serve`]: the coordinator's I/O: connections, commits, and time;
 //! - [`wire`]: what they say to each other;
 //! - [`store`]: where tasks are kept.
 #![forbid(unsafe_code)]
 
 pub mod coordinator;
+pub mod serve;
 pub mod store;
 pub mod task;
 pub mod wire;

@@ -18,12 +18,21 @@ pub struct Journal<S> {
     next: Vec<Key>,
     /// Its number.
     number: u64,
+    /// The last batch that is durable.
+    durable: u64,
 }
 
 impl<S: Store> Journal<S> {
     /// Nothing changes yet.
     pub fn new(store: S) -> Self {
-        Self { store, pending: HashMap::new(), ids: HashMap::new(), next: Vec::new(), number: 1 }
+        Self {
+            store,
+            pending: HashMap::new(),
+            ids: HashMap::new(),
+            next: Vec::new(),
+            number: 1,
+            durable: 0,
+        }
     }
 
     /// What is behind.
@@ -79,6 +88,13 @@ impl<S: Store> Journal<S> {
         self.number
     }
 
+    /// Which batch must be durable before somebody is told of what is in `batch`; `None`: it is. There may be nothing in
+    /// it, since nothing has changed.
+    pub fn awaited(&self, batch: u64) -> Option<u64> {
+        let last = if self.next.is_empty() { self.number - 1 } else { self.number };
+        Some(batch.min(last)).filter(|batch| *batch > self.durable)
+    }
+
     /// What has changed since the last batch, to be made durable.
     pub fn take_batch(&mut self) -> Option<Batch> {
         if self.next.is_empty() {
@@ -93,6 +109,7 @@ impl<S: Store> Journal<S> {
 
     /// A batch is durable, and what is behind has it.
     pub fn committed(&mut self, batch: &Batch) {
+        self.durable = batch.number;
         for (key, change) in &batch.changes {
             if self.pending.get(key).is_some_and(|(number, _)| *number == batch.number) {
                 self.pending.remove(key);

@@ -1,0 +1,91 @@
+//! Batches go to the disk, one at a time.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::server::{PeerKey, Shared, State};
+use crate::store::{Batch, DiskWriter, EncodedBatch, StoreError};
+use crate::wire::FromCoordinator;
+
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct Commits {
+    writer: DiskWriter,
+    is_writing: bool,
+    /// Why nothing can be written now.
+    pub(super) failed: Option<StoreError>,
+}
+
+impl Commits {
+    pub(super) fn new(writer: DiskWriter) -> Self {
+        Self { writer, is_writing: false, failed: None }
+    }
+}
+
+impl Shared {
+    /// Writes what has changed, unless something is being written: then it follows that.
+    pub(super) fn commit(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if state.commits.is_writing {
+            return;
+        }
+        let Some(batch) = state.coordinator.journal().take_batch() else { return };
+        state.commits.is_writing = true;
+        drop(state);
+        self.write(batch);
+    }
+
+    fn write(self: &Rc<Self>, batch: Batch) {
+        let writer = self.state.borrow().commits.writer.clone();
+        let Some(encoded) = self.check(EncodedBatch::new(&batch)) else { return };
+        let written = self.event_loop.run_in_executor(move || writer.commit(&[encoded]));
+        let shared = Rc::clone(self);
+        self.event_loop
+            .create_task(async move {
+                let outcome = match written.await {
+                    Ok(outcome) => outcome,
+                    Err(error) => Err(StoreError(error.to_string().into())),
+                };
+                shared.written(batch, outcome);
+            })
+            .detach();
+    }
+
+    fn written(self: &Rc<Self>, batch: Batch, outcome: Result<(), StoreError>) {
+        let mut state = self.state.borrow_mut();
+        if let Err(error) = outcome {
+            if state.commits.failed.is_none() {
+                self.event_loop.call_exception_handler(&error.to_string(), None);
+            }
+            state.commits.failed = Some(error);
+            let shared = Rc::clone(self);
+            self.event_loop.call_later(RETRY, move || shared.write(batch));
+            return;
+        }
+        state.commits.failed = None;
+        state.commits.is_writing = false;
+        state.coordinator.journal().committed(&batch);
+        state.is_durable(batch.number);
+        drop(state);
+        self.commit();
+    }
+}
+
+impl State {
+    /// Says something to somebody once a batch is on the disk.
+    pub(super) fn say_later(&mut self, peer: PeerKey, message: FromCoordinator, batch: u64) {
+        match self.coordinator.journal().awaited(batch) {
+            Some(batch) => self.later.entry(batch).or_default().push((peer, message)),
+            None => self.tell(peer, &message),
+        }
+    }
+
+    /// All up to this batch is on the disk: who waits for it is told.
+    fn is_durable(&mut self, number: u64) {
+        let rest = self.later.split_off(&(number + 1));
+        for (peer, message) in std::mem::replace(&mut self.later, rest).into_values().flatten() {
+            self.tell(peer, &message);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The coordinator's I/O: connections of workers and clients, commits of its journal, and time.
+//!
+//! All that comes in within one turn of the loop becomes one batch, and all that comes while a batch is being written
+//! becomes the next: one `fsync` for many tasks. Nobody is told of a change before it is on the disk.
+
+mod commits;
+mod peer;
+mod requests;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use server::{CoordinatorServer, ServeOptions};

@@ -1,0 +1,165 @@
+//! One connection.
+
+use std::rc::Rc;
+
+use wharf::{Error, Result, Transport};
+use wharf_protocols::codec::Encoder as _;
+use wharf_protocols::framing::{
+    FrameProtocol, LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder,
+};
+
+use super::server::{PeerKey, Shared};
+use crate::coordinator::{Report, WorkerInfo, WorkerKey};
+use crate::wire::{
+    FromCoordinator, Hello, MAX_LENGTH, Replied, Reported, Role, ToCoordinator, VERSION, decode,
+    encode,
+};
+
+pub(super) struct Peer {
+    shared: Rc<Shared>,
+    key: PeerKey,
+    state: PeerState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PeerState {
+    /// It has not said who it is.
+    Unknown,
+    Client,
+    Worker(WorkerKey),
+}
+
+impl Peer {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, key: 0, state: PeerState::Unknown }
+    }
+
+    fn received(&mut self, message: ToCoordinator) -> Result<(), Box<str>> {
+        match (message, self.state) {
+            (ToCoordinator::Hello(hello), PeerState::Unknown) => self.greeted(hello),
+            (ToCoordinator::Request(asked), PeerState::Client) => {
+                self.shared.asked(self.key, asked);
+                Ok(())
+            }
+            (ToCoordinator::Report(reported), PeerState::Worker(worker)) => {
+                self.reported(worker, reported);
+                Ok(())
+            }
+            (ToCoordinator::Takes(capacity), PeerState::Worker(worker)) => {
+                let now = self.shared.now();
+                let mut state = self.shared.state.borrow_mut();
+                let taken = state.coordinator.worker_takes(worker, capacity, now);
+                drop(state);
+                self.shared.check(taken);
+                self.shared.settle_soon();
+                Ok(())
+            }
+            (ToCoordinator::Alive, PeerState::Worker(_)) => Ok(()),
+            (_, PeerState::Unknown) => Err("who is there? A hello comes first".into()),
+            (_, PeerState::Client) => Err("a client makes requests".into()),
+            (_, PeerState::Worker(_)) => Err("a worker reports".into()),
+        }
+    }
+
+    fn greeted(&mut self, hello: Hello) -> Result<(), Box<str>> {
+        if hello.version != VERSION {
+            let text = format!("this is version {VERSION} of the protocol, not {}", hello.version);
+            return Err(text.into());
+        }
+        if self.shared.options.token.is_some() && self.shared.options.token != hello.token {
+            return Err("the token is wrong".into());
+        }
+        let now = self.shared.now();
+        let mut state = self.shared.state.borrow_mut();
+        state.tell(self.key, &FromCoordinator::Welcome);
+        match hello.role {
+            Role::Client => self.state = PeerState::Client,
+            Role::Worker { name, kinds, capacity, fences } => {
+                let info = WorkerInfo { name: name.into(), kinds, capacity, fences };
+                let joined = state.coordinator.worker_joined(info, now);
+                if let Ok(worker) = joined {
+                    state.workers.insert(worker, self.key);
+                    self.state = PeerState::Worker(worker);
+                }
+                drop(state);
+                self.shared.check(joined);
+                self.shared.settle_soon();
+            }
+        }
+        Ok(())
+    }
+
+    fn reported(&self, worker: WorkerKey, reported: Reported) {
+        let report = match reported.outcome {
+            Replied::Succeeded(result) => Report::Succeeded(result),
+            Replied::Failed(error) => Report::Failed(error),
+            Replied::Stopped => Report::Stopped,
+            Replied::GivenBack => Report::GivenBack,
+        };
+        let (fence, now) = (reported.fence, self.shared.now());
+        let mut state = self.shared.state.borrow_mut();
+        let recorded = state.coordinator.reported(worker, fence, report, now);
+        match recorded {
+            Ok(Some(batch)) => state.say_later(self.key, FromCoordinator::Recorded(fence), batch),
+            Ok(None) => state.tell(self.key, &FromCoordinator::Stale(fence)),
+            Err(_) => {}
+        }
+        drop(state);
+        self.shared.check(recorded);
+        self.shared.settle_soon();
+    }
+}
+
+impl FrameProtocol<LengthPrefixDecoder> for Peer {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let mut state = self.shared.state.borrow_mut();
+        state.next_peer += 1;
+        self.key = state.next_peer;
+        state.peers.insert(self.key, transport.handle());
+        Ok(())
+    }
+
+    fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
+        if let PeerState::Worker(worker) = self.state {
+            let now = self.shared.now();
+            self.shared.state.borrow_mut().coordinator.worker_is_alive(worker, now);
+        }
+        let refused = match decode(frame) {
+            Ok(message) => self.received(message),
+            Err(error) => Err(error.to_string().into()),
+        };
+        if let Err(text) = refused {
+            let mut state = self.shared.state.borrow_mut();
+            state.tell(self.key, &FromCoordinator::Refused(text));
+            transport.close();
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
+        let now = self.shared.now();
+        let mut state = self.shared.state.borrow_mut();
+        state.peers.remove(&self.key);
+        if let PeerState::Worker(worker) = self.state {
+            state.workers.remove(&worker);
+            let left = state.coordinator.worker_left(worker, now);
+            drop(state);
+            self.shared.check(left);
+            self.shared.settle_soon();
+        }
+        Ok(())
+    }
+}
+
+/// Sends a message. `buffer` is used meanwhile.
+pub(super) fn send(transport: &dyn Transport, message: &FromCoordinator, buffer: &mut Vec<u8>) {
+    // All of it was in messages that kept the limit, but for a list that is too long to be told.
+    if encode(message, buffer).is_err() {
+        transport.abort();
+        return;
+    }
+    let mut encoder = LengthPrefixEncoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
+    if encoder.write_to(transport, buffer).is_err() {
+        transport.abort();
+    }
+}

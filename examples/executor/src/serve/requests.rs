@@ -1,0 +1,113 @@
+//! What clients ask for.
+
+use std::rc::Rc;
+
+use super::server::{PeerKey, Shared, State};
+use crate::store::{Key, StoreError};
+use crate::task::{Now, Record, Spec, TaskId};
+use crate::wire::{Answer, Ask, Asked, FromCoordinator};
+
+impl Shared {
+    /// Does what a client asks for, and answers when it is done and on the disk.
+    pub(super) fn asked(self: &Rc<Self>, peer: PeerKey, asked: Asked) {
+        let now = self.now();
+        let mut state = self.state.borrow_mut();
+        let answered = state.answer(peer, asked, now);
+        drop(state);
+        self.check(answered);
+        self.settle_soon();
+    }
+}
+
+impl State {
+    fn answer(&mut self, peer: PeerKey, asked: Asked, now: Now) -> Result<(), StoreError> {
+        let number = asked.number;
+        if let Some(error) = &self.commits.failed
+            && !matches!(asked.ask, Ask::Status(_) | Ask::Wait(_))
+        {
+            let answer = Answer::Failed(error.to_string().into());
+            self.tell(peer, &FromCoordinator::Answer { number, answer });
+            return Ok(());
+        }
+        match asked.ask {
+            Ask::Submit(specs) => {
+                let (answer, batch) = self.submit(specs, now)?;
+                self.tell_later(peer, number, answer, batch);
+            }
+            Ask::Status(id) => {
+                let found = self.coordinator.find(&id)?;
+                let task = found.map(|(_, record)| Box::new(Record::clone(&record)));
+                let answer = Answer::Task(task);
+                self.tell(peer, &FromCoordinator::Answer { number, answer });
+            }
+            Ask::Wait(id) => self.wait(peer, number, &id)?,
+            Ask::Cancel(id) => {
+                let found = self.coordinator.find(&id)?;
+                let cancelled = found.map(|(key, _)| self.coordinator.cancel(key, now));
+                let batch = cancelled.transpose()?.flatten();
+                self.tell_later(peer, number, Answer::Changed(batch.is_some()), batch);
+            }
+            Ask::Retry(id) => {
+                let found = self.coordinator.find(&id)?;
+                let retried = found.map(|(key, _)| self.coordinator.retry(key, now));
+                let batch = retried.transpose()?.flatten();
+                self.tell_later(peer, number, Answer::Changed(batch.is_some()), batch);
+            }
+            Ask::Drain(on) => {
+                self.coordinator.drain(on, now)?;
+                self.tell_later(peer, number, Answer::Changed(true), None);
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, specs: Vec<Spec>, now: Now) -> Result<(Answer, Option<u64>), StoreError> {
+        let mut last = None;
+        let mut outcomes = Vec::with_capacity(specs.len());
+        for spec in specs {
+            outcomes.push(match self.coordinator.submit(spec, now)? {
+                Ok(submitted) => {
+                    last = last.max(Some(submitted.batch));
+                    Ok(submitted.id)
+                }
+                Err(refused) => Err(refused.to_string().into()),
+            });
+        }
+        Ok((Answer::Submitted(outcomes), last))
+    }
+
+    fn wait(&mut self, peer: PeerKey, number: u64, id: &TaskId) -> Result<(), StoreError> {
+        match self.coordinator.find(id)? {
+            Some((key, record)) if record.outcome().is_none() => {
+                self.waiting.entry(key).or_default().push((peer, number));
+            }
+            found => {
+                let task = found.map(|(_, record)| Box::new(Record::clone(&record)));
+                // Its end may not be on the disk yet.
+                let batch = self.coordinator.journal().number();
+                self.tell_later(peer, number, Answer::Task(task), Some(batch));
+            }
+        }
+        Ok(())
+    }
+
+    /// A task has changed: who waits for its end is told when that is on the disk.
+    pub(super) fn task_changed(&mut self, key: Key, batch: u64) {
+        if !self.waiting.contains_key(&key) {
+            return;
+        }
+        let Ok(Some(record)) = self.coordinator.journal().record(key) else { return };
+        if record.outcome().is_none() {
+            return;
+        }
+        for (peer, number) in self.waiting.remove(&key).into_iter().flatten() {
+            let answer = Answer::Task(Some(Box::new(Record::clone(&record))));
+            self.tell_later(peer, number, answer, Some(batch));
+        }
+    }
+
+    /// Answers once a batch is on the disk; `None`: at once.
+    fn tell_later(&mut self, peer: PeerKey, number: u64, answer: Answer, batch: Option<u64>) {
+        self.say_later(peer, FromCoordinator::Answer { number, answer }, batch.unwrap_or(0));
+    }
+}

@@ -1,0 +1,233 @@
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use wharf::{EventLoop, Protocol, TimerHandle, Transport, TransportHandle};
+use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
+
+use super::commits::Commits;
+use super::peer::Peer;
+use crate::coordinator::{Coordinator, Effect, Settings, WorkerKey};
+use crate::store::{DiskStore, Key, StoreError};
+use crate::task::{Now, Timestamp};
+use crate::wire::{Assign, FromCoordinator, MAX_LENGTH};
+
+/// A coordinator with its store, which serves connections.
+///
+/// Clones are the same one. It goes on until the last clone and the last connection are gone.
+#[derive(Clone)]
+pub struct CoordinatorServer {
+    pub(super) shared: Rc<Shared>,
+}
+
+/// What a [`CoordinatorServer`] is told.
+pub struct ServeOptions {
+    /// How long things take.
+    pub settings: Settings,
+    /// What workers and clients must know.
+    pub token: Option<Box<str>>,
+    /// The wall clock.
+    pub clock: Box<dyn Fn() -> Timestamp>,
+    /// For ids, and for how long tasks wait before they are tried again.
+    pub random: fastrand::Rng,
+}
+
+impl fmt::Debug for ServeOptions {
+    /// Without the token.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.settings;
+        formatter.debug_struct("ServeOptions").field("settings", settings).finish_non_exhaustive()
+    }
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            token: None,
+            clock: Box::new(system_time),
+            random: fastrand::Rng::new(),
+        }
+    }
+}
+
+/// Which connection.
+pub(super) type PeerKey = u64;
+
+pub(super) struct Shared {
+    pub(super) event_loop: EventLoop,
+    pub(super) options: ServeOptions,
+    began: Instant,
+    pub(super) state: RefCell<State>,
+}
+
+pub(super) struct State {
+    pub(super) coordinator: Coordinator<DiskStore>,
+    pub(super) commits: Commits,
+    pub(super) peers: HashMap<PeerKey, TransportHandle>,
+    pub(super) next_peer: PeerKey,
+    /// Whose connection a worker is.
+    pub(super) workers: HashMap<WorkerKey, PeerKey>,
+    /// What is said once a batch is on the disk.
+    pub(super) later: BTreeMap<u64, Vec<(PeerKey, FromCoordinator)>>,
+    /// Who waits until a task has ended, with the number of the request.
+    pub(super) waiting: HashMap<Key, Vec<(PeerKey, u64)>>,
+    timer: Option<TimerHandle>,
+    is_settling: bool,
+    /// What a message is put together in.
+    pub(super) buffer: Vec<u8>,
+}
+
+impl CoordinatorServer {
+    /// Goes on with what is in the store.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn new(
+        event_loop: &EventLoop,
+        store: DiskStore,
+        options: ServeOptions,
+    ) -> Result<Self, StoreError> {
+        let mut options = options;
+        let began = event_loop.time();
+        let now = Now { elapsed: Duration::ZERO, wall: (options.clock)() };
+        let (writer, epoch, random) = (store.writer(), store.epoch(), options.random.fork());
+        let coordinator = Coordinator::open(store, epoch, options.settings, random, now)?;
+        let state = State {
+            coordinator,
+            commits: Commits::new(writer),
+            peers: HashMap::new(),
+            next_peer: 0,
+            workers: HashMap::new(),
+            later: BTreeMap::new(),
+            waiting: HashMap::new(),
+            timer: None,
+            is_settling: false,
+            buffer: Vec::new(),
+        };
+        let state = RefCell::new(state);
+        let shared = Rc::new(Shared { event_loop: event_loop.clone(), options, began, state });
+        shared.settle_soon();
+        Ok(Self { shared })
+    }
+
+    /// The protocol of a connection, for a server's factory.
+    pub fn protocol(&self) -> impl Protocol + use<> {
+        let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
+        Framed::new(Peer::new(Rc::clone(&self.shared)), decoder)
+    }
+
+    /// How many tasks wait, and how many run.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.shared.state.borrow();
+        (state.coordinator.queued(), state.coordinator.running())
+    }
+}
+
+impl Shared {
+    pub(super) fn now(&self) -> Now {
+        let elapsed = self.event_loop.time().saturating_duration_since(self.began);
+        Now { elapsed, wall: (self.options.clock)() }
+    }
+
+    /// Once in this turn of the loop, what everybody has caused is carried out.
+    pub(super) fn settle_soon(self: &Rc<Self>) {
+        if !std::mem::replace(&mut self.state.borrow_mut().is_settling, true) {
+            let shared = Rc::downgrade(self);
+            self.event_loop.call_soon(move || {
+                if let Some(shared) = shared.upgrade() {
+                    shared.settle();
+                }
+            });
+        }
+    }
+
+    fn settle(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        state.is_settling = false;
+        while let Some(effect) = state.coordinator.effect() {
+            state.carry_out(effect);
+        }
+        drop(state);
+        self.commit();
+        self.set_timer();
+    }
+
+    fn set_timer(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if let Some(timer) = state.timer.take() {
+            timer.cancel();
+        }
+        let Some(wait) = state.coordinator.wait(self.now()) else { return };
+        let shared = Rc::downgrade(self);
+        state.timer = Some(self.event_loop.call_later(wait, move || {
+            if let Some(shared) = shared.upgrade() {
+                let now = shared.now();
+                let done = shared.state.borrow_mut().coordinator.on_time(now);
+                shared.check(done);
+                shared.settle_soon();
+            }
+        }));
+    }
+
+    /// A store that cannot be read is the end: everybody is sent away.
+    pub(super) fn check<T>(&self, outcome: Result<T, StoreError>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.event_loop.call_exception_handler(&error.to_string(), None);
+                for peer in self.state.borrow().peers.values() {
+                    peer.abort();
+                }
+                None
+            }
+        }
+    }
+}
+
+impl State {
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Assign { worker, task } => {
+                let spec = task.spec;
+                let assign = Assign { id: task.id, fence: task.fence, attempt: task.attempt, spec };
+                self.tell_worker(worker, &FromCoordinator::Assign(assign));
+            }
+            Effect::Stop { worker, fence, why } => {
+                self.tell_worker(worker, &FromCoordinator::Stop { fence, why });
+            }
+            Effect::Changed { key, batch } => self.task_changed(key, batch),
+        }
+    }
+
+    fn tell_worker(&mut self, worker: WorkerKey, message: &FromCoordinator) {
+        if let Some(peer) = self.workers.get(&worker).copied() {
+            self.tell(peer, message);
+        }
+    }
+
+    /// Says something to somebody, if still there.
+    pub(super) fn tell(&mut self, peer: PeerKey, message: &FromCoordinator) {
+        if let Some(transport) = self.peers.get(&peer) {
+            super::peer::send(transport, message, &mut self.buffer);
+        }
+    }
+}
+
+impl fmt::Debug for CoordinatorServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (queued, running) = self.counts();
+        formatter
+            .debug_struct("CoordinatorServer")
+            .field("queued", &queued)
+            .field("running", &running)
+            .finish_non_exhaustive()
+    }
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().after(since)
+}
