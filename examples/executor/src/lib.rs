@@ -6,6 +6,7 @@
 //! - [`task`]: what a task is, and what became of it;
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
 //! - [`serve`]: the coordinator's I/O: connections, commits, and time;
+//! - [`work`]: a worker: functions by name, and slots that run them;
 //! - [`wire`]: what they say to each other;
 //! - [`store`]: where tasks are kept.
 #![forbid(unsafe_code)]
@@ -15,3 +16,4 @@ pub mod serve;
 pub mod store;
 pub mod task;
 pub mod wire;
+pub mod work;

@@ -8,6 +8,6 @@ mod peer;
 mod requests;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use server::{CoordinatorServer, ServeOptions};

@@ -71,7 +71,8 @@ impl Peer {
         }
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
-        state.tell(self.key, &FromCoordinator::Welcome);
+        let lease = self.shared.options.settings.lease.as_millis() as u64;
+        state.tell(self.key, &FromCoordinator::Welcome { lease });
         match hello.role {
             Role::Client => self.state = PeerState::Client,
             Role::Worker { name, kinds, capacity, fences } => {

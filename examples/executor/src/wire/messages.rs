@@ -99,7 +99,7 @@ pub struct Reported {
 }
 
 /// What can become of an assignment.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Replied {
     /// It succeeded with this.
@@ -118,7 +118,10 @@ pub enum Replied {
 #[non_exhaustive]
 pub enum FromCoordinator {
     /// The peer may talk.
-    Welcome,
+    Welcome {
+        /// A worker of which nothing is heard for so long is lost, in milliseconds.
+        lease: u64,
+    },
     /// It may not, or said what is not allowed; the end of the connection follows.
     Refused(Box<str>),
     /// What a client asked for.

@@ -6,7 +6,7 @@
 //! ```text
 //! worker or client                     coordinator
 //!   {"hello": {"version": 1, …}}  →
-//!                                 ←    "welcome", or {"refused": "…"} and the end
+//!                                 ←    {"welcome": {"lease": 15000}}, or {"refused": "…"} and the end
 //! client
 //!   {"request": {"number": 1, …}} →
 //!                                 ←    {"answer": {"number": 1, …}}

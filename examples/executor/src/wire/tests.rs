@@ -55,5 +55,5 @@ fn what_is_no_message_is_an_error_that_says_where() {
         let told = decode::<ToCoordinator>(text.as_bytes()).unwrap_err().to_string();
         assert!(told.contains(error), "{text}: {told}");
     }
-    assert!(decode::<FromCoordinator>(b"\"welcome\"").is_ok());
+    assert!(decode::<FromCoordinator>(br#"{"welcome":{"lease":1}}"#).is_ok());
 }

@@ -1,0 +1,188 @@
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use wharf::{CapacityLimiter, EventLoop, Executor, Result, TransportHandle};
+use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
+use wharf_protocols::reconnect::Reconnecting;
+
+use super::connection::WorkerPeer;
+use super::functions::Functions;
+use super::running::Running;
+use crate::task::Kind;
+use crate::wire::{Hello, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION};
+
+/// A worker that is connected to a coordinator, and connects again when it has lost it.
+///
+/// What it runs goes on meanwhile, and what has ended is reported as soon as the coordinator is there again. Dropping it
+/// ends everything at once: the coordinator gives its tasks to others.
+pub struct Worker {
+    shared: Rc<Shared>,
+    client: Reconnecting<Framed<WorkerPeer, LengthPrefixDecoder>>,
+}
+
+/// What a [`Worker`] is told.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// For people; the name of the machine is a good one.
+    pub name: Box<str>,
+    /// How many tasks run at once.
+    pub slots: usize,
+    /// How many more it holds, so that a slot that becomes free has one at once.
+    pub prefetch: usize,
+    /// The kinds that it runs, of those that it could; `None`: all.
+    pub kinds: Option<Vec<Kind>>,
+    /// What the coordinator wants to hear.
+    pub token: Option<Box<str>>,
+}
+
+impl Default for WorkerOptions {
+    /// As many slots as there are cores, and as many tasks more.
+    fn default() -> Self {
+        let slots = std::thread::available_parallelism().map_or(1, usize::from);
+        let name = format!("worker-{}", std::process::id()).into();
+        Self { name, slots, prefetch: slots, kinds: None, token: None }
+    }
+}
+
+pub(super) struct Shared {
+    pub(super) event_loop: EventLoop,
+    pub(super) functions: Functions,
+    options: WorkerOptions,
+    pub(super) threads: Executor,
+    pub(super) slots: CapacityLimiter,
+    pub(super) connection: RefCell<Option<TransportHandle>>,
+    /// What runs, or waits for a slot, by its fence.
+    pub(super) running: RefCell<BTreeMap<u64, Running>>,
+    /// What is not recorded yet.
+    pub(super) reports: RefCell<BTreeMap<u64, Replied>>,
+    pub(super) lease: Cell<Duration>,
+    is_shutting_down: Cell<bool>,
+    /// Why the coordinator does not want this worker.
+    pub(super) refused: RefCell<Option<Box<str>>>,
+    pub(super) buffer: RefCell<Vec<u8>>,
+}
+
+impl Worker {
+    /// Begins to connect to the coordinator at one of `addresses`, and to run what it gives.
+    ///
+    /// # Errors
+    /// There is no address, or the loop is closed.
+    pub fn start<A: Into<String>>(
+        event_loop: &EventLoop,
+        addresses: impl IntoIterator<Item = A>,
+        functions: Functions,
+        options: WorkerOptions,
+    ) -> Result<Self> {
+        let slots = options.slots.max(1);
+        let shared = Rc::new(Shared {
+            event_loop: event_loop.clone(),
+            functions,
+            options,
+            threads: Executor::new(slots),
+            slots: CapacityLimiter::new(event_loop, slots),
+            connection: RefCell::default(),
+            running: RefCell::default(),
+            reports: RefCell::default(),
+            lease: Cell::new(Duration::from_secs(15)),
+            is_shutting_down: Cell::new(false),
+            refused: RefCell::default(),
+            buffer: RefCell::default(),
+        });
+        let own = Rc::clone(&shared);
+        let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
+            let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
+            Framed::new(WorkerPeer::new(Rc::clone(&own), attempt.clone()), decoder)
+        });
+        let client = client.handshake(true).start()?;
+        shared.beat();
+        Ok(Self { shared, client })
+    }
+
+    /// How many tasks it has, those included that wait for a slot.
+    pub fn tasks(&self) -> usize {
+        self.shared.running.borrow().len()
+    }
+
+    /// Why the coordinator did not want this worker when it came last: a wrong token, for example.
+    pub fn refused(&self) -> Option<String> {
+        self.shared.refused.borrow().as_deref().map(String::from)
+    }
+
+    /// Takes no more tasks, waits for at most `grace` until those that it has have ended and are recorded, gives back what
+    /// is left, and disconnects.
+    ///
+    /// # Errors
+    /// The loop is closed.
+    pub async fn shutdown(self, grace: Duration) -> Result {
+        let shared = Rc::clone(&self.shared);
+        shared.is_shutting_down.set(true);
+        shared.say(&ToCoordinator::Takes(0));
+        let ended = async {
+            while !shared.running.borrow().is_empty() || !shared.reports.borrow().is_empty() {
+                shared.event_loop.sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = wharf::timeout(grace, ended).await;
+        let left = std::mem::take(&mut *shared.running.borrow_mut());
+        for fence in left.into_keys() {
+            shared.report(fence, Replied::GivenBack);
+        }
+        let recorded = async {
+            while !shared.reports.borrow().is_empty() {
+                shared.event_loop.sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = wharf::timeout(Duration::from_secs(1), recorded).await;
+        self.client.close();
+        self.client.closed().await?;
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// What is said first on a connection.
+    pub(super) fn hello(&self) -> ToCoordinator {
+        let options = &self.options;
+        let known = self.functions.kinds();
+        let is_wanted =
+            |kind: &&Kind| options.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
+        let running = self.running.borrow();
+        let fences = running.keys().chain(self.reports.borrow().keys()).copied().collect();
+        let capacity = options.slots.max(1) + options.prefetch;
+        ToCoordinator::Hello(Hello {
+            version: VERSION,
+            token: options.token.clone(),
+            role: Role::Worker {
+                name: options.name.clone(),
+                kinds: known.filter(is_wanted).cloned().collect(),
+                capacity: if self.is_shutting_down.get() { 0 } else { capacity },
+                fences,
+            },
+        })
+    }
+
+    /// Says that it lives, three times in each lease.
+    fn beat(self: &Rc<Self>) {
+        let shared = Rc::downgrade(self);
+        self.event_loop.call_later(self.lease.get() / 3, move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.say(&ToCoordinator::Alive);
+                shared.beat();
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Worker")
+            .field("name", &self.shared.options.name)
+            .field("tasks", &self.tasks())
+            .field("state", &self.client.state())
+            .finish_non_exhaustive()
+    }
+}
