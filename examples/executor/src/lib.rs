@@ -6,11 +6,13 @@
 //! - [`task`]: what a task is, and what became of it;
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
 //! - [`serve`]: the coordinator's I/O: connections, commits, and time;
+//! - [`client`]: tasks are submitted, and their results awaited;
 //! - [`work`]: a worker: functions by name, and slots that run them;
 //! - [`wire`]: what they say to each other;
 //! - [`store`]: where tasks are kept.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod coordinator;
 pub mod serve;
 pub mod store;

@@ -1,0 +1,81 @@
+//! A client's connection to its coordinator.
+
+use std::rc::{Rc, Weak};
+
+use wharf::{Error, Result, Transport};
+use wharf_protocols::codec::Encoder as _;
+use wharf_protocols::framing::{
+    FrameProtocol, LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder,
+};
+use wharf_protocols::reconnect::Attempt;
+
+use super::error::ClientError;
+use super::handle::Shared;
+use crate::wire::{
+    FromCoordinator, Hello, MAX_LENGTH, Role, ToCoordinator, VERSION, decode, encode,
+};
+
+/// The protocol of one connection.
+pub(super) struct ClientPeer {
+    shared: Weak<Shared>,
+    attempt: Attempt,
+}
+
+impl ClientPeer {
+    pub(super) fn new(shared: Weak<Shared>, attempt: Attempt) -> Self {
+        Self { shared, attempt }
+    }
+
+    fn received(&self, shared: &Rc<Shared>, transport: &dyn Transport, message: FromCoordinator) {
+        match message {
+            FromCoordinator::Welcome { .. } => {
+                *shared.connection.borrow_mut() = Some(transport.handle());
+                self.attempt.established();
+                for pending in shared.pending.borrow().values() {
+                    send(transport, &pending.request);
+                }
+            }
+            FromCoordinator::Answer { number, answer } => {
+                let pending = shared.pending.borrow_mut().remove(&number);
+                if let Some(pending) = pending {
+                    let _ = pending.answer.set_result(Ok(answer));
+                }
+            }
+            FromCoordinator::Refused(why) => shared.give_up(&ClientError::Refused(why)),
+            _ => {}
+        }
+    }
+}
+
+impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        let Some(shared) = self.shared.upgrade() else { return Ok(()) };
+        let token = shared.options.token.clone();
+        let hello = ToCoordinator::Hello(Hello { version: VERSION, token, role: Role::Client });
+        let mut message = Vec::new();
+        encode(&hello, &mut message)?;
+        send(transport, &message);
+        Ok(())
+    }
+
+    fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
+        let message = decode(frame).map_err(Error::protocol_violation)?;
+        if let Some(shared) = self.shared.upgrade() {
+            self.received(&shared, transport, message);
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
+        if let Some(shared) = self.shared.upgrade() {
+            *shared.connection.borrow_mut() = None;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn send(transport: &dyn Transport, message: &[u8]) {
+    let mut encoder = LengthPrefixEncoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
+    // It kept the limit when it was put together.
+    let _ = encoder.write_to(transport, message);
+}

@@ -1,0 +1,26 @@
+//! A client: it submits tasks, and hears what became of them.
+//!
+//! ```no_run
+//! use wharf_executor::client::{Client, ClientOptions};
+//!
+//! fn main() -> wharf::Result {
+//!     wharf::run(async |event_loop| {
+//!         let client = Client::start(&event_loop, ["127.0.0.1:7000"], ClientOptions::default())?;
+//!         let task = client.submit("add", &(1, 2)).await?;
+//!         let sum: i64 = task.result().await?;
+//!         assert_eq!(sum, 3);
+//!         Ok(())
+//!     })
+//! }
+//! ```
+
+mod connection;
+mod error;
+mod handle;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+pub use error::ClientError;
+pub use handle::{Client, ClientOptions};
+pub use tasks::SubmittedTask;
