@@ -6,14 +6,18 @@
 //! - [`task`]: what a task is, and what became of it;
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
 //! - [`serve`]: the coordinator's I/O: connections, commits, and time;
+//! - [`commands`]: a binary's command line;
 //! - [`client`]: tasks are submitted, and their results awaited;
 //! - [`work`]: a worker: functions by name, and slots that run them;
+//! - [`functions`]: those that every worker has;
 //! - [`wire`]: what they say to each other;
 //! - [`store`]: where tasks are kept.
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod commands;
 pub mod coordinator;
+pub mod functions;
 pub mod serve;
 pub mod store;
 pub mod task;

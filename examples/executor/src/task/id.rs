@@ -1,7 +1,7 @@
 //! Names of tasks and of what they do.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +12,12 @@ const LONGEST: usize = 64;
 /// bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TaskId(Rc<str>);
+pub struct TaskId(Arc<str>);
 
 /// What a task does: the name under which workers registered a function. It looks as a [`TaskId`].
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Kind(Rc<str>);
+pub struct Kind(Arc<str>);
 
 /// A name that is empty, too long, or has other characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,76 @@
+//! A coordinator and three workers in processes of their own, of which one is killed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use wharf::{ChildProcess, EventLoop, Result};
+
+use super::arguments::{Demo, Picture};
+use super::render::draw;
+use crate::client::{Client, ClientOptions};
+
+const WORKERS: usize = 3;
+
+pub(super) fn run(arguments: &Demo) -> Result {
+    let directory =
+        std::env::temp_dir().join(format!("wharf-executor-demo-{}", std::process::id()));
+    let outcome =
+        wharf::run(async |event_loop| show(&event_loop, &arguments.picture, &directory).await);
+    std::fs::remove_dir_all(&directory).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
+    outcome
+}
+
+async fn show(event_loop: &EventLoop, picture: &Picture, directory: &Path) -> Result {
+    let program = std::env::current_exe()?;
+    let serve = event_loop
+        .create_subprocess_exec(&program)
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(directory);
+    let mut coordinator = serve.await?;
+    let address = address_of(&mut coordinator).await?;
+    super::say(format_args!("a coordinator listens on {address}"))?;
+    let mut workers = Vec::new();
+    for number in 1..=WORKERS {
+        let name = format!("worker {number}");
+        let worker = event_loop
+            .create_subprocess_exec(&program)
+            .args(["work", "--slots", "1", "--connect", &address, "--name", &name])
+            .await?;
+        super::say(format_args!("{name} is process {}", worker.pid()))?;
+        workers.push(worker);
+    }
+    let client = Client::start(event_loop, [&*address], ClientOptions::default())?;
+    let began = Instant::now();
+    let mut victim = workers.pop();
+    let mut killed = None;
+    let drawn = draw(event_loop, &client, picture, |done, of| {
+        if 2 * done >= of
+            && let Some(worker) = victim.take()
+        {
+            killed = Some(done);
+            // Dropping it is SIGKILL.
+            drop(worker);
+        }
+    });
+    drawn.await?;
+    let (done, out) = (killed.unwrap_or_default(), picture.out.display());
+    super::say(format_args!("worker {WORKERS} was killed (SIGKILL) after {done} tiles"))?;
+    super::say(format_args!("no tile is missing: {out}, after {:.1?}", began.elapsed()))?;
+    for process in workers.into_iter().chain([coordinator]) {
+        process.terminate()?;
+        let _ = wharf::timeout(Duration::from_secs(5), process.wait()).await;
+    }
+    Ok(())
+}
+
+/// What the coordinator says first.
+async fn address_of(coordinator: &mut ChildProcess) -> Result<String> {
+    let Some(output) = &mut coordinator.stdout else { return Err("it has no output".into()) };
+    let line = output.read_line().await?.ok_or("the coordinator did not start")?;
+    let address =
+        line.strip_prefix("listening on ").ok_or("the coordinator says something else")?;
+    Ok(address.to_owned())
+}

@@ -1,0 +1,110 @@
+//! A picture of the Mandelbrot set, of tiles that workers draw.
+
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use wharf::{EventLoop, Result};
+
+use super::arguments::{Picture, Render};
+use crate::client::Client;
+use crate::functions::Tile;
+
+pub(super) fn run(arguments: &Render) -> Result {
+    wharf::run(async |event_loop| {
+        let coordinator = &arguments.coordinator;
+        let client = Client::start(&event_loop, [&*coordinator.connect], coordinator.options())?;
+        draw(&event_loop, &client, &arguments.picture, |_, _| {}).await
+    })
+}
+
+/// Draws a picture. `progress` is told how many tiles are there, and how many there will be.
+pub(super) async fn draw(
+    event_loop: &EventLoop,
+    client: &Client,
+    picture: &Picture,
+    mut progress: impl FnMut(usize, usize),
+) -> Result {
+    let tiles = tiles(picture);
+    let mut tasks = Vec::with_capacity(tiles.len());
+    for tile in &tiles {
+        tasks.push((*tile, client.submit("mandelbrot-tile", tile).await?));
+    }
+    let mut pixels = vec![0; 3 * picture.width as usize * picture.height as usize];
+    let bar = Bar::default();
+    let count = tasks.len();
+    for (index, (tile, task)) in tasks.into_iter().enumerate() {
+        let drawn: String = task.result().await?;
+        place(&tile, &STANDARD.decode(drawn)?, &mut pixels)?;
+        bar.show(index + 1, count);
+        progress(index + 1, count);
+    }
+    let (out, width, height) = (picture.out.clone(), picture.width, picture.height);
+    event_loop.run_in_executor(move || write(&out, width, height, &pixels)).await??;
+    Ok(())
+}
+
+/// The picture's tiles, row by row. Those at the right and at the bottom may be smaller.
+fn tiles(picture: &Picture) -> Vec<Tile> {
+    let &Picture { width, height, tile, steps, .. } = picture;
+    let starts = |size: u32| (0..size).step_by(tile as usize);
+    let of_row = |top| {
+        starts(width).map(move |left| {
+            let (columns, rows) = (tile.min(width - left), tile.min(height - top));
+            Tile { width, height, left, top, columns, rows, steps }
+        })
+    };
+    starts(height).flat_map(of_row).collect()
+}
+
+/// Puts the pixels of a tile where they belong.
+fn place(tile: &Tile, drawn: &[u8], pixels: &mut [u8]) -> Result {
+    let length = 3 * tile.columns as usize;
+    if drawn.len() != length * tile.rows as usize {
+        return Err("a worker has drawn a tile of another size".into());
+    }
+    for (row, drawn) in (tile.top as usize..).zip(drawn.chunks(length)) {
+        let begin = 3 * (row * tile.width as usize + tile.left as usize);
+        pixels[begin..begin + length].copy_from_slice(drawn);
+    }
+    Ok(())
+}
+
+fn write(path: &Path, width: u32, height: u32, pixels: &[u8]) -> Result {
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(())
+}
+
+/// A progress bar, where there is a terminal.
+struct Bar {
+    is_shown: bool,
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self { is_shown: std::io::stderr().is_terminal() }
+    }
+}
+
+impl Bar {
+    const WIDTH: usize = 50;
+
+    fn show(&self, done: usize, of: usize) {
+        if self.is_shown {
+            let full = Self::WIDTH * done / of.max(1);
+            let end = if done == of { "\n" } else { "" };
+            let (bar, rest) = ("#".repeat(full), "-".repeat(Self::WIDTH - full));
+            let mut error = std::io::stderr().lock();
+            // A terminal that is gone shows no bar.
+            let _ = write!(error, "\r[{bar}{rest}] {done}/{of} tiles{end}");
+            let _ = error.flush();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use serde_json::value::RawValue;
+use wharf::Result;
+
+use super::arguments::Submit;
+use crate::client::{Client, ClientError, SubmittedTask};
+use crate::task::{Spec, Timestamp};
+
+/// How many tasks are submitted with one request.
+const TOGETHER: usize = 500;
+
+/// The exit code is 1 if a task was refused, or did not succeed and was waited for.
+pub(super) fn run(arguments: Submit) -> Result<ExitCode> {
+    let specs = match &arguments.file {
+        Some(path) => read(path)?,
+        None => vec![spec(&arguments)?],
+    };
+    wharf::run(async move |event_loop| {
+        let coordinator = &arguments.coordinator;
+        let client = Client::start(&event_loop, [&*coordinator.connect], coordinator.options())?;
+        let mut all_well = true;
+        for some in specs.chunks(TOGETHER) {
+            let mut tasks = Vec::new();
+            for outcome in client.submit_all(some.to_vec()).await? {
+                match outcome {
+                    Ok(task) => tasks.push(task),
+                    Err(error) => {
+                        eprintln!("{error}");
+                        all_well = false;
+                    }
+                }
+            }
+            for task in tasks {
+                all_well &= tell(&task, arguments.wait).await?;
+            }
+        }
+        Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+/// Prints a task's id, and its result if that is waited for.
+async fn tell(task: &SubmittedTask, waits: bool) -> Result<bool> {
+    if !waits {
+        super::say(task.id())?;
+        return Ok(true);
+    }
+    match task.result::<Box<RawValue>>().await {
+        Ok(result) => super::say(format_args!("{}\t{result}", task.id()))?,
+        Err(error @ (ClientError::Failed(_) | ClientError::Cancelled)) => {
+            eprintln!("{}\t{error}", task.id());
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(true)
+}
+
+fn spec(arguments: &Submit) -> Result<Spec> {
+    let Some(kind) = arguments.kind.clone() else { return Err("a task has a kind".into()) };
+    let args = RawValue::from_string(arguments.args.clone())
+        .map_err(|error| format!("arguments are JSON; a text has quotes: {error}"))?;
+    let mut spec = Spec::new(kind, args);
+    spec.id = arguments.id.clone();
+    spec.at = arguments.at;
+    if let Some(delay) = arguments.delay {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        spec.at = Some(Timestamp::default().after(now + Duration::try_from_secs_f64(delay)?));
+    }
+    spec.priority = arguments.priority.unwrap_or(spec.priority);
+    spec.retries = arguments.retries.unwrap_or(spec.retries);
+    if let Some(timeout) = arguments.timeout {
+        spec.timeout = Some(Duration::try_from_secs_f64(timeout)?.as_millis().try_into()?);
+    }
+    spec.after = arguments.after.clone();
+    Ok(spec)
+}
+
+fn read(path: &Path) -> Result<Vec<Spec>> {
+    let input: Box<dyn io::BufRead> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::new(File::open(path)?))
+    };
+    let mut specs = Vec::new();
+    for (number, line) in (1..).zip(input.lines()) {
+        let line = line?;
+        if !line.trim().is_empty() {
+            specs.push(
+                serde_json::from_str(&line).map_err(|error| format!("line {number}: {error}"))?,
+            );
+        }
+    }
+    Ok(specs)
+}
