@@ -10,7 +10,7 @@
 //!     wharf::run(async |event_loop| {
 //!         let options = WorkerOptions::default();
 //!         let worker = Worker::start(&event_loop, ["127.0.0.1:7000"], functions, options)?;
-//!         wharf::signal::ctrl_c().await?;
+//!         event_loop.signals([wharf::signal::SIGINT])?.next().await;
 //!         worker.shutdown(Duration::from_secs(30)).await?;
 //!         Ok(())
 //!     })
