@@ -3,11 +3,17 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use wharf::{ChildProcess, EventLoop, Result};
 
-use super::arguments::{Demo, Picture};
-use super::render::draw;
+use super::render::{Picture, draw};
 use crate::client::{Client, ClientOptions};
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    #[command(flatten)]
+    picture: Picture,
+}
 
 const WORKERS: usize = 3;
 

@@ -11,9 +11,11 @@
 //! }
 //! ```
 
-mod arguments;
+mod connect;
 mod demo;
-mod inspect;
+mod drain;
+mod one_task;
+mod parse;
 mod render;
 mod serve;
 mod submit;
@@ -23,11 +25,10 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Parser, Subcommand};
 use wharf::Result;
 
 use crate::work::Functions;
-use arguments::{Command, CommandLine};
 
 /// Does what the command line says, with these functions in its workers.
 pub fn main(functions: Functions) -> ExitCode {
@@ -39,6 +40,38 @@ pub fn main(functions: Functions) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A durable distributed task executor.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The coordinator: keeps tasks, and gives them to workers, until SIGINT or SIGTERM
+    Serve(serve::Serve),
+    /// A worker: runs tasks, until SIGINT or SIGTERM
+    Work(work::Work),
+    /// Submits tasks
+    Submit(submit::Submit),
+    /// What is known of a task, as JSON
+    Status(one_task::OneTask),
+    /// Waits for a task, and prints its result
+    Result(one_task::OneTask),
+    /// A task is not wanted any more
+    Cancel(one_task::OneTask),
+    /// A task that has failed or was cancelled is tried again
+    Retry(one_task::OneTask),
+    /// The coordinator takes no new tasks, and gives none to workers
+    Drain(drain::Drain),
+    /// Has the Mandelbrot set drawn, tile by tile
+    Render(render::Render),
+    /// A coordinator, three workers, and a picture; a worker is killed half-way
+    Demo(demo::Demo),
 }
 
 /// Prints a line.
@@ -55,11 +88,11 @@ fn run(line: CommandLine, functions: Functions) -> Result<ExitCode> {
         Command::Serve(arguments) => done(serve::run(arguments)),
         Command::Work(arguments) => done(work::run(arguments, functions)),
         Command::Submit(arguments) => submit::run(arguments),
-        Command::Status(arguments) => done(inspect::status(&arguments)),
-        Command::Result(arguments) => inspect::result(&arguments),
-        Command::Cancel(arguments) => inspect::cancel(&arguments),
-        Command::Retry(arguments) => inspect::retry(&arguments),
-        Command::Drain(arguments) => done(inspect::drain(&arguments)),
+        Command::Status(arguments) => done(one_task::status(&arguments)),
+        Command::Result(arguments) => one_task::result(&arguments),
+        Command::Cancel(arguments) => one_task::cancel(&arguments),
+        Command::Retry(arguments) => one_task::retry(&arguments),
+        Command::Drain(arguments) => done(drain::run(&arguments)),
         Command::Render(arguments) => done(render::run(&arguments)),
         Command::Demo(arguments) => done(demo::run(&arguments)),
     }

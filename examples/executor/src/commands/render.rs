@@ -2,20 +2,48 @@
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use clap::Args;
 use wharf::{EventLoop, Result};
 
-use super::arguments::{Picture, Render};
+use super::connect::Connect;
 use crate::client::Client;
 use crate::functions::Tile;
 
+#[derive(Debug, Args)]
+pub(super) struct Render {
+    #[command(flatten)]
+    coordinator: Connect,
+    #[command(flatten)]
+    pub(super) picture: Picture,
+}
+
+/// A picture of the Mandelbrot set.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Picture {
+    /// Where the picture goes, as PNG
+    #[arg(long, default_value = "mandelbrot.png")]
+    pub(super) out: PathBuf,
+    /// Its width, in pixels
+    #[arg(long, default_value_t = 1_920, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(super) width: u32,
+    /// Its height, in pixels
+    #[arg(long, default_value_t = 1_080, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(super) height: u32,
+    /// Width and height of a tile, in pixels
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(8..=1_024))]
+    pub(super) tile: u32,
+    /// After how many steps a point is taken to be in the set
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) steps: u32,
+}
+
 pub(super) fn run(arguments: &Render) -> Result {
     wharf::run(async |event_loop| {
-        let coordinator = &arguments.coordinator;
-        let client = Client::start(&event_loop, [&*coordinator.connect], coordinator.options())?;
+        let client = arguments.coordinator.client(&event_loop)?;
         draw(&event_loop, &client, &arguments.picture, |_, _| {}).await
     })
 }

@@ -1,11 +1,25 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use wharf::Result;
 use wharf::signal::{SIGINT, SIGTERM};
 
-use super::arguments::Serve;
 use crate::serve::{CoordinatorServer, ServeOptions};
 use crate::store::DiskStore;
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where to listen; the first line of output says where it does
+    #[arg(long, default_value = "127.0.0.1:7070")]
+    listen: String,
+    /// Where the tasks are kept
+    #[arg(long, default_value = "wharf-executor.data")]
+    data: PathBuf,
+    /// What workers and clients must know
+    #[arg(long, env = "WHARF_EXECUTOR_TOKEN", hide_env_values = true)]
+    token: Option<Box<str>>,
+}
 
 /// How long connections have to come to their end.
 const GRACE: Duration = Duration::from_secs(2);

@@ -1,18 +1,59 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use clap::Args;
 use serde_json::value::RawValue;
 use wharf::Result;
 
-use super::arguments::Submit;
-use crate::client::{Client, ClientError, SubmittedTask};
-use crate::task::{Spec, Timestamp};
+use super::connect::Connect;
+use super::parse;
+use crate::client::{ClientError, SubmittedTask};
+use crate::task::{Kind, Priority, Spec, TaskId, Timestamp};
 
 /// How many tasks are submitted with one request.
 const TOGETHER: usize = 500;
+
+#[derive(Debug, Args)]
+pub(super) struct Submit {
+    #[command(flatten)]
+    coordinator: Connect,
+    /// What to do
+    #[arg(required_unless_present = "file", value_parser = parse::kind)]
+    kind: Option<Kind>,
+    /// What to do it with, as JSON
+    #[arg(default_value = "null")]
+    args: String,
+    /// A file with a task in each line, as JSON; "-" is standard input
+    #[arg(long, conflicts_with_all = ["kind", "args", "id"])]
+    file: Option<PathBuf>,
+    /// Which task this is: a second one with the same id is the same task
+    #[arg(long, value_parser = parse::id)]
+    id: Option<TaskId>,
+    /// Not before so many seconds have passed
+    #[arg(long)]
+    delay: Option<f64>,
+    /// Not before then, in milliseconds since 1970
+    #[arg(long, conflicts_with = "delay", value_parser = parse::time)]
+    at: Option<Timestamp>,
+    /// Who goes first: 0 to 9, 9 first
+    #[arg(long, value_parser = parse::priority)]
+    priority: Option<Priority>,
+    /// How often it is tried again after it has failed
+    #[arg(long)]
+    retries: Option<u32>,
+    /// How long one attempt may take, in seconds
+    #[arg(long)]
+    timeout: Option<f64>,
+    /// Tasks that must have succeeded before
+    #[arg(long, value_delimiter = ',', value_parser = parse::id)]
+    after: Vec<TaskId>,
+    /// Prints results as they come; fails if a task does
+    #[arg(long)]
+    wait: bool,
+}
 
 /// The exit code is 1 if a task was refused, or did not succeed and was waited for.
 pub(super) fn run(arguments: Submit) -> Result<ExitCode> {
@@ -21,8 +62,7 @@ pub(super) fn run(arguments: Submit) -> Result<ExitCode> {
         None => vec![spec(&arguments)?],
     };
     wharf::run(async move |event_loop| {
-        let coordinator = &arguments.coordinator;
-        let client = Client::start(&event_loop, [&*coordinator.connect], coordinator.options())?;
+        let client = arguments.coordinator.client(&event_loop)?;
         let mut all_well = true;
         for some in specs.chunks(TOGETHER) {
             let mut tasks = Vec::new();

@@ -1,10 +1,28 @@
 use std::time::Duration;
 
+use clap::Args;
 use wharf::Result;
 use wharf::signal::{SIGINT, SIGTERM};
 
-use super::arguments::Work;
-use crate::work::{Functions, Worker, WorkerOptions};
+use super::connect::Connect;
+use super::parse;
+use crate::task::Kind;
+use crate::work::{Functions, WorkerOptions};
+
+#[derive(Debug, Args)]
+pub(super) struct Work {
+    #[command(flatten)]
+    coordinator: Connect,
+    /// How many tasks run at once; as many as there are cores by default
+    #[arg(long)]
+    slots: Option<usize>,
+    /// The kinds to run, of those that it could; all by default
+    #[arg(long, value_delimiter = ',', value_parser = parse::kind)]
+    kinds: Option<Vec<Kind>>,
+    /// Its name, for people
+    #[arg(long)]
+    name: Option<Box<str>>,
+}
 
 /// How long tasks have to end when the worker is to end.
 const GRACE: Duration = Duration::from_secs(30);
@@ -19,10 +37,9 @@ pub(super) fn run(arguments: Work, functions: Functions) -> Result {
             slots,
             prefetch: slots,
             kinds: arguments.kinds,
-            token: arguments.coordinator.token,
+            ..defaults
         };
-        let worker =
-            Worker::start(&event_loop, [arguments.coordinator.connect], functions, options)?;
+        let worker = arguments.coordinator.worker(&event_loop, functions, options)?;
         signals.next().await;
         worker.shutdown(GRACE).await
     })

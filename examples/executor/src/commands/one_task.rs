@@ -1,10 +1,24 @@
+//! What is asked of one task.
+
 use std::process::ExitCode;
 
+use clap::Args;
 use serde_json::value::RawValue;
 use wharf::Result;
 
-use super::arguments::{Drain, OneTask};
-use crate::client::{Client, ClientError, SubmittedTask};
+use super::connect::Connect;
+use super::parse;
+use crate::client::{ClientError, SubmittedTask};
+use crate::task::TaskId;
+
+#[derive(Debug, Args)]
+pub(super) struct OneTask {
+    #[command(flatten)]
+    coordinator: Connect,
+    /// The task's id
+    #[arg(value_parser = parse::id)]
+    id: TaskId,
+}
 
 pub(super) fn status(arguments: &OneTask) -> Result {
     with_task(arguments, async |task| {
@@ -38,22 +52,12 @@ pub(super) fn retry(arguments: &OneTask) -> Result<ExitCode> {
     })
 }
 
-pub(super) fn drain(arguments: &Drain) -> Result {
-    wharf::run(async |event_loop| {
-        let coordinator = &arguments.coordinator;
-        let client = Client::start(&event_loop, [&*coordinator.connect], coordinator.options())?;
-        client.drain(!arguments.end).await?;
-        Ok(())
-    })
-}
-
 fn with_task<T>(
     arguments: &OneTask,
     action: impl AsyncFnOnce(SubmittedTask) -> Result<T>,
 ) -> Result<T> {
     wharf::run(async |event_loop| {
-        let coordinator = &arguments.coordinator;
-        let client = Client::start(&event_loop, [&*coordinator.connect], coordinator.options())?;
+        let client = arguments.coordinator.client(&event_loop)?;
         action(client.task(arguments.id.clone())).await
     })
 }
