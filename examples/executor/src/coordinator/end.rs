@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::workers::{Report, WorkerKey};
 use super::{Coordinator, Outcome, Running};
 use crate::store::{Key, Store, StoreError};
-use crate::task::{Now, Record, State, Timestamp};
+use crate::task::{Now, Record, State, Timestamp, check_result};
 
 /// The longest error that is kept, in bytes.
 const MOST_ERROR: usize = 16 * 1024;
@@ -34,9 +34,12 @@ impl<S: Store> Coordinator<S> {
         let is_cancelled = matches!(record.state, State::Running { cancelled: true, .. });
         match report {
             // It was too late to cancel it.
-            Report::Succeeded(result) => {
-                self.end(key, &record, Outcome::Succeeded, None, Some(result.into()), now)?;
-            }
+            Report::Succeeded(result) => match check_result(&result) {
+                Ok(()) => {
+                    self.end(key, &record, Outcome::Succeeded, None, Some(result.into()), now)?;
+                }
+                Err(error) => self.failed(key, &record, error.into(), now)?,
+            },
             _ if is_cancelled => self.end(key, &record, Outcome::Cancelled, None, None, now)?,
             Report::Failed(error) => self.failed(key, &record, shortened(&error), now)?,
             Report::Stopped => self.failed(key, &record, "it took too long".into(), now)?,

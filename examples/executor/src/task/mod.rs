@@ -6,6 +6,7 @@ mod spec;
 mod time;
 
 pub use id::{InvalidName, Kind, TaskId};
-pub use record::{Outcome, Record, State};
+pub(crate) use record::check_result;
+pub use record::{MOST_RESULT, Outcome, Record, State};
 pub use spec::{Backoff, InvalidSpec, Priority, Spec};
 pub use time::{Now, Timestamp};

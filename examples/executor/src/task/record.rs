@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{Spec, TaskId, Timestamp};
 
+/// The largest result, in bytes of JSON. With the largest arguments it fits into a message.
+pub const MOST_RESULT: usize = 2 * 1024 * 1024;
+
 /// A task, and what became of it so far.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -111,4 +114,15 @@ impl Record {
             _ => None,
         }
     }
+}
+
+/// Whether a result keeps its limit; the error is that of the task.
+pub(crate) fn check_result(result: &RawValue) -> Result<(), Box<str>> {
+    let length = result.get().len();
+    if length > MOST_RESULT {
+        let text =
+            format!("its result is too large: {length} bytes of JSON, and {MOST_RESULT} are kept");
+        return Err(text.into());
+    }
+    Ok(())
 }

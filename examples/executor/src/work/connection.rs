@@ -12,7 +12,7 @@ use wharf_protocols::reconnect::Attempt;
 
 use super::worker::Shared;
 use crate::coordinator::Stop;
-use crate::wire::{FromCoordinator, MAX_LENGTH, Replied, Reported, ToCoordinator, decode, encode};
+use crate::wire::{FromCoordinator, MAX_LENGTH, Reported, ToCoordinator, decode, encode};
 
 /// The protocol of one connection.
 pub(super) struct WorkerPeer {
@@ -42,7 +42,7 @@ impl WorkerPeer {
             FromCoordinator::Assign(assign) => self.shared.run(assign),
             FromCoordinator::Stop { fence, why } => self.shared.stop(fence, why != Stop::Stale),
             FromCoordinator::Recorded(fence) | FromCoordinator::Stale(fence) => {
-                self.shared.reports.borrow_mut().remove(&fence);
+                self.shared.forget_report(fence);
             }
             FromCoordinator::Answer { .. } => {}
         }
@@ -78,11 +78,9 @@ impl Shared {
     fn send(&self, transport: &dyn Transport, message: &ToCoordinator) {
         let mut buffer = self.buffer.borrow_mut();
         let mut encoder = LengthPrefixEncoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
+        // What it consists of has limits that keep it below that of a message.
         if encode(message, &mut buffer).is_ok() {
             let _ = encoder.write_to(transport, &buffer[..]);
-        } else if let ToCoordinator::Report(reported) = message {
-            drop(buffer);
-            self.report(reported.fence, Replied::Failed("its result is too large".into()));
         }
     }
 }

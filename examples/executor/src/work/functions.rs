@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use wharf::{CancelFlag, EventLoop, Executor};
 
-use crate::task::{InvalidName, Kind};
+use crate::task::{InvalidName, Kind, check_result};
 
 /// Functions by the kind of the tasks that they run.
 #[derive(Clone, Default)]
@@ -162,7 +162,10 @@ fn parsed<A: DeserializeOwned>(arguments: &RawValue) -> Result<A, Box<str>> {
 fn returned<R: Serialize, E: Display>(outcome: Result<R, E>) -> Returned {
     match outcome {
         Ok(result) => {
-            to_raw_value(&result).map_err(|error| format!("its result is no JSON: {error}").into())
+            let result =
+                to_raw_value(&result).map_err(|error| format!("its result is no JSON: {error}"))?;
+            check_result(&result)?;
+            Ok(result)
         }
         Err(error) => Err(error.to_string().into()),
     }

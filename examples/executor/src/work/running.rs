@@ -30,6 +30,7 @@ impl Shared {
             shared.report(fence, outcome);
             let ended = shared.running.borrow_mut().remove(&fence);
             drop(ended);
+            shared.check_idle();
         });
         self.running.borrow_mut().insert(fence, Running { _task: task });
     }
@@ -64,7 +65,7 @@ impl Shared {
             self.report(fence, Replied::Stopped);
         }
         if !is_recorded {
-            self.reports.borrow_mut().remove(&fence);
+            self.forget_report(fence);
         }
     }
 
@@ -72,5 +73,34 @@ impl Shared {
     pub(super) fn report(&self, fence: u64, outcome: Replied) {
         self.reports.borrow_mut().insert(fence, outcome.clone());
         self.say(&ToCoordinator::Report(Reported { fence, outcome }));
+    }
+
+    /// What came of a task is recorded, or nobody wants to know.
+    pub(super) fn forget_report(&self, fence: u64) {
+        self.reports.borrow_mut().remove(&fence);
+        self.check_idle();
+    }
+
+    /// Waits until nothing runs and all that has ended is recorded.
+    pub(super) async fn until_idle(&self) {
+        if !self.is_idle() {
+            let (promise, idle) = self.event_loop.create_future();
+            self.idle.borrow_mut().push(promise);
+            // An error is the end of the loop.
+            let _ = idle.await;
+        }
+    }
+
+    fn check_idle(&self) {
+        if self.is_idle() {
+            for promise in self.idle.take() {
+                // Who has stopped waiting is no error.
+                let _ = promise.set_result(());
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running.borrow().is_empty() && self.reports.borrow().is_empty()
     }
 }

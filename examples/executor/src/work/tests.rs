@@ -1,5 +1,7 @@
 //! A worker and its coordinator, over a network in memory.
 
+mod limits;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{CapacityLimiter, EventLoop, Executor, Result, TransportHandle};
+use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TransportHandle};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
@@ -58,6 +58,8 @@ pub(super) struct Shared {
     pub(super) running: RefCell<BTreeMap<u64, Running>>,
     /// What is not recorded yet.
     pub(super) reports: RefCell<BTreeMap<u64, Replied>>,
+    /// Who waits until it has nothing any more.
+    pub(super) idle: RefCell<Vec<Promise<()>>>,
     pub(super) lease: Cell<Duration>,
     is_shutting_down: Cell<bool>,
     /// Why the coordinator does not want this worker.
@@ -86,6 +88,7 @@ impl Worker {
             connection: RefCell::default(),
             running: RefCell::default(),
             reports: RefCell::default(),
+            idle: RefCell::default(),
             lease: Cell::new(Duration::from_secs(15)),
             is_shutting_down: Cell::new(false),
             refused: RefCell::default(),
@@ -120,22 +123,12 @@ impl Worker {
         let shared = Rc::clone(&self.shared);
         shared.is_shutting_down.set(true);
         shared.say(&ToCoordinator::Takes(0));
-        let ended = async {
-            while !shared.running.borrow().is_empty() || !shared.reports.borrow().is_empty() {
-                shared.event_loop.sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let _ = wharf::timeout(grace, ended).await;
+        let _ = wharf::timeout(grace, shared.until_idle()).await;
         let left = std::mem::take(&mut *shared.running.borrow_mut());
         for fence in left.into_keys() {
             shared.report(fence, Replied::GivenBack);
         }
-        let recorded = async {
-            while !shared.reports.borrow().is_empty() {
-                shared.event_loop.sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let _ = wharf::timeout(Duration::from_secs(1), recorded).await;
+        let _ = wharf::timeout(Duration::from_secs(1), shared.until_idle()).await;
         self.client.close();
         self.client.closed().await?;
         Ok(())

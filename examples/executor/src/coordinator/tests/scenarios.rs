@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{BEGIN, World, id, spec};
 use crate::coordinator::{Effect, Refused, Report, Stop};
-use crate::task::{Outcome, Priority, Spec, State, Timestamp};
+use crate::task::{MOST_RESULT, Outcome, Priority, Spec, State, Timestamp};
 
 fn done() -> Report {
     Report::Succeeded(RawValue::from_string("42".into()).unwrap())
@@ -290,4 +290,18 @@ fn a_draining_coordinator_takes_and_gives_nothing_new() {
     assert!(world.assigned().is_empty());
     world.coordinator.drain(false, world.now).unwrap();
     assert_eq!(world.assigned().len(), 1);
+}
+
+#[test]
+fn a_result_that_is_too_large_is_a_failure_whatever_its_worker_thinks() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    let key = world.submit(Spec { retries: 0, ..spec("a") });
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    let result = format!("\"{}\"", "x".repeat(MOST_RESULT));
+    let large = Report::Succeeded(RawValue::from_string(result).unwrap());
+    world.coordinator.reported(worker, task.fence, large, world.now).unwrap().unwrap();
+    let record = world.record(key);
+    assert_eq!((record.outcome(), record.result.is_none()), (Some(Outcome::Failed), true));
+    assert!(record.error.unwrap().starts_with("its result is too large: 2097154 bytes"));
 }
