@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::clock::Clock;
+use super::meter::Meter;
 use super::queue::{Queue, Turn};
 use super::workers::Workers;
 use super::{Coordinator, Running, Settings};
@@ -30,6 +31,7 @@ impl<S: Store> Coordinator<S> {
             queue: Queue::default(),
             workers: Workers::default(),
             clock: Clock::default(),
+            meter: Meter::default(),
             running: HashMap::new(),
             dependents: HashMap::new(),
             next_key: 1,
@@ -42,7 +44,7 @@ impl<S: Store> Coordinator<S> {
         let mut later = Vec::new();
         let mut last = Key(0);
         let Self { journal, queue, .. } = &mut coordinator;
-        journal.store().for_each(&mut |key, record| {
+        journal.for_each(&mut |key, record| {
             last = last.max(key);
             match Turn::of_queued(&record) {
                 // Most are, and of these nothing else is kept here.
@@ -80,7 +82,7 @@ impl<S: Store> Coordinator<S> {
             State::Delayed { until } => self.clock.add_task(*until, key),
             State::Queued { .. } => self.add_to_queue(key, record),
             State::Running { fence, .. } => {
-                self.running.insert(*fence, Running { key, worker: None, is_stopped: false });
+                self.running.insert(*fence, Running::new(key, record, None));
                 self.watch_attempt(*fence, record, now);
             }
             State::Ended { at, .. } => self.clock.add_task(Self::expiry(record, *at), key),

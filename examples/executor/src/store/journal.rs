@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::{Batch, Change, Key, Store, StoreError};
+use super::{Batch, Change, Index, Key, Store, StoreError};
 use crate::task::{Record, TaskId};
 
 /// A store with changes in front of it that are not durable yet. It is read as if they were.
 #[derive(Debug)]
 pub struct Journal<S> {
     store: S,
+    index: Index,
     /// What changes, with the number of the last batch that it is in.
     pending: HashMap<Key, (u64, Change)>,
     /// The ids of what changes.
@@ -27,6 +28,7 @@ impl<S: Store> Journal<S> {
     pub fn new(store: S) -> Self {
         Self {
             store,
+            index: Index::default(),
             pending: HashMap::new(),
             ids: HashMap::new(),
             next: Vec::new(),
@@ -38,6 +40,26 @@ impl<S: Store> Journal<S> {
     /// What is behind.
     pub fn store(&mut self) -> &mut S {
         &mut self.store
+    }
+
+    /// Where each task is, changes included.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Shows every task of the store, and notes where it is. It comes first, and once.
+    ///
+    /// # Errors
+    /// The store cannot be read, or `visit` fails.
+    pub fn for_each(
+        &mut self,
+        visit: &mut dyn FnMut(Key, Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Self { store, index, .. } = self;
+        store.for_each(&mut |key, record| {
+            index.add(key, &record);
+            visit(key, record)
+        })
     }
 
     /// A task.
@@ -67,12 +89,14 @@ impl<S: Store> Journal<S> {
 
     /// A task is so from now on.
     pub fn put(&mut self, key: Key, record: Rc<Record>) {
+        self.index.put(key, &record);
         self.ids.insert(record.id.clone(), key);
         self.change(key, Change::Put(record));
     }
 
     /// A task is forgotten.
     pub fn remove(&mut self, key: Key, id: TaskId) {
+        self.index.remove(key);
         self.change(key, Change::Remove(id));
     }
 

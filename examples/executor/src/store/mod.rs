@@ -4,6 +4,9 @@
 //! of a batch waits until that is durable.
 
 mod disk;
+mod index;
+#[cfg(test)]
+mod index_tests;
 mod journal;
 mod memory;
 #[cfg(test)]
@@ -13,6 +16,7 @@ use std::fmt;
 use std::rc::Rc;
 
 pub use disk::{DiskStore, DiskWriter, EncodedBatch};
+pub use index::{Changes, Counts, Found, Index};
 pub use journal::Journal;
 pub use memory::MemoryStore;
 

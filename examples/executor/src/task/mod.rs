@@ -1,11 +1,13 @@
 //! What a task is, and what became of it. All of it is JSON on the wire and in the store.
 
 mod id;
+mod phase;
 mod record;
 mod spec;
 mod time;
 
 pub use id::{InvalidName, Kind, TaskId};
+pub use phase::Phase;
 pub(crate) use record::check_result;
 pub use record::{MOST_RESULT, Outcome, Record, State};
 pub use spec::{Backoff, InvalidSpec, Priority, Spec};
