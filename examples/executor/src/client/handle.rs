@@ -12,8 +12,9 @@ use wharf_protocols::reconnect::Reconnecting;
 use super::connection::ClientPeer;
 use super::error::ClientError;
 use super::tasks::SubmittedTask;
+use crate::coordinator::{Filter, Overview, Page};
 use crate::task::{Kind, Record, Spec, TaskId};
-use crate::wire::{Answer, Ask, Asked, MAX_LENGTH, ToCoordinator, encode};
+use crate::wire::{Answer, Ask, Asked, AskedList, MAX_LENGTH, ToCoordinator, encode};
 
 /// A client that is connected to a coordinator, and connects again when it has lost it.
 ///
@@ -136,6 +137,33 @@ impl Client {
     /// A task that was submitted before, here or elsewhere.
     pub fn task(&self, id: TaskId) -> SubmittedTask {
         SubmittedTask::new(Rc::clone(&self.shared), id)
+    }
+
+    /// How the coordinator is.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn overview(&self) -> Result<Overview, ClientError> {
+        match self.shared.ask(Ask::Overview).await? {
+            Answer::Overview(overview) => Ok(*overview),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// At most `limit` tasks, and 200 at most, the newest first. `before` is [`Page::next`] of the page before this one.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn list(
+        &self,
+        filter: Filter,
+        limit: usize,
+        before: Option<u64>,
+    ) -> Result<Page, ClientError> {
+        match self.shared.ask(Ask::List(AskedList { filter, limit, before })).await? {
+            Answer::Listed(page) => Ok(page),
+            _ => Err(unexpected()),
+        }
     }
 
     /// Whether the coordinator takes no new tasks and gives none to workers, from now on.

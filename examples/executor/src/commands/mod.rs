@@ -14,6 +14,7 @@
 mod connect;
 mod demo;
 mod drain;
+mod list;
 mod one_task;
 mod parse;
 mod render;
@@ -62,6 +63,8 @@ enum Command {
     Status(one_task::OneTask),
     /// Waits for a task, and prints its result
     Result(one_task::OneTask),
+    /// Tasks, the newest first: id, state, attempts, what, and what came of it
+    List(list::List),
     /// A task is not wanted any more
     Cancel(one_task::OneTask),
     /// A task that has failed or was cancelled is tried again
@@ -90,6 +93,7 @@ fn run(line: CommandLine, functions: Functions) -> Result<ExitCode> {
         Command::Submit(arguments) => submit::run(arguments),
         Command::Status(arguments) => done(one_task::status(&arguments)),
         Command::Result(arguments) => one_task::result(&arguments),
+        Command::List(arguments) => done(list::run(arguments)),
         Command::Cancel(arguments) => one_task::cancel(&arguments),
         Command::Retry(arguments) => one_task::retry(&arguments),
         Command::Drain(arguments) => done(drain::run(&arguments)),

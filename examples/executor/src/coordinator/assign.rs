@@ -83,9 +83,10 @@ impl<S: Store> Coordinator<S> {
             fence,
             attempt: record.attempts,
         };
-        self.running.insert(fence, Running { key, worker: Some(worker), is_stopped: false });
+        self.meter.assigned += 1;
+        self.running.insert(fence, Running::new(key, &record, Some(worker)));
         self.watch_attempt(fence, &record, now);
-        self.workers.add_task(worker, fence);
+        self.workers.add_task(worker, fence, now.wall);
         self.journal.put(key, Rc::new(record));
         self.effects.push_back(Effect::Assign { worker, task });
         self.changed(key);

@@ -31,6 +31,7 @@ impl<S: Store> Coordinator<S> {
                             Some(format!("{id}, which it comes after, did not succeed").into());
                         record.state = State::Ended { outcome, at: now.wall };
                         self.clock.add_task(Self::expiry(&record, now.wall), child);
+                        self.meter.ended(now.elapsed);
                         ended.push((child, outcome));
                     }
                 }

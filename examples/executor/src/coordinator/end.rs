@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::workers::{Report, WorkerKey};
-use super::{Coordinator, Outcome, Running};
+use super::{Coordinator, Outcome, Running, SpanEnd};
 use crate::store::{Key, Store, StoreError};
 use crate::task::{Now, Record, State, Timestamp, check_result};
 
@@ -29,8 +29,9 @@ impl<S: Store> Coordinator<S> {
         if self.running.get(&fence).filter(is_its).is_none() {
             return Ok(None);
         }
+        let place = self.workers.remove_task(worker, fence, now.wall);
+        self.ran(worker, fence, place, SpanEnd::from(&report), now);
         let Some((key, record)) = self.take_running(fence)? else { return Ok(None) };
-        self.workers.remove_task(worker, fence);
         let is_cancelled = matches!(record.state, State::Running { cancelled: true, .. });
         match report {
             // It was too late to cancel it.
@@ -53,6 +54,7 @@ impl<S: Store> Coordinator<S> {
     /// The worker of an assignment is lost.
     pub(super) fn lost(&mut self, fence: u64, worker: &str, now: Now) -> Result<(), StoreError> {
         let Some((key, record)) = self.take_running(fence)? else { return Ok(()) };
+        self.meter.lost += 1;
         if matches!(record.state, State::Running { cancelled: true, .. }) {
             return self.end(key, &record, Outcome::Cancelled, None, None, now);
         }
@@ -87,6 +89,7 @@ impl<S: Store> Coordinator<S> {
         if record.failures > record.spec.retries || !is_in_time {
             return self.end(key, &record, Outcome::Failed, Some(error), None, now);
         }
+        self.meter.retried += 1;
         record.error = Some(error);
         record.state = State::Delayed { until };
         self.clock.add_task(until, key);
@@ -106,6 +109,7 @@ impl<S: Store> Coordinator<S> {
         now: Now,
     ) -> Result<(), StoreError> {
         self.remove_from_queue(key, record);
+        self.meter.ended(now.elapsed);
         let mut record = record.clone();
         record.state = State::Ended { outcome, at: now.wall };
         record.result = result;
@@ -119,6 +123,17 @@ impl<S: Store> Coordinator<S> {
     /// When what became of a task is forgotten.
     pub(super) fn expiry(record: &Record, ended: Timestamp) -> Timestamp {
         Timestamp(ended.0.saturating_add(record.spec.keep))
+    }
+}
+
+impl From<&Report> for SpanEnd {
+    fn from(report: &Report) -> Self {
+        match report {
+            Report::Succeeded(_) => Self::Succeeded,
+            Report::Failed(_) => Self::Failed,
+            Report::Stopped => Self::Stopped,
+            Report::GivenBack => Self::GivenBack,
+        }
     }
 }
 

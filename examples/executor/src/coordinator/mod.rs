@@ -15,12 +15,16 @@ mod assign;
 mod clock;
 mod dependents;
 mod end;
+mod meter;
+mod observe;
 mod queue;
 mod requests;
 mod restart;
+mod slots;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod views;
 mod workers;
 
 use std::collections::{HashMap, VecDeque};
@@ -31,11 +35,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use submit::{Refused, Submitted};
+pub use views::{
+    Filter, KindView, Overview, Page, PhaseCounts, SlotView, Span, SpanEnd, TaskView, Totals,
+    WorkerView,
+};
 pub use workers::{Report, WorkerInfo, WorkerKey};
 
 use crate::store::{Journal, Key, Store};
-use crate::task::{Outcome, Spec, TaskId};
+use crate::task::{Kind, Outcome, Record, Spec, TaskId};
 use clock::Clock;
+use meter::Meter;
 use queue::Queue;
 use workers::Workers;
 
@@ -46,6 +55,7 @@ pub struct Coordinator<S> {
     queue: Queue,
     workers: Workers,
     clock: Clock,
+    meter: Meter,
     /// What is running, by its fence.
     running: HashMap<u64, Running>,
     /// Who comes after a task.
@@ -135,10 +145,19 @@ pub enum Stop {
 #[derive(Debug)]
 struct Running {
     key: Key,
+    id: TaskId,
+    kind: Kind,
     /// Nobody, after a restart, until it comes back.
     worker: Option<WorkerKey>,
     /// Its worker was told to end it.
     is_stopped: bool,
+}
+
+impl Running {
+    fn new(key: Key, record: &Record, worker: Option<WorkerKey>) -> Self {
+        let (id, kind) = (record.id.clone(), record.spec.kind.clone());
+        Self { key, id, kind, worker, is_stopped: false }
+    }
 }
 
 impl<S: Store> Coordinator<S> {

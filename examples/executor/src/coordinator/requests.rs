@@ -51,6 +51,7 @@ impl<S: Store> Coordinator<S> {
         }
         let mut record = Record::clone(&record);
         (record.failures, record.losses) = (0, 0);
+        self.meter.retried += 1;
         if let Some(deadline) = record.spec.deadline {
             self.clock.add_task(deadline, key);
         }

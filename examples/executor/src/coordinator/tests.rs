@@ -1,3 +1,4 @@
+mod observed;
 mod random;
 mod scenarios;
 
@@ -78,8 +79,22 @@ impl World {
     }
 
     fn join_again(&mut self, capacity: usize, kinds: &[&str], fences: Vec<u64>) -> WorkerKey {
+        self.join_as(capacity, None, kinds, fences)
+    }
+
+    fn join_with_slots(&mut self, capacity: usize, slots: usize, kinds: &[&str]) -> WorkerKey {
+        self.join_as(capacity, Some(slots), kinds, Vec::new())
+    }
+
+    fn join_as(
+        &mut self,
+        capacity: usize,
+        slots: Option<usize>,
+        kinds: &[&str],
+        fences: Vec<u64>,
+    ) -> WorkerKey {
         let kinds = kinds.iter().map(|kind| Kind::new(kind).unwrap()).collect();
-        let info = WorkerInfo { name: "worker".into(), kinds, capacity, fences };
+        let info = WorkerInfo { name: "worker".into(), kinds, capacity, slots, fences };
         self.coordinator.worker_joined(info, self.now).unwrap()
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Coordinator, Effect, Stop};
+use super::slots::Slots;
+use super::{Coordinator, Effect, SpanEnd, Stop};
 use crate::store::{Store, StoreError};
-use crate::task::{Kind, Now, State};
+use crate::task::{Kind, Now, State, Timestamp};
 
 /// Which worker: they count up, and none has that of a former one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +24,8 @@ pub struct WorkerInfo {
     pub kinds: Vec<Kind>,
     /// How many tasks it takes, those included that wait for a slot.
     pub capacity: usize,
+    /// How many of them run at once; `None`: all that it takes.
+    pub slots: Option<usize>,
     /// What it runs already, since it was connected before.
     pub fences: Vec<u64>,
 }
@@ -53,7 +56,8 @@ pub(super) struct Workers {
 pub(super) struct Worker {
     pub(super) name: Rc<str>,
     pub(super) kinds: Rc<[Kind]>,
-    capacity: usize,
+    pub(super) capacity: usize,
+    pub(super) slots: Slots,
     pub(super) fences: BTreeSet<u64>,
     lease: Duration,
     /// Its place among those that are free.
@@ -61,6 +65,19 @@ pub(super) struct Worker {
 }
 
 impl Workers {
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// In the order in which they came.
+    pub(super) fn keys(&self) -> impl Iterator<Item = WorkerKey> {
+        self.table.keys().copied()
+    }
+
+    pub(super) fn get(&self, worker: WorkerKey) -> Option<&Worker> {
+        self.table.get(&worker)
+    }
+
     pub(super) fn get_mut(&mut self, worker: WorkerKey) -> Option<&mut Worker> {
         self.table.get_mut(&worker)
     }
@@ -71,9 +88,10 @@ impl Workers {
     }
 
     /// A worker has one more.
-    pub(super) fn add_task(&mut self, key: WorkerKey, fence: u64) {
+    pub(super) fn add_task(&mut self, key: WorkerKey, fence: u64, now: Timestamp) {
         let Some(worker) = self.table.get_mut(&key) else { return };
         worker.fences.insert(fence);
+        worker.slots.add(fence, now);
         self.free.remove(&(worker.turn, key));
         self.turn += 1;
         worker.turn = self.turn;
@@ -82,22 +100,30 @@ impl Workers {
         }
     }
 
-    /// A worker has one less.
-    pub(super) fn remove_task(&mut self, key: WorkerKey, fence: u64) {
-        let Some(worker) = self.table.get_mut(&key) else { return };
+    /// A worker has one less. Returns the slot in which it ran, and since when; `None`: it had none yet.
+    pub(super) fn remove_task(
+        &mut self,
+        key: WorkerKey,
+        fence: u64,
+        now: Timestamp,
+    ) -> Option<(usize, Timestamp)> {
+        let worker = self.table.get_mut(&key)?;
+        let place = worker.slots.remove(fence, now);
         worker.fences.remove(&fence);
         if worker.fences.len() < worker.capacity {
             self.free.insert((worker.turn, key));
         }
+        place
     }
 
     fn add(&mut self, info: WorkerInfo, lease: Duration) -> WorkerKey {
         self.next += 1;
         self.turn += 1;
         let (key, turn) = (WorkerKey(self.next), self.turn);
-        let WorkerInfo { name, kinds, capacity, .. } = info;
+        let WorkerInfo { name, kinds, capacity, slots, .. } = info;
+        let slots = Slots::new(slots.unwrap_or(capacity));
         let (kinds, fences) = (kinds.into(), BTreeSet::new());
-        self.table.insert(key, Worker { name, kinds, capacity, fences, lease, turn });
+        self.table.insert(key, Worker { name, kinds, capacity, slots, fences, lease, turn });
         if capacity > 0 {
             self.free.insert((turn, key));
         }
@@ -122,14 +148,14 @@ impl<S: Store> Coordinator<S> {
         let worker = self.workers.add(info, lease);
         self.clock.add_lease(lease, worker);
         for fence in fences {
-            self.returned(worker, fence)?;
+            self.returned(worker, fence, now)?;
         }
         self.assign(now)?;
         Ok(worker)
     }
 
     /// A worker has an assignment from before.
-    fn returned(&mut self, worker: WorkerKey, fence: u64) -> Result<(), StoreError> {
+    fn returned(&mut self, worker: WorkerKey, fence: u64, now: Now) -> Result<(), StoreError> {
         let Some(running) = self.running.get_mut(&fence).filter(|running| running.worker.is_none())
         else {
             self.effects.push_back(Effect::Stop { worker, fence, why: Stop::Stale });
@@ -137,7 +163,7 @@ impl<S: Store> Coordinator<S> {
         };
         running.worker = Some(worker);
         let record = self.journal.record(running.key)?;
-        self.workers.add_task(worker, fence);
+        self.workers.add_task(worker, fence, now.wall);
         if let Some(State::Running { cancelled: true, .. }) =
             record.map(|record| record.state.clone())
         {
@@ -180,9 +206,11 @@ impl<S: Store> Coordinator<S> {
     /// # Errors
     /// The store cannot be read.
     pub fn worker_left(&mut self, worker: WorkerKey, now: Now) -> Result<(), StoreError> {
-        let Some(left) = self.workers.remove(worker) else { return Ok(()) };
+        let Some(mut left) = self.workers.remove(worker) else { return Ok(()) };
         self.clock.remove_lease(left.lease, worker);
         for fence in left.fences {
+            let place = left.slots.remove(fence, now.wall);
+            self.ran(worker, fence, place, SpanEnd::Lost, now);
             self.lost(fence, &left.name, now)?;
         }
         self.assign(now)

@@ -75,8 +75,8 @@ impl Peer {
         state.tell(self.key, &FromCoordinator::Welcome { lease });
         match hello.role {
             Role::Client => self.state = PeerState::Client,
-            Role::Worker { name, kinds, capacity, fences } => {
-                let info = WorkerInfo { name: name.into(), kinds, capacity, fences };
+            Role::Worker { name, kinds, capacity, slots, fences } => {
+                let info = WorkerInfo { name: name.into(), kinds, capacity, slots, fences };
                 let joined = state.coordinator.worker_joined(info, now);
                 if let Ok(worker) = joined {
                     state.workers.insert(worker, self.key);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::server::{PeerKey, Shared, State};
 use crate::store::{Key, StoreError};
 use crate::task::{Now, Record, Spec, TaskId};
-use crate::wire::{Answer, Ask, Asked, FromCoordinator};
+use crate::wire::{Answer, Ask, Asked, AskedList, FromCoordinator};
 
 impl Shared {
     /// Does what a client asks for, and answers when it is done and on the disk.
@@ -23,7 +23,7 @@ impl State {
     fn answer(&mut self, peer: PeerKey, asked: Asked, now: Now) -> Result<(), StoreError> {
         let number = asked.number;
         if let Some(error) = &self.commits.failed
-            && !matches!(asked.ask, Ask::Status(_) | Ask::Wait(_))
+            && !asked.ask.only_looks()
         {
             let answer = Answer::Failed(error.to_string().into());
             self.tell(peer, &FromCoordinator::Answer { number, answer });
@@ -52,6 +52,16 @@ impl State {
                 let retried = found.map(|(key, _)| self.coordinator.retry(key, now));
                 let batch = retried.transpose()?.flatten();
                 self.tell_later(peer, number, Answer::Changed(batch.is_some()), batch);
+            }
+            Ask::Overview => {
+                let mut overview = self.coordinator.overview(now);
+                overview.store_error = self.commits.failed.as_ref().map(|error| error.0.clone());
+                let answer = Answer::Overview(Box::new(overview));
+                self.tell(peer, &FromCoordinator::Answer { number, answer });
+            }
+            Ask::List(AskedList { filter, limit, before }) => {
+                let answer = Answer::Listed(self.coordinator.list(&filter, before, limit)?);
+                self.tell(peer, &FromCoordinator::Answer { number, answer });
             }
             Ask::Drain(on) => {
                 self.coordinator.drain(on, now)?;

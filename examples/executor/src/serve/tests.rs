@@ -161,3 +161,26 @@ fn who_may_not_talk_or_talks_nonsense_gets_one_answer() {
         Ok(())
     });
 }
+
+#[test]
+fn clients_see_how_the_coordinator_is_and_list_tasks() {
+    run(async |event_loop| {
+        let _server = serve(&event_loop).await?;
+        let mut client = Peer::client(&event_loop).await?;
+        client.ask(json!({"submit": [{"kind": "a", "id": "x"}, {"kind": "b", "id": "y"}]})).await?;
+        let mut worker = Peer::worker(&event_loop, &[]).await?;
+        worker.hear().await?;
+        let overview = client.ask(json!("overview")).await?["overview"].take();
+        let tasks = &overview["tasks"];
+        assert_eq!((&tasks["queued"], &tasks["running"]), (&json!(1), &json!(1)));
+        assert_eq!(overview["workers"][0]["running"][0]["id"], "x");
+        assert_eq!(overview["is_draining"], false);
+        let listed = client.ask(json!({"list": {"limit": 1}})).await?["listed"].take();
+        assert_eq!((&listed["tasks"][0]["id"], &listed["next"]), (&json!("y"), &json!(2)));
+        let filter = json!({"state": "running", "kind": "a"});
+        let listed =
+            client.ask(json!({"list": {"limit": 9, "filter": filter}})).await?["listed"].take();
+        assert_eq!((&listed["tasks"][0]["id"], &listed["next"]), (&json!("x"), &json!(null)));
+        Ok(())
+    });
+}

@@ -3,7 +3,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::coordinator::Stop;
+use crate::coordinator::{Filter, Overview, Page, Stop};
 use crate::task::{Kind, Record, Spec, TaskId};
 
 /// Of this protocol. Peers of another are refused.
@@ -53,6 +53,9 @@ pub enum Role {
         kinds: Vec<Kind>,
         /// How many tasks it takes.
         capacity: usize,
+        /// How many of them run at once; all that it takes if it does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slots: Option<usize>,
         /// Assignments that it has from a former connection.
         #[serde(default)]
         fences: Vec<u64>,
@@ -84,8 +87,33 @@ pub enum Ask {
     Cancel(TaskId),
     /// A task that did not succeed is tried again; answered by [`Answer::Changed`].
     Retry(TaskId),
+    /// How the coordinator is; answered by [`Answer::Overview`] at once.
+    Overview,
+    /// Tasks, the newest first; answered by [`Answer::Listed`] at once.
+    List(AskedList),
     /// No new tasks are taken and none is given to workers, or they are again; answered by [`Answer::Changed`].
     Drain(bool),
+}
+
+impl Ask {
+    /// Whether it changes nothing, so that it can be answered while nothing can be written.
+    pub fn only_looks(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::Wait(_) | Self::Overview | Self::List(_))
+    }
+}
+
+/// Which tasks a client asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskedList {
+    /// Those to be shown.
+    #[serde(default)]
+    pub filter: Filter,
+    /// At most so many; a page has 200 at most.
+    pub limit: usize,
+    /// Those that are older than this: [`Page::next`] of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
 }
 
 /// What became of an assignment.
@@ -157,6 +185,10 @@ pub enum Answer {
     Task(Option<Box<TaskStatus>>),
     /// Whether anything has changed.
     Changed(bool),
+    /// How the coordinator is.
+    Overview(Box<Overview>),
+    /// Some tasks.
+    Listed(Page),
     /// It cannot be done, and why.
     Failed(Box<str>),
 }

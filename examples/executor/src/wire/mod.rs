@@ -23,6 +23,6 @@ mod tests;
 
 pub use codec::{MAX_LENGTH, WireError, decode, encode};
 pub use messages::{
-    Answer, Ask, Asked, Assign, FromCoordinator, Hello, Replied, Reported, Role, TaskStatus,
-    ToCoordinator, VERSION,
+    Answer, Ask, Asked, AskedList, Assign, FromCoordinator, Hello, Replied, Reported, Role,
+    TaskStatus, ToCoordinator, VERSION,
 };

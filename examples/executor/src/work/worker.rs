@@ -152,6 +152,7 @@ impl Shared {
                 name: options.name.clone(),
                 kinds: known.filter(is_wanted).cloned().collect(),
                 capacity: if self.is_shutting_down.get() { 0 } else { capacity },
+                slots: Some(options.slots.max(1)),
                 fences,
             },
         })

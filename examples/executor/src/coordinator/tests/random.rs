@@ -52,6 +52,9 @@ impl Run {
         for _ in 0..steps {
             self.step();
             self.take_effects();
+            if self.random.u32(0..50) == 0 {
+                super::observed::assert_counted(&mut self.world);
+            }
         }
         // Faults stop. Everything comes to its end.
         let worker = self.world.join(8, &["a", "b"]);
