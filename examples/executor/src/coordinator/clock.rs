@@ -91,7 +91,10 @@ impl<S: Store> Coordinator<S> {
         let is_over_deadline = record.spec.deadline.is_some_and(|deadline| deadline <= now.wall);
         match record.state {
             State::Ended { at, .. } => {
-                if Self::expiry(&record, at) <= now.wall {
+                // One that is wanted still is looked at again when it is not.
+                let is_due = Self::expiry(&record, at) <= now.wall;
+                if is_due && !self.dependents.is_wanted(key) {
+                    self.dependents.forget(key);
                     self.journal.remove(key, record.id.clone());
                 }
                 Ok(())

@@ -42,7 +42,10 @@ impl<S: Store> Coordinator<S> {
                 Err(error) => self.failed(key, &record, error.into(), now)?,
             },
             _ if is_cancelled => self.end(key, &record, Outcome::Cancelled, None, None, now)?,
-            Report::Failed(error) => self.failed(key, &record, shortened(&error), now)?,
+            Report::Failed(error) => {
+                let error = shortened(&error, MOST_ERROR).into();
+                self.failed(key, &record, error, now)?;
+            }
             Report::Stopped => self.failed(key, &record, "it took too long".into(), now)?,
             Report::GivenBack => self.enqueue(key, &record, now),
         }
@@ -110,14 +113,18 @@ impl<S: Store> Coordinator<S> {
     ) -> Result<(), StoreError> {
         self.remove_from_queue(key, record);
         self.meter.ended(now.elapsed);
+        if matches!(record.state, State::Blocked { .. }) {
+            self.unblock(key, record)?;
+        }
         let mut record = record.clone();
         record.state = State::Ended { outcome, at: now.wall };
         record.result = result;
         record.error = error.or(record.error);
         self.clock.add_task(Self::expiry(&record, now.wall), key);
-        self.journal.put(key, Rc::new(record));
+        let record = Rc::new(record);
+        self.journal.put(key, Rc::clone(&record));
         self.changed(key);
-        self.tell_dependents(key, outcome, now)
+        self.tell_dependents(key, &record, outcome, now)
     }
 
     /// When what became of a task is forgotten.
@@ -137,10 +144,10 @@ impl From<&Report> for SpanEnd {
     }
 }
 
-fn shortened(error: &str) -> Rc<str> {
-    let mut end = MOST_ERROR.min(error.len());
+pub(super) fn shortened(error: &str, most: usize) -> &str {
+    let mut end = most.min(error.len());
     while !error.is_char_boundary(end) {
         end -= 1;
     }
-    error[..end].into()
+    &error[..end]
 }

@@ -15,6 +15,7 @@ mod assign;
 mod clock;
 mod dependents;
 mod end;
+mod input;
 mod meter;
 mod observe;
 mod queue;
@@ -44,6 +45,7 @@ pub use workers::{Report, WorkerInfo, WorkerKey};
 use crate::store::{Journal, Key, Store};
 use crate::task::{Kind, Outcome, Record, Spec, TaskId};
 use clock::Clock;
+use dependents::Dependents;
 use meter::Meter;
 use queue::Queue;
 use workers::Workers;
@@ -58,8 +60,8 @@ pub struct Coordinator<S> {
     meter: Meter,
     /// What is running, by its fence.
     running: HashMap<u64, Running>,
-    /// Who comes after a task.
-    dependents: HashMap<Key, Vec<Key>>,
+    /// Who comes after others.
+    dependents: Dependents,
     next_key: u64,
     next_fence: u64,
     is_draining: bool,

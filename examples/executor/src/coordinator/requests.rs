@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::dependents::{Missing, Parents};
 use super::{Coordinator, Outcome, Stop};
 use crate::store::{Key, Store, StoreError};
 use crate::task::{Now, Record, State, TaskId};
@@ -39,8 +40,9 @@ impl<S: Store> Coordinator<S> {
         Ok(Some(self.journal.number()))
     }
 
-    /// A task that has failed or was cancelled is tried again, as often as at first. Returns the batch that has the
-    /// change; `None`: it has not.
+    /// A task that has failed or was cancelled is tried again, as often as at first, and so are those that ended because
+    /// of it. Returns the batch that has the change; `None`: it has not, or it comes after one that did not succeed,
+    /// which is the one to be tried again.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -49,13 +51,27 @@ impl<S: Store> Coordinator<S> {
         if !matches!(record.outcome(), Some(Outcome::Failed | Outcome::Cancelled)) {
             return Ok(None);
         }
+        // Those before one that has run had succeeded.
+        let parents = match record.attempts {
+            0 => self.parents(key, &record.spec.after, Missing::IsUnknown)?,
+            _ => Parents::Succeeded,
+        };
         let mut record = Record::clone(&record);
-        (record.failures, record.losses) = (0, 0);
-        self.meter.retried += 1;
-        if let Some(deadline) = record.spec.deadline {
-            self.clock.add_task(deadline, key);
+        match parents {
+            Parents::Unknown(_) | Parents::Lost(_) => return Ok(None),
+            Parents::Awaited(awaited) => {
+                self.forgive(key, &mut record);
+                self.block(key, &mut record, awaited)?;
+                self.journal.put(key, Rc::new(record));
+                self.changed(key);
+            }
+            Parents::Succeeded => {
+                self.forgive(key, &mut record);
+                self.begin(key, record, now)?;
+            }
         }
-        self.enqueue(key, &record, now);
+        self.meter.retried += 1;
+        self.revive_dependents(key, now)?;
         let batch = self.journal.number();
         self.assign(now)?;
         Ok(Some(batch))

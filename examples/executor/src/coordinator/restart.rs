@@ -3,10 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::clock::Clock;
+use super::dependents::{Dependents, Missing, Parents};
 use super::meter::Meter;
 use super::queue::{Queue, Turn};
 use super::workers::Workers;
-use super::{Coordinator, Running, Settings};
+use super::{Coordinator, Outcome, Running, Settings};
 use crate::store::{Journal, Key, Store, StoreError};
 use crate::task::{Now, Record, State};
 
@@ -33,7 +34,7 @@ impl<S: Store> Coordinator<S> {
             clock: Clock::default(),
             meter: Meter::default(),
             running: HashMap::new(),
-            dependents: HashMap::new(),
+            dependents: Dependents::default(),
             next_key: 1,
             // An assignment that was not durable has a fence that no later one has.
             next_fence: u64::from(epoch) << 32,
@@ -72,22 +73,37 @@ impl<S: Store> Coordinator<S> {
             self.clock.add_task(deadline, key);
         }
         match &record.state {
-            State::Blocked { .. } => {
-                for parent in &record.spec.after {
-                    if let Some(parent) = self.journal.key_of(parent)? {
-                        self.dependents.entry(parent).or_default().push(key);
-                    }
-                }
-            }
+            State::Blocked { .. } => self.waits_again(key, Record::clone(record), now)?,
             State::Delayed { until } => self.clock.add_task(*until, key),
             State::Queued { .. } => self.add_to_queue(key, record),
             State::Running { fence, .. } => {
                 self.running.insert(*fence, Running::new(key, record, None));
                 self.watch_attempt(*fence, record, now);
             }
-            State::Ended { at, .. } => self.clock.add_task(Self::expiry(record, *at), key),
+            State::Ended { at, .. } => {
+                self.clock.add_task(Self::expiry(record, *at), key);
+                if let Some(cause) = &record.cause
+                    && let Some(cause) = self.journal.key_of(cause)?
+                {
+                    self.dependents.add_victim(cause, key);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// A task came after others, some of which have not ended.
+    fn waits_again(&mut self, key: Key, mut record: Record, now: Now) -> Result<(), StoreError> {
+        match self.parents(key, &record.spec.after, Missing::HasSucceeded)? {
+            Parents::Awaited(awaited) => self.block(key, &mut record, awaited),
+            // It is written together with the end of the last, so that the others do not happen.
+            Parents::Succeeded => self.begin(key, record, now),
+            Parents::Lost(id) | Parents::Unknown(id) => {
+                record.state = State::Delayed { until: now.wall };
+                let error = format!("{id}, which it comes after, did not succeed").into();
+                self.end(key, &record, Outcome::Failed, Some(error), None, now)
+            }
+        }
     }
 
     /// The workers of some tasks have not come back after a restart.

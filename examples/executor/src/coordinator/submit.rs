@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::{Coordinator, Outcome};
+use super::Coordinator;
+use super::dependents::{Missing, Parents};
 use crate::store::{Key, Store, StoreError};
-use crate::task::{InvalidSpec, Now, Record, Spec, State, TaskId};
+use crate::task::{InvalidSpec, Now, Record, Spec, TaskId};
 
 /// A task was taken. Its client is told so when `batch` is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +59,15 @@ impl<S: Store> Coordinator<S> {
         if self.is_draining {
             return Ok(Err(Refused::Draining));
         }
-        let parents = match self.parents(&spec)? {
-            Ok(parents) => parents,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let parents = self.parents(Key(self.next_key), &spec.after, Missing::IsUnknown)?;
+        match &parents {
+            Parents::Unknown(id) => return Ok(Err(Refused::UnknownParent(id.clone()))),
+            Parents::Lost(id) => return Ok(Err(Refused::FailedParent(id.clone()))),
+            Parents::Succeeded | Parents::Awaited(_) => {}
+        }
+        if let Some(delay) = spec.delay.take() {
+            spec.at = Some(now.wall.after(Duration::from_millis(delay)));
+        }
         let key = Key(self.next_key);
         self.next_key += 1;
         let id = spec.id.take().unwrap_or_else(|| self.new_id(key));
@@ -68,38 +75,16 @@ impl<S: Store> Coordinator<S> {
         if let Some(deadline) = record.spec.deadline {
             self.clock.add_task(deadline, key);
         }
-        if parents.is_empty() {
-            self.make_ready(key, &mut record, now);
+        if let Parents::Awaited(awaited) = parents {
+            self.block(key, &mut record, awaited)?;
+            self.journal.put(key, Rc::new(record));
+            self.changed(key);
         } else {
-            record.state = State::Blocked { parents: parents.len() as u32 };
-            for parent in parents {
-                self.dependents.entry(parent).or_default().push(key);
-            }
+            self.begin(key, record, now)?;
         }
-        self.journal.put(key, Rc::new(record));
         let batch = self.journal.number();
-        self.changed(key);
         self.assign(now)?;
         Ok(Ok(Submitted { id, key, batch, is_known: false }))
-    }
-
-    /// The tasks that this one comes after, and that have not succeeded yet.
-    fn parents(&self, spec: &Spec) -> Result<Result<Vec<Key>, Refused>, StoreError> {
-        let mut parents = Vec::new();
-        for id in &spec.after {
-            let key = self.journal.key_of(id)?;
-            let record = key.map(|key| self.journal.record(key)).transpose()?.flatten();
-            let (Some(key), Some(record)) = (key, record) else {
-                return Ok(Err(Refused::UnknownParent(id.clone())));
-            };
-            match record.outcome() {
-                None if parents.contains(&key) => {}
-                None => parents.push(key),
-                Some(Outcome::Succeeded) => {}
-                Some(_) => return Ok(Err(Refused::FailedParent(id.clone()))),
-            }
-        }
-        Ok(Ok(parents))
     }
 
     /// One that nobody else has: it says how many there were before, and cannot be guessed.

@@ -1,3 +1,5 @@
+mod dependents;
+mod dependents_random;
 mod observed;
 mod random;
 mod scenarios;

@@ -10,5 +10,6 @@ pub use id::{InvalidName, Kind, TaskId};
 pub use phase::Phase;
 pub(crate) use record::check_result;
 pub use record::{MOST_RESULT, Outcome, Record, State};
-pub use spec::{Backoff, InvalidSpec, Priority, Spec};
+pub(crate) use spec::MOST_ARGUMENTS;
+pub use spec::{Backoff, Input, InvalidSpec, Priority, Spec};
 pub use time::{Now, Timestamp};

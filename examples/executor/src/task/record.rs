@@ -33,6 +33,10 @@ pub struct Record {
     /// Why it failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Rc<str>>,
+    /// The task that did not succeed, and because of which this one ended without being run. If that one is retried, so
+    /// is this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<TaskId>,
     /// What it returned, as JSON, once it has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Rc<RawValue>>,
@@ -45,7 +49,7 @@ pub struct Record {
 pub enum State {
     /// Tasks that it comes after have not succeeded yet.
     Blocked {
-        /// How many.
+        /// How many, when it began to wait.
         parents: u32,
     },
     /// Its time has not come.
@@ -103,6 +107,7 @@ impl Record {
             failures: 0,
             losses: 0,
             error: None,
+            cause: None,
             result: None,
         }
     }

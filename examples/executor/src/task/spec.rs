@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use super::{Kind, TaskId, Timestamp};
 
 /// The largest arguments, in bytes of JSON.
-const MOST_ARGUMENTS: usize = 1024 * 1024;
+pub(crate) const MOST_ARGUMENTS: usize = 1024 * 1024;
 /// The most tasks that one can come after.
-const MOST_PARENTS: usize = 1_000;
+const MOST_PARENTS: usize = 10_000;
 /// The most attempts to be asked for.
 const MOST_RETRIES: u32 = 1_000;
 
@@ -35,6 +35,9 @@ pub struct Spec {
     /// Not before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Not before so many milliseconds after it was taken: [`at`](Self::at), by the coordinator's clock alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<u64>,
     /// How often it is tried again after it has failed.
     #[serde(default = "three")]
     pub retries: u32,
@@ -50,6 +53,9 @@ pub struct Spec {
     /// Tasks that must have succeeded before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<TaskId>,
+    /// What it gets of what those returned. Once they have, it is in [`args`](Self::args), and this is `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
     /// How long what became of it is kept once it has ended, in milliseconds; one day by default.
     #[serde(default = "one_day")]
     pub keep: u64,
@@ -64,11 +70,13 @@ impl Spec {
             args,
             priority: Priority::default(),
             at: None,
+            delay: None,
             retries: three(),
             backoff: Backoff::default(),
             timeout: None,
             deadline: None,
             after: Vec::new(),
+            input: None,
             keep: one_day(),
         }
     }
@@ -84,6 +92,9 @@ impl Spec {
         if self.after.len() > MOST_PARENTS {
             return Err(InvalidSpec::After);
         }
+        if self.input == Some(Input::Result) && self.after.len() != 1 {
+            return Err(InvalidSpec::Input);
+        }
         if self.retries > MOST_RETRIES {
             return Err(InvalidSpec::Retries);
         }
@@ -95,6 +106,18 @@ impl Spec {
         }
         Ok(())
     }
+}
+
+/// What a task gets of what the tasks before it have returned.
+///
+/// Without arguments of its own (`null`) these are its arguments. Else its arguments are a pair: these, and its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// The result of the one task that it comes after: a chain.
+    Result,
+    /// The results of all, in the order of [`Spec::after`]: a function over a group.
+    Results,
 }
 
 /// Who goes first: 0 to 9, 9 first, 5 by default.
@@ -171,6 +194,8 @@ pub enum InvalidSpec {
     Arguments,
     /// It comes after too many tasks.
     After,
+    /// It gets the result of one task, and does not come after one.
+    Input,
     /// Too many retries.
     Retries,
     /// An attempt may take no time at all.
@@ -184,6 +209,7 @@ impl fmt::Display for InvalidSpec {
         match self {
             Self::Arguments => write!(formatter, "arguments have at most {MOST_ARGUMENTS} bytes"),
             Self::After => write!(formatter, "a task comes after {MOST_PARENTS} others at most"),
+            Self::Input => formatter.write_str("who gets one result comes after one task"),
             Self::Retries => write!(formatter, "a task is retried {MOST_RETRIES} times at most"),
             Self::Timeout => formatter.write_str("a timeout is longer than 0"),
             Self::Backoff => formatter.write_str("the initial wait is not above the longest"),

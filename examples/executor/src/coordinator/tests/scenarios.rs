@@ -194,7 +194,7 @@ fn a_task_runs_after_those_it_comes_after_and_not_if_one_fails() {
         .unwrap();
     let (_, four) = world.coordinator.find(&id("4")).unwrap().unwrap();
     assert_eq!(four.outcome(), Some(Outcome::Failed));
-    assert_eq!(four.error.as_deref(), Some("3, which it comes after, did not succeed"));
+    assert_eq!(four.error.as_deref(), Some("it comes after 3, which has failed: no"));
     let refused = world.coordinator.submit(named("5", &["3"]), world.now).unwrap();
     assert_eq!(refused, Err(Refused::FailedParent(id("3"))));
 }
