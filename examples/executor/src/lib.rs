@@ -17,9 +17,12 @@
 pub mod client;
 pub mod commands;
 pub mod coordinator;
+mod function;
 pub mod functions;
 pub mod serve;
 pub mod store;
 pub mod task;
 pub mod wire;
 pub mod work;
+
+pub use function::Function;

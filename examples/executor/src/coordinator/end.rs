@@ -46,6 +46,12 @@ impl<S: Store> Coordinator<S> {
                 let error = shortened(&error, MOST_ERROR).into();
                 self.failed(key, &record, error, now)?;
             }
+            Report::FailedForGood(error) => {
+                let mut record = Record::clone(&record);
+                record.failures += 1;
+                let error = Some(shortened(&error, MOST_ERROR).into());
+                self.end(key, &record, Outcome::Failed, error, None, now)?;
+            }
             Report::Stopped => self.failed(key, &record, "it took too long".into(), now)?,
             Report::GivenBack => self.enqueue(key, &record, now),
         }
@@ -137,7 +143,7 @@ impl From<&Report> for SpanEnd {
     fn from(report: &Report) -> Self {
         match report {
             Report::Succeeded(_) => Self::Succeeded,
-            Report::Failed(_) => Self::Failed,
+            Report::Failed(_) | Report::FailedForGood(_) => Self::Failed,
             Report::Stopped => Self::Stopped,
             Report::GivenBack => Self::GivenBack,
         }

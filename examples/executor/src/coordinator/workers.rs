@@ -37,6 +37,8 @@ pub enum Report {
     Succeeded(Box<RawValue>),
     /// It failed, for this reason.
     Failed(Box<str>),
+    /// It failed, and would fail again: it is not tried again.
+    FailedForGood(Box<str>),
     /// It was stopped, as the coordinator asked.
     Stopped,
     /// The worker does not do it after all: it is shutting down.

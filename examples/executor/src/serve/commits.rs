@@ -87,5 +87,6 @@ impl State {
         for (peer, message) in std::mem::replace(&mut self.later, rest).into_values().flatten() {
             self.tell(peer, &message);
         }
+        self.tell_of_ends();
     }
 }

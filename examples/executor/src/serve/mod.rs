@@ -9,5 +9,6 @@ mod requests;
 mod server;
 #[cfg(test)]
 pub(crate) mod tests;
+mod watch;
 
 pub use server::{CoordinatorServer, ServeOptions};

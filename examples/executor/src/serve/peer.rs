@@ -94,6 +94,7 @@ impl Peer {
         let report = match reported.outcome {
             Replied::Succeeded(result) => Report::Succeeded(result),
             Replied::Failed(error) => Report::Failed(error),
+            Replied::FailedForGood(error) => Report::FailedForGood(error),
             Replied::Stopped => Report::Stopped,
             Replied::GivenBack => Report::GivenBack,
         };
@@ -141,6 +142,7 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         state.peers.remove(&self.key);
+        state.watches.forget(self.key);
         if let PeerState::Worker(worker) = self.state {
             state.workers.remove(&worker);
             let left = state.coordinator.worker_left(worker, now);

@@ -34,6 +34,27 @@ impl State {
                 let (answer, batch) = self.submit(specs, now)?;
                 self.tell_later(peer, number, answer, batch);
             }
+            Ask::Run(specs) => {
+                let (answer, batch) = self.submit(specs, now)?;
+                let taken = match &answer {
+                    Answer::Submitted(outcomes) => outcomes.iter().flatten().cloned().collect(),
+                    _ => Vec::new(),
+                };
+                self.tell_later(peer, number, answer, batch);
+                self.watch(peer, taken)?;
+            }
+            Ask::Watch(ids) => {
+                self.tell_later(peer, number, Answer::Changed(true), None);
+                self.watch(peer, ids)?;
+            }
+            Ask::Unwatch(ids) => {
+                self.unwatch(peer, &ids)?;
+                self.tell_later(peer, number, Answer::Changed(true), None);
+            }
+            Ask::CancelAll(ids) => {
+                let (count, batch) = self.cancel_all(&ids, now)?;
+                self.tell_later(peer, number, Answer::Count(count), batch);
+            }
             Ask::Status(id) => {
                 let found = self.coordinator.find(&id)?;
                 let task = found.map(|(_, record)| Box::new(Record::clone(&record)));
@@ -86,6 +107,18 @@ impl State {
         Ok((Answer::Submitted(outcomes), last))
     }
 
+    fn cancel_all(&mut self, ids: &[TaskId], now: Now) -> Result<(u64, Option<u64>), StoreError> {
+        let (mut count, mut last) = (0, None);
+        for id in ids {
+            let Some((key, _)) = self.coordinator.find(id)? else { continue };
+            if let Some(batch) = self.coordinator.cancel(key, now)? {
+                count += 1;
+                last = last.max(Some(batch));
+            }
+        }
+        Ok((count, last))
+    }
+
     fn wait(&mut self, peer: PeerKey, number: u64, id: &TaskId) -> Result<(), StoreError> {
         match self.coordinator.find(id)? {
             Some((key, record)) if record.outcome().is_none() => {
@@ -103,13 +136,14 @@ impl State {
 
     /// A task has changed: who waits for its end is told when that is on the disk.
     pub(super) fn task_changed(&mut self, key: Key, batch: u64) {
-        if !self.waiting.contains_key(&key) {
+        if !self.waiting.contains_key(&key) && !self.is_watched(key) {
             return;
         }
         let Ok(Some(record)) = self.coordinator.journal().record(key) else { return };
         if record.outcome().is_none() {
             return;
         }
+        self.watched_ended(key, &record, batch);
         for (peer, number) in self.waiting.remove(&key).into_iter().flatten() {
             let answer = Answer::Task(Some(Box::new(Record::clone(&record))));
             self.tell_later(peer, number, answer, Some(batch));

@@ -9,6 +9,7 @@ use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 
 use super::commits::Commits;
 use super::peer::Peer;
+use super::watch::Watches;
 use crate::coordinator::{Coordinator, Effect, Settings, WorkerKey};
 use crate::store::{DiskStore, Key, StoreError};
 use crate::task::{Now, Timestamp};
@@ -74,6 +75,8 @@ pub(super) struct State {
     pub(super) later: BTreeMap<u64, Vec<(PeerKey, FromCoordinator)>>,
     /// Who waits until a task has ended, with the number of the request.
     pub(super) waiting: HashMap<Key, Vec<(PeerKey, u64)>>,
+    /// Who is told of the ends of tasks.
+    pub(super) watches: Watches,
     timer: Option<TimerHandle>,
     is_settling: bool,
     /// What a message is put together in.
@@ -103,6 +106,7 @@ impl CoordinatorServer {
             workers: HashMap::new(),
             later: BTreeMap::new(),
             waiting: HashMap::new(),
+            watches: Watches::default(),
             timer: None,
             is_settling: false,
             buffer: Vec::new(),

@@ -1,5 +1,7 @@
 //! Over connections in memory, in virtual time.
 
+mod watch;
+
 use std::time::Duration;
 
 use redb::backends::InMemoryBackend;
@@ -37,7 +39,7 @@ impl Peer {
         Self::connect(event_loop, json!({"worker": worker})).await
     }
 
-    async fn say(&self, message: serde_json::Value) -> Result {
+    pub(crate) async fn say(&self, message: serde_json::Value) -> Result {
         let text = message.to_string();
         let mut frame = (text.len() as u32).to_be_bytes().to_vec();
         frame.extend_from_slice(text.as_bytes());
@@ -45,7 +47,7 @@ impl Peer {
         Ok(())
     }
 
-    async fn hear(&mut self) -> Result<serde_json::Value> {
+    pub(crate) async fn hear(&mut self) -> Result<serde_json::Value> {
         let head = self.reader.read_exactly(4).await?;
         let length = u32::from_be_bytes(head[..].try_into()?);
         let text = self.reader.read_exactly(length as usize).await?;

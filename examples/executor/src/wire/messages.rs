@@ -3,6 +3,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Ended;
 use crate::coordinator::{Filter, Overview, Page, Stop};
 use crate::task::{Kind, Record, Spec, TaskId};
 
@@ -79,12 +80,20 @@ pub struct Asked {
 pub enum Ask {
     /// New tasks; answered by [`Answer::Submitted`] when they are on the disk.
     Submit(Vec<Spec>),
+    /// New tasks, as by `submit`, and their ends, as by `watch`.
+    Run(Vec<Spec>),
+    /// Ends of tasks, which are told by [`FromCoordinator::Ended`] as they come; answered by [`Answer::Changed`] at once.
+    Watch(Vec<TaskId>),
+    /// Their ends are not to be told any more; answered by [`Answer::Changed`] at once.
+    Unwatch(Vec<TaskId>),
     /// A task; answered by [`Answer::Task`] at once.
     Status(TaskId),
     /// A task once it has ended; answered by [`Answer::Task`] then.
     Wait(TaskId),
     /// A task is not wanted any more; answered by [`Answer::Changed`] when that is on the disk.
     Cancel(TaskId),
+    /// Tasks are not wanted any more; answered by [`Answer::Count`]: of how many that changes anything.
+    CancelAll(Vec<TaskId>),
     /// A task that did not succeed is tried again; answered by [`Answer::Changed`].
     Retry(TaskId),
     /// How the coordinator is; answered by [`Answer::Overview`] at once.
@@ -98,7 +107,15 @@ pub enum Ask {
 impl Ask {
     /// Whether it changes nothing, so that it can be answered while nothing can be written.
     pub fn only_looks(&self) -> bool {
-        matches!(self, Self::Status(_) | Self::Wait(_) | Self::Overview | Self::List(_))
+        matches!(
+            self,
+            Self::Watch(_)
+                | Self::Unwatch(_)
+                | Self::Status(_)
+                | Self::Wait(_)
+                | Self::Overview
+                | Self::List(_)
+        )
     }
 }
 
@@ -134,6 +151,8 @@ pub enum Replied {
     Succeeded(Box<RawValue>),
     /// It failed, and why.
     Failed(Box<str>),
+    /// It failed, and would fail again: it is not tried again.
+    FailedForGood(Box<str>),
     /// It was stopped, as the coordinator asked.
     Stopped,
     /// The worker does not do it after all.
@@ -159,6 +178,8 @@ pub enum FromCoordinator {
         /// What.
         answer: Answer,
     },
+    /// Tasks that a client watches have ended, which is on the disk.
+    Ended(Vec<Ended>),
     /// A worker gets a task.
     Assign(Assign),
     /// A worker must end a task. It reports then.
@@ -185,6 +206,8 @@ pub enum Answer {
     Task(Option<Box<TaskStatus>>),
     /// Whether anything has changed.
     Changed(bool),
+    /// How many have changed.
+    Count(u64),
     /// How the coordinator is.
     Overview(Box<Overview>),
     /// Some tasks.

@@ -17,11 +17,13 @@
 //! ```
 
 mod codec;
+mod ended;
 mod messages;
 #[cfg(test)]
 mod tests;
 
 pub use codec::{MAX_LENGTH, WireError, decode, encode};
+pub use ended::Ended;
 pub use messages::{
     Answer, Ask, Asked, AskedList, Assign, FromCoordinator, Hello, Replied, Reported, Role,
     TaskStatus, ToCoordinator, VERSION,

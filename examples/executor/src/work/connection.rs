@@ -44,7 +44,7 @@ impl WorkerPeer {
             FromCoordinator::Recorded(fence) | FromCoordinator::Stale(fence) => {
                 self.shared.forget_report(fence);
             }
-            FromCoordinator::Answer { .. } => {}
+            FromCoordinator::Answer { .. } | FromCoordinator::Ended(_) => {}
         }
     }
 }

@@ -1,36 +1,40 @@
 //! What a worker can do.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use wharf::{CancelFlag, EventLoop, Executor};
 
+use super::Failure;
+use crate::Function;
 use crate::task::{InvalidName, Kind, check_result};
 
 /// Functions by the kind of the tasks that they run.
 #[derive(Clone, Default)]
-pub struct Functions(BTreeMap<Kind, Function>);
+pub struct Functions(BTreeMap<Kind, Runner>);
 
 /// What is known about a task besides its arguments.
 #[derive(Clone, Debug)]
 pub struct Job {
     id: Box<str>,
     attempt: u32,
+    deadline: Option<Instant>,
     cancelled: CancelFlag,
 }
 
-/// A result as JSON, or the text of an error.
-pub(super) type Returned = Result<Box<RawValue>, Box<str>>;
+/// A result as JSON, or an error.
+pub(super) type Returned = Result<Box<RawValue>, Failure>;
 
 /// Runs a task with its arguments.
-pub(super) type Function = Rc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Returned>>>>;
+pub(super) type Runner = Rc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Returned>>>>;
 
 /// A task that is to be run.
 pub(super) struct Call {
@@ -39,6 +43,7 @@ pub(super) struct Call {
     pub(super) arguments: Box<RawValue>,
     pub(super) id: Box<str>,
     pub(super) attempt: u32,
+    pub(super) deadline: Option<Instant>,
 }
 
 impl Functions {
@@ -49,7 +54,8 @@ impl Functions {
 
     /// Tasks of `kind` are run by `function`, on a thread of the slot: it may block and compute. It replaces a former one.
     ///
-    /// Arguments that do not fit make the task fail, as an `Err` and a panic do. A task that is cancelled or takes too
+    /// A task whose arguments do not fit has failed. One whose function returns an `Err` or panics is tried again, unless
+    /// it is [`Failure::permanent`]. A task that is cancelled or takes too
     /// long cannot be stopped from outside: a function that takes long asks [`Job::is_cancelled`] from time to time.
     ///
     /// # Errors
@@ -62,14 +68,14 @@ impl Functions {
     where
         A: DeserializeOwned,
         R: Serialize,
-        E: Display,
+        E: Into<Failure>,
     {
         let function = Arc::new(function);
         let run = move |call: Call| {
             let function = Arc::clone(&function);
-            let Call { event_loop, threads, arguments, id, attempt } = call;
+            let Call { event_loop, threads, arguments, id, attempt, deadline } = call;
             let work = event_loop.create_job(move |cancelled| {
-                let job = Job { id, attempt, cancelled: cancelled.clone() };
+                let job = Job { id, attempt, deadline, cancelled: cancelled.clone() };
                 let arguments = parsed(&arguments)?;
                 returned(function(arguments, &job))
             });
@@ -99,14 +105,14 @@ impl Functions {
     where
         A: DeserializeOwned + 'static,
         R: Serialize,
-        E: Display,
+        E: Into<Failure>,
     {
         let function = Rc::new(function);
         let run = move |call: Call| {
             let function = Rc::clone(&function);
             let running: Pin<Box<dyn Future<Output = Returned>>> = Box::pin(async move {
-                let Call { arguments, id, attempt, .. } = call;
-                let job = Job { id, attempt, cancelled: CancelFlag::default() };
+                let Call { arguments, id, attempt, deadline, .. } = call;
+                let job = Job { id, attempt, deadline, cancelled: CancelFlag::default() };
                 let arguments = parsed(&arguments)?;
                 returned(function(arguments, job).await)
             });
@@ -115,16 +121,50 @@ impl Functions {
         self.insert(kind, Rc::new(run))
     }
 
+    /// Tasks of a [`Function`] are run as by [`add`](Self::add).
+    pub fn define<A, R, E>(
+        &mut self,
+        function: &Function<A, R>,
+        runs: impl Fn(A, &Job) -> Result<R, E> + Send + Sync + 'static,
+    ) -> &mut Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        E: Into<Failure>,
+    {
+        match self.add(function.name(), runs) {
+            Ok(functions) => functions,
+            Err(_) => unreachable!("{function:?} has a name"),
+        }
+    }
+
+    /// Tasks of a [`Function`] are run as by [`add_async`](Self::add_async).
+    pub fn define_async<A, R, E>(
+        &mut self,
+        function: &Function<A, R>,
+        runs: impl AsyncFn(A, Job) -> Result<R, E> + 'static,
+    ) -> &mut Self
+    where
+        A: DeserializeOwned + 'static,
+        R: Serialize,
+        E: Into<Failure>,
+    {
+        match self.add_async(function.name(), runs) {
+            Ok(functions) => functions,
+            Err(_) => unreachable!("{function:?} has a name"),
+        }
+    }
+
     /// The kinds of tasks that can be run.
     pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
         self.0.keys()
     }
 
-    pub(super) fn of(&self, kind: &Kind) -> Option<&Function> {
+    pub(super) fn of(&self, kind: &Kind) -> Option<&Runner> {
         self.0.get(kind)
     }
 
-    fn insert(&mut self, kind: &str, function: Function) -> Result<&mut Self, InvalidName> {
+    fn insert(&mut self, kind: &str, function: Runner) -> Result<&mut Self, InvalidName> {
         self.0.insert(Kind::new(kind)?, function);
         Ok(self)
     }
@@ -142,6 +182,11 @@ impl Job {
         self.attempt
     }
 
+    /// When this attempt must have ended, by the clock of the worker's loop; `None`: it may take as long as it wants.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Whether nobody wants the result any more.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
@@ -154,19 +199,15 @@ impl fmt::Debug for Functions {
     }
 }
 
-fn parsed<A: DeserializeOwned>(arguments: &RawValue) -> Result<A, Box<str>> {
+/// It is the same text each time: arguments that do not fit never will.
+fn parsed<A: DeserializeOwned>(arguments: &RawValue) -> Result<A, Failure> {
     serde_json::from_str(arguments.get())
-        .map_err(|error| format!("its arguments do not fit: {error}").into())
+        .map_err(|error| Failure::permanent(format_args!("its arguments do not fit: {error}")))
 }
 
-fn returned<R: Serialize, E: Display>(outcome: Result<R, E>) -> Returned {
-    match outcome {
-        Ok(result) => {
-            let result =
-                to_raw_value(&result).map_err(|error| format!("its result is no JSON: {error}"))?;
-            check_result(&result)?;
-            Ok(result)
-        }
-        Err(error) => Err(error.to_string().into()),
-    }
+fn returned<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Returned {
+    let result = to_raw_value(&outcome.map_err(E::into)?)
+        .map_err(|error| Failure::permanent(format_args!("its result is no JSON: {error}")))?;
+    check_result(&result)?;
+    Ok(result)
 }

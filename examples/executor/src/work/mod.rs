@@ -18,11 +18,13 @@
 //! ```
 
 mod connection;
+mod failure;
 mod functions;
 mod running;
 #[cfg(test)]
 mod tests;
 mod worker;
 
+pub use failure::Failure;
 pub use functions::{Functions, Job};
 pub use worker::{Worker, WorkerOptions};

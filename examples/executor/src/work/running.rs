@@ -23,7 +23,10 @@ impl Shared {
             let outcome = match shared.slots.acquire().await {
                 Ok(_slot) => match shared.attempt(assign).await {
                     Ok(result) => Replied::Succeeded(result),
-                    Err(error) => Replied::Failed(error),
+                    Err(error) if error.is_permanent() => {
+                        Replied::FailedForGood(error.text().into())
+                    }
+                    Err(error) => Replied::Failed(error.text().into()),
                 },
                 Err(_) => Replied::GivenBack,
             };
@@ -46,6 +49,9 @@ impl Shared {
             arguments: spec.args.clone(),
             id: assign.id.as_str().into(),
             attempt: assign.attempt,
+            deadline: spec
+                .timeout
+                .and_then(|most| self.event_loop.time().checked_add(Duration::from_millis(most))),
         };
         let running = function(call);
         match spec.timeout {

@@ -1,5 +1,6 @@
 //! A worker and its coordinator, over a network in memory.
 
+mod failures;
 mod limits;
 
 use std::cell::RefCell;
