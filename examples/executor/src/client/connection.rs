@@ -30,6 +30,7 @@ impl ClientPeer {
         match message {
             FromCoordinator::Welcome { .. } => {
                 *shared.connection.borrow_mut() = Some(transport.handle());
+                *shared.refused.borrow_mut() = None;
                 self.attempt.established();
                 for pending in shared.pending.borrow().values() {
                     send(transport, &pending.request);
@@ -41,7 +42,10 @@ impl ClientPeer {
                     let _ = pending.answer.set_result(Ok(answer));
                 }
             }
-            FromCoordinator::Refused(why) => shared.give_up(&ClientError::Refused(why)),
+            FromCoordinator::Refused(why) => {
+                *shared.refused.borrow_mut() = Some(why.clone());
+                shared.give_up(&ClientError::Refused(why));
+            }
             _ => {}
         }
     }

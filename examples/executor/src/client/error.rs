@@ -7,6 +7,8 @@ use std::sync::Arc;
 pub enum ClientError {
     /// The coordinator says that it cannot be done, or that this client may not talk.
     Refused(Box<str>),
+    /// The coordinator is not there, and why.
+    Unreachable(Box<str>),
     /// There is no such task: it never was, or what became of it has expired.
     UnknownTask(Box<str>),
     /// The task has failed, with this error.
@@ -23,6 +25,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => write!(formatter, "refused: {why}"),
+            Self::Unreachable(why) => write!(formatter, "the coordinator is not there: {why}"),
             Self::UnknownTask(id) => write!(formatter, "there is no task {id}"),
             Self::Failed(error) => write!(formatter, "the task has failed: {error}"),
             Self::Cancelled => formatter.write_str("the task was cancelled"),

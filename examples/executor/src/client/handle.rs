@@ -22,7 +22,7 @@ use crate::wire::{Answer, Ask, Asked, AskedList, MAX_LENGTH, ToCoordinator, enco
 /// the client chose, none is submitted twice. Dropping it ends what waits with [`ClientError::Closed`]; tasks go on.
 pub struct Client {
     pub(super) shared: Rc<Shared>,
-    client: Reconnecting<Framed<ClientPeer, LengthPrefixDecoder>>,
+    pub(super) client: Reconnecting<Framed<ClientPeer, LengthPrefixDecoder>>,
 }
 
 /// What a [`Client`] is told.
@@ -43,6 +43,8 @@ impl Default for ClientOptions {
 pub(super) struct Shared {
     pub(super) options: ClientOptions,
     pub(super) connection: RefCell<Option<TransportHandle>>,
+    /// Why the coordinator does not want this client.
+    pub(super) refused: RefCell<Option<Box<str>>>,
     /// What has no answer, as JSON, by its number.
     pub(super) pending: RefCell<BTreeMap<u64, Pending>>,
     next: Cell<u64>,
@@ -70,6 +72,7 @@ impl Client {
         let shared = Rc::new(Shared {
             options,
             connection: RefCell::default(),
+            refused: RefCell::default(),
             pending: RefCell::default(),
             next: Cell::new(0),
             submits,

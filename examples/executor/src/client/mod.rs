@@ -14,6 +14,7 @@
 //! }
 //! ```
 
+mod connected;
 mod connection;
 mod error;
 mod handle;

@@ -1,9 +1,13 @@
 //! How commands find the coordinator.
 
+use std::time::Duration;
+
 use clap::Args;
 use wharf::{EventLoop, Result};
 
-use crate::client::{Client, ClientOptions};
+use super::exit::{CommandError, Exit};
+use super::parse;
+use crate::client::{Client, ClientError, ClientOptions};
 use crate::work::{Functions, Worker, WorkerOptions};
 
 /// Where the coordinator is.
@@ -15,13 +19,28 @@ pub(super) struct Connect {
     /// What the coordinator wants to hear
     #[arg(long, env = "WHARF_EXECUTOR_TOKEN", hide_env_values = true)]
     token: Option<Box<str>>,
+    /// How long a command waits for a coordinator that is not there; a worker waits for ever
+    #[arg(
+        long,
+        default_value = "5s",
+        env = "WHARF_EXECUTOR_CONNECT_TIMEOUT",
+        value_parser = parse::duration,
+    )]
+    connect_timeout: Duration,
 }
 
 impl Connect {
-    /// A client of it.
-    pub(super) fn client(&self, event_loop: &EventLoop) -> Result<Client> {
+    /// A client of it, once it is there.
+    pub(super) async fn client(&self, event_loop: &EventLoop) -> Result<Client> {
         let options = ClientOptions { token: self.token.clone(), ..ClientOptions::default() };
-        Client::start(event_loop, [&*self.address], options)
+        let client = Client::start(event_loop, [&*self.address], options)?;
+        match client.connected(self.connect_timeout).await {
+            Err(ClientError::Unreachable(why)) => {
+                let text = format!("no coordinator at {}: {why}", self.address);
+                Err(CommandError::new(Exit::Unreachable, text).into())
+            }
+            outcome => Ok(outcome.map(|()| client)?),
+        }
     }
 
     /// A worker of it.

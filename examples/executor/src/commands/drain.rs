@@ -14,7 +14,7 @@ pub(super) struct Drain {
 
 pub(super) fn run(arguments: &Drain) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop)?;
+        let client = arguments.coordinator.client(&event_loop).await?;
         client.drain(!arguments.end).await?;
         Ok(())
     })

@@ -4,6 +4,7 @@ use clap::Args;
 use wharf::Result;
 
 use super::connect::Connect;
+use super::output::Output;
 use super::parse;
 use crate::client::Client;
 use crate::coordinator::{Filter, TaskView};
@@ -30,22 +31,22 @@ pub(super) struct List {
     limit: usize,
 }
 
-pub(super) fn run(arguments: List) -> Result {
+pub(super) fn run(arguments: List, output: Output) -> Result {
     wharf::run(async move |event_loop| {
-        let client = arguments.connect.client(&event_loop)?;
+        let client = arguments.connect.client(&event_loop).await?;
         let state = if arguments.failed { Some(Phase::Failed) } else { arguments.state };
         let filter = Filter { state, kind: arguments.kind };
-        show(&client, &filter, arguments.limit).await
+        show(&client, &filter, arguments.limit, output).await
     })
 }
 
-async fn show(client: &Client, filter: &Filter, limit: usize) -> Result {
+async fn show(client: &Client, filter: &Filter, limit: usize, output: Output) -> Result {
     let (mut left, mut before) = (limit, None);
     while left > 0 {
         let page = client.list(filter.clone(), left, before).await?;
         left -= page.tasks.len().min(left);
         for task in &page.tasks {
-            super::say(line(task))?;
+            output.print(task, line(task))?;
         }
         let Some(next) = page.next else { break };
         before = Some(next);

@@ -11,42 +11,75 @@
 //! }
 //! ```
 
+mod completions;
 mod connect;
 mod demo;
 mod drain;
+mod ended;
+mod exit;
 mod list;
 mod one_task;
+mod output;
 mod parse;
+mod progress;
 mod render;
 mod serve;
+mod settings;
 mod submit;
+mod task_options;
+mod words;
 mod work;
 
-use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use wharf::Result;
 
 use crate::work::Functions;
+use exit::Exit;
+use output::{Output, say};
 
 /// Does what the command line says, with these functions in its workers.
 pub fn main(functions: Functions) -> ExitCode {
-    let line = CommandLine::parse();
-    match run(line, functions) {
-        Ok(code) => code,
+    let words: Vec<OsString> = std::env::args_os().collect();
+    // It is asked for before the rest is understood: also that is an error as JSON.
+    let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    let command = match settings::applied(CommandLine::command(), &words) {
+        Ok(command) => command,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            Exit::Usage.tell(&error.to_string(), json);
+            return Exit::Usage.into();
         }
-    }
+    };
+    let parsed = command.clone().try_get_matches_from(words);
+    let line = match parsed.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
+        Ok(line) => line,
+        Err(error) if json && error.use_stderr() => {
+            Exit::Usage.tell(error.to_string().trim_end(), json);
+            return Exit::Usage.into();
+        }
+        Err(error) => error.exit(),
+    };
+    let output = Output { json: line.json };
+    run(line.command, functions, command, output).unwrap_or_else(|error| {
+        let exit = Exit::of(&error);
+        exit.tell(&format!("{error:#}"), output.json);
+        exit.into()
+    })
 }
 
 /// A durable distributed task executor.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct CommandLine {
+    /// One JSON value in each line of output, errors included
+    #[arg(long, global = true)]
+    json: bool,
+    /// A file with options, as TOML
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,10 +92,10 @@ enum Command {
     Work(work::Work),
     /// Submits tasks
     Submit(submit::Submit),
-    /// What is known of a task, as JSON
+    /// What is known of a task
     Status(one_task::OneTask),
     /// Waits for a task, and prints its result
-    Result(one_task::OneTask),
+    Result(one_task::WaitForOne),
     /// Tasks, the newest first: id, state, attempts, what, and what came of it
     List(list::List),
     /// A task is not wanted any more
@@ -75,29 +108,32 @@ enum Command {
     Render(render::Render),
     /// A coordinator, three workers, and a picture; a worker is killed half-way
     Demo(demo::Demo),
+    /// A script for a shell that completes these commands
+    Completions(completions::Completions),
+    /// The manual, for man -l -
+    Man,
 }
 
-/// Prints a line.
-fn say(line: impl Display) -> Result {
-    let mut output = io::stdout().lock();
-    writeln!(output, "{line}")?;
-    output.flush()?;
-    Ok(())
-}
-
-fn run(line: CommandLine, functions: Functions) -> Result<ExitCode> {
+fn run(
+    command: Command,
+    functions: Functions,
+    line: clap::Command,
+    output: Output,
+) -> Result<ExitCode> {
     let done = |outcome: Result| outcome.map(|()| ExitCode::SUCCESS);
-    match line.command {
-        Command::Serve(arguments) => done(serve::run(arguments)),
+    match command {
+        Command::Serve(arguments) => done(serve::run(arguments, output)),
         Command::Work(arguments) => done(work::run(arguments, functions)),
-        Command::Submit(arguments) => submit::run(arguments),
-        Command::Status(arguments) => done(one_task::status(&arguments)),
-        Command::Result(arguments) => one_task::result(&arguments),
-        Command::List(arguments) => done(list::run(arguments)),
-        Command::Cancel(arguments) => one_task::cancel(&arguments),
-        Command::Retry(arguments) => one_task::retry(&arguments),
+        Command::Submit(arguments) => submit::run(arguments, output),
+        Command::Status(arguments) => done(one_task::status(&arguments, output)),
+        Command::Result(arguments) => one_task::result(&arguments, output),
+        Command::List(arguments) => done(list::run(arguments, output)),
+        Command::Cancel(arguments) => done(one_task::cancel(&arguments, output)),
+        Command::Retry(arguments) => done(one_task::retry(&arguments, output)),
         Command::Drain(arguments) => done(drain::run(&arguments)),
         Command::Render(arguments) => done(render::run(&arguments)),
         Command::Demo(arguments) => done(demo::run(&arguments)),
+        Command::Completions(arguments) => done(completions::run(&arguments, line)),
+        Command::Man => done(completions::manual(line)),
     }
 }

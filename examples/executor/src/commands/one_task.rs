@@ -1,15 +1,20 @@
 //! What is asked of one task.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use serde_json::value::RawValue;
+use serde_json::json;
 use wharf::Result;
 
 use super::connect::Connect;
+use super::ended::Ended;
+use super::exit::{CommandError, Exit};
+use super::output::{Output, one_line, printable};
 use super::parse;
-use crate::client::{ClientError, SubmittedTask};
-use crate::task::TaskId;
+use crate::client::SubmittedTask;
+use crate::task::{Outcome, Record, State, TaskId, Timestamp};
 
 #[derive(Debug, Args)]
 pub(super) struct OneTask {
@@ -20,35 +25,55 @@ pub(super) struct OneTask {
     id: TaskId,
 }
 
-pub(super) fn status(arguments: &OneTask) -> Result {
+#[derive(Debug, Args)]
+pub(super) struct WaitForOne {
+    #[command(flatten)]
+    task: OneTask,
+    /// How long to wait: 10s, 1m30s; for ever by default
+    #[arg(long, value_parser = parse::duration)]
+    timeout: Option<Duration>,
+}
+
+/// All that is known of it.
+pub(super) fn status(arguments: &OneTask, output: Output) -> Result {
     with_task(arguments, async |task| {
-        super::say(serde_json::to_string_pretty(&task.status().await?)?)
+        let record = task.status().await?;
+        output.print(&record, text_of(&record).trim_end())
     })
 }
 
-/// The exit code is 1 if the task did not succeed.
-pub(super) fn result(arguments: &OneTask) -> Result<ExitCode> {
-    with_task(arguments, async |task| match task.result::<Box<RawValue>>().await {
-        Ok(result) => super::say(result).map(|()| ExitCode::SUCCESS),
-        Err(error @ (ClientError::Failed(_) | ClientError::Cancelled)) => {
-            eprintln!("{error}");
-            Ok(ExitCode::FAILURE)
-        }
-        Err(error) => Err(error.into()),
+/// Waits for its end.
+pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode> {
+    with_task(&arguments.task, async |task| {
+        let record = match arguments.timeout {
+            None => task.ended().await?,
+            Some(timeout) => match wharf::timeout(timeout, task.ended()).await {
+                Ok(record) => record?,
+                Err(_) => {
+                    let text = format!("{} has not ended within {timeout:?}", task.id());
+                    return Err(CommandError::new(Exit::TimedOut, text).into());
+                }
+            },
+        };
+        Ended::new(&record).print_alone(output)?;
+        Ok(match record.outcome() {
+            Some(Outcome::Succeeded) => ExitCode::SUCCESS,
+            _ => Exit::TaskFailed.into(),
+        })
     })
 }
 
-/// The exit code is 1 if the task has ended.
-pub(super) fn cancel(arguments: &OneTask) -> Result<ExitCode> {
+pub(super) fn cancel(arguments: &OneTask, output: Output) -> Result {
     with_task(arguments, async |task| {
-        Ok(code(task.cancel().await?, "it has ended already, or there is none"))
+        let has_changed = task.cancel().await?;
+        changed(&task, has_changed, "has ended already, or there is none", output)
     })
 }
 
-/// The exit code is 1 if the task has not failed.
-pub(super) fn retry(arguments: &OneTask) -> Result<ExitCode> {
+pub(super) fn retry(arguments: &OneTask, output: Output) -> Result {
     with_task(arguments, async |task| {
-        Ok(code(task.retry().await?, "it has not failed, or there is none"))
+        let has_changed = task.retry().await?;
+        changed(&task, has_changed, "has not failed, or there is none", output)
     })
 }
 
@@ -57,15 +82,67 @@ fn with_task<T>(
     action: impl AsyncFnOnce(SubmittedTask) -> Result<T>,
 ) -> Result<T> {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop)?;
+        let client = arguments.coordinator.client(&event_loop).await?;
         action(client.task(arguments.id.clone())).await
     })
 }
 
-fn code(has_changed: bool, otherwise: &str) -> ExitCode {
-    if has_changed {
-        return ExitCode::SUCCESS;
+fn changed(task: &SubmittedTask, has_changed: bool, otherwise: &str, output: Output) -> Result {
+    if !has_changed {
+        let text = format!("{} {otherwise}", task.id());
+        return Err(CommandError::new(Exit::Refused, text).into());
     }
-    eprintln!("{otherwise}");
-    ExitCode::FAILURE
+    match output.json {
+        true => output.print(&json!({"id": task.id(), "changed": true}), ""),
+        false => Ok(()),
+    }
+}
+
+/// For people.
+fn text_of(record: &Record) -> String {
+    let spec = &record.spec;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10}{value}");
+    };
+    line("id", record.id.as_str());
+    line("kind", spec.kind.as_str());
+    line("arguments", &one_line(spec.args.get()));
+    line("submitted", &time(record.submitted));
+    line("state", &state(&record.state));
+    line("attempts", &record.attempts.to_string());
+    if let Some(error) = &record.error {
+        line("error", &printable(error));
+    }
+    if let Some(result) = &record.result {
+        line("result", &one_line(result.get()));
+    }
+    text
+}
+
+fn state(state: &State) -> String {
+    match state {
+        State::Blocked { parents } => format!("blocked by {parents} tasks"),
+        State::Delayed { until } => format!("delayed until {}", time(*until)),
+        State::Queued { since } => format!("queued since {}", time(*since)),
+        State::Running { worker, since, cancelled, .. } => {
+            let being = if *cancelled { ", is being cancelled" } else { "" };
+            format!("running on {} since {}{being}", printable(worker), time(*since))
+        }
+        State::Ended { outcome, at } => {
+            let how = match outcome {
+                Outcome::Succeeded => "succeeded",
+                Outcome::Failed => "failed",
+                Outcome::Cancelled => "cancelled",
+            };
+            format!("{how} at {}", time(*at))
+        }
+    }
+}
+
+/// A time as in RFC 3339.
+pub(super) fn time(time: Timestamp) -> String {
+    let milliseconds = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let time = chrono::DateTime::from_timestamp_millis(milliseconds);
+    time.map_or_else(|| milliseconds.to_string(), |time| time.format("%FT%T%.3fZ").to_string())
 }

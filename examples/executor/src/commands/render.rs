@@ -1,7 +1,7 @@
 //! A picture of the Mandelbrot set, of tiles that workers draw.
 
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal as _, Write as _};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -10,6 +10,7 @@ use clap::Args;
 use wharf::{EventLoop, Result};
 
 use super::connect::Connect;
+use super::progress::Progress;
 use crate::client::Client;
 use crate::functions::Tile;
 
@@ -43,7 +44,7 @@ pub(super) struct Picture {
 
 pub(super) fn run(arguments: &Render) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop)?;
+        let client = arguments.coordinator.client(&event_loop).await?;
         draw(&event_loop, &client, &arguments.picture, |_, _| {}).await
     })
 }
@@ -61,12 +62,12 @@ pub(super) async fn draw(
         tasks.push((*tile, client.submit("mandelbrot-tile", tile).await?));
     }
     let mut pixels = vec![0; 3 * picture.width as usize * picture.height as usize];
-    let bar = Bar::default();
+    let mut bar = Progress::new("tiles");
     let count = tasks.len();
     for (index, (tile, task)) in tasks.into_iter().enumerate() {
         let drawn: String = task.result().await?;
         place(&tile, &STANDARD.decode(drawn)?, &mut pixels)?;
-        bar.show(index + 1, count);
+        bar.show(index + 1, count, 0);
         progress(index + 1, count);
     }
     let (out, width, height) = (picture.out.clone(), picture.width, picture.height);
@@ -108,31 +109,4 @@ fn write(path: &Path, width: u32, height: u32, pixels: &[u8]) -> Result {
     writer.write_image_data(pixels)?;
     writer.finish()?;
     Ok(())
-}
-
-/// A progress bar, where there is a terminal.
-struct Bar {
-    is_shown: bool,
-}
-
-impl Default for Bar {
-    fn default() -> Self {
-        Self { is_shown: std::io::stderr().is_terminal() }
-    }
-}
-
-impl Bar {
-    const WIDTH: usize = 50;
-
-    fn show(&self, done: usize, of: usize) {
-        if self.is_shown {
-            let full = Self::WIDTH * done / of.max(1);
-            let end = if done == of { "\n" } else { "" };
-            let (bar, rest) = ("#".repeat(full), "-".repeat(Self::WIDTH - full));
-            let mut error = std::io::stderr().lock();
-            // A terminal that is gone shows no bar.
-            let _ = write!(error, "\r[{bar}{rest}] {done}/{of} tiles{end}");
-            let _ = error.flush();
-        }
-    }
 }

@@ -2,9 +2,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 use wharf::Result;
 use wharf::signal::{SIGINT, SIGTERM};
 
+use super::output::Output;
 use crate::serve::{CoordinatorServer, ServeOptions};
 use crate::store::DiskStore;
 
@@ -24,7 +26,7 @@ pub(super) struct Serve {
 /// How long connections have to come to their end.
 const GRACE: Duration = Duration::from_secs(2);
 
-pub(super) fn run(arguments: Serve) -> Result {
+pub(super) fn run(arguments: Serve, output: Output) -> Result {
     wharf::run(async move |event_loop| {
         std::fs::create_dir_all(&arguments.data)?;
         let store = DiskStore::open(&arguments.data.join("tasks.redb"))?;
@@ -34,7 +36,8 @@ pub(super) fn run(arguments: Serve) -> Result {
         let listening = event_loop.create_server(move || factory.protocol(), arguments.listen);
         let server = listening.await?;
         for address in server.addresses() {
-            super::say(format_args!("listening on {address}"))?;
+            let address = address.to_string();
+            output.print(&json!({"listening": address}), format_args!("listening on {address}"))?;
         }
         server.serve_until([SIGINT, SIGTERM], GRACE).await?;
         Ok(())

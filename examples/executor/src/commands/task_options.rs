@@ -1,0 +1,60 @@
+//! Options of a task, as members of its JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::parse;
+use crate::task::{Backoff, Priority};
+
+/// Members of a task's JSON: its options and all else.
+pub(super) type Members = BTreeMap<String, Box<RawValue>>;
+
+/// What is said of a task besides what it does and when.
+#[derive(Clone, Debug, Args)]
+pub(super) struct TaskOptions {
+    /// Who goes first: 0 to 9, 9 first
+    #[arg(long, value_parser = parse::priority)]
+    priority: Option<Priority>,
+    /// How often it is tried again after it has failed
+    #[arg(long)]
+    retries: Option<u32>,
+    /// How long it waits before it is tried again: at first, and at most (1s..10m)
+    #[arg(long, value_parser = parse::backoff)]
+    backoff: Option<Backoff>,
+    /// How long one attempt may take: 10s, 1m30s, 2h
+    #[arg(long, value_parser = parse::duration)]
+    timeout: Option<Duration>,
+    /// How long what became of it is kept: 1h, 7days
+    #[arg(long, value_parser = parse::duration)]
+    keep: Option<Duration>,
+}
+
+impl TaskOptions {
+    /// Those that are given.
+    pub(super) fn members(&self) -> Result<Members, serde_json::Error> {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut members = Members::new();
+        set(&mut members, "priority", self.priority)?;
+        set(&mut members, "retries", self.retries)?;
+        set(&mut members, "backoff", self.backoff)?;
+        set(&mut members, "timeout", self.timeout.map(milliseconds))?;
+        set(&mut members, "keep", self.keep.map(milliseconds))?;
+        Ok(members)
+    }
+}
+
+/// A member, if it has a value.
+pub(super) fn set(
+    members: &mut Members,
+    name: &str,
+    value: Option<impl Serialize>,
+) -> Result<(), serde_json::Error> {
+    if let Some(value) = value {
+        members.insert(name.to_owned(), to_raw_value(&value)?);
+    }
+    Ok(())
+}
