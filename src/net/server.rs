@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -93,6 +94,24 @@ impl Server {
     pub fn addresses(&self) -> Vec<Address> {
         let listeners = self.shared.listeners.borrow();
         listeners.iter().filter_map(|listener| listener.local_address()).collect()
+    }
+
+    /// Another descriptor of each listener, in the order of [`addresses`](Self::addresses): for a program that another one
+    /// takes the place of, in this process (`exec`) or in its child.
+    ///
+    /// While one of them is open clients connect and wait to be accepted, after [`close`](Self::close), too;
+    /// [`create_server_on`](EventLoop::create_server_on) serves them. The path of a Unix server is removed by `close`,
+    /// unless [`cleanup_socket`](crate::ServerBuilder::cleanup_socket) says otherwise. They are closed on `exec`, as all
+    /// descriptors of this library. Between processes that run at the same time
+    /// [`offer_handover`](EventLoop::offer_handover) does the whole.
+    ///
+    /// # Errors
+    /// The process has too many descriptors; [`is_unsupported`](Error::is_unsupported) on a loop in memory.
+    pub fn duplicate_listeners(&self) -> Result<Vec<OwnedFd>, Error> {
+        let failed = |error| Error::io("a listener could not be duplicated", error);
+        self.core.driver.require_os("duplicate a listener")?;
+        let listeners = self.shared.listeners.borrow();
+        listeners.iter().map(|listener| listener.duplicate().map_err(failed)).collect()
     }
 
     /// Whether connections are accepted.

@@ -105,12 +105,8 @@ impl Server {
         let paths = self.shared.paths.take();
         let removes_path = !paths.is_empty();
         self.shared.paths.set(paths);
-        let listeners = self.shared.listeners.borrow();
-        let failed = |error| Error::io("a listener could not be duplicated", error);
-        listeners
-            .iter()
-            .map(|listener| Ok((listener.duplicate().map_err(failed)?, removes_path)))
-            .collect()
+        let all = self.duplicate_listeners()?;
+        Ok(all.into_iter().map(|descriptor| (descriptor, removes_path)).collect())
     }
 
     /// Another descriptor of its listener.

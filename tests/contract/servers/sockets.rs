@@ -32,6 +32,29 @@ fn a_listener_from_elsewhere_is_served_whatever_its_mode() {
 
 // Beyond asyncio.
 #[test]
+fn who_connects_waits_while_a_duplicate_of_the_listener_is_open() {
+    run(async |event_loop| {
+        let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
+        let address = server.local_address()?;
+        let duplicates = server.duplicate_listeners()?;
+        assert_eq!(duplicates.len(), server.addresses().len());
+        server.close();
+        assert!(server.duplicate_listeners()?.is_empty());
+        let waiting = TcpStream::connect(address.as_ip().expect("TCP"))?;
+        let successor = event_loop.create_server_on(|| Echo, duplicates).await?;
+        until(&event_loop, "who waited", || successor.connections() == 1).await;
+        drop(waiting);
+        Ok(())
+    });
+    run_in_memory(async |event_loop| {
+        let server = event_loop.create_server(|| Echo, "10.0.0.1:7").await?;
+        assert!(server.duplicate_listeners().unwrap_err().is_unsupported());
+        Ok(())
+    });
+}
+
+// Beyond asyncio.
+#[test]
 fn a_socket_that_does_not_listen_is_refused() {
     run(async |event_loop| {
         let datagram = UdpSocket::bind("127.0.0.1:0")?;
