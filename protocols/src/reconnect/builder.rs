@@ -17,6 +17,7 @@ pub struct Attempt {
     pub(super) address: Rc<str>,
     pub(super) failures: u32,
     pub(super) is_established: Rc<Cell<bool>>,
+    pub(super) is_hurried: Rc<Cell<bool>>,
     pub(super) established: Weak<dyn Fn(&Attempt)>,
 }
 
@@ -38,6 +39,12 @@ impl Attempt {
         {
             tell(self);
         }
+    }
+
+    /// When this connection has ended the next attempt comes at once: for a server that says that it restarts, and that
+    /// clients can connect meanwhile. After a second one within the longest delay it comes as after any loss.
+    pub fn reconnect_at_once(&self) {
+        self.is_hurried.set(true);
     }
 }
 

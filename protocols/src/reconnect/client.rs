@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use wharf::{Connection, Error, EventLoop, Protocol, Task, Transport};
+use wharf::{Connection, Error, EventLoop, Protocol, Task, Transport, UnixAddress};
 
 use super::addresses::Addresses;
 use super::backoff::Backoff;
@@ -25,7 +25,10 @@ pub struct Reconnecting<P: Protocol> {
 }
 
 impl<P: Protocol> Reconnecting<P> {
-    /// A client of these addresses (`host:port`), with a protocol of `factory` for each connection.
+    /// A client of these addresses, with a protocol of `factory` for each connection.
+    ///
+    /// An address is `host:port`, or that of a Unix socket: `unix:/path`, `unix:./path`, and on Linux `unix:@name` for one
+    /// without a file.
     pub fn builder<A: Into<String>>(
         event_loop: &EventLoop,
         addresses: impl IntoIterator<Item = A>,
@@ -170,6 +173,8 @@ pub(super) struct Shared<P: Protocol> {
     changed: Notify,
     hurry: Notify,
     is_hurried: Cell<bool>,
+    /// The protocol of the last connection wants the next one at once.
+    comes_back: Cell<bool>,
     is_closing: Cell<bool>,
 }
 
@@ -194,6 +199,7 @@ impl<P: Protocol> Shared<P> {
             changed: Notify::default(),
             hurry: Notify::default(),
             is_hurried: Cell::new(false),
+            comes_back: Cell::new(false),
             is_closing: Cell::new(false),
         });
         let task = shared.event_loop.create_task(run(Rc::clone(&shared))).named("reconnect");
@@ -246,15 +252,19 @@ impl<P: Protocol> Shared<P> {
         failures: u32,
         tell: &Rc<Tell>,
     ) -> (Option<Duration>, Option<Error>) {
-        let is_established = Rc::new(Cell::new(false));
+        let (is_established, is_hurried) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
         let attempt = Attempt {
             address: address.into(),
             failures,
             is_established: Rc::clone(&is_established),
+            is_hurried: Rc::clone(&is_hurried),
             established: Rc::downgrade(tell),
         };
         let protocol = (self.factory.borrow_mut())(&attempt);
-        let builder = self.event_loop.create_connection(move || protocol, address);
+        let builder = match unix_address(address) {
+            Some(unix) => self.event_loop.create_unix_connection(move || protocol, unix),
+            None => self.event_loop.create_connection(move || protocol, address),
+        };
         let builder = builder.timeout(self.attempt_timeout);
         let mut connecting = (self.configure.borrow_mut())(builder, &attempt).start();
         let given_up = self.hurry.wait_for(|| self.is_closing.get().then_some(()));
@@ -284,11 +294,21 @@ impl<P: Protocol> Shared<P> {
         let end = connection.wait_closed().await;
         self.current.take();
         let lasted = self.event_loop.time().saturating_duration_since(begin);
+        self.comes_back.set(is_hurried.get());
         (is_established.get().then_some(lasted), end.err())
     }
 }
 
 type Tell = dyn Fn(&Attempt);
+
+/// The Unix socket that an address means. A port begins with none of these characters, so a host may be called `unix`.
+pub(super) fn unix_address(address: &str) -> Option<UnixAddress> {
+    let name = address.strip_prefix("unix:")?;
+    match name.strip_prefix('@') {
+        Some(name) => Some(UnixAddress::from_abstract_name(name)),
+        None => name.starts_with(['/', '.']).then(|| UnixAddress::from_path(name)),
+    }
+}
 
 async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
     let weak = Rc::downgrade(&shared);
@@ -315,6 +335,9 @@ async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
         was_connected |= lasted.is_some();
         if let Some(lasted) = lasted {
             losses = if lasted < shared.max_delay { losses.saturating_add(1) } else { 0 };
+        }
+        if shared.comes_back.take() && lasted.is_some() && losses <= 1 {
+            continue;
         }
         let most = if was_connected { shared.max_failures } else { shared.max_initial_failures };
         if most.is_some_and(|most| failures > 0 && failures >= most) {

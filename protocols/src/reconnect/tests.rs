@@ -5,6 +5,7 @@ use std::time::Duration;
 use wharf::testing::MemoryNetwork;
 use wharf::{Protocol, Result, Transport};
 
+use super::client::unix_address;
 use super::*;
 
 /// Ends each connection after so many bytes.
@@ -102,6 +103,79 @@ fn delays_grow_and_a_limit_ends_it() -> Result {
         assert!(event_loop.time() - begin >= waited.iter().sum::<Duration>());
         Ok(())
     })
+}
+
+/// Comes back at once when its server ends the connection.
+struct Loyal(Attempt);
+
+impl Protocol for Loyal {
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        self.0.reconnect_at_once();
+        Ok(())
+    }
+}
+
+/// Says that it restarts.
+struct Restarts;
+
+impl Protocol for Restarts {
+    fn connection_made(&mut self, transport: &dyn Transport) -> Result {
+        transport.write(b"I restart");
+        transport.close();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_server_that_restarts_is_asked_again_at_once_but_once() -> Result {
+    MemoryNetwork::new().event_loop().run(async |event_loop| {
+        event_loop.create_server(|| Restarts, "10.0.0.1:7").await?;
+        let factory = |attempt: &Attempt| Loyal(attempt.clone());
+        let client = Reconnecting::builder(&event_loop, ["10.0.0.1:7"], factory).start()?;
+        let (mut states, mut told) = (client.states(), Vec::new());
+        while told.last().is_none_or(|last| last != "waiting") {
+            told.extend(states.next().await.map(|state| text(&state)));
+        }
+        // The first is told as the present one, and when it begins.
+        told.dedup();
+        let address = "10.0.0.1:7";
+        let (connecting, connected) =
+            (format!("connecting {address} 0"), format!("connected {address}"));
+        assert_eq!(told, [&*connecting, &connected, &connecting, &connected, "waiting"]);
+        Ok(())
+    })
+}
+
+#[test]
+fn an_address_may_be_that_of_a_unix_socket() -> Result {
+    let directory = std::env::temp_dir().join(format!("wharf-reconnect-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    let path = directory.join("server");
+    let outcome = wharf::run(async |event_loop| {
+        event_loop.create_unix_server(|| Server(9), &path).await?;
+        let address = format!("unix:{}", path.display());
+        let client = Reconnecting::builder(&event_loop, [address], |_| Client).start()?;
+        assert!(
+            client
+                .connected()
+                .await?
+                .info()
+                .peer_address()
+                .is_some_and(|peer| peer.as_unix().is_some())
+        );
+        Ok(())
+    });
+    std::fs::remove_dir_all(&directory)?;
+    outcome?;
+    assert_eq!(unix_address("unix:@name"), Some(wharf::UnixAddress::from_abstract_name("name")));
+    for host in ["unix:7", "localhost:7", "unix:"] {
+        assert_eq!(unix_address(host), None, "{host}");
+    }
+    Ok(())
 }
 
 /// Says that its handshake is done when something comes.
