@@ -3,6 +3,7 @@
 //! A client *submits* tasks, a *coordinator* keeps them on its disk, and *workers* run them. The way of a task is the
 //! order of the modules:
 //!
+//! - [`access`]: who may talk, and how: addresses, TLS, tokens;
 //! - [`task`]: what a task is, and what became of it;
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
 //! - [`serve`]: the coordinator's I/O: connections, commits, and time;
@@ -14,6 +15,7 @@
 //! - [`store`]: where tasks are kept.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod client;
 pub mod commands;
 pub mod coordinator;

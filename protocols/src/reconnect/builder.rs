@@ -3,7 +3,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use wharf::{ConnectionBuilder, Error, EventLoop, Protocol};
+use wharf::{ConnectionBuilder, Error, EventLoop, Protocol, UnixAddress};
 
 use super::client::{Reconnecting, Shared};
 use super::state::State;
@@ -25,6 +25,16 @@ impl Attempt {
     /// The address, as it was given.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The Unix socket that the address means, if it is one's.
+    pub fn unix_address(&self) -> Option<UnixAddress> {
+        // A port begins with none of these characters, so a host may be called `unix`.
+        let name = self.address.strip_prefix("unix:")?;
+        match name.strip_prefix('@') {
+            Some(name) => Some(UnixAddress::from_abstract_name(name)),
+            None => name.starts_with(['/', '.']).then(|| UnixAddress::from_path(name)),
+        }
     }
 
     /// How many attempts have failed since the last connection.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use wharf::{Connection, Error, EventLoop, Protocol, Task, Transport, UnixAddress};
+use wharf::{Connection, Error, EventLoop, Protocol, Task, Transport};
 
 use super::addresses::Addresses;
 use super::backoff::Backoff;
@@ -261,7 +261,7 @@ impl<P: Protocol> Shared<P> {
             established: Rc::downgrade(tell),
         };
         let protocol = (self.factory.borrow_mut())(&attempt);
-        let builder = match unix_address(address) {
+        let builder = match attempt.unix_address() {
             Some(unix) => self.event_loop.create_unix_connection(move || protocol, unix),
             None => self.event_loop.create_connection(move || protocol, address),
         };
@@ -300,15 +300,6 @@ impl<P: Protocol> Shared<P> {
 }
 
 type Tell = dyn Fn(&Attempt);
-
-/// The Unix socket that an address means. A port begins with none of these characters, so a host may be called `unix`.
-pub(super) fn unix_address(address: &str) -> Option<UnixAddress> {
-    let name = address.strip_prefix("unix:")?;
-    match name.strip_prefix('@') {
-        Some(name) => Some(UnixAddress::from_abstract_name(name)),
-        None => name.starts_with(['/', '.']).then(|| UnixAddress::from_path(name)),
-    }
-}
 
 async fn run<P: Protocol>(shared: Rc<Shared<P>>) {
     let weak = Rc::downgrade(&shared);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use wharf::testing::MemoryNetwork;
 use wharf::{Protocol, Result, Transport};
 
-use super::client::unix_address;
 use super::*;
 
 /// Ends each connection after so many bytes.
@@ -158,7 +157,18 @@ fn an_address_may_be_that_of_a_unix_socket() -> Result {
     let outcome = wharf::run(async |event_loop| {
         event_loop.create_unix_server(|| Server(9), &path).await?;
         let address = format!("unix:{}", path.display());
-        let client = Reconnecting::builder(&event_loop, [address], |_| Client).start()?;
+        let factory = |attempt: &Attempt| {
+            let unix = |address: &str| {
+                Attempt { address: address.into(), ..attempt.clone() }.unix_address()
+            };
+            assert!(attempt.unix_address().is_some());
+            assert_eq!(unix("unix:@name"), Some(wharf::UnixAddress::from_abstract_name("name")));
+            for host in ["unix:7", "localhost:7", "unix:"] {
+                assert_eq!(unix(host), None, "{host}");
+            }
+            Client
+        };
+        let client = Reconnecting::builder(&event_loop, [address], factory).start()?;
         assert!(
             client
                 .connected()
@@ -170,12 +180,7 @@ fn an_address_may_be_that_of_a_unix_socket() -> Result {
         Ok(())
     });
     std::fs::remove_dir_all(&directory)?;
-    outcome?;
-    assert_eq!(unix_address("unix:@name"), Some(wharf::UnixAddress::from_abstract_name("name")));
-    for host in ["unix:7", "localhost:7", "unix:"] {
-        assert_eq!(unix_address(host), None, "{host}");
-    }
-    Ok(())
+    outcome
 }
 
 /// Says that its handshake is done when something comes.

@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use wharf::{CapacityLimiter, EventLoop, Promise, Result, TransportHandle};
+use wharf::{CapacityLimiter, EventLoop, Promise, Result, TlsClient, TransportHandle};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
 use super::connection::ClientPeer;
 use super::error::ClientError;
 use super::tasks::SubmittedTask;
+use crate::access::under_tls;
 use crate::coordinator::{Filter, Overview, Page};
 use crate::task::{Kind, Record, Spec, TaskId};
 use crate::wire::{Answer, Ask, Asked, AskedList, MAX_LENGTH, ToCoordinator, encode};
@@ -30,13 +31,15 @@ pub struct Client {
 pub struct ClientOptions {
     /// What the coordinator wants to hear.
     pub token: Option<Box<str>>,
+    /// How to connect under TLS; `None`: without. Unix sockets are always without.
+    pub tls: Option<TlsClient>,
     /// How many submits are under way at most: one more waits until one is on the coordinator's disk.
     pub most_submits: usize,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { token: None, most_submits: 1_000 }
+        Self { token: None, tls: None, most_submits: 1_000 }
     }
 }
 
@@ -59,7 +62,7 @@ pub(super) struct Pending {
 }
 
 impl Client {
-    /// Begins to connect to the coordinator at one of `addresses`.
+    /// Begins to connect to the coordinator at one of `addresses`: `host:port`, or `unix:/path`.
     ///
     /// # Errors
     /// There is no address, or the loop is closed.
@@ -79,11 +82,13 @@ impl Client {
             event_loop: event_loop.clone(),
             random: RefCell::new(fastrand::Rng::new()),
         });
-        let own = Rc::downgrade(&shared);
+        let (own, tls) = (Rc::downgrade(&shared), shared.options.tls.clone());
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
             let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
             Framed::new(ClientPeer::new(own.clone(), attempt.clone()), decoder)
         });
+        let client =
+            client.configure(move |builder, attempt| under_tls(builder, attempt, tls.as_ref()));
         let client = client.handshake(true).start()?;
         Ok(Self { shared, client })
     }

@@ -7,18 +7,18 @@ use wharf::{EventLoop, Result};
 
 use super::exit::{CommandError, Exit};
 use super::parse;
+use super::secrets::Credentials;
 use crate::client::{Client, ClientError, ClientOptions};
 use crate::work::{Functions, Worker, WorkerOptions};
 
 /// Where the coordinator is.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Connect {
-    /// The coordinator's address
+    /// The coordinator's address: HOST:PORT, tls://HOST:PORT, unix:/PATH or unix:@NAME
     #[arg(long = "connect", default_value = "127.0.0.1:7070", env = "WHARF_EXECUTOR")]
     address: String,
-    /// What the coordinator wants to hear
-    #[arg(long, env = "WHARF_EXECUTOR_TOKEN", hide_env_values = true)]
-    token: Option<Box<str>>,
+    #[command(flatten)]
+    credentials: Credentials,
     /// How long a command waits for a coordinator that is not there; a worker waits for ever
     #[arg(
         long,
@@ -32,8 +32,10 @@ pub(super) struct Connect {
 impl Connect {
     /// A client of it, once it is there.
     pub(super) async fn client(&self, event_loop: &EventLoop) -> Result<Client> {
-        let options = ClientOptions { token: self.token.clone(), ..ClientOptions::default() };
-        let client = Client::start(event_loop, [&*self.address], options)?;
+        let (address, tls) = self.credentials.tls(&self.address)?;
+        let token = self.credentials.token()?;
+        let options = ClientOptions { token, tls, ..ClientOptions::default() };
+        let client = Client::start(event_loop, [address], options)?;
         match client.connected(self.connect_timeout).await {
             Err(ClientError::Unreachable(why)) => {
                 let text = format!("no coordinator at {}: {why}", self.address);
@@ -50,7 +52,8 @@ impl Connect {
         functions: Functions,
         options: WorkerOptions,
     ) -> Result<Worker> {
-        let options = WorkerOptions { token: self.token.clone(), ..options };
-        Worker::start(event_loop, [&*self.address], functions, options)
+        let (address, tls) = self.credentials.tls(&self.address)?;
+        let options = WorkerOptions { token: self.credentials.token()?, tls, ..options };
+        Worker::start(event_loop, [address], functions, options)
     }
 }

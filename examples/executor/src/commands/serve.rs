@@ -3,43 +3,61 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use wharf::Result;
-use wharf::signal::{SIGINT, SIGTERM};
+use wharf::signal::{SIGHUP, SIGINT, SIGTERM};
+use wharf::{Result, TlsServer, inherited_sockets};
 
+use super::listening::Listening;
 use super::output::Output;
+use super::secrets::Demands;
 use crate::serve::{CoordinatorServer, ServeOptions};
 use crate::store::DiskStore;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where to listen; the first line of output says where it does
-    #[arg(long, default_value = "127.0.0.1:7070")]
-    listen: String,
+    #[command(flatten)]
+    listening: Listening,
+    #[command(flatten)]
+    demands: Demands,
     /// Where the tasks are kept
     #[arg(long, default_value = "wharf-executor.data")]
     data: PathBuf,
-    /// What workers and clients must know
-    #[arg(long, env = "WHARF_EXECUTOR_TOKEN", hide_env_values = true)]
-    token: Option<Box<str>>,
 }
 
 /// How long connections have to come to their end.
 const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(arguments: Serve, output: Output) -> Result {
+    // Before there is a thread: it changes the environment.
+    let inherited = inherited_sockets()?;
     wharf::run(async move |event_loop| {
+        let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP])?;
         std::fs::create_dir_all(&arguments.data)?;
+        let tls = arguments.demands.tls()?;
         let store = DiskStore::open(&arguments.data.join("tasks.redb"))?;
-        let options = ServeOptions { token: arguments.token, ..ServeOptions::default() };
+        let options =
+            ServeOptions { tokens: arguments.demands.tokens()?, ..ServeOptions::default() };
         let coordinator = CoordinatorServer::new(&event_loop, store, options)?;
-        let factory = coordinator.clone();
-        let listening = event_loop.create_server(move || factory.protocol(), arguments.listen);
-        let server = listening.await?;
-        for address in server.addresses() {
+        let Serve { listening, demands, .. } = &arguments;
+        let listeners =
+            listening.start(&event_loop, &coordinator, demands, tls.as_ref(), inherited);
+        let listeners = listeners.await?;
+        for address in listeners.iter().flat_map(wharf::Server::addresses) {
             let address = address.to_string();
             output.print(&json!({"listening": address}), format_args!("listening on {address}"))?;
         }
-        server.serve_until([SIGINT, SIGTERM], GRACE).await?;
+        while signals.next().await == SIGHUP {
+            reload(tls.as_ref());
+        }
+        for server in &listeners {
+            server.shutdown(GRACE).await?;
+        }
         Ok(())
     })
+}
+
+/// New connections get the certificates that are in the files now; those that are there stay.
+fn reload(tls: Option<&TlsServer>) {
+    if let Some(Err(error)) = tls.map(TlsServer::reload) {
+        eprintln!("the certificates stay as they were: {error}");
+    }
 }

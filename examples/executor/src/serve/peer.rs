@@ -9,6 +9,7 @@ use wharf_protocols::framing::{
 };
 
 use super::server::{PeerKey, Shared};
+use crate::access::Rights;
 use crate::coordinator::{Report, WorkerInfo, WorkerKey};
 use crate::wire::{
     FromCoordinator, Hello, MAX_LENGTH, Replied, Reported, Role, ToCoordinator, VERSION, decode,
@@ -25,7 +26,7 @@ pub(super) struct Peer {
 enum PeerState {
     /// It has not said who it is.
     Unknown,
-    Client,
+    Client(Rights),
     Worker(WorkerKey),
 }
 
@@ -37,8 +38,8 @@ impl Peer {
     fn received(&mut self, message: ToCoordinator) -> Result<(), Box<str>> {
         match (message, self.state) {
             (ToCoordinator::Hello(hello), PeerState::Unknown) => self.greeted(hello),
-            (ToCoordinator::Request(asked), PeerState::Client) => {
-                self.shared.asked(self.key, asked);
+            (ToCoordinator::Request(asked), PeerState::Client(rights)) => {
+                self.shared.asked(self.key, rights, asked);
                 Ok(())
             }
             (ToCoordinator::Report(reported), PeerState::Worker(worker)) => {
@@ -56,7 +57,7 @@ impl Peer {
             }
             (ToCoordinator::Alive, PeerState::Worker(_)) => Ok(()),
             (_, PeerState::Unknown) => Err("who is there? A hello comes first".into()),
-            (_, PeerState::Client) => Err("a client makes requests".into()),
+            (_, PeerState::Client(_)) => Err("a client makes requests".into()),
             (_, PeerState::Worker(_)) => Err("a worker reports".into()),
         }
     }
@@ -66,15 +67,23 @@ impl Peer {
             let text = format!("this is version {VERSION} of the protocol, not {}", hello.version);
             return Err(text.into());
         }
-        if self.shared.options.token.is_some() && self.shared.options.token != hello.token {
-            return Err("the token is wrong".into());
+        let rights = self.shared.options.tokens.rights(hello.token.as_deref());
+        let is_allowed = match hello.role {
+            Role::Client => rights.submit,
+            Role::Worker { .. } => rights.work,
+        };
+        if !is_allowed {
+            let is_known = rights != Rights::default();
+            let text =
+                if is_known { "the token is for something else" } else { "the token is wrong" };
+            return Err(text.into());
         }
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         let lease = self.shared.options.settings.lease.as_millis() as u64;
         state.tell(self.key, &FromCoordinator::Welcome { lease });
         match hello.role {
-            Role::Client => self.state = PeerState::Client,
+            Role::Client => self.state = PeerState::Client(rights),
             Role::Worker { name, kinds, capacity, slots, fences } => {
                 let info = WorkerInfo { name: name.into(), kinds, capacity, slots, fences };
                 let joined = state.coordinator.worker_joined(info, now);

@@ -3,15 +3,21 @@
 use std::rc::Rc;
 
 use super::server::{PeerKey, Shared, State};
+use crate::access::Rights;
 use crate::store::{Key, StoreError};
 use crate::task::{Now, Record, Spec, TaskId};
 use crate::wire::{Answer, Ask, Asked, AskedList, FromCoordinator};
 
 impl Shared {
     /// Does what a client asks for, and answers when it is done and on the disk.
-    pub(super) fn asked(self: &Rc<Self>, peer: PeerKey, asked: Asked) {
+    pub(super) fn asked(self: &Rc<Self>, peer: PeerKey, rights: Rights, asked: Asked) {
         let now = self.now();
         let mut state = self.state.borrow_mut();
+        if asked.ask.operates() && !rights.operate {
+            let answer = Answer::Failed("the token is for submitting only".into());
+            state.tell(peer, &FromCoordinator::Answer { number: asked.number, answer });
+            return;
+        }
         let answered = state.answer(peer, asked, now);
         drop(state);
         self.check(answered);

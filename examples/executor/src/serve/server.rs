@@ -10,6 +10,7 @@ use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use super::commits::Commits;
 use super::peer::Peer;
 use super::watch::Watches;
+use crate::access::Tokens;
 use crate::coordinator::{Coordinator, Effect, Settings, WorkerKey};
 use crate::store::{DiskStore, Key, StoreError};
 use crate::task::{Now, Timestamp};
@@ -28,7 +29,7 @@ pub struct ServeOptions {
     /// How long things take.
     pub settings: Settings,
     /// What workers and clients must know.
-    pub token: Option<Box<str>>,
+    pub tokens: Tokens,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> Timestamp>,
     /// For ids, and for how long tasks wait before they are tried again.
@@ -47,7 +48,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
-            token: None,
+            tokens: Tokens::default(),
             clock: Box::new(system_time),
             random: fastrand::Rng::new(),
         }

@@ -10,6 +10,7 @@ use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Result, StreamReader, StreamWriter};
 
 use super::{CoordinatorServer, ServeOptions};
+use crate::access::Tokens;
 use crate::store::DiskStore;
 use crate::task::Timestamp;
 
@@ -66,7 +67,7 @@ pub(crate) async fn serve(event_loop: &EventLoop) -> Result<CoordinatorServer> {
     let store = DiskStore::open_in(InMemoryBackend::new())?;
     let (clock, began) = (event_loop.clone(), event_loop.time());
     let options = ServeOptions {
-        token: Some("secret".into()),
+        tokens: Tokens::one(Box::from("secret")),
         clock: Box::new(move || Timestamp(1_800_000_000_000).after(clock.time() - began)),
         random: fastrand::Rng::with_seed(1),
         ..ServeOptions::default()

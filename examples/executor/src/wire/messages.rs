@@ -117,6 +117,11 @@ impl Ask {
                 | Self::List(_)
         )
     }
+
+    /// Whether it is about the coordinator itself, which not everybody who submits may touch.
+    pub fn operates(&self) -> bool {
+        matches!(self, Self::Drain(_))
+    }
 }
 
 /// Which tasks a client asks for.

@@ -4,13 +4,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TransportHandle};
+use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TlsClient, TransportHandle};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
 use super::connection::WorkerPeer;
 use super::functions::Functions;
 use super::running::Running;
+use crate::access::under_tls;
 use crate::task::Kind;
 use crate::wire::{Hello, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION};
 
@@ -36,6 +37,8 @@ pub struct WorkerOptions {
     pub kinds: Option<Vec<Kind>>,
     /// What the coordinator wants to hear.
     pub token: Option<Box<str>>,
+    /// How to connect under TLS; `None`: without. Unix sockets are always without.
+    pub tls: Option<TlsClient>,
 }
 
 impl Default for WorkerOptions {
@@ -43,7 +46,7 @@ impl Default for WorkerOptions {
     fn default() -> Self {
         let slots = std::thread::available_parallelism().map_or(1, usize::from);
         let name = format!("worker-{}", std::process::id()).into();
-        Self { name, slots, prefetch: slots, kinds: None, token: None }
+        Self { name, slots, prefetch: slots, kinds: None, token: None, tls: None }
     }
 }
 
@@ -68,7 +71,7 @@ pub(super) struct Shared {
 }
 
 impl Worker {
-    /// Begins to connect to the coordinator at one of `addresses`, and to run what it gives.
+    /// Begins to connect to the coordinator at one of `addresses` (`host:port`, or `unix:/path`), and to run what it gives.
     ///
     /// # Errors
     /// There is no address, or the loop is closed.
@@ -94,11 +97,13 @@ impl Worker {
             refused: RefCell::default(),
             buffer: RefCell::default(),
         });
-        let own = Rc::clone(&shared);
+        let (own, tls) = (Rc::clone(&shared), shared.options.tls.clone());
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
             let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
             Framed::new(WorkerPeer::new(Rc::clone(&own), attempt.clone()), decoder)
         });
+        let client =
+            client.configure(move |builder, attempt| under_tls(builder, attempt, tls.as_ref()));
         let client = client.handshake(true).start()?;
         shared.beat();
         Ok(Self { shared, client })
