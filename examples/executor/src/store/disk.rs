@@ -1,11 +1,16 @@
 //! A store in a file, by redb.
 
-use std::fmt::Display;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableTable as _, StorageBackend, TableDefinition, TableError};
+use redb::backends::FileBackend;
+use redb::{
+    Database, DatabaseError, Durability, ReadableTable as _, StorageBackend, TableDefinition,
+    TableError,
+};
 
+use super::database::{SharedDatabase, contained, failed};
 use super::{Batch, Change, Key, Store, StoreError};
 use crate::task::{Record, TaskId};
 
@@ -20,9 +25,11 @@ const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 const FORMAT: u64 = 1;
 
 /// A store in a file. It is read on the loop's thread; a [`DiskWriter`] writes it on another.
+///
+/// A disk that fails, or is full, is an error of what was to be read or written, and no more: the next call tries it again.
 #[derive(Debug)]
 pub struct DiskStore {
-    database: Arc<Database>,
+    database: Arc<SharedDatabase>,
     epoch: u32,
 }
 
@@ -30,9 +37,17 @@ impl DiskStore {
     /// Opens or makes the store at `path`. Only one process has it.
     ///
     /// # Errors
-    /// It is in use, is no store or one of a newer version, is damaged, or cannot be read or written.
+    /// It is in use, is no store or one of another version, is damaged, or cannot be read or written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::begin(Database::create(path).map_err(failed)?)
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path);
+        let backend = FileBackend::new(file.map_err(failed)?).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => {
+                StoreError(format!("{} is in use by another process", path.display()).into())
+            }
+            error => failed(error),
+        })?;
+        Self::open_in(backend)
     }
 
     /// Opens or makes a store in something else than a file, for tests with faults.
@@ -40,26 +55,13 @@ impl DiskStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(backend: impl StorageBackend) -> Result<Self, StoreError> {
-        Self::begin(Database::builder().create_with_backend(backend).map_err(failed)?)
-    }
-
-    fn begin(database: Database) -> Result<Self, StoreError> {
-        let transaction = database.begin_write().map_err(failed)?;
-        let epoch = {
-            transaction.open_table(TASKS).map_err(failed)?;
-            transaction.open_table(IDS).map_err(failed)?;
-            let mut facts = transaction.open_table(FACTS).map_err(failed)?;
-            let format = facts.get("format").map_err(failed)?.map(|format| format.value());
-            if let Some(format) = format.filter(|format| *format != FORMAT) {
-                let text = format!("its format is {format}, and this program knows {FORMAT} only");
-                return Err(StoreError(text.into()));
-            }
-            facts.insert("format", FORMAT).map_err(failed)?;
-            let epoch = facts.get("epoch").map_err(failed)?.map_or(0, |epoch| epoch.value()) + 1;
-            facts.insert("epoch", epoch).map_err(failed)?;
-            u32::try_from(epoch).map_err(failed)?
-        };
-        transaction.commit().map_err(failed)?;
+        let database = SharedDatabase::open(backend)?;
+        let format = database.read(format_of)?;
+        if let Some(format) = format.filter(|format| *format != FORMAT) {
+            let text = format!("its format is {format}, and this program knows {FORMAT} only");
+            return Err(StoreError(text.into()));
+        }
+        let epoch = u32::try_from(database.write(begin)?).map_err(failed)?;
         Ok(Self { database: Arc::new(database), epoch })
     }
 
@@ -76,67 +78,50 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn record(&self, key: Key) -> Result<Option<Record>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let tasks = transaction.open_table(TASKS).map_err(failed)?;
-        let Some(kept) = tasks.get(key.0).map_err(failed)? else { return Ok(None) };
-        decode(kept.value()).map(Some)
+        let kept = self.database.read(|database| {
+            let tasks = database.begin_read()?.open_table(TASKS)?;
+            Ok(tasks.get(key.0)?.map(|kept| decode(kept.value())))
+        });
+        kept?.transpose()
     }
 
     fn key_of(&self, id: &TaskId) -> Result<Option<Key>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let ids = transaction.open_table(IDS).map_err(failed)?;
-        Ok(ids.get(id.as_str()).map_err(failed)?.map(|key| Key(key.value())))
+        self.database.read(|database| {
+            let ids = database.begin_read()?.open_table(IDS)?;
+            Ok(ids.get(id.as_str())?.map(|key| Key(key.value())))
+        })
     }
 
     fn for_each(
         &self,
         visit: &mut dyn FnMut(Key, Record) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let tasks = transaction.open_table(TASKS).map_err(failed)?;
-        for kept in tasks.iter().map_err(failed)? {
-            let (key, value) = kept.map_err(failed)?;
-            visit(Key(key.value()), decode(value.value())?)?;
-        }
-        Ok(())
+        let tasks =
+            self.database.read(|database| Ok(database.begin_read()?.open_table(TASKS)?))?;
+        let visited = contained(|| {
+            for kept in tasks.iter()? {
+                let (key, value) = kept?;
+                visit(Key(key.value()), decode(value.value())?)?;
+            }
+            Ok(())
+        });
+        visited?
     }
 }
 
 /// Writes a [`DiskStore`].
 #[derive(Clone, Debug)]
 pub struct DiskWriter {
-    database: Arc<Database>,
+    database: Arc<SharedDatabase>,
 }
 
 impl DiskWriter {
     /// Keeps batches, all of them or none. They are on the disk when this returns.
     ///
     /// # Errors
-    /// The disk is full or fails. The store is as it was.
+    /// The disk is full or fails. The store is as it was, or has them all: to commit them again is right in both cases.
     pub fn commit(&self, batches: &[EncodedBatch]) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin_write().map_err(failed)?;
-        transaction.set_durability(Durability::Immediate);
-        {
-            let mut tasks = transaction.open_table(TASKS).map_err(failed)?;
-            let mut ids = transaction.open_table(IDS).map_err(failed)?;
-            for (key, id, value) in batches.iter().flat_map(|batch| &batch.changes) {
-                match value {
-                    Some(value) => {
-                        tasks.insert(key, value.as_slice()).map_err(failed)?;
-                        ids.insert(id.as_str(), key).map_err(failed)?;
-                    }
-                    None => {
-                        tasks.remove(key).map_err(failed)?;
-                        // The id may be that of a new task by now.
-                        let is_its = |kept: redb::AccessGuard<'_, u64>| kept.value() == *key;
-                        if ids.get(id.as_str()).map_err(failed)?.is_some_and(is_its) {
-                            ids.remove(id.as_str()).map_err(failed)?;
-                        }
-                    }
-                }
-            }
-        }
-        transaction.commit().map_err(failed)
+        self.database.write(|database| write(database, batches))
     }
 
     /// Copies the store to a new file while it is in use: all of it as it is at one moment.
@@ -147,13 +132,16 @@ impl DiskWriter {
         if path.exists() {
             return Err(StoreError(format!("{} is there already", path.display()).into()));
         }
-        let from = self.database.begin_read().map_err(failed)?;
-        let copy = Database::create(path).map_err(failed)?;
-        let to = copy.begin_write().map_err(failed)?;
-        copy_table(&from, &to, TASKS)?;
-        copy_table(&from, &to, IDS)?;
-        copy_table(&from, &to, FACTS)?;
-        to.commit().map_err(failed)
+        let from = self.database.read(|database| Ok(database.begin_read()?))?;
+        let copied = contained(|| {
+            let copy = Database::create(path)?;
+            let to = copy.begin_write()?;
+            copy_table(&from, &to, TASKS)?;
+            copy_table(&from, &to, IDS)?;
+            copy_table(&from, &to, FACTS)?;
+            Ok(to.commit()?)
+        });
+        copied?
     }
 }
 
@@ -185,6 +173,54 @@ impl EncodedBatch {
     }
 }
 
+/// How its tasks are written; `None`: it is new.
+fn format_of(database: &Database) -> Result<Option<u64>, StoreError> {
+    match database.begin_read()?.open_table(FACTS) {
+        Ok(facts) => Ok(facts.get("format")?.map(|format| format.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the tables, if it is new, and returns how often it was opened.
+fn begin(database: &Database) -> Result<u64, StoreError> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(TASKS)?;
+    transaction.open_table(IDS)?;
+    let mut facts = transaction.open_table(FACTS)?;
+    facts.insert("format", FORMAT)?;
+    let epoch = facts.get("epoch")?.map_or(0, |epoch| epoch.value()) + 1;
+    facts.insert("epoch", epoch)?;
+    drop(facts);
+    transaction.commit()?;
+    Ok(epoch)
+}
+
+fn write(database: &Database, batches: &[EncodedBatch]) -> Result<(), StoreError> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate);
+    let mut tasks = transaction.open_table(TASKS)?;
+    let mut ids = transaction.open_table(IDS)?;
+    for (key, id, value) in batches.iter().flat_map(|batch| &batch.changes) {
+        match value {
+            Some(value) => {
+                tasks.insert(key, value.as_slice())?;
+                ids.insert(id.as_str(), key)?;
+            }
+            None => {
+                tasks.remove(key)?;
+                // The id may be that of a new task by now.
+                let is_its = |kept: redb::AccessGuard<'_, u64>| kept.value() == *key;
+                if ids.get(id.as_str())?.is_some_and(is_its) {
+                    ids.remove(id.as_str())?;
+                }
+            }
+        }
+    }
+    drop((tasks, ids));
+    Ok(transaction.commit()?)
+}
+
 fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
     from: &redb::ReadTransaction,
     to: &redb::WriteTransaction,
@@ -192,12 +228,12 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
 ) -> Result<(), StoreError> {
     let kept = match from.open_table(table) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-        kept => kept.map_err(failed)?,
+        kept => kept?,
     };
-    let mut copy = to.open_table(table).map_err(failed)?;
-    for entry in kept.iter().map_err(failed)? {
-        let (key, value) = entry.map_err(failed)?;
-        copy.insert(key.value(), value.value()).map_err(failed)?;
+    let mut copy = to.open_table(table)?;
+    for entry in kept.iter()? {
+        let (key, value) = entry?;
+        copy.insert(key.value(), value.value())?;
     }
     Ok(())
 }
@@ -207,6 +243,11 @@ fn decode(value: &[u8]) -> Result<Record, StoreError> {
         .map_err(|error| StoreError(format!("a task in it cannot be read: {error}").into()))
 }
 
-fn failed(error: impl Display) -> StoreError {
-    StoreError(error.to_string().into())
+/// Says that a store is of another format.
+#[cfg(test)]
+pub(super) fn set_format(backend: impl StorageBackend, format: u64) {
+    let database = Database::builder().create_with_backend(backend).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(FACTS).unwrap().insert("format", format).unwrap();
+    transaction.commit().unwrap();
 }

@@ -3,7 +3,10 @@
 //! The coordinator reads at once and writes in [`Batch`]es, each of which is kept whole or not at all. What it tells others
 //! of a batch waits until that is durable.
 
+mod database;
 mod disk;
+#[cfg(test)]
+pub(crate) mod faults;
 mod index;
 #[cfg(test)]
 mod index_tests;
