@@ -3,17 +3,12 @@
 use std::rc::{Rc, Weak};
 
 use wharf::{Error, Result, Transport};
-use wharf_protocols::codec::Encoder as _;
-use wharf_protocols::framing::{
-    FrameProtocol, LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder,
-};
+use wharf_protocols::framing::{FrameProtocol, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Attempt;
 
 use super::error::ClientError;
 use super::handle::Shared;
-use crate::wire::{
-    FromCoordinator, Hello, MAX_LENGTH, Role, ToCoordinator, VERSION, decode, encode,
-};
+use crate::wire::{FromCoordinator, Hello, Role, ToCoordinator, VERSION, decode, greet};
 
 /// The protocol of one connection.
 pub(super) struct ClientPeer {
@@ -29,11 +24,11 @@ impl ClientPeer {
     fn received(&self, shared: &Rc<Shared>, transport: &dyn Transport, message: FromCoordinator) {
         match message {
             FromCoordinator::Welcome { .. } => {
-                *shared.connection.borrow_mut() = Some(transport.handle());
+                shared.line.connected(transport);
                 *shared.refused.borrow_mut() = None;
                 self.attempt.established();
                 for pending in shared.pending.borrow().values() {
-                    send(transport, &pending.request);
+                    shared.line.say_json(&pending.request);
                 }
             }
             FromCoordinator::Answer { number, answer } => {
@@ -56,10 +51,7 @@ impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
         let Some(shared) = self.shared.upgrade() else { return Ok(()) };
         let token = shared.options.token.clone();
         let hello = ToCoordinator::Hello(Hello { version: VERSION, token, role: Role::Client });
-        let mut message = Vec::new();
-        encode(&hello, &mut message)?;
-        send(transport, &message);
-        Ok(())
+        Ok(greet(transport, &hello)?)
     }
 
     fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
@@ -72,14 +64,8 @@ impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
 
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
         if let Some(shared) = self.shared.upgrade() {
-            *shared.connection.borrow_mut() = None;
+            shared.line.disconnected();
         }
         Ok(())
     }
-}
-
-pub(super) fn send(transport: &dyn Transport, message: &[u8]) {
-    let mut encoder = LengthPrefixEncoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
-    // It kept the limit when it was put together.
-    let _ = encoder.write_to(transport, message);
 }

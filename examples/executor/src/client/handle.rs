@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use wharf::{CapacityLimiter, EventLoop, Promise, Result, TlsClient, TransportHandle};
+use wharf::{CapacityLimiter, EventLoop, Promise, Result, TlsClient};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
@@ -15,7 +15,7 @@ use super::tasks::SubmittedTask;
 use crate::access::under_tls;
 use crate::coordinator::{Filter, Overview, Page};
 use crate::task::{Kind, Record, Spec, TaskId};
-use crate::wire::{Answer, Ask, Asked, AskedList, MAX_LENGTH, ToCoordinator, encode};
+use crate::wire::{Answer, Ask, Asked, AskedList, Line, MAX_LENGTH, ToCoordinator, encode};
 
 /// A client that is connected to a coordinator, and connects again when it has lost it.
 ///
@@ -45,7 +45,7 @@ impl Default for ClientOptions {
 
 pub(super) struct Shared {
     pub(super) options: ClientOptions,
-    pub(super) connection: RefCell<Option<TransportHandle>>,
+    pub(super) line: Line,
     /// Why the coordinator does not want this client.
     pub(super) refused: RefCell<Option<Box<str>>>,
     /// What has no answer, as JSON, by its number.
@@ -53,7 +53,10 @@ pub(super) struct Shared {
     next: Cell<u64>,
     submits: CapacityLimiter,
     event_loop: EventLoop,
-    random: RefCell<fastrand::Rng>,
+    /// What its ids begin with, and nobody else's. They count up, so that those of tasks that are submitted together are
+    /// written side by side.
+    name: Box<str>,
+    submitted: Cell<u64>,
 }
 
 pub(super) struct Pending {
@@ -74,13 +77,14 @@ impl Client {
         let submits = CapacityLimiter::new(event_loop, options.most_submits.max(1));
         let shared = Rc::new(Shared {
             options,
-            connection: RefCell::default(),
+            line: Line::new(event_loop),
             refused: RefCell::default(),
             pending: RefCell::default(),
             next: Cell::new(0),
             submits,
             event_loop: event_loop.clone(),
-            random: RefCell::new(fastrand::Rng::new()),
+            name: format!("{:020x}", fastrand::u128(..) >> 48).into(),
+            submitted: Cell::new(0),
         });
         let (own, tls) = (Rc::downgrade(&shared), shared.options.tls.clone());
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
@@ -199,9 +203,7 @@ impl Shared {
         encode(&ToCoordinator::Request(Asked { number, ask }), &mut request)
             .map_err(|error| ClientError::Refused(error.to_string().into()))?;
         let (promise, answer) = self.event_loop.create_future();
-        if let Some(transport) = &*self.connection.borrow() {
-            super::connection::send(transport, &request);
-        }
+        self.line.say_json(&request);
         let pending = Pending { request: request.into(), answer: promise };
         self.pending.borrow_mut().insert(number, pending);
         let _forget = Forget { shared: self, number };
@@ -230,10 +232,11 @@ impl Shared {
     }
 
     fn new_id(&self) -> TaskId {
-        let random = self.random.borrow_mut().u128(..);
-        match TaskId::new(&format!("{random:032x}")) {
+        let number = self.submitted.get();
+        self.submitted.set(number + 1);
+        match TaskId::new(&format!("{}-{number:07x}", self.name)) {
             Ok(id) => id,
-            Err(_) => unreachable!("it has 32 digits"),
+            Err(_) => unreachable!("it has digits and a dash"),
         }
     }
 }

@@ -69,6 +69,7 @@ impl Shared {
         state.is_durable(batch.number);
         drop(state);
         self.commit();
+        self.state.borrow_mut().send();
     }
 }
 

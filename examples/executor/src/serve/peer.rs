@@ -3,17 +3,13 @@
 use std::rc::Rc;
 
 use wharf::{Error, Result, Transport};
-use wharf_protocols::codec::Encoder as _;
-use wharf_protocols::framing::{
-    FrameProtocol, LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder,
-};
+use wharf_protocols::framing::{FrameProtocol, LengthPrefixDecoder};
 
 use super::server::{PeerKey, Shared};
 use crate::access::Rights;
 use crate::coordinator::{Report, WorkerInfo, WorkerKey};
 use crate::wire::{
-    FromCoordinator, Hello, MAX_LENGTH, Replied, Reported, Role, ToCoordinator, VERSION, decode,
-    encode,
+    FromCoordinator, Hello, Replied, Reported, Role, ToCoordinator, VERSION, decode,
 };
 
 pub(super) struct Peer {
@@ -142,8 +138,11 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         if let Err(text) = refused {
             let mut state = self.shared.state.borrow_mut();
             state.tell(self.key, &FromCoordinator::Refused(text));
+            state.send();
             transport.close();
         }
+        // What it was told goes out.
+        self.shared.settle_soon();
         Ok(())
     }
 
@@ -152,6 +151,7 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         let mut state = self.shared.state.borrow_mut();
         state.peers.remove(&self.key);
         state.watches.forget(self.key);
+        state.outboxes.remove(&self.key);
         if let PeerState::Worker(worker) = self.state {
             state.workers.remove(&worker);
             let left = state.coordinator.worker_left(worker, now);
@@ -160,18 +160,5 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
             self.shared.settle_soon();
         }
         Ok(())
-    }
-}
-
-/// Sends a message. `buffer` is used meanwhile.
-pub(super) fn send(transport: &dyn Transport, message: &FromCoordinator, buffer: &mut Vec<u8>) {
-    // All of it was in messages that kept the limit, but for a list that is too long to be told.
-    if encode(message, buffer).is_err() {
-        transport.abort();
-        return;
-    }
-    let mut encoder = LengthPrefixEncoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
-    if encoder.write_to(transport, buffer).is_err() {
-        transport.abort();
     }
 }

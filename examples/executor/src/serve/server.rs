@@ -14,7 +14,7 @@ use crate::access::Tokens;
 use crate::coordinator::{Coordinator, Effect, Settings, WorkerKey};
 use crate::store::{DiskStore, Key, StoreError};
 use crate::task::{Now, Timestamp};
-use crate::wire::{Assign, FromCoordinator, MAX_LENGTH};
+use crate::wire::{Assign, FromCoordinator, MAX_LENGTH, Outbox};
 
 /// A coordinator with its store, which serves connections.
 ///
@@ -80,8 +80,10 @@ pub(super) struct State {
     pub(super) watches: Watches,
     timer: Option<TimerHandle>,
     is_settling: bool,
-    /// What a message is put together in.
-    pub(super) buffer: Vec<u8>,
+    /// What is said to whom at the end of this turn of the loop.
+    pub(super) outboxes: HashMap<PeerKey, Outbox>,
+    /// Whose outboxes have something.
+    pub(super) unsent: Vec<PeerKey>,
 }
 
 impl CoordinatorServer {
@@ -110,7 +112,8 @@ impl CoordinatorServer {
             watches: Watches::default(),
             timer: None,
             is_settling: false,
-            buffer: Vec::new(),
+            outboxes: HashMap::new(),
+            unsent: Vec::new(),
         };
         let state = RefCell::new(state);
         let shared = Rc::new(Shared { event_loop: event_loop.clone(), options, began, state });
@@ -156,7 +159,9 @@ impl Shared {
             state.carry_out(effect);
         }
         drop(state);
+        // The disk begins first, since it takes the longest.
         self.commit();
+        self.state.borrow_mut().send();
         self.set_timer();
     }
 
@@ -213,10 +218,31 @@ impl State {
         }
     }
 
-    /// Says something to somebody, if still there.
+    /// Says something to somebody, if still there: in this turn of the loop, once what has happened is
+    /// [settled](Shared::settle_soon).
     pub(super) fn tell(&mut self, peer: PeerKey, message: &FromCoordinator) {
-        if let Some(transport) = self.peers.get(&peer) {
-            super::peer::send(transport, message, &mut self.buffer);
+        let Some(transport) = self.peers.get(&peer) else { return };
+        let outbox = self.outboxes.entry(peer).or_default();
+        if outbox.is_empty() {
+            self.unsent.push(peer);
+        }
+        // All of it was in messages that kept the limit, but for a list that is too long to be told.
+        if outbox.push(message).is_err() {
+            transport.abort();
+        }
+        if outbox.is_full() {
+            outbox.write_to(transport);
+        }
+    }
+
+    /// Sends what was said.
+    pub(super) fn send(&mut self) {
+        for peer in self.unsent.drain(..) {
+            if let Some(transport) = self.peers.get(&peer)
+                && let Some(outbox) = self.outboxes.get_mut(&peer)
+            {
+                outbox.write_to(transport);
+            }
         }
     }
 }

@@ -26,11 +26,23 @@ pub fn encode(message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), Wire
     buffer.clear();
     serde_json::to_writer(&mut *buffer, message)
         .map_err(|error| WireError(error.to_string().into()))?;
-    if buffer.len() > MAX_LENGTH {
-        let text = format!("a message of {} bytes, which may have {MAX_LENGTH}", buffer.len());
-        return Err(WireError(text.into()));
+    WireError::check_length(buffer.len()).map(drop)
+}
+
+impl WireError {
+    pub(super) fn new(text: String) -> Self {
+        Self(text.into())
     }
-    Ok(())
+
+    /// The length of a message, as it is written before it.
+    pub(super) fn check_length(length: usize) -> Result<u32, Self> {
+        match u32::try_from(length) {
+            Ok(fits) if length <= MAX_LENGTH => Ok(fits),
+            _ => {
+                Err(Self::new(format!("a message of {length} bytes, which may have {MAX_LENGTH}")))
+            }
+        }
+    }
 }
 
 impl fmt::Display for WireError {

@@ -18,13 +18,17 @@
 
 mod codec;
 mod ended;
+mod line;
 mod messages;
+mod outbox;
 #[cfg(test)]
 mod tests;
 
 pub use codec::{MAX_LENGTH, WireError, decode, encode};
 pub use ended::Ended;
+pub(crate) use line::{Line, greet};
 pub use messages::{
     Answer, Ask, Asked, AskedList, Assign, FromCoordinator, Hello, Replied, Reported, Role,
     TaskStatus, ToCoordinator, VERSION,
 };
+pub use outbox::Outbox;

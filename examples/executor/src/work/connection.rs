@@ -4,15 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::{Error, Result, Transport};
-use wharf_protocols::codec::Encoder as _;
-use wharf_protocols::framing::{
-    FrameProtocol, LengthPrefix, LengthPrefixDecoder, LengthPrefixEncoder,
-};
+use wharf_protocols::framing::{FrameProtocol, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Attempt;
 
 use super::worker::Shared;
 use crate::coordinator::Stop;
-use crate::wire::{FromCoordinator, MAX_LENGTH, Reported, ToCoordinator, decode, encode};
+use crate::wire::{FromCoordinator, Reported, ToCoordinator, decode, greet};
 
 /// The protocol of one connection.
 pub(super) struct WorkerPeer {
@@ -30,7 +27,7 @@ impl WorkerPeer {
             FromCoordinator::Welcome { lease } => {
                 self.shared.lease.set(Duration::from_millis(lease.max(3)));
                 *self.shared.refused.borrow_mut() = None;
-                *self.shared.connection.borrow_mut() = Some(transport.handle());
+                self.shared.line.connected(transport);
                 self.attempt.established();
                 // What it was told before a stop is stale, or recorded after all.
                 let reports = self.shared.reports.borrow().clone();
@@ -51,8 +48,7 @@ impl WorkerPeer {
 
 impl FrameProtocol<LengthPrefixDecoder> for WorkerPeer {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
-        self.shared.send(transport, &self.shared.hello());
-        Ok(())
+        Ok(greet(transport, &self.shared.hello())?)
     }
 
     fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
@@ -62,7 +58,7 @@ impl FrameProtocol<LengthPrefixDecoder> for WorkerPeer {
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
-        *self.shared.connection.borrow_mut() = None;
+        self.shared.line.disconnected();
         Ok(())
     }
 }
@@ -70,17 +66,6 @@ impl FrameProtocol<LengthPrefixDecoder> for WorkerPeer {
 impl Shared {
     /// Says something, if there is a connection.
     pub(super) fn say(&self, message: &ToCoordinator) {
-        if let Some(transport) = &*self.connection.borrow() {
-            self.send(transport, message);
-        }
-    }
-
-    fn send(&self, transport: &dyn Transport, message: &ToCoordinator) {
-        let mut buffer = self.buffer.borrow_mut();
-        let mut encoder = LengthPrefixEncoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
-        // What it consists of has limits that keep it below that of a message.
-        if encode(message, &mut buffer).is_ok() {
-            let _ = encoder.write_to(transport, &buffer[..]);
-        }
+        self.line.say(message);
     }
 }

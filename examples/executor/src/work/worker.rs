@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TlsClient, TransportHandle};
+use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TlsClient};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
@@ -13,7 +13,7 @@ use super::functions::Functions;
 use super::running::Running;
 use crate::access::under_tls;
 use crate::task::Kind;
-use crate::wire::{Hello, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION};
+use crate::wire::{Hello, Line, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION};
 
 /// A worker that is connected to a coordinator, and connects again when it has lost it.
 ///
@@ -56,7 +56,7 @@ pub(super) struct Shared {
     options: WorkerOptions,
     pub(super) threads: Executor,
     pub(super) slots: CapacityLimiter,
-    pub(super) connection: RefCell<Option<TransportHandle>>,
+    pub(super) line: Line,
     /// What runs, or waits for a slot, by its fence.
     pub(super) running: RefCell<BTreeMap<u64, Running>>,
     /// What is not recorded yet.
@@ -67,7 +67,6 @@ pub(super) struct Shared {
     is_shutting_down: Cell<bool>,
     /// Why the coordinator does not want this worker.
     pub(super) refused: RefCell<Option<Box<str>>>,
-    pub(super) buffer: RefCell<Vec<u8>>,
 }
 
 impl Worker {
@@ -88,14 +87,13 @@ impl Worker {
             options,
             threads: Executor::new(slots),
             slots: CapacityLimiter::new(event_loop, slots),
-            connection: RefCell::default(),
+            line: Line::new(event_loop),
             running: RefCell::default(),
             reports: RefCell::default(),
             idle: RefCell::default(),
             lease: Cell::new(Duration::from_secs(15)),
             is_shutting_down: Cell::new(false),
             refused: RefCell::default(),
-            buffer: RefCell::default(),
         });
         let (own, tls) = (Rc::clone(&shared), shared.options.tls.clone());
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
