@@ -18,7 +18,7 @@ pub(super) struct Clock {
     tasks: BTreeSet<(Timestamp, Key)>,
     /// Attempts that must end, by the loop's clock. Those that have ended stay until then.
     attempts: BTreeSet<(Duration, u64)>,
-    /// Leases of workers, by the loop's clock.
+    /// When leases of workers are looked at, by the loop's clock: they may have been renewed since.
     leases: BTreeSet<(Duration, WorkerKey)>,
     /// When workers must have come back after a restart.
     pub(super) return_until: Option<Duration>,
@@ -65,7 +65,13 @@ impl<S: Store> Coordinator<S> {
             self.clock.leases.first().filter(|first| first.0 <= now.elapsed)
         {
             self.clock.remove_lease(until, worker);
-            self.worker_left(worker, now)?;
+            match self.workers.get_mut(worker).filter(|known| known.lease > now.elapsed) {
+                Some(renewed) => {
+                    renewed.watched = renewed.lease;
+                    self.clock.add_lease(renewed.lease, worker);
+                }
+                None => self.worker_left(worker, now)?,
+            }
         }
         while let Some(&(until, fence)) =
             self.clock.attempts.first().filter(|first| first.0 <= now.elapsed)

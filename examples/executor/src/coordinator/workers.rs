@@ -61,7 +61,10 @@ pub(super) struct Worker {
     pub(super) capacity: usize,
     pub(super) slots: Slots,
     pub(super) fences: BTreeSet<u64>,
-    lease: Duration,
+    /// When it ends.
+    pub(super) lease: Duration,
+    /// When the clock looks at it next.
+    pub(super) watched: Duration,
     /// Its place among those that are free.
     turn: u64,
 }
@@ -125,7 +128,10 @@ impl Workers {
         let WorkerInfo { name, kinds, capacity, slots, .. } = info;
         let slots = Slots::new(slots.unwrap_or(capacity));
         let (kinds, fences) = (kinds.into(), BTreeSet::new());
-        self.table.insert(key, Worker { name, kinds, capacity, slots, fences, lease, turn });
+        self.table.insert(
+            key,
+            Worker { name, kinds, capacity, slots, fences, lease, watched: lease, turn },
+        );
         if capacity > 0 {
             self.free.insert((turn, key));
         }
@@ -177,10 +183,10 @@ impl<S: Store> Coordinator<S> {
     /// Something was heard of a worker.
     pub fn worker_is_alive(&mut self, worker: WorkerKey, now: Now) {
         let until = now.elapsed + self.settings.lease;
-        let Some(known) = self.workers.get_mut(worker) else { return };
-        let former = std::mem::replace(&mut known.lease, until);
-        self.clock.remove_lease(former, worker);
-        self.clock.add_lease(until, worker);
+        // The clock hears of it when it looks at it next: a worker says something a thousand times as often.
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.lease = until;
+        }
     }
 
     /// A worker takes so many tasks from now on; 0: it is shutting down.
@@ -209,7 +215,7 @@ impl<S: Store> Coordinator<S> {
     /// The store cannot be read.
     pub fn worker_left(&mut self, worker: WorkerKey, now: Now) -> Result<(), StoreError> {
         let Some(mut left) = self.workers.remove(worker) else { return Ok(()) };
-        self.clock.remove_lease(left.lease, worker);
+        self.clock.remove_lease(left.watched, worker);
         for fence in left.fences {
             let place = left.slots.remove(fence, now.wall);
             self.ran(worker, fence, place, SpanEnd::Lost, now);

@@ -49,6 +49,14 @@ impl SharedDatabase {
         &self,
         act: impl Fn(&Database) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
+        self.read_opened(|database, _| act(database))
+    }
+
+    /// Reads, and is told how often the database was opened: what is kept of a former time is void.
+    pub(super) fn read_opened<R>(
+        &self,
+        act: impl Fn(&Database, u64) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
         self.attempt(&act).or_else(|(opened, _)| {
             self.open_again(opened)?;
             self.attempt(&act).map_err(|(_, error)| error)
@@ -63,7 +71,7 @@ impl SharedDatabase {
         if let Some(opened) = self.is_closed() {
             self.open_again(opened)?;
         }
-        self.attempt(&act).map_err(|(opened, error)| {
+        self.attempt(|database, _| act(database)).map_err(|(opened, error)| {
             // Whoever is next to read or write hears of it.
             let _ = self.open_again(opened);
             error
@@ -72,12 +80,12 @@ impl SharedDatabase {
 
     fn attempt<R>(
         &self,
-        act: impl Fn(&Database) -> Result<R, StoreError>,
+        act: impl Fn(&Database, u64) -> Result<R, StoreError>,
     ) -> Result<R, (u64, StoreError)> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let opened = state.opened;
         let database = state.database.as_ref().map_err(|error| (opened, error.clone()))?;
-        match contained(|| act(database)) {
+        match contained(|| act(database, opened)) {
             Ok(outcome) => outcome.map_err(|error| (opened, error)),
             Err(panic) => {
                 drop(state);

@@ -1,13 +1,16 @@
 //! A store in a file, by redb.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::backends::FileBackend;
 use redb::{
-    Database, DatabaseError, Durability, ReadableTable as _, StorageBackend, TableDefinition,
-    TableError,
+    Database, DatabaseError, Durability, ReadOnlyTable, ReadableTable as _, StorageBackend,
+    TableDefinition, TableError,
 };
 
 use super::database::{SharedDatabase, contained, failed};
@@ -31,6 +34,10 @@ const FORMAT: u64 = 1;
 pub struct DiskStore {
     database: Arc<SharedDatabase>,
     epoch: u32,
+    /// How often it was written.
+    commits: Arc<AtomicU64>,
+    /// What is read, until there is something newer: to open it costs as much as some dozens of reads.
+    snapshot: RefCell<Option<Snapshot>>,
 }
 
 impl DiskStore {
@@ -62,7 +69,8 @@ impl DiskStore {
             return Err(StoreError(text.into()));
         }
         let epoch = u32::try_from(database.write(begin)?).map_err(failed)?;
-        Ok(Self { database: Arc::new(database), epoch })
+        let (commits, snapshot) = (Arc::default(), RefCell::default());
+        Ok(Self { database: Arc::new(database), epoch, commits, snapshot })
     }
 
     /// How often it was opened, this time included.
@@ -72,24 +80,33 @@ impl DiskStore {
 
     /// Who writes it, on any thread.
     pub fn writer(&self) -> DiskWriter {
-        DiskWriter { database: Arc::clone(&self.database) }
+        DiskWriter { database: Arc::clone(&self.database), commits: Arc::clone(&self.commits) }
+    }
+
+    /// Reads what is durable.
+    fn read<R>(&self, act: impl Fn(&Snapshot) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        self.database.read_opened(|database, opened| {
+            // Counted before it is opened: it may have more, and never less.
+            let version = (opened, self.commits.load(Ordering::Acquire));
+            let mut snapshot = self.snapshot.borrow_mut();
+            let newest = match snapshot.take().filter(|known| known.version == version) {
+                Some(known) => known,
+                None => Snapshot::new(database, version)?,
+            };
+            act(snapshot.insert(newest))
+        })
     }
 }
 
 impl Store for DiskStore {
     fn record(&self, key: Key) -> Result<Option<Record>, StoreError> {
-        let kept = self.database.read(|database| {
-            let tasks = database.begin_read()?.open_table(TASKS)?;
-            Ok(tasks.get(key.0)?.map(|kept| decode(kept.value())))
-        });
+        let kept =
+            self.read(|snapshot| Ok(snapshot.tasks.get(key.0)?.map(|kept| decode(kept.value()))));
         kept?.transpose()
     }
 
     fn key_of(&self, id: &TaskId) -> Result<Option<Key>, StoreError> {
-        self.database.read(|database| {
-            let ids = database.begin_read()?.open_table(IDS)?;
-            Ok(ids.get(id.as_str())?.map(|key| Key(key.value())))
-        })
+        self.read(|snapshot| Ok(snapshot.ids.get(id.as_str())?.map(|key| Key(key.value()))))
     }
 
     fn for_each(
@@ -109,10 +126,33 @@ impl Store for DiskStore {
     }
 }
 
+/// The store as it was at one moment.
+struct Snapshot {
+    /// How often the database was opened, and written.
+    version: (u64, u64),
+    tasks: ReadOnlyTable<u64, &'static [u8]>,
+    ids: ReadOnlyTable<&'static str, u64>,
+}
+
+impl Snapshot {
+    fn new(database: &Database, version: (u64, u64)) -> Result<Self, StoreError> {
+        let transaction = database.begin_read()?;
+        let (tasks, ids) = (transaction.open_table(TASKS)?, transaction.open_table(IDS)?);
+        Ok(Self { version, tasks, ids })
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Snapshot").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
 /// Writes a [`DiskStore`].
 #[derive(Clone, Debug)]
 pub struct DiskWriter {
     database: Arc<SharedDatabase>,
+    commits: Arc<AtomicU64>,
 }
 
 impl DiskWriter {
@@ -121,7 +161,9 @@ impl DiskWriter {
     /// # Errors
     /// The disk is full or fails. The store is as it was, or has them all: to commit them again is right in both cases.
     pub fn commit(&self, batches: &[EncodedBatch]) -> Result<(), StoreError> {
-        self.database.write(|database| write(database, batches))
+        self.database.write(|database| write(database, batches))?;
+        self.commits.fetch_add(1, Ordering::Release);
+        Ok(())
     }
 
     /// Copies the store to a new file while it is in use: all of it as it is at one moment.
@@ -150,7 +192,15 @@ impl DiskWriter {
 pub struct EncodedBatch {
     /// Its number.
     pub number: u64,
-    changes: Vec<(u64, String, Option<Vec<u8>>)>,
+    changes: Vec<(u64, EncodedChange)>,
+}
+
+/// A [`Change`] as it is written.
+#[derive(Debug)]
+enum EncodedChange {
+    New(TaskId, Vec<u8>),
+    Put(Vec<u8>),
+    Remove(TaskId),
 }
 
 impl EncodedBatch {
@@ -159,16 +209,19 @@ impl EncodedBatch {
     /// # Errors
     /// It is no JSON, which does not happen.
     pub fn new(batch: &Batch) -> Result<Self, StoreError> {
+        // In the order of the keys: what lies side by side is written side by side.
+        let mut sorted: Vec<_> = batch.changes.iter().collect();
+        sorted.sort_unstable_by_key(|(key, _)| *key);
+        let value = |record: &Record| serde_json::to_vec(record).map_err(failed);
         let encode = |(key, change): &(Key, Change)| {
-            Ok(match change {
-                Change::Put(record) => {
-                    let value = serde_json::to_vec(&**record).map_err(failed)?;
-                    (key.0, record.id.as_str().to_owned(), Some(value))
-                }
-                Change::Remove(id) => (key.0, id.as_str().to_owned(), None),
-            })
+            let change = match change {
+                Change::New(record) => EncodedChange::New(record.id.clone(), value(record)?),
+                Change::Put(record) => EncodedChange::Put(value(record)?),
+                Change::Remove(id) => EncodedChange::Remove(id.clone()),
+            };
+            Ok((key.0, change))
         };
-        let changes = batch.changes.iter().map(encode).collect::<Result<_, StoreError>>()?;
+        let changes = sorted.into_iter().map(encode).collect::<Result<_, StoreError>>()?;
         Ok(Self { number: batch.number, changes })
     }
 }
@@ -201,13 +254,16 @@ fn write(database: &Database, batches: &[EncodedBatch]) -> Result<(), StoreError
     transaction.set_durability(Durability::Immediate);
     let mut tasks = transaction.open_table(TASKS)?;
     let mut ids = transaction.open_table(IDS)?;
-    for (key, id, value) in batches.iter().flat_map(|batch| &batch.changes) {
-        match value {
-            Some(value) => {
+    for (key, change) in batches.iter().flat_map(|batch| &batch.changes) {
+        match change {
+            EncodedChange::New(id, value) => {
                 tasks.insert(key, value.as_slice())?;
                 ids.insert(id.as_str(), key)?;
             }
-            None => {
+            EncodedChange::Put(value) => {
+                tasks.insert(key, value.as_slice())?;
+            }
+            EncodedChange::Remove(id) => {
                 tasks.remove(key)?;
                 // The id may be that of a new task by now.
                 let is_its = |kept: redb::AccessGuard<'_, u64>| kept.value() == *key;

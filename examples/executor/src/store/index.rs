@@ -64,17 +64,17 @@ impl Index {
         self.set(key, record);
     }
 
-    /// A task is so from now on.
-    pub(super) fn put(&mut self, key: Key, record: &Record) {
+    /// A task is so from now on. Returns whether it is a new one.
+    pub(super) fn put(&mut self, key: Key, record: &Record) -> bool {
         let phase = Phase::from(&record.state);
-        match self.set(key, record) {
-            None => self.changes.submitted += 1,
-            Some(former) if former == phase => return,
-            Some(_) => {}
+        let former = self.set(key, record);
+        if former.is_none() {
+            self.changes.submitted += 1;
         }
-        if record.outcome().is_some() {
+        if former != Some(phase) && record.outcome().is_some() {
             self.changes.ended.0[phase as usize] += 1;
         }
+        former.is_none()
     }
 
     /// A task is forgotten.

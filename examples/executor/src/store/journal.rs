@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::recent::Recent;
 use super::{Batch, Change, Index, Key, Store, StoreError};
 use crate::task::{Record, TaskId};
 
@@ -13,7 +14,9 @@ pub struct Journal<S> {
     index: Index,
     /// What changes, with the number of the last batch that it is in.
     pending: HashMap<Key, (u64, Change)>,
-    /// The ids of what changes.
+    /// What was changed lately, and is most likely to change again.
+    recent: Recent,
+    /// The ids of what is new or goes.
     ids: HashMap<TaskId, Key>,
     /// What the next batch has.
     next: Vec<Key>,
@@ -30,6 +33,7 @@ impl<S: Store> Journal<S> {
             store,
             index: Index::default(),
             pending: HashMap::new(),
+            recent: Recent::default(),
             ids: HashMap::new(),
             next: Vec::new(),
             number: 1,
@@ -68,9 +72,12 @@ impl<S: Store> Journal<S> {
     /// The store cannot be read.
     pub fn record(&self, key: Key) -> Result<Option<Rc<Record>>, StoreError> {
         match self.pending.get(&key) {
-            Some((_, Change::Put(record))) => Ok(Some(Rc::clone(record))),
+            Some((_, Change::New(record) | Change::Put(record))) => Ok(Some(Rc::clone(record))),
             Some((_, Change::Remove(_))) => Ok(None),
-            None => Ok(self.store.record(key)?.map(Rc::new)),
+            None => match self.recent.record(key) {
+                Some(record) => Ok(Some(record)),
+                None => Ok(self.store.record(key)?.map(Rc::new)),
+            },
         }
     }
 
@@ -89,9 +96,12 @@ impl<S: Store> Journal<S> {
 
     /// A task is so from now on.
     pub fn put(&mut self, key: Key, record: Rc<Record>) {
-        self.index.put(key, &record);
-        self.ids.insert(record.id.clone(), key);
-        self.change(key, Change::Put(record));
+        if self.index.put(key, &record) {
+            self.ids.insert(record.id.clone(), key);
+            self.change(key, Change::New(record));
+        } else {
+            self.change(key, Change::Put(record));
+        }
     }
 
     /// A task is forgotten.
@@ -101,9 +111,18 @@ impl<S: Store> Journal<S> {
     }
 
     fn change(&mut self, key: Key, change: Change) {
+        self.recent.remove(key);
         let former = self.pending.insert(key, (self.number, change));
-        if former.is_none_or(|(number, _)| number != self.number) {
+        let Some((_, former)) = former.filter(|(number, _)| *number == self.number) else {
             self.next.push(key);
+            return;
+        };
+        // The batch that it is new in is this one still.
+        if let Change::New(_) = former
+            && let Some((_, change)) = self.pending.get_mut(&key)
+            && let Change::Put(record) = change
+        {
+            *change = Change::New(Rc::clone(record));
         }
     }
 
@@ -138,7 +157,10 @@ impl<S: Store> Journal<S> {
             if self.pending.get(key).is_some_and(|(number, _)| *number == batch.number) {
                 self.pending.remove(key);
                 let id = match change {
-                    Change::Put(record) => &record.id,
+                    Change::New(record) | Change::Put(record) => {
+                        self.recent.add(*key, record);
+                        &record.id
+                    }
                     Change::Remove(id) => id,
                 };
                 if self.ids.get(id) == Some(key) {

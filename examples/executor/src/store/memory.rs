@@ -20,7 +20,7 @@ impl MemoryStore {
     pub fn apply(&mut self, batch: &Batch) {
         for (key, change) in &batch.changes {
             match change {
-                Change::Put(record) => {
+                Change::New(record) | Change::Put(record) => {
                     self.keys.insert(record.id.clone(), *key);
                     self.records.insert(*key, Record::clone(record));
                 }

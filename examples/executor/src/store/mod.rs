@@ -12,6 +12,7 @@ mod index;
 mod index_tests;
 mod journal;
 mod memory;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,8 @@ pub struct Batch {
 /// What becomes of a task in the store.
 #[derive(Clone, Debug)]
 pub enum Change {
+    /// It was not there, and is kept so.
+    New(Rc<Record>),
     /// It is kept so.
     Put(Rc<Record>),
     /// It is forgotten.

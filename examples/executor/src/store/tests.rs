@@ -35,7 +35,7 @@ fn what_is_committed_is_there_when_the_store_is_opened_again() {
     let put = |(key, state): (usize, &State)| {
         let mut record = Record { state: state.clone(), ..record(&format!("t{key}")) };
         record.result = Some(Rc::from(RawValue::from_string("[1.50]".into()).unwrap()));
-        (key as u64, Change::Put(Rc::new(record)))
+        (key as u64, Change::New(Rc::new(record)))
     };
     commit(&store, &batch(1, states.iter().enumerate().map(put)));
     drop(store);
@@ -62,8 +62,8 @@ fn a_removed_task_leaves_its_id_to_a_newer_one() {
     let old = record("x");
     let id = old.id.clone();
     let batches = [
-        batch(1, [(1, Change::Put(Rc::new(old)))]),
-        batch(2, [(2, Change::Put(Rc::new(record("x")))), (1, Change::Remove(id.clone()))]),
+        batch(1, [(1, Change::New(Rc::new(old)))]),
+        batch(2, [(2, Change::New(Rc::new(record("x")))), (1, Change::Remove(id.clone()))]),
     ];
     for batch in &batches {
         commit(&store, batch);
@@ -84,7 +84,7 @@ fn a_store_is_copied_while_it_is_in_use() {
     let store = DiskStore::open(&path("tasks")).unwrap();
     commit(
         &store,
-        &batch(1, (0..1_000).map(|key| (key, Change::Put(Rc::new(record(&format!("t{key}"))))))),
+        &batch(1, (0..1_000).map(|key| (key, Change::New(Rc::new(record(&format!("t{key}"))))))),
     );
     store.writer().back_up(&path("copy")).unwrap();
     commit(&store, &batch(2, [(0, Change::Remove(TaskId::new("t0").unwrap()))]));

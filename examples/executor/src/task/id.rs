@@ -3,20 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest name, in bytes.
 const LONGEST: usize = 64;
 
 /// Which task: what its client chose, or what the coordinator made up. Letters, digits, and `.`, `_`, `:`, `-`; at most 64
 /// bytes.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(Arc<str>);
 
 /// What a task does: the name under which workers registered a function. It looks as a [`TaskId`].
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind(Arc<str>);
 
 /// A name that is empty, too long, or has other characters.
@@ -40,17 +39,15 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                Self::new(&text)
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.as_str().to_owned()
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Name(Self::new))
             }
         }
 
@@ -70,6 +67,21 @@ macro_rules! name {
 
 name!(TaskId);
 name!(Kind);
+
+/// Takes a name from where it is read, without a copy in between: each task has two.
+struct Name<T>(fn(&str) -> Result<T, InvalidName>);
+
+impl<T> Visitor<'_> for Name<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
 
 impl fmt::Display for InvalidName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

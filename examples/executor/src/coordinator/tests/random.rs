@@ -172,7 +172,9 @@ impl Run {
     fn commit(&mut self) {
         let Some(batch) = self.world.commit() else { return };
         for (key, change) in batch.changes {
-            let Change::Put(record) = change else { panic!("nothing expires here") };
+            let (Change::New(record) | Change::Put(record)) = change else {
+                panic!("nothing expires here")
+            };
             self.acknowledged.insert(key);
             if let Some(outcome) = record.outcome() {
                 let former = self.outcomes.insert(key, outcome);

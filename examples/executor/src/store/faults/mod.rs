@@ -26,7 +26,7 @@ fn batch(number: u64, random: &mut fastrand::Rng) -> Batch {
         }
         let args = format!("[{number}, \"{}\"]", "x".repeat(random.usize(0..3_000)));
         let spec = Spec::new(Kind::new("a").unwrap(), RawValue::from_string(args).unwrap());
-        (key, Change::Put(Rc::new(Record::new(id, spec, Timestamp(7)))))
+        (key, Change::New(Rc::new(Record::new(id, spec, Timestamp(7)))))
     };
     let changes: BTreeMap<_, _> = (0..count).map(change).collect();
     Batch { number, changes: changes.into_iter().collect() }
@@ -39,7 +39,9 @@ fn commit(store: &DiskStore, batch: &Batch) -> Result<(), StoreError> {
 fn apply(batch: &Batch, model: &mut Model) {
     for (key, change) in &batch.changes {
         match change {
-            Change::Put(record) => model.insert(*key, record.spec.args.get().to_owned()),
+            Change::New(record) | Change::Put(record) => {
+                model.insert(*key, record.spec.args.get().to_owned())
+            }
             Change::Remove(_) => model.remove(key),
         };
     }
