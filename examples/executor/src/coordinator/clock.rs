@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::expiries::Expiries;
 use super::{Coordinator, Effect, Stop, WorkerKey};
 use crate::store::{Key, Store, StoreError};
-use crate::task::{Now, Outcome, State, Timestamp};
+use crate::task::{Now, Outcome, Record, State, Timestamp};
 
 /// The most that becomes due in one call, so that others get a turn.
 const MOST_AT_ONCE: usize = 1_000;
@@ -13,9 +14,11 @@ const MOST_AT_ONCE: usize = 1_000;
 /// What is due, by the clock that tells it.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// Delayed tasks, tasks with a deadline, and tasks whose outcome expires, by the wall clock. What a task is due for is
-    /// in its record: an entry that does not fit it any more is ignored.
+    /// Delayed tasks, and tasks with a deadline, by the wall clock. What a task is due for is in its record: an entry that
+    /// does not fit it any more is ignored.
     tasks: BTreeSet<(Timestamp, Key)>,
+    /// Tasks whose outcome expires. The same holds for them.
+    expiries: Expiries,
     /// Attempts that must end, by the loop's clock. Those that have ended stay until then.
     attempts: BTreeSet<(Duration, u64)>,
     /// When leases of workers are looked at, by the loop's clock: they may have been renewed since.
@@ -27,6 +30,27 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn add_task(&mut self, at: Timestamp, key: Key) {
         self.tasks.insert((at, key));
+    }
+
+    /// A task has ended at this time.
+    pub(super) fn add_expiry(&mut self, key: Key, record: &Record, ended: Timestamp) {
+        let keep = record.spec.keep;
+        self.expiries.add(Timestamp(ended.0.saturating_add(keep)), keep, key);
+    }
+
+    /// When the first task is due.
+    fn first_task(&self) -> Option<Timestamp> {
+        let first = self.tasks.first().map(|(at, _)| *at);
+        first.into_iter().chain(self.expiries.first()).min()
+    }
+
+    /// Takes a task that is due.
+    fn take_task(&mut self, now: Timestamp) -> Option<Key> {
+        if let Some(first) = self.tasks.first().copied().filter(|(at, _)| *at <= now) {
+            self.tasks.remove(&first);
+            return Some(first.1);
+        }
+        self.expiries.take(now)
     }
 
     pub(super) fn add_attempt(&mut self, until: Duration, fence: u64) {
@@ -46,10 +70,8 @@ impl<S: Store> Coordinator<S> {
     /// How long until [`on_time`](Self::on_time) has something to do; `None`: nothing is due ever.
     pub fn wait(&self, now: Now) -> Option<Duration> {
         let clock = &self.clock;
-        let task = clock
-            .tasks
-            .first()
-            .map(|(at, _)| Duration::from_millis(at.0.saturating_sub(now.wall.0)));
+        let task =
+            clock.first_task().map(|at| Duration::from_millis(at.0.saturating_sub(now.wall.0)));
         let attempt = clock.attempts.first().map(|(until, _)| *until);
         let lease = clock.leases.first().map(|(until, _)| *until);
         let by_loop = [attempt, lease, clock.return_until].into_iter().flatten();
@@ -84,9 +106,7 @@ impl<S: Store> Coordinator<S> {
             self.give_up_those_who_did_not_return(now)?;
         }
         for _ in 0..MOST_AT_ONCE {
-            let first = self.clock.tasks.first().filter(|first| first.0 <= now.wall);
-            let Some(&(at, key)) = first else { break };
-            self.clock.tasks.remove(&(at, key));
+            let Some(key) = self.clock.take_task(now.wall) else { break };
             self.task_is_due(key, now)?;
         }
         self.assign(now)

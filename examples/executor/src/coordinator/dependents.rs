@@ -130,7 +130,7 @@ impl<S: Store> Coordinator<S> {
             if let Some(record) = self.journal.record(parent)?
                 && let State::Ended { at, .. } = record.state
             {
-                self.clock.add_task(Self::expiry(&record, at), parent);
+                self.clock.add_expiry(parent, &record, at);
             }
         }
         Ok(())
@@ -201,7 +201,7 @@ impl<S: Store> Coordinator<S> {
                 record.error = Some(cause.text().into());
                 record.cause = Some(cause.id.clone());
                 record.state = State::Ended { outcome: cause.outcome, at: now.wall };
-                self.clock.add_task(Self::expiry(&record, now.wall), child);
+                self.clock.add_expiry(child, &record, now.wall);
                 self.dependents.add_victim(cause.key, child);
                 self.meter.ended(now.elapsed);
                 self.journal.put(child, Rc::new(record));

@@ -126,7 +126,7 @@ impl<S: Store> Coordinator<S> {
         record.state = State::Ended { outcome, at: now.wall };
         record.result = result;
         record.error = error.or(record.error);
-        self.clock.add_task(Self::expiry(&record, now.wall), key);
+        self.clock.add_expiry(key, &record, now.wall);
         let record = Rc::new(record);
         self.journal.put(key, Rc::clone(&record));
         self.changed(key);

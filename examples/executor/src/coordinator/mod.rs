@@ -15,6 +15,7 @@ mod assign;
 mod clock;
 mod dependents;
 mod end;
+mod expiries;
 mod input;
 mod meter;
 mod observe;

@@ -44,7 +44,7 @@ impl<S: Store> Coordinator<S> {
         };
         let mut later = Vec::new();
         let mut last = Key(0);
-        let Self { journal, queue, .. } = &mut coordinator;
+        let Self { journal, queue, clock, .. } = &mut coordinator;
         journal.for_each(&mut |key, record| {
             last = last.max(key);
             match Turn::of_queued(&record) {
@@ -52,7 +52,12 @@ impl<S: Store> Coordinator<S> {
                 Some(turn) if record.spec.deadline.is_none() => {
                     queue.add(&record.spec.kind, turn, key);
                 }
-                _ => later.push((key, record)),
+                _ => match record.state {
+                    State::Ended { at, .. } if record.cause.is_none() => {
+                        clock.add_expiry(key, &record, at);
+                    }
+                    _ => later.push((key, record)),
+                },
             }
             Ok(())
         })?;
@@ -81,7 +86,7 @@ impl<S: Store> Coordinator<S> {
                 self.watch_attempt(*fence, record, now);
             }
             State::Ended { at, .. } => {
-                self.clock.add_task(Self::expiry(record, *at), key);
+                self.clock.add_expiry(key, record, *at);
                 if let Some(cause) = &record.cause
                     && let Some(cause) = self.journal.key_of(cause)?
                 {
