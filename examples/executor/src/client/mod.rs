@@ -18,10 +18,12 @@ mod connected;
 mod connection;
 mod error;
 mod handle;
+mod output;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
 pub use error::ClientError;
 pub use handle::{Client, ClientOptions};
+pub use output::{OutputItem, OutputReader};
 pub use tasks::SubmittedTask;

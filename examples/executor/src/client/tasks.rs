@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ClientError;
 use super::handle::{Shared, unexpected};
+use super::output::OutputReader;
 use crate::task::{Outcome, Record, TaskId};
 use crate::wire::{Answer, Ask};
 
@@ -55,6 +56,11 @@ impl SubmittedTask {
     /// As for [`ended`](Self::ended).
     pub async fn status(&self) -> Result<Record, ClientError> {
         self.shared.record(Ask::Status(self.id.clone()), &self.id).await
+    }
+
+    /// What it writes: what is kept of it so far, and then what comes, until it has ended.
+    pub fn output(&self) -> OutputReader {
+        OutputReader::new(Rc::clone(&self.shared), self.id.clone())
     }
 
     /// Nobody wants it any more. Returns whether that changes anything: it does not if it has ended.

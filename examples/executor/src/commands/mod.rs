@@ -19,6 +19,7 @@ mod ended;
 mod exit;
 mod list;
 mod listening;
+mod logs;
 mod one_task;
 mod output;
 mod parse;
@@ -98,6 +99,8 @@ enum Command {
     Status(one_task::OneTask),
     /// Waits for a task, and prints its result
     Result(one_task::WaitForOne),
+    /// What a task has written
+    Logs(logs::Logs),
     /// Tasks, the newest first: id, state, attempts, what, and what came of it
     List(list::List),
     /// A task is not wanted any more
@@ -129,6 +132,7 @@ fn run(
         Command::Submit(arguments) => submit::run(arguments, output),
         Command::Status(arguments) => done(one_task::status(&arguments, output)),
         Command::Result(arguments) => one_task::result(&arguments, output),
+        Command::Logs(arguments) => done(logs::run(&arguments, output)),
         Command::List(arguments) => done(list::run(arguments, output)),
         Command::Cancel(arguments) => done(one_task::cancel(&arguments, output)),
         Command::Retry(arguments) => done(one_task::retry(&arguments, output)),

@@ -1,6 +1,7 @@
 //! What is asked of one task.
 
 use std::fmt::Write as _;
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::connect::Connect;
 use super::ended::Ended;
 use super::exit::{CommandError, Exit};
 use super::output::{Output, one_line, printable};
-use super::parse;
+use super::{logs, parse};
 use crate::client::SubmittedTask;
 use crate::task::{Outcome, Record, State, TaskId, Timestamp};
 
@@ -42,6 +43,9 @@ pub(super) fn status(arguments: &OneTask, output: Output) -> Result {
     })
 }
 
+/// How much of a failed task's output is shown with its error, in bytes.
+const LAST: u32 = 4 * 1024;
+
 /// Waits for its end.
 pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode> {
     with_task(&arguments.task, async |task| {
@@ -55,6 +59,10 @@ pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode>
                 }
             },
         };
+        if record.outcome() != Some(Outcome::Succeeded) && !output.json {
+            let last = task.output().kept().last(LAST);
+            logs::show(last, &mut io::stderr(), &mut io::stderr()).await?;
+        }
         Ended::new(&record).print_alone(output)?;
         Ok(match record.outcome() {
             Some(Outcome::Succeeded) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
-use wharf::Result;
+use wharf::{Failure, Result};
 
 use super::exit::{CommandError, Exit};
 
@@ -37,10 +37,15 @@ pub(super) fn printable(text: &str) -> String {
 pub(super) fn say(line: impl Display) -> Result {
     let mut output = io::stdout().lock();
     let written = writeln!(output, "{line}").and_then(|()| output.flush());
-    written.map_err(|error| match error.kind() {
+    written.map_err(not_written)
+}
+
+/// What it means that something could not be written.
+pub(super) fn not_written(error: io::Error) -> Failure {
+    match error.kind() {
         io::ErrorKind::BrokenPipe => {
             CommandError::new(Exit::OutputClosed, "nobody reads the output").into()
         }
         _ => error.into(),
-    })
+    }
 }

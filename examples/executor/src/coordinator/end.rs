@@ -80,6 +80,7 @@ impl<S: Store> Coordinator<S> {
 
     fn take_running(&mut self, fence: u64) -> Result<Option<(Key, Rc<Record>)>, StoreError> {
         let Some(running) = self.running.remove(&fence) else { return Ok(None) };
+        self.journal.close_output(running.key);
         Ok(self.journal.record(running.key)?.map(|record| (running.key, record)))
     }
 

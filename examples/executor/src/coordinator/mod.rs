@@ -19,6 +19,7 @@ mod expiries;
 mod input;
 mod meter;
 mod observe;
+mod output;
 mod queue;
 mod requests;
 mod restart;
@@ -44,7 +45,7 @@ pub use views::{
 pub use workers::{Report, WorkerInfo, WorkerKey};
 
 use crate::store::{Journal, Key, Store};
-use crate::task::{Kind, Outcome, Record, Spec, TaskId};
+use crate::task::{Kind, Outcome, Progress, Record, Spec, TaskId};
 use clock::Clock;
 use dependents::Dependents;
 use meter::Meter;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub return_within: Duration,
     /// A task whose workers were lost so often while it ran has failed: it may be what ends them.
     pub most_losses: u32,
+    /// How many bytes of a task's output are kept: a quarter of its beginning, and the rest of its end.
+    pub most_output: usize,
 }
 
 impl Default for Settings {
@@ -87,6 +90,7 @@ impl Default for Settings {
             lease: Duration::from_secs(15),
             return_within: Duration::from_secs(30),
             most_losses: 3,
+            most_output: 256 * 1024,
         }
     }
 }
@@ -115,6 +119,13 @@ pub enum Effect {
         /// Which.
         key: Key,
         /// The batch that has it.
+        batch: u64,
+    },
+    /// A task has written something, or is further, for those who follow it.
+    Wrote {
+        /// Which.
+        key: Key,
+        /// The batch that has it; 0: nothing was written.
         batch: u64,
     },
 }
@@ -152,14 +163,19 @@ struct Running {
     kind: Kind,
     /// Nobody, after a restart, until it comes back.
     worker: Option<WorkerKey>,
+    /// 1 at first.
+    attempt: u32,
     /// Its worker was told to end it.
     is_stopped: bool,
+    /// What it said last.
+    progress: Option<Progress>,
 }
 
 impl Running {
     fn new(key: Key, record: &Record, worker: Option<WorkerKey>) -> Self {
         let (id, kind) = (record.id.clone(), record.spec.kind.clone());
-        Self { key, id, kind, worker, is_stopped: false }
+        let attempt = record.attempts;
+        Self { key, id, kind, worker, attempt, is_stopped: false, progress: None }
     }
 }
 

@@ -89,5 +89,6 @@ impl State {
             self.tell(peer, &message);
         }
         self.tell_of_ends();
+        self.output_is_durable(number);
     }
 }

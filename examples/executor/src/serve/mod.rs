@@ -4,6 +4,7 @@
 //! becomes the next: one `fsync` for many tasks. Nobody is told of a change before it is on the disk.
 
 mod commits;
+mod output;
 mod peer;
 mod requests;
 mod server;

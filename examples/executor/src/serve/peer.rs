@@ -42,6 +42,12 @@ impl Peer {
                 self.reported(worker, reported);
                 Ok(())
             }
+            (ToCoordinator::Output(written), PeerState::Worker(worker)) => {
+                let wrote = self.shared.state.borrow_mut().wrote(self.key, worker, &written);
+                self.shared.check(wrote);
+                self.shared.settle_soon();
+                Ok(())
+            }
             (ToCoordinator::Takes(capacity), PeerState::Worker(worker)) => {
                 let now = self.shared.now();
                 let mut state = self.shared.state.borrow_mut();
@@ -146,12 +152,18 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         Ok(())
     }
 
+    fn resume_writing(&mut self, _: &dyn Transport) -> Result {
+        self.shared.state.borrow_mut().peer_has_room(self.key);
+        Ok(())
+    }
+
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         state.peers.remove(&self.key);
         state.watches.forget(self.key);
         state.outboxes.remove(&self.key);
+        state.followers.forget(self.key);
         if let PeerState::Worker(worker) = self.state {
             state.workers.remove(&worker);
             let left = state.coordinator.worker_left(worker, now);

@@ -68,6 +68,7 @@ impl State {
                 self.tell(peer, &FromCoordinator::Answer { number, answer });
             }
             Ask::Wait(id) => self.wait(peer, number, &id)?,
+            Ask::Output(ask) => self.ask_output(peer, number, ask)?,
             Ask::Cancel(id) => {
                 let found = self.coordinator.find(&id)?;
                 let cancelled = found.map(|(key, _)| self.coordinator.cancel(key, now));
@@ -142,7 +143,8 @@ impl State {
 
     /// A task has changed: who waits for its end is told when that is on the disk.
     pub(super) fn task_changed(&mut self, key: Key, batch: u64) {
-        if !self.waiting.contains_key(&key) && !self.is_watched(key) {
+        let is_followed = self.waiting.contains_key(&key) || self.followers.has(key);
+        if !is_followed && !self.is_watched(key) {
             return;
         }
         let Ok(Some(record)) = self.coordinator.journal().record(key) else { return };
@@ -154,6 +156,7 @@ impl State {
             let answer = Answer::Task(Some(Box::new(Record::clone(&record))));
             self.tell_later(peer, number, answer, Some(batch));
         }
+        self.tell_followers(key);
     }
 
     /// Answers once a batch is on the disk; `None`: at once.

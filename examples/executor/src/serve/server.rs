@@ -8,6 +8,7 @@ use wharf::{EventLoop, Protocol, TimerHandle, Transport, TransportHandle};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 
 use super::commits::Commits;
+use super::output::Followers;
 use super::peer::Peer;
 use super::watch::Watches;
 use crate::access::Tokens;
@@ -78,6 +79,7 @@ pub(super) struct State {
     pub(super) waiting: HashMap<Key, Vec<(PeerKey, u64)>>,
     /// Who is told of the ends of tasks.
     pub(super) watches: Watches,
+    pub(super) followers: Followers,
     timer: Option<TimerHandle>,
     is_settling: bool,
     /// What is said to whom at the end of this turn of the loop.
@@ -110,6 +112,7 @@ impl CoordinatorServer {
             later: BTreeMap::new(),
             waiting: HashMap::new(),
             watches: Watches::default(),
+            followers: Followers::default(),
             timer: None,
             is_settling: false,
             outboxes: HashMap::new(),
@@ -209,6 +212,7 @@ impl State {
                 self.tell_worker(worker, &FromCoordinator::Stop { fence, why });
             }
             Effect::Changed { key, batch } => self.task_changed(key, batch),
+            Effect::Wrote { key, batch } => self.task_wrote(key, batch),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Over connections in memory, in virtual time.
 
+mod output;
 mod watch;
 
 use std::time::Duration;

@@ -12,15 +12,18 @@ use redb::{
     Database, DatabaseError, Durability, ReadOnlyTable, ReadableTable as _, StorageBackend,
     TableDefinition, TableError,
 };
+use serde::de::DeserializeOwned;
 
 use super::database::{SharedDatabase, contained, failed};
-use super::{Batch, Change, Key, Store, StoreError};
+use super::{Batch, Change, Key, OutputRow, Store, StoreError};
 use crate::task::{Record, TaskId};
 
 /// Tasks, as JSON.
 const TASKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("tasks");
 /// Which task has an id.
 const IDS: TableDefinition<'_, &str, u64> = TableDefinition::new("ids");
+/// What tasks have written, as JSON, by task and offset.
+const OUTPUT: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("output");
 /// What else there is: the format, and how often the store was opened.
 const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 
@@ -109,6 +112,30 @@ impl Store for DiskStore {
         self.read(|snapshot| Ok(snapshot.ids.get(id.as_str())?.map(|key| Key(key.value()))))
     }
 
+    fn output(
+        &self,
+        key: Key,
+        offset: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, OutputRow)>, StoreError> {
+        self.database.read(|database| {
+            let output = database.begin_read()?.open_table(OUTPUT)?;
+            let before = output.range((key.0, 0)..=(key.0, offset))?.next_back().transpose()?;
+            let first = before.map_or(offset, |(at, _)| at.value().1);
+            let (mut rows, mut length) = (Vec::new(), 0);
+            for kept in output.range((key.0, first)..=(key.0, u64::MAX))? {
+                if length >= most {
+                    break;
+                }
+                let (at, value) = kept?;
+                let row: OutputRow = decode(value.value())?;
+                length += row.length() as usize;
+                rows.push((at.value().1, row));
+            }
+            Ok(rows)
+        })
+    }
+
     fn for_each(
         &self,
         visit: &mut dyn FnMut(Key, Record) -> Result<(), StoreError>,
@@ -180,6 +207,7 @@ impl DiskWriter {
             let to = copy.begin_write()?;
             copy_table(&from, &to, TASKS)?;
             copy_table(&from, &to, IDS)?;
+            copy_table(&from, &to, OUTPUT)?;
             copy_table(&from, &to, FACTS)?;
             Ok(to.commit()?)
         });
@@ -187,12 +215,16 @@ impl DiskWriter {
     }
 }
 
+/// A row of output, by task and offset, as it is written.
+type EncodedRow = ((u64, u64), Option<Vec<u8>>);
+
 /// A [`Batch`] as it is written.
 #[derive(Debug)]
 pub struct EncodedBatch {
     /// Its number.
     pub number: u64,
     changes: Vec<(u64, EncodedChange)>,
+    output: Vec<EncodedRow>,
 }
 
 /// A [`Change`] as it is written.
@@ -222,7 +254,12 @@ impl EncodedBatch {
             Ok((key.0, change))
         };
         let changes = sorted.into_iter().map(encode).collect::<Result<_, StoreError>>()?;
-        Ok(Self { number: batch.number, changes })
+        let output = batch.output.iter().map(|(key, offset, row)| {
+            let row = row.as_ref().map(serde_json::to_vec).transpose().map_err(failed)?;
+            Ok(((key.0, *offset), row))
+        });
+        let output = output.collect::<Result<_, StoreError>>()?;
+        Ok(Self { number: batch.number, changes, output })
     }
 }
 
@@ -240,6 +277,7 @@ fn begin(database: &Database) -> Result<u64, StoreError> {
     let transaction = database.begin_write()?;
     transaction.open_table(TASKS)?;
     transaction.open_table(IDS)?;
+    transaction.open_table(OUTPUT)?;
     let mut facts = transaction.open_table(FACTS)?;
     facts.insert("format", FORMAT)?;
     let epoch = facts.get("epoch")?.map_or(0, |epoch| epoch.value()) + 1;
@@ -254,6 +292,7 @@ fn write(database: &Database, batches: &[EncodedBatch]) -> Result<(), StoreError
     transaction.set_durability(Durability::Immediate);
     let mut tasks = transaction.open_table(TASKS)?;
     let mut ids = transaction.open_table(IDS)?;
+    let mut output = transaction.open_table(OUTPUT)?;
     for (key, change) in batches.iter().flat_map(|batch| &batch.changes) {
         match change {
             EncodedChange::New(id, value) => {
@@ -265,6 +304,7 @@ fn write(database: &Database, batches: &[EncodedBatch]) -> Result<(), StoreError
             }
             EncodedChange::Remove(id) => {
                 tasks.remove(key)?;
+                output.retain_in((*key, 0)..=(*key, u64::MAX), |_, _| false)?;
                 // The id may be that of a new task by now.
                 let is_its = |kept: redb::AccessGuard<'_, u64>| kept.value() == *key;
                 if ids.get(id.as_str())?.is_some_and(is_its) {
@@ -273,7 +313,13 @@ fn write(database: &Database, batches: &[EncodedBatch]) -> Result<(), StoreError
             }
         }
     }
-    drop((tasks, ids));
+    for (at, row) in batches.iter().flat_map(|batch| &batch.output) {
+        match row {
+            Some(row) => output.insert(at, row.as_slice())?,
+            None => output.remove(at)?,
+        };
+    }
+    drop((tasks, ids, output));
     Ok(transaction.commit()?)
 }
 
@@ -294,7 +340,7 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
     Ok(())
 }
 
-fn decode(value: &[u8]) -> Result<Record, StoreError> {
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(value)
         .map_err(|error| StoreError(format!("a task in it cannot be read: {error}").into()))
 }

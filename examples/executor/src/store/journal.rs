@@ -1,11 +1,13 @@
 //! What is changed and not in the store yet, in front of the store.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use super::output::OutputLog;
 use super::recent::Recent;
-use super::{Batch, Change, Index, Key, Store, StoreError};
-use crate::task::{Record, TaskId};
+use super::{Batch, Change, Index, Key, OutputRow, Store, StoreError};
+use crate::task::{Piece, Record, TaskId};
 
 /// A store with changes in front of it that are not durable yet. It is read as if they were.
 #[derive(Debug)]
@@ -20,10 +22,23 @@ pub struct Journal<S> {
     ids: HashMap<TaskId, Key>,
     /// What the next batch has.
     next: Vec<Key>,
+    /// What the next batch has of the output of tasks.
+    next_output: BTreeMap<(Key, u64), Option<OutputRow>>,
+    /// The output of those that write.
+    logs: HashMap<Key, Log>,
     /// Its number.
     number: u64,
     /// The last batch that is durable.
     durable: u64,
+}
+
+/// The output of a task.
+#[derive(Debug)]
+struct Log {
+    log: OutputLog,
+    /// The last batch that has something of it: what is read from the store before that is durable lacks it.
+    batch: u64,
+    is_open: bool,
 }
 
 impl<S: Store> Journal<S> {
@@ -36,6 +51,8 @@ impl<S: Store> Journal<S> {
             recent: Recent::default(),
             ids: HashMap::new(),
             next: Vec::new(),
+            next_output: BTreeMap::new(),
+            logs: HashMap::new(),
             number: 1,
             durable: 0,
         }
@@ -107,6 +124,8 @@ impl<S: Store> Journal<S> {
     /// A task is forgotten.
     pub fn remove(&mut self, key: Key, id: TaskId) {
         self.index.remove(key);
+        self.logs.remove(&key);
+        self.next_output.retain(|(task, _), _| *task != key);
         self.change(key, Change::Remove(id));
     }
 
@@ -126,6 +145,51 @@ impl<S: Store> Journal<S> {
         }
     }
 
+    /// An attempt of a task has written more, at an offset of its own; what it says again changes nothing. At most `most`
+    /// bytes of the task's output are kept. Returns the batch that has it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn append_output(
+        &mut self,
+        key: Key,
+        attempt: u32,
+        offset: u64,
+        pieces: &[Piece],
+        most: usize,
+    ) -> Result<u64, StoreError> {
+        let log = match self.logs.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let log = OutputLog::new(self.store.output(key, 0, usize::MAX)?);
+                entry.insert(Log { log, batch: 0, is_open: true })
+            }
+        };
+        log.is_open = true;
+        let changes = log.log.append(attempt, offset, pieces, most);
+        if !changes.is_empty() {
+            log.batch = self.number;
+        }
+        let batch = log.batch;
+        self.next_output.extend(changes.into_iter().map(|(at, row)| ((key, at), row)));
+        Ok(batch)
+    }
+
+    /// Whether all that a task has written is durable.
+    pub fn has_all_output(&self, key: Key) -> bool {
+        self.logs.get(&key).is_none_or(|log| log.batch <= self.durable)
+    }
+
+    /// A task writes nothing more for now: what is only in the store has to be read again before it does.
+    pub fn close_output(&mut self, key: Key) {
+        if let Some(log) = self.logs.get_mut(&key) {
+            log.is_open = false;
+            if log.batch <= self.durable {
+                self.logs.remove(&key);
+            }
+        }
+    }
+
     /// The number of the batch that what changes now is in: it is durable when that is.
     pub fn number(&self) -> u64 {
         self.number
@@ -134,20 +198,26 @@ impl<S: Store> Journal<S> {
     /// Which batch must be durable before somebody is told of what is in `batch`; `None`: it is. There may be nothing in
     /// it, since nothing has changed.
     pub fn awaited(&self, batch: u64) -> Option<u64> {
-        let last = if self.next.is_empty() { self.number - 1 } else { self.number };
+        let last = if self.is_unchanged() { self.number - 1 } else { self.number };
         Some(batch.min(last)).filter(|batch| *batch > self.durable)
     }
 
     /// What has changed since the last batch, to be made durable.
     pub fn take_batch(&mut self) -> Option<Batch> {
-        if self.next.is_empty() {
+        if self.is_unchanged() {
             return None;
         }
         let change = |key: Key| Some((key, self.pending.get(&key)?.1.clone()));
         let changes = self.next.drain(..).filter_map(change).collect();
         let number = self.number;
         self.number += 1;
-        Some(Batch { number, changes })
+        let output = std::mem::take(&mut self.next_output);
+        let output = output.into_iter().map(|((key, offset), row)| (key, offset, row)).collect();
+        Some(Batch { number, changes, output })
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.next.is_empty() && self.next_output.is_empty()
     }
 
     /// A batch is durable, and what is behind has it.
@@ -166,6 +236,11 @@ impl<S: Store> Journal<S> {
                 if self.ids.get(id) == Some(key) {
                     self.ids.remove(id);
                 }
+            }
+        }
+        for (key, ..) in &batch.output {
+            if self.logs.get(key).is_some_and(|log| !log.is_open && log.batch <= batch.number) {
+                self.logs.remove(key);
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Batch, Change, Key, Store, StoreError};
+use super::{Batch, Change, Key, OutputRow, Store, StoreError};
 use crate::task::{Record, TaskId};
 
 /// A store for tests, which ends with its owner.
@@ -8,6 +8,7 @@ use crate::task::{Record, TaskId};
 pub struct MemoryStore {
     records: BTreeMap<Key, Record>,
     keys: HashMap<TaskId, Key>,
+    output: BTreeMap<(Key, u64), OutputRow>,
 }
 
 impl MemoryStore {
@@ -30,8 +31,15 @@ impl MemoryStore {
                         self.keys.remove(id);
                     }
                     self.records.remove(key);
+                    self.output.retain(|(task, _), _| task != key);
                 }
             }
+        }
+        for (key, offset, row) in &batch.output {
+            match row {
+                Some(row) => self.output.insert((*key, *offset), row.clone()),
+                None => self.output.remove(&(*key, *offset)),
+            };
         }
     }
 }
@@ -43,6 +51,23 @@ impl Store for MemoryStore {
 
     fn key_of(&self, id: &TaskId) -> Result<Option<Key>, StoreError> {
         Ok(self.keys.get(id).copied())
+    }
+
+    fn output(
+        &self,
+        key: Key,
+        offset: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, OutputRow)>, StoreError> {
+        let before = self.output.range((key, 0)..=(key, offset)).next_back();
+        let first = before.map_or(offset, |((_, offset), _)| *offset);
+        let mut length = 0;
+        let rows = self.output.range((key, first)..=(key, u64::MAX)).take_while(|(_, row)| {
+            let is_wanted = length < most;
+            length += row.length() as usize;
+            is_wanted
+        });
+        Ok(rows.map(|((_, offset), row)| (*offset, row.clone())).collect())
     }
 
     fn for_each(

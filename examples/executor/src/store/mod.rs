@@ -12,6 +12,7 @@ mod index;
 mod index_tests;
 mod journal;
 mod memory;
+mod output;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use disk::{DiskStore, DiskWriter, EncodedBatch};
 pub use index::{Changes, Counts, Found, Index};
 pub use journal::Journal;
 pub use memory::MemoryStore;
+pub use output::OutputRow;
 
 use crate::task::{Record, TaskId};
 
@@ -44,6 +46,18 @@ pub trait Store {
     /// The store cannot be read.
     fn key_of(&self, id: &TaskId) -> Result<Option<Key>, StoreError>;
 
+    /// What is kept of a task's output: from the row on that has the byte at `offset`, with offsets, until there are
+    /// `most` bytes of text or more.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn output(
+        &self,
+        key: Key,
+        offset: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, OutputRow)>, StoreError>;
+
     /// Shows every task, in the order in which they were submitted.
     ///
     /// # Errors
@@ -61,6 +75,8 @@ pub struct Batch {
     pub number: u64,
     /// What changes; at most one for each task.
     pub changes: Vec<(Key, Change)>,
+    /// What tasks have written, by task and offset; `None`: it is kept no more.
+    pub output: Vec<(Key, u64, Option<OutputRow>)>,
 }
 
 /// What becomes of a task in the store.

@@ -1,3 +1,5 @@
+mod output;
+
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
@@ -12,7 +14,8 @@ fn record(id: &str) -> Record {
 }
 
 fn batch(number: u64, changes: impl IntoIterator<Item = (u64, Change)>) -> Batch {
-    Batch { number, changes: changes.into_iter().map(|(key, change)| (Key(key), change)).collect() }
+    let changes = changes.into_iter().map(|(key, change)| (Key(key), change)).collect();
+    Batch { number, changes, output: Vec::new() }
 }
 
 fn commit(store: &DiskStore, batch: &Batch) {

@@ -1,12 +1,15 @@
 //! What a task is, and what became of it. All of it is JSON on the wire and in the store.
 
 mod id;
+mod output;
 mod phase;
 mod record;
 mod spec;
 mod time;
 
 pub use id::{InvalidName, Kind, TaskId};
+pub(crate) use output::parts;
+pub use output::{Piece, Progress};
 pub use phase::Phase;
 pub(crate) use record::check_result;
 pub use record::{MOST_RESULT, Outcome, Record, State};

@@ -112,6 +112,14 @@ impl Record {
         }
     }
 
+    /// Which assignment runs it, if one does.
+    pub(crate) fn fence(&self) -> Option<u64> {
+        match self.state {
+            State::Running { fence, .. } => Some(fence),
+            _ => None,
+        }
+    }
+
     /// How it has ended, if it has.
     pub fn outcome(&self) -> Option<Outcome> {
         match self.state {

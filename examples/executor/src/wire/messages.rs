@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Ended;
+use super::output::{AskOutput, OutputPage, Written};
 use crate::coordinator::{Filter, Overview, Page, Stop};
 use crate::task::{Kind, Record, Spec, TaskId};
 
@@ -25,6 +26,9 @@ pub enum ToCoordinator {
     Takes(usize),
     /// What came of an assignment. A worker says it again when it is connected again, until it is recorded.
     Report(Reported),
+    /// What an assignment has written. A worker says it again when it is connected again, until it is kept, and says
+    /// nothing more of it before.
+    Output(Written),
 }
 
 /// Who is there.
@@ -94,6 +98,8 @@ pub enum Ask {
     Cancel(TaskId),
     /// Tasks are not wanted any more; answered by [`Answer::Count`]: of how many that changes anything.
     CancelAll(Vec<TaskId>),
+    /// What a task has written; answered by [`Answer::Output`].
+    Output(AskOutput),
     /// A task that did not succeed is tried again; answered by [`Answer::Changed`].
     Retry(TaskId),
     /// How the coordinator is; answered by [`Answer::Overview`] at once.
@@ -113,6 +119,7 @@ impl Ask {
                 | Self::Unwatch(_)
                 | Self::Status(_)
                 | Self::Wait(_)
+                | Self::Output(_)
                 | Self::Overview
                 | Self::List(_)
         )
@@ -196,8 +203,11 @@ pub enum FromCoordinator {
     },
     /// What a worker reported is on the disk.
     Recorded(u64),
-    /// What a worker reported is not recorded: another has the task by now, or it has ended.
+    /// What a worker reported, or what its task has written, is not recorded: another has the task by now, or it has
+    /// ended.
     Stale(u64),
+    /// What an assignment has written is on the disk.
+    Kept(u64),
 }
 
 /// What a coordinator answers.
@@ -209,6 +219,8 @@ pub enum Answer {
     Submitted(Vec<Result<TaskId, Box<str>>>),
     /// A task; `None`: there is none with this id.
     Task(Option<Box<TaskStatus>>),
+    /// What a task has written; `None`: there is none with this id.
+    Output(Option<OutputPage>),
     /// Whether anything has changed.
     Changed(bool),
     /// How many have changed.

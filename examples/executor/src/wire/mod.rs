@@ -14,6 +14,8 @@
 //!                                 ←    {"assign": {"fence": 7, …}}
 //!   {"report": {"fence": 7, …}}   →
 //!                                 ←    {"recorded": 7}
+//!   {"output": {"fence": 7, …}}   →
+//!                                 ←    {"kept": 7}
 //! ```
 
 mod codec;
@@ -21,6 +23,7 @@ mod ended;
 mod line;
 mod messages;
 mod outbox;
+mod output;
 #[cfg(test)]
 mod tests;
 
@@ -32,3 +35,4 @@ pub use messages::{
     TaskStatus, ToCoordinator, VERSION,
 };
 pub use outbox::Outbox;
+pub use output::{AskOutput, OutputPage, OutputPart, Written};

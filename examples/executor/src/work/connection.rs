@@ -34,14 +34,20 @@ impl WorkerPeer {
                 for (fence, outcome) in reports {
                     self.shared.say(&ToCoordinator::Report(Reported { fence, outcome }));
                 }
+                for unkept in self.shared.unkept.borrow().values() {
+                    self.shared.say(&ToCoordinator::Output(unkept.written.clone()));
+                }
             }
             FromCoordinator::Refused(why) => *self.shared.refused.borrow_mut() = Some(why),
             FromCoordinator::Assign(assign) => self.shared.run(assign),
             FromCoordinator::Stop { fence, why } => self.shared.stop(fence, why != Stop::Stale),
-            FromCoordinator::Recorded(fence) | FromCoordinator::Stale(fence) => {
+            FromCoordinator::Recorded(fence) => self.shared.forget_report(fence),
+            FromCoordinator::Stale(fence) => {
+                self.shared.kept(fence, false);
                 self.shared.forget_report(fence);
             }
             FromCoordinator::Answer { .. } | FromCoordinator::Ended(_) => {}
+            FromCoordinator::Kept(fence) => self.shared.kept(fence, true),
         }
     }
 }

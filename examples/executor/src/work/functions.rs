@@ -1,11 +1,14 @@
 //! What a worker can do.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -14,8 +17,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use wharf::{CancelFlag, EventLoop, Executor};
 
 use super::Failure;
+use super::output::TaskOutput;
 use crate::Function;
-use crate::task::{InvalidName, Kind, check_result};
+use crate::task::{InvalidName, Kind, Progress, check_result};
 
 /// Functions by the kind of the tasks that they run.
 #[derive(Clone, Default)]
@@ -28,13 +32,23 @@ pub struct Job {
     attempt: u32,
     deadline: Option<Instant>,
     cancelled: CancelFlag,
+    output: Arc<TaskOutput>,
 }
 
 /// A result as JSON, or an error.
 pub(super) type Returned = Result<Box<RawValue>, Failure>;
 
-/// Runs a task with its arguments.
-pub(super) type Runner = Rc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Returned>>>>;
+/// A task that runs.
+pub(super) type Running = Pin<Box<dyn Future<Output = Returned>>>;
+
+/// What runs tasks of a kind.
+#[derive(Clone)]
+pub(super) struct Runner {
+    /// Runs a task with its arguments.
+    pub(super) run: Rc<dyn Fn(Call) -> Running>,
+    /// It hears when a task is to end, and ends it in its own time. Others are dropped then.
+    pub(super) ends_itself: bool,
+}
 
 /// A task that is to be run.
 pub(super) struct Call {
@@ -44,6 +58,7 @@ pub(super) struct Call {
     pub(super) id: Box<str>,
     pub(super) attempt: u32,
     pub(super) deadline: Option<Instant>,
+    pub(super) output: Arc<TaskOutput>,
 }
 
 impl Functions {
@@ -73,14 +88,14 @@ impl Functions {
         let function = Arc::new(function);
         let run = move |call: Call| {
             let function = Arc::clone(&function);
-            let Call { event_loop, threads, arguments, id, attempt, deadline } = call;
+            let Call { event_loop, threads, arguments, id, attempt, deadline, output, .. } = call;
             let work = event_loop.create_job(move |cancelled| {
-                let job = Job { id, attempt, deadline, cancelled: cancelled.clone() };
+                let job = Job { id, attempt, deadline, cancelled: cancelled.clone(), output };
                 let arguments = parsed(&arguments)?;
                 returned(function(arguments, &job))
             });
             let work = work.executor(&threads).start();
-            let running: Pin<Box<dyn Future<Output = Returned>>> = Box::pin(async move {
+            let running: Running = Box::pin(async move {
                 match work.await {
                     Ok(returned) => returned,
                     Err(error) => Err(error.to_string().into()),
@@ -88,7 +103,7 @@ impl Functions {
             });
             running
         };
-        self.insert(kind, Rc::new(run))
+        self.insert(kind, Runner { run: Rc::new(run), ends_itself: false })
     }
 
     /// Tasks of `kind` are run by an async function on the loop: for what waits. It replaces a former one.
@@ -110,15 +125,16 @@ impl Functions {
         let function = Rc::new(function);
         let run = move |call: Call| {
             let function = Rc::clone(&function);
-            let running: Pin<Box<dyn Future<Output = Returned>>> = Box::pin(async move {
-                let Call { arguments, id, attempt, deadline, .. } = call;
-                let job = Job { id, attempt, deadline, cancelled: CancelFlag::default() };
+            let running: Running = Box::pin(caught(async move {
+                let Call { arguments, id, attempt, deadline, output, .. } = call;
+                let cancelled = CancelFlag::default();
+                let job = Job { id, attempt, deadline, cancelled, output };
                 let arguments = parsed(&arguments)?;
                 returned(function(arguments, job).await)
-            });
+            }));
             running
         };
-        self.insert(kind, Rc::new(run))
+        self.insert(kind, Runner { run: Rc::new(run), ends_itself: false })
     }
 
     /// Tasks of a [`Function`] are run as by [`add`](Self::add).
@@ -187,6 +203,35 @@ impl Job {
         self.deadline
     }
 
+    /// Writes a text to the task's output, for those who follow it or look at it later. `write!` and `writeln!` work on a
+    /// job, too.
+    ///
+    /// It returns at once. A function that writes faster than the coordinator keeps loses the oldest of what is not sent
+    /// when that is more than half a MiB; after 16 MiB only the end is kept, which is sent when the task has ended. The
+    /// coordinator keeps 256 KiB of each task, if nobody said otherwise: its beginning and its end.
+    pub fn write(&self, text: &str) {
+        self.output.write(false, text);
+    }
+
+    /// As [`write`](Self::write), for errors and warnings.
+    pub fn write_error(&self, text: &str) {
+        self.output.write(true, text);
+    }
+
+    /// What `write!` calls.
+    pub fn write_fmt(&self, arguments: fmt::Arguments<'_>) {
+        match arguments.as_str() {
+            Some(text) => self.write(text),
+            None => self.write(&arguments.to_string()),
+        }
+    }
+
+    /// Says how far the task is. It may be said as often as one likes: the last counts, and is sent a few times in a
+    /// second at most.
+    pub fn progress(&self, done: u64, of: impl Into<Option<u64>>) {
+        self.output.set_progress(Progress { done, of: of.into() });
+    }
+
     /// Whether nobody wants the result any more.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
@@ -197,6 +242,22 @@ impl fmt::Debug for Functions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.kinds()).finish()
     }
+}
+
+/// A panic is an error of the task.
+async fn caught(running: impl Future<Output = Returned>) -> Returned {
+    let mut running = pin!(running);
+    poll_fn(|context| {
+        let poll = AssertUnwindSafe(|| running.as_mut().poll(context));
+        catch_unwind(poll).unwrap_or_else(|panic| Poll::Ready(Err(panic_text(&*panic).into())))
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("no text"))
 }
 
 /// It is the same text each time: arguments that do not fit never will.

@@ -20,7 +20,9 @@
 mod connection;
 mod failure;
 mod functions;
+mod output;
 mod running;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod worker;

@@ -1,17 +1,32 @@
 //! Tasks that a worker has.
 
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use wharf::Task;
+use wharf::{CapacityToken, Promise, Task};
 
 use super::functions::{Call, Returned};
+use super::output::{Chunk, TaskOutput};
+use super::stop::{StopSignal, Why, beside, race};
 use super::worker::Shared;
-use crate::wire::{Assign, Replied, Reported, ToCoordinator};
+use crate::wire::{Assign, Replied, Reported, ToCoordinator, Written};
 
-/// A task, which ends when this is dropped.
+/// How often progress is told at most.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+/// A task, which ends at once when this is dropped.
 pub(super) struct Running {
     _task: Task<()>,
+    stop: Rc<StopSignal>,
+}
+
+/// What a task has written, which the coordinator has not kept yet.
+pub(super) struct Unkept {
+    pub(super) written: Written,
+    /// Is told whether it is kept.
+    kept: Promise<bool>,
 }
 
 impl Shared {
@@ -19,29 +34,46 @@ impl Shared {
     pub(super) fn run(self: &Rc<Self>, assign: Assign) {
         let fence = assign.fence;
         let shared = Rc::clone(self);
+        let stop = Rc::new(StopSignal::default());
+        let signal = Rc::clone(&stop);
         let task = self.event_loop.create_task(async move {
-            let outcome = match shared.slots.acquire().await {
-                Ok(_slot) => match shared.attempt(assign).await {
-                    Ok(result) => Replied::Succeeded(result),
-                    Err(error) if error.is_permanent() => {
-                        Replied::FailedForGood(error.text().into())
-                    }
-                    Err(error) => Replied::Failed(error.text().into()),
-                },
-                Err(_) => Replied::GivenBack,
+            let outcome = match race(shared.slots.acquire(), signal.stopped()).await {
+                Ok(Ok(slot)) => shared.outcome(assign, &signal, slot).await,
+                Ok(Err(_)) => Replied::GivenBack,
+                Err(_) => Replied::Stopped,
             };
             shared.report(fence, outcome);
             let ended = shared.running.borrow_mut().remove(&fence);
             drop(ended);
             shared.check_idle();
         });
-        self.running.borrow_mut().insert(fence, Running { _task: task });
+        self.running.borrow_mut().insert(fence, Running { _task: task, stop });
     }
 
-    async fn attempt(&self, assign: Assign) -> Returned {
+    /// Runs a task, while what it writes is sent. It has ended when all of that is kept.
+    async fn outcome(&self, assign: Assign, stop: &Rc<StopSignal>, slot: CapacityToken) -> Replied {
+        let output = Arc::new(TaskOutput::default());
+        let mut sending = pin!(self.send_output(assign.fence, &output));
+        let mut is_sent = false;
+        let attempt = self.attempt(assign, stop, &output);
+        let outcome = beside(attempt, sending.as_mut(), &mut is_sent).await;
+        drop(slot);
+        output.close();
+        if !is_sent {
+            sending.await;
+        }
+        outcome
+    }
+
+    async fn attempt(
+        &self,
+        assign: Assign,
+        stop: &Rc<StopSignal>,
+        output: &Arc<TaskOutput>,
+    ) -> Replied {
         let spec = &assign.spec;
         let Some(function) = self.functions.of(&spec.kind) else {
-            return Err(format!("this worker cannot run {}", spec.kind).into());
+            return Replied::Failed(format!("this worker cannot run {}", spec.kind).into());
         };
         let call = Call {
             event_loop: self.event_loop.clone(),
@@ -52,27 +84,67 @@ impl Shared {
             deadline: spec
                 .timeout
                 .and_then(|most| self.event_loop.time().checked_add(Duration::from_millis(most))),
+            output: Arc::clone(output),
         };
-        let running = function(call);
-        match spec.timeout {
-            None => running.await,
-            Some(most) => wharf::timeout(Duration::from_millis(most), running)
-                .await
-                .unwrap_or_else(|_| Err(format!("it took longer than {most} ms").into())),
+        let mut running = (function.run)(call);
+        match race(running.as_mut(), to_end(stop, spec.timeout)).await {
+            Ok(returned) => replied(returned, None),
+            Err(why) if function.ends_itself => {
+                stop.stop(why);
+                replied(running.await, Some(why))
+            }
+            Err(Why::Told) => Replied::Stopped,
+            Err(Why::Timeout(most)) => {
+                Replied::Failed(format!("it took longer than {most} ms").into())
+            }
         }
     }
 
-    /// The coordinator does not want a task's result any more.
+    /// Sends what a task writes, each part when the one before is kept, until that is closed or nobody wants it.
+    async fn send_output(&self, fence: u64, output: &TaskOutput) {
+        while let Some(chunk) = output.next().await {
+            let Chunk { offset, pieces, progress } = chunk;
+            let is_text = !pieces.is_empty();
+            if !self.is_kept(Written { fence, offset, pieces, progress }).await {
+                output.throw_away();
+                return;
+            }
+            if !is_text {
+                let _ = wharf::move_on_after(PROGRESS, output.has_text()).await;
+            }
+        }
+    }
+
+    /// Says what a task has written, on this connection or the next, until it is kept; `false`: nobody wants it.
+    async fn is_kept(&self, written: Written) -> bool {
+        let (fence, message) = (written.fence, ToCoordinator::Output(written.clone()));
+        let (promise, kept) = self.event_loop.create_future();
+        self.unkept.borrow_mut().insert(fence, Unkept { written, kept: promise });
+        self.say(&message);
+        kept.await.unwrap_or(false)
+    }
+
+    /// What a task has written is kept, or nobody wants it.
+    pub(super) fn kept(&self, fence: u64, is_kept: bool) {
+        let unkept = self.unkept.borrow_mut().remove(&fence);
+        if let Some(unkept) = unkept {
+            // Whose task is gone is no error.
+            let _ = unkept.kept.set_result(is_kept);
+        }
+    }
+
+    /// The coordinator does not want a task's result any more. One that is another's by now ends at once.
     pub(super) fn stop(&self, fence: u64, is_recorded: bool) {
+        if is_recorded {
+            if let Some(running) = self.running.borrow().get(&fence) {
+                running.stop.stop(Why::Told);
+            }
+            return;
+        }
         let stopped = self.running.borrow_mut().remove(&fence);
-        let was_running = stopped.is_some();
         drop(stopped);
-        if is_recorded && was_running {
-            self.report(fence, Replied::Stopped);
-        }
-        if !is_recorded {
-            self.forget_report(fence);
-        }
+        self.kept(fence, false);
+        self.forget_report(fence);
     }
 
     /// Tells what came of a task, now and after each new connection, until it is recorded.
@@ -108,5 +180,21 @@ impl Shared {
 
     fn is_idle(&self) -> bool {
         self.running.borrow().is_empty() && self.reports.borrow().is_empty()
+    }
+}
+
+/// Waits until a task is to end.
+async fn to_end(stop: &StopSignal, timeout: Option<u64>) -> Why {
+    let Some(most) = timeout else { return stop.stopped().await };
+    let time = wharf::sleep(Duration::from_millis(most));
+    race(stop.stopped(), time).await.unwrap_or(Why::Timeout(most))
+}
+
+fn replied(returned: Returned, why: Option<Why>) -> Replied {
+    match returned {
+        Ok(result) => Replied::Succeeded(result),
+        Err(_) if why == Some(Why::Told) => Replied::Stopped,
+        Err(error) if error.is_permanent() => Replied::FailedForGood(error.text().into()),
+        Err(error) => Replied::Failed(error.text().into()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod failures;
 mod limits;
+mod output;
 
 use std::cell::RefCell;
 use std::rc::Rc;

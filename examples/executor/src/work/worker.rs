@@ -10,7 +10,7 @@ use wharf_protocols::reconnect::Reconnecting;
 
 use super::connection::WorkerPeer;
 use super::functions::Functions;
-use super::running::Running;
+use super::running::{Running, Unkept};
 use crate::access::under_tls;
 use crate::task::Kind;
 use crate::wire::{Hello, Line, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION};
@@ -61,6 +61,8 @@ pub(super) struct Shared {
     pub(super) running: RefCell<BTreeMap<u64, Running>>,
     /// What is not recorded yet.
     pub(super) reports: RefCell<BTreeMap<u64, Replied>>,
+    /// What tasks have written and is not kept yet.
+    pub(super) unkept: RefCell<BTreeMap<u64, Unkept>>,
     /// Who waits until it has nothing any more.
     pub(super) idle: RefCell<Vec<Promise<()>>>,
     pub(super) lease: Cell<Duration>,
@@ -90,6 +92,7 @@ impl Worker {
             line: Line::new(event_loop),
             running: RefCell::default(),
             reports: RefCell::default(),
+            unkept: RefCell::default(),
             idle: RefCell::default(),
             lease: Cell::new(Duration::from_secs(15)),
             is_shutting_down: Cell::new(false),
@@ -128,6 +131,7 @@ impl Worker {
         shared.say(&ToCoordinator::Takes(0));
         let _ = wharf::timeout(grace, shared.until_idle()).await;
         let left = std::mem::take(&mut *shared.running.borrow_mut());
+        shared.unkept.borrow_mut().clear();
         for fence in left.into_keys() {
             shared.report(fence, Replied::GivenBack);
         }

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use super::{BEGIN, World, id, spec};
 use crate::coordinator::{Effect, Refused, Report, Stop};
-use crate::task::{MOST_RESULT, Outcome, Priority, Spec, State, Timestamp};
+use crate::store::Store as _;
+use crate::task::{MOST_RESULT, Outcome, Piece, Priority, Spec, State, Timestamp};
 
 fn done() -> Report {
     Report::Succeeded(RawValue::from_string("42".into()).unwrap())
@@ -304,4 +305,30 @@ fn a_result_that_is_too_large_is_a_failure_whatever_its_worker_thinks() {
     let record = world.record(key);
     assert_eq!((record.outcome(), record.result.is_none()), (Some(Outcome::Failed), true));
     assert!(record.error.unwrap().starts_with("its result is too large: 2097154 bytes"));
+}
+
+#[test]
+fn output_that_was_kept_when_the_coordinator_stopped_is_kept_once() {
+    let mut world = World::new();
+    let worker = world.join(1, &["a"]);
+    let key = world.submit(spec("a"));
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    let write = |world: &mut World, worker, offset, text: &str| {
+        let pieces = [Piece::Stdout(text.into())];
+        world.coordinator.wrote(worker, task.fence, offset, &pieces, None).unwrap()
+    };
+    assert!(write(&mut world, worker, 0, "one ").is_some());
+    world.commit();
+    assert!(write(&mut world, worker, 4, "two ").is_some());
+    world.restart();
+    assert_eq!(write(&mut world, worker, 4, "two "), None, "it has not come back");
+    let worker = world.join_again(1, &["a"], vec![task.fence]);
+    // What it has not heard of it says again.
+    for (offset, text) in [(0, "one "), (4, "two "), (4, "two ")] {
+        assert!(write(&mut world, worker, offset, text).is_some());
+    }
+    world.commit();
+    let rows = world.disk.output(key, 0, usize::MAX).unwrap();
+    let pieces: Vec<_> = rows.iter().flat_map(|(_, row)| &row.pieces).map(Piece::text).collect();
+    assert_eq!(pieces.concat(), "one two ");
 }

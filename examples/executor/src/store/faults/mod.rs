@@ -29,7 +29,7 @@ fn batch(number: u64, random: &mut fastrand::Rng) -> Batch {
         (key, Change::New(Rc::new(Record::new(id, spec, Timestamp(7)))))
     };
     let changes: BTreeMap<_, _> = (0..count).map(change).collect();
-    Batch { number, changes: changes.into_iter().collect() }
+    Batch { number, changes: changes.into_iter().collect(), output: Vec::new() }
 }
 
 fn commit(store: &DiskStore, batch: &Batch) -> Result<(), StoreError> {

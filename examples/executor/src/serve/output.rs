@@ -1,0 +1,204 @@
+//! What tasks write goes to the store, and to those who follow it.
+//!
+//! Who follows asks again for each part, and gets what is in the store: one that takes its answers slowly costs the
+//! coordinator nothing but the one answer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use wharf::{Transport as _, TransportHandle};
+
+use super::server::{PeerKey, State};
+use crate::coordinator::WorkerKey;
+use crate::store::{Key, OutputRow, Store as _, StoreError};
+use crate::task::Piece;
+use crate::wire::{Answer, AskOutput, FromCoordinator, OutputPage, OutputPart, Written};
+
+/// About how many bytes of text one answer has.
+const PAGE: usize = 64 * 1024;
+
+/// Who waits for what tasks write.
+#[derive(Default)]
+pub(super) struct Followers {
+    waiting: HashMap<Key, Vec<Follower>>,
+    /// Who has written something in a batch that is not on the disk yet.
+    written: BTreeMap<u64, BTreeSet<Key>>,
+    /// Who has not taken its former answers yet.
+    held_up: HashMap<PeerKey, Vec<(Key, Follower)>>,
+}
+
+struct Follower {
+    peer: PeerKey,
+    number: u64,
+    ask: AskOutput,
+}
+
+impl Followers {
+    /// Whether somebody waits for what a task writes.
+    pub(super) fn has(&self, key: Key) -> bool {
+        self.waiting.contains_key(&key)
+    }
+
+    /// A connection has ended.
+    pub(super) fn forget(&mut self, peer: PeerKey) {
+        self.held_up.remove(&peer);
+        self.waiting.retain(|_, followers| {
+            followers.retain(|follower| follower.peer != peer);
+            !followers.is_empty()
+        });
+    }
+}
+
+impl State {
+    /// A worker says what a task has written: it is told when that is on the disk.
+    pub(super) fn wrote(
+        &mut self,
+        peer: PeerKey,
+        worker: WorkerKey,
+        written: &Written,
+    ) -> Result<(), StoreError> {
+        let Written { fence, offset, pieces, progress } = written;
+        match self.coordinator.wrote(worker, *fence, *offset, pieces, *progress)? {
+            Some(batch) => self.say_later(peer, FromCoordinator::Kept(*fence), batch),
+            None => self.tell(peer, &FromCoordinator::Stale(*fence)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_output(
+        &mut self,
+        peer: PeerKey,
+        number: u64,
+        ask: AskOutput,
+    ) -> Result<(), StoreError> {
+        let Some((key, _)) = self.coordinator.find(&ask.id)? else {
+            let answer = Answer::Output(None);
+            self.tell(peer, &FromCoordinator::Answer { number, answer });
+            return Ok(());
+        };
+        self.answer_follower(key, Follower { peer, number, ask })
+    }
+
+    /// A task has written something, or is further.
+    pub(super) fn task_wrote(&mut self, key: Key, batch: u64) {
+        match self.coordinator.journal().awaited(batch) {
+            Some(batch) => {
+                self.followers.written.entry(batch).or_default().insert(key);
+            }
+            None => self.tell_followers(key),
+        }
+    }
+
+    /// All up to this batch is on the disk.
+    pub(super) fn output_is_durable(&mut self, number: u64) {
+        let rest = self.followers.written.split_off(&(number + 1));
+        let written = std::mem::replace(&mut self.followers.written, rest);
+        for key in written.into_values().flatten() {
+            self.tell_followers(key);
+        }
+    }
+
+    /// Whoever follows a task is told what is new, if anything is.
+    pub(super) fn tell_followers(&mut self, key: Key) {
+        for follower in self.followers.waiting.remove(&key).into_iter().flatten() {
+            self.answer_or_fail(key, follower);
+        }
+    }
+
+    /// A peer takes more.
+    pub(super) fn peer_has_room(&mut self, peer: PeerKey) {
+        for (key, follower) in self.followers.held_up.remove(&peer).into_iter().flatten() {
+            self.answer_or_fail(key, follower);
+        }
+    }
+
+    fn answer_or_fail(&mut self, key: Key, follower: Follower) {
+        let (peer, number) = (follower.peer, follower.number);
+        if let Err(error) = self.answer_follower(key, follower) {
+            let answer = Answer::Failed(error.to_string().into());
+            self.tell(peer, &FromCoordinator::Answer { number, answer });
+        }
+    }
+
+    fn answer_follower(&mut self, key: Key, follower: Follower) -> Result<(), StoreError> {
+        let Follower { peer, number, ask } = &follower;
+        if self.peers.get(peer).is_some_and(is_full) {
+            self.followers.held_up.entry(*peer).or_default().push((key, follower));
+            return Ok(());
+        }
+        let page = self.page(key, ask)?;
+        let has_news = !page.parts.is_empty() || page.ended || page.progress != ask.progress;
+        let journal = self.coordinator.journal();
+        let ended_in = if page.ended { journal.awaited(journal.number()) } else { None };
+        if let Some(batch) = ended_in {
+            self.followers.written.entry(batch).or_default().insert(key);
+        }
+        // Nobody is told of an end that is not on the disk yet.
+        if ask.follow && !has_news || ended_in.is_some() {
+            self.followers.waiting.entry(key).or_default().push(follower);
+            return Ok(());
+        }
+        let (peer, number, answer) = (*peer, *number, Answer::Output(Some(page)));
+        self.tell(peer, &FromCoordinator::Answer { number, answer });
+        Ok(())
+    }
+
+    fn page(&mut self, key: Key, ask: &AskOutput) -> Result<OutputPage, StoreError> {
+        let most = if ask.last.is_some() { usize::MAX } else { PAGE };
+        let mut rows = self.coordinator.journal().store().output(key, ask.offset, most)?;
+        let length: u64 = rows.iter().map(|(_, row)| row.length()).sum();
+        let is_all = length < most as u64;
+        if let Some(last) = ask.last {
+            keep_last(&mut rows, u64::from(last).min(PAGE as u64));
+        }
+        let next = rows.last().map_or(0, |(offset, row)| offset + row.length()).max(ask.offset);
+        let parts = rows.into_iter().filter_map(|(offset, row)| part(offset, row, ask.offset));
+        let record = self.coordinator.journal().record(key)?;
+        let has_ended = record.as_ref().is_none_or(|record| record.outcome().is_some());
+        let ended = has_ended && is_all && self.coordinator.has_all_output(key);
+        let progress = record.and_then(|record| self.coordinator.progress(record.fence()?));
+        Ok(OutputPage { parts: parts.collect(), next, ended, progress })
+    }
+}
+
+/// Whether so much waits to be sent that no more is to be made; `resume_writing` is called later.
+fn is_full(transport: &TransportHandle) -> bool {
+    transport.write_buffer_size() > transport.write_buffer_limits().high
+}
+
+/// The last rows, with at least so many bytes if there are as many.
+fn keep_last(rows: &mut Vec<(u64, OutputRow)>, most: u64) {
+    let mut length = 0;
+    let is_enough = |(_, row): &(u64, OutputRow)| {
+        length += row.length();
+        length >= most
+    };
+    let first = rows.iter().rposition(is_enough).unwrap_or(0);
+    rows.drain(..first);
+}
+
+/// What a row has from an offset on.
+fn part(offset: u64, row: OutputRow, from: u64) -> Option<OutputPart> {
+    let mut skipped = from.saturating_sub(offset);
+    let mut pieces = Vec::with_capacity(row.pieces.len());
+    for piece in row.pieces {
+        let length = piece.text().len() as u64;
+        if skipped == 0 {
+            pieces.push(piece);
+        } else if skipped < length {
+            pieces.push(rest(&piece, skipped as usize));
+        }
+        skipped = skipped.saturating_sub(length);
+    }
+    (!pieces.is_empty()).then(|| OutputPart {
+        offset: offset.max(from),
+        attempt: row.attempt,
+        pieces,
+    })
+}
+
+/// A piece without its first bytes. One who asks for half a character gets the next.
+fn rest(piece: &Piece, skipped: usize) -> Piece {
+    let text = piece.text();
+    let begin = (skipped..=text.len()).find(|at| text.is_char_boundary(*at));
+    Piece::of(piece.is_stderr(), text[begin.unwrap_or(text.len())..].to_owned())
+}
