@@ -5,6 +5,7 @@
 //!
 //! - [`access`]: who may talk, and how: addresses, TLS, tokens;
 //! - [`task`]: what a task is, and what became of it;
+//! - [`schedule`]: tasks that are submitted again and again;
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
 //! - [`serve`]: the coordinator's I/O: connections, commits, and time;
 //! - [`commands`]: a binary's command line;
@@ -21,6 +22,7 @@ pub mod commands;
 pub mod coordinator;
 mod function;
 pub mod functions;
+pub mod schedule;
 pub mod serve;
 pub mod store;
 pub mod task;

@@ -19,6 +19,7 @@ mod connection;
 mod error;
 mod handle;
 mod output;
+mod schedules;
 mod tasks;
 #[cfg(test)]
 mod tests;

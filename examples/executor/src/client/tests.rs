@@ -1,5 +1,7 @@
 //! Clients, workers and their coordinator, over a network in memory.
 
+mod schedules;
+
 use std::time::Duration;
 
 use wharf::testing::MemoryNetwork;

@@ -25,6 +25,7 @@ mod output;
 mod parse;
 mod progress;
 mod render;
+mod schedule;
 mod secrets;
 mod serve;
 mod settings;
@@ -107,6 +108,8 @@ enum Command {
     Cancel(one_task::OneTask),
     /// A task that has failed or was cancelled is tried again
     Retry(one_task::OneTask),
+    /// Tasks that are submitted again and again
+    Schedule(schedule::Schedules),
     /// The coordinator takes no new tasks, and gives none to workers
     Drain(drain::Drain),
     /// Has the Mandelbrot set drawn, tile by tile
@@ -136,6 +139,7 @@ fn run(
         Command::List(arguments) => done(list::run(arguments, output)),
         Command::Cancel(arguments) => done(one_task::cancel(&arguments, output)),
         Command::Retry(arguments) => done(one_task::retry(&arguments, output)),
+        Command::Schedule(arguments) => done(schedule::run(arguments, output)),
         Command::Drain(arguments) => done(drain::run(&arguments)),
         Command::Render(arguments) => done(render::run(&arguments)),
         Command::Demo(arguments) => done(demo::run(&arguments)),

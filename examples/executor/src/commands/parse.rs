@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
 
+use crate::schedule::{InvalidScheduleName, ScheduleName};
 use crate::task::{Backoff, InvalidName, Kind, Priority, TaskId, Timestamp};
 
 pub(super) fn kind(text: &str) -> Result<Kind, InvalidName> {
@@ -12,6 +13,10 @@ pub(super) fn kind(text: &str) -> Result<Kind, InvalidName> {
 
 pub(super) fn id(text: &str) -> Result<TaskId, InvalidName> {
     TaskId::new(text)
+}
+
+pub(super) fn schedule(text: &str) -> Result<ScheduleName, InvalidScheduleName> {
+    ScheduleName::new(text)
 }
 
 pub(super) fn priority(text: &str) -> Result<Priority, String> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::parse;
-use crate::task::{Backoff, Priority};
+use crate::task::{Backoff, Kind, Priority, Spec};
 
 /// Members of a task's JSON: its options and all else.
 pub(super) type Members = BTreeMap<String, Box<RawValue>>;
@@ -45,6 +45,19 @@ impl TaskOptions {
         set(&mut members, "keep", self.keep.map(milliseconds))?;
         Ok(members)
     }
+
+    /// A task that has them.
+    pub(super) fn spec(&self, kind: &Kind, args: Box<RawValue>) -> Result<Spec, serde_json::Error> {
+        let mut members = self.members()?;
+        set(&mut members, "kind", Some(kind))?;
+        members.insert("args".to_owned(), args);
+        spec(&members)
+    }
+}
+
+/// A task of the members of its JSON.
+pub(super) fn spec(members: &Members) -> Result<Spec, serde_json::Error> {
+    serde_json::from_str(&serde_json::to_string(members)?)
 }
 
 /// A member, if it has a value.

@@ -11,6 +11,9 @@ use crate::task::{Now, Outcome, Record, State, Timestamp};
 /// The most that becomes due in one call, so that others get a turn.
 const MOST_AT_ONCE: usize = 1_000;
 
+/// How long the wall clock is not looked at, at most: it may jump.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// What is due, by the clock that tells it.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
@@ -70,12 +73,17 @@ impl<S: Store> Coordinator<S> {
     /// How long until [`on_time`](Self::on_time) has something to do; `None`: nothing is due ever.
     pub fn wait(&self, now: Now) -> Option<Duration> {
         let clock = &self.clock;
-        let task =
-            clock.first_task().map(|at| Duration::from_millis(at.0.saturating_sub(now.wall.0)));
         let attempt = clock.attempts.first().map(|(until, _)| *until);
         let lease = clock.leases.first().map(|(until, _)| *until);
+        let task = clock.first_task();
+        let schedule = self.schedules.first().filter(|_| !self.is_draining);
+        let by_wall = [task, schedule].into_iter().flatten().min();
+        let by_wall = by_wall.map(|at| Duration::from_millis(at.0.saturating_sub(now.wall.0)));
         let by_loop = [attempt, lease, clock.return_until].into_iter().flatten();
-        by_loop.map(|until| until.saturating_sub(now.elapsed)).chain(task).min()
+        by_loop
+            .map(|until| until.saturating_sub(now.elapsed))
+            .chain(by_wall.map(|wait| wait.min(LONGEST)))
+            .min()
     }
 
     /// Does what is due. There may be more: see [`wait`](Self::wait).
@@ -109,6 +117,7 @@ impl<S: Store> Coordinator<S> {
             let Some(key) = self.clock.take_task(now.wall) else { break };
             self.task_is_due(key, now)?;
         }
+        self.run_schedules(now)?;
         self.assign(now)
     }
 

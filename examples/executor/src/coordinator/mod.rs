@@ -23,6 +23,7 @@ mod output;
 mod queue;
 mod requests;
 mod restart;
+mod schedules;
 mod slots;
 mod submit;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use schedules::ScheduleRefused;
 pub use submit::{Refused, Submitted};
 pub use views::{
     Filter, KindView, Overview, Page, PhaseCounts, SlotView, Span, SpanEnd, TaskView, Totals,
@@ -50,6 +52,7 @@ use clock::Clock;
 use dependents::Dependents;
 use meter::Meter;
 use queue::Queue;
+use schedules::Schedules;
 use workers::Workers;
 
 /// Decides who runs what.
@@ -59,6 +62,7 @@ pub struct Coordinator<S> {
     queue: Queue,
     workers: Workers,
     clock: Clock,
+    schedules: Schedules,
     meter: Meter,
     /// What is running, by its fence.
     running: HashMap<u64, Running>,

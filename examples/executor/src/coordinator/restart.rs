@@ -6,6 +6,7 @@ use super::clock::Clock;
 use super::dependents::{Dependents, Missing, Parents};
 use super::meter::Meter;
 use super::queue::{Queue, Turn};
+use super::schedules::Schedules;
 use super::workers::Workers;
 use super::{Coordinator, Outcome, Running, Settings};
 use crate::store::{Journal, Key, Store, StoreError};
@@ -32,6 +33,7 @@ impl<S: Store> Coordinator<S> {
             queue: Queue::default(),
             workers: Workers::default(),
             clock: Clock::default(),
+            schedules: Schedules::default(),
             meter: Meter::default(),
             running: HashMap::new(),
             dependents: Dependents::default(),
@@ -65,6 +67,7 @@ impl<S: Store> Coordinator<S> {
         for (key, record) in later {
             coordinator.goes_on(key, &record, now)?;
         }
+        coordinator.open_schedules()?;
         if !coordinator.running.is_empty() {
             coordinator.clock.return_until = Some(now.elapsed + settings.return_within);
         }

@@ -3,6 +3,7 @@ mod dependents_random;
 mod observed;
 mod random;
 mod scenarios;
+mod schedules;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ mod commits;
 mod output;
 mod peer;
 mod requests;
+mod schedules;
 mod server;
 #[cfg(test)]
 pub(crate) mod tests;

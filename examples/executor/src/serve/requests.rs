@@ -91,6 +91,10 @@ impl State {
                 let answer = Answer::Listed(self.coordinator.list(&filter, before, limit)?);
                 self.tell(peer, &FromCoordinator::Answer { number, answer });
             }
+            Ask::Schedule(asked) => {
+                let (answer, batch) = self.schedule(asked, now)?;
+                self.tell_later(peer, number, answer, batch);
+            }
             Ask::Drain(on) => {
                 self.coordinator.drain(on, now)?;
                 self.tell_later(peer, number, Answer::Changed(true), None);

@@ -15,7 +15,9 @@ use redb::{
 use serde::de::DeserializeOwned;
 
 use super::database::{SharedDatabase, contained, failed};
+use super::schedules::{self, EncodedSchedule, SCHEDULES};
 use super::{Batch, Change, Key, OutputRow, Store, StoreError};
+use crate::schedule::ScheduleRecord;
 use crate::task::{Record, TaskId};
 
 /// Tasks, as JSON.
@@ -151,6 +153,10 @@ impl Store for DiskStore {
         });
         visited?
     }
+
+    fn schedules(&self) -> Result<Vec<ScheduleRecord>, StoreError> {
+        self.database.read(|database| schedules::read(&database.begin_read()?))
+    }
 }
 
 /// The store as it was at one moment.
@@ -208,6 +214,7 @@ impl DiskWriter {
             copy_table(&from, &to, TASKS)?;
             copy_table(&from, &to, IDS)?;
             copy_table(&from, &to, OUTPUT)?;
+            copy_table(&from, &to, SCHEDULES)?;
             copy_table(&from, &to, FACTS)?;
             Ok(to.commit()?)
         });
@@ -225,6 +232,7 @@ pub struct EncodedBatch {
     pub number: u64,
     changes: Vec<(u64, EncodedChange)>,
     output: Vec<EncodedRow>,
+    schedules: Vec<EncodedSchedule>,
 }
 
 /// A [`Change`] as it is written.
@@ -259,7 +267,8 @@ impl EncodedBatch {
             Ok(((key.0, *offset), row))
         });
         let output = output.collect::<Result<_, StoreError>>()?;
-        Ok(Self { number: batch.number, changes, output })
+        let schedules = batch.schedules.iter().map(schedules::encode).collect::<Result<_, _>>()?;
+        Ok(Self { number: batch.number, changes, output, schedules })
     }
 }
 
@@ -278,6 +287,7 @@ fn begin(database: &Database) -> Result<u64, StoreError> {
     transaction.open_table(TASKS)?;
     transaction.open_table(IDS)?;
     transaction.open_table(OUTPUT)?;
+    transaction.open_table(SCHEDULES)?;
     let mut facts = transaction.open_table(FACTS)?;
     facts.insert("format", FORMAT)?;
     let epoch = facts.get("epoch")?.map_or(0, |epoch| epoch.value()) + 1;
@@ -320,6 +330,7 @@ fn write(database: &Database, batches: &[EncodedBatch]) -> Result<(), StoreError
         };
     }
     drop((tasks, ids, output));
+    schedules::write(&transaction, batches.iter().flat_map(|batch| &batch.schedules))?;
     Ok(transaction.commit()?)
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::output::OutputLog;
 use super::recent::Recent;
 use super::{Batch, Change, Index, Key, OutputRow, Store, StoreError};
+use crate::schedule::{ScheduleName, ScheduleRecord};
 use crate::task::{Piece, Record, TaskId};
 
 /// A store with changes in front of it that are not durable yet. It is read as if they were.
@@ -26,6 +27,8 @@ pub struct Journal<S> {
     next_output: BTreeMap<(Key, u64), Option<OutputRow>>,
     /// The output of those that write.
     logs: HashMap<Key, Log>,
+    /// And of schedules.
+    schedules: BTreeMap<ScheduleName, Option<Rc<ScheduleRecord>>>,
     /// Its number.
     number: u64,
     /// The last batch that is durable.
@@ -53,6 +56,7 @@ impl<S: Store> Journal<S> {
             next: Vec::new(),
             next_output: BTreeMap::new(),
             logs: HashMap::new(),
+            schedules: BTreeMap::new(),
             number: 1,
             durable: 0,
         }
@@ -190,6 +194,11 @@ impl<S: Store> Journal<S> {
         }
     }
 
+    /// A schedule is so from now on; `None`: it is forgotten. Whoever changes it keeps it: it is not read again.
+    pub fn put_schedule(&mut self, name: ScheduleName, record: Option<Rc<ScheduleRecord>>) {
+        self.schedules.insert(name, record);
+    }
+
     /// The number of the batch that what changes now is in: it is durable when that is.
     pub fn number(&self) -> u64 {
         self.number
@@ -213,11 +222,12 @@ impl<S: Store> Journal<S> {
         self.number += 1;
         let output = std::mem::take(&mut self.next_output);
         let output = output.into_iter().map(|((key, offset), row)| (key, offset, row)).collect();
-        Some(Batch { number, changes, output })
+        let schedules = std::mem::take(&mut self.schedules).into_iter().collect();
+        Some(Batch { number, changes, output, schedules })
     }
 
     fn is_unchanged(&self) -> bool {
-        self.next.is_empty() && self.next_output.is_empty()
+        self.next.is_empty() && self.next_output.is_empty() && self.schedules.is_empty()
     }
 
     /// A batch is durable, and what is behind has it.

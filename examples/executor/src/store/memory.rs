@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Batch, Change, Key, OutputRow, Store, StoreError};
+use crate::schedule::{ScheduleName, ScheduleRecord};
 use crate::task::{Record, TaskId};
 
 /// A store for tests, which ends with its owner.
@@ -9,6 +10,7 @@ pub struct MemoryStore {
     records: BTreeMap<Key, Record>,
     keys: HashMap<TaskId, Key>,
     output: BTreeMap<(Key, u64), OutputRow>,
+    schedules: BTreeMap<ScheduleName, ScheduleRecord>,
 }
 
 impl MemoryStore {
@@ -19,6 +21,16 @@ impl MemoryStore {
 
     /// Keeps a batch.
     pub fn apply(&mut self, batch: &Batch) {
+        for (name, record) in &batch.schedules {
+            match record {
+                Some(record) => {
+                    self.schedules.insert(name.clone(), ScheduleRecord::clone(record));
+                }
+                None => {
+                    self.schedules.remove(name);
+                }
+            }
+        }
         for (key, change) in &batch.changes {
             match change {
                 Change::New(record) | Change::Put(record) => {
@@ -75,5 +87,8 @@ impl Store for MemoryStore {
         visit: &mut dyn FnMut(Key, Record) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.records.iter().try_for_each(|(key, record)| visit(*key, record.clone()))
+    }
+    fn schedules(&self) -> Result<Vec<ScheduleRecord>, StoreError> {
+        Ok(self.schedules.values().cloned().collect())
     }
 }

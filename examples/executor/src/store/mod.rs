@@ -14,6 +14,7 @@ mod journal;
 mod memory;
 mod output;
 mod recent;
+mod schedules;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,9 @@ pub use index::{Changes, Counts, Found, Index};
 pub use journal::Journal;
 pub use memory::MemoryStore;
 pub use output::OutputRow;
+pub use schedules::ScheduleChange;
 
+use crate::schedule::ScheduleRecord;
 use crate::task::{Record, TaskId};
 
 /// Which task, within a store: they count up in the order in which tasks were submitted.
@@ -66,6 +69,12 @@ pub trait Store {
         &self,
         visit: &mut dyn FnMut(Key, Record) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
+
+    /// All schedules, in the order of their names.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn schedules(&self) -> Result<Vec<ScheduleRecord>, StoreError>;
 }
 
 /// Changes that are kept together.
@@ -77,6 +86,8 @@ pub struct Batch {
     pub changes: Vec<(Key, Change)>,
     /// What tasks have written, by task and offset; `None`: it is kept no more.
     pub output: Vec<(Key, u64, Option<OutputRow>)>,
+    /// What changes of schedules; at most one for each.
+    pub schedules: Vec<ScheduleChange>,
 }
 
 /// What becomes of a task in the store.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::{Batch, Change, DiskStore, EncodedBatch, Journal, Key, MemoryStore, Store as _};
+use crate::schedule::{Missed, Overlap, Schedule, ScheduleName, ScheduleRecord, When};
 use crate::task::{Kind, Outcome, Record, Spec, State, TaskId, Timestamp};
 
 fn record(id: &str) -> Record {
@@ -15,7 +16,7 @@ fn record(id: &str) -> Record {
 
 fn batch(number: u64, changes: impl IntoIterator<Item = (u64, Change)>) -> Batch {
     let changes = changes.into_iter().map(|(key, change)| (Key(key), change)).collect();
-    Batch { number, changes, output: Vec::new() }
+    Batch { number, changes, output: Vec::new(), schedules: Vec::new() }
 }
 
 fn commit(store: &DiskStore, batch: &Batch) {
@@ -140,4 +141,59 @@ fn a_journal_is_read_as_if_all_were_durable() {
     journal.committed(&second);
     assert_eq!(journal.key_of(&id).unwrap(), Some(Key(2)));
     assert!(journal.record(Key(1)).unwrap().is_none());
+}
+
+#[test]
+fn schedules_are_kept_copied_and_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let names = ["a", "b"].map(|name| ScheduleName::new(name).unwrap());
+    let task = Spec::clone(&record("x").spec);
+    let put = |name: &ScheduleName, missed| {
+        let when = When::Every(60_000);
+        let (name, overlap) = (name.clone(), Overlap::Skip);
+        let kept = Schedule {
+            name: name.clone(),
+            when,
+            task: task.clone(),
+            deadline: Some(7),
+            missed,
+            overlap,
+        };
+        let record = ScheduleRecord {
+            schedule: Rc::new(kept),
+            added: Timestamp(1),
+            next: Some(Timestamp(2)),
+            paused: false,
+            last_time: None,
+            last_task: Some(TaskId::new("x").unwrap()),
+            runs: 3,
+            skipped: 4,
+            error: None,
+        };
+        (name, Some(Rc::new(record)))
+    };
+    let store = DiskStore::open(&path("tasks")).unwrap();
+    let mut memory = MemoryStore::new();
+    let batches = [
+        vec![put(&names[0], Missed::Skip), put(&names[1], Missed::Skip)],
+        vec![put(&names[1], Missed::All)],
+        vec![(names[0].clone(), None)],
+    ];
+    for (number, schedules) in (1..).zip(batches) {
+        let batch = Batch { schedules, ..batch(number, []) };
+        commit(&store, &batch);
+        memory.apply(&batch);
+    }
+    store.writer().back_up(&path("copy")).unwrap();
+    drop(store);
+    let (store, copy) =
+        (DiskStore::open(&path("tasks")).unwrap(), DiskStore::open(&path("copy")).unwrap());
+    for store in [&store as &dyn super::Store, &copy, &memory] {
+        let [kept] = store.schedules().unwrap().try_into().unwrap();
+        assert_eq!(
+            (&kept.schedule.name, kept.schedule.missed, kept.runs),
+            (&names[1], Missed::All, 3)
+        );
+    }
 }

@@ -3,8 +3,8 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Ended;
 use super::output::{AskOutput, OutputPage, Written};
+use super::{AskedSchedule, Ended, ListedSchedules};
 use crate::coordinator::{Filter, Overview, Page, Stop};
 use crate::task::{Kind, Record, Spec, TaskId};
 
@@ -106,6 +106,8 @@ pub enum Ask {
     Overview,
     /// Tasks, the newest first; answered by [`Answer::Listed`] at once.
     List(AskedList),
+    /// Something about tasks that are submitted again and again.
+    Schedule(AskedSchedule),
     /// No new tasks are taken and none is given to workers, or they are again; answered by [`Answer::Changed`].
     Drain(bool),
 }
@@ -122,6 +124,7 @@ impl Ask {
                 | Self::Output(_)
                 | Self::Overview
                 | Self::List(_)
+                | Self::Schedule(AskedSchedule::List { .. })
         )
     }
 
@@ -229,6 +232,8 @@ pub enum Answer {
     Overview(Box<Overview>),
     /// Some tasks.
     Listed(Page),
+    /// Some schedules.
+    Schedules(ListedSchedules),
     /// It cannot be done, and why.
     Failed(Box<str>),
 }

@@ -24,6 +24,7 @@ mod line;
 mod messages;
 mod outbox;
 mod output;
+mod schedules;
 #[cfg(test)]
 mod tests;
 
@@ -36,3 +37,4 @@ pub use messages::{
 };
 pub use outbox::Outbox;
 pub use output::{AskOutput, OutputPage, OutputPart, Written};
+pub use schedules::{AskedSchedule, ListedSchedules};

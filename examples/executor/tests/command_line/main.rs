@@ -1,6 +1,7 @@
 //! The command line, as users run it.
 
 mod options;
+mod schedules;
 mod submit;
 mod support;
 mod tasks;

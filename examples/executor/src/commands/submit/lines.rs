@@ -6,7 +6,7 @@ use std::path::Path;
 
 use wharf::{EventLoop, Executor, Result};
 
-use crate::commands::task_options::Members;
+use crate::commands::task_options::{Members, spec};
 use crate::task::Spec;
 
 /// How many tasks are read at once, and submitted with one request.
@@ -96,7 +96,7 @@ impl Lines {
         for (name, value) in &self.defaults {
             members.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        super::spec(&members).map_err(text)
+        spec(&members).map_err(text)
     }
 }
 

@@ -17,7 +17,7 @@ use wharf::{EventLoop, Result};
 use super::connect::Connect;
 use super::output::Output;
 use super::parse::{self, Moment};
-use super::task_options::{Members, TaskOptions, set};
+use super::task_options::{Members, TaskOptions, set, spec};
 use super::words;
 use crate::task::{Kind, Spec, TaskId, Timestamp};
 use lines::Lines;
@@ -106,9 +106,4 @@ impl Submit {
         }
         Ok(members)
     }
-}
-
-/// A task of the members of its JSON.
-fn spec(members: &Members) -> Result<Spec, serde_json::Error> {
-    serde_json::from_str(&serde_json::to_string(members)?)
 }

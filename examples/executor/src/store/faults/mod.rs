@@ -29,7 +29,12 @@ fn batch(number: u64, random: &mut fastrand::Rng) -> Batch {
         (key, Change::New(Rc::new(Record::new(id, spec, Timestamp(7)))))
     };
     let changes: BTreeMap<_, _> = (0..count).map(change).collect();
-    Batch { number, changes: changes.into_iter().collect(), output: Vec::new() }
+    Batch {
+        number,
+        changes: changes.into_iter().collect(),
+        output: Vec::new(),
+        schedules: Vec::new(),
+    }
 }
 
 fn commit(store: &DiskStore, batch: &Batch) -> Result<(), StoreError> {
