@@ -41,6 +41,13 @@ impl ClientPeer {
                 *shared.refused.borrow_mut() = Some(why.clone());
                 shared.give_up(&ClientError::Refused(why));
             }
+            FromCoordinator::Goodbye { restarts } => {
+                shared.line.disconnected();
+                if restarts {
+                    self.attempt.reconnect_at_once();
+                }
+                transport.close();
+            }
             _ => {}
         }
     }

@@ -14,6 +14,7 @@
 //! }
 //! ```
 
+mod back_up;
 mod connected;
 mod connection;
 mod error;

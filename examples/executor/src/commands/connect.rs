@@ -45,6 +45,13 @@ impl Connect {
         }
     }
 
+    /// A worker's certificates are read again, for its next connections.
+    pub(super) fn renew(&self, worker: &Worker) -> Result {
+        let (_, tls) = self.credentials.tls(&self.address)?;
+        worker.set_tls(tls);
+        Ok(())
+    }
+
     /// A worker of it.
     pub(super) fn worker(
         &self,

@@ -1,8 +1,9 @@
 //! Where a coordinator listens.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wharf::{EventLoop, InheritedKind, InheritedSockets, Result, Server, TlsServer};
@@ -25,10 +26,31 @@ pub(super) struct Listening {
     insecure: bool,
 }
 
+/// A server, and by which name a successor gets its sockets.
+pub(super) struct Listener {
+    pub(super) name: &'static str,
+    pub(super) server: Server,
+    /// The path of a Unix socket that this process or a predecessor has made.
+    path: Option<PathBuf>,
+}
+
+impl Listener {
+    /// Accepts nobody any more. The path goes as well, unless a successor listens there.
+    pub(super) fn close(&self, has_successor: bool) {
+        if let Some(path) = self.path.as_deref().filter(|_| !has_successor) {
+            // While it listens nobody else has the path. If it cannot be removed the next one replaces it.
+            let _ = fs::remove_file(path);
+        }
+        self.server.close();
+    }
+}
+
 /// The names of sockets that are passed to the coordinator (`FileDescriptorName=`).
 const TLS: &str = "tls";
 const TCP: &str = "tcp";
 const UNIX: &str = "unix";
+/// A Unix socket whose path was made by this program, and is removed by it.
+const OWN_UNIX: &str = "own-unix";
 
 impl Listening {
     /// Listens. Sockets that the process was given come instead of the options.
@@ -42,7 +64,7 @@ impl Listening {
         demands: &Demands,
         tls: Option<&TlsServer>,
         inherited: InheritedSockets,
-    ) -> Result<Vec<Server>> {
+    ) -> Result<Vec<Listener>> {
         let has_token = !demands.tokens()?.is_empty();
         let is_safe = |listen: &Listen| {
             let asks = listen.is_tls(tls.is_some()) && demands.asks_for_certificates();
@@ -72,7 +94,11 @@ impl Listening {
                 Some(tls) => server.tls(tls),
                 None => server,
             };
-            listeners.push(server.await?);
+            let path = match &listen {
+                Listen::Unix(address) if name == OWN_UNIX => address.as_path().map(Path::to_owned),
+                _ => None,
+            };
+            listeners.push(Listener { name, server: server.cleanup_socket(false).await?, path });
         }
         Ok(listeners)
     }
@@ -83,28 +109,29 @@ impl Listening {
         coordinator: &CoordinatorServer,
         listen: &Listen,
         tls: Option<&TlsServer>,
-    ) -> Result<Server> {
+    ) -> Result<Listener> {
         let factory = coordinator.clone();
         let factory = move || factory.protocol();
         match listen {
             Listen::Tcp { address, .. } => {
                 let server = event_loop.create_server(factory, &**address);
                 let tls = with_tls(listen.is_tls(tls.is_some()), tls)?;
-                let server = match tls {
-                    Some(tls) => server.tls(tls),
-                    None => server,
+                let (name, server) = match tls {
+                    Some(tls) => (TLS, server.tls(tls)),
+                    None => (TCP, server),
                 };
-                Ok(server.await?)
+                Ok(Listener { name, server: server.await?, path: None })
             }
             Listen::Unix(address) => {
                 // Nobody is served before the mode is right.
-                let server = event_loop.create_unix_server(factory, address).start_serving(false);
-                let server = server.await?;
-                if let Some(path) = address.as_path() {
-                    std::fs::set_permissions(path, Permissions::from_mode(self.unix_mode))?;
+                let server = event_loop.create_unix_server(factory, address);
+                let server = server.start_serving(false).cleanup_socket(false).await?;
+                let path = address.as_path().map(Path::to_owned);
+                if let Some(path) = &path {
+                    fs::set_permissions(path, Permissions::from_mode(self.unix_mode))?;
                 }
                 server.start_serving()?;
-                Ok(server)
+                Ok(Listener { name: OWN_UNIX, server, path })
             }
         }
     }
@@ -117,6 +144,7 @@ fn passed(inherited: InheritedSockets) -> Result<Vec<(&'static str, Listen, Owne
     for socket in inherited.into_iter().filter(is_listener) {
         let Some(address) = socket.local_address() else { continue };
         let (name, listen) = match address.as_unix() {
+            Some(unix) if socket.name() == OWN_UNIX => (OWN_UNIX, Listen::Unix(unix.clone())),
             Some(unix) => (UNIX, Listen::Unix(unix.clone())),
             None => {
                 // Of other names only whether there is a certificate says it.

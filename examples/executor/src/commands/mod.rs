@@ -11,6 +11,7 @@
 //! }
 //! ```
 
+mod backup;
 mod completions;
 mod connect;
 mod demo;
@@ -25,9 +26,11 @@ mod output;
 mod parse;
 mod progress;
 mod render;
+mod restart;
 mod schedule;
 mod secrets;
 mod serve;
+mod service;
 mod settings;
 mod submit;
 mod task_options;
@@ -112,6 +115,8 @@ enum Command {
     Schedule(schedule::Schedules),
     /// The coordinator takes no new tasks, and gives none to workers
     Drain(drain::Drain),
+    /// Copies the coordinator's store to a file, while it works
+    Backup(backup::Backup),
     /// Has the Mandelbrot set drawn, tile by tile
     Render(render::Render),
     /// A coordinator, three workers, and a picture; a worker is killed half-way
@@ -141,6 +146,7 @@ fn run(
         Command::Retry(arguments) => done(one_task::retry(&arguments, output)),
         Command::Schedule(arguments) => done(schedule::run(arguments, output)),
         Command::Drain(arguments) => done(drain::run(&arguments)),
+        Command::Backup(arguments) => done(backup::run(&arguments, output)),
         Command::Render(arguments) => done(render::run(&arguments)),
         Command::Demo(arguments) => done(demo::run(&arguments)),
         Command::Completions(arguments) => done(completions::run(&arguments, line)),

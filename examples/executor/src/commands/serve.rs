@@ -1,16 +1,22 @@
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::{Either, select};
 use serde_json::json;
-use wharf::signal::{SIGHUP, SIGINT, SIGTERM};
-use wharf::{Result, TlsServer, inherited_sockets};
+use wharf::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use wharf::{EventLoop, InheritedSockets, Result, SignalStream, TlsServer, inherited_sockets};
 
-use super::listening::Listening;
-use super::output::Output;
+use super::listening::{Listener, Listening};
+use super::output::{Output, say};
+use super::restart::{CHECKED, Successor, sockets_of};
 use super::secrets::Demands;
+use super::{parse, service};
 use crate::serve::{CoordinatorServer, ServeOptions};
-use crate::store::DiskStore;
+use crate::store::{DiskStore, FORMAT};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -21,38 +27,113 @@ pub(super) struct Serve {
     /// Where the tasks are kept
     #[arg(long, default_value = "wharf-executor.data")]
     data: PathBuf,
+    /// How long connections and the disk have when the coordinator is to end; a second signal ends it at once
+    #[arg(long, default_value = "5s", value_parser = parse::duration)]
+    grace: Duration,
+    /// Only looks whether it could start in the place of a running one
+    #[arg(long, hide = true)]
+    check: bool,
 }
 
-/// How long connections have to come to their end.
-const GRACE: Duration = Duration::from_secs(2);
+/// The sockets for a successor, if there is to be one.
+type Sockets = Option<Vec<(&'static str, OwnedFd)>>;
 
 pub(super) fn run(arguments: Serve, output: Output) -> Result {
+    if arguments.check {
+        arguments.demands.tls()?;
+        arguments.demands.tokens()?;
+        return say(format_args!("{CHECKED}{FORMAT}"));
+    }
     // Before there is a thread: it changes the environment.
     let inherited = inherited_sockets()?;
-    wharf::run(async move |event_loop| {
-        let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP])?;
-        std::fs::create_dir_all(&arguments.data)?;
-        let tls = arguments.demands.tls()?;
-        let store = DiskStore::open(&arguments.data.join("tasks.redb"))?;
-        let options =
-            ServeOptions { tokens: arguments.demands.tokens()?, ..ServeOptions::default() };
-        let coordinator = CoordinatorServer::new(&event_loop, store, options)?;
-        let Serve { listening, demands, .. } = &arguments;
-        let listeners =
-            listening.start(&event_loop, &coordinator, demands, tls.as_ref(), inherited);
-        let listeners = listeners.await?;
-        for address in listeners.iter().flat_map(wharf::Server::addresses) {
-            let address = address.to_string();
-            output.print(&json!({"listening": address}), format_args!("listening on {address}"))?;
+    let successor = Successor::new()?;
+    // Its end closes the store and all connections.
+    let sockets = wharf::run(async |event_loop| {
+        serve(&event_loop, &arguments, output, inherited, &successor).await
+    })?;
+    match sockets {
+        Some(sockets) => successor.execute(sockets),
+        None => Ok(()),
+    }
+}
+
+async fn serve(
+    event_loop: &EventLoop,
+    arguments: &Serve,
+    output: Output,
+    inherited: InheritedSockets,
+    successor: &Successor,
+) -> Result<Sockets> {
+    let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP, SIGUSR2])?;
+    let Serve { listening, demands, .. } = arguments;
+    let tls = demands.tls()?;
+    let coordinator = CoordinatorServer::new(
+        event_loop,
+        open(&arguments.data)?,
+        ServeOptions {
+            tokens: demands.tokens()?,
+            directory: Some(arguments.data.clone()),
+            ..ServeOptions::default()
+        },
+    )?;
+    let listeners = listening.start(event_loop, &coordinator, demands, tls.as_ref(), inherited);
+    let listeners = listeners.await?;
+    for address in listeners.iter().flat_map(|listener| listener.server.addresses()) {
+        let address = address.to_string();
+        output.print(&json!({"listening": address}), format_args!("listening on {address}"))?;
+    }
+    service::is_ready();
+    service::watch(event_loop);
+    let restarts = until_the_end(event_loop, &mut signals, tls.as_ref(), successor).await;
+    let mut sockets = None;
+    if restarts {
+        sockets = Some(sockets_of(&listeners)?);
+    } else {
+        service::stops();
+    }
+    // A path goes only with the last process that listens there.
+    listeners.iter().for_each(|listener| listener.close(restarts));
+    let leaving = Box::pin(wharf::timeout(arguments.grace, coordinator.leave(restarts)));
+    if let Either::Left((Err(_), _)) = select(leaving, Box::pin(signals.next())).await {
+        eprintln!("what is not on the disk yet is lost: it was not acknowledged");
+    }
+    for Listener { server, .. } in &listeners {
+        let ending = server.shutdown(arguments.grace);
+        select(ending, Box::pin(signals.next())).await;
+    }
+    Ok(sockets)
+}
+
+/// The store in a directory, which is made if it is not there, for this user alone.
+fn open(directory: &Path) -> Result<DiskStore> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    Ok(DiskStore::open(&directory.join("tasks.redb"))?)
+}
+
+/// Waits for the signal to end, and tells whether another coordinator follows.
+async fn until_the_end(
+    event_loop: &EventLoop,
+    signals: &mut SignalStream,
+    tls: Option<&TlsServer>,
+    successor: &Successor,
+) -> bool {
+    loop {
+        match signals.next().await {
+            SIGHUP => {
+                service::reloads();
+                reload(tls);
+                service::is_ready();
+            }
+            SIGUSR2 => match successor.check(event_loop).await {
+                Ok(()) => {
+                    service::reloads();
+                    return true;
+                }
+                Err(error) => eprintln!("no restart: {error}"),
+            },
+            _ => return false,
         }
-        while signals.next().await == SIGHUP {
-            reload(tls.as_ref());
-        }
-        for server in &listeners {
-            server.shutdown(GRACE).await?;
-        }
-        Ok(())
-    })
+    }
 }
 
 /// New connections get the certificates that are in the files now; those that are there stay.

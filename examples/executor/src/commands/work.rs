@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::{Either, select};
 use wharf::Result;
-use wharf::signal::{SIGINT, SIGTERM};
+use wharf::signal::{SIGHUP, SIGINT, SIGTERM};
 
 use super::connect::Connect;
-use super::parse;
+use super::{parse, service};
 use crate::task::Kind;
 use crate::work::{Functions, WorkerOptions};
 
@@ -22,14 +23,14 @@ pub(super) struct Work {
     /// Its name, for people
     #[arg(long)]
     name: Option<Box<str>>,
+    /// How long tasks have to end when the worker is to end, before it gives them back; a second signal ends it at once
+    #[arg(long, default_value = "30s", value_parser = parse::duration)]
+    grace: Duration,
 }
-
-/// How long tasks have to end when the worker is to end.
-const GRACE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(arguments: Work, functions: Functions) -> Result {
     wharf::run(async move |event_loop| {
-        let mut signals = event_loop.signals([SIGINT, SIGTERM])?;
+        let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP])?;
         let defaults = WorkerOptions::default();
         let slots = arguments.slots.unwrap_or(defaults.slots).max(1);
         let options = WorkerOptions {
@@ -40,7 +41,20 @@ pub(super) fn run(arguments: Work, functions: Functions) -> Result {
             ..defaults
         };
         let worker = arguments.coordinator.worker(&event_loop, functions, options)?;
-        signals.next().await;
-        worker.shutdown(GRACE).await
+        service::is_ready();
+        service::watch(&event_loop);
+        while signals.next().await == SIGHUP {
+            service::reloads();
+            if let Err(error) = arguments.coordinator.renew(&worker) {
+                eprintln!("the certificates stay as they were: {error}");
+            }
+            service::is_ready();
+        }
+        service::stops();
+        let ending = Box::pin(worker.shutdown(arguments.grace));
+        match select(ending, Box::pin(signals.next())).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(_) => Err("its tasks were given up: a second signal came".into()),
+        }
     })
 }

@@ -21,6 +21,11 @@ impl Commits {
     pub(super) fn new(writer: DiskWriter) -> Self {
         Self { writer, is_writing: false, failed: None }
     }
+
+    /// Who writes the store.
+    pub(super) fn writer(&self) -> DiskWriter {
+        self.writer.clone()
+    }
 }
 
 impl Shared {
@@ -67,6 +72,7 @@ impl Shared {
         state.commits.is_writing = false;
         state.coordinator.journal().committed(&batch);
         state.is_durable(batch.number);
+        state.wake_who_leaves();
         drop(state);
         self.commit();
         self.state.borrow_mut().send();

@@ -133,6 +133,9 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
     }
 
     fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
+        if self.shared.state.borrow().is_leaving {
+            return Ok(());
+        }
         if let PeerState::Worker(worker) = self.state {
             let now = self.shared.now();
             self.shared.state.borrow_mut().coordinator.worker_is_alive(worker, now);
@@ -164,8 +167,13 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         state.watches.forget(self.key);
         state.outboxes.remove(&self.key);
         state.followers.forget(self.key);
+        state.copies.remove(&self.key);
         if let PeerState::Worker(worker) = self.state {
             state.workers.remove(&worker);
+            if state.is_leaving {
+                // It comes back to the coordinator that follows, with what it runs.
+                return Ok(());
+            }
             let left = state.coordinator.worker_left(worker, now);
             drop(state);
             self.shared.check(left);

@@ -16,9 +16,20 @@ impl Shared {
         if asked.ask.operates() && !rights.operate {
             let answer = Answer::Failed("the token is for submitting only".into());
             state.tell(peer, &FromCoordinator::Answer { number: asked.number, answer });
-            return;
+            drop(state);
+            return self.settle_soon();
         }
-        let answered = state.answer(peer, asked, now);
+        let answered = match asked.ask {
+            Ask::BackUp => {
+                drop(state);
+                return self.begin_back_up(peer, asked.number);
+            }
+            Ask::ReadBackUp(offset) => {
+                drop(state);
+                return self.read_back_up(peer, asked.number, offset);
+            }
+            _ => state.answer(peer, asked, now),
+        };
         drop(state);
         self.check(answered);
         self.settle_soon();
@@ -95,6 +106,8 @@ impl State {
                 let (answer, batch) = self.schedule(asked, now)?;
                 self.tell_later(peer, number, answer, batch);
             }
+            // These are not answered at once.
+            Ask::BackUp | Ask::ReadBackUp(_) => {}
             Ask::Drain(on) => {
                 self.coordinator.drain(on, now)?;
                 self.tell_later(peer, number, Answer::Changed(true), None);

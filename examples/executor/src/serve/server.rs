@@ -1,12 +1,14 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use wharf::{EventLoop, Protocol, TimerHandle, Transport, TransportHandle};
+use wharf::{EventLoop, Promise, Protocol, TimerHandle, Transport, TransportHandle};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 
+use super::back_up::Copy;
 use super::commits::Commits;
 use super::output::Followers;
 use super::peer::Peer;
@@ -31,6 +33,8 @@ pub struct ServeOptions {
     pub settings: Settings,
     /// What workers and clients must know.
     pub tokens: Tokens,
+    /// Where copies of the store are put together, in files without names; `None`: where the system has such.
+    pub directory: Option<PathBuf>,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> Timestamp>,
     /// For ids, and for how long tasks wait before they are tried again.
@@ -50,6 +54,7 @@ impl Default for ServeOptions {
         Self {
             settings: Settings::default(),
             tokens: Tokens::default(),
+            directory: None,
             clock: Box::new(system_time),
             random: fastrand::Rng::new(),
         }
@@ -86,6 +91,12 @@ pub(super) struct State {
     pub(super) outboxes: HashMap<PeerKey, Outbox>,
     /// Whose outboxes have something.
     pub(super) unsent: Vec<PeerKey>,
+    /// It ends: nothing that comes in is looked at any more.
+    pub(super) is_leaving: bool,
+    /// Who waits until all is on the disk.
+    pub(super) until_written: Vec<Promise<()>>,
+    /// What clients take copies from.
+    pub(super) copies: HashMap<PeerKey, Copy>,
 }
 
 impl CoordinatorServer {
@@ -117,6 +128,9 @@ impl CoordinatorServer {
             is_settling: false,
             outboxes: HashMap::new(),
             unsent: Vec::new(),
+            is_leaving: false,
+            until_written: Vec::new(),
+            copies: HashMap::new(),
         };
         let state = RefCell::new(state);
         let shared = Rc::new(Shared { event_loop: event_loop.clone(), options, began, state });
@@ -155,7 +169,7 @@ impl Shared {
         }
     }
 
-    fn settle(self: &Rc<Self>) {
+    pub(super) fn settle(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         state.is_settling = false;
         while let Some(effect) = state.coordinator.effect() {
@@ -173,7 +187,8 @@ impl Shared {
         if let Some(timer) = state.timer.take() {
             timer.cancel();
         }
-        let Some(wait) = state.coordinator.wait(self.now()) else { return };
+        let wait = state.coordinator.wait(self.now()).filter(|_| !state.is_leaving);
+        let Some(wait) = wait else { return };
         let shared = Rc::downgrade(self);
         state.timer = Some(self.event_loop.call_later(wait, move || {
             if let Some(shared) = shared.upgrade() {

@@ -1,5 +1,6 @@
 //! Over connections in memory, in virtual time.
 
+mod leaving;
 mod output;
 mod watch;
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +31,11 @@ const OUTPUT: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("out
 const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 
 /// How tasks are written. One that is newer is refused.
-const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 1;
+
+/// How many openings a copy is ahead of its original: fences that workers have from the original, after the copy was taken,
+/// are none of the copy's.
+const COPY_IS_LATER: u64 = 1 << 16;
 
 /// A store in a file. It is read on the loop's thread; a [`DiskWriter`] writes it on another.
 ///
@@ -204,18 +209,38 @@ impl DiskWriter {
     /// # Errors
     /// `path` is there already, or one of the two cannot be read or written.
     pub fn back_up(&self, path: &Path) -> Result<(), StoreError> {
-        if path.exists() {
-            return Err(StoreError(format!("{} is there already", path.display()).into()));
+        let file = File::options().read(true).write(true).create_new(true).open(path);
+        let file = file.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                StoreError(format!("{} is there already", path.display()).into())
+            }
+            _ => failed(error),
+        })?;
+        self.back_up_into(file)
+    }
+
+    /// Copies the store into an empty file while it is in use, as [`back_up`](Self::back_up).
+    ///
+    /// # Errors
+    /// The file has something in it, or one of the two cannot be read or written.
+    pub fn back_up_into(&self, file: File) -> Result<(), StoreError> {
+        if file.metadata().map_err(failed)?.len() > 0 {
+            return Err(StoreError("a copy goes into an empty file".into()));
         }
         let from = self.database.read(|database| Ok(database.begin_read()?))?;
         let copied = contained(|| {
-            let copy = Database::create(path)?;
+            let copy = Database::builder().create_file(file)?;
             let to = copy.begin_write()?;
             copy_table(&from, &to, TASKS)?;
             copy_table(&from, &to, IDS)?;
             copy_table(&from, &to, OUTPUT)?;
             copy_table(&from, &to, SCHEDULES)?;
             copy_table(&from, &to, FACTS)?;
+            {
+                let mut facts = to.open_table(FACTS)?;
+                let epoch = facts.get("epoch")?.map_or(0, |epoch| epoch.value());
+                facts.insert("epoch", epoch + COPY_IS_LATER)?;
+            }
             Ok(to.commit()?)
         });
         copied?

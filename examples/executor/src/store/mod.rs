@@ -21,7 +21,7 @@ mod tests;
 use std::fmt;
 use std::rc::Rc;
 
-pub use disk::{DiskStore, DiskWriter, EncodedBatch};
+pub use disk::{DiskStore, DiskWriter, EncodedBatch, FORMAT};
 pub use index::{Changes, Counts, Found, Index};
 pub use journal::Journal;
 pub use memory::MemoryStore;

@@ -110,6 +110,10 @@ pub enum Ask {
     Schedule(AskedSchedule),
     /// No new tasks are taken and none is given to workers, or they are again; answered by [`Answer::Changed`].
     Drain(bool),
+    /// A copy of the store is taken as it is now; answered by [`Answer::Copied`] when it is there.
+    BackUp,
+    /// The part of the copy that begins at this offset; answered by [`Answer::Part`].
+    ReadBackUp(u64),
 }
 
 impl Ask {
@@ -130,7 +134,7 @@ impl Ask {
 
     /// Whether it is about the coordinator itself, which not everybody who submits may touch.
     pub fn operates(&self) -> bool {
-        matches!(self, Self::Drain(_))
+        matches!(self, Self::Drain(_) | Self::BackUp | Self::ReadBackUp(_))
     }
 }
 
@@ -211,6 +215,12 @@ pub enum FromCoordinator {
     Stale(u64),
     /// What an assignment has written is on the disk.
     Kept(u64),
+    /// The coordinator ends, and with it the connection. What it has not answered it has not done: whoever said it says it
+    /// again to the one that follows.
+    Goodbye {
+        /// That one is there at once, so there is no need to wait before connecting again.
+        restarts: bool,
+    },
 }
 
 /// What a coordinator answers.
@@ -234,6 +244,10 @@ pub enum Answer {
     Listed(Page),
     /// Some schedules.
     Schedules(ListedSchedules),
+    /// A copy of the store is there, and has so many bytes.
+    Copied(u64),
+    /// Some bytes of it, as base64.
+    Part(Box<str>),
     /// It cannot be done, and why.
     Failed(Box<str>),
 }

@@ -46,6 +46,13 @@ impl WorkerPeer {
                 self.shared.kept(fence, false);
                 self.shared.forget_report(fence);
             }
+            FromCoordinator::Goodbye { restarts } => {
+                self.shared.line.disconnected();
+                if restarts {
+                    self.attempt.reconnect_at_once();
+                }
+                transport.close();
+            }
             FromCoordinator::Answer { .. } | FromCoordinator::Ended(_) => {}
             FromCoordinator::Kept(fence) => self.shared.kept(fence, true),
         }

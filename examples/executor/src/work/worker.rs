@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub(super) event_loop: EventLoop,
     pub(super) functions: Functions,
     options: WorkerOptions,
+    /// For the next connection.
+    tls: RefCell<Option<TlsClient>>,
     pub(super) threads: Executor,
     pub(super) slots: CapacityLimiter,
     pub(super) line: Line,
@@ -86,6 +88,7 @@ impl Worker {
         let shared = Rc::new(Shared {
             event_loop: event_loop.clone(),
             functions,
+            tls: RefCell::new(options.tls.clone()),
             options,
             threads: Executor::new(slots),
             slots: CapacityLimiter::new(event_loop, slots),
@@ -98,13 +101,14 @@ impl Worker {
             is_shutting_down: Cell::new(false),
             refused: RefCell::default(),
         });
-        let (own, tls) = (Rc::clone(&shared), shared.options.tls.clone());
+        let (own, secured) = (Rc::clone(&shared), Rc::clone(&shared));
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
             let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
             Framed::new(WorkerPeer::new(Rc::clone(&own), attempt.clone()), decoder)
         });
-        let client =
-            client.configure(move |builder, attempt| under_tls(builder, attempt, tls.as_ref()));
+        let client = client.configure(move |builder, attempt| {
+            under_tls(builder, attempt, secured.tls.borrow().as_ref())
+        });
         let client = client.handshake(true).start()?;
         shared.beat();
         Ok(Self { shared, client })
@@ -113,6 +117,11 @@ impl Worker {
     /// How many tasks it has, those included that wait for a slot.
     pub fn tasks(&self) -> usize {
         self.shared.running.borrow().len()
+    }
+
+    /// Connects under this TLS from now on, as after certificates were renewed. The connection that is there stays.
+    pub fn set_tls(&self, tls: impl Into<Option<TlsClient>>) {
+        drop(self.shared.tls.replace(tls.into()));
     }
 
     /// Why the coordinator did not want this worker when it came last: a wrong token, for example.

@@ -1,0 +1,7 @@
+//! Running the executor: its binary with signals, sockets, certificates and copies.
+
+mod restart;
+mod secure;
+mod signals;
+mod sockets;
+mod support;
