@@ -2,6 +2,7 @@
 
 mod restart;
 mod secure;
+mod service;
 mod signals;
 mod sockets;
 mod support;
