@@ -137,7 +137,7 @@ fn a_token_that_only_submits_submits_and_one_that_only_works_works() {
         assert_eq!(no_worker.refused().as_deref(), Some("the token is for something else"));
         let no_client = client("w")?.submit("square", &1).await;
         assert!(
-            matches!(no_client, Err(ClientError::Refused(why)) if *why == *"the token is for something else")
+            matches!(no_client, Err(ClientError::NotAdmitted(why)) if *why == *"the token is for something else")
         );
         let _worker = worker("w")?;
         assert_eq!(task.result::<u64>().await?, 9);

@@ -20,7 +20,7 @@ impl Client {
         let welcomed = wharf::timeout(within, self.welcomed(&mut why)).await;
         welcomed.unwrap_or_else(|_| {
             let why = why.unwrap_or_else(|| "it does not answer".to_owned());
-            Err(ClientError::Unreachable(format!("not within {within:?}: {why}").into()))
+            Err(ClientError::Unreachable { tried: within, why: why.into() })
         })
     }
 
@@ -28,7 +28,7 @@ impl Client {
         let mut states = self.client.states();
         while let Some(state) = states.next().await {
             if let Some(refused) = &*self.shared.refused.borrow() {
-                return Err(ClientError::Refused(refused.clone()));
+                return Err(ClientError::NotAdmitted(refused.clone()));
             }
             match state {
                 State::Connected { .. } => return Ok(()),

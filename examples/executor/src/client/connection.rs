@@ -27,9 +27,11 @@ impl ClientPeer {
                 shared.line.connected(transport);
                 *shared.refused.borrow_mut() = None;
                 self.attempt.established();
+                shared.reached();
                 for pending in shared.pending.borrow().values() {
                     shared.line.say_json(&pending.request);
                 }
+                shared.watch_again();
             }
             FromCoordinator::Answer { number, answer } => {
                 let pending = shared.pending.borrow_mut().remove(&number);
@@ -37,9 +39,15 @@ impl ClientPeer {
                     let _ = pending.answer.set_result(Ok(answer));
                 }
             }
+            FromCoordinator::Ended(ends) => {
+                for ended in ends {
+                    let id = ended.id.clone();
+                    shared.deliver(&id, &Ok(ended));
+                }
+            }
             FromCoordinator::Refused(why) => {
                 *shared.refused.borrow_mut() = Some(why.clone());
-                shared.give_up(&ClientError::Refused(why));
+                shared.give_up(&ClientError::NotAdmitted(why));
             }
             FromCoordinator::Goodbye { restarts } => {
                 shared.line.disconnected();
@@ -72,6 +80,7 @@ impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
         if let Some(shared) = self.shared.upgrade() {
             shared.line.disconnected();
+            shared.lost();
         }
         Ok(())
     }

@@ -2,16 +2,26 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
+use futures_util::Stream;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 use wharf::{CapacityLimiter, EventLoop, Promise, Result, TlsClient};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
+use super::chain::ChainBuilder;
 use super::connection::ClientPeer;
 use super::error::ClientError;
-use super::tasks::SubmittedTask;
+use super::group::{Group, GroupBuilder};
+use super::map::{FromIterator, FromStream, Map};
+use super::reach::Reach;
+use super::results::Results;
+use super::task_builder::{Options, TaskBuilder};
+use super::tasks::{SubmittedTask, TypedTask};
+use crate::Function;
 use crate::access::under_tls;
 use crate::coordinator::{Filter, Overview, Page};
 use crate::task::{Kind, Record, Spec, TaskId};
@@ -35,11 +45,14 @@ pub struct ClientOptions {
     pub tls: Option<TlsClient>,
     /// How many submits are under way at most: one more waits until one is on the coordinator's disk.
     pub most_submits: usize,
+    /// How long there may be no connection before whatever waits ends with [`ClientError::Unreachable`], and whatever is
+    /// asked for as well until there is one again; `None`: for ever. The client goes on trying.
+    pub connect_within: Option<Duration>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { token: None, tls: None, most_submits: 1_000 }
+        Self { token: None, tls: None, most_submits: 1_000, connect_within: None }
     }
 }
 
@@ -50,9 +63,12 @@ pub(super) struct Shared {
     pub(super) refused: RefCell<Option<Box<str>>>,
     /// What has no answer, as JSON, by its number.
     pub(super) pending: RefCell<BTreeMap<u64, Pending>>,
+    pub(super) results: Results,
+    pub(super) reach: Reach,
+    is_closed: Cell<bool>,
     next: Cell<u64>,
     submits: CapacityLimiter,
-    event_loop: EventLoop,
+    pub(super) event_loop: EventLoop,
     /// What its ids begin with, and nobody else's. They count up, so that those of tasks that are submitted together are
     /// written side by side.
     name: Box<str>,
@@ -80,6 +96,9 @@ impl Client {
             line: Line::new(event_loop),
             refused: RefCell::default(),
             pending: RefCell::default(),
+            results: Results::default(),
+            reach: Reach::default(),
+            is_closed: Cell::new(false),
             next: Cell::new(0),
             submits,
             event_loop: event_loop.clone(),
@@ -93,6 +112,13 @@ impl Client {
         });
         let client =
             client.configure(move |builder, attempt| under_tls(builder, attempt, tls.as_ref()));
+        let own = Rc::downgrade(&shared);
+        let client = client.on_state(move |state| {
+            if let Some(shared) = own.upgrade() {
+                shared.note(state);
+            }
+        });
+        shared.lost();
         let client = client.handshake(true).start()?;
         Ok(Self { shared, client })
     }
@@ -109,6 +135,57 @@ impl Client {
         let kind =
             Kind::new(kind).map_err(|error| ClientError::Refused(error.to_string().into()))?;
         self.submit_spec(Spec::new(kind, to_raw_value(arguments)?)).await
+    }
+
+    /// A task with options, of a kind that is only known at run time.
+    pub fn task(&self, kind: &str, arguments: &impl Serialize) -> TaskBuilder<SubmittedTask> {
+        TaskBuilder::new(&self.shared, Options::of_kind(kind, arguments))
+    }
+
+    /// A task of a function: its result if it is awaited, or with options, or submitted and awaited later.
+    pub fn call<A: Serialize, R>(
+        &self,
+        function: &Function<A, R>,
+        arguments: &A,
+    ) -> TaskBuilder<TypedTask<R>> {
+        TaskBuilder::new(&self.shared, Options::of(function, arguments))
+    }
+
+    /// A function over many arguments, of an iterator that may have no end.
+    pub fn map<A: Serialize, R: DeserializeOwned, I: IntoIterator<Item = A>>(
+        &self,
+        function: &Function<A, R>,
+        arguments: I,
+    ) -> Map<FromIterator<I::IntoIter>, A, R> {
+        Map::new(&self.shared, function, FromIterator(arguments.into_iter()))
+    }
+
+    /// A function over the arguments of a stream, as they come.
+    pub fn map_stream<A: Serialize, R: DeserializeOwned, S: Stream<Item = A>>(
+        &self,
+        function: &Function<A, R>,
+        arguments: S,
+    ) -> Map<FromStream<S>, A, R> {
+        Map::new(&self.shared, function, FromStream(Box::pin(arguments)))
+    }
+
+    /// Tasks that each get what the one before returned, begun with this one.
+    pub fn chain<A: Serialize, R>(
+        &self,
+        function: &Function<A, R>,
+        arguments: &A,
+    ) -> ChainBuilder<R> {
+        ChainBuilder::new(&self.shared, Options::of(function, arguments))
+    }
+
+    /// Tasks of a function that are submitted together and looked at together.
+    pub fn group<A: Serialize, R>(&self, function: &Function<A, R>) -> GroupBuilder<A, R> {
+        GroupBuilder::new(&self.shared, function)
+    }
+
+    /// Tasks that were submitted before, as a group.
+    pub fn group_of<R>(&self, tasks: impl IntoIterator<Item = TypedTask<R>>) -> Group<R> {
+        Group::new(&self.shared, tasks.into_iter().map(SubmittedTask::from).collect())
     }
 
     /// Submits a task with its options.
@@ -133,21 +210,11 @@ impl Client {
         for spec in &mut specs {
             spec.id.get_or_insert_with(|| self.shared.new_id());
         }
-        let _turn = self.shared.submits.acquire().await.map_err(|_| ClientError::Closed)?;
-        match self.shared.ask(Ask::Submit(specs)).await? {
-            Answer::Submitted(outcomes) => {
-                let task = |outcome| match outcome {
-                    Ok(id) => Ok(SubmittedTask::new(Rc::clone(&self.shared), id)),
-                    Err(why) => Err(ClientError::Refused(why)),
-                };
-                Ok(outcomes.into_iter().map(task).collect())
-            }
-            _ => Err(unexpected()),
-        }
+        SubmittedTask::submit_together(&self.shared, specs).await
     }
 
     /// A task that was submitted before, here or elsewhere.
-    pub fn task(&self, id: TaskId) -> SubmittedTask {
+    pub fn find(&self, id: TaskId) -> SubmittedTask {
         SubmittedTask::new(Rc::clone(&self.shared), id)
     }
 
@@ -189,6 +256,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.shared.is_closed.set(true);
         self.client.close();
         self.shared.give_up(&ClientError::Closed);
     }
@@ -197,8 +265,10 @@ impl Drop for Client {
 impl Shared {
     /// Asks for something, on this connection or the next.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, ClientError> {
-        let number = self.next.get();
-        self.next.set(number + 1);
+        if let Some(error) = self.is_hopeless() {
+            return Err(error);
+        }
+        let number = self.number();
         let mut request = Vec::new();
         encode(&ToCoordinator::Request(Asked { number, ask }), &mut request)
             .map_err(|error| ClientError::Refused(error.to_string().into()))?;
@@ -212,6 +282,25 @@ impl Shared {
             Ok(answer) => answer,
             Err(_) => Err(ClientError::Closed),
         }
+    }
+
+    /// Says something on this connection, if there is one, and waits for no answer.
+    pub(super) fn say(&self, ask: Ask) {
+        self.line.say(&ToCoordinator::Request(Asked { number: self.number(), ask }));
+    }
+
+    /// Why nothing can be asked for now, if that is so.
+    pub(super) fn is_hopeless(&self) -> Option<ClientError> {
+        if self.is_closed.get() { Some(ClientError::Closed) } else { self.unreachable() }
+    }
+
+    fn number(&self) -> u64 {
+        self.next.replace(self.next.get() + 1)
+    }
+
+    /// A turn to submit: few have it at the same time.
+    pub(super) async fn turn(&self) -> Result<impl Sized, ClientError> {
+        self.submits.acquire().await.map_err(|_| ClientError::Closed)
     }
 
     /// The task with an id, once it has ended or as it is.
@@ -229,9 +318,10 @@ impl Shared {
         for pending in pending.into_values() {
             let _ = pending.answer.set_result(Err(error.clone()));
         }
+        self.deliver_to_all(error);
     }
 
-    fn new_id(&self) -> TaskId {
+    pub(super) fn new_id(&self) -> TaskId {
         let number = self.submitted.get();
         self.submitted.set(number + 1);
         match TaskId::new(&format!("{}-{number:07x}", self.name)) {

@@ -15,17 +15,28 @@
 //! ```
 
 mod back_up;
+mod chain;
 mod connected;
 mod connection;
 mod error;
+mod group;
 mod handle;
+mod map;
 mod output;
+mod reach;
+mod results;
 mod schedules;
+mod task_builder;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
+pub use chain::{Chain, ChainBuilder};
 pub use error::ClientError;
+pub use group::{Group, GroupBuilder};
 pub use handle::{Client, ClientOptions};
+pub use map::{FromIterator, FromStream, Map, MapEnds, Source};
 pub use output::{OutputItem, OutputReader};
-pub use tasks::SubmittedTask;
+pub use results::Progress;
+pub use task_builder::TaskBuilder;
+pub use tasks::{SubmittedTask, TypedTask};

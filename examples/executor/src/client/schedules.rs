@@ -57,7 +57,7 @@ impl Client {
         match self.schedule(AskedSchedule::Run { name, at }).await? {
             Answer::Changed(_) => Ok(None),
             Answer::Submitted(mut outcomes) => match outcomes.pop() {
-                Some(Ok(id)) => Ok(Some(self.task(id))),
+                Some(Ok(id)) => Ok(Some(self.find(id))),
                 Some(Err(why)) => Err(ClientError::Refused(why)),
                 None => Err(unexpected()),
             },

@@ -1,4 +1,6 @@
 use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
@@ -6,7 +8,8 @@ use serde::de::DeserializeOwned;
 use super::error::ClientError;
 use super::handle::{Shared, unexpected};
 use super::output::OutputReader;
-use crate::task::{Outcome, Record, TaskId};
+use super::results::{Subscription, parts, result_of};
+use crate::task::{Record, Spec, TaskId};
 use crate::wire::{Answer, Ask};
 
 /// A task that was submitted. Dropping it changes nothing.
@@ -21,24 +24,63 @@ impl SubmittedTask {
         Self { shared, id }
     }
 
+    /// Submits one task.
+    pub(super) async fn submit(shared: &Rc<Shared>, spec: Spec) -> Result<Self, ClientError> {
+        let mut outcomes = Self::submit_together(shared, vec![spec]).await?;
+        outcomes.pop().unwrap_or_else(|| Err(unexpected()))
+    }
+
+    /// Submits tasks with one request.
+    pub(super) async fn submit_together(
+        shared: &Rc<Shared>,
+        mut specs: Vec<Spec>,
+    ) -> Result<Vec<Result<Self, ClientError>>, ClientError> {
+        for spec in &mut specs {
+            spec.id.get_or_insert_with(|| shared.new_id());
+        }
+        let _turn = shared.turn().await?;
+        let Answer::Submitted(outcomes) = shared.ask(Ask::Submit(specs)).await? else {
+            return Err(unexpected());
+        };
+        let task = |outcome: Result<TaskId, Box<str>>| {
+            let id = outcome.map_err(ClientError::Refused)?;
+            Ok(Self::new(Rc::clone(shared), id))
+        };
+        Ok(outcomes.into_iter().map(task).collect())
+    }
+
+    /// Submits tasks, many with one request.
+    pub(super) async fn submit_many(
+        shared: &Rc<Shared>,
+        specs: Vec<Spec>,
+    ) -> Vec<Result<Self, ClientError>> {
+        let mut outcomes = Vec::with_capacity(specs.len());
+        for part in parts(specs) {
+            let count = part.len();
+            match Self::submit_together(shared, part).await {
+                Ok(taken) => outcomes.extend(taken),
+                Err(error) => outcomes.extend((0..count).map(|_| Err(error.clone()))),
+            }
+        }
+        outcomes
+    }
+
     /// Its id.
     pub fn id(&self) -> &TaskId {
         &self.id
     }
 
-    /// Waits until it has ended, and gives its result.
+    /// Waits until it has ended, and gives its result. To wait for many is cheap: they share a request.
     ///
     /// # Errors
-    /// The task has failed or was cancelled, its result is no `T`, there is no such task, or the client is closed.
+    /// The task has failed, was cancelled or not run, its result is no `T`, there is no such task, or the client is closed
+    /// or gives up.
     pub async fn result<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        let record = self.ended().await?;
-        match record.outcome() {
-            Some(Outcome::Succeeded) => {
-                let result = record.result.as_deref().map_or("null", |result| result.get());
-                Ok(serde_json::from_str(result)?)
-            }
-            Some(Outcome::Cancelled) => Err(ClientError::Cancelled),
-            _ => Err(ClientError::Failed(record.error.as_deref().unwrap_or("no reason").into())),
+        let subscription = Subscription::new(&self.shared);
+        subscription.watch(0, &self.id);
+        match subscription.next().await {
+            Some((_, delivery)) => result_of(delivery),
+            None => Err(ClientError::Closed),
         }
     }
 
@@ -84,6 +126,54 @@ impl SubmittedTask {
             Answer::Changed(changed) => Ok(changed),
             _ => Err(unexpected()),
         }
+    }
+}
+
+/// A task of a [`Function`](crate::Function) that was submitted: its result has a type. Dropping it changes nothing.
+pub struct TypedTask<R> {
+    task: SubmittedTask,
+    returns: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> TypedTask<R> {
+    /// Waits until it has ended, and gives its result.
+    ///
+    /// # Errors
+    /// As [`SubmittedTask::result`].
+    pub async fn result(&self) -> Result<R, ClientError> {
+        self.task.result().await
+    }
+}
+
+impl<R> Deref for TypedTask<R> {
+    type Target = SubmittedTask;
+
+    fn deref(&self) -> &SubmittedTask {
+        &self.task
+    }
+}
+
+impl<R> Clone for TypedTask<R> {
+    fn clone(&self) -> Self {
+        self.task.clone().into()
+    }
+}
+
+impl<R> From<SubmittedTask> for TypedTask<R> {
+    fn from(task: SubmittedTask) -> Self {
+        Self { task, returns: PhantomData }
+    }
+}
+
+impl<R> From<TypedTask<R>> for SubmittedTask {
+    fn from(task: TypedTask<R>) -> Self {
+        task.task
+    }
+}
+
+impl<R> fmt::Debug for TypedTask<R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("TypedTask").field(&self.task.id).finish()
     }
 }
 

@@ -1,5 +1,8 @@
 //! Clients, workers and their coordinator, over a network in memory.
 
+mod groups;
+mod lost;
+mod maps;
 mod schedules;
 
 use std::time::Duration;
@@ -8,9 +11,16 @@ use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Result};
 
 use super::{Client, ClientError, ClientOptions};
+use crate::Function;
 use crate::serve::tests::{ADDRESS, serve};
 use crate::task::{Kind, Outcome, Spec};
-use crate::work::{Functions, Worker, WorkerOptions};
+use crate::work::{Failure, Functions, Worker, WorkerOptions};
+
+const SQUARE: Function<u64, u64> = Function::new("square");
+const SUM: Function<Vec<u64>, u64> = Function::new("sum");
+const ADD: Function<(u64, u64), u64> = Function::new("plus");
+const REFUSE: Function<u64, u64> = Function::new("refuse");
+const SLEEP: Function<u64, u64> = Function::new("sleep");
 
 fn token() -> Option<Box<str>> {
     Some("secret".into())
@@ -24,6 +34,13 @@ fn worker(event_loop: &EventLoop) -> Result<Worker> {
     let mut functions = Functions::new();
     functions.add("square", |number: u64, _| Ok::<_, String>(number * number))?;
     functions.add("fail", |text: String, _| Err::<(), _>(text))?;
+    functions.define(&SUM, |numbers: Vec<u64>, _| Ok::<_, String>(numbers.iter().sum()));
+    functions.define(&ADD, |(left, right): (u64, u64), _| Ok::<_, String>(left + right));
+    functions.define(&REFUSE, |_: u64, _| Err(Failure::permanent("I do not want to")));
+    functions.define_async(&SLEEP, async |seconds, _| {
+        wharf::sleep(Duration::from_secs(seconds)).await;
+        Ok::<_, String>(seconds)
+    });
     let options = WorkerOptions { slots: 4, token: token(), ..WorkerOptions::default() };
     Worker::start(event_loop, [ADDRESS], functions, options)
 }
@@ -72,7 +89,7 @@ fn what_goes_wrong_is_an_error_of_its_own_kind() {
         assert!(nobodys.cancel().await?);
         assert!(!nobodys.cancel().await?);
         assert!(matches!(nobodys.result::<()>().await, Err(ClientError::Cancelled)));
-        let unknown = client.task(crate::task::TaskId::new("x")?);
+        let unknown = client.find(crate::task::TaskId::new("x")?);
         assert!(matches!(unknown.result::<()>().await, Err(ClientError::UnknownTask(_))));
         let other = client.submit("square", &3).await?;
         assert!(matches!(other.result::<String>().await, Err(ClientError::Json(_))));
@@ -88,7 +105,10 @@ fn a_client_that_may_not_talk_is_told_why_and_one_that_is_closed_ends_what_waits
         let _server = serve(&event_loop).await?;
         let stranger = Client::start(&event_loop, [ADDRESS], ClientOptions::default())?;
         let refused = stranger.submit("square", &1).await.unwrap_err();
-        assert_eq!(refused.to_string(), "refused: the token is wrong");
+        assert_eq!(
+            refused.to_string(),
+            "the coordinator does not let this client in: the token is wrong"
+        );
         let client = client(&event_loop)?;
         let task = client.submit("nobody", &()).await?;
         let waiting = event_loop.create_task(async move { task.result::<()>().await });

@@ -37,8 +37,8 @@ impl Connect {
         let options = ClientOptions { token, tls, ..ClientOptions::default() };
         let client = Client::start(event_loop, [address], options)?;
         match client.connected(self.connect_timeout).await {
-            Err(ClientError::Unreachable(why)) => {
-                let text = format!("no coordinator at {}: {why}", self.address);
+            Err(error @ ClientError::Unreachable { .. }) => {
+                let text = format!("at {}: {error}", self.address);
                 Err(CommandError::new(Exit::Unreachable, text).into())
             }
             outcome => Ok(outcome.map(|()| client)?),

@@ -71,10 +71,12 @@ impl Exit {
     /// Which one a client's error is.
     pub(super) fn of_client(error: &ClientError) -> Self {
         match error {
-            ClientError::Refused(_) => Self::Refused,
-            ClientError::Unreachable(_) => Self::Unreachable,
+            ClientError::Refused(_) | ClientError::NotAdmitted(_) => Self::Refused,
+            ClientError::Unreachable { .. } => Self::Unreachable,
             ClientError::UnknownTask(_) => Self::Unknown,
-            ClientError::Failed(_) | ClientError::Cancelled => Self::TaskFailed,
+            ClientError::Failed(_) | ClientError::Cancelled | ClientError::NotRun { .. } => {
+                Self::TaskFailed
+            }
             _ => Self::Other,
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Logs {
 pub(super) fn run(arguments: &Logs, output: Output) -> Result {
     wharf::run(async |event_loop| {
         let client = arguments.coordinator.client(&event_loop).await?;
-        let mut reader = client.task(arguments.id.clone()).output();
+        let mut reader = client.find(arguments.id.clone()).output();
         if let Some(last) = arguments.last {
             reader = reader.last(last);
         }

@@ -91,7 +91,7 @@ fn with_task<T>(
 ) -> Result<T> {
     wharf::run(async |event_loop| {
         let client = arguments.coordinator.client(&event_loop).await?;
-        action(client.task(arguments.id.clone())).await
+        action(client.find(arguments.id.clone())).await
     })
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::CoordinatorServer;
 use super::server::{PeerKey, State};
 use crate::store::{Key, StoreError};
 use crate::task::{Record, TaskId};
@@ -62,6 +63,14 @@ impl Watches {
             }
         }
         peers
+    }
+}
+
+impl CoordinatorServer {
+    /// How many tasks somebody watches.
+    #[cfg(test)]
+    pub(crate) fn watched(&self) -> usize {
+        self.shared.state.borrow().watches.tasks.len()
     }
 }
 

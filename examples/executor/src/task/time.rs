@@ -1,6 +1,6 @@
 //! The two clocks of an executor.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// That of a system's clock; 1970 if it is before.
+    pub fn from_system_time(time: SystemTime) -> Self {
+        Self::default().after(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    }
+
     /// So much later; the end of time at most.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {

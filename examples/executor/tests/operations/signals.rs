@@ -61,7 +61,7 @@ fn a_copy_is_the_store_of_another_coordinator() {
         listening(&restored);
         let _worker = other.work(&[]);
         let client = other.client(&event_loop);
-        assert_eq!(client.task(task.id().clone()).result::<u64>().await?, 1);
+        assert_eq!(client.find(task.id().clone()).result::<u64>().await?, 1);
         Ok(())
     });
 }

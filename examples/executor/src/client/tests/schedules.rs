@@ -25,7 +25,7 @@ fn a_client_adds_schedules_whose_tasks_run_in_time() {
         client.add_schedule(schedule.clone(), false).await?;
         let next = client.schedules().await?[0].next.ok_or("it is due")?;
         event_loop.sleep(Duration::from_secs(61)).await;
-        assert_eq!(client.task(name.task_id(next)).result::<u64>().await?, 9);
+        assert_eq!(client.find(name.task_id(next)).result::<u64>().await?, 9);
         assert!(client.pause_schedule(name.clone(), true).await?);
         let task = client.run_schedule(name.clone(), Timestamp(7_000)).await?;
         let task = task.ok_or("there is one")?;
