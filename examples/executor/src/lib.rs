@@ -30,3 +30,8 @@ pub mod wire;
 pub mod work;
 
 pub use function::Function;
+
+/// Its examples are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -57,3 +57,27 @@ fn what_is_no_message_is_an_error_that_says_where() {
     }
     assert!(decode::<FromCoordinator>(br#"{"welcome":{"lease":1}}"#).is_ok());
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_messages() {
+    let text = include_str!("../../docs/protocol.md");
+    let mut counts = [0, 0];
+    let mut reads = None;
+    for line in text.lines() {
+        match (line, reads) {
+            ("```json to-coordinator", _) => reads = Some(0),
+            ("```json from-coordinator", _) => reads = Some(1),
+            ("```", _) => reads = None,
+            (message, Some(direction)) => {
+                let read = match direction {
+                    0 => decode::<ToCoordinator>(message.as_bytes()).err(),
+                    _ => decode::<FromCoordinator>(message.as_bytes()).err(),
+                };
+                assert!(read.is_none(), "{message}: {}", read.unwrap());
+                counts[direction] += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(counts[0] >= 20 && counts[1] >= 15, "{counts:?}");
+}
