@@ -13,7 +13,8 @@
 //! - [`work`]: a worker: functions by name, and slots that run them;
 //! - [`functions`]: those that every worker has;
 //! - [`wire`]: what they say to each other;
-//! - [`store`]: where tasks are kept.
+//! - [`store`]: where tasks are kept;
+//! - [`nats`]: the same without a coordinator, on NATS JetStream.
 #![forbid(unsafe_code)]
 
 pub mod access;
@@ -22,6 +23,7 @@ pub mod commands;
 pub mod coordinator;
 mod function;
 pub mod functions;
+pub mod nats;
 pub mod schedule;
 pub mod serve;
 pub mod store;

@@ -25,7 +25,8 @@ impl Client {
     }
 
     async fn welcomed(&self, why: &mut Option<String>) -> Result<(), ClientError> {
-        let mut states = self.client.states();
+        let Some(client) = &self.client else { return self.shared.is_ready().await };
+        let mut states = client.states();
         while let Some(state) = states.next().await {
             if let Some(refused) = &*self.shared.refused.borrow() {
                 return Err(ClientError::NotAdmitted(refused.clone()));

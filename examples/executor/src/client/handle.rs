@@ -8,7 +8,7 @@ use futures_util::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
-use wharf::{CapacityLimiter, EventLoop, Promise, Result, TlsClient};
+use wharf::{CapacityLimiter, EventLoop, Promise, Result, Task, TlsClient};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
@@ -24,6 +24,7 @@ use super::tasks::{SubmittedTask, TypedTask};
 use crate::Function;
 use crate::access::under_tls;
 use crate::coordinator::{Filter, Overview, Page};
+use crate::nats::{NatsClient, NatsOptions};
 use crate::task::{Kind, Record, Spec, TaskId};
 use crate::wire::{Answer, Ask, Asked, AskedList, Line, MAX_LENGTH, ToCoordinator, encode};
 
@@ -33,7 +34,8 @@ use crate::wire::{Answer, Ask, Asked, AskedList, Line, MAX_LENGTH, ToCoordinator
 /// the client chose, none is submitted twice. Dropping it ends what waits with [`ClientError::Closed`]; tasks go on.
 pub struct Client {
     pub(super) shared: Rc<Shared>,
-    pub(super) client: Reconnecting<Framed<ClientPeer, LengthPrefixDecoder>>,
+    /// `None`: it is on NATS.
+    pub(super) client: Option<Reconnecting<Framed<ClientPeer, LengthPrefixDecoder>>>,
 }
 
 /// What a [`Client`] is told.
@@ -58,6 +60,9 @@ impl Default for ClientOptions {
 
 pub(super) struct Shared {
     pub(super) options: ClientOptions,
+    pub(super) backend: Backend,
+    /// What is awaited for those who watch tasks on NATS.
+    pub(super) watching: RefCell<BTreeMap<TaskId, Task<()>>>,
     pub(super) line: Line,
     /// Why the coordinator does not want this client.
     pub(super) refused: RefCell<Option<Box<str>>>,
@@ -75,6 +80,14 @@ pub(super) struct Shared {
     submitted: Cell<u64>,
 }
 
+/// Who answers.
+pub(super) enum Backend {
+    /// The coordinator, at the other end of the connection.
+    Coordinator,
+    /// This, which has it from JetStream.
+    Nats(Rc<NatsClient>),
+}
+
 pub(super) struct Pending {
     pub(super) request: Box<[u8]>,
     pub(super) answer: Promise<Result<Answer, ClientError>>,
@@ -90,21 +103,7 @@ impl Client {
         addresses: impl IntoIterator<Item = A>,
         options: ClientOptions,
     ) -> Result<Self> {
-        let submits = CapacityLimiter::new(event_loop, options.most_submits.max(1));
-        let shared = Rc::new(Shared {
-            options,
-            line: Line::new(event_loop),
-            refused: RefCell::default(),
-            pending: RefCell::default(),
-            results: Results::default(),
-            reach: Reach::default(),
-            is_closed: Cell::new(false),
-            next: Cell::new(0),
-            submits,
-            event_loop: event_loop.clone(),
-            name: format!("{:020x}", fastrand::u128(..) >> 48).into(),
-            submitted: Cell::new(0),
-        });
+        let shared = Shared::new(event_loop, Backend::Coordinator, options);
         let (own, tls) = (Rc::downgrade(&shared), shared.options.tls.clone());
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
             let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
@@ -120,7 +119,25 @@ impl Client {
         });
         shared.lost();
         let client = client.handshake(true).start()?;
-        Ok(Self { shared, client })
+        Ok(Self { shared, client: Some(client) })
+    }
+
+    /// Begins to connect to one of these NATS servers: `host`, `host:port`, or `nats://user:password@host:port`. What is
+    /// submitted is then kept by JetStream, and there is no coordinator; a token is that of the servers.
+    ///
+    /// What only a coordinator can do is [`ClientError::Refused`].
+    ///
+    /// # Errors
+    /// An address or the name in `nats` is none, or the loop is closed.
+    pub fn on_nats<A: AsRef<str>>(
+        event_loop: &EventLoop,
+        servers: impl IntoIterator<Item = A>,
+        options: ClientOptions,
+        nats: NatsOptions,
+    ) -> Result<Self> {
+        let client = NatsClient::start(event_loop, servers, options.token.as_deref(), nats)?;
+        let shared = Shared::new(event_loop, Backend::Nats(Rc::new(client)), options);
+        Ok(Self { shared, client: None })
     }
 
     /// Submits a task with the defaults. It is on the coordinator's disk when this completes.
@@ -257,17 +274,63 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.shared.is_closed.set(true);
-        self.client.close();
+        if let Some(client) = &self.client {
+            client.close();
+        }
+        if let Backend::Nats(client) = &self.shared.backend {
+            client.close();
+            let watching = self.shared.watching.take();
+            drop(watching);
+        }
         self.shared.give_up(&ClientError::Closed);
     }
 }
 
 impl Shared {
-    /// Asks for something, on this connection or the next.
+    fn new(event_loop: &EventLoop, backend: Backend, options: ClientOptions) -> Rc<Self> {
+        Rc::new(Self {
+            submits: CapacityLimiter::new(event_loop, options.most_submits.max(1)),
+            options,
+            backend,
+            line: Line::new(event_loop),
+            refused: RefCell::default(),
+            pending: RefCell::default(),
+            results: Results::default(),
+            watching: RefCell::default(),
+            reach: Reach::default(),
+            is_closed: Cell::new(false),
+            next: Cell::new(0),
+            event_loop: event_loop.clone(),
+            name: format!("{:020x}", fastrand::u128(..) >> 48).into(),
+            submitted: Cell::new(0),
+        })
+    }
+
+    /// Asks for something, and waits for the answer.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, ClientError> {
         if let Some(error) = self.is_hopeless() {
             return Err(error);
         }
+        let answer = match &self.backend {
+            Backend::Coordinator => self.ask_coordinator(ask).await,
+            Backend::Nats(client) => client.ask(ask).await,
+        };
+        match answer {
+            Ok(Answer::Failed(why)) => Err(ClientError::Refused(why)),
+            answer => answer,
+        }
+    }
+
+    /// Waits until NATS has what is needed.
+    pub(super) async fn is_ready(&self) -> Result<(), ClientError> {
+        match &self.backend {
+            Backend::Coordinator => Ok(()),
+            Backend::Nats(client) => client.ready().await,
+        }
+    }
+
+    /// Asks for something, on this connection or the next.
+    async fn ask_coordinator(&self, ask: Ask) -> Result<Answer, ClientError> {
         let number = self.number();
         let mut request = Vec::new();
         encode(&ToCoordinator::Request(Asked { number, ask }), &mut request)
@@ -278,14 +341,16 @@ impl Shared {
         self.pending.borrow_mut().insert(number, pending);
         let _forget = Forget { shared: self, number };
         match answer.await {
-            Ok(Ok(Answer::Failed(why))) => Err(ClientError::Refused(why)),
             Ok(answer) => answer,
             Err(_) => Err(ClientError::Closed),
         }
     }
 
     /// Says something on this connection, if there is one, and waits for no answer.
-    pub(super) fn say(&self, ask: Ask) {
+    pub(super) fn say(self: &Rc<Self>, ask: Ask) {
+        if let Backend::Nats(client) = &self.backend {
+            return self.say_to_nats(client, ask);
+        }
         self.line.say(&ToCoordinator::Request(Asked { number: self.number(), ask }));
     }
 
@@ -322,6 +387,9 @@ impl Shared {
     }
 
     pub(super) fn new_id(&self) -> TaskId {
+        if let Backend::Nats(client) = &self.backend {
+            return client.new_id();
+        }
         let number = self.submitted.get();
         self.submitted.set(number + 1);
         match TaskId::new(&format!("{}-{number:07x}", self.name)) {
@@ -349,7 +417,7 @@ impl fmt::Debug for Client {
         formatter
             .debug_struct("Client")
             .field("pending", &self.shared.pending.borrow().len())
-            .field("state", &self.client.state())
+            .field("state", &self.client.as_ref().map(Reconnecting::state))
             .finish_non_exhaustive()
     }
 }

@@ -22,6 +22,7 @@ mod error;
 mod group;
 mod handle;
 mod map;
+mod nats;
 mod output;
 mod reach;
 mod results;

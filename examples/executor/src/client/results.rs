@@ -31,7 +31,7 @@ type Waiter = (Rc<Inbox>, u64);
 #[derive(Default)]
 pub(super) struct Results {
     /// Who waits for a task, and under which number.
-    waiters: RefCell<BTreeMap<TaskId, Vec<Waiter>>>,
+    pub(super) waiters: RefCell<BTreeMap<TaskId, Vec<Waiter>>>,
     /// Tasks that the coordinator may not have yet.
     submitting: RefCell<BTreeSet<TaskId>>,
     /// What the coordinator is still to be told.
@@ -241,6 +241,7 @@ impl Shared {
                     shared.deliver(id, &Err(ClientError::Refused(why)));
                 }
             }
+            shared.watch_submitted(ids);
         });
         running.detach();
     }
@@ -259,7 +260,7 @@ impl Shared {
         });
     }
 
-    fn tell(&self) {
+    fn tell(self: &Rc<Self>) {
         let waiters = self.results.waiters.borrow();
         let mut watch = self.results.to_watch.take();
         watch.retain(|id| waiters.contains_key(id));

@@ -6,6 +6,7 @@ use clap::Args;
 use wharf::{EventLoop, Result};
 
 use super::exit::{CommandError, Exit};
+use super::nats::Nats;
 use super::parse;
 use super::secrets::Credentials;
 use crate::client::{Client, ClientError, ClientOptions};
@@ -27,6 +28,8 @@ pub(super) struct Connect {
         value_parser = parse::duration,
     )]
     connect_timeout: Duration,
+    #[command(flatten)]
+    nats: Nats,
 }
 
 impl Connect {
@@ -35,10 +38,15 @@ impl Connect {
         let (address, tls) = self.credentials.tls(&self.address)?;
         let token = self.credentials.token()?;
         let options = ClientOptions { token, tls, ..ClientOptions::default() };
-        let client = Client::start(event_loop, [address], options)?;
+        let (client, what) = if self.nats.servers.is_empty() {
+            (Client::start(event_loop, [address], options)?, self.address.clone())
+        } else {
+            let (servers, nats) = (&self.nats.servers, self.nats.options());
+            (Client::on_nats(event_loop, servers, options, nats)?, self.nats.servers.join(","))
+        };
         match client.connected(self.connect_timeout).await {
             Err(error @ ClientError::Unreachable { .. }) => {
-                let text = format!("at {}: {error}", self.address);
+                let text = format!("at {what}: {error}");
                 Err(CommandError::new(Exit::Unreachable, text).into())
             }
             outcome => Ok(outcome.map(|()| client)?),
@@ -61,6 +69,10 @@ impl Connect {
     ) -> Result<Worker> {
         let (address, tls) = self.credentials.tls(&self.address)?;
         let options = WorkerOptions { token: self.credentials.token()?, tls, ..options };
+        if !self.nats.servers.is_empty() {
+            let (servers, nats) = (&self.nats.servers, self.nats.options());
+            return Worker::on_nats(event_loop, servers, functions, options, nats);
+        }
         Worker::start(event_loop, [address], functions, options)
     }
 }

@@ -21,6 +21,7 @@ mod exit;
 mod list;
 mod listening;
 mod logs;
+mod nats;
 mod one_task;
 mod output;
 mod parse;

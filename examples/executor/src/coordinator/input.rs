@@ -2,11 +2,9 @@
 
 use std::rc::Rc;
 
-use serde_json::value::RawValue;
-
 use super::Coordinator;
 use crate::store::{Store, StoreError};
-use crate::task::{Input, MOST_ARGUMENTS, Record, Spec};
+use crate::task::{MOST_ARGUMENTS, Record};
 
 /// A task cannot get what it should, and why.
 type Lacking = Rc<str>;
@@ -15,47 +13,22 @@ impl<S: Store> Coordinator<S> {
     /// Puts what the tasks before it have returned into a task's arguments. From then on it needs them no more: they may
     /// expire, and it may be tried again.
     pub(super) fn fill_in(&self, record: &mut Record) -> Result<Result<(), Lacking>, StoreError> {
-        let Some(input) = record.spec.input else { return Ok(Ok(())) };
-        let mut text = String::new();
-        let own = Some(record.spec.args.get()).filter(|own| *own != "null");
-        if own.is_some() {
-            text.push('[');
+        if record.spec.input.is_none() {
+            return Ok(Ok(()));
         }
-        if input == Input::Results {
-            text.push('[');
-        }
-        for (index, id) in record.spec.after.iter().enumerate() {
+        let (mut results, mut length) = (Vec::new(), 0);
+        for id in &record.spec.after {
             let parent = self.find(id)?.map(|(_, parent)| parent);
             let Some(result) = parent.and_then(|parent| parent.result.clone()) else {
                 return Ok(Err(format!("what {id} returned is not there any more").into()));
             };
-            if index > 0 {
-                text.push(',');
-            }
-            text.push_str(result.get());
-            if text.len() > MOST_ARGUMENTS {
+            length += result.get().len();
+            results.push(result);
+            if length > MOST_ARGUMENTS {
+                // That is too much whatever follows.
                 break;
             }
         }
-        if input == Input::Results {
-            text.push(']');
-        }
-        if let Some(own) = own {
-            text.push(',');
-            text.push_str(own);
-            text.push(']');
-        }
-        if text.len() > MOST_ARGUMENTS {
-            let error = format!(
-                "what those before it returned is too large: arguments have at most {MOST_ARGUMENTS} bytes"
-            );
-            return Ok(Err(error.into()));
-        }
-        let args = match RawValue::from_string(text) {
-            Ok(args) => args,
-            Err(error) => return Ok(Err(format!("what it gets is no JSON: {error}").into())),
-        };
-        record.spec = Rc::new(Spec { args, input: None, ..Spec::clone(&record.spec) });
-        Ok(Ok(()))
+        Ok(record.spec.filled_in(&results).map(|spec| record.spec = Rc::new(spec)))
     }
 }

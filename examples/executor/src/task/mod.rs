@@ -1,6 +1,7 @@
 //! What a task is, and what became of it. All of it is JSON on the wire and in the store.
 
 mod id;
+mod input;
 mod output;
 mod phase;
 mod record;

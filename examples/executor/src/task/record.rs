@@ -98,9 +98,14 @@ pub enum Outcome {
 impl Record {
     /// A task that was submitted now.
     pub(crate) fn new(id: TaskId, spec: Spec, now: Timestamp) -> Self {
+        Self::of_shared(id, Rc::new(spec), now)
+    }
+
+    /// The same with a spec that others have, too.
+    pub(crate) fn of_shared(id: TaskId, spec: Rc<Spec>, now: Timestamp) -> Self {
         Self {
             id,
-            spec: Rc::new(spec),
+            spec,
             submitted: now,
             state: State::Queued { since: now },
             attempts: 0,

@@ -7,18 +7,18 @@ use wharf::{Error, Result, Transport};
 use wharf_protocols::framing::{FrameProtocol, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Attempt;
 
-use super::worker::Shared;
+use super::worker::Runner;
 use crate::coordinator::Stop;
 use crate::wire::{FromCoordinator, Reported, ToCoordinator, decode, greet};
 
 /// The protocol of one connection.
 pub(super) struct WorkerPeer {
-    shared: Rc<Shared>,
+    shared: Rc<Runner>,
     attempt: Attempt,
 }
 
 impl WorkerPeer {
-    pub(super) fn new(shared: Rc<Shared>, attempt: Attempt) -> Self {
+    pub(super) fn new(shared: Rc<Runner>, attempt: Attempt) -> Self {
         Self { shared, attempt }
     }
 
@@ -38,7 +38,7 @@ impl WorkerPeer {
                     self.shared.say(&ToCoordinator::Output(unkept.written.clone()));
                 }
             }
-            FromCoordinator::Refused(why) => *self.shared.refused.borrow_mut() = Some(why),
+            FromCoordinator::Refused(why) => self.shared.refuse(why),
             FromCoordinator::Assign(assign) => self.shared.run(assign),
             FromCoordinator::Stop { fence, why } => self.shared.stop(fence, why != Stop::Stale),
             FromCoordinator::Recorded(fence) => self.shared.forget_report(fence),
@@ -76,9 +76,16 @@ impl FrameProtocol<LengthPrefixDecoder> for WorkerPeer {
     }
 }
 
-impl Shared {
-    /// Says something, if there is a connection.
+impl Runner {
+    /// Says something, if somebody hears it.
     pub(super) fn say(&self, message: &ToCoordinator) {
-        self.line.say(message);
+        match &*self.nats.borrow() {
+            None => self.line.say(message),
+            Some(nats) => {
+                if let Some(nats) = nats.upgrade() {
+                    nats.heard(message);
+                }
+            }
+        }
     }
 }

@@ -29,4 +29,5 @@ mod worker;
 
 pub use failure::Failure;
 pub use functions::{Functions, Job};
+pub(crate) use worker::Runner;
 pub use worker::{Worker, WorkerOptions};

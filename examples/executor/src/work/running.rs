@@ -10,7 +10,7 @@ use wharf::{CapacityToken, Promise, Task};
 use super::functions::{Call, Returned};
 use super::output::{Chunk, TaskOutput};
 use super::stop::{StopSignal, Why, beside, race};
-use super::worker::Shared;
+use super::worker::Runner;
 use crate::wire::{Assign, Replied, Reported, ToCoordinator, Written};
 
 /// How often progress is told at most.
@@ -29,9 +29,9 @@ pub(super) struct Unkept {
     kept: Promise<bool>,
 }
 
-impl Shared {
+impl Runner {
     /// Runs a task as soon as a slot is free.
-    pub(super) fn run(self: &Rc<Self>, assign: Assign) {
+    pub(crate) fn run(self: &Rc<Self>, assign: Assign) {
         let fence = assign.fence;
         let shared = Rc::clone(self);
         let stop = Rc::new(StopSignal::default());
@@ -125,7 +125,7 @@ impl Shared {
     }
 
     /// What a task has written is kept, or nobody wants it.
-    pub(super) fn kept(&self, fence: u64, is_kept: bool) {
+    pub(crate) fn kept(&self, fence: u64, is_kept: bool) {
         let unkept = self.unkept.borrow_mut().remove(&fence);
         if let Some(unkept) = unkept {
             // Whose task is gone is no error.
@@ -134,7 +134,7 @@ impl Shared {
     }
 
     /// The coordinator does not want a task's result any more. One that is another's by now ends at once.
-    pub(super) fn stop(&self, fence: u64, is_recorded: bool) {
+    pub(crate) fn stop(&self, fence: u64, is_recorded: bool) {
         if is_recorded {
             if let Some(running) = self.running.borrow().get(&fence) {
                 running.stop.stop(Why::Told);
@@ -154,7 +154,7 @@ impl Shared {
     }
 
     /// What came of a task is recorded, or nobody wants to know.
-    pub(super) fn forget_report(&self, fence: u64) {
+    pub(crate) fn forget_report(&self, fence: u64) {
         self.reports.borrow_mut().remove(&fence);
         self.check_idle();
     }

@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TlsClient};
@@ -12,6 +12,7 @@ use super::connection::WorkerPeer;
 use super::functions::Functions;
 use super::running::{Running, Unkept};
 use crate::access::under_tls;
+use crate::nats::{NatsOptions, NatsWorker};
 use crate::task::Kind;
 use crate::wire::{Hello, Line, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION};
 
@@ -20,8 +21,16 @@ use crate::wire::{Hello, Line, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION
 /// What it runs goes on meanwhile, and what has ended is reported as soon as the coordinator is there again. Dropping it
 /// ends everything at once: the coordinator gives its tasks to others.
 pub struct Worker {
-    shared: Rc<Shared>,
-    client: Reconnecting<Framed<WorkerPeer, LengthPrefixDecoder>>,
+    shared: Rc<Runner>,
+    link: Link,
+}
+
+/// Who gives it tasks.
+enum Link {
+    /// A coordinator.
+    Coordinator(Reconnecting<Framed<WorkerPeer, LengthPrefixDecoder>>),
+    /// JetStream.
+    Nats(Rc<NatsWorker>),
 }
 
 /// What a [`Worker`] is told.
@@ -50,7 +59,8 @@ impl Default for WorkerOptions {
     }
 }
 
-pub(super) struct Shared {
+/// Runs tasks, and says what comes of them, to whoever it has them from.
+pub(crate) struct Runner {
     pub(super) event_loop: EventLoop,
     pub(super) functions: Functions,
     options: WorkerOptions,
@@ -59,6 +69,8 @@ pub(super) struct Shared {
     pub(super) threads: Executor,
     pub(super) slots: CapacityLimiter,
     pub(super) line: Line,
+    /// What stands for a coordinator on NATS, if that is where its tasks come from.
+    pub(super) nats: RefCell<Option<Weak<NatsWorker>>>,
     /// What runs, or waits for a slot, by its fence.
     pub(super) running: RefCell<BTreeMap<u64, Running>>,
     /// What is not recorded yet.
@@ -84,23 +96,7 @@ impl Worker {
         functions: Functions,
         options: WorkerOptions,
     ) -> Result<Self> {
-        let slots = options.slots.max(1);
-        let shared = Rc::new(Shared {
-            event_loop: event_loop.clone(),
-            functions,
-            tls: RefCell::new(options.tls.clone()),
-            options,
-            threads: Executor::new(slots),
-            slots: CapacityLimiter::new(event_loop, slots),
-            line: Line::new(event_loop),
-            running: RefCell::default(),
-            reports: RefCell::default(),
-            unkept: RefCell::default(),
-            idle: RefCell::default(),
-            lease: Cell::new(Duration::from_secs(15)),
-            is_shutting_down: Cell::new(false),
-            refused: RefCell::default(),
-        });
+        let shared = Runner::new(event_loop, functions, options);
         let (own, secured) = (Rc::clone(&shared), Rc::clone(&shared));
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
             let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
@@ -111,7 +107,28 @@ impl Worker {
         });
         let client = client.handshake(true).start()?;
         shared.beat();
-        Ok(Self { shared, client })
+        Ok(Self { shared, link: Link::Coordinator(client) })
+    }
+
+    /// Begins to connect to one of these NATS servers, and to run the tasks that JetStream has: see
+    /// [`Client::on_nats`](crate::client::Client::on_nats). [`refused`](Self::refused) says if they do not want it.
+    ///
+    /// Of each kind and class of priority it holds as many tasks as it has slots, and [`prefetch`](WorkerOptions::prefetch)
+    /// more.
+    ///
+    /// # Errors
+    /// An address or the name in `nats` is none, or the loop is closed.
+    pub fn on_nats<A: AsRef<str>>(
+        event_loop: &EventLoop,
+        servers: impl IntoIterator<Item = A>,
+        functions: Functions,
+        options: WorkerOptions,
+        nats: NatsOptions,
+    ) -> Result<Self> {
+        let shared = Runner::new(event_loop, functions, options);
+        let worker = NatsWorker::start(event_loop, servers, nats, &shared)?;
+        *shared.nats.borrow_mut() = Some(Rc::downgrade(&worker));
+        Ok(Self { shared, link: Link::Nats(worker) })
     }
 
     /// How many tasks it has, those included that wait for a slot.
@@ -145,19 +162,67 @@ impl Worker {
             shared.report(fence, Replied::GivenBack);
         }
         let _ = wharf::timeout(Duration::from_secs(1), shared.until_idle()).await;
-        self.client.close();
-        self.client.closed().await?;
+        match &self.link {
+            Link::Coordinator(client) => {
+                client.close();
+                client.closed().await?;
+            }
+            Link::Nats(worker) => worker.flush().await,
+        }
         Ok(())
     }
 }
 
-impl Shared {
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Link::Nats(worker) = &self.link {
+            worker.close();
+        }
+    }
+}
+
+impl Runner {
+    fn new(event_loop: &EventLoop, functions: Functions, options: WorkerOptions) -> Rc<Self> {
+        let slots = options.slots.max(1);
+        Rc::new(Self {
+            event_loop: event_loop.clone(),
+            functions,
+            tls: RefCell::new(options.tls.clone()),
+            options,
+            threads: Executor::new(slots),
+            slots: CapacityLimiter::new(event_loop, slots),
+            line: Line::new(event_loop),
+            nats: RefCell::default(),
+            running: RefCell::default(),
+            reports: RefCell::default(),
+            unkept: RefCell::default(),
+            idle: RefCell::default(),
+            lease: Cell::new(Duration::from_secs(15)),
+            is_shutting_down: Cell::new(false),
+            refused: RefCell::default(),
+        })
+    }
+
+    /// What it was told.
+    pub(crate) fn options(&self) -> &WorkerOptions {
+        &self.options
+    }
+
+    /// The kinds that it runs.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let wanted = self.options.kinds.as_ref();
+        let is_wanted = |kind: &&Kind| wanted.is_none_or(|kinds| kinds.contains(kind));
+        self.functions.kinds().filter(is_wanted).cloned().collect()
+    }
+
+    /// It is not wanted, and why.
+    pub(crate) fn refuse(&self, why: Box<str>) {
+        *self.refused.borrow_mut() = Some(why);
+    }
+
     /// What is said first on a connection.
     pub(super) fn hello(&self) -> ToCoordinator {
         let options = &self.options;
-        let known = self.functions.kinds();
-        let is_wanted =
-            |kind: &&Kind| options.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
         let running = self.running.borrow();
         let fences = running.keys().chain(self.reports.borrow().keys()).copied().collect();
         let capacity = options.slots.max(1) + options.prefetch;
@@ -166,7 +231,7 @@ impl Shared {
             token: options.token.clone(),
             role: Role::Worker {
                 name: options.name.clone(),
-                kinds: known.filter(is_wanted).cloned().collect(),
+                kinds: self.kinds(),
                 capacity: if self.is_shutting_down.get() { 0 } else { capacity },
                 slots: Some(options.slots.max(1)),
                 fences,
@@ -192,7 +257,7 @@ impl fmt::Debug for Worker {
             .debug_struct("Worker")
             .field("name", &self.shared.options.name)
             .field("tasks", &self.tasks())
-            .field("state", &self.client.state())
+            .field("is_on_nats", &matches!(self.link, Link::Nats(_)))
             .finish_non_exhaustive()
     }
 }

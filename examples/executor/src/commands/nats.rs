@@ -1,0 +1,35 @@
+//! How commands find an executor on NATS.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::nats::NatsOptions;
+
+/// An executor on NATS JetStream.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Nats {
+    /// NATS servers, in place of a coordinator: host:port or nats://user:password@host:port, several with commas
+    #[arg(id = "nats", long = "nats", value_delimiter = ',', env = "WHARF_EXECUTOR_NATS")]
+    pub(super) servers: Vec<String>,
+    /// What stream, bucket and subjects begin with
+    #[arg(id = "nats_name", long = "nats-name", default_value = "wharf")]
+    name: Box<str>,
+    /// On how many servers tasks are kept, if this command is the first one: 1, 3 or 5
+    #[arg(id = "nats_replicas", long = "nats-replicas", default_value_t = 1)]
+    replicas: usize,
+    /// Seconds after which a worker of which nothing is heard has lost its tasks, if this command is the first one
+    #[arg(id = "nats_lease", long = "nats-lease", default_value_t = 15)]
+    lease: u64,
+}
+
+impl Nats {
+    pub(super) fn options(&self) -> NatsOptions {
+        NatsOptions {
+            name: self.name.clone(),
+            replicas: self.replicas,
+            lease: Duration::from_secs(self.lease.max(1)),
+            ..NatsOptions::default()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What was heard of tasks that have ended.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use wharf::bytes::Bytes;
+use wharf::{EventLoop, LoopFuture, Promise};
+use wharf_protocols::nats::{Client as Connection, NatsError, SubscriptionHandle};
+
+/// How many bytes of records are kept for those who ask later.
+const MOST_KEPT: usize = 64 * 1024 * 1024;
+
+/// Records of tasks that have ended, as workers tell them, by key. What is told may be empty: then it is to be read.
+#[derive(Default)]
+pub(super) struct Heard {
+    waiting: BTreeMap<String, Waiting>,
+    /// What nobody has asked for yet, the oldest first.
+    kept: BTreeMap<String, Bytes>,
+    order: VecDeque<String>,
+    bytes: usize,
+    /// Some of it was forgotten.
+    has_forgotten: bool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    promises: Vec<Promise<Bytes>>,
+    /// For a task that is not of this session.
+    subscription: Option<SubscriptionHandle>,
+}
+
+impl Heard {
+    /// Hears of all tasks of this session.
+    pub(super) fn listen(
+        heard: &Rc<RefCell<Self>>,
+        connection: &Connection,
+        subject: String,
+        prefix: usize,
+    ) -> Result<(), NatsError> {
+        let own = Rc::downgrade(heard);
+        let hear = move |message: wharf_protocols::nats::Message| {
+            let Some(heard) = own.upgrade() else { return };
+            let key = message.subject().get(prefix..).unwrap_or_default().to_owned();
+            let told = heard.borrow_mut().told(key, message.payload_bytes(), true);
+            tell(told, &message.payload_bytes());
+        };
+        connection.subscription(subject).on_message(hear)?.detach();
+        Ok(())
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn close(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether all that was told is still here, and nothing was missed.
+    pub(super) fn is_complete(&self, connection: &Connection) -> bool {
+        !self.has_forgotten && connection.connections() == 1
+    }
+
+    /// What was told of a task before.
+    pub(super) fn take(&mut self, key: &str) -> Option<Bytes> {
+        let record = self.kept.remove(key)?;
+        self.bytes -= record.len();
+        Some(record)
+    }
+
+    /// Waits for what is told of a task. `subject`: it is not of this session.
+    pub(super) fn wait(
+        heard: &Rc<RefCell<Self>>,
+        event_loop: &EventLoop,
+        connection: &Connection,
+        key: &str,
+        subject: Option<String>,
+    ) -> Result<LoopFuture<Bytes>, NatsError> {
+        let (promise, told) = event_loop.create_future();
+        let mut all = heard.borrow_mut();
+        let waiting = all.waiting.entry(key.to_owned()).or_default();
+        waiting.promises.retain(|promise| !promise.is_cancelled());
+        waiting.promises.push(promise);
+        if let Some(subject) = subject
+            && waiting.subscription.is_none()
+        {
+            let (own, key) = (Rc::downgrade(heard), key.to_owned());
+            let hear = move |message: wharf_protocols::nats::Message| {
+                let Some(heard) = own.upgrade() else { return };
+                let told = heard.borrow_mut().told(key.clone(), message.payload_bytes(), false);
+                tell(told, &message.payload_bytes());
+            };
+            waiting.subscription = Some(connection.subscription(subject).on_message(hear)?);
+        }
+        Ok(told)
+    }
+
+    /// Forgets those who do not wait any more.
+    pub(super) fn tidy(&mut self, key: &str) {
+        let Some(waiting) = self.waiting.get_mut(key) else { return };
+        waiting.promises.retain(|promise| !promise.is_cancelled());
+        if waiting.promises.is_empty() {
+            self.waiting.remove(key);
+        }
+    }
+
+    fn told(&mut self, key: String, record: Bytes, is_kept: bool) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&key);
+        if waiting.is_none() && is_kept {
+            self.bytes += record.len();
+            self.order.push_back(key.clone());
+            if let Some(former) = self.kept.insert(key, record) {
+                self.bytes -= former.len();
+            }
+            while self.bytes > MOST_KEPT
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.has_forgotten |= self.take(&oldest).is_some();
+            }
+        }
+        waiting
+    }
+}
+
+/// Tells those who wait.
+fn tell(waiting: Option<Waiting>, record: &Bytes) {
+    for promise in waiting.into_iter().flat_map(|waiting| waiting.promises) {
+        let _ = promise.set_result(record.clone());
+    }
+}

@@ -1,0 +1,178 @@
+//! A client on NATS: it answers what is asked as a coordinator would.
+
+mod change;
+mod heard;
+mod submit;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use wharf::{EventLoop, Result};
+use wharf_protocols::nats::NatsError;
+
+use super::names::key;
+use super::options::NatsOptions;
+use super::records::Records;
+use super::session::Session;
+use crate::client::ClientError;
+use crate::task::{Record, TaskId};
+use crate::wire::{Answer, Ask};
+use heard::Heard;
+
+/// How long until it is looked whether a task has ended of which nothing was heard, at first and at most.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// A client of the executor on NATS.
+pub(crate) struct NatsClient {
+    session: Session,
+    /// What ids that are made up here begin with.
+    prefix: String,
+    next: Cell<u64>,
+    heard: Rc<RefCell<Heard>>,
+    is_listening: OnceCell<()>,
+}
+
+impl NatsClient {
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// An address or the name is none, or the loop is closed.
+    pub(crate) fn start<A: AsRef<str>>(
+        event_loop: &EventLoop,
+        servers: impl IntoIterator<Item = A>,
+        token: Option<&str>,
+        options: NatsOptions,
+    ) -> Result<Self> {
+        Ok(Self {
+            session: Session::start(event_loop, servers, token, options)?,
+            prefix: format!("{:016x}", fastrand::u64(..)),
+            next: Cell::new(0),
+            heard: Rc::default(),
+            is_listening: OnceCell::new(),
+        })
+    }
+
+    /// An id that nobody else has.
+    pub(crate) fn new_id(&self) -> TaskId {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        match TaskId::new(&format!("{}.{number:x}", self.prefix)) {
+            Ok(id) => id,
+            Err(_) => unreachable!("it has digits and a dot"),
+        }
+    }
+
+    /// Does what is asked. What only a coordinator can do is [`Answer::Failed`].
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer, ClientError> {
+        let answer = match ask {
+            Ask::Submit(specs) | Ask::Run(specs) => self.submit(specs).await,
+            Ask::Status(id) => self.status(&id).await,
+            Ask::Wait(id) => self.wait(&id).await,
+            Ask::Cancel(id) => self.cancel(&id).await.map(Answer::Changed),
+            Ask::CancelAll(ids) => self.cancel_all(&ids).await.map(Answer::Count),
+            Ask::Retry(id) => self.retry(&id).await.map(Answer::Changed),
+            Ask::Drain(_) => {
+                let why = "there is no coordinator to be drained on NATS: end the workers";
+                return Ok(Answer::Failed(why.into()));
+            }
+            _ => return Ok(Answer::Failed("that is not there on NATS".into())),
+        };
+        answer.map_err(refused)
+    }
+
+    /// Waits until stream and bucket are there.
+    pub(crate) async fn ready(&self) -> Result<(), ClientError> {
+        self.records().await.map(drop).map_err(refused)
+    }
+
+    /// Ends the connection, and what waits.
+    pub(crate) fn close(&self) {
+        self.session.connection.close();
+        self.heard.borrow_mut().close();
+    }
+
+    async fn status(&self, id: &TaskId) -> Result<Answer, NatsError> {
+        let found = self.records().await?.find(id).await?;
+        Ok(Answer::Task(found.map(|(record, _)| Box::new(record))))
+    }
+
+    async fn wait(&self, id: &TaskId) -> Result<Answer, NatsError> {
+        let records = self.records().await?;
+        let key = key(id);
+        let is_own = id.as_str().split('.').next() == Some(&*self.prefix);
+        let told = self.heard.borrow_mut().take(&key);
+        if let Some(record) = told.and_then(|told| parsed(&told)) {
+            return Ok(Answer::Task(Some(Box::new(record))));
+        }
+        let _tidy = Tidy { heard: &self.heard, key: &key };
+        let mut pause = LOOKS.0;
+        // What a session that was never interrupted submits is told to it.
+        let mut is_sure = is_own && self.heard.borrow().is_complete(&self.session.connection);
+        loop {
+            let (event_loop, connection) = (&self.session.event_loop, &self.session.connection);
+            let subject = (!is_own).then(|| self.session.names.ended(id));
+            // First this: what is told between the two is not missed.
+            let told = Heard::wait(&self.heard, event_loop, connection, &key, subject)?;
+            let is_told = std::mem::replace(&mut is_sure, false);
+            let found = if is_told { None } else { Some(records.find(id).await?) };
+            match found.flatten() {
+                None if is_told => {}
+                None => return Ok(Answer::Task(None)),
+                Some((record, _)) if record.outcome().is_some() => {
+                    return Ok(Answer::Task(Some(Box::new(record))));
+                }
+                Some(_) => {}
+            }
+            if let Ok(told) = event_loop.timeout(pause, told).await {
+                let told = told.map_err(|_| NatsError::Closed)?;
+                if let Some(record) = parsed(&told) {
+                    return Ok(Answer::Task(Some(Box::new(record))));
+                }
+            }
+            pause = (pause * 2).min(LOOKS.1);
+        }
+    }
+
+    async fn records(&self) -> Result<Records, NatsError> {
+        let (records, _) = self.session.records().await?;
+        if self.is_listening.set(()).is_ok() {
+            let subject = self.session.names.ended_of(&self.prefix);
+            // Behind that is the key.
+            let length = subject.len() - self.prefix.len() - ".*".len();
+            Heard::listen(&self.heard, &self.session.connection, subject, length)?;
+        }
+        Ok(records)
+    }
+}
+
+impl fmt::Debug for NatsClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("NatsClient").field(&self.session.connection).finish()
+    }
+}
+
+fn refused(error: NatsError) -> ClientError {
+    match error {
+        NatsError::Closed => ClientError::Closed,
+        error => ClientError::Refused(error.to_string().into()),
+    }
+}
+
+/// A record as workers tell it; `None`: it is to be read.
+fn parsed(told: &[u8]) -> Option<Record> {
+    serde_json::from_slice(told).ok().filter(|record: &Record| record.outcome().is_some())
+}
+
+/// Nobody waits for a task any more.
+struct Tidy<'a> {
+    heard: &'a RefCell<Heard>,
+    key: &'a str,
+}
+
+impl Drop for Tidy<'_> {
+    fn drop(&mut self) {
+        self.heard.borrow_mut().tidy(self.key);
+    }
+}

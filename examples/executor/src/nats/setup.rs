@@ -1,0 +1,102 @@
+//! Stream, bucket and consumers, made by whoever comes first.
+
+use std::time::Duration;
+
+use wharf_protocols::nats::NatsError;
+use wharf_protocols::nats::jetstream::{
+    AckPolicy, Consumer, ConsumerConfig, JetStream, KeyValue, KeyValueConfig, Retention,
+    StreamConfig,
+};
+
+use super::names::{Class, Names};
+use super::options::NatsOptions;
+use crate::task::Kind;
+
+/// How long a cluster that is starting may take to be complete.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long until it is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Makes the stream and the bucket unless they are there, and gives the bucket, and how long it keeps records.
+pub(super) async fn open(
+    jetstream: &JetStream,
+    names: &Names,
+    options: &NatsOptions,
+) -> Result<(KeyValue, Duration), NatsError> {
+    let mut stream = StreamConfig::new(names.stream(), names.subjects());
+    stream.retention = Retention::WorkQueue;
+    stream.num_replicas = options.replicas;
+    when_complete(jetstream, async || jetstream.create_stream(&stream).await.map(drop)).await?;
+    let found = jetstream.stream_info(&stream.name).await?.config;
+    if found.retention != Retention::WorkQueue || found.subjects != stream.subjects {
+        let text = format!("the stream {} is not that of an executor", stream.name);
+        return Err(NatsError::Invalid(text));
+    }
+    let mut bucket = KeyValueConfig::new(names.bucket());
+    bucket.num_replicas = options.replicas;
+    bucket.max_age = options.keep;
+    when_complete(jetstream, async || KeyValue::create_bucket(jetstream, &bucket).await.map(drop))
+        .await?;
+    let keep = jetstream.stream_info(&format!("KV_{}", bucket.bucket)).await?.config.max_age;
+    Ok((KeyValue::bucket(jetstream, &bucket.bucket).await?, keep))
+}
+
+/// The consumer of a queue that workers share.
+pub(super) async fn queue(
+    jetstream: &JetStream,
+    names: &Names,
+    class: Class,
+    kind: &Kind,
+    lease: Duration,
+) -> Result<Consumer, NatsError> {
+    consumer(jetstream, names, names.consumer(class, kind), names.filter(class, kind), lease).await
+}
+
+/// The consumer of tasks that cannot run yet.
+pub(super) async fn later(
+    jetstream: &JetStream,
+    names: &Names,
+    lease: Duration,
+) -> Result<Consumer, NatsError> {
+    consumer(jetstream, names, "later".to_owned(), names.all_later(), lease).await
+}
+
+async fn consumer(
+    jetstream: &JetStream,
+    names: &Names,
+    name: String,
+    filter: String,
+    lease: Duration,
+) -> Result<Consumer, NatsError> {
+    if let Ok(found) = jetstream.consumer(&names.stream(), &name).await {
+        return Ok(found);
+    }
+    let mut config = ConsumerConfig::durable(name);
+    config.filter_subject = Some(filter);
+    config.ack_policy = AckPolicy::Explicit;
+    config.ack_wait = lease.max(Duration::from_secs(1));
+    // Those that wait to be tried again must not keep others from being delivered.
+    config.max_ack_pending = -1;
+    jetstream.create_consumer(&names.stream(), &config).await
+}
+
+/// Tries it while there are too few servers; what is there with another configuration is taken as it is.
+async fn when_complete(
+    jetstream: &JetStream,
+    create: impl AsyncFn() -> Result<(), NatsError>,
+) -> Result<(), NatsError> {
+    let event_loop = jetstream.client().event_loop();
+    let deadline = event_loop.time() + PATIENCE;
+    loop {
+        match create().await {
+            Err(NatsError::JetStream(error)) if error.is_stream_name_in_use() => return Ok(()),
+            // No suitable peers for placement.
+            Err(NatsError::JetStream(error))
+                if error.err_code == 10005 && event_loop.time() < deadline =>
+            {
+                event_loop.sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A worker on NATS: for those who run tasks it is the coordinator.
+
+mod held;
+mod keeper;
+mod pull;
+mod slots;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use wharf::{EventLoop, Promise, Result, Task};
+use wharf_protocols::nats::NatsError;
+use wharf_protocols::nats::jetstream::JetStreamMessage;
+
+use super::names::Class;
+use super::options::NatsOptions;
+use super::records::Records;
+use super::session::Session;
+use crate::wire::{Replied, Reported, ToCoordinator};
+use crate::work::Runner;
+use held::Held;
+use pull::Queue;
+use slots::Slots;
+
+/// Takes tasks from the stream, has them run, and records what came of them.
+pub(crate) struct NatsWorker {
+    session: Session,
+    runner: Rc<Runner>,
+    name: Rc<str>,
+    slots: Slots,
+    /// Messages that are not settled, by their number in the stream.
+    held: RefCell<BTreeMap<u64, Rc<Held>>>,
+    /// Tasks that cannot run yet and are looked at, by the same.
+    later: RefCell<BTreeMap<u64, (JetStreamMessage, Task<()>)>>,
+    /// Those who wait for what comes of an attempt, by its fence.
+    reports: RefCell<BTreeMap<u64, Promise<Replied>>>,
+    next_fence: Cell<u64>,
+    random: RefCell<fastrand::Rng>,
+    /// How long a message may be without an acknowledgement.
+    lease: Cell<Duration>,
+    /// What goes on until this is closed.
+    tasks: RefCell<Vec<Task<()>>>,
+    pulls: RefCell<Vec<Task<()>>>,
+}
+
+impl NatsWorker {
+    /// Begins to connect, and to have tasks run.
+    ///
+    /// # Errors
+    /// An address or the name is none, or the loop is closed.
+    pub(crate) fn start<A: AsRef<str>>(
+        event_loop: &EventLoop,
+        servers: impl IntoIterator<Item = A>,
+        options: NatsOptions,
+        runner: &Rc<Runner>,
+    ) -> Result<Rc<Self>> {
+        let lease = options.lease.max(Duration::from_secs(1));
+        let token = runner.options().token.clone();
+        let worker = Rc::new(Self {
+            session: Session::start(event_loop, servers, token.as_deref(), options)?,
+            name: runner.options().name.as_ref().into(),
+            slots: Slots::new(event_loop, runner.options().slots.max(1)),
+            runner: Rc::clone(runner),
+            held: RefCell::default(),
+            later: RefCell::default(),
+            reports: RefCell::default(),
+            next_fence: Cell::new(1),
+            random: RefCell::new(fastrand::Rng::new()),
+            lease: Cell::new(lease),
+            tasks: RefCell::default(),
+            pulls: RefCell::default(),
+        });
+        let own = Rc::clone(&worker);
+        worker.spawn(async move {
+            if let Err(error) = own.begin().await
+                && !matches!(error, NatsError::Closed)
+            {
+                own.runner.refuse(error.to_string().into());
+            }
+        });
+        Ok(worker)
+    }
+
+    /// What those who run tasks say.
+    pub(crate) fn heard(&self, message: &ToCoordinator) {
+        match message {
+            ToCoordinator::Report(Reported { fence, outcome }) => {
+                let waiting = self.reports.borrow_mut().remove(fence);
+                match waiting {
+                    Some(promise) => drop(promise.set_result(outcome.clone())),
+                    None => self.runner.forget_report(*fence),
+                }
+            }
+            // Nobody keeps it.
+            ToCoordinator::Output(written) => self.runner.kept(written.fence, false),
+            ToCoordinator::Takes(0) => {
+                let pulls = std::mem::take(&mut *self.pulls.borrow_mut());
+                drop(pulls);
+                self.slots.close();
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends everything at once, after what was published is sent. What it had is delivered to others when its lease ends.
+    pub(crate) fn close(&self) {
+        self.slots.close();
+        for tasks in [&self.pulls, &self.tasks] {
+            let tasks = std::mem::take(&mut *tasks.borrow_mut());
+            drop(tasks);
+        }
+        let later = std::mem::take(&mut *self.later.borrow_mut());
+        drop(later);
+        let held = std::mem::take(&mut *self.held.borrow_mut());
+        held.values().for_each(|held| held.end());
+        self.session.connection.close();
+    }
+
+    /// Waits until what was said has arrived.
+    pub(crate) async fn flush(&self) {
+        let flushed = self.session.connection.flush();
+        let _ = self.session.event_loop.timeout(Duration::from_secs(1), flushed).await;
+    }
+
+    async fn begin(self: &Rc<Self>) -> Result<(), NatsError> {
+        let (records, keep) = self.session.records().await?;
+        let weak = Rc::downgrade(self);
+        let looking = records.clone();
+        let cancelled = move |message: wharf_protocols::nats::Message| {
+            if let Some(worker) = weak.upgrade() {
+                let key = worker.session.names.key_of(message.subject()).to_owned();
+                worker.may_be_cancelled(&looking, &key);
+            }
+        };
+        let subject = self.session.names.all_cancelled();
+        self.session.connection.subscription(subject).on_message(cancelled)?.detach();
+        for kind in self.runner.kinds() {
+            for class in Class::ALL {
+                let queue = Rc::new(Queue::new(class, kind.clone(), keep));
+                let pulling = Rc::clone(self).pull(records.clone(), queue);
+                self.pulls.borrow_mut().push(self.session.event_loop.create_task(pulling));
+            }
+        }
+        let keeping = Rc::clone(self).keep(records);
+        self.pulls.borrow_mut().push(self.session.event_loop.create_task(keeping));
+        let renewing = Rc::clone(self).renew();
+        self.spawn(renewing);
+        Ok(())
+    }
+
+    /// Messages are this worker's for as long as it lives.
+    async fn renew(self: Rc<Self>) {
+        loop {
+            self.session.event_loop.sleep(self.lease.get() / 3).await;
+            // One that cannot be sent now is sent the next time, or it is somebody else's.
+            for held in self.held.borrow().values() {
+                let _ = held.message().in_progress();
+            }
+            for (message, _) in self.later.borrow().values() {
+                let _ = message.in_progress();
+            }
+        }
+    }
+
+    /// Somebody says that a task was cancelled.
+    fn may_be_cancelled(self: &Rc<Self>, records: &Records, key: &str) {
+        let held = self.held.borrow().values().find(|held| held.key() == key).cloned();
+        let Some(held) = held else { return };
+        let (worker, records) = (Rc::clone(self), records.clone());
+        self.spawn(async move {
+            let is_over = |record: &crate::task::Record| record.outcome().is_some();
+            if let Ok(Some((record, _))) = records.read(&held.task().id).await
+                && is_over(&record)
+            {
+                worker.forget(&held);
+                let _ = held.message().ack();
+            }
+        });
+    }
+
+    /// A message is not held any more; what runs for it ends.
+    fn forget(&self, held: &Rc<Held>) {
+        let number = held.message().metadata().stream_sequence;
+        self.held.borrow_mut().remove(&number);
+        held.end();
+        if let Some(fence) = held.fence() {
+            let waiting = self.reports.borrow_mut().remove(&fence);
+            drop(waiting);
+            self.runner.stop(fence, false);
+        }
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let task = self.session.event_loop.create_task(future);
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.retain(|task| !task.is_done());
+        tasks.push(task);
+    }
+}

@@ -1,0 +1,10 @@
+//! The executor on NATS JetStream, against real servers: `nats-server`, one by itself and three in a cluster, and
+//! `nats-py`.
+#![forbid(unsafe_code)]
+
+mod basics;
+mod cluster;
+mod command_line;
+mod observer;
+mod python;
+mod server;
