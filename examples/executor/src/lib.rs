@@ -9,6 +9,7 @@
 //! - [`coordinator`]: who runs what, and when: it decides, and does no I/O;
 //! - [`serve`]: the coordinator's I/O: connections, commits, and time;
 //! - [`commands`]: a binary's command line;
+//! - [`dashboard`]: a page that shows what it does, and numbers for others;
 //! - [`client`]: tasks are submitted, and their results awaited;
 //! - [`work`]: a worker: functions by name, and slots that run them;
 //! - [`functions`]: those that every worker has;
@@ -21,6 +22,7 @@ pub mod access;
 pub mod client;
 pub mod commands;
 pub mod coordinator;
+pub mod dashboard;
 mod function;
 pub mod functions;
 pub mod nats;

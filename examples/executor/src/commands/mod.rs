@@ -14,6 +14,7 @@
 mod backup;
 mod completions;
 mod connect;
+mod dashboard;
 mod demo;
 mod drain;
 mod ended;

@@ -10,6 +10,7 @@ use serde_json::json;
 use wharf::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use wharf::{EventLoop, InheritedSockets, Result, SignalStream, TlsServer, inherited_sockets};
 
+use super::dashboard::Http;
 use super::listening::{Listener, Listening};
 use super::output::{Output, say};
 use super::restart::{CHECKED, Successor, sockets_of};
@@ -27,6 +28,8 @@ pub(super) struct Serve {
     /// Where the tasks are kept
     #[arg(long, default_value = "wharf-executor.data")]
     data: PathBuf,
+    #[command(flatten)]
+    http: Http,
     /// How long connections and the disk have when the coordinator is to end; a second signal ends it at once
     #[arg(long, default_value = "5s", value_parser = parse::duration)]
     grace: Duration,
@@ -65,7 +68,7 @@ async fn serve(
     successor: &Successor,
 ) -> Result<Sockets> {
     let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP, SIGUSR2])?;
-    let Serve { listening, demands, .. } = arguments;
+    let Serve { listening, demands, http, .. } = arguments;
     let tls = demands.tls()?;
     let coordinator = CoordinatorServer::new(
         event_loop,
@@ -82,6 +85,7 @@ async fn serve(
         let address = address.to_string();
         output.print(&json!({"listening": address}), format_args!("listening on {address}"))?;
     }
+    let dashboard = http.serve(event_loop, &coordinator, demands, tls.as_ref(), output).await?;
     service::is_ready();
     service::watch(event_loop);
     let restarts = until_the_end(event_loop, &mut signals, tls.as_ref(), successor).await;
@@ -97,7 +101,8 @@ async fn serve(
     if let Either::Left((Err(_), _)) = select(leaving, Box::pin(signals.next())).await {
         eprintln!("what is not on the disk yet is lost: it was not acknowledged");
     }
-    for Listener { server, .. } in &listeners {
+    let servers = listeners.iter().map(|Listener { server, .. }| server);
+    for server in servers.chain(&dashboard) {
         let ending = server.shutdown(arguments.grace);
         select(ending, Box::pin(signals.next())).await;
     }

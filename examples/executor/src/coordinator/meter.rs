@@ -1,14 +1,9 @@
 //! What has happened, in numbers.
 
-use std::collections::VecDeque;
 use std::time::Duration;
-
-use super::views::Span;
 
 /// Over how many seconds the throughput is an average.
 const SECONDS: usize = 10;
-/// How many spans are kept for who watches.
-const MOST_SPANS: usize = 512;
 
 /// Counts what the index of tasks cannot see.
 #[derive(Debug, Default)]
@@ -19,9 +14,6 @@ pub(super) struct Meter {
     /// How many ended within a second, for as many seconds as are looked at and the one that has begun.
     ended: [u64; SECONDS + 1],
     second: u64,
-    /// What has run; `None`: nobody watches.
-    spans: Option<VecDeque<Span>>,
-    missed: u64,
 }
 
 impl Meter {
@@ -37,27 +29,6 @@ impl Meter {
         let whole: u64 = self.ended.iter().sum::<u64>() - self.ended[index(self.second)];
         let seconds = self.second.clamp(1, SECONDS as u64);
         whole as f64 / seconds as f64
-    }
-
-    /// Whether spans are kept until they are taken.
-    pub(super) fn watch(&mut self, on: bool) {
-        self.missed = 0;
-        self.spans = on.then(VecDeque::new);
-    }
-
-    /// Something has run. `span` is called if somebody watches and there is room.
-    pub(super) fn ran(&mut self, span: impl FnOnce() -> Span) {
-        match &mut self.spans {
-            Some(spans) if spans.len() < MOST_SPANS => spans.push_back(span()),
-            Some(_) => self.missed += 1,
-            None => {}
-        }
-    }
-
-    /// What has run since the last call, and how much more.
-    pub(super) fn take_spans(&mut self) -> (VecDeque<Span>, u64) {
-        let spans = self.spans.as_mut().map(std::mem::take).unwrap_or_default();
-        (spans, std::mem::take(&mut self.missed))
     }
 
     fn turn(&mut self, second: u64) {

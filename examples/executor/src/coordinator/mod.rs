@@ -25,6 +25,7 @@ mod requests;
 mod restart;
 mod schedules;
 mod slots;
+mod spans;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ use dependents::Dependents;
 use meter::Meter;
 use queue::Queue;
 use schedules::Schedules;
+use spans::SpanLog;
 use workers::Workers;
 
 /// Decides who runs what.
@@ -64,6 +66,7 @@ pub struct Coordinator<S> {
     clock: Clock,
     schedules: Schedules,
     meter: Meter,
+    spans: SpanLog,
     /// What is running, by its fence.
     running: HashMap<u64, Running>,
     /// Who comes after others.

@@ -89,13 +89,13 @@ impl<S: Store> Coordinator<S> {
 
     /// Whether [`spans`](Self::spans) are kept.
     pub fn watch_spans(&mut self, on: bool) {
-        self.meter.watch(on);
+        self.spans.watch(on);
     }
 
     /// What has run since the last call while [somebody watched](Self::watch_spans), in the order in which it ended; and
-    /// how many more did, which are not kept.
+    /// how many more did, of which nothing is kept. Short tasks one after the other are one span.
     pub fn spans(&mut self) -> (VecDeque<Span>, u64) {
-        self.meter.take_spans()
+        self.spans.take()
     }
 
     /// Whether no new tasks are taken.
@@ -112,12 +112,14 @@ impl<S: Store> Coordinator<S> {
         end: SpanEnd,
         now: Now,
     ) {
+        if !self.spans.is_watched() {
+            return;
+        }
         let Some((slot, since)) = place else { return };
         let Some(running) = self.running.get(&fence) else { return };
-        self.meter.ran(|| {
-            let (id, kind) = (running.id.clone(), running.kind.clone());
-            Span { worker: worker.0, slot, id, kind, since, until: now.wall, end }
-        });
+        let (id, kind) = (running.id.clone(), running.kind.clone());
+        let (worker, until) = (worker.0, now.wall);
+        self.spans.add(Span { worker, slot, id, kind, since, until, count: 1, end });
     }
 
     fn worker_view(&self, key: WorkerKey) -> Option<WorkerView> {

@@ -7,6 +7,7 @@ use super::dependents::{Dependents, Missing, Parents};
 use super::meter::Meter;
 use super::queue::{Queue, Turn};
 use super::schedules::Schedules;
+use super::spans::SpanLog;
 use super::workers::Workers;
 use super::{Coordinator, Outcome, Running, Settings};
 use crate::store::{Journal, Key, Store, StoreError};
@@ -35,6 +36,7 @@ impl<S: Store> Coordinator<S> {
             clock: Clock::default(),
             schedules: Schedules::default(),
             meter: Meter::default(),
+            spans: SpanLog::default(),
             running: HashMap::new(),
             dependents: Dependents::default(),
             next_key: 1,

@@ -122,6 +122,8 @@ pub struct Span {
     pub since: Timestamp,
     /// Until when.
     pub until: Timestamp,
+    /// How many tasks: short ones of a kind one after the other are one span, which has the first one's id.
+    pub count: u64,
     /// How that ended.
     pub end: SpanEnd,
 }
@@ -225,6 +227,12 @@ impl From<Counts> for PhaseCounts {
 impl TaskView {
     /// What a list shows of a task.
     pub fn new(key: Key, record: &Record) -> Self {
+        Self::with_texts(key, record, MOST_SHOWN)
+    }
+
+    /// The same, with longer texts: of at most `most` bytes each.
+    pub fn with_texts(key: Key, record: &Record, most: usize) -> Self {
+        let cut = |text: &str| cut(text, most);
         Self {
             key: key.0,
             id: record.id.clone(),
@@ -235,16 +243,16 @@ impl TaskView {
             state: record.state.clone(),
             attempts: record.attempts,
             losses: record.losses,
-            error: record.error.as_deref().map(cut),
+            error: record.error.as_deref().map(&cut),
             result: record.result.as_ref().map(|result| cut(result.get())),
         }
     }
 }
 
-fn cut(text: &str) -> Box<str> {
-    if text.len() <= MOST_SHOWN {
+fn cut(text: &str, most: usize) -> Box<str> {
+    if text.len() <= most {
         return text.into();
     }
-    let end = (0..=MOST_SHOWN).rev().find(|end| text.is_char_boundary(*end));
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
     format!("{}…", &text[..end.unwrap_or(0)]).into()
 }

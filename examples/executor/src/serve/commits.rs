@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use wharf::{EventLoop, LoopFuture};
+
 use super::server::{PeerKey, Shared, State};
 use crate::store::{Batch, DiskWriter, EncodedBatch, StoreError};
 use crate::wire::FromCoordinator;
@@ -88,11 +90,24 @@ impl State {
         }
     }
 
+    /// Completes once a batch is on the disk; `None`: it is.
+    pub(super) fn durable(&mut self, event_loop: &EventLoop, batch: u64) -> Option<LoopFuture<()>> {
+        let batch = self.coordinator.journal().awaited(batch)?;
+        let (promise, future) = event_loop.create_future();
+        self.waking.entry(batch).or_default().push(promise);
+        Some(future)
+    }
+
     /// All up to this batch is on the disk: who waits for it is told.
     fn is_durable(&mut self, number: u64) {
         let rest = self.later.split_off(&(number + 1));
         for (peer, message) in std::mem::replace(&mut self.later, rest).into_values().flatten() {
             self.tell(peer, &message);
+        }
+        let rest = self.waking.split_off(&(number + 1));
+        for promise in std::mem::replace(&mut self.waking, rest).into_values().flatten() {
+            // Whoever waited may be gone.
+            let _ = promise.set_result(());
         }
         self.tell_of_ends();
         self.output_is_durable(number);

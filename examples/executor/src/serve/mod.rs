@@ -6,6 +6,7 @@
 mod back_up;
 mod commits;
 mod leaving;
+mod observed;
 mod output;
 mod peer;
 mod requests;

@@ -142,7 +142,7 @@ impl State {
         Ok(())
     }
 
-    fn page(&mut self, key: Key, ask: &AskOutput) -> Result<OutputPage, StoreError> {
+    pub(super) fn page(&mut self, key: Key, ask: &AskOutput) -> Result<OutputPage, StoreError> {
         let most = if ask.last.is_some() { usize::MAX } else { PAGE };
         let mut rows = self.coordinator.journal().store().output(key, ask.offset, most)?;
         let length: u64 = rows.iter().map(|(_, row)| row.length()).sum();

@@ -93,9 +93,7 @@ impl State {
                 self.tell_later(peer, number, Answer::Changed(batch.is_some()), batch);
             }
             Ask::Overview => {
-                let mut overview = self.coordinator.overview(now);
-                overview.store_error = self.commits.failed.as_ref().map(|error| error.0.clone());
-                let answer = Answer::Overview(Box::new(overview));
+                let answer = Answer::Overview(Box::new(self.overview(now)));
                 self.tell(peer, &FromCoordinator::Answer { number, answer });
             }
             Ask::List(AskedList { filter, limit, before }) => {

@@ -80,6 +80,8 @@ pub(super) struct State {
     pub(super) workers: HashMap<WorkerKey, PeerKey>,
     /// What is said once a batch is on the disk.
     pub(super) later: BTreeMap<u64, Vec<(PeerKey, FromCoordinator)>>,
+    /// What goes on once a batch is on the disk.
+    pub(super) waking: BTreeMap<u64, Vec<Promise<()>>>,
     /// Who waits until a task has ended, with the number of the request.
     pub(super) waiting: HashMap<Key, Vec<(PeerKey, u64)>>,
     /// Who is told of the ends of tasks.
@@ -121,6 +123,7 @@ impl CoordinatorServer {
             next_peer: 0,
             workers: HashMap::new(),
             later: BTreeMap::new(),
+            waking: BTreeMap::new(),
             waiting: HashMap::new(),
             watches: Watches::default(),
             followers: Followers::default(),

@@ -37,7 +37,7 @@ impl Peer {
         Self::connect(event_loop, json!("client")).await
     }
 
-    async fn worker(event_loop: &EventLoop, fences: &[u64]) -> Result<Self> {
+    pub(crate) async fn worker(event_loop: &EventLoop, fences: &[u64]) -> Result<Self> {
         let worker = json!({"name": "w", "kinds": ["a"], "capacity": 2, "fences": fences});
         Self::connect(event_loop, json!({"worker": worker})).await
     }

@@ -156,18 +156,20 @@ fn a_worker_is_seen_with_what_runs_in_its_slots_and_since_when() {
 }
 
 #[test]
-fn spans_that_nobody_takes_are_counted_and_not_kept() {
+fn short_tasks_are_one_span_and_spans_that_nobody_takes_are_counted_and_not_kept() {
     let mut world = World::new();
     world.coordinator.watch_spans(true);
-    let worker = world.join(1, &["a"]);
-    for _ in 0..600 {
-        world.submit(spec("a"));
+    let worker = world.join(1, &["a", "b"]);
+    for number in 0..1_100 {
+        // One after the other, and then by turns.
+        world.submit(spec(if number % 2 == 1 && number > 500 { "b" } else { "a" }));
         let [(_, task)] = world.assigned().try_into().unwrap();
         let done = Report::Succeeded(serde_json::value::RawValue::NULL.to_owned());
         world.coordinator.reported(worker, task.fence, done, world.now).unwrap();
     }
     let (spans, missed) = world.coordinator.spans();
     assert_eq!((spans.len(), missed), (512, 88));
+    assert_eq!((spans[0].count, spans[1].count), (501, 1));
     world.coordinator.watch_spans(false);
     assert_eq!(world.coordinator.spans().0.len(), 0);
 }
