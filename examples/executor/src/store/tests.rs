@@ -197,3 +197,29 @@ fn schedules_are_kept_copied_and_forgotten() {
         );
     }
 }
+
+#[test]
+fn a_task_is_new_in_one_batch_and_is_kept_at_hand_until_it_ends() {
+    let mut journal = Journal::new(MemoryStore::new());
+    let mut running = record("x");
+    running.state =
+        State::Running { worker: "w".into(), fence: 5, since: Timestamp(8), cancelled: false };
+    journal.put(Key(1), Rc::new(record("x")));
+    journal.put(Key(1), Rc::new(running.clone()));
+    let first = journal.take_batch().unwrap();
+    assert!(matches!(&first.changes[..], [(Key(1), Change::New(record))] if record.attempts == 0
+        && matches!(record.state, State::Running { .. })));
+    running.attempts = 1;
+    journal.put(Key(1), Rc::new(running.clone()));
+    let second = journal.take_batch().unwrap();
+    assert!(matches!(&second.changes[..], [(Key(1), Change::Put(record))] if record.attempts == 1));
+    // The store has neither: what is read comes from the journal.
+    journal.committed(&first);
+    journal.committed(&second);
+    assert_eq!(journal.record(Key(1)).unwrap().unwrap().attempts, 1);
+    running.state = State::Ended { outcome: Outcome::Succeeded, at: Timestamp(9) };
+    journal.put(Key(1), Rc::new(running));
+    let third = journal.take_batch().unwrap();
+    journal.committed(&third);
+    assert!(journal.record(Key(1)).unwrap().is_none());
+}

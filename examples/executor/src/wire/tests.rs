@@ -1,4 +1,6 @@
-use super::{Ask, FromCoordinator, Replied, Role, ToCoordinator, decode, encode};
+use super::{
+    Ask, FromCoordinator, MAX_LENGTH, Outbox, Replied, Role, ToCoordinator, decode, encode,
+};
 
 fn again(text: &str) -> ToCoordinator {
     let message: ToCoordinator = decode(text.as_bytes()).unwrap();
@@ -80,4 +82,20 @@ fn the_examples_of_the_documentation_are_messages() {
         }
     }
     assert!(counts[0] >= 20 && counts[1] >= 15, "{counts:?}");
+}
+
+#[test]
+fn a_message_that_is_too_long_is_not_sent_and_the_others_are() {
+    let mut outbox = Outbox::new();
+    outbox.push(&ToCoordinator::Alive).unwrap();
+    let alone = format!("{outbox:?}");
+    let error = outbox.push(&"x".repeat(MAX_LENGTH)).unwrap_err().to_string();
+    assert_eq!(error, "a message of 4194306 bytes, which may have 4194304");
+    assert!(outbox.push_json(&vec![b' '; MAX_LENGTH + 1]).is_err());
+    assert_eq!(format!("{outbox:?}"), alone);
+    assert!(!outbox.is_full() && !outbox.is_empty());
+    outbox.push_json(&vec![b' '; MAX_LENGTH]).unwrap();
+    assert!(outbox.is_full());
+    outbox.clear();
+    assert!(outbox.is_empty());
 }
