@@ -8,6 +8,7 @@
 //! - **relays** (`relay-tokio`, `relay-wharf`), from [`relays`];
 //! - **`http`** and **`messages`**: servers of protocols, from [`servers::http`] and [`servers::messages`];
 //! - **`nats`**: a client for NATS, from [`nats`];
+//! - **`executor`** and **`executor-load`**: the task executor and a client of it, from [`executor`];
 //! - **`file-blocking`** and **`file-wharf`**: servers that send a file, from [`servers::files`];
 //! - **`load`**: the client that drives any of them, from [`load`];
 //! - **`numbers`**: starts contenders and `load` in turn, counts, and prints tables, from
@@ -30,6 +31,7 @@ pub mod child_process;
 pub mod children;
 pub mod contender;
 pub mod counters;
+pub mod executor;
 pub mod load;
 pub mod load_process;
 pub mod nats;

@@ -34,8 +34,8 @@ impl fmt::Display for PairedRatio {
     }
 }
 
-/// Linear between neighbours.
-fn quantile(values: &[f64], share: f64) -> f64 {
+/// The value below which a share of them is, linear between neighbours; NaN of none.
+pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else {

@@ -3,8 +3,13 @@
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
 
+use std::process::Command;
+use std::time::Duration;
+
+use wharf_benches::child_process::ChildProcess;
 use wharf_benches::contender::{CertificateFiles, Contender, tls_in_python};
 use wharf_benches::counters::{cpu, resident};
+use wharf_benches::executor::{NOTHING, NOTHING_ON_A_THREAD};
 use wharf_benches::load::{
     Churn, Control, Echo, Http, Idle, Latency, Receive, Speech, Storm, WebSocket,
 };
@@ -64,6 +69,30 @@ fn every_server_of_http_serves() {
         }
         process.stop().unwrap();
     }
+}
+
+#[test]
+fn the_executor_runs_tasks_that_do_nothing() {
+    let directory = std::env::temp_dir().join(format!("wharf-contenders-{}", std::process::id()));
+    let program = env!("CARGO_BIN_EXE_executor");
+    let contender = Contender::at("wharf", program.into(), &["serve"]);
+    let contender = contender.with_option("--data", directory.display());
+    let coordinator = ServerProcess::start(&contender, None).unwrap();
+    let address = coordinator.address().to_string();
+    let mut worker = Command::new(program);
+    worker.args(["work", "--slots", "2", "--connect", &address]);
+    let worker = ChildProcess::spawn(worker, None).unwrap();
+    for kind in [NOTHING, NOTHING_ON_A_THREAD] {
+        let mut load = Command::new(env!("CARGO_BIN_EXE_executor-load"));
+        load.args(["--connect", &address, "--kind", kind, "--tasks", "500", "--warm-up", "10"]);
+        let load = ChildProcess::spawn(load, None).unwrap();
+        let told = load.line(Duration::from_secs(60)).unwrap();
+        assert!(told.starts_with("tasks=500 "), "{told}");
+        load.wait(Duration::from_secs(20)).unwrap();
+    }
+    drop(worker);
+    coordinator.stop().unwrap();
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::report::{PairedRatio, median};
 mod churn;
 mod counting;
 mod echo;
+mod executor;
 mod http;
 mod idle;
 mod instructions;
@@ -37,7 +38,7 @@ mod websocket;
 /// exceeded.
 pub fn run(mut arguments: Arguments) -> Result {
     let table = arguments.word().ok_or(
-        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks, streams, http, hyper, websocket, nats, idle or all",
+        "a table is missing: echo, churn, instructions, syscalls, memory, latency, tail, udp, relay, files, tls, tasks, streams, http, hyper, websocket, nats, idle, executor or all",
     )?;
     if cfg!(debug_assertions) {
         return Err("a debug build has no numbers worth printing: use --release".into());
@@ -71,6 +72,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "websocket" => websocket::measure(&mut bench)?,
         "nats" => nats::measure(&mut bench)?,
         "idle" => idle::measure(&mut bench)?,
+        "executor" => executor::measure(&mut bench)?,
         "all" => {
             instructions::measure(&mut bench)?;
             syscalls::measure(&mut bench)?;
@@ -86,6 +88,7 @@ pub fn run(mut arguments: Arguments) -> Result {
             websocket::measure(&mut bench)?;
             nats::measure(&mut bench)?;
             idle::measure(&mut bench)?;
+            executor::measure(&mut bench)?;
             churn::measure(&mut bench)?;
             relay::measure(&mut bench)?;
             send_file::measure(&mut bench)?;
