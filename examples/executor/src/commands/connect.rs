@@ -42,6 +42,7 @@ impl Connect {
             (Client::start(event_loop, [address], options)?, self.address.clone())
         } else {
             let (servers, nats) = (&self.nats.servers, self.nats.options());
+            self.nats.check(options.tls.is_some())?;
             (Client::on_nats(event_loop, servers, options, nats)?, self.nats.servers.join(","))
         };
         match client.connected(self.connect_timeout).await {
@@ -71,6 +72,7 @@ impl Connect {
         let options = WorkerOptions { token: self.credentials.token()?, tls, ..options };
         if !self.nats.servers.is_empty() {
             let (servers, nats) = (&self.nats.servers, self.nats.options());
+            self.nats.check(options.tls.is_some())?;
             return Worker::on_nats(event_loop, servers, functions, options, nats);
         }
         Worker::start(event_loop, [address], functions, options)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use wharf::Result;
 
 use crate::nats::NatsOptions;
 
@@ -24,6 +25,20 @@ pub(super) struct Nats {
 }
 
 impl Nats {
+    /// Refuses what would be ignored.
+    ///
+    /// # Errors
+    /// There are certificates for a coordinator.
+    pub(super) fn check(&self, has_tls: bool) -> Result {
+        if has_tls {
+            return Err(
+                "NATS servers are spoken to without TLS: --tls-ca and --tls-cert are for --connect"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
     pub(super) fn options(&self) -> NatsOptions {
         NatsOptions {
             name: self.name.clone(),

@@ -77,6 +77,7 @@ impl NatsWorker {
             if let Err(error) = own.begin().await
                 && !matches!(error, NatsError::Closed)
             {
+                eprintln!("NATS does not want this worker: {error}");
                 own.runner.refuse(error.to_string().into());
             }
         });
