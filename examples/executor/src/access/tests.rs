@@ -146,3 +146,40 @@ fn a_token_that_only_submits_submits_and_one_that_only_works_works() {
         Ok(())
     });
 }
+
+#[test]
+fn who_does_not_say_who_it_is_is_not_kept_and_tokens_change_for_those_who_come_later() {
+    run(async |event_loop| {
+        let store = DiskStore::open_in(InMemoryBackend::new())?;
+        let tokens = Tokens::one(Box::from("old"));
+        let options = ServeOptions { tokens, ..ServeOptions::default() };
+        let coordinator = CoordinatorServer::new(&event_loop, store, options)?;
+        let serving = coordinator.clone();
+        event_loop.create_server(move || serving.protocol(), ADDRESS).await?;
+        let (mut stranger, writer) = event_loop.open_connection(ADDRESS).await?;
+        let began = event_loop.time();
+        // What it says bit by bit is no greeting.
+        let babbling = async {
+            for byte in [0, 1, 0, 0].into_iter().chain([b' '; 20]) {
+                let _ = writer.write_all(&[byte]).await;
+                event_loop.sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let ended = stranger.read_chunk();
+        futures_util::future::select(Box::pin(babbling), Box::pin(ended)).await;
+        assert_eq!((event_loop.time() - began).as_secs(), 10);
+
+        let client = |text: &str| {
+            let options = ClientOptions { token: Some(text.into()), ..ClientOptions::default() };
+            Client::start(&event_loop, [ADDRESS], options)
+        };
+        let old = client("old")?;
+        old.submit("square", &1).await?;
+        coordinator.set_tokens(Tokens::one(Box::from("new")));
+        assert!(client("old")?.submit("square", &1).await.is_err());
+        client("new")?.submit("square", &1).await?;
+        event_loop.sleep(Duration::from_secs(60)).await;
+        old.submit("square", &1).await?;
+        Ok(())
+    });
+}

@@ -32,7 +32,9 @@ const FIRST: i32 = 3;
 impl Successor {
     /// What is at the path that this program was started from, whatever that will be.
     pub(super) fn new() -> Result<Self> {
-        let arguments = std::env::args_os().skip(1).collect();
+        let given = std::env::args_os().skip(1);
+        // Whether it drains by then is told by the variable.
+        let arguments = given.filter(|argument| argument != "--draining").collect();
         Ok(Self { program: std::env::current_exe()?, arguments })
     }
 
@@ -63,10 +65,15 @@ impl Successor {
     ///
     /// # Errors
     /// It cannot be executed. This process has nothing left to go on with.
-    pub(super) fn execute(self, sockets: Vec<(&'static str, OwnedFd)>) -> Result {
+    pub(super) fn execute(
+        self,
+        sockets: Vec<(&'static str, OwnedFd)>,
+        is_draining: bool,
+    ) -> Result {
         let names: Vec<_> = sockets.iter().map(|(name, _)| *name).collect();
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
+        command.env(DRAINING, is_draining.to_string());
         command.env("LISTEN_FDS", sockets.len().to_string());
         command.env("LISTEN_FDNAMES", names.join(":"));
         command.env("LISTEN_PID", std::process::id().to_string());
@@ -75,6 +82,9 @@ impl Successor {
         Err(format!("{}: {}", self.program.display(), command.exec()).into())
     }
 }
+
+/// The variable that says whether to begin draining.
+pub(super) const DRAINING: &str = "WHARF_EXECUTOR_DRAINING";
 
 /// What `--check` says before the number of the format that it knows.
 pub(super) const CHECKED: &str = "ready for a store of format ";

@@ -13,7 +13,7 @@ use wharf::{EventLoop, InheritedSockets, Result, SignalStream, TlsServer, inheri
 use super::dashboard::Http;
 use super::listening::{Listener, Listening};
 use super::output::{Output, say};
-use super::restart::{CHECKED, Successor, sockets_of};
+use super::restart::{CHECKED, DRAINING, Successor, sockets_of};
 use super::secrets::Demands;
 use super::{parse, service};
 use crate::serve::{CoordinatorServer, ServeOptions};
@@ -30,6 +30,9 @@ pub(super) struct Serve {
     data: PathBuf,
     #[command(flatten)]
     http: Http,
+    /// Begins without taking new tasks or giving any to workers, as after `drain`
+    #[arg(long, env = DRAINING, hide_env = true)]
+    draining: bool,
     /// How long connections and the disk have when the coordinator is to end; a second signal ends it at once
     #[arg(long, default_value = "5s", value_parser = parse::duration)]
     grace: Duration,
@@ -38,8 +41,8 @@ pub(super) struct Serve {
     check: bool,
 }
 
-/// The sockets for a successor, if there is to be one.
-type Sockets = Option<Vec<(&'static str, OwnedFd)>>;
+/// What a successor gets, if there is to be one.
+type Legacy = Option<(Vec<(&'static str, OwnedFd)>, bool)>;
 
 pub(super) fn run(arguments: Serve, output: Output) -> Result {
     if arguments.check {
@@ -51,11 +54,11 @@ pub(super) fn run(arguments: Serve, output: Output) -> Result {
     let inherited = inherited_sockets()?;
     let successor = Successor::new()?;
     // Its end closes the store and all connections.
-    let sockets = wharf::run(async |event_loop| {
+    let legacy = wharf::run(async |event_loop| {
         serve(&event_loop, &arguments, output, inherited, &successor).await
     })?;
-    match sockets {
-        Some(sockets) => successor.execute(sockets),
+    match legacy {
+        Some((sockets, is_draining)) => successor.execute(sockets, is_draining),
         None => Ok(()),
     }
 }
@@ -66,7 +69,7 @@ async fn serve(
     output: Output,
     inherited: InheritedSockets,
     successor: &Successor,
-) -> Result<Sockets> {
+) -> Result<Legacy> {
     let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP, SIGUSR2])?;
     let Serve { listening, demands, http, .. } = arguments;
     let tls = demands.tls()?;
@@ -75,6 +78,7 @@ async fn serve(
         open(&arguments.data)?,
         ServeOptions {
             tokens: demands.tokens()?,
+            is_draining: arguments.draining,
             directory: Some(arguments.data.clone()),
             ..ServeOptions::default()
         },
@@ -88,10 +92,12 @@ async fn serve(
     let dashboard = http.serve(event_loop, &coordinator, demands, tls.as_ref(), output).await?;
     service::is_ready();
     service::watch(event_loop);
-    let restarts = until_the_end(event_loop, &mut signals, tls.as_ref(), successor).await;
-    let mut sockets = None;
+    let restarts =
+        until_the_end(event_loop, &mut signals, tls.as_ref(), demands, &coordinator, successor)
+            .await;
+    let mut legacy = None;
     if restarts {
-        sockets = Some(sockets_of(&listeners)?);
+        legacy = Some((sockets_of(&listeners)?, coordinator.is_draining()));
     } else {
         service::stops();
     }
@@ -106,7 +112,7 @@ async fn serve(
         let ending = server.shutdown(arguments.grace);
         select(ending, Box::pin(signals.next())).await;
     }
-    Ok(sockets)
+    Ok(legacy)
 }
 
 /// The store in a directory, which is made if it is not there, for this user alone.
@@ -120,13 +126,15 @@ async fn until_the_end(
     event_loop: &EventLoop,
     signals: &mut SignalStream,
     tls: Option<&TlsServer>,
+    demands: &Demands,
+    coordinator: &CoordinatorServer,
     successor: &Successor,
 ) -> bool {
     loop {
         match signals.next().await {
             SIGHUP => {
                 service::reloads();
-                reload(tls);
+                reload(tls, demands, coordinator);
                 service::is_ready();
             }
             SIGUSR2 => match successor.check(event_loop).await {
@@ -141,8 +149,12 @@ async fn until_the_end(
     }
 }
 
-/// New connections get the certificates that are in the files now; those that are there stay.
-fn reload(tls: Option<&TlsServer>) {
+/// New connections get the certificates and need the tokens that are in the files now; those that are there stay.
+fn reload(tls: Option<&TlsServer>, demands: &Demands, coordinator: &CoordinatorServer) {
+    match demands.tokens() {
+        Ok(tokens) => coordinator.set_tokens(tokens),
+        Err(error) => eprintln!("the tokens stay as they were: {error}"),
+    }
     if let Some(Err(error)) = tls.map(TlsServer::reload) {
         eprintln!("the certificates stay as they were: {error}");
     }

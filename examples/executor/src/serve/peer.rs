@@ -1,8 +1,9 @@
 //! One connection.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use wharf::{Error, Result, Transport};
+use wharf::{Error, Result, TimerHandle, Transport};
 use wharf_protocols::framing::{FrameProtocol, LengthPrefixDecoder};
 
 use super::server::{PeerKey, Shared};
@@ -16,7 +17,12 @@ pub(super) struct Peer {
     shared: Rc<Shared>,
     key: PeerKey,
     state: PeerState,
+    /// Until it says who it is.
+    patience: Option<TimerHandle>,
 }
+
+/// How long somebody may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PeerState {
@@ -28,7 +34,7 @@ enum PeerState {
 
 impl Peer {
     pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, key: 0, state: PeerState::Unknown }
+        Self { shared, key: 0, state: PeerState::Unknown, patience: None }
     }
 
     fn received(&mut self, message: ToCoordinator) -> Result<(), Box<str>> {
@@ -69,7 +75,7 @@ impl Peer {
             let text = format!("this is version {VERSION} of the protocol, not {}", hello.version);
             return Err(text.into());
         }
-        let rights = self.shared.options.tokens.rights(hello.token.as_deref());
+        let rights = self.shared.tokens.borrow().rights(hello.token.as_deref());
         let is_allowed = match hello.role {
             Role::Client => rights.submit,
             Role::Worker { .. } => rights.work,
@@ -80,6 +86,7 @@ impl Peer {
                 if is_known { "the token is for something else" } else { "the token is wrong" };
             return Err(text.into());
         }
+        self.is_known();
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         let lease = self.shared.options.settings.lease.as_millis() as u64;
@@ -99,6 +106,12 @@ impl Peer {
             }
         }
         Ok(())
+    }
+
+    fn is_known(&mut self) {
+        if let Some(patience) = self.patience.take() {
+            patience.cancel();
+        }
     }
 
     fn reported(&self, worker: WorkerKey, reported: Reported) {
@@ -129,6 +142,9 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         state.next_peer += 1;
         self.key = state.next_peer;
         state.peers.insert(self.key, transport.handle());
+        let stranger = transport.handle();
+        let patience = self.shared.event_loop.call_later(PATIENCE, move || stranger.abort());
+        self.patience = Some(patience);
         Ok(())
     }
 
@@ -161,6 +177,7 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
+        self.is_known();
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         state.peers.remove(&self.key);

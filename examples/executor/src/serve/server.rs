@@ -33,6 +33,8 @@ pub struct ServeOptions {
     pub settings: Settings,
     /// What workers and clients must know.
     pub tokens: Tokens,
+    /// Whether it begins without taking new tasks or giving any to workers, as after a drain.
+    pub is_draining: bool,
     /// Where copies of the store are put together, in files without names; `None`: where the system has such.
     pub directory: Option<PathBuf>,
     /// The wall clock.
@@ -54,6 +56,7 @@ impl Default for ServeOptions {
         Self {
             settings: Settings::default(),
             tokens: Tokens::default(),
+            is_draining: false,
             directory: None,
             clock: Box::new(system_time),
             random: fastrand::Rng::new(),
@@ -67,6 +70,8 @@ pub(super) type PeerKey = u64;
 pub(super) struct Shared {
     pub(super) event_loop: EventLoop,
     pub(super) options: ServeOptions,
+    /// What those must know who come from now on.
+    pub(super) tokens: RefCell<Tokens>,
     began: Instant,
     pub(super) state: RefCell<State>,
 }
@@ -115,7 +120,8 @@ impl CoordinatorServer {
         let began = event_loop.time();
         let now = Now { elapsed: Duration::ZERO, wall: (options.clock)() };
         let (writer, epoch, random) = (store.writer(), store.epoch(), options.random.fork());
-        let coordinator = Coordinator::open(store, epoch, options.settings, random, now)?;
+        let mut coordinator = Coordinator::open(store, epoch, options.settings, random, now)?;
+        coordinator.drain(options.is_draining, now)?;
         let state = State {
             coordinator,
             commits: Commits::new(writer),
@@ -136,7 +142,13 @@ impl CoordinatorServer {
             copies: HashMap::new(),
         };
         let state = RefCell::new(state);
-        let shared = Rc::new(Shared { event_loop: event_loop.clone(), options, began, state });
+        let shared = Rc::new(Shared {
+            event_loop: event_loop.clone(),
+            tokens: RefCell::new(options.tokens.clone()),
+            options,
+            began,
+            state,
+        });
         shared.settle_soon();
         Ok(Self { shared })
     }
@@ -145,6 +157,16 @@ impl CoordinatorServer {
     pub fn protocol(&self) -> impl Protocol + use<> {
         let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
         Framed::new(Peer::new(Rc::clone(&self.shared)), decoder)
+    }
+
+    /// What those must know who come from now on. Who is there stays.
+    pub fn set_tokens(&self, tokens: Tokens) {
+        drop(self.shared.tokens.replace(tokens));
+    }
+
+    /// Whether no new tasks are taken, and none is given to workers.
+    pub fn is_draining(&self) -> bool {
+        self.shared.state.borrow().coordinator.is_draining()
     }
 
     /// How many tasks wait, and how many run.

@@ -90,3 +90,20 @@ fn a_successor_that_does_not_like_its_options_changes_nothing() {
         ending.errors
     );
 }
+
+#[test]
+fn a_coordinator_that_drains_does_so_after_a_restart() {
+    let place = Place::new();
+    let coordinator = place.serve(&[]);
+    let address = listening(&coordinator);
+    run(async |event_loop| {
+        let client = place.client(&event_loop);
+        for drains in [true, false] {
+            client.drain(drains).await?;
+            coordinator.signal(Signal::USR2);
+            coordinator.line_with(&event_loop, &address).await;
+            assert_eq!(client.submit("sleep", &1).await.is_err(), drains);
+        }
+        Ok(())
+    });
+}
