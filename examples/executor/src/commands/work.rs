@@ -20,6 +20,9 @@ pub(super) struct Work {
     /// The kinds to run, of those that it could; all by default
     #[arg(long, value_delimiter = ',', value_parser = parse::kind)]
     kinds: Option<Vec<Kind>>,
+    /// Runs the programs of tasks of the kind exec, as this user; so does --kinds exec
+    #[arg(long)]
+    exec: bool,
     /// Its name, for people
     #[arg(long)]
     name: Option<Box<str>>,
@@ -28,7 +31,11 @@ pub(super) struct Work {
     grace: Duration,
 }
 
-pub(super) fn run(arguments: Work, functions: Functions) -> Result {
+pub(super) fn run(arguments: Work, mut functions: Functions) -> Result {
+    let is_exec = |kind: &Kind| kind.as_str() == "exec";
+    if arguments.exec || arguments.kinds.iter().flatten().any(is_exec) {
+        functions.enable_exec()?;
+    }
     wharf::run(async move |event_loop| {
         let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP])?;
         let defaults = WorkerOptions::default();

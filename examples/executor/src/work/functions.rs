@@ -18,6 +18,7 @@ use wharf::{CancelFlag, EventLoop, Executor};
 
 use super::Failure;
 use super::output::TaskOutput;
+use super::stop::StopSignal;
 use crate::Function;
 use crate::task::{InvalidName, Kind, Progress, check_result};
 
@@ -59,6 +60,7 @@ pub(super) struct Call {
     pub(super) attempt: u32,
     pub(super) deadline: Option<Instant>,
     pub(super) output: Arc<TaskOutput>,
+    pub(super) stop: Rc<StopSignal>,
 }
 
 impl Functions {
@@ -180,7 +182,11 @@ impl Functions {
         self.0.get(kind)
     }
 
-    fn insert(&mut self, kind: &str, function: Runner) -> Result<&mut Self, InvalidName> {
+    pub(super) fn insert(
+        &mut self,
+        kind: &str,
+        function: Runner,
+    ) -> Result<&mut Self, InvalidName> {
         self.0.insert(Kind::new(kind)?, function);
         Ok(self)
     }
@@ -261,12 +267,12 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// It is the same text each time: arguments that do not fit never will.
-fn parsed<A: DeserializeOwned>(arguments: &RawValue) -> Result<A, Failure> {
+pub(super) fn parsed<A: DeserializeOwned>(arguments: &RawValue) -> Result<A, Failure> {
     serde_json::from_str(arguments.get())
         .map_err(|error| Failure::permanent(format_args!("its arguments do not fit: {error}")))
 }
 
-fn returned<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Returned {
+pub(super) fn returned<R: Serialize, E: Into<Failure>>(outcome: Result<R, E>) -> Returned {
     let result = to_raw_value(&outcome.map_err(E::into)?)
         .map_err(|error| Failure::permanent(format_args!("its result is no JSON: {error}")))?;
     check_result(&result)?;

@@ -18,6 +18,7 @@
 //! ```
 
 mod connection;
+mod exec;
 mod failure;
 mod functions;
 mod output;
@@ -27,6 +28,7 @@ mod stop;
 mod tests;
 mod worker;
 
+pub use exec::{ExecArguments, ExecLimits};
 pub use failure::Failure;
 pub use functions::{Functions, Job};
 pub(crate) use worker::Runner;

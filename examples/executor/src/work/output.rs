@@ -12,6 +12,8 @@ use crate::task::{Piece, Progress, parts};
 const MESSAGE: usize = 64 * 1024;
 /// A piece that has so many bytes does not grow any more.
 const PIECE: usize = 8 * 1024;
+/// Who can wait does when so much is not sent yet.
+const ENOUGH: usize = 128 * 1024;
 /// Of what is not sent yet, no more is kept.
 const MOST_WAITING: usize = 512 * 1024;
 /// After so many bytes only the end is sent, when it is known.
@@ -45,6 +47,7 @@ struct State {
     /// Nobody wants it.
     is_unwanted: bool,
     sender: Option<Waker>,
+    writers: Vec<Waker>,
 }
 
 impl TaskOutput {
@@ -79,6 +82,21 @@ impl TaskOutput {
         state.is_unwanted = true;
         state.waiting.clear();
         state.length = 0;
+        state.wake_writers();
+    }
+
+    /// Waits until so much of it is sent that more may be written without a loss.
+    pub(super) async fn has_space(&self) {
+        poll_fn(|context| {
+            let mut state = self.lock();
+            // What is beyond the limit waits for nobody.
+            if state.length <= ENOUGH || state.begin >= MOST_SENT {
+                return Poll::Ready(());
+            }
+            state.writers.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// What is to be sent next; `None`: there will be nothing more.
@@ -132,6 +150,7 @@ impl State {
             {
                 chunk.pieces.push(piece);
             }
+            self.wake_writers();
         } else if self.is_closed {
             return Poll::Ready(None);
         }
@@ -151,6 +170,10 @@ impl State {
         if let Some(sender) = self.sender.take() {
             sender.wake();
         }
+    }
+
+    fn wake_writers(&mut self) {
+        self.writers.drain(..).for_each(Waker::wake);
     }
 }
 

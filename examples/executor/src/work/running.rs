@@ -85,6 +85,7 @@ impl Runner {
                 .timeout
                 .and_then(|most| self.event_loop.time().checked_add(Duration::from_millis(most))),
             output: Arc::clone(output),
+            stop: Rc::clone(stop),
         };
         let mut running = (function.run)(call);
         match race(running.as_mut(), to_end(stop, spec.timeout)).await {

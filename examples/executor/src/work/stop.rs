@@ -28,6 +28,11 @@ impl StopSignal {
         self.wakers.take().into_iter().for_each(Waker::wake);
     }
 
+    /// Why it is to end, if it is.
+    pub(super) fn why(&self) -> Option<Why> {
+        self.why.get()
+    }
+
     /// Waits until it is.
     pub(super) async fn stopped(&self) -> Why {
         poll_fn(|context| match self.why.get() {

@@ -8,6 +8,7 @@ use super::{ADDRESS, Functions, Worker, options, run, serve};
 use crate::client::{Client, ClientOptions, OutputItem, OutputReader};
 use crate::task::{Kind, Piece, Progress, Spec};
 use crate::work::Job;
+use crate::work::output::TaskOutput;
 
 fn client(event_loop: &EventLoop) -> wharf::Result<Client> {
     let options = ClientOptions { token: Some("secret".into()), ..ClientOptions::default() };
@@ -140,6 +141,43 @@ fn an_async_function_that_panics_fails_and_leaves_its_slot() {
         assert_eq!(error.to_string(), "the task has failed: it panicked: on purpose");
         assert_eq!(text(&all(task.output()).await?), "last words");
         assert_eq!((worker.tasks(), server.counts()), (0, (0, 0)));
+        Ok(())
+    });
+}
+
+#[test]
+fn who_can_wait_does_while_much_is_not_sent_and_after_the_limit_only_the_end_is() {
+    run(async |_| {
+        let output = TaskOutput::default();
+        let has_space = async || wharf::move_on_after(Duration::ZERO, output.has_space()).await;
+        let block = "0123456789abcde\n".repeat(4 * 1024);
+        let mut sent = 0;
+        // 256 of 64 KiB are the limit.
+        for _ in 0..85 {
+            for _ in 0..3 {
+                assert!(has_space().await.is_some());
+                output.write(false, &block);
+            }
+            assert!(has_space().await.is_none(), "three of 64 KiB are more than 128");
+            for _ in 0..3 {
+                let chunk = output.next().await.expect("there is more");
+                assert_eq!(chunk.offset, sent);
+                sent += chunk.pieces.iter().map(|piece| piece.text().len() as u64).sum::<u64>();
+            }
+        }
+        output.write(false, &block);
+        assert!(output.next().await.is_some());
+        for line in 0..20_000 {
+            assert!(has_space().await.is_some());
+            output.write(false, &format!("{line:07}\n"));
+        }
+        output.close();
+        let mut end = String::new();
+        while let Some(chunk) = output.next().await {
+            end.extend(chunk.pieces.iter().map(Piece::text));
+        }
+        assert!(end.len() <= 64 * 1024 && end.len() > 56 * 1024, "{}", end.len());
+        assert!(end.ends_with("0019998\n0019999\n"));
         Ok(())
     });
 }
