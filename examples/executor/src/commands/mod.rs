@@ -36,6 +36,7 @@ mod service;
 mod settings;
 mod submit;
 mod task_options;
+mod top;
 mod words;
 mod work;
 
@@ -115,6 +116,8 @@ enum Command {
     Retry(one_task::OneTask),
     /// Tasks that are submitted again and again
     Schedule(schedule::Schedules),
+    /// A live view in the terminal, until q: what waits, the throughput, workers and what they run, failed tasks
+    Top(top::Top),
     /// The coordinator takes no new tasks, and gives none to workers
     Drain(drain::Drain),
     /// Copies the coordinator's store to a file, while it works
@@ -147,6 +150,7 @@ fn run(
         Command::Cancel(arguments) => done(one_task::cancel(&arguments, output)),
         Command::Retry(arguments) => done(one_task::retry(&arguments, output)),
         Command::Schedule(arguments) => done(schedule::run(arguments, output)),
+        Command::Top(arguments) => done(top::run(&arguments, output)),
         Command::Drain(arguments) => done(drain::run(&arguments)),
         Command::Backup(arguments) => done(backup::run(&arguments, output)),
         Command::Render(arguments) => done(render::run(&arguments)),

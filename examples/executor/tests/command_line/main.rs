@@ -5,3 +5,4 @@ mod schedules;
 mod submit;
 mod support;
 mod tasks;
+mod top;
