@@ -187,6 +187,21 @@ impl<S: Store> Coordinator<S> {
         Ok(())
     }
 
+    /// What is told of a task that did not succeed, to those that come after it.
+    pub(super) fn why_lost(&self, id: &TaskId) -> Result<Box<str>, StoreError> {
+        let found = self.find(id)?;
+        let lost = found.and_then(|(key, record)| Some((key, record.outcome()?, record)));
+        let Some((key, outcome, record)) = lost else {
+            return Ok(format!("it comes after {id}, which is not there").into());
+        };
+        let error = record.error.clone().unwrap_or_default();
+        if record.cause.is_some() {
+            // It says after which.
+            return Ok((*error).into());
+        }
+        Ok(Cause { key, id: id.clone(), outcome, error }.text().into())
+    }
+
     fn end_dependents(&mut self, cause: &Cause, now: Now) -> Result<(), StoreError> {
         // A list, since a chain may be long.
         let mut ended = vec![cause.key];

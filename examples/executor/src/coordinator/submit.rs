@@ -31,7 +31,12 @@ pub enum Refused {
     /// It comes after a task that is not there.
     UnknownParent(TaskId),
     /// It comes after a task that has failed or was cancelled.
-    FailedParent(TaskId),
+    FailedParent {
+        /// Which.
+        id: TaskId,
+        /// What became of it.
+        why: Box<str>,
+    },
     /// No new tasks are taken.
     Draining,
 }
@@ -62,7 +67,10 @@ impl<S: Store> Coordinator<S> {
         let parents = self.parents(Key(self.next_key), &spec.after, Missing::IsUnknown)?;
         match &parents {
             Parents::Unknown(id) => return Ok(Err(Refused::UnknownParent(id.clone()))),
-            Parents::Lost(id) => return Ok(Err(Refused::FailedParent(id.clone()))),
+            Parents::Lost(id) => {
+                let why = self.why_lost(id)?;
+                return Ok(Err(Refused::FailedParent { id: id.clone(), why }));
+            }
             Parents::Succeeded | Parents::Awaited(_) => {}
         }
         if let Some(delay) = spec.delay.take() {
@@ -103,9 +111,7 @@ impl fmt::Display for Refused {
         match self {
             Self::Invalid(invalid) => invalid.fmt(formatter),
             Self::UnknownParent(id) => write!(formatter, "it comes after {id}, which is not there"),
-            Self::FailedParent(id) => {
-                write!(formatter, "it comes after {id}, which did not succeed")
-            }
+            Self::FailedParent { why, .. } => formatter.write_str(why),
             Self::Draining => {
                 formatter.write_str("no new tasks are taken: the coordinator is shutting down")
             }

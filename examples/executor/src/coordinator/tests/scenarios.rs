@@ -197,7 +197,10 @@ fn a_task_runs_after_those_it_comes_after_and_not_if_one_fails() {
     assert_eq!(four.outcome(), Some(Outcome::Failed));
     assert_eq!(four.error.as_deref(), Some("it comes after 3, which has failed: no"));
     let refused = world.coordinator.submit(named("5", &["3"]), world.now).unwrap();
-    assert_eq!(refused, Err(Refused::FailedParent(id("3"))));
+    let why = "it comes after 3, which has failed: no";
+    assert_eq!(refused, Err(Refused::FailedParent { id: id("3"), why: why.into() }));
+    let refused = world.coordinator.submit(named("6", &["4"]), world.now).unwrap();
+    assert_eq!(refused.unwrap_err().to_string(), why);
 }
 
 #[test]
