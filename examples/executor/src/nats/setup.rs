@@ -27,8 +27,8 @@ pub(super) async fn open(
     stream.retention = Retention::WorkQueue;
     stream.num_replicas = options.replicas;
     when_complete(jetstream, async || jetstream.create_stream(&stream).await.map(drop)).await?;
-    let found = jetstream.stream_info(&stream.name).await?.config;
-    if found.retention != Retention::WorkQueue || found.subjects != stream.subjects {
+    let there = found(jetstream, &stream.name).await?;
+    if there.retention != Retention::WorkQueue || there.subjects != stream.subjects {
         let text = format!("the stream {} is not that of an executor", stream.name);
         return Err(NatsError::Invalid(text));
     }
@@ -37,7 +37,7 @@ pub(super) async fn open(
     bucket.max_age = options.keep;
     when_complete(jetstream, async || KeyValue::create_bucket(jetstream, &bucket).await.map(drop))
         .await?;
-    let keep = jetstream.stream_info(&format!("KV_{}", bucket.bucket)).await?.config.max_age;
+    let keep = found(jetstream, &format!("KV_{}", bucket.bucket)).await?.max_age;
     Ok((KeyValue::bucket(jetstream, &bucket.bucket).await?, keep))
 }
 
@@ -78,6 +78,22 @@ async fn consumer(
     // Those that wait to be tried again must not keep others from being delivered.
     config.max_ack_pending = -1;
     jetstream.create_consumer(&names.stream(), &config).await
+}
+
+/// A stream that is there, or soon is: of several who make it at once, some are told so before.
+async fn found(jetstream: &JetStream, name: &str) -> Result<StreamConfig, NatsError> {
+    let event_loop = jetstream.client().event_loop();
+    let deadline = event_loop.time() + PATIENCE;
+    loop {
+        match jetstream.stream_info(name).await {
+            Err(NatsError::JetStream(error))
+                if error.is_not_found() && event_loop.time() < deadline =>
+            {
+                event_loop.sleep(PAUSE).await;
+            }
+            outcome => return outcome.map(|info| info.config),
+        }
+    }
 }
 
 /// Tries it while there are too few servers; what is there with another configuration is taken as it is.
