@@ -16,6 +16,7 @@ use super::output::{Output, say};
 use super::restart::{CHECKED, DRAINING, Successor, sockets_of};
 use super::secrets::Demands;
 use super::{parse, service};
+use crate::coordinator::Settings;
 use crate::serve::{CoordinatorServer, ServeOptions};
 use crate::store::{DiskStore, FORMAT};
 
@@ -33,6 +34,12 @@ pub(super) struct Serve {
     /// Begins without taking new tasks or giving any to workers, as after `drain`
     #[arg(long, env = DRAINING, hide_env = true)]
     draining: bool,
+    /// A worker of which nothing was heard for so long is lost
+    #[arg(long, default_value = "15s", value_parser = parse::duration)]
+    lease: Duration,
+    /// How long after a restart workers may come back to what they were running
+    #[arg(long, default_value = "30s", value_parser = parse::duration)]
+    return_within: Duration,
     /// How long connections and the disk have when the coordinator is to end; a second signal ends it at once
     #[arg(long, default_value = "5s", value_parser = parse::duration)]
     grace: Duration,
@@ -77,6 +84,11 @@ async fn serve(
         event_loop,
         open(&arguments.data)?,
         ServeOptions {
+            settings: Settings {
+                lease: arguments.lease,
+                return_within: arguments.return_within,
+                ..Settings::default()
+            },
             tokens: demands.tokens()?,
             is_draining: arguments.draining,
             directory: Some(arguments.data.clone()),
@@ -92,9 +104,14 @@ async fn serve(
     let dashboard = http.serve(event_loop, &coordinator, demands, tls.as_ref(), output).await?;
     service::is_ready();
     service::watch(event_loop);
-    let restarts =
-        until_the_end(event_loop, &mut signals, tls.as_ref(), demands, &coordinator, successor)
-            .await;
+    let failed = Box::pin(coordinator.failed());
+    let ended =
+        until_the_end(event_loop, &mut signals, tls.as_ref(), demands, &coordinator, successor);
+    let restarts = match select(failed, Box::pin(ended)).await {
+        // Whoever starts it again finds what was acknowledged.
+        Either::Left((error, _)) => return Err(error.into()),
+        Either::Right((restarts, _)) => restarts,
+    };
     let mut legacy = None;
     if restarts {
         legacy = Some((sockets_of(&listeners)?, coordinator.is_draining()));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::queue::Turn;
-use super::workers::WorkerKey;
+use super::workers::{WorkerKey, size_of};
 use super::{Assignment, Coordinator, Effect, Running};
 use crate::store::{Key, Store, StoreError};
 use crate::task::{Now, Record, State};
@@ -47,7 +47,7 @@ impl<S: Store> Coordinator<S> {
 
     /// Gives tasks that wait to workers that take more.
     pub(super) fn assign(&mut self, now: Now) -> Result<(), StoreError> {
-        if self.is_draining {
+        if self.is_draining || self.is_held {
             return Ok(());
         }
         while let Some((worker, key)) = self.next_pair() {
@@ -86,7 +86,7 @@ impl<S: Store> Coordinator<S> {
         self.meter.assigned += 1;
         self.running.insert(fence, Running::new(key, &record, Some(worker)));
         self.watch_attempt(fence, &record, now);
-        self.workers.add_task(worker, fence, now.wall);
+        self.workers.add_task(worker, fence, size_of(&record), now.wall);
         self.journal.put(key, Rc::new(record));
         self.effects.push_back(Effect::Assign { worker, task });
         self.changed(key);

@@ -77,7 +77,7 @@ impl<S: Store> Coordinator<S> {
         let lease = clock.leases.first().map(|(until, _)| *until);
         let task = clock.first_task();
         let schedule = self.schedules.first().filter(|_| !self.is_draining);
-        let by_wall = [task, schedule].into_iter().flatten().min();
+        let by_wall = [task, schedule].into_iter().flatten().min().filter(|_| !self.is_held);
         let by_wall = by_wall.map(|at| Duration::from_millis(at.0.saturating_sub(now.wall.0)));
         let by_loop = [attempt, lease, clock.return_until].into_iter().flatten();
         by_loop
@@ -113,7 +113,7 @@ impl<S: Store> Coordinator<S> {
             self.clock.return_until = None;
             self.give_up_those_who_did_not_return(now)?;
         }
-        for _ in 0..MOST_AT_ONCE {
+        for _ in 0..if self.is_held { 0 } else { MOST_AT_ONCE } {
             let Some(key) = self.clock.take_task(now.wall) else { break };
             self.task_is_due(key, now)?;
         }

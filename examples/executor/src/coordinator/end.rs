@@ -26,10 +26,8 @@ impl<S: Store> Coordinator<S> {
         now: Now,
     ) -> Result<Option<u64>, StoreError> {
         let is_its = |running: &&Running| running.worker == Some(worker);
-        if self.running.get(&fence).filter(is_its).is_none() {
-            return Ok(None);
-        }
-        let place = self.workers.remove_task(worker, fence, now.wall);
+        let Some(running) = self.running.get(&fence).filter(is_its) else { return Ok(None) };
+        let place = self.workers.remove_task(worker, fence, running.size, now.wall);
         self.ran(worker, fence, place, SpanEnd::from(&report), now);
         let Some((key, record)) = self.take_running(fence)? else { return Ok(None) };
         let is_cancelled = matches!(record.state, State::Running { cancelled: true, .. });

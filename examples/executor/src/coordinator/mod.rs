@@ -55,7 +55,7 @@ use meter::Meter;
 use queue::Queue;
 use schedules::Schedules;
 use spans::SpanLog;
-use workers::Workers;
+use workers::{Workers, size_of};
 
 /// Decides who runs what.
 pub struct Coordinator<S> {
@@ -74,6 +74,8 @@ pub struct Coordinator<S> {
     next_key: u64,
     next_fence: u64,
     is_draining: bool,
+    /// Nothing new begins.
+    is_held: bool,
     random: fastrand::Rng,
     effects: VecDeque<Effect>,
 }
@@ -168,6 +170,8 @@ struct Running {
     key: Key,
     id: TaskId,
     kind: Kind,
+    /// What it takes of what a worker may hold.
+    size: usize,
     /// Nobody, after a restart, until it comes back.
     worker: Option<WorkerKey>,
     /// 1 at first.
@@ -181,8 +185,8 @@ struct Running {
 impl Running {
     fn new(key: Key, record: &Record, worker: Option<WorkerKey>) -> Self {
         let (id, kind) = (record.id.clone(), record.spec.kind.clone());
-        let attempt = record.attempts;
-        Self { key, id, kind, worker, attempt, is_stopped: false, progress: None }
+        let (attempt, size) = (record.attempts, size_of(record));
+        Self { key, id, kind, size, worker, attempt, is_stopped: false, progress: None }
     }
 }
 
@@ -205,6 +209,12 @@ impl<S: Store> Coordinator<S> {
     /// How many tasks workers have.
     pub fn running(&self) -> usize {
         self.running.len()
+    }
+
+    /// Whether nothing new begins: no task is given to a worker, and none is due; [`on_time`](Self::on_time) makes up for
+    /// it. For a store that cannot be written.
+    pub fn hold(&mut self, on: bool) {
+        self.is_held = on;
     }
 
     fn changed(&mut self, key: Key) {

@@ -43,6 +43,7 @@ impl<S: Store> Coordinator<S> {
             // An assignment that was not durable has a fence that no later one has.
             next_fence: u64::from(epoch) << 32,
             is_draining: false,
+            is_held: false,
             random,
             effects: VecDeque::new(),
         };

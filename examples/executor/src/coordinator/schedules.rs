@@ -197,7 +197,10 @@ impl<S: Store> Coordinator<S> {
         for _ in 0..MOST_AT_ONCE {
             // What is due while no new tasks are taken is late.
             let first = self.schedules.due.first().filter(|first| first.0 <= now.wall);
-            let Some((at, name)) = first.filter(|_| !self.is_draining).cloned() else { break };
+            let Some((at, name)) = first.filter(|_| !self.is_draining && !self.is_held).cloned()
+            else {
+                break;
+            };
             self.schedule_is_due(&name, at, now)?;
         }
         Ok(())

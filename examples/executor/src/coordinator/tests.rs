@@ -1,3 +1,4 @@
+mod clock;
 mod dependents;
 mod dependents_random;
 mod observed;

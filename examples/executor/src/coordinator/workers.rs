@@ -9,7 +9,12 @@ use serde_json::value::RawValue;
 use super::slots::Slots;
 use super::{Coordinator, Effect, SpanEnd, Stop};
 use crate::store::{Store, StoreError};
-use crate::task::{Kind, Now, State, Timestamp};
+use crate::task::{Kind, Now, Record, State, Timestamp};
+
+/// So many tasks may a worker have, whatever it says.
+const MOST_CAPACITY: usize = 10_000;
+/// One that has arguments of so many bytes gets no more.
+const MOST_BYTES: usize = 48 * 1024 * 1024;
 
 /// Which worker: they count up, and none has that of a former one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,6 +66,8 @@ pub(super) struct Worker {
     pub(super) capacity: usize,
     pub(super) slots: Slots,
     pub(super) fences: BTreeSet<u64>,
+    /// Of the arguments of what it has.
+    bytes: usize,
     /// When it ends.
     pub(super) lease: Duration,
     /// When the clock looks at it next.
@@ -93,14 +100,15 @@ impl Workers {
     }
 
     /// A worker has one more.
-    pub(super) fn add_task(&mut self, key: WorkerKey, fence: u64, now: Timestamp) {
+    pub(super) fn add_task(&mut self, key: WorkerKey, fence: u64, size: usize, now: Timestamp) {
         let Some(worker) = self.table.get_mut(&key) else { return };
         worker.fences.insert(fence);
+        worker.bytes += size;
         worker.slots.add(fence, now);
         self.free.remove(&(worker.turn, key));
         self.turn += 1;
         worker.turn = self.turn;
-        if worker.fences.len() < worker.capacity {
+        if worker.takes_more() {
             self.free.insert((worker.turn, key));
         }
     }
@@ -110,12 +118,14 @@ impl Workers {
         &mut self,
         key: WorkerKey,
         fence: u64,
+        size: usize,
         now: Timestamp,
     ) -> Option<(usize, Timestamp)> {
         let worker = self.table.get_mut(&key)?;
         let place = worker.slots.remove(fence, now);
         worker.fences.remove(&fence);
-        if worker.fences.len() < worker.capacity {
+        worker.bytes = worker.bytes.saturating_sub(size);
+        if worker.takes_more() {
             self.free.insert((worker.turn, key));
         }
         place
@@ -127,11 +137,10 @@ impl Workers {
         let (key, turn) = (WorkerKey(self.next), self.turn);
         let WorkerInfo { name, kinds, capacity, slots, .. } = info;
         let slots = Slots::new(slots.unwrap_or(capacity));
-        let (kinds, fences) = (kinds.into(), BTreeSet::new());
-        self.table.insert(
-            key,
-            Worker { name, kinds, capacity, slots, fences, lease, watched: lease, turn },
-        );
+        let (kinds, fences, bytes) = (kinds.into(), BTreeSet::new(), 0);
+        let (capacity, watched) = (capacity.min(MOST_CAPACITY), lease);
+        let worker = Worker { name, kinds, capacity, slots, fences, bytes, lease, watched, turn };
+        self.table.insert(key, worker);
         if capacity > 0 {
             self.free.insert((turn, key));
         }
@@ -143,6 +152,17 @@ impl Workers {
         self.free.remove(&(worker.turn, key));
         Some(worker)
     }
+}
+
+impl Worker {
+    fn takes_more(&self) -> bool {
+        self.fences.len() < self.capacity && self.bytes < MOST_BYTES
+    }
+}
+
+/// What a task takes of what a worker may hold.
+pub(super) fn size_of(record: &Record) -> usize {
+    record.spec.args.get().len()
 }
 
 impl<S: Store> Coordinator<S> {
@@ -170,8 +190,9 @@ impl<S: Store> Coordinator<S> {
             return Ok(());
         };
         running.worker = Some(worker);
+        let size = running.size;
         let record = self.journal.record(running.key)?;
-        self.workers.add_task(worker, fence, now.wall);
+        self.workers.add_task(worker, fence, size, now.wall);
         if let Some(State::Running { cancelled: true, .. }) =
             record.map(|record| record.state.clone())
         {
@@ -200,9 +221,9 @@ impl<S: Store> Coordinator<S> {
         now: Now,
     ) -> Result<(), StoreError> {
         if let Some(known) = self.workers.table.get_mut(&worker) {
-            known.capacity = capacity;
+            known.capacity = capacity.min(MOST_CAPACITY);
             self.workers.free.remove(&(known.turn, worker));
-            if known.fences.len() < capacity {
+            if known.takes_more() {
                 self.workers.free.insert((known.turn, worker));
             }
         }

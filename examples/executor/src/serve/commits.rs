@@ -7,7 +7,7 @@ use wharf::{EventLoop, LoopFuture};
 
 use super::server::{PeerKey, Shared, State};
 use crate::store::{Batch, DiskWriter, EncodedBatch, StoreError};
-use crate::wire::FromCoordinator;
+use crate::wire::{Answer, FromCoordinator};
 
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -28,15 +28,22 @@ impl Commits {
     pub(super) fn writer(&self) -> DiskWriter {
         self.writer.clone()
     }
+
+    /// As a disk that does not answer.
+    #[cfg(test)]
+    pub(super) fn pretend_to_write(&mut self, on: bool) {
+        self.is_writing = on;
+    }
 }
 
 impl Shared {
     /// Writes what has changed, unless something is being written: then it follows that.
     pub(super) fn commit(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        if state.commits.is_writing {
+        if state.commits.is_writing || self.broken().is_some() {
             return;
         }
+        state.is_taken();
         let Some(batch) = state.coordinator.journal().take_batch() else { return };
         state.commits.is_writing = true;
         drop(state);
@@ -62,22 +69,46 @@ impl Shared {
     fn written(self: &Rc<Self>, batch: Batch, outcome: Result<(), StoreError>) {
         let mut state = self.state.borrow_mut();
         if let Err(error) = outcome {
-            if state.commits.failed.is_none() {
-                self.event_loop.call_exception_handler(&error.to_string(), None);
-            }
-            state.commits.failed = Some(error);
-            let shared = Rc::clone(self);
-            self.event_loop.call_later(RETRY, move || shared.write(batch));
+            self.not_written(&mut state, batch, error);
+            drop(state);
+            self.settle_soon();
             return;
         }
-        state.commits.failed = None;
+        let has_recovered = state.commits.failed.take().is_some();
         state.commits.is_writing = false;
         state.coordinator.journal().committed(&batch);
         state.is_durable(batch.number);
         state.wake_who_leaves();
         drop(state);
+        if has_recovered {
+            self.go_on();
+        }
         self.commit();
         self.state.borrow_mut().send();
+    }
+
+    /// What was held begins.
+    fn go_on(self: &Rc<Self>) {
+        let now = self.now();
+        let mut state = self.state.borrow_mut();
+        state.coordinator.hold(false);
+        let done = state.coordinator.on_time(now);
+        drop(state);
+        self.check(done);
+        self.settle_soon();
+    }
+
+    /// Nothing new begins until the batch is written after all.
+    fn not_written(self: &Rc<Self>, state: &mut State, batch: Batch, error: StoreError) {
+        if state.commits.failed.is_none() {
+            self.event_loop.call_exception_handler(&error.to_string(), None);
+            state.coordinator.hold(true);
+        }
+        state.is_not_durable(&error);
+        state.is_taken();
+        state.commits.failed = Some(error);
+        let shared = Rc::clone(self);
+        self.event_loop.call_later(RETRY, move || shared.write(batch));
     }
 }
 
@@ -111,5 +142,28 @@ impl State {
         }
         self.tell_of_ends();
         self.output_is_durable(number);
+    }
+
+    /// Clients that have asked for a change, and wait for the disk, are told what is known. What workers have reported
+    /// waits.
+    fn is_not_durable(&mut self, error: &StoreError) {
+        let is_change = |message: &FromCoordinator| {
+            matches!(
+                message,
+                FromCoordinator::Answer { answer: Answer::Submitted(_) | Answer::Changed(_), .. }
+            )
+        };
+        let mut told = Vec::new();
+        for waiting in self.later.values_mut() {
+            told.extend(waiting.extract_if(.., |(_, message)| is_change(message)));
+        }
+        let text: Box<str> =
+            format!("{error}; it may be done when the disk takes it: ask again").into();
+        for (peer, message) in told {
+            if let FromCoordinator::Answer { number, .. } = message {
+                let answer = Answer::Failed(text.clone());
+                self.tell(peer, &FromCoordinator::Answer { number, answer });
+            }
+        }
     }
 }

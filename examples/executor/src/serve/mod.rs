@@ -11,6 +11,7 @@
 mod back_up;
 mod commits;
 mod leaving;
+mod limits;
 mod observed;
 mod output;
 mod peer;

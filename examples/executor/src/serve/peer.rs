@@ -1,28 +1,26 @@
 //! One connection.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use wharf::{Error, Result, TimerHandle, Transport};
-use wharf_protocols::framing::{FrameProtocol, LengthPrefixDecoder};
+use wharf::bytes::Bytes;
+use wharf::{Error, Protocol, Result, Timeout, Transport};
+use wharf_protocols::framing::{
+    FrameProtocol, Framed, FramingError, LengthPrefix, LengthPrefixDecoder,
+};
 
+use super::limits::{HELLO_WITHIN, MOST_FOR_WORKER, MOST_HELLO, MOST_STRANGERS};
 use super::server::{PeerKey, Shared};
 use crate::access::Rights;
 use crate::coordinator::{Report, WorkerInfo, WorkerKey};
 use crate::wire::{
-    FromCoordinator, Hello, Replied, Reported, Role, ToCoordinator, VERSION, decode,
+    FromCoordinator, Hello, MAX_LENGTH, Replied, Reported, Role, ToCoordinator, VERSION, decode,
 };
 
 pub(super) struct Peer {
     shared: Rc<Shared>,
     key: PeerKey,
     state: PeerState,
-    /// Until it says who it is.
-    patience: Option<TimerHandle>,
 }
-
-/// How long somebody may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PeerState {
@@ -33,13 +31,30 @@ enum PeerState {
 }
 
 impl Peer {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, key: 0, state: PeerState::Unknown, patience: None }
+    /// The protocol of a new connection.
+    pub(super) fn stranger(shared: Rc<Shared>) -> impl Protocol {
+        Self { shared, key: 0, state: PeerState::Unknown }.with_messages_of(MOST_HELLO)
     }
 
-    fn received(&mut self, message: ToCoordinator) -> Result<(), Box<str>> {
+    fn with_messages_of(self, most: usize) -> Framed<Self, LengthPrefixDecoder> {
+        Framed::new(self, LengthPrefixDecoder::new(LengthPrefix::U32).max_length(most))
+    }
+
+    /// Says why a peer is sent away, and sends it away.
+    fn refuse(&self, transport: &dyn Transport, why: impl Into<Box<str>>) {
+        let mut state = self.shared.state.borrow_mut();
+        state.tell(self.key, &FromCoordinator::Refused(why.into()));
+        state.send();
+        transport.close();
+    }
+
+    fn received(
+        &mut self,
+        transport: &dyn Transport,
+        message: ToCoordinator,
+    ) -> Result<(), Box<str>> {
         match (message, self.state) {
-            (ToCoordinator::Hello(hello), PeerState::Unknown) => self.greeted(hello),
+            (ToCoordinator::Hello(hello), PeerState::Unknown) => self.greeted(transport, hello),
             (ToCoordinator::Request(asked), PeerState::Client(rights)) => {
                 self.shared.asked(self.key, rights, asked);
                 Ok(())
@@ -70,7 +85,7 @@ impl Peer {
         }
     }
 
-    fn greeted(&mut self, hello: Hello) -> Result<(), Box<str>> {
+    fn greeted(&mut self, transport: &dyn Transport, hello: Hello) -> Result<(), Box<str>> {
         if hello.version != VERSION {
             let text = format!("this is version {VERSION} of the protocol, not {}", hello.version);
             return Err(text.into());
@@ -86,13 +101,15 @@ impl Peer {
                 if is_known { "the token is for something else" } else { "the token is wrong" };
             return Err(text.into());
         }
-        self.is_known();
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         let lease = self.shared.options.settings.lease.as_millis() as u64;
         state.tell(self.key, &FromCoordinator::Welcome { lease });
         match hello.role {
-            Role::Client => self.state = PeerState::Client(rights),
+            Role::Client => {
+                drop(state);
+                self.state = PeerState::Client(rights);
+            }
             Role::Worker { name, kinds, capacity, slots, fences } => {
                 let info = WorkerInfo { name: name.into(), kinds, capacity, slots, fences };
                 let joined = state.coordinator.worker_joined(info, now);
@@ -101,17 +118,24 @@ impl Peer {
                     self.state = PeerState::Worker(worker);
                 }
                 drop(state);
+                transport.set_write_buffer_cap(Some(MOST_FOR_WORKER));
                 self.shared.check(joined);
                 self.shared.settle_soon();
             }
         }
+        if self.state != PeerState::Unknown {
+            self.is_known(transport);
+        }
         Ok(())
     }
 
-    fn is_known(&mut self) {
-        if let Some(patience) = self.patience.take() {
-            patience.cancel();
-        }
+    /// From now on messages may be longer.
+    fn is_known(&self, transport: &dyn Transport) {
+        self.shared.state.borrow_mut().strangers -= 1;
+        transport.set_timeout(Timeout::User, None);
+        let (shared, key, state) = (Rc::clone(&self.shared), self.key, self.state);
+        let known = Self { shared, key, state }.with_messages_of(MAX_LENGTH);
+        transport.set_protocol(Box::new(known), Bytes::new());
     }
 
     fn reported(&self, worker: WorkerKey, reported: Reported) {
@@ -142,9 +166,15 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         state.next_peer += 1;
         self.key = state.next_peer;
         state.peers.insert(self.key, transport.handle());
-        let stranger = transport.handle();
-        let patience = self.shared.event_loop.call_later(PATIENCE, move || stranger.abort());
-        self.patience = Some(patience);
+        state.strangers += 1;
+        let are_too_many = state.strangers > MOST_STRANGERS;
+        drop(state);
+        transport.set_timeout(Timeout::User, Some(HELLO_WITHIN));
+        if let Some(error) = self.shared.broken() {
+            self.refuse(transport, error.to_string());
+        } else if are_too_many {
+            self.refuse(transport, "too many have not said who they are");
+        }
         Ok(())
     }
 
@@ -156,15 +186,15 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
             let now = self.shared.now();
             self.shared.state.borrow_mut().coordinator.worker_is_alive(worker, now);
         }
+        if let PeerState::Client(_) = self.state {
+            self.shared.count_request(self.key, frame.len());
+        }
         let refused = match decode(frame) {
-            Ok(message) => self.received(message),
+            Ok(message) => self.received(transport, message),
             Err(error) => Err(error.to_string().into()),
         };
-        if let Err(text) = refused {
-            let mut state = self.shared.state.borrow_mut();
-            state.tell(self.key, &FromCoordinator::Refused(text));
-            state.send();
-            transport.close();
+        if let Err(why) = refused {
+            self.refuse(transport, why);
         }
         // What it was told goes out.
         self.shared.settle_soon();
@@ -176,11 +206,28 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         Ok(())
     }
 
+    fn frame_refused(&mut self, transport: &dyn Transport, error: FramingError) -> Result {
+        self.refuse(transport, error.to_string());
+        Ok(())
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
+        match timeout {
+            Timeout::User => {
+                let seconds = HELLO_WITHIN.as_secs();
+                self.refuse(transport, format!("who is there? No hello came in {seconds} s"));
+            }
+            _ => transport.abort(),
+        }
+        Ok(())
+    }
+
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {
-        self.is_known();
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         state.peers.remove(&self.key);
+        state.strangers -= usize::from(self.state == PeerState::Unknown);
+        state.stop_waiting(self.key);
         state.watches.forget(self.key);
         state.outboxes.remove(&self.key);
         state.followers.forget(self.key);

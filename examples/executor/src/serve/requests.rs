@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::limits::MOST_WAITS;
 use super::server::{PeerKey, Shared, State};
 use crate::access::Rights;
 use crate::store::{Key, StoreError};
@@ -144,7 +145,15 @@ impl State {
     fn wait(&mut self, peer: PeerKey, number: u64, id: &TaskId) -> Result<(), StoreError> {
         match self.coordinator.find(id)? {
             Some((key, record)) if record.outcome().is_none() => {
-                self.waiting.entry(key).or_default().push((peer, number));
+                let waits = self.waits.entry(peer).or_default();
+                waits.insert(key);
+                if waits.len() > MOST_WAITS {
+                    let text = format!("a connection waits for {MOST_WAITS} tasks at most");
+                    waits.remove(&key);
+                    self.tell_later(peer, number, Answer::Failed(text.into()), None);
+                } else {
+                    self.waiting.entry(key).or_default().push((peer, number));
+                }
             }
             found => {
                 let task = found.map(|(_, record)| Box::new(Record::clone(&record)));
@@ -168,10 +177,24 @@ impl State {
         }
         self.watched_ended(key, &record, batch);
         for (peer, number) in self.waiting.remove(&key).into_iter().flatten() {
+            if let Some(waits) = self.waits.get_mut(&peer) {
+                waits.remove(&key);
+            }
             let answer = Answer::Task(Some(Box::new(Record::clone(&record))));
             self.tell_later(peer, number, answer, Some(batch));
         }
         self.tell_followers(key);
+    }
+
+    /// Somebody is gone.
+    pub(super) fn stop_waiting(&mut self, peer: PeerKey) {
+        for key in self.waits.remove(&peer).into_iter().flatten() {
+            let Some(waiting) = self.waiting.get_mut(&key) else { continue };
+            waiting.retain(|(other, _)| *other != peer);
+            if waiting.is_empty() {
+                self.waiting.remove(&key);
+            }
+        }
     }
 
     /// Answers once a batch is on the disk; `None`: at once.

@@ -1,15 +1,15 @@
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use wharf::{EventLoop, Promise, Protocol, TimerHandle, Transport, TransportHandle};
-use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 
 use super::back_up::Copy;
 use super::commits::Commits;
+use super::limits::Unwritten;
 use super::output::Followers;
 use super::peer::Peer;
 use super::watch::Watches;
@@ -17,7 +17,7 @@ use crate::access::Tokens;
 use crate::coordinator::{Coordinator, Effect, Settings, WorkerKey};
 use crate::store::{DiskStore, Key, StoreError};
 use crate::task::{Now, Timestamp};
-use crate::wire::{Assign, FromCoordinator, MAX_LENGTH, Outbox};
+use crate::wire::{Assign, FromCoordinator, Outbox};
 
 /// A coordinator with its store, which serves connections.
 ///
@@ -74,6 +74,9 @@ pub(super) struct Shared {
     pub(super) tokens: RefCell<Tokens>,
     began: Instant,
     pub(super) state: RefCell<State>,
+    /// Why nothing goes on.
+    broken: RefCell<Option<StoreError>>,
+    told_of_failure: RefCell<Vec<Promise<StoreError>>>,
 }
 
 pub(super) struct State {
@@ -89,6 +92,11 @@ pub(super) struct State {
     pub(super) waking: BTreeMap<u64, Vec<Promise<()>>>,
     /// Who waits until a task has ended, with the number of the request.
     pub(super) waiting: HashMap<Key, Vec<(PeerKey, u64)>>,
+    /// What each of them waits for.
+    pub(super) waits: HashMap<PeerKey, HashSet<Key>>,
+    pub(super) unwritten: Unwritten,
+    /// How many connections have not said who they are.
+    pub(super) strangers: usize,
     /// Who is told of the ends of tasks.
     pub(super) watches: Watches,
     pub(super) followers: Followers,
@@ -131,6 +139,9 @@ impl CoordinatorServer {
             later: BTreeMap::new(),
             waking: BTreeMap::new(),
             waiting: HashMap::new(),
+            waits: HashMap::new(),
+            unwritten: Unwritten::default(),
+            strangers: 0,
             watches: Watches::default(),
             followers: Followers::default(),
             timer: None,
@@ -148,6 +159,8 @@ impl CoordinatorServer {
             options,
             began,
             state,
+            broken: RefCell::default(),
+            told_of_failure: RefCell::default(),
         });
         shared.settle_soon();
         Ok(Self { shared })
@@ -155,8 +168,22 @@ impl CoordinatorServer {
 
     /// The protocol of a connection, for a server's factory.
     pub fn protocol(&self) -> impl Protocol + use<> {
-        let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
-        Framed::new(Peer::new(Rc::clone(&self.shared)), decoder)
+        Peer::stranger(Rc::clone(&self.shared))
+    }
+
+    /// Waits until the store cannot be read any more. Everybody is sent away then, and nothing else happens: what was
+    /// acknowledged is in the store, and another coordinator can go on with it when it can be read.
+    pub async fn failed(&self) -> StoreError {
+        if let Some(error) = self.shared.broken() {
+            return error;
+        }
+        let (promise, failed) = self.shared.event_loop.create_future();
+        self.shared.told_of_failure.borrow_mut().push(promise);
+        match failed.await {
+            Ok(error) => error,
+            // The loop is closed, and this future is never asked again.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// What those must know who come from now on. Who is there stays.
@@ -195,6 +222,9 @@ impl Shared {
     }
 
     pub(super) fn settle(self: &Rc<Self>) {
+        if self.broken().is_some() {
+            return;
+        }
         let mut state = self.state.borrow_mut();
         state.is_settling = false;
         while let Some(effect) = state.coordinator.effect() {
@@ -234,9 +264,18 @@ impl Shared {
                 for peer in self.state.borrow().peers.values() {
                     peer.abort();
                 }
+                for promise in self.told_of_failure.take() {
+                    let _ = promise.set_result(error.clone());
+                }
+                self.broken.borrow_mut().get_or_insert(error);
                 None
             }
         }
+    }
+
+    /// Why nothing goes on any more.
+    pub(super) fn broken(&self) -> Option<StoreError> {
+        self.broken.borrow().clone()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Over connections in memory, in virtual time.
 
+mod disk;
 mod leaving;
+mod limits;
+mod nonsense;
 mod output;
 mod watch;
 
@@ -66,7 +69,10 @@ impl Peer {
 }
 
 pub(crate) async fn serve(event_loop: &EventLoop) -> Result<CoordinatorServer> {
-    let store = DiskStore::open_in(InMemoryBackend::new())?;
+    serve_in(event_loop, DiskStore::open_in(InMemoryBackend::new())?).await
+}
+
+async fn serve_in(event_loop: &EventLoop, store: DiskStore) -> Result<CoordinatorServer> {
     let (clock, began) = (event_loop.clone(), event_loop.time());
     let options = ServeOptions {
         tokens: Tokens::one(Box::from("secret")),

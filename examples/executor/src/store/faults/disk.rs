@@ -39,6 +39,7 @@ pub(crate) enum Call {
     /// And what was to be made durable is lost.
     Sync,
     SetLength,
+    Any,
 }
 
 impl FaultyDisk {
@@ -93,7 +94,7 @@ impl FaultyDisk {
 impl Disk {
     fn check(&mut self, call: Call) -> io::Result<()> {
         let Some((calls, fails)) = self.fails else { return Ok(()) };
-        if fails == call {
+        if fails == call || fails == Call::Any {
             self.calls += 1;
             if self.calls > calls {
                 return Err(io::Error::other("the disk has failed on purpose"));
