@@ -13,7 +13,7 @@ use super::handle::Shared;
 use super::results::{Subscription, result_of};
 use super::tasks::{SubmittedTask, TypedTask};
 use crate::Function;
-use crate::task::{Backoff, Input, Kind, Spec, TaskId};
+use crate::task::{Backoff, Input, Kind, Spec, TaskId, milliseconds};
 
 /// A task that is to be submitted, and its options. Nothing happens before it is submitted or awaited.
 ///
@@ -44,7 +44,7 @@ macro_rules! options {
         /// Not before so long after it was taken, by the coordinator's clock.
         pub fn delay(self, wait: std::time::Duration) -> Self {
             self.option(|spec| {
-                spec.delay = Some(super::task_builder::milliseconds(wait));
+                spec.delay = Some(crate::task::milliseconds(wait));
                 Ok(())
             })
         }
@@ -84,7 +84,7 @@ macro_rules! options {
         /// How long one attempt may take; as long as it wants by default.
         pub fn timeout(self, most: std::time::Duration) -> Self {
             self.option(|spec| {
-                spec.timeout = Some(super::task_builder::milliseconds(most));
+                spec.timeout = Some(crate::task::milliseconds(most));
                 Ok(())
             })
         }
@@ -92,7 +92,7 @@ macro_rules! options {
         /// How long what became of it is kept once it has ended; one day by default.
         pub fn keep(self, time: std::time::Duration) -> Self {
             self.option(|spec| {
-                spec.keep = super::task_builder::milliseconds(time);
+                spec.keep = crate::task::milliseconds(time);
                 Ok(())
             })
         }
@@ -206,10 +206,6 @@ impl<T> fmt::Debug for TaskBuilder<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("TaskBuilder").field(&self.options.0).finish()
     }
-}
-
-pub(super) fn milliseconds(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn backoff(initial: std::time::Duration, longest: std::time::Duration) -> Backoff {

@@ -1,11 +1,11 @@
 //! Values of options.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chrono::DateTime;
 
 use crate::schedule::{InvalidScheduleName, ScheduleName};
-use crate::task::{Backoff, InvalidName, Kind, Priority, TaskId, Timestamp};
+use crate::task::{Backoff, InvalidName, Kind, Priority, TaskId, Timestamp, milliseconds};
 
 pub(super) fn kind(text: &str) -> Result<Kind, InvalidName> {
     Kind::new(text)
@@ -55,7 +55,7 @@ pub(super) enum Moment {
 impl Moment {
     pub(super) fn timestamp(self) -> Timestamp {
         match self {
-            Self::In(wait) => now().after(wait),
+            Self::In(wait) => Timestamp::now().after(wait),
             Self::At(time) => time,
         }
     }
@@ -73,13 +73,11 @@ pub(super) fn moment(text: &str) -> Result<Moment, String> {
 
 /// `FIRST` or `FIRST..LONGEST`, which are durations.
 pub(super) fn backoff(text: &str) -> Result<Backoff, String> {
-    let milliseconds = |text: &str| {
-        Ok::<_, String>(u64::try_from(duration(text)?.as_millis()).unwrap_or(u64::MAX))
-    };
+    let wait = |text: &str| duration(text).map(milliseconds);
     let (first, longest) = match text.split_once("..") {
-        Some((first, longest)) => (milliseconds(first)?, milliseconds(longest)?),
+        Some((first, longest)) => (wait(first)?, wait(longest)?),
         None => {
-            let first = milliseconds(text)?;
+            let first = wait(text)?;
             (first, first.max(Backoff::default().longest))
         }
     };
@@ -87,12 +85,6 @@ pub(super) fn backoff(text: &str) -> Result<Backoff, String> {
         return Err("the first wait is not above the longest".to_owned());
     }
     Ok(Backoff { initial: first, longest })
-}
-
-/// By this machine's clock.
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().after(since)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::task_options::TaskOptions;
 use super::{parse, words};
 use crate::client::Client;
 use crate::schedule::{Missed, Overlap, Schedule, ScheduleName, ScheduleRecord, When};
-use crate::task::Kind;
+use crate::task::{Kind, Timestamp, milliseconds};
 
 #[derive(Debug, Args)]
 pub(super) struct Schedules {
@@ -136,7 +136,7 @@ pub(super) fn run(arguments: Schedules, output: Output) -> Result {
         Command::Pause(one) => pause(&one, true, output),
         Command::Resume(one) => pause(&one, false, output),
         Command::Run(one) => with(&one.coordinator, async |client| {
-            let task = client.run_schedule(one.name.clone(), parse::now()).await?;
+            let task = client.run_schedule(one.name.clone(), Timestamp::now()).await?;
             let Some(task) = task else { return known(&one.name, false) };
             output.print(&json!({"id": task.id()}), task.id())
         }),
@@ -169,7 +169,6 @@ fn done(name: &ScheduleName, output: Output) -> Result {
 }
 
 fn schedule(add: Add) -> Result<Schedule> {
-    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Ok(Schedule {
         name: add.name,
         when: match add.when {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::parse;
-use crate::task::{Backoff, Kind, Priority, Spec};
+use crate::task::{Backoff, Kind, Priority, Spec, milliseconds};
 
 /// Members of a task's JSON: its options and all else.
 pub(super) type Members = BTreeMap<String, Box<RawValue>>;
@@ -36,7 +36,6 @@ pub(super) struct TaskOptions {
 impl TaskOptions {
     /// Those that are given.
     pub(super) fn members(&self) -> Result<Members, serde_json::Error> {
-        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut members = Members::new();
         set(&mut members, "priority", self.priority)?;
         set(&mut members, "retries", self.retries)?;

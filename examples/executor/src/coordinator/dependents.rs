@@ -6,10 +6,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use super::end::shortened;
 use super::{Coordinator, Outcome};
 use crate::store::{Key, Store, StoreError};
-use crate::task::{Now, Record, State, TaskId};
+use crate::task::{Now, Record, State, TaskId, beginning};
 
 /// The longest error of another task that is told with one's own, in bytes.
 const MOST_CAUSE: usize = 500;
@@ -279,7 +278,7 @@ impl Cause {
         match self.outcome {
             Outcome::Cancelled => format!("it comes after {id}, which was cancelled"),
             _ => {
-                let error = shortened(&self.error, MOST_CAUSE);
+                let error = beginning(&self.error, MOST_CAUSE);
                 format!("it comes after {id}, which has failed: {error}")
             }
         }

@@ -7,10 +7,7 @@ use serde_json::value::RawValue;
 use super::workers::{Report, WorkerKey};
 use super::{Coordinator, Outcome, Running, SpanEnd};
 use crate::store::{Key, Store, StoreError};
-use crate::task::{Now, Record, State, Timestamp, check_result};
-
-/// The longest error that is kept, in bytes.
-const MOST_ERROR: usize = 16 * 1024;
+use crate::task::{Now, Record, State, Timestamp, check_result, kept_error};
 
 impl<S: Store> Coordinator<S> {
     /// A worker says what became of an assignment. Returns the batch that has it; `None`: it is not that worker's any
@@ -40,14 +37,11 @@ impl<S: Store> Coordinator<S> {
                 Err(error) => self.failed(key, &record, error.into(), now)?,
             },
             _ if is_cancelled => self.end(key, &record, Outcome::Cancelled, None, None, now)?,
-            Report::Failed(error) => {
-                let error = shortened(&error, MOST_ERROR).into();
-                self.failed(key, &record, error, now)?;
-            }
+            Report::Failed(error) => self.failed(key, &record, kept_error(&error).into(), now)?,
             Report::FailedForGood(error) => {
                 let mut record = Record::clone(&record);
                 record.failures += 1;
-                let error = Some(shortened(&error, MOST_ERROR).into());
+                let error = Some(kept_error(&error).into());
                 self.end(key, &record, Outcome::Failed, error, None, now)?;
             }
             Report::Stopped => self.failed(key, &record, "it took too long".into(), now)?,
@@ -91,12 +85,9 @@ impl<S: Store> Coordinator<S> {
         now: Now,
     ) -> Result<(), StoreError> {
         let mut record = record.clone();
-        record.failures += 1;
-        let until = now.wall.after(record.spec.backoff.wait(record.failures, &mut self.random));
-        let is_in_time = record.spec.deadline.is_none_or(|deadline| until < deadline);
-        if record.failures > record.spec.retries || !is_in_time {
+        let Some(until) = record.failed(now.wall, &mut self.random) else {
             return self.end(key, &record, Outcome::Failed, Some(error), None, now);
-        }
+        };
         self.meter.retried += 1;
         record.error = Some(error);
         record.state = State::Delayed { until };
@@ -147,12 +138,4 @@ impl From<&Report> for SpanEnd {
             Report::GivenBack => Self::GivenBack,
         }
     }
-}
-
-pub(super) fn shortened(error: &str, most: usize) -> &str {
-    let mut end = most.min(error.len());
-    while !error.is_char_boundary(end) {
-        end -= 1;
-    }
-    &error[..end]
 }

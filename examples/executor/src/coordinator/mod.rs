@@ -48,7 +48,7 @@ pub use views::{
 pub use workers::{Report, WorkerInfo, WorkerKey};
 
 use crate::store::{Journal, Key, Store};
-use crate::task::{Kind, Outcome, Progress, Record, Spec, TaskId};
+use crate::task::{Kind, MOST_LOSSES, Outcome, Progress, Record, Spec, TaskId};
 use clock::Clock;
 use dependents::Dependents;
 use meter::Meter;
@@ -98,7 +98,7 @@ impl Default for Settings {
         Self {
             lease: Duration::from_secs(15),
             return_within: Duration::from_secs(30),
-            most_losses: 3,
+            most_losses: MOST_LOSSES,
             most_output: 256 * 1024,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::Coordinator;
 use super::dependents::{Missing, Parents};
@@ -73,9 +72,7 @@ impl<S: Store> Coordinator<S> {
             }
             Parents::Succeeded | Parents::Awaited(_) => {}
         }
-        if let Some(delay) = spec.delay.take() {
-            spec.at = Some(now.wall.after(Duration::from_millis(delay)));
-        }
+        spec.begin_delay(now.wall);
         let key = Key(self.next_key);
         self.next_key += 1;
         let id = spec.id.take().unwrap_or_else(|| self.new_id(key));

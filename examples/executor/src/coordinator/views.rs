@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Counts, Key};
-use crate::task::{Kind, Phase, Record, State, TaskId, Timestamp};
+use crate::task::{Kind, Phase, Record, State, TaskId, Timestamp, beginning};
 
 /// The most of a text that a list shows, in bytes.
 const MOST_SHOWN: usize = 256;
@@ -253,6 +253,5 @@ fn cut(text: &str, most: usize) -> Box<str> {
     if text.len() <= most {
         return text.into();
     }
-    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
-    format!("{}…", &text[..end.unwrap_or(0)]).into()
+    format!("{}…", beginning(text, most)).into()
 }

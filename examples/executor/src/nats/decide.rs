@@ -4,11 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::task::QueuedTask;
-use crate::task::{Outcome, Record, State, TaskId, Timestamp};
+use crate::task::{MOST_LOSSES, Outcome, Record, State, TaskId, Timestamp, kept_error};
 use crate::wire::Replied;
-
-/// A task whose workers were lost so often while its record said that it runs has failed: it may be what ends them.
-pub(super) const MOST_LOSSES: u32 = 3;
 
 /// What a worker does with a message whose turn it is.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ pub(super) fn take(
             State::Ended { .. } if task.again == Some(revision) => again(record, now),
             State::Ended { .. } => return Take::Nothing,
             State::Delayed { until } if until > now => {
-                return Take::Later(Duration::from_millis(until.0 - now.0));
+                return Take::Later(now.until(until));
             }
             State::Running { .. } => lost(record),
             _ => record,
@@ -112,22 +109,18 @@ pub(super) fn settle(
         Replied::Failed(error) => error,
         Replied::Stopped => "it was stopped".into(),
     };
-    record.failures += 1;
-    let wait = record.spec.backoff.wait(record.failures, random);
-    let until = now.after(wait);
-    let is_in_time = record.spec.deadline.is_none_or(|deadline| until < deadline);
-    if record.failures > record.spec.retries || !is_in_time {
+    let Some(until) = record.failed(now, random) else {
         return (end(record, Outcome::Failed, &error, now), Settle::Ack);
-    }
-    record.error = Some(shortened(&error).into());
+    };
+    record.error = Some(kept_error(&error).into());
     record.state = State::Delayed { until };
-    (record, Settle::Again(wait))
+    (record, Settle::Again(now.until(until)))
 }
 
 /// The record of a task that ends without a result.
 pub(super) fn end(mut record: Record, outcome: Outcome, error: &str, at: Timestamp) -> Record {
     record.state = State::Ended { outcome, at };
-    record.error = Some(shortened(error).into());
+    record.error = Some(kept_error(error).into());
     record
 }
 
@@ -194,7 +187,7 @@ pub(super) fn later(task: &QueuedTask, parents: &[Parent], now: Timestamp) -> La
     }
     match (pending, spec.at) {
         (Some(id), _) => Later::After(id.clone()),
-        (None, Some(at)) if at > now => Later::Until(Duration::from_millis(at.0 - now.0)),
+        (None, Some(at)) if at > now => Later::Until(now.until(at)),
         _ => Later::Ready,
     }
 }
@@ -206,15 +199,6 @@ fn lost(mut record: Record) -> Record {
         record.error = Some(format!("worker {worker} was lost while it ran").into());
     }
     record
-}
-
-/// The longest error that is kept has 16 KiB.
-fn shortened(error: &str) -> &str {
-    let mut end = error.len().min(16 * 1024);
-    while !error.is_char_boundary(end) {
-        end -= 1;
-    }
-    &error[..end]
 }
 
 #[cfg(test)]

@@ -30,13 +30,3 @@ pub use task::QueuedTask;
 
 pub(crate) use client::NatsClient;
 pub(crate) use worker::NatsWorker;
-
-use std::time::SystemTime;
-
-use crate::task::Timestamp;
-
-/// The wall clock.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().after(since)
-}

@@ -11,9 +11,8 @@ use wharf_protocols::nats::{NatsError, Publish};
 
 use super::decide::{Parent, is_expired};
 use super::names::{Names, key};
-use super::now;
 use super::task::QueuedTask;
-use crate::task::{Record, State, TaskId};
+use crate::task::{Record, State, TaskId, Timestamp};
 
 /// How long one try of an operation may take, until it is tried again.
 const TRY: Duration = Duration::from_secs(3);
@@ -58,7 +57,8 @@ impl Records {
         let Some(entry) = entry else { return Ok(None) };
         let record: Record = serde_json::from_slice(&entry.value)
             .map_err(|error| NatsError::Unexpected(format!("the record of {id}: {error}")))?;
-        Ok(Some((record, entry.revision)).filter(|(record, _)| !is_expired(record, now())))
+        Ok(Some((record, entry.revision))
+            .filter(|(record, _)| !is_expired(record, Timestamp::now())))
     }
 
     /// Writes a record if its revision is still this one; 0: there is none. It waits for servers that can answer, and for
@@ -161,7 +161,7 @@ impl Records {
     }
 
     fn has_expired(&self, json: &[u8]) -> bool {
-        serde_json::from_slice(json).is_ok_and(|record| is_expired(&record, now()))
+        serde_json::from_slice(json).is_ok_and(|record| is_expired(&record, Timestamp::now()))
     }
 
     async fn last_of(&self, subject: &str) -> Result<Option<(String, Vec<u8>)>, NatsError> {

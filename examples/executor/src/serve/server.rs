@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use wharf::{EventLoop, Promise, Protocol, TimerHandle, Transport, TransportHandle};
 
@@ -58,7 +58,7 @@ impl Default for ServeOptions {
             tokens: Tokens::default(),
             is_draining: false,
             directory: None,
-            clock: Box::new(system_time),
+            clock: Box::new(Timestamp::now),
             random: fastrand::Rng::new(),
         }
     }
@@ -339,9 +339,4 @@ impl fmt::Debug for CoordinatorServer {
             .field("running", &running)
             .finish_non_exhaustive()
     }
-}
-
-fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().after(since)
 }

@@ -6,14 +6,16 @@ mod output;
 mod phase;
 mod record;
 mod spec;
+mod text;
 mod time;
 
 pub use id::{InvalidName, Kind, TaskId};
-pub(crate) use output::parts;
 pub use output::{Piece, Progress};
 pub use phase::Phase;
-pub(crate) use record::check_result;
+pub(crate) use record::{MOST_LOSSES, check_result};
 pub use record::{MOST_RESULT, Outcome, Record, State};
 pub(crate) use spec::MOST_ARGUMENTS;
 pub use spec::{Backoff, Input, InvalidSpec, Priority, Spec};
+pub(crate) use text::{beginning, kept_error, parts};
+pub(crate) use time::milliseconds;
 pub use time::{Now, Timestamp};

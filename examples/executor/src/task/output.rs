@@ -51,16 +51,3 @@ impl Piece {
         if is_stderr { Self::Stderr(text) } else { Self::Stdout(text) }
     }
 }
-
-/// A text in parts of at most so many bytes, which are at least four.
-pub(crate) fn parts(mut text: &str, most: usize) -> impl Iterator<Item = &str> {
-    std::iter::from_fn(move || {
-        let mut end = most.min(text.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (part, rest) = text.split_at(end);
-        text = rest;
-        (!part.is_empty()).then_some(part)
-    })
-}

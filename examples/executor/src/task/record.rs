@@ -10,6 +10,10 @@ use super::{Spec, TaskId, Timestamp};
 /// The largest result, in bytes of JSON. With the largest arguments it fits into a message.
 pub const MOST_RESULT: usize = 2 * 1024 * 1024;
 
+/// A task whose workers were lost so often while it ran has failed, unless a coordinator was told otherwise: it may be what
+/// ends them.
+pub(crate) const MOST_LOSSES: u32 = 3;
+
 /// A task, and what became of it so far.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -115,6 +119,18 @@ impl Record {
             cause: None,
             result: None,
         }
+    }
+
+    /// An attempt has failed. Returns when the next is; `None`: there is none.
+    pub(crate) fn failed(
+        &mut self,
+        now: Timestamp,
+        random: &mut fastrand::Rng,
+    ) -> Option<Timestamp> {
+        self.failures += 1;
+        let until = now.after(self.spec.backoff.wait(self.failures, random));
+        let is_in_time = self.spec.deadline.is_none_or(|deadline| until < deadline);
+        (self.failures <= self.spec.retries && is_in_time).then_some(until)
     }
 
     /// Which assignment runs it, if one does.

@@ -81,6 +81,13 @@ impl Spec {
         }
     }
 
+    /// Its delay begins now: it is a time from here on.
+    pub(crate) fn begin_delay(&mut self, now: Timestamp) {
+        if let Some(delay) = self.delay.take() {
+            self.at = self.at.max(Some(now.after(Duration::from_millis(delay))));
+        }
+    }
+
     /// Whether it keeps the limits.
     ///
     /// # Errors

@@ -12,15 +12,25 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// What time it is by this machine's clock. Whatever decides is told the time, and does not ask for it.
+    pub fn now() -> Self {
+        Self::from_system_time(SystemTime::now())
+    }
+
     /// That of a system's clock; 1970 if it is before.
     pub fn from_system_time(time: SystemTime) -> Self {
         Self::default().after(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     }
 
+    /// How long it is until another moment; nothing if that is over.
+    pub(crate) fn until(self, later: Self) -> Duration {
+        Duration::from_millis(later.0.saturating_sub(self.0))
+    }
+
     /// So much later; the end of time at most.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(milliseconds(wait)))
     }
 }
 
@@ -34,4 +44,9 @@ pub struct Now {
     pub elapsed: Duration,
     /// By the wall clock.
     pub wall: Timestamp,
+}
+
+/// A duration as tasks have it; the longest there is at most.
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

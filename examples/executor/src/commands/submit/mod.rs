@@ -95,7 +95,7 @@ impl Source {
 impl Submit {
     fn members(&self) -> Result<Members> {
         let mut members = self.options.members()?;
-        let at = self.at.or_else(|| Some(parse::now().after(self.delay?)));
+        let at = self.at.or_else(|| Some(Timestamp::now().after(self.delay?)));
         set(&mut members, "at", at)?;
         set(&mut members, "deadline", self.deadline.map(Moment::timestamp))?;
         set(&mut members, "id", self.id.as_ref())?;

@@ -5,10 +5,9 @@ use wharf_protocols::nats::NatsError;
 use super::NatsClient;
 use crate::nats::decide::again;
 use crate::nats::names::key;
-use crate::nats::now;
 use crate::nats::records::Written;
 use crate::nats::task::QueuedTask;
-use crate::task::{Outcome, State, TaskId};
+use crate::task::{Outcome, State, TaskId, Timestamp};
 
 impl NatsClient {
     /// Nobody wants a task any more: that is its outcome at once, and what a worker that runs it says is not recorded.
@@ -20,7 +19,7 @@ impl NatsClient {
             if record.outcome().is_some() {
                 return Ok(false);
             }
-            record.state = State::Ended { outcome: Outcome::Cancelled, at: now() };
+            record.state = State::Ended { outcome: Outcome::Cancelled, at: Timestamp::now() };
             if let Written::At(_) = records.write(&record, revision).await? {
                 break record;
             }
@@ -67,7 +66,7 @@ impl NatsClient {
         let message_id = format!("{}.again.{revision}", key(id));
         records.publish(subject, &task, &message_id).await?;
         // A worker may have been quicker.
-        records.write(&again(record, now()), revision).await?;
+        records.write(&again(record, Timestamp::now()), revision).await?;
         self.heard.borrow_mut().take(&key(id));
         Ok(true)
     }

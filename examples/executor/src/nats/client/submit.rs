@@ -8,12 +8,12 @@ use std::time::Duration;
 use wharf_protocols::nats::NatsError;
 
 use super::NatsClient;
+use crate::coordinator::Refused;
 use crate::nats::decide::Parent;
 use crate::nats::names::key;
-use crate::nats::now;
 use crate::nats::records::Records;
 use crate::nats::task::QueuedTask;
-use crate::task::{Outcome, Spec, TaskId};
+use crate::task::{Outcome, Spec, TaskId, Timestamp, milliseconds};
 use crate::wire::Answer;
 
 type Taken = Result<TaskId, Box<str>>;
@@ -63,11 +63,9 @@ async fn one(
         return Ok(Err(why));
     }
     spec.id = None;
-    let now = now();
-    if let Some(delay) = spec.delay.take() {
-        // By this clock: there is no other that everybody knows.
-        spec.at = spec.at.max(Some(now.after(Duration::from_millis(delay))));
-    }
+    let now = Timestamp::now();
+    // By this clock: there is no other that everybody knows.
+    spec.begin_delay(now);
     let is_later = !spec.after.is_empty() || spec.at.is_some_and(|at| at > now);
     let subject = if is_later {
         records.names.later(&id)
@@ -82,7 +80,7 @@ async fn one(
 /// What JetStream cannot do is refused.
 fn check(spec: &Spec, keep: Duration) -> Result<(), Box<str>> {
     spec.check().map_err(|error| error.to_string())?;
-    let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
+    let keep = milliseconds(keep);
     // Zero: for ever.
     if keep > 0 && spec.keep > keep {
         let text = format!("records are kept for {keep} ms on this NATS: not for {} ms", spec.keep);
@@ -102,7 +100,7 @@ async fn check_parents(
     for id in parents {
         let why = match records.parent(id).await? {
             Parent::Pending | Parent::Ended(Outcome::Succeeded) => continue,
-            Parent::Gone => format!("it comes after {id}, which is not there"),
+            Parent::Gone => Refused::UnknownParent(id.clone()).to_string(),
             Parent::Ended(_) => format!("it comes after {id}, which did not succeed"),
         };
         return Ok(Err(why.into()));

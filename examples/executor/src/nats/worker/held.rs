@@ -13,7 +13,6 @@ use super::pull::Place;
 use super::slots::Slot;
 use crate::nats::decide::{Settle, Take, must_read, running, settle, take};
 use crate::nats::names::key;
-use crate::nats::now;
 use crate::nats::records::{Records, Written};
 use crate::nats::task::QueuedTask;
 use crate::task::{Record, State, Timestamp};
@@ -120,7 +119,7 @@ impl NatsWorker {
         let (task, delivered) = (&held.task, held.message().metadata().delivered);
         let known = if must_read(task, delivered) { records.read(&task.id).await? } else { None };
         let revision = known.as_ref().map_or(0, |(_, revision)| *revision);
-        let (record, revision) = match take(task, delivered, known, &self.name, now()) {
+        let (record, revision) = match take(task, delivered, known, &self.name, Timestamp::now()) {
             Take::Nothing => return Ok(Some(Settle::Ack)),
             Take::Later(wait) => return Ok(Some(Settle::Again(wait))),
             Take::End(record) => return self.record(records, record, revision, Settle::Ack).await,
@@ -146,12 +145,14 @@ impl NatsWorker {
             record.error = None;
         }
         let random = &self.random;
-        let (ended, settled) = settle(record.clone(), replied, now(), &mut random.borrow_mut());
+        let (ended, settled) =
+            settle(record.clone(), replied, Timestamp::now(), &mut random.borrow_mut());
         match self.record(records, ended, revision, settled).await {
             Err(NatsError::Refused(error)) => {
                 let why = format!("its result is too large: {error}");
                 let failed = Replied::Failed(why.into());
-                let (ended, settled) = settle(record, failed, now(), &mut random.borrow_mut());
+                let (ended, settled) =
+                    settle(record, failed, Timestamp::now(), &mut random.borrow_mut());
                 self.record(records, ended, revision, settled).await
             }
             recorded => recorded,
@@ -171,7 +172,7 @@ impl NatsWorker {
             attempt: record.attempts,
             spec: Rc::clone(&record.spec),
         });
-        Attempt { fence, record, revision, since: now(), report }
+        Attempt { fence, record, revision, since: Timestamp::now(), report }
     }
 
     /// Waits for what comes of an attempt; records that it runs, if it runs for long, and looks whether it still may.

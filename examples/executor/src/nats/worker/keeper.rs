@@ -10,9 +10,9 @@ use super::NatsWorker;
 use crate::nats::decide::{Later, Parent, Settle, end, later};
 use crate::nats::names::key;
 use crate::nats::records::Records;
+use crate::nats::setup;
 use crate::nats::task::QueuedTask;
-use crate::nats::{now, setup};
-use crate::task::{MOST_ARGUMENTS, Outcome, TaskId};
+use crate::task::{MOST_ARGUMENTS, Outcome, TaskId, Timestamp};
 
 /// How many are looked at at once.
 const MOST: usize = 200;
@@ -100,7 +100,7 @@ impl NatsWorker {
             for id in &task.spec.after {
                 parents.push(records.parent(id).await?);
             }
-            match later(task, &parents, now()) {
+            match later(task, &parents, Timestamp::now()) {
                 Later::Ready => return self.make_ready(records, task).await,
                 Later::End(record) => {
                     let recorded = self.record(records, record, 0, Settle::Ack).await?;
@@ -119,7 +119,7 @@ impl NatsWorker {
         let task = &match filled_in(records, task).await? {
             Ok(task) => task,
             Err(why) => {
-                let record = end(task.later_record(), Outcome::Failed, &why, now());
+                let record = end(task.later_record(), Outcome::Failed, &why, Timestamp::now());
                 let recorded = self.record(records, record, 0, Settle::Ack).await?;
                 return Ok(recorded.unwrap_or(Settle::Again(REST)));
             }
