@@ -1,6 +1,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::task::{InvalidName, is_name};
+
 /// A function of workers, with the types of its arguments and of what it returns: what a worker
 /// [defines](crate::work::Functions::define) and a client [calls](crate::client::Client::call), so that the compiler
 /// checks both.
@@ -26,15 +28,7 @@ impl<A, R> Function<A, R> {
     /// # Panics
     /// It is no name of 1 to 64 letters, digits, `.`, `_`, `:` and `-`. In a `const` the compiler says so.
     pub const fn new(name: &'static str) -> Self {
-        let bytes = name.as_bytes();
-        assert!(!bytes.is_empty() && bytes.len() <= 64, "a name has 1 to 64 bytes");
-        let mut index = 0;
-        while index < bytes.len() {
-            let byte = bytes[index];
-            let may_be = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
-            assert!(may_be, "a name has letters, digits, '.', '_', ':' and '-'");
-            index += 1;
-        }
+        assert!(is_name(name), "{}", InvalidName::TEXT);
         Self { name, types: PhantomData }
     }
 

@@ -1,10 +1,11 @@
 //! Where a coordinator listens.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use wharf::UnixAddress;
+
+use super::is_local;
 
 /// Where a coordinator listens: `host:port` (under TLS if there is a certificate), `tls://host:port`, `tcp://host:port`
 /// (without TLS), `unix:/path`, or on Linux `unix:@name` for a socket without a file.
@@ -29,12 +30,7 @@ impl Listen {
     /// Whether only this machine can connect. A name besides `localhost` is not looked up: it is taken for another's.
     pub fn is_local(&self) -> bool {
         let Self::Tcp { address, .. } = self else { return true };
-        let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        match host.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => host.eq_ignore_ascii_case("localhost"),
-        }
+        is_local(address)
     }
 
     /// Whether it is under TLS, where there is a certificate or not.

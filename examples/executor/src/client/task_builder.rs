@@ -13,7 +13,7 @@ use super::handle::Shared;
 use super::results::{Subscription, result_of};
 use super::tasks::{SubmittedTask, TypedTask};
 use crate::Function;
-use crate::task::{Backoff, Input, Kind, Spec, TaskId, milliseconds};
+use crate::task::{Backoff, Input, InvalidName, Kind, Spec, TaskId, milliseconds};
 
 /// A task that is to be submitted, and its options. Nothing happens before it is submitted or awaited.
 ///
@@ -36,7 +36,7 @@ macro_rules! options {
         /// Who goes first: 0 to 9, 9 first, 5 by default. A level is worth a minute of waiting.
         pub fn priority(self, level: u8) -> Self {
             self.option(|spec| {
-                spec.priority = crate::task::Priority::new(level).ok_or("a priority is 0 to 9")?;
+                spec.priority = level.try_into()?;
                 Ok(())
             })
         }
@@ -119,9 +119,7 @@ impl<T> TaskBuilder<T> {
     /// bytes. Made up by default.
     pub fn unique_id(self, id: &str) -> Self {
         self.option(|spec| {
-            let id = TaskId::new(id);
-            spec.id =
-                Some(id.map_err(|_| "an id has 1 to 64 letters, digits, '.', '_', ':' and '-'")?);
+            spec.id = Some(TaskId::new(id).map_err(|_| InvalidName::TEXT)?);
             Ok(())
         })
     }
@@ -167,7 +165,7 @@ impl Options {
     pub(super) fn of_kind(kind: &str, arguments: &impl Serialize) -> Self {
         let spec = || {
             let kind =
-                Kind::new(kind).map_err(|error| ClientError::Refused(error.to_string().into()))?;
+                Kind::new(kind).map_err(|_| ClientError::Refused(InvalidName::TEXT.into()))?;
             Ok(Spec::new(kind, to_raw_value(arguments)?))
         };
         Self(spec())

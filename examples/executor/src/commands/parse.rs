@@ -21,7 +21,7 @@ pub(super) fn schedule(text: &str) -> Result<ScheduleName, InvalidScheduleName> 
 
 pub(super) fn priority(text: &str) -> Result<Priority, String> {
     let level: u8 = text.parse().map_err(|error| format!("{error}"))?;
-    Priority::new(level).ok_or_else(|| "a priority is 0 to 9".to_owned())
+    Priority::try_from(level).map_err(str::to_owned)
 }
 
 /// `10s`, `1m30s`, `2h`, `1day`; a number alone is seconds.

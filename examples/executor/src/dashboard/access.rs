@@ -1,10 +1,12 @@
 //! Who may look.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
 use wharf_protocols::http::RequestHead;
+
+use crate::access::{host_of, is_local};
 
 /// How long a browser stays signed in, in seconds.
 const SIGNED_IN: u32 = 30 * 24 * 60 * 60;
@@ -27,7 +29,7 @@ impl Access {
         token: Option<&str>,
         names: Vec<String>,
     ) -> Result<Self, AccessError> {
-        if token.is_none_or(str::is_empty) && !is_loopback(address) {
+        if token.is_none_or(str::is_empty) && !is_local(address) {
             return Err(AccessError(address.into()));
         }
         Ok(Self { digest: token.map(digest), names })
@@ -83,21 +85,6 @@ impl fmt::Display for AccessError {
 }
 
 impl std::error::Error for AccessError {}
-
-fn is_loopback(address: &str) -> bool {
-    match address.parse::<SocketAddr>() {
-        Ok(address) => address.ip().to_canonical().is_loopback(),
-        Err(_) => host_of(address).eq_ignore_ascii_case("localhost"),
-    }
-}
-
-/// `name`, `name:port`, `[address]` or `[address]:port`, without the port.
-fn host_of(authority: &str) -> &str {
-    if let Some(bracketed) = authority.strip_prefix('[') {
-        return bracketed.split(']').next().unwrap_or_default();
-    }
-    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
-}
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::new().chain_update("wharf-executor dashboard\0").chain_update(token).finalize().into()

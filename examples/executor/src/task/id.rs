@@ -30,7 +30,7 @@ macro_rules! name {
             /// # Errors
             /// It is empty, longer than 64 bytes, or has other characters than letters, digits, `.`, `_`, `:` and `-`.
             pub fn new(text: &str) -> Result<Self, InvalidName> {
-                if is_valid(text) { Ok(Self(text.into())) } else { Err(InvalidName) }
+                if is_name(text) { Ok(Self(text.into())) } else { Err(InvalidName) }
             }
 
             /// Its text.
@@ -83,15 +83,30 @@ impl<T> Visitor<'_> for Name<T> {
     }
 }
 
+impl InvalidName {
+    /// What is wrong.
+    pub(crate) const TEXT: &str = "a name has 1 to 64 of letters, digits, '.', '_', ':' and '-'";
+}
+
 impl fmt::Display for InvalidName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "a name has 1 to {LONGEST} of letters, digits, '.', '_', ':' and '-'")
+        formatter.write_str(Self::TEXT)
     }
 }
 
 impl std::error::Error for InvalidName {}
 
-fn is_valid(text: &str) -> bool {
-    let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    (1..=LONGEST).contains(&text.len()) && text.bytes().all(may_be)
+/// Whether a text is a name, for the compiler as well.
+pub(crate) const fn is_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut index = 0;
+    while index < bytes.len() {
+        if !(bytes[index].is_ascii_alphanumeric()
+            || matches!(bytes[index], b'.' | b'_' | b':' | b'-'))
+        {
+            return false;
+        }
+        index += 1;
+    }
+    !bytes.is_empty() && bytes.len() <= LONGEST
 }

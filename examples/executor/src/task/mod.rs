@@ -9,6 +9,7 @@ mod spec;
 mod text;
 mod time;
 
+pub(crate) use id::is_name;
 pub use id::{InvalidName, Kind, TaskId};
 pub use output::{Piece, Progress};
 pub use phase::Phase;
