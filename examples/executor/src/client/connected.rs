@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use wharf_protocols::reconnect::State;
-
 use super::error::ClientError;
 use super::handle::Client;
 
@@ -17,26 +15,10 @@ impl Client {
     /// [`ClientError::Unreachable`], with what failed last; the coordinator refuses this client; or it is closed.
     pub async fn connected(&self, within: Duration) -> Result<(), ClientError> {
         let mut why = None;
-        let welcomed = wharf::timeout(within, self.welcomed(&mut why)).await;
+        let welcomed = wharf::timeout(within, self.shared.welcomed(&mut why)).await;
         welcomed.unwrap_or_else(|_| {
             let why = why.unwrap_or_else(|| "it does not answer".to_owned());
             Err(ClientError::Unreachable { tried: within, why: why.into() })
         })
-    }
-
-    async fn welcomed(&self, why: &mut Option<String>) -> Result<(), ClientError> {
-        let Some(client) = &self.client else { return self.shared.is_ready().await };
-        let mut states = client.states();
-        while let Some(state) = states.next().await {
-            if let Some(refused) = &*self.shared.refused.borrow() {
-                return Err(ClientError::NotAdmitted(refused.clone()));
-            }
-            match state {
-                State::Connected { .. } => return Ok(()),
-                State::Waiting { error: Some(error), .. } => *why = Some(format!("{error:#}")),
-                _ => {}
-            }
-        }
-        Err(ClientError::Closed)
     }
 }

@@ -1,4 +1,4 @@
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::to_raw_value;
-use wharf::{CapacityLimiter, EventLoop, Promise, Result, Task, TlsClient};
+use wharf::{CapacityLimiter, EventLoop, Result, TlsClient};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Reconnecting;
 
+use super::backend::{Backend, Pending};
 use super::chain::ChainBuilder;
 use super::connection::ClientPeer;
 use super::error::ClientError;
@@ -25,8 +25,8 @@ use crate::Function;
 use crate::access::under_tls;
 use crate::coordinator::{Filter, Overview, Page};
 use crate::nats::{NatsClient, NatsOptions};
-use crate::task::{Kind, Record, Spec, TaskId};
-use crate::wire::{Answer, Ask, Asked, AskedList, Line, MAX_LENGTH, ToCoordinator, encode};
+use crate::task::{Record, Spec, TaskId};
+use crate::wire::{Answer, Ask, AskedList, Line, MAX_LENGTH};
 
 /// A client that is connected to a coordinator, and connects again when it has lost it.
 ///
@@ -34,8 +34,6 @@ use crate::wire::{Answer, Ask, Asked, AskedList, Line, MAX_LENGTH, ToCoordinator
 /// the client chose, none is submitted twice. Dropping it ends what waits with [`ClientError::Closed`]; tasks go on.
 pub struct Client {
     pub(super) shared: Rc<Shared>,
-    /// `None`: it is on NATS.
-    pub(super) client: Option<Reconnecting<Framed<ClientPeer, LengthPrefixDecoder>>>,
 }
 
 /// What a [`Client`] is told.
@@ -61,8 +59,6 @@ impl Default for ClientOptions {
 pub(super) struct Shared {
     pub(super) options: ClientOptions,
     pub(super) backend: Backend,
-    /// What is awaited for those who watch tasks on NATS.
-    pub(super) watching: RefCell<BTreeMap<TaskId, Task<()>>>,
     pub(super) line: Line,
     /// Why the coordinator does not want this client.
     pub(super) refused: RefCell<Option<Box<str>>>,
@@ -76,21 +72,8 @@ pub(super) struct Shared {
     pub(super) event_loop: EventLoop,
     /// What its ids begin with, and nobody else's. They count up, so that those of tasks that are submitted together are
     /// written side by side.
-    name: Box<str>,
+    id_prefix: Box<str>,
     submitted: Cell<u64>,
-}
-
-/// Who answers.
-pub(super) enum Backend {
-    /// The coordinator, at the other end of the connection.
-    Coordinator,
-    /// This, which has it from JetStream.
-    Nats(Rc<NatsClient>),
-}
-
-pub(super) struct Pending {
-    pub(super) request: Box<[u8]>,
-    pub(super) answer: Promise<Result<Answer, ClientError>>,
 }
 
 impl Client {
@@ -103,7 +86,7 @@ impl Client {
         addresses: impl IntoIterator<Item = A>,
         options: ClientOptions,
     ) -> Result<Self> {
-        let shared = Shared::new(event_loop, Backend::Coordinator, options);
+        let shared = Shared::new(event_loop, Backend::Coordinator(OnceCell::new()), options);
         let (own, tls) = (Rc::downgrade(&shared), shared.options.tls.clone());
         let client = Reconnecting::builder(event_loop, addresses, move |attempt| {
             let decoder = LengthPrefixDecoder::new(LengthPrefix::U32).max_length(MAX_LENGTH);
@@ -119,7 +102,10 @@ impl Client {
         });
         shared.lost();
         let client = client.handshake(true).start()?;
-        Ok(Self { shared, client: Some(client) })
+        if let Backend::Coordinator(connection) = &shared.backend {
+            connection.get_or_init(|| client);
+        }
+        Ok(Self { shared })
     }
 
     /// Begins to connect to one of these NATS servers: `host`, `host:port`, or `nats://user:password@host:port`. What is
@@ -136,8 +122,7 @@ impl Client {
         nats: NatsOptions,
     ) -> Result<Self> {
         let client = NatsClient::start(event_loop, servers, options.token.as_deref(), nats)?;
-        let shared = Shared::new(event_loop, Backend::Nats(Rc::new(client)), options);
-        Ok(Self { shared, client: None })
+        Ok(Self { shared: Shared::new(event_loop, Backend::on_nats(client), options) })
     }
 
     /// Submits a task with the defaults. It is on the coordinator's disk when this completes.
@@ -149,9 +134,7 @@ impl Client {
         kind: &str,
         arguments: &impl Serialize,
     ) -> Result<SubmittedTask, ClientError> {
-        let kind =
-            Kind::new(kind).map_err(|error| ClientError::Refused(error.to_string().into()))?;
-        self.submit_spec(Spec::new(kind, to_raw_value(arguments)?)).await
+        self.task(kind, arguments).submit().await
     }
 
     /// A task with options, of a kind that is only known at run time.
@@ -210,10 +193,7 @@ impl Client {
     /// # Errors
     /// The coordinator refuses, or the client is closed.
     pub async fn submit_spec(&self, spec: Spec) -> Result<SubmittedTask, ClientError> {
-        match self.submit_all(vec![spec]).await?.pop() {
-            Some(outcome) => outcome,
-            None => Err(ClientError::Refused("an empty answer".into())),
-        }
+        SubmittedTask::submit(&self.shared, spec).await
     }
 
     /// Submits several tasks with one request, and tells of each whether it was taken.
@@ -222,11 +202,8 @@ impl Client {
     /// None of them was taken, since together they are too large, or the client is closed.
     pub async fn submit_all(
         &self,
-        mut specs: Vec<Spec>,
+        specs: Vec<Spec>,
     ) -> Result<Vec<Result<SubmittedTask, ClientError>>, ClientError> {
-        for spec in &mut specs {
-            spec.id.get_or_insert_with(|| self.shared.new_id());
-        }
         SubmittedTask::submit_together(&self.shared, specs).await
     }
 
@@ -274,14 +251,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.shared.is_closed.set(true);
-        if let Some(client) = &self.client {
-            client.close();
-        }
-        if let Backend::Nats(client) = &self.shared.backend {
-            client.close();
-            let watching = self.shared.watching.take();
-            drop(watching);
-        }
+        self.shared.backend.close();
         self.shared.give_up(&ClientError::Closed);
     }
 }
@@ -291,67 +261,18 @@ impl Shared {
         Rc::new(Self {
             submits: CapacityLimiter::new(event_loop, options.most_submits.max(1)),
             options,
+            id_prefix: backend.id_prefix(),
             backend,
             line: Line::new(event_loop),
             refused: RefCell::default(),
             pending: RefCell::default(),
             results: Results::default(),
-            watching: RefCell::default(),
             reach: Reach::default(),
             is_closed: Cell::new(false),
             next: Cell::new(0),
             event_loop: event_loop.clone(),
-            name: format!("{:020x}", fastrand::u128(..) >> 48).into(),
             submitted: Cell::new(0),
         })
-    }
-
-    /// Asks for something, and waits for the answer.
-    pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, ClientError> {
-        if let Some(error) = self.is_hopeless() {
-            return Err(error);
-        }
-        let answer = match &self.backend {
-            Backend::Coordinator => self.ask_coordinator(ask).await,
-            Backend::Nats(client) => client.ask(ask).await,
-        };
-        match answer {
-            Ok(Answer::Failed(why)) => Err(ClientError::Refused(why)),
-            answer => answer,
-        }
-    }
-
-    /// Waits until NATS has what is needed.
-    pub(super) async fn is_ready(&self) -> Result<(), ClientError> {
-        match &self.backend {
-            Backend::Coordinator => Ok(()),
-            Backend::Nats(client) => client.ready().await,
-        }
-    }
-
-    /// Asks for something, on this connection or the next.
-    async fn ask_coordinator(&self, ask: Ask) -> Result<Answer, ClientError> {
-        let number = self.number();
-        let mut request = Vec::new();
-        encode(&ToCoordinator::Request(Asked { number, ask }), &mut request)
-            .map_err(|error| ClientError::Refused(error.to_string().into()))?;
-        let (promise, answer) = self.event_loop.create_future();
-        self.line.say_json(&request);
-        let pending = Pending { request: request.into(), answer: promise };
-        self.pending.borrow_mut().insert(number, pending);
-        let _forget = Forget { shared: self, number };
-        match answer.await {
-            Ok(answer) => answer,
-            Err(_) => Err(ClientError::Closed),
-        }
-    }
-
-    /// Says something on this connection, if there is one, and waits for no answer.
-    pub(super) fn say(self: &Rc<Self>, ask: Ask) {
-        if let Backend::Nats(client) = &self.backend {
-            return self.say_to_nats(client, ask);
-        }
-        self.line.say(&ToCoordinator::Request(Asked { number: self.number(), ask }));
     }
 
     /// Why nothing can be asked for now, if that is so.
@@ -359,7 +280,8 @@ impl Shared {
         if self.is_closed.get() { Some(ClientError::Closed) } else { self.unreachable() }
     }
 
-    fn number(&self) -> u64 {
+    /// Of the next request.
+    pub(super) fn number(&self) -> u64 {
         self.next.replace(self.next.get() + 1)
     }
 
@@ -387,28 +309,12 @@ impl Shared {
     }
 
     pub(super) fn new_id(&self) -> TaskId {
-        if let Backend::Nats(client) = &self.backend {
-            return client.new_id();
-        }
         let number = self.submitted.get();
         self.submitted.set(number + 1);
-        match TaskId::new(&format!("{}-{number:07x}", self.name)) {
+        match TaskId::new(&format!("{}{number:07x}", self.id_prefix)) {
             Ok(id) => id,
-            Err(_) => unreachable!("it has digits and a dash"),
+            Err(_) => unreachable!("it has digits and a dash or a dot"),
         }
-    }
-}
-
-/// Whoever asked does not wait any more.
-struct Forget<'a> {
-    shared: &'a Shared,
-    number: u64,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        let pending = self.shared.pending.borrow_mut().remove(&self.number);
-        drop(pending);
     }
 }
 
@@ -417,7 +323,7 @@ impl fmt::Debug for Client {
         formatter
             .debug_struct("Client")
             .field("pending", &self.shared.pending.borrow().len())
-            .field("state", &self.client.as_ref().map(Reconnecting::state))
+            .field("state", &self.shared.backend.state())
             .finish_non_exhaustive()
     }
 }

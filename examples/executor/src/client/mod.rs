@@ -15,6 +15,7 @@
 //! ```
 
 mod back_up;
+mod backend;
 mod chain;
 mod connected;
 mod connection;
@@ -22,7 +23,6 @@ mod error;
 mod group;
 mod handle;
 mod map;
-mod nats;
 mod output;
 mod reach;
 mod results;

@@ -4,7 +4,7 @@ mod change;
 mod heard;
 mod submit;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,7 +29,6 @@ pub(crate) struct NatsClient {
     session: Session,
     /// What ids that are made up here begin with.
     prefix: String,
-    next: Cell<u64>,
     heard: Rc<RefCell<Heard>>,
     is_listening: OnceCell<()>,
 }
@@ -48,20 +47,14 @@ impl NatsClient {
         Ok(Self {
             session: Session::start(event_loop, servers, token, options)?,
             prefix: format!("{:016x}", fastrand::u64(..)),
-            next: Cell::new(0),
             heard: Rc::default(),
             is_listening: OnceCell::new(),
         })
     }
 
-    /// An id that nobody else has.
-    pub(crate) fn new_id(&self) -> TaskId {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        match TaskId::new(&format!("{}.{number:x}", self.prefix)) {
-            Ok(id) => id,
-            Err(_) => unreachable!("it has digits and a dot"),
-        }
+    /// What the ids of its tasks begin with, before a dot: it is told of their ends.
+    pub(crate) fn session_name(&self) -> &str {
+        &self.prefix
     }
 
     /// Does what is asked. What only a coordinator can do is [`Answer::Failed`].
@@ -93,6 +86,11 @@ impl NatsClient {
         self.heard.borrow_mut().close();
     }
 
+    /// Whether a task was submitted here, which its id says.
+    fn is_own(&self, id: &TaskId) -> bool {
+        id.as_str().split('.').next() == Some(&*self.prefix)
+    }
+
     async fn status(&self, id: &TaskId) -> Result<Answer, NatsError> {
         let found = self.records().await?.find(id).await?;
         Ok(Answer::Task(found.map(|(record, _)| Box::new(record))))
@@ -101,7 +99,7 @@ impl NatsClient {
     async fn wait(&self, id: &TaskId) -> Result<Answer, NatsError> {
         let records = self.records().await?;
         let key = key(id);
-        let is_own = id.as_str().split('.').next() == Some(&*self.prefix);
+        let is_own = self.is_own(id);
         let told = self.heard.borrow_mut().take(&key);
         if let Some(record) = told.and_then(|told| parsed(&told)) {
             return Ok(Answer::Task(Some(Box::new(record))));

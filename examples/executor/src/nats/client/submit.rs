@@ -27,10 +27,11 @@ impl NatsClient {
         let mut submitting = Vec::with_capacity(specs.len());
         for spec in specs {
             self.session.connection.writable().await?;
-            let id = spec.id.clone().unwrap_or_else(|| self.new_id());
-            let is_own = id.as_str().split('.').next() == Some(&*self.prefix);
-            let one = one(records.clone(), keep, id, spec, is_own);
-            let one: Submitting = Box::pin(one);
+            let one: Submitting = match spec.id.clone() {
+                Some(id) => Box::pin(one(records.clone(), keep, self.is_own(&id), id, spec)),
+                // Nobody else could.
+                None => Box::pin(async { Ok(Err("its client has chosen no id".into())) }),
+            };
             submitting.push(self.session.event_loop.create_task(one));
         }
         let mut taken = Vec::with_capacity(submitting.len());
@@ -48,9 +49,9 @@ impl NatsClient {
 async fn one(
     records: Records,
     keep: Duration,
+    is_own: bool,
     id: TaskId,
     mut spec: Spec,
-    is_own: bool,
 ) -> Result<Taken, NatsError> {
     if let Err(why) = check(&spec, keep) {
         return Ok(Err(why));
