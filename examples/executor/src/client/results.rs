@@ -277,7 +277,7 @@ impl Shared {
 
 /// What a task has returned.
 pub(super) fn result_of<R: DeserializeOwned>(delivery: Delivery) -> Result<R, ClientError> {
-    let Ended { id, outcome, result, error, cause } = delivery?;
+    let Ended { id, outcome, result, error, cause, .. } = delivery?;
     let text = || Box::from(error.as_deref().unwrap_or("no reason"));
     match (outcome, cause) {
         (Some(Outcome::Succeeded), _) => {

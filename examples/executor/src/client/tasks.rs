@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use super::error::ClientError;
 use super::handle::{Shared, unexpected};
 use super::output::OutputReader;
-use super::results::{Subscription, parts, result_of};
+use super::results::{Delivery, Subscription, parts, result_of};
 use crate::task::{Record, Spec, TaskId};
-use crate::wire::{Answer, Ask};
+use crate::wire::{Answer, Ask, Ended};
 
 /// A task that was submitted. Dropping it changes nothing.
 #[derive(Clone)]
@@ -76,11 +76,19 @@ impl SubmittedTask {
     /// The task has failed, was cancelled or not run, its result is no `T`, there is no such task, or the client is closed
     /// or gives up.
     pub async fn result<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        let subscription = Subscription::new(&self.shared);
-        subscription.watch(0, &self.id);
-        match subscription.next().await {
-            Some((_, delivery)) => result_of(delivery),
-            None => Err(ClientError::Closed),
+        result_of(self.end().await)
+    }
+
+    /// Waits until it has ended, and tells how: with its result as JSON, or its error. To wait for many is as cheap as with
+    /// [`result`](Self::result).
+    ///
+    /// # Errors
+    /// There is no such task, or the client is closed or gives up.
+    pub async fn outcome(&self) -> Result<Ended, ClientError> {
+        let ended = self.end().await?;
+        match ended.outcome {
+            Some(_) => Ok(ended),
+            None => Err(ClientError::UnknownTask(self.id.as_str().into())),
         }
     }
 
@@ -119,6 +127,15 @@ impl SubmittedTask {
     /// The coordinator refuses, or the client is closed.
     pub async fn retry(&self) -> Result<bool, ClientError> {
         self.change(Ask::Retry(self.id.clone())).await
+    }
+
+    async fn end(&self) -> Delivery {
+        let subscription = Subscription::new(&self.shared);
+        subscription.watch(0, &self.id);
+        match subscription.next().await {
+            Some((_, delivery)) => delivery,
+            None => Err(ClientError::Closed),
+        }
     }
 
     async fn change(&self, ask: Ask) -> Result<bool, ClientError> {

@@ -10,10 +10,9 @@ use serde_json::json;
 use wharf::Result;
 
 use super::connect::Connect;
-use super::ended::Ended;
 use super::exit::{CommandError, Exit};
 use super::output::{Output, one_line, printable};
-use super::{logs, parse};
+use super::{ended, logs, parse};
 use crate::client::SubmittedTask;
 use crate::task::{Outcome, Record, State, TaskId, Timestamp};
 
@@ -49,22 +48,22 @@ const LAST: u32 = 4 * 1024;
 /// Waits for its end.
 pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode> {
     with_task(&arguments.task, async |task| {
-        let record = match arguments.timeout {
-            None => task.ended().await?,
-            Some(timeout) => match wharf::timeout(timeout, task.ended()).await {
-                Ok(record) => record?,
+        let ended = match arguments.timeout {
+            None => task.outcome().await?,
+            Some(timeout) => match wharf::timeout(timeout, task.outcome()).await {
+                Ok(ended) => ended?,
                 Err(_) => {
                     let text = format!("{} has not ended within {timeout:?}", task.id());
                     return Err(CommandError::new(Exit::TimedOut, text).into());
                 }
             },
         };
-        if record.outcome() != Some(Outcome::Succeeded) && !output.json {
+        if ended.outcome != Some(Outcome::Succeeded) && !output.json {
             let last = task.output().kept().last(LAST);
             logs::show(last, &mut io::stderr(), &mut io::stderr()).await?;
         }
-        Ended::new(&record).print_alone(output)?;
-        Ok(match record.outcome() {
+        ended::print_alone(&ended, output)?;
+        Ok(match ended.outcome {
             Some(Outcome::Succeeded) => ExitCode::SUCCESS,
             _ => Exit::TaskFailed.into(),
         })

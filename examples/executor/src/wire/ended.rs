@@ -22,6 +22,9 @@ pub struct Ended {
     /// Which other task did not succeed, so that this one was not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<TaskId>,
+    /// How often it was given to a worker.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u32,
 }
 
 impl Ended {
@@ -30,12 +33,12 @@ impl Ended {
         let outcome = record.outcome();
         let error = record.error.clone().filter(|_| outcome != Some(Outcome::Succeeded));
         let (id, result, cause) = (record.id.clone(), record.result.clone(), record.cause.clone());
-        Self { id, outcome, result, error, cause }
+        Self { id, outcome, result, error, cause, attempts: record.attempts }
     }
 
     /// There is no such task.
     pub(crate) fn unknown(id: TaskId) -> Self {
-        Self { id, outcome: None, result: None, error: None, cause: None }
+        Self { id, outcome: None, result: None, error: None, cause: None, attempts: 0 }
     }
 
     /// About how many bytes of JSON it has.
@@ -43,4 +46,8 @@ impl Ended {
         let result = self.result.as_deref().map_or(0, |result| result.get().len());
         result + self.error.as_deref().map_or(0, str::len) + 200
     }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

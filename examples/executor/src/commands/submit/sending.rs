@@ -9,7 +9,7 @@ use wharf::{CapacityLimiter, EventLoop, Executor, Result, TaskGroup, task_group}
 
 use super::lines::Lines;
 use crate::client::{Client, ClientError, SubmittedTask};
-use crate::commands::ended::Ended;
+use crate::commands::ended;
 use crate::commands::exit::{CommandError, Exit};
 use crate::commands::output::Output;
 use crate::commands::progress::Progress;
@@ -131,13 +131,13 @@ impl Sending {
 
     async fn wait(&self, task: SubmittedTask) -> Result {
         self.show();
-        let record = task.ended().await?;
+        let ended = task.outcome().await?;
         add(&self.ended);
-        if record.outcome() != Some(Outcome::Succeeded) {
+        if ended.outcome != Some(Outcome::Succeeded) {
             add(&self.failed);
         }
         self.progress.borrow_mut().clear();
-        Ended::new(&record).print(self.output)?;
+        ended::print(&ended, self.output)?;
         self.show();
         Ok(())
     }
