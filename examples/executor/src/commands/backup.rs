@@ -15,7 +15,7 @@ use super::output::Output;
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// Where the copy goes; a file that is there stays, and is an error
     #[arg(long)]
     out: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Backup {
 
 pub(super) fn run(arguments: &Backup, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop).await?;
+        let client = arguments.connect.coordinator(&event_loop, "backup").await?;
         let path = &arguments.out;
         let named = |error: io::Error| format!("{}: {error}", path.display());
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();

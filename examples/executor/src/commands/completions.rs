@@ -1,12 +1,12 @@
 //! What shells and `man` want to know of the commands.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use clap::{Args, Command};
 use clap_complete::Shell;
 use wharf::Result;
 
-use super::exit::{CommandError, Exit};
+use super::output::not_written;
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {
@@ -39,11 +39,5 @@ pub(super) fn manual(command: Command) -> Result {
 
 fn print(bytes: &[u8]) -> Result {
     let mut output = io::stdout().lock();
-    let written = io::Write::write_all(&mut output, bytes);
-    written.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => {
-            CommandError::new(Exit::OutputClosed, "nobody reads the output").into()
-        }
-        _ => error.into(),
-    })
+    output.write_all(bytes).map_err(not_written)
 }

@@ -54,6 +54,19 @@ impl Connect {
         }
     }
 
+    /// The same for what only a coordinator does: on NATS it is refused before anything is made there.
+    pub(super) async fn coordinator(
+        &self,
+        event_loop: &EventLoop,
+        command: &str,
+    ) -> Result<Client> {
+        if !self.nats.servers.is_empty() {
+            let text = format!("`{command}` is for a coordinator, and on NATS there is none");
+            return Err(CommandError::new(Exit::Refused, text).into());
+        }
+        self.client(event_loop).await
+    }
+
     /// A worker's certificates are read again, for its next connections.
     pub(super) fn renew(&self, worker: &Worker) -> Result {
         let (_, tls) = self.credentials.tls(&self.address)?;

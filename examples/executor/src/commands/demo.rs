@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde_json::json;
 use wharf::{ChildProcess, EventLoop, Result};
 
+use super::output::Output;
 use super::render::{Picture, draw};
 use crate::client::{Client, ClientOptions};
 
@@ -17,11 +19,12 @@ pub(super) struct Demo {
 
 const WORKERS: usize = 3;
 
-pub(super) fn run(arguments: &Demo) -> Result {
+pub(super) fn run(arguments: &Demo, output: Output) -> Result {
     let directory =
         std::env::temp_dir().join(format!("wharf-executor-demo-{}", std::process::id()));
-    let outcome =
-        wharf::run(async |event_loop| show(&event_loop, &arguments.picture, &directory).await);
+    let outcome = wharf::run(async |event_loop| {
+        show(&event_loop, &arguments.picture, &directory, output).await
+    });
     std::fs::remove_dir_all(&directory).or_else(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
         _ => Err(error),
@@ -29,7 +32,13 @@ pub(super) fn run(arguments: &Demo) -> Result {
     outcome
 }
 
-async fn show(event_loop: &EventLoop, picture: &Picture, directory: &Path) -> Result {
+async fn show(
+    event_loop: &EventLoop,
+    picture: &Picture,
+    directory: &Path,
+    output: Output,
+) -> Result {
+    let say = |text: String| output.print(&json!({"message": text}), &text);
     let program = std::env::current_exe()?;
     let serve = event_loop
         .create_subprocess_exec(&program)
@@ -37,7 +46,7 @@ async fn show(event_loop: &EventLoop, picture: &Picture, directory: &Path) -> Re
         .arg(directory);
     let mut coordinator = serve.await?;
     let address = address_of(&mut coordinator).await?;
-    super::say(format_args!("a coordinator listens on {address}"))?;
+    say(format!("a coordinator listens on {address}"))?;
     let mut workers = Vec::new();
     for number in 1..=WORKERS {
         let name = format!("worker {number}");
@@ -45,7 +54,7 @@ async fn show(event_loop: &EventLoop, picture: &Picture, directory: &Path) -> Re
             .create_subprocess_exec(&program)
             .args(["work", "--slots", "1", "--connect", &address, "--name", &name])
             .await?;
-        super::say(format_args!("{name} is process {}", worker.pid()))?;
+        say(format!("{name} is process {}", worker.pid()))?;
         workers.push(worker);
     }
     let client = Client::start(event_loop, [&*address], ClientOptions::default())?;
@@ -63,8 +72,8 @@ async fn show(event_loop: &EventLoop, picture: &Picture, directory: &Path) -> Re
     });
     drawn.await?;
     let (done, out) = (killed.unwrap_or_default(), picture.out.display());
-    super::say(format_args!("worker {WORKERS} was killed (SIGKILL) after {done} tiles"))?;
-    super::say(format_args!("no tile is missing: {out}, after {:.1?}", began.elapsed()))?;
+    say(format!("worker {WORKERS} was killed (SIGKILL) after {done} tiles"))?;
+    say(format!("no tile is missing: {out}, after {:.1?}", began.elapsed()))?;
     for process in workers.into_iter().chain([coordinator]) {
         process.terminate()?;
         let _ = wharf::timeout(Duration::from_secs(5), process.wait()).await;

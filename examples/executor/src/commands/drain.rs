@@ -1,21 +1,25 @@
+//! `drain`: nothing new begins.
+
 use clap::Args;
+use serde_json::json;
 use wharf::Result;
 
 use super::connect::Connect;
+use super::output::Output;
 
 #[derive(Debug, Args)]
 pub(super) struct Drain {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// It takes and gives tasks again
     #[arg(long)]
     end: bool,
 }
 
-pub(super) fn run(arguments: &Drain) -> Result {
+pub(super) fn run(arguments: &Drain, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop).await?;
+        let client = arguments.connect.coordinator(&event_loop, "drain").await?;
         client.drain(!arguments.end).await?;
-        Ok(())
+        output.changed(&json!({"draining": !arguments.end}))
     })
 }

@@ -13,7 +13,7 @@ use crate::task::{Piece, TaskId};
 #[derive(Debug, Args)]
 pub(super) struct Logs {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// Goes on with what the task writes, until it has ended
     #[arg(short, long)]
     follow: bool,
@@ -27,7 +27,7 @@ pub(super) struct Logs {
 
 pub(super) fn run(arguments: &Logs, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop).await?;
+        let client = arguments.connect.coordinator(&event_loop, "logs").await?;
         let mut reader = client.find(arguments.id.clone()).output();
         if let Some(last) = arguments.last {
             reader = reader.last(last);

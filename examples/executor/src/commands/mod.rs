@@ -49,7 +49,7 @@ use wharf::Result;
 
 use crate::work::Functions;
 use exit::Exit;
-use output::{Output, say};
+use output::Output;
 
 /// Does what the command line says, with these functions in its workers.
 pub fn main(functions: Functions) -> ExitCode {
@@ -151,10 +151,10 @@ fn run(
         Command::Retry(arguments) => done(one_task::retry(&arguments, output)),
         Command::Schedule(arguments) => done(schedule::run(arguments, output)),
         Command::Top(arguments) => done(top::run(&arguments, output)),
-        Command::Drain(arguments) => done(drain::run(&arguments)),
+        Command::Drain(arguments) => done(drain::run(&arguments, output)),
         Command::Backup(arguments) => done(backup::run(&arguments, output)),
-        Command::Render(arguments) => done(render::run(&arguments)),
-        Command::Demo(arguments) => done(demo::run(&arguments)),
+        Command::Render(arguments) => done(render::run(&arguments, output)),
+        Command::Demo(arguments) => done(demo::run(&arguments, output)),
         Command::Completions(arguments) => done(completions::run(&arguments, line)),
         Command::Man => done(completions::manual(line)),
     }

@@ -19,7 +19,7 @@ use crate::task::{Outcome, Record, State, TaskId, Timestamp};
 #[derive(Debug, Args)]
 pub(super) struct OneTask {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// The task's id
     #[arg(value_parser = parse::id)]
     id: TaskId,
@@ -89,7 +89,7 @@ fn with_task<T>(
     action: impl AsyncFnOnce(SubmittedTask) -> Result<T>,
 ) -> Result<T> {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop).await?;
+        let client = arguments.connect.client(&event_loop).await?;
         action(client.find(arguments.id.clone())).await
     })
 }
@@ -99,10 +99,7 @@ fn changed(task: &SubmittedTask, has_changed: bool, otherwise: &str, output: Out
         let text = format!("{} {otherwise}", task.id());
         return Err(CommandError::new(Exit::Refused, text).into());
     }
-    match output.json {
-        true => output.print(&json!({"id": task.id(), "changed": true}), ""),
-        false => Ok(()),
-    }
+    output.changed(&json!({"id": task.id(), "changed": true}))
 }
 
 /// For people.

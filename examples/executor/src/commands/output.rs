@@ -20,6 +20,11 @@ impl Output {
     pub(super) fn print(self, value: &impl Serialize, text: impl Display) -> Result {
         if self.json { say(one_line(&serde_json::to_string(value)?)) } else { say(text) }
     }
+
+    /// Something was done, which goes without saying, but for programs.
+    pub(super) fn changed(self, value: &impl Serialize) -> Result {
+        if self.json { self.print(value, "") } else { Ok(()) }
+    }
 }
 
 /// JSON without the ends of lines, which are between its values only.

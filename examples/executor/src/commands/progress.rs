@@ -9,13 +9,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 const WIDTH: usize = 40;
 
 /// A bar in the last line of a terminal; nothing where standard error is none.
-pub(super) struct Progress {
+pub(super) struct ProgressBar {
     is_shown: bool,
     what: &'static str,
     drawn: Option<Instant>,
 }
 
-impl Progress {
+impl ProgressBar {
     /// Of so many of `what`.
     pub(super) fn new(what: &'static str) -> Self {
         Self { is_shown: io::stderr().is_terminal(), what, drawn: None }
@@ -45,7 +45,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         self.finish();
     }

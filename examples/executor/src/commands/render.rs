@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use serde_json::json;
 use wharf::{EventLoop, Result};
 
 use super::connect::Connect;
-use super::progress::Progress;
+use super::output::Output;
+use super::progress::ProgressBar;
 use crate::client::Client;
 use crate::functions::Tile;
 
 #[derive(Debug, Args)]
 pub(super) struct Render {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     #[command(flatten)]
     pub(super) picture: Picture,
 }
@@ -42,10 +44,13 @@ pub(super) struct Picture {
     pub(super) steps: u32,
 }
 
-pub(super) fn run(arguments: &Render) -> Result {
+pub(super) fn run(arguments: &Render, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop).await?;
-        draw(&event_loop, &client, &arguments.picture, |_, _| {}).await
+        let client = arguments.connect.client(&event_loop).await?;
+        let picture = &arguments.picture;
+        draw(&event_loop, &client, picture, |_, _| {}).await?;
+        let Picture { out, width, height, .. } = picture;
+        output.changed(&json!({"out": out, "width": width, "height": height}))
     })
 }
 
@@ -62,7 +67,7 @@ pub(super) async fn draw(
         tasks.push((*tile, client.submit("mandelbrot-tile", tile).await?));
     }
     let mut pixels = vec![0; 3 * picture.width as usize * picture.height as usize];
-    let mut bar = Progress::new("tiles");
+    let mut bar = ProgressBar::new("tiles");
     let count = tasks.len();
     for (index, (tile, task)) in tasks.into_iter().enumerate() {
         let drawn: String = task.result().await?;

@@ -41,7 +41,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Add {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// Its name; with a time behind it, it is the id of each task
     #[arg(value_parser = parse::schedule)]
     name: ScheduleName,
@@ -76,13 +76,13 @@ struct Add {
 #[derive(Debug, Args)]
 struct List {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
 }
 
 #[derive(Debug, Args)]
 struct One {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// Its name
     #[arg(value_parser = parse::schedule)]
     name: ScheduleName,
@@ -115,27 +115,27 @@ enum OverlapChoice {
 pub(super) fn run(arguments: Schedules, output: Output) -> Result {
     match arguments.command {
         Command::Add(add) => {
-            let (coordinator, replace) = (add.coordinator.clone(), add.replace);
+            let (connect, replace) = (add.connect.clone(), add.replace);
             let schedule = schedule(*add)?;
-            with(&coordinator, async |client| {
+            with(&connect, async |client| {
                 let name = schedule.name.clone();
                 client.add_schedule(schedule, replace).await?;
                 done(&name, output)
             })
         }
-        Command::List(list) => with(&list.coordinator, async |client| {
+        Command::List(list) => with(&list.connect, async |client| {
             for record in client.schedules().await? {
                 output.print(&record, line(&record))?;
             }
             Ok(())
         }),
-        Command::Remove(one) => with(&one.coordinator, async |client| {
+        Command::Remove(one) => with(&one.connect, async |client| {
             known(&one.name, client.remove_schedule(one.name.clone()).await?)?;
             done(&one.name, output)
         }),
         Command::Pause(one) => pause(&one, true, output),
         Command::Resume(one) => pause(&one, false, output),
-        Command::Run(one) => with(&one.coordinator, async |client| {
+        Command::Run(one) => with(&one.connect, async |client| {
             let task = client.run_schedule(one.name.clone(), Timestamp::now()).await?;
             let Some(task) = task else { return known(&one.name, false) };
             output.print(&json!({"id": task.id()}), task.id())
@@ -144,14 +144,14 @@ pub(super) fn run(arguments: Schedules, output: Output) -> Result {
 }
 
 fn pause(one: &One, on: bool, output: Output) -> Result {
-    with(&one.coordinator, async |client| {
+    with(&one.connect, async |client| {
         known(&one.name, client.pause_schedule(one.name.clone(), on).await?)?;
         done(&one.name, output)
     })
 }
 
-fn with(coordinator: &Connect, action: impl AsyncFnOnce(Client) -> Result) -> Result {
-    wharf::run(async |event_loop| action(coordinator.client(&event_loop).await?).await)
+fn with(connect: &Connect, action: impl AsyncFnOnce(Client) -> Result) -> Result {
+    wharf::run(async |event_loop| action(connect.coordinator(&event_loop, "schedule").await?).await)
 }
 
 fn known(name: &ScheduleName, is_there: bool) -> Result {
@@ -162,10 +162,7 @@ fn known(name: &ScheduleName, is_there: bool) -> Result {
 }
 
 fn done(name: &ScheduleName, output: Output) -> Result {
-    match output.json {
-        true => output.print(&json!({"name": name, "changed": true}), ""),
-        false => Ok(()),
-    }
+    output.changed(&json!({"name": name, "changed": true}))
 }
 
 fn schedule(add: Add) -> Result<Schedule> {

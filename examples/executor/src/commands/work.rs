@@ -13,7 +13,7 @@ use crate::work::{Functions, WorkerOptions};
 #[derive(Debug, Args)]
 pub(super) struct Work {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// How many tasks run at once; as many as there are cores by default
     #[arg(long)]
     slots: Option<usize>,
@@ -47,12 +47,12 @@ pub(super) fn run(arguments: Work, mut functions: Functions) -> Result {
             kinds: arguments.kinds,
             ..defaults
         };
-        let worker = arguments.coordinator.worker(&event_loop, functions, options)?;
+        let worker = arguments.connect.worker(&event_loop, functions, options)?;
         service::is_ready();
         service::watch(&event_loop);
         while signals.next().await == SIGHUP {
             service::reloads();
-            if let Err(error) = arguments.coordinator.renew(&worker) {
+            if let Err(error) = arguments.connect.renew(&worker) {
                 eprintln!("the certificates stay as they were: {error}");
             }
             service::is_ready();

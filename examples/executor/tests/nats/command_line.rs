@@ -49,9 +49,19 @@ fn on_nats_the_commands_are_the_same() {
     let status = output(&server, "status", &["t"]);
     assert!(String::from_utf8_lossy(&status.stdout).contains("succeeded"), "{status:?}");
     assert!(!output(&server, "cancel", &["t"]).status.success());
-    let drain = output(&server, "drain", &[]);
-    let error = String::from_utf8_lossy(&drain.stderr).into_owned();
-    assert!(!drain.status.success() && error.contains("no coordinator"), "{error}");
+    for command in ["drain", "list", "top", "logs t", "schedule list", "backup --out /nowhere/x"] {
+        let mut words = command.split(' ');
+        let name = words.next().unwrap();
+        let refused = Command::new(env!("CARGO_BIN_EXE_wharf-executor"))
+            .args([name].into_iter().chain(words))
+            .args(["--nats", &server.address])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(4), "{command}: {error}");
+        let text = format!("error: `{name}` is for a coordinator, and on NATS there is none\n");
+        assert_eq!(error, text);
+    }
 }
 
 #[test]

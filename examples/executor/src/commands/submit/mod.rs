@@ -26,7 +26,7 @@ use sending::Sending;
 #[derive(Debug, Args)]
 pub(super) struct Submit {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// What to do
     #[arg(required_unless_present = "file", value_parser = parse::kind)]
     kind: Option<Kind>,
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: Submit, output: Output) -> Result<ExitCode> {
     };
     wharf::run(async move |event_loop| {
         let mut signals = event_loop.signals([SIGINT])?;
-        let client = arguments.coordinator.client(&event_loop).await?;
+        let client = arguments.connect.client(&event_loop).await?;
         let sending = Rc::new(Sending::new(&event_loop, client, arguments.wait, output));
         let interrupted = pin!(signals.next());
         match select(pin!(source.send(&event_loop, &sending)), interrupted).await {

@@ -12,7 +12,7 @@ use crate::client::{Client, ClientError, SubmittedTask};
 use crate::commands::ended;
 use crate::commands::exit::{CommandError, Exit};
 use crate::commands::output::Output;
-use crate::commands::progress::Progress;
+use crate::commands::progress::ProgressBar;
 use crate::task::{Outcome, Spec};
 
 /// How many tasks are waited for at once, so that a file of any length needs little memory: the next is submitted when one
@@ -27,7 +27,7 @@ pub(super) struct Sending {
     turns: CapacityLimiter,
     /// Nobody waits for its thread, which may read from a pipe that says nothing.
     reader: Executor,
-    progress: RefCell<Progress>,
+    progress: RefCell<ProgressBar>,
     submitted: Cell<usize>,
     ended: Cell<usize>,
     failed: Cell<usize>,
@@ -42,7 +42,7 @@ impl Sending {
             output,
             turns: CapacityLimiter::new(event_loop, MOST_WAITED),
             reader: Executor::new(1),
-            progress: RefCell::new(Progress::new("tasks")),
+            progress: RefCell::new(ProgressBar::new("tasks")),
             submitted: Cell::new(0),
             ended: Cell::new(0),
             failed: Cell::new(0),

@@ -28,7 +28,7 @@ const MOST_FAILED: usize = 20;
 #[derive(Debug, Args)]
 pub(super) struct Top {
     #[command(flatten)]
-    coordinator: Connect,
+    connect: Connect,
     /// How often it is drawn: 1s
     #[arg(long, default_value = "1s", value_parser = parse::duration)]
     interval: Duration,
@@ -45,7 +45,7 @@ struct Seen {
 /// On a terminal until `q` or a signal; else once.
 pub(super) fn run(arguments: &Top, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.coordinator.client(&event_loop).await?;
+        let client = arguments.connect.coordinator(&event_loop, "top").await?;
         if output.json || !io::stdout().is_terminal() {
             let seen = look(&client).await?;
             return match output.json {

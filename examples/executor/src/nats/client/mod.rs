@@ -66,11 +66,7 @@ impl NatsClient {
             Ask::Cancel(id) => self.cancel(&id).await.map(Answer::Changed),
             Ask::CancelAll(ids) => self.cancel_all(&ids).await.map(Answer::Count),
             Ask::Retry(id) => self.retry(&id).await.map(Answer::Changed),
-            Ask::Drain(_) => {
-                let why = "there is no coordinator to be drained on NATS: end the workers";
-                return Ok(Answer::Failed(why.into()));
-            }
-            _ => return Ok(Answer::Failed("that is not there on NATS".into())),
+            ask => return Ok(Answer::Failed(only_by_coordinator(&ask).into())),
         };
         answer.map_err(refused)
     }
@@ -155,6 +151,19 @@ fn refused(error: NatsError) -> ClientError {
     match error {
         NatsError::Closed => ClientError::Closed,
         error => ClientError::Refused(error.to_string().into()),
+    }
+}
+
+/// Why something cannot be done.
+fn only_by_coordinator(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Drain(_) => "there is no coordinator to be drained on NATS: end the workers",
+        Ask::Schedule(_) => "schedules need a coordinator, and on NATS there is none",
+        Ask::Output(_) => "what tasks write is kept by a coordinator, and on NATS there is none",
+        Ask::BackUp | Ask::ReadBackUp(_) => {
+            "on NATS there is no coordinator whose store could be copied: JetStream backs up streams"
+        }
+        _ => "tasks are counted and listed by a coordinator, and on NATS there is none",
     }
 }
 
