@@ -26,6 +26,8 @@ pub mod dashboard;
 mod function;
 pub mod functions;
 pub mod nats;
+#[cfg(test)]
+mod scale;
 pub mod schedule;
 pub mod serve;
 pub mod store;

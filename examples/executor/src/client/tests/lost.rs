@@ -11,6 +11,7 @@ use wharf::{EventLoop, Result, StreamReader, StreamWriter};
 
 use super::{ADD, ADDRESS, SLEEP, SQUARE, SUM, client, run, serve, token};
 use crate::client::{Client, ClientError, ClientOptions};
+use crate::scale::times;
 use crate::task::Outcome;
 use crate::work::{Functions, Worker, WorkerOptions};
 
@@ -129,8 +130,9 @@ fn with_cut(at: usize, passes_last: bool) -> usize {
 fn a_connection_that_is_lost_at_any_message_changes_nothing() {
     let messages = with_cut(0, false);
     assert!(messages > 30, "{messages}");
-    for at in 1..=messages {
-        // What was said last gets through at every other place.
+    // All of them if more is tried than in the gate. What was said last gets through at every other place.
+    let step = if times(1) > 1 { 1 } else { 7 };
+    for at in (1..=messages).step_by(step) {
         with_cut(at, at % 2 == 0);
     }
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 pub(crate) use disk::{Call, FaultyDisk};
 
 use super::{Batch, Change, DiskStore, EncodedBatch, Key, Store, StoreError};
+use crate::scale::times;
 use crate::task::{Kind, Record, Spec, TaskId, Timestamp};
 
 /// What should be in a store: the arguments of tasks.
@@ -60,12 +61,6 @@ fn content(store: &DiskStore) -> Result<Model, StoreError> {
         Ok(())
     })?;
     Ok(model)
-}
-
-/// How much is tried: `WHARF_EXECUTOR_FAULTS` times as much as in the gate.
-fn times(count: u32) -> u32 {
-    let times = std::env::var("WHARF_EXECUTOR_FAULTS").map_or(1, |times| times.parse().unwrap());
-    count * times
 }
 
 /// A store with something in it.
