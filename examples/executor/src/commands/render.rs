@@ -14,7 +14,7 @@ use super::connect::Connect;
 use super::output::Output;
 use super::progress::ProgressBar;
 use crate::client::Client;
-use crate::functions::Tile;
+use crate::functions::{MANDELBROT_TILE, Tile};
 
 #[derive(Debug, Args)]
 pub(super) struct Render {
@@ -62,18 +62,15 @@ pub(super) async fn draw(
     mut progress: impl FnMut(usize, usize),
 ) -> Result {
     let tiles = tiles(picture);
-    let mut tasks = Vec::with_capacity(tiles.len());
-    for tile in &tiles {
-        tasks.push((*tile, client.submit("mandelbrot-tile", tile).await?));
-    }
+    let mut tasks = client.group(&MANDELBROT_TILE).submit(tiles.iter().copied()).await?;
     let mut pixels = vec![0; 3 * picture.width as usize * picture.height as usize];
     let mut bar = ProgressBar::new("tiles");
-    let count = tasks.len();
-    for (index, (tile, task)) in tasks.into_iter().enumerate() {
-        let drawn: String = task.result().await?;
-        place(&tile, &STANDARD.decode(drawn)?, &mut pixels)?;
-        bar.show(index + 1, count, 0);
-        progress(index + 1, count);
+    let (mut done, count) = (0, tiles.len());
+    while let Some((index, drawn)) = tasks.next().await {
+        place(&tiles[index], &STANDARD.decode(drawn?)?, &mut pixels)?;
+        done += 1;
+        bar.show(done, count, 0);
+        progress(done, count);
     }
     let (out, width, height) = (picture.out.clone(), picture.width, picture.height);
     event_loop.run_in_executor(move || write(&out, width, height, &pixels)).await??;

@@ -48,6 +48,19 @@ pub(super) struct Serve {
     check: bool,
 }
 
+impl Serve {
+    fn options(&self) -> Result<ServeOptions> {
+        let (lease, return_within) = (self.lease, self.return_within);
+        Ok(ServeOptions {
+            settings: Settings { lease, return_within, ..Settings::default() },
+            tokens: self.demands.tokens()?,
+            is_draining: self.draining,
+            directory: Some(self.data.clone()),
+            ..ServeOptions::default()
+        })
+    }
+}
+
 /// What a successor gets, if there is to be one.
 type Legacy = Option<(Vec<(&'static str, OwnedFd)>, bool)>;
 
@@ -80,21 +93,8 @@ async fn serve(
     let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP, SIGUSR2])?;
     let Serve { listening, demands, http, .. } = arguments;
     let tls = demands.tls()?;
-    let coordinator = CoordinatorServer::new(
-        event_loop,
-        open(&arguments.data)?,
-        ServeOptions {
-            settings: Settings {
-                lease: arguments.lease,
-                return_within: arguments.return_within,
-                ..Settings::default()
-            },
-            tokens: demands.tokens()?,
-            is_draining: arguments.draining,
-            directory: Some(arguments.data.clone()),
-            ..ServeOptions::default()
-        },
-    )?;
+    let coordinator =
+        CoordinatorServer::new(event_loop, open(&arguments.data)?, arguments.options()?)?;
     let listeners = listening.start(event_loop, &coordinator, demands, tls.as_ref(), inherited);
     let listeners = listeners.await?;
     for address in listeners.iter().flat_map(|listener| listener.server.addresses()) {

@@ -4,12 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::Function;
 use crate::work::Job;
 
 /// The most pixels of a tile: 1,024 by 1,024.
 const MOST_PIXELS: u64 = 1 << 20;
 /// The most steps for a pixel.
 const MOST_STEPS: u32 = 100_000;
+
+/// Draws a [`Tile`]: its [`pixels`] as base64.
+pub const MANDELBROT_TILE: Function<Tile, String> = Function::new("mandelbrot-tile");
 
 /// A part of a picture of the Mandelbrot set.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ mod text;
 
 use std::time::Duration;
 
-pub use mandelbrot::{Tile, pixels};
+pub use mandelbrot::{MANDELBROT_TILE, Tile, pixels};
 
 use crate::task::InvalidName;
 use crate::work::{Functions, Job};
@@ -20,8 +20,7 @@ pub fn built_in() -> Result<Functions, InvalidName> {
     let mut functions = Functions::new();
     functions.add("sha256", |data: String, _| text::sha256(&data))?;
     functions.add("wordcount", |data: String, _| text::count_words(&data))?;
-    functions
-        .add("mandelbrot-tile", |tile: Tile, job: &Job| mandelbrot::base64_pixels(&tile, job))?;
+    functions.define(&MANDELBROT_TILE, |tile, job| mandelbrot::base64_pixels(&tile, job));
     functions.add_async("sleep", sleep)?;
     functions.add("fail", |why: String, _| Err::<(), _>(why))?;
     Ok(functions)

@@ -5,9 +5,16 @@ use std::rc::Rc;
 use super::limits::MOST_WAITS;
 use super::server::{PeerKey, Shared, State};
 use crate::access::Rights;
-use crate::store::{Key, StoreError};
+use crate::coordinator::Coordinator;
+use crate::store::{DiskStore, Key, StoreError};
 use crate::task::{Now, Record, Spec, TaskId};
 use crate::wire::{Answer, Ask, Asked, AskedList, FromCoordinator};
+
+/// An answer, and the batch that must be on the disk before; `None`: it is told at once.
+pub(super) type Said = (Answer, Option<u64>);
+
+/// A change of a task, which returns the batch that has it.
+type Change = fn(&mut Coordinator<DiskStore>, Key, Now) -> Result<Option<u64>, StoreError>;
 
 impl Shared {
     /// Does what a client asks for, and answers when it is done and on the disk.
@@ -47,75 +54,59 @@ impl State {
             self.tell(peer, &FromCoordinator::Answer { number, answer });
             return Ok(());
         }
-        match asked.ask {
-            Ask::Submit(specs) => {
-                let (answer, batch) = self.submit(specs, now)?;
-                self.tell_later(peer, number, answer, batch);
-            }
-            Ask::Run(specs) => {
-                let (answer, batch) = self.submit(specs, now)?;
-                let taken = match &answer {
-                    Answer::Submitted(outcomes) => outcomes.iter().flatten().cloned().collect(),
-                    _ => Vec::new(),
-                };
-                self.tell_later(peer, number, answer, batch);
-                self.watch(peer, taken)?;
-            }
+        let (answer, batch) = match asked.ask {
+            Ask::Submit(specs) => self.submit(specs, now)?,
+            Ask::Run(specs) => return self.run(peer, number, specs, now),
             Ask::Watch(ids) => {
                 self.tell_later(peer, number, Answer::Changed(true), None);
-                self.watch(peer, ids)?;
+                return self.watch(peer, ids);
             }
             Ask::Unwatch(ids) => {
                 self.unwatch(peer, &ids)?;
-                self.tell_later(peer, number, Answer::Changed(true), None);
+                (Answer::Changed(true), None)
             }
-            Ask::CancelAll(ids) => {
-                let (count, batch) = self.cancel_all(&ids, now)?;
-                self.tell_later(peer, number, Answer::Count(count), batch);
-            }
+            Ask::Wait(id) => return self.wait(peer, number, &id),
+            Ask::Output(ask) => return self.ask_output(peer, number, ask),
             Ask::Status(id) => {
                 let found = self.coordinator.find(&id)?;
-                let task = found.map(|(_, record)| Box::new(Record::clone(&record)));
-                let answer = Answer::Task(task);
-                self.tell(peer, &FromCoordinator::Answer { number, answer });
+                (Answer::Task(found.map(|(_, record)| Box::new(Record::clone(&record)))), None)
             }
-            Ask::Wait(id) => self.wait(peer, number, &id)?,
-            Ask::Output(ask) => self.ask_output(peer, number, ask)?,
-            Ask::Cancel(id) => {
-                let found = self.coordinator.find(&id)?;
-                let cancelled = found.map(|(key, _)| self.coordinator.cancel(key, now));
-                let batch = cancelled.transpose()?.flatten();
-                self.tell_later(peer, number, Answer::Changed(batch.is_some()), batch);
-            }
-            Ask::Retry(id) => {
-                let found = self.coordinator.find(&id)?;
-                let retried = found.map(|(key, _)| self.coordinator.retry(key, now));
-                let batch = retried.transpose()?.flatten();
-                self.tell_later(peer, number, Answer::Changed(batch.is_some()), batch);
-            }
-            Ask::Overview => {
-                let answer = Answer::Overview(Box::new(self.overview(now)));
-                self.tell(peer, &FromCoordinator::Answer { number, answer });
-            }
+            Ask::Cancel(id) => changed(self.change(&id, now, Coordinator::cancel)?),
+            Ask::CancelAll(ids) => self.cancel_all(&ids, now)?,
+            Ask::Retry(id) => changed(self.change(&id, now, Coordinator::retry)?),
+            Ask::Overview => (Answer::Overview(Box::new(self.overview(now))), None),
             Ask::List(AskedList { filter, limit, before }) => {
-                let answer = Answer::Listed(self.coordinator.list(&filter, before, limit)?);
-                self.tell(peer, &FromCoordinator::Answer { number, answer });
+                (Answer::Listed(self.coordinator.list(&filter, before, limit)?), None)
             }
-            Ask::Schedule(asked) => {
-                let (answer, batch) = self.schedule(asked, now)?;
-                self.tell_later(peer, number, answer, batch);
-            }
-            // These are not answered at once.
-            Ask::BackUp | Ask::ReadBackUp(_) => {}
+            Ask::Schedule(asked) => self.schedule(asked, now)?,
             Ask::Drain(on) => {
                 self.coordinator.drain(on, now)?;
-                self.tell_later(peer, number, Answer::Changed(true), None);
+                (Answer::Changed(true), None)
             }
-        }
+            // These are not answered at once.
+            Ask::BackUp | Ask::ReadBackUp(_) => return Ok(()),
+        };
+        self.tell_later(peer, number, answer, batch);
         Ok(())
     }
 
-    fn submit(&mut self, specs: Vec<Spec>, now: Now) -> Result<(Answer, Option<u64>), StoreError> {
+    fn run(
+        &mut self,
+        peer: PeerKey,
+        number: u64,
+        specs: Vec<Spec>,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        let (answer, batch) = self.submit(specs, now)?;
+        let taken = match &answer {
+            Answer::Submitted(outcomes) => outcomes.iter().flatten().cloned().collect(),
+            _ => Vec::new(),
+        };
+        self.tell_later(peer, number, answer, batch);
+        self.watch(peer, taken)
+    }
+
+    fn submit(&mut self, specs: Vec<Spec>, now: Now) -> Result<Said, StoreError> {
         let mut last = None;
         let mut outcomes = Vec::with_capacity(specs.len());
         for spec in specs {
@@ -130,16 +121,23 @@ impl State {
         Ok((Answer::Submitted(outcomes), last))
     }
 
-    fn cancel_all(&mut self, ids: &[TaskId], now: Now) -> Result<(u64, Option<u64>), StoreError> {
+    fn cancel_all(&mut self, ids: &[TaskId], now: Now) -> Result<Said, StoreError> {
         let (mut count, mut last) = (0, None);
         for id in ids {
-            let Some((key, _)) = self.coordinator.find(id)? else { continue };
-            if let Some(batch) = self.coordinator.cancel(key, now)? {
+            if let Some(batch) = self.change(id, now, Coordinator::cancel)? {
                 count += 1;
                 last = last.max(Some(batch));
             }
         }
-        Ok((count, last))
+        Ok((Answer::Count(count), last))
+    }
+
+    /// Changes a task, if there is one. Returns the batch that has the change; `None`: nothing changes.
+    fn change(&mut self, id: &TaskId, now: Now, change: Change) -> Result<Option<u64>, StoreError> {
+        match self.coordinator.find(id)? {
+            Some((key, _)) => change(&mut self.coordinator, key, now),
+            None => Ok(None),
+        }
     }
 
     fn wait(&mut self, peer: PeerKey, number: u64, id: &TaskId) -> Result<(), StoreError> {
@@ -201,4 +199,9 @@ impl State {
     fn tell_later(&mut self, peer: PeerKey, number: u64, answer: Answer, batch: Option<u64>) {
         self.say_later(peer, FromCoordinator::Answer { number, answer }, batch.unwrap_or(0));
     }
+}
+
+/// Whether a change was one.
+pub(super) fn changed(batch: Option<u64>) -> Said {
+    (Answer::Changed(batch.is_some()), batch)
 }

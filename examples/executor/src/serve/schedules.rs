@@ -1,19 +1,15 @@
 //! What clients ask for about schedules.
 
+use super::requests::{Said, changed};
 use super::server::State;
 use crate::store::StoreError;
 use crate::task::Now;
 use crate::wire::{Answer, AskedSchedule, ListedSchedules};
 
 impl State {
-    /// What to answer, once a batch is on the disk; `None`: at once.
-    pub(super) fn schedule(
-        &mut self,
-        asked: AskedSchedule,
-        now: Now,
-    ) -> Result<(Answer, Option<u64>), StoreError> {
+    /// Does what is asked for.
+    pub(super) fn schedule(&mut self, asked: AskedSchedule, now: Now) -> Result<Said, StoreError> {
         let coordinator = &mut self.coordinator;
-        let changed = |batch: Option<u64>| (Answer::Changed(batch.is_some()), batch);
         Ok(match asked {
             AskedSchedule::Add { schedule, replace } => {
                 match coordinator.add_schedule(*schedule, replace, now) {

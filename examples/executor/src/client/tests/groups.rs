@@ -37,7 +37,7 @@ fn options_that_are_wrong_are_the_error_of_the_submit() {
         let task = || client.task("square", &1);
         for (task, error) in [
             (task().priority(10), "refused: a priority is 0 to 9"),
-            (task().unique_id("a b"), "refused: an id has 1 to 64 letters"),
+            (task().unique_id("a b"), "refused: a name has 1 to 64"),
             (task().timeout(Duration::ZERO), "refused: a timeout is longer than 0"),
             (client.task("a b", &1), "refused: a name has 1 to 64"),
         ] {

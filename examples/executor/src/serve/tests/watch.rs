@@ -48,10 +48,10 @@ fn who_runs_tasks_or_watches_them_is_told_of_their_ends_once_they_are_on_the_dis
         let mut worker = Peer::worker(&event_loop, &[]).await?;
         report(&mut worker, json!({"succeeded": [1]})).await?;
         report(&mut worker, json!({"failed_for_good": "no"})).await?;
-        let first = json!({"id": "1", "outcome": "succeeded", "result": [1]});
+        let first = json!({"id": "1", "outcome": "succeeded", "result": [1], "attempts": 1});
         let error = "it comes after 2, which has failed: no";
         let rest = [
-            json!({"id": "2", "outcome": "failed", "error": "no"}),
+            json!({"id": "2", "outcome": "failed", "error": "no", "attempts": 1}),
             json!({"id": "3", "outcome": "failed", "error": error, "cause": "2"}),
         ];
         assert_eq!(ends(&mut client, 3).await?, [std::slice::from_ref(&first), &rest[..]].concat());
