@@ -70,6 +70,16 @@ impl<S: Store> Coordinator<S> {
         Ok(())
     }
 
+    /// The worker of an assignment is lost before it has begun that, so it was not that task which ended it.
+    pub(super) fn left_waiting(&mut self, fence: u64, now: Now) -> Result<(), StoreError> {
+        let Some((key, record)) = self.take_running(fence)? else { return Ok(()) };
+        if matches!(record.state, State::Running { cancelled: true, .. }) {
+            return self.end(key, &record, Outcome::Cancelled, None, None, now);
+        }
+        self.enqueue(key, &record, now);
+        Ok(())
+    }
+
     fn take_running(&mut self, fence: u64) -> Result<Option<(Key, Rc<Record>)>, StoreError> {
         let Some(running) = self.running.remove(&fence) else { return Ok(None) };
         self.journal.close_output(running.key);

@@ -237,10 +237,15 @@ impl<S: Store> Coordinator<S> {
     pub fn worker_left(&mut self, worker: WorkerKey, now: Now) -> Result<(), StoreError> {
         let Some(mut left) = self.workers.remove(worker) else { return Ok(()) };
         self.clock.remove_lease(left.watched, worker);
+        let begun: BTreeSet<u64> = left.slots.held().map(|(_, held)| held.fence).collect();
         for fence in left.fences {
             let place = left.slots.remove(fence, now.wall);
-            self.ran(worker, fence, place, SpanEnd::Lost, now);
-            self.lost(fence, &left.name, now)?;
+            if begun.contains(&fence) {
+                self.ran(worker, fence, place, SpanEnd::Lost, now);
+                self.lost(fence, &left.name, now)?;
+            } else {
+                self.left_waiting(fence, now)?;
+            }
         }
         self.assign(now)
     }

@@ -103,6 +103,23 @@ fn a_worker_that_goes_silent_loses_its_tasks_when_its_lease_ends_and_can_record_
 }
 
 #[test]
+fn what_a_lost_worker_had_not_begun_does_not_count_as_what_ended_it() {
+    let mut world = World::new();
+    let (bad, waiting) = (world.submit(spec("a")), world.submit(spec("a")));
+    for round in 1..=2 {
+        let worker = world.join_with_slots(2, 1, &["a"]);
+        let given = world.assigned();
+        assert_eq!(given.len(), 2);
+        world.coordinator.worker_left(worker, world.now).unwrap();
+        assert_eq!((world.record(bad).losses, world.record(waiting).losses), (round, 0));
+    }
+    let worker = world.join_with_slots(2, 1, &["a"]);
+    world.coordinator.worker_left(worker, world.now).unwrap();
+    assert_eq!(world.record(bad).outcome(), Some(Outcome::Failed));
+    assert!(matches!(world.record(waiting).state, State::Queued { .. }));
+}
+
+#[test]
 fn a_task_that_runs_for_long_is_never_given_to_a_second_worker() {
     let mut world = World::new();
     let worker = world.join(1, &["a"]);
