@@ -225,8 +225,10 @@ impl Functions {
         for (folder, all_are_tests) in [
             ("tests", true),
             ("examples/tests", true),
+            ("examples/executor/tests", true),
             ("protocols/tests", true),
             ("src", false),
+            ("examples/executor/src", false),
             ("protocols/src", false),
         ] {
             for file in rust_files(&root().join(folder)) {
