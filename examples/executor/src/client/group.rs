@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ClientError;
 use super::handle::{Shared, unexpected};
-use super::results::{Progress, Subscription, result_of};
+use super::results::{GroupProgress, Subscription, result_of};
 use super::task_builder::{Options, TaskBuilder, options};
 use super::tasks::{SubmittedTask, TypedTask};
 use crate::Function;
@@ -92,7 +92,7 @@ impl<R> Group<R> {
     }
 
     /// How many have ended so far, and how.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> GroupProgress {
         self.subscription.progress()
     }
 

@@ -38,6 +38,6 @@ pub use group::{Group, GroupBuilder};
 pub use handle::{Client, ClientOptions};
 pub use map::{FromIterator, FromStream, Map, MapEnds, Source};
 pub use output::{OutputItem, OutputReader};
-pub use results::Progress;
+pub use results::GroupProgress;
 pub use task_builder::TaskBuilder;
 pub use tasks::{SubmittedTask, TypedTask};

@@ -42,7 +42,7 @@ pub(super) struct Results {
 
 /// How many tasks of several have ended, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct GroupProgress {
     /// All.
     pub total: usize,
     /// Those that have succeeded.
@@ -53,7 +53,7 @@ pub struct Progress {
     pub cancelled: usize,
 }
 
-impl Progress {
+impl GroupProgress {
     /// How many have ended.
     pub fn ended(&self) -> usize {
         self.succeeded + self.failed + self.cancelled
@@ -65,7 +65,7 @@ impl Progress {
 pub(super) struct Inbox {
     ends: RefCell<VecDeque<(u64, Delivery)>>,
     waker: RefCell<Option<Waker>>,
-    progress: Cell<Progress>,
+    progress: Cell<GroupProgress>,
 }
 
 /// Somebody who waits for the ends of tasks, of which each has a number. Dropping it ends that.
@@ -88,7 +88,7 @@ impl Subscription {
     }
 
     /// Of all that were ever added.
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> GroupProgress {
         self.inbox.progress.get()
     }
 

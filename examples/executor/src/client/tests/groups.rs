@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{ADD, REFUSE, SLEEP, SQUARE, SUM, client, run, serve, worker};
-use crate::client::{ClientError, Progress};
+use crate::client::{ClientError, GroupProgress};
 use crate::task::{Outcome, Priority};
 
 #[test]
@@ -92,7 +92,7 @@ fn a_group_gives_results_in_order_or_as_they_end_and_counts_them() {
             order.push((index, result?));
         }
         assert_eq!(order, [(1, 10), (2, 20), (0, 30)]);
-        let all = Progress { total: 3, succeeded: 3, ..Progress::default() };
+        let all = GroupProgress { total: 3, succeeded: 3, ..GroupProgress::default() };
         assert_eq!((group.progress(), group.progress().ended()), (all, 3));
         let sleeping = client.call(&SLEEP, &60).submit().await?;
         let refused = client.call(&REFUSE, &1).submit().await?;
@@ -102,7 +102,7 @@ fn a_group_gives_results_in_order_or_as_they_end_and_counts_them() {
         assert_eq!(group.cancel().await?, 1);
         assert!(matches!(group.next().await, Some((0, Err(ClientError::Cancelled)))));
         assert!(group.next().await.is_none());
-        let ended = Progress { total: 2, failed: 1, cancelled: 1, ..Progress::default() };
+        let ended = GroupProgress { total: 2, failed: 1, cancelled: 1, ..GroupProgress::default() };
         assert_eq!(group.progress(), ended);
         Ok(())
     });
