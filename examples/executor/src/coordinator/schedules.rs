@@ -19,6 +19,9 @@ const MOST: usize = 1_000;
 const MOST_AT_ONCE: usize = 100;
 /// A time that is so long over was missed.
 const GRACE: Duration = Duration::from_secs(60);
+/// A clock that is set back by less comes to the same times again, and they are over. By more, it was wrong before: what it
+/// said then counts no more, or a schedule would wait for years.
+const SET_BACK: Duration = Duration::from_secs(3 * 60 * 60);
 /// The most that is told of schedules at once, in bytes of arguments and what is around them.
 const MOST_TOLD: usize = 1024 * 1024;
 
@@ -28,6 +31,8 @@ pub(super) struct Schedules {
     table: BTreeMap<ScheduleName, Entry>,
     /// When each is due next.
     due: BTreeSet<(Timestamp, ScheduleName)>,
+    /// The latest time that the wall clock has said, as far as is known.
+    latest: Timestamp,
 }
 
 #[derive(Debug)]
@@ -98,8 +103,8 @@ impl<S: Store> Coordinator<S> {
             _ => {}
         }
         let last_time = former.as_ref().and_then(|former| former.last_time);
-        let after = last_time.map_or(now.wall, |last| last.max(now.wall));
-        let next = timing.next_after(after).ok_or(ScheduleRefused::NeverDue)?;
+        let next =
+            timing.next_after(begin(last_time, now.wall)).ok_or(ScheduleRefused::NeverDue)?;
         let paused = former.as_ref().is_some_and(|former| former.paused);
         let record = ScheduleRecord {
             schedule: Rc::new(schedule),
@@ -131,7 +136,7 @@ impl<S: Store> Coordinator<S> {
             return Some(self.journal.number());
         }
         record.paused = on;
-        let after = record.last_time.map_or(now.wall, |last| last.max(now.wall));
+        let after = begin(record.last_time, now.wall);
         let next = timing.as_ref().and_then(|timing| timing.next_after(after));
         record.next = next.filter(|_| !on);
         Some(self.put_schedule(record, timing))
@@ -187,13 +192,40 @@ impl<S: Store> Coordinator<S> {
                     None
                 }
             };
+            let said = record.last_time.max(Some(record.added)).unwrap_or_default();
+            self.schedules.latest = self.schedules.latest.max(said);
             self.schedules.put(Rc::new(record), timing);
         }
         Ok(())
     }
 
+    /// Looks whether the wall clock was wrong: schedules go by what it says now.
+    fn look_at_clock(&mut self, now: Now) {
+        let was_wrong = self.schedules.latest > now.wall.after(SET_BACK);
+        self.schedules.latest =
+            if was_wrong { now.wall } else { self.schedules.latest.max(now.wall) };
+        if !was_wrong {
+            return;
+        }
+        let all: Vec<_> = self
+            .schedules
+            .table
+            .values()
+            .map(|entry| (Rc::clone(&entry.record), entry.timing.clone()))
+            .collect();
+        for (record, timing) in all {
+            let mut record = ScheduleRecord::clone(&record);
+            record.last_time = record.last_time.filter(|last| *last <= now.wall);
+            record.added = record.added.min(now.wall);
+            let next = timing.as_ref().and_then(|timing| timing.next_after(now.wall));
+            record.next = next.filter(|_| !record.paused);
+            self.put_schedule(record, timing);
+        }
+    }
+
     /// Submits what is due.
     pub(super) fn run_schedules(&mut self, now: Now) -> Result<(), StoreError> {
+        self.look_at_clock(now);
         for _ in 0..MOST_AT_ONCE {
             // What is due while no new tasks are taken is late.
             let first = self.schedules.due.first().filter(|first| first.0 <= now.wall);
@@ -277,6 +309,11 @@ impl fmt::Display for ScheduleRefused {
 }
 
 impl std::error::Error for ScheduleRefused {}
+
+/// The time after which a schedule is due next.
+fn begin(last_time: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    last_time.filter(|last| *last <= now.after(SET_BACK)).map_or(now, |last| last.max(now))
+}
 
 /// The task for a time.
 fn spec(schedule: &Schedule, time: Timestamp, now: Now) -> Spec {

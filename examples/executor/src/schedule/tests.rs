@@ -61,7 +61,9 @@ fn intervals_are_counted_from_when_it_was_added() {
     assert_eq!(timing.next_after(at("2026-01-01T00:00:16.999Z")), Some(at("2026-01-01T00:00:17Z")));
     assert_eq!(timing.last_until(at("2026-01-01T00:00:36Z")), Some(at("2026-01-01T00:00:27Z")));
     // The clock was set back before it.
-    assert_eq!(timing.next_after(Timestamp(5)), Some(begin));
+    let before = at("2025-12-31T23:59:59Z");
+    assert_eq!(timing.next_after(before), Some(at("2026-01-01T00:00:07Z")));
+    assert_eq!(timing.next_after(Timestamp(before.0 - 10_000)), Some(at("2025-12-31T23:59:57Z")));
     assert_eq!(timing.last_until(Timestamp(5)), None);
     assert_eq!(timing.next_after(Timestamp(u64::MAX)), None);
 }
@@ -92,5 +94,73 @@ fn the_id_of_a_task_is_the_name_and_the_time() {
     );
     for wrong in ["", "a b", &"x".repeat(33)] {
         assert!(ScheduleName::new(wrong).is_err());
+    }
+}
+
+/// Wherever and whenever clocks are changed: by an hour, by half of one, at midnight.
+#[test]
+fn no_change_of_the_clocks_stops_a_schedule_or_lets_it_go_backwards() {
+    const HOUR: u64 = 3_600_000;
+    for (zone, change) in [
+        ("Europe/Vienna", "2025-10-26T01:00:00Z"),
+        ("Europe/Vienna", "2026-03-29T01:00:00Z"),
+        ("America/New_York", "2026-03-08T07:00:00Z"),
+        ("America/New_York", "2026-11-01T06:00:00Z"),
+        ("Australia/Lord_Howe", "2026-04-04T15:00:00Z"),
+        ("Australia/Lord_Howe", "2026-10-03T15:30:00Z"),
+        ("America/Santiago", "2026-04-05T03:00:00Z"),
+        ("America/Santiago", "2026-09-06T04:00:00Z"),
+        ("Pacific/Chatham", "2026-04-04T14:00:00Z"),
+        ("Pacific/Chatham", "2026-09-26T14:00:00Z"),
+        ("Antarctica/Troll", "2026-10-25T01:00:00Z"),
+        ("Antarctica/Troll", "2026-03-29T01:00:00Z"),
+        ("Africa/Casablanca", "2026-02-15T02:00:00Z"),
+    ] {
+        let change = at(change);
+        for expression in [
+            "* * * * * *",
+            "*/10 * * * *",
+            "15 * * * *",
+            "0 */2 * * *",
+            "30 2 * * *",
+            "0 0 * * *",
+            "45 3 * * *",
+            "15,45 0-3 * * *",
+            "0 3 * * SUN",
+        ] {
+            let timing = cron(expression, zone);
+            for minutes in (0..240).step_by(39) {
+                let mut time = Timestamp(change.0 - 2 * HOUR + minutes * 60_000 + 1);
+                for _ in 0..3 {
+                    let Some(next) = timing.next_after(time) else {
+                        panic!("{expression} in {zone}: nothing comes after {}", time.0)
+                    };
+                    let most = match expression {
+                        "* * * * * *" => 1_001,
+                        "*/10 * * * *" => 600_001,
+                        "15 * * * *" => 90 * 60_000,
+                        _ => 9 * 24 * HOUR,
+                    };
+                    let wait = next.0 - time.0;
+                    assert!(wait <= most, "{expression} in {zone}: {wait} ms after {}", time.0);
+                    assert_eq!(timing.last_until(next), Some(next), "{expression} in {zone}");
+                    time = next;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_day_that_a_zone_skips_stops_no_schedule() {
+    const DAY: u64 = 24 * 3_600_000;
+    // After 29 December 2011 came the 31st.
+    for expression in ["30 2 * * *", "*/10 * * * *"] {
+        let timing = cron(expression, "Pacific/Apia");
+        for hours in [0, 20, 24, 27] {
+            let time = Timestamp(at("2011-12-29T08:00:00.001Z").0 + hours * 3_600_000);
+            let next = timing.next_after(time).map(|next| next.0 - time.0);
+            assert!(next.is_some_and(|wait| wait <= 2 * DAY), "{expression} {hours}: {next:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeZone as _};
 use chrono_tz::Tz;
@@ -12,6 +13,9 @@ use crate::task::Timestamp;
 
 /// The shortest interval, in milliseconds.
 const SHORTEST: u64 = 1_000;
+
+/// No zone skips more hours, with what is left of the day before.
+const LONGEST_GAP: u64 = 48;
 
 /// The times of a schedule.
 #[derive(Clone, Debug)]
@@ -45,7 +49,10 @@ impl Timing {
             When::Every(period) if *period < SHORTEST => {
                 Err(InvalidTiming("an interval is one second at least".into()))
             }
-            When::Every(period) => Ok(Self(Kind::Every { period: *period, from: added.0 })),
+            // It goes on when the clock is set back before that.
+            When::Every(period) => {
+                Ok(Self(Kind::Every { period: *period, from: added.0 % *period }))
+            }
         }
     }
 
@@ -57,8 +64,17 @@ impl Timing {
     pub fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
         match &self.0 {
             Kind::Cron(cron, zone) => {
-                let next = cron.find_next_occurrence(&moment(*zone, time)?, false).ok()?;
-                timestamp(&next).filter(|next| *next > time)
+                let next = |begin: Timestamp| {
+                    let next = cron.find_next_occurrence(&moment(*zone, begin)?, false).ok()?;
+                    timestamp(&next).filter(|next| *next > time)
+                };
+                let later = |hours: u64| time.after(Duration::from_secs(hours * 3_600));
+                if let Some(next) = next(time) {
+                    return Some(next);
+                }
+                // A day that a zone skips as a whole is an error: it is looked behind it, if there is something.
+                next(later(LONGEST_GAP))?;
+                (1..=LONGEST_GAP).find_map(|hours| next(later(hours)))
             }
             Kind::Every { period, from } => {
                 let passed = time.0.checked_sub(*from).map_or(0, |passed| passed / period + 1);

@@ -138,6 +138,38 @@ fn no_time_has_two_tasks_whatever_becomes_of_the_clock() {
 }
 
 #[test]
+fn a_clock_that_was_years_ahead_and_is_set_right_stops_no_schedule() {
+    for restarts in [false, true] {
+        let mut world = World::new();
+        world.add(half_hours(Missed::Once, Overlap::Allow));
+        let when = When::Every(600_000);
+        world.add(Schedule {
+            name: name("every"),
+            when,
+            ..half_hours(Missed::Once, Overlap::Allow)
+        });
+        let years = Duration::from_secs(9 * 365 * 24 * 60 * 60);
+        let right = world.now.wall;
+        world.now.wall = right.after(years);
+        world.pass(HOUR);
+        world.commit();
+        world.now.wall = right.after(HOUR);
+        if restarts {
+            world.restart();
+        }
+        world.pass(HOUR);
+        for (name, most) in [("s", 1_800_000), ("every", 600_000)] {
+            let all = world.coordinator.schedules(None).0;
+            let record = all.iter().find(|record| record.schedule.name.as_str() == name).unwrap();
+            assert!(record.next.unwrap().0 <= world.now.wall.0 + most, "{name} {record:?}");
+            assert!(
+                record.last_time.unwrap() > right && record.last_time.unwrap() <= world.now.wall
+            );
+        }
+    }
+}
+
+#[test]
 fn a_paused_schedule_submits_nothing_and_one_that_is_removed_is_gone() {
     let mut world = World::new();
     world.add(half_hours(Missed::All, Overlap::Allow));
