@@ -1,23 +1,27 @@
 //! What was heard of tasks that have ended.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use wharf::bytes::Bytes;
 use wharf::{EventLoop, LoopFuture, Promise};
 use wharf_protocols::nats::{Client as Connection, NatsError, SubscriptionHandle};
 
-/// How many bytes of records are kept for those who ask later.
+/// How many bytes of records are kept for those who ask later, with what is around them.
 const MOST_KEPT: usize = 64 * 1024 * 1024;
+/// What is around one.
+const AROUND: usize = 128;
 
 /// Records of tasks that have ended, as workers tell them, by key. What is told may be empty: then it is to be read.
 #[derive(Default)]
 pub(super) struct Heard {
     waiting: BTreeMap<String, Waiting>,
-    /// What nobody has asked for yet, the oldest first.
-    kept: BTreeMap<String, Bytes>,
-    order: VecDeque<String>,
+    /// What nobody has asked for yet, with its number.
+    kept: BTreeMap<String, (u64, Bytes)>,
+    /// The keys of the same: the oldest has the lowest number.
+    order: BTreeMap<u64, String>,
+    next: u64,
     bytes: usize,
     /// Some of it was forgotten.
     has_forgotten: bool,
@@ -61,8 +65,9 @@ impl Heard {
 
     /// What was told of a task before.
     pub(super) fn take(&mut self, key: &str) -> Option<Bytes> {
-        let record = self.kept.remove(key)?;
-        self.bytes -= record.len();
+        let (number, record) = self.kept.remove(key)?;
+        self.order.remove(&number);
+        self.bytes -= size(key, &record);
         Some(record)
     }
 
@@ -105,14 +110,15 @@ impl Heard {
     fn told(&mut self, key: String, record: Bytes, is_kept: bool) -> Option<Waiting> {
         let waiting = self.waiting.remove(&key);
         if waiting.is_none() && is_kept {
-            self.bytes += record.len();
-            self.order.push_back(key.clone());
-            if let Some(former) = self.kept.insert(key, record) {
-                self.bytes -= former.len();
-            }
+            self.take(&key);
+            self.bytes += size(&key, &record);
+            self.order.insert(self.next, key.clone());
+            self.kept.insert(key, (self.next, record));
+            self.next += 1;
             while self.bytes > MOST_KEPT
-                && let Some(oldest) = self.order.pop_front()
+                && let Some((_, oldest)) = self.order.first_key_value()
             {
+                let oldest = oldest.clone();
                 self.has_forgotten |= self.take(&oldest).is_some();
             }
         }
@@ -120,9 +126,43 @@ impl Heard {
     }
 }
 
+/// What is kept takes so many bytes: its key is there twice.
+fn size(key: &str, record: &Bytes) -> usize {
+    record.len() + 2 * key.len() + AROUND
+}
+
 /// Tells those who wait.
 fn tell(waiting: Option<Waiting>, record: &Bytes) {
     for promise in waiting.into_iter().flat_map(|waiting| waiting.promises) {
         let _ = promise.set_result(record.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_heard_of_tasks_takes_memory_until_it_is_asked_for_and_no_more_than_a_limit() {
+        static LONG: [u8; 64 * 1024] = [b' '; 64 * 1024];
+        let mut heard = Heard::default();
+        let tell = |heard: &mut Heard, number: usize, record: &'static [u8]| {
+            let told = heard.told(format!("session.{number}"), Bytes::from_static(record), true);
+            assert!(told.is_none());
+        };
+        for number in 0..1_000 {
+            tell(&mut heard, number, b"{}");
+            assert!(heard.take(&format!("session.{number}")).is_some());
+        }
+        assert_eq!((heard.kept.len(), heard.order.len(), heard.bytes), (0, 0, 0));
+        // Of a longer record nothing is told but that it is there, and that has a size, too.
+        tell(&mut heard, 0, b"");
+        assert!(heard.bytes >= AROUND);
+        for number in 1..2_000 {
+            tell(&mut heard, number, &LONG);
+            assert!(heard.bytes <= MOST_KEPT && heard.kept.len() == heard.order.len());
+        }
+        assert!(heard.has_forgotten && heard.kept.len() > 1_000, "{}", heard.kept.len());
+        assert!(heard.take("session.1999").is_some() && heard.take("session.0").is_none());
     }
 }
