@@ -100,7 +100,10 @@ impl<S: Store> Coordinator<S> {
                     renewed.watched = renewed.lease;
                     self.clock.add_lease(renewed.lease, worker);
                 }
-                None => self.worker_left(worker, now)?,
+                None => {
+                    self.effects.push_back(Effect::Dismiss { worker });
+                    self.worker_left(worker, now)?;
+                }
             }
         }
         while let Some(&(until, fence)) =

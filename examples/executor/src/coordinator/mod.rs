@@ -123,6 +123,11 @@ pub enum Effect {
         /// Why.
         why: Stop,
     },
+    /// A worker's lease has ended while its connection has not: that is to end too, so that one which lives comes back.
+    Dismiss {
+        /// Who.
+        worker: WorkerKey,
+    },
     /// A task has changed, for those who watch it.
     Changed {
         /// Which.

@@ -290,6 +290,13 @@ impl State {
             Effect::Stop { worker, fence, why } => {
                 self.tell_worker(worker, &FromCoordinator::Stop { fence, why });
             }
+            Effect::Dismiss { worker } => {
+                // What is not sent by now will not be read: an orderly end could wait for ever.
+                let peer = self.workers.get(&worker).and_then(|peer| self.peers.get(peer));
+                if let Some(peer) = peer {
+                    peer.abort();
+                }
+            }
             Effect::Changed { key, batch } => self.task_changed(key, batch),
             Effect::Wrote { key, batch } => self.task_wrote(key, batch),
         }

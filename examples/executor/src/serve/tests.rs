@@ -5,6 +5,7 @@ mod leaving;
 mod limits;
 mod nonsense;
 mod output;
+mod silent;
 mod watch;
 
 use std::time::Duration;
