@@ -8,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
-use wharf::{CancelFlag, EventLoop, Executor};
+use wharf::{EventLoop, Executor};
 
 use super::Failure;
 use super::output::TaskOutput;
@@ -32,7 +33,7 @@ pub struct Job {
     id: Box<str>,
     attempt: u32,
     deadline: Option<Instant>,
-    cancelled: CancelFlag,
+    is_stopped: Arc<AtomicBool>,
     output: Arc<TaskOutput>,
 }
 
@@ -47,8 +48,19 @@ pub(super) type Running = Pin<Box<dyn Future<Output = Returned>>>;
 pub(super) struct Runner {
     /// Runs a task with its arguments.
     pub(super) run: Rc<dyn Fn(Call) -> Running>,
-    /// It hears when a task is to end, and ends it in its own time. Others are dropped then.
-    pub(super) ends_itself: bool,
+    /// What a task does when it is to end.
+    pub(super) end: End,
+}
+
+/// What a task does when it is to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is dropped where it waits.
+    Dropped,
+    /// It is told, and goes on for as long as it likes, on the thread of its slot; nobody waits for what it returns.
+    GoesOn,
+    /// It is told, ends in its own time, and what it returns counts.
+    Itself,
 }
 
 /// A task that is to be run.
@@ -61,6 +73,8 @@ pub(super) struct Call {
     pub(super) deadline: Option<Instant>,
     pub(super) output: Arc<TaskOutput>,
     pub(super) stop: Rc<StopSignal>,
+    /// Nobody wants what it returns any more.
+    pub(super) is_stopped: Arc<AtomicBool>,
 }
 
 impl Functions {
@@ -73,7 +87,8 @@ impl Functions {
     ///
     /// A task whose arguments do not fit has failed. One whose function returns an `Err` or panics is tried again, unless
     /// it is [`Failure::permanent`]. A task that is cancelled or takes too
-    /// long cannot be stopped from outside: a function that takes long asks [`Job::is_cancelled`] from time to time.
+    /// long cannot be stopped from outside: a function that takes long asks [`Job::is_cancelled`] from time to time. Its slot is
+    /// free when it has returned, and not before.
     ///
     /// # Errors
     /// `kind` is no name.
@@ -90,9 +105,10 @@ impl Functions {
         let function = Arc::new(function);
         let run = move |call: Call| {
             let function = Arc::clone(&function);
-            let Call { event_loop, threads, arguments, id, attempt, deadline, output, .. } = call;
-            let work = event_loop.create_job(move |cancelled| {
-                let job = Job { id, attempt, deadline, cancelled: cancelled.clone(), output };
+            let Call { event_loop, threads, arguments, id, attempt, .. } = call;
+            let (deadline, output, is_stopped) = (call.deadline, call.output, call.is_stopped);
+            let work = event_loop.create_job(move |_| {
+                let job = Job { id, attempt, deadline, is_stopped, output };
                 let arguments = parsed(&arguments)?;
                 returned(function(arguments, &job))
             });
@@ -105,7 +121,7 @@ impl Functions {
             });
             running
         };
-        self.insert(kind, Runner { run: Rc::new(run), ends_itself: false })
+        self.insert(kind, Runner { run: Rc::new(run), end: End::GoesOn })
     }
 
     /// Tasks of `kind` are run by an async function on the loop: for what waits. It replaces a former one.
@@ -128,15 +144,14 @@ impl Functions {
         let run = move |call: Call| {
             let function = Rc::clone(&function);
             let running: Running = Box::pin(caught(async move {
-                let Call { arguments, id, attempt, deadline, output, .. } = call;
-                let cancelled = CancelFlag::default();
-                let job = Job { id, attempt, deadline, cancelled, output };
+                let Call { arguments, id, attempt, deadline, output, is_stopped, .. } = call;
+                let job = Job { id, attempt, deadline, is_stopped, output };
                 let arguments = parsed(&arguments)?;
                 returned(function(arguments, job).await)
             }));
             running
         };
-        self.insert(kind, Runner { run: Rc::new(run), ends_itself: false })
+        self.insert(kind, Runner { run: Rc::new(run), end: End::Dropped })
     }
 
     /// Tasks of a [`Function`] are run as by [`add`](Self::add).
@@ -240,7 +255,7 @@ impl Job {
 
     /// Whether nobody wants the result any more.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.is_cancelled()
+        self.is_stopped.load(Ordering::Relaxed)
     }
 }
 

@@ -21,6 +21,7 @@ mod connection;
 mod exec;
 mod failure;
 mod functions;
+mod occupied;
 mod output;
 mod running;
 mod stop;

@@ -1,5 +1,6 @@
 //! Tasks that a worker has.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use wharf::{CapacityToken, Promise, Task};
 
-use super::functions::{Call, Returned};
+use super::functions::{Call, End, Returned};
+use super::occupied::Occupied;
 use super::output::{Chunk, TaskOutput};
 use super::stop::{StopSignal, Why, beside, race};
 use super::worker::Runner;
@@ -20,6 +22,8 @@ const PROGRESS: Duration = Duration::from_millis(200);
 pub(super) struct Running {
     _task: Task<()>,
     stop: Rc<StopSignal>,
+    /// It has a slot.
+    has_begun: Rc<Cell<bool>>,
 }
 
 /// What a task has written, which the coordinator has not kept yet.
@@ -36,9 +40,14 @@ impl Runner {
         let shared = Rc::clone(self);
         let stop = Rc::new(StopSignal::default());
         let signal = Rc::clone(&stop);
+        let has_begun = Rc::new(Cell::new(false));
+        let own = Rc::clone(&has_begun);
         let task = self.event_loop.create_task(async move {
             let outcome = match race(shared.slots.acquire(), signal.stopped()).await {
-                Ok(Ok(slot)) => shared.outcome(assign, &signal, slot).await,
+                Ok(Ok(slot)) => {
+                    own.set(true);
+                    shared.outcome(assign, &signal, slot).await
+                }
                 Ok(Err(_)) => Replied::GivenBack,
                 Err(_) => Replied::Stopped,
             };
@@ -47,17 +56,21 @@ impl Runner {
             drop(ended);
             shared.check_idle();
         });
-        self.running.borrow_mut().insert(fence, Running { _task: task, stop });
+        self.running.borrow_mut().insert(fence, Running { _task: task, stop, has_begun });
     }
 
     /// Runs a task, while what it writes is sent. It has ended when all of that is kept.
-    async fn outcome(&self, assign: Assign, stop: &Rc<StopSignal>, slot: CapacityToken) -> Replied {
+    async fn outcome(
+        self: &Rc<Self>,
+        assign: Assign,
+        stop: &Rc<StopSignal>,
+        slot: CapacityToken,
+    ) -> Replied {
         let output = Arc::new(TaskOutput::default());
         let mut sending = pin!(self.send_output(assign.fence, &output));
         let mut is_sent = false;
-        let attempt = self.attempt(assign, stop, &output);
+        let attempt = self.attempt(assign, stop, &output, slot);
         let outcome = beside(attempt, sending.as_mut(), &mut is_sent).await;
-        drop(slot);
         output.close();
         if !is_sent {
             sending.await;
@@ -65,16 +78,19 @@ impl Runner {
         outcome
     }
 
+    /// The slot is free when it has ended, or later: see [`End::GoesOn`].
     async fn attempt(
-        &self,
+        self: &Rc<Self>,
         assign: Assign,
         stop: &Rc<StopSignal>,
         output: &Arc<TaskOutput>,
+        slot: CapacityToken,
     ) -> Replied {
         let spec = &assign.spec;
         let Some(function) = self.functions.of(&spec.kind) else {
             return Replied::Failed(format!("this worker cannot run {}", spec.kind).into());
         };
+        let is_stopped = Arc::default();
         let call = Call {
             event_loop: self.event_loop.clone(),
             threads: self.threads.clone(),
@@ -86,11 +102,13 @@ impl Runner {
                 .and_then(|most| self.event_loop.time().checked_add(Duration::from_millis(most))),
             output: Arc::clone(output),
             stop: Rc::clone(stop),
+            is_stopped: Arc::clone(&is_stopped),
         };
-        let mut running = (function.run)(call);
-        match race(running.as_mut(), to_end(stop, spec.timeout)).await {
+        let running = (function.run)(call);
+        let mut running = Occupied::new(self, slot, running, is_stopped, function.end);
+        match race(&mut running, to_end(stop, spec.timeout)).await {
             Ok(returned) => replied(returned, None),
-            Err(why) if function.ends_itself => {
+            Err(why) if function.end == End::Itself => {
                 stop.stop(why);
                 replied(running.await, Some(why))
             }
@@ -146,6 +164,20 @@ impl Runner {
         drop(stopped);
         self.kept(fence, false);
         self.forget_report(fence);
+    }
+
+    /// What waits for a slot goes back: there is none.
+    pub(super) fn give_back_what_waits(&self) {
+        let waits = |running: &&Running| !running.has_begun.get();
+        let left: Vec<_> = {
+            let running = self.running.borrow();
+            running.iter().filter(|(_, running)| waits(running)).map(|(fence, _)| *fence).collect()
+        };
+        for fence in left {
+            let running = self.running.borrow_mut().remove(&fence);
+            drop(running);
+            self.report(fence, Replied::GivenBack);
+        }
     }
 
     /// Tells what came of a task, now and after each new connection, until it is recorded.

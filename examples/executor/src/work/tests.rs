@@ -2,6 +2,7 @@
 
 mod failures;
 mod limits;
+mod occupied;
 mod output;
 
 use std::cell::RefCell;

@@ -81,6 +81,8 @@ pub(crate) struct Runner {
     pub(super) idle: RefCell<Vec<Promise<()>>>,
     pub(super) lease: Cell<Duration>,
     is_shutting_down: Cell<bool>,
+    /// How many slots have a function that goes on though it was to end.
+    pub(super) occupied: Cell<usize>,
     /// Why the coordinator does not want this worker.
     pub(super) refused: RefCell<Option<Box<str>>>,
 }
@@ -199,6 +201,7 @@ impl Runner {
             idle: RefCell::default(),
             lease: Cell::new(Duration::from_secs(15)),
             is_shutting_down: Cell::new(false),
+            occupied: Cell::new(0),
             refused: RefCell::default(),
         })
     }
@@ -220,19 +223,24 @@ impl Runner {
         *self.refused.borrow_mut() = Some(why);
     }
 
+    /// How many tasks it takes.
+    pub(super) fn capacity(&self) -> usize {
+        let free = self.options.slots.max(1).saturating_sub(self.occupied.get());
+        if self.is_shutting_down.get() || free == 0 { 0 } else { free + self.options.prefetch }
+    }
+
     /// What is said first on a connection.
     pub(super) fn hello(&self) -> ToCoordinator {
         let options = &self.options;
         let running = self.running.borrow();
         let fences = running.keys().chain(self.reports.borrow().keys()).copied().collect();
-        let capacity = options.slots.max(1) + options.prefetch;
         ToCoordinator::Hello(Hello {
             version: VERSION,
             token: options.token.clone(),
             role: Role::Worker {
                 name: options.name.clone(),
                 kinds: self.kinds(),
-                capacity: if self.is_shutting_down.get() { 0 } else { capacity },
+                capacity: self.capacity(),
                 slots: Some(options.slots.max(1)),
                 fences,
             },

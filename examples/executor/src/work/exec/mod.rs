@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 pub use arguments::{ExecArguments, ExecLimits};
 
-use super::functions::{Functions, Runner, Running};
+use super::functions::{End, Functions, Runner, Running};
 use crate::task::InvalidName;
 use warden::Warden;
 
@@ -36,6 +36,6 @@ impl Functions {
             let running: Running = Box::pin(run::run(call, Rc::clone(&warden)));
             running
         };
-        self.insert("exec", Runner { run: Rc::new(run), ends_itself: true })
+        self.insert("exec", Runner { run: Rc::new(run), end: End::Itself })
     }
 }
