@@ -48,18 +48,18 @@ pub(super) fn run(arguments: &Render, output: Output) -> Result {
     wharf::run(async |event_loop| {
         let client = arguments.connect.client(&event_loop).await?;
         let picture = &arguments.picture;
-        draw(&event_loop, &client, picture, |_, _| {}).await?;
+        draw(&event_loop, &client, picture, |_, _, _| Ok(())).await?;
         let Picture { out, width, height, .. } = picture;
         output.changed(&json!({"out": out, "width": width, "height": height}))
     })
 }
 
-/// Draws a picture. `progress` is told how many tiles are there, and how many there will be.
+/// Draws a picture. `progress` is told how many tiles are there, how many there will be, and of the bar that shows it.
 pub(super) async fn draw(
     event_loop: &EventLoop,
     client: &Client,
     picture: &Picture,
-    mut progress: impl FnMut(usize, usize),
+    mut progress: impl FnMut(usize, usize, &mut ProgressBar) -> Result,
 ) -> Result {
     let tiles = tiles(picture);
     let mut tasks = client.group(&MANDELBROT_TILE).submit(tiles.iter().copied()).await?;
@@ -70,7 +70,7 @@ pub(super) async fn draw(
         place(&tiles[index], &STANDARD.decode(drawn?)?, &mut pixels)?;
         done += 1;
         bar.show(done, count, 0);
-        progress(done, count);
+        progress(done, count, &mut bar)?;
     }
     let (out, width, height) = (picture.out.clone(), picture.width, picture.height);
     event_loop.run_in_executor(move || write(&out, width, height, &pixels)).await??;
