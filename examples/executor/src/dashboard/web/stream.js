@@ -18,6 +18,7 @@ export class Stream {
   #legend;
   #live;
   #open;
+  #isKnown = false;
   #spans = [];
   #workers = [];
   #names = new Map();
@@ -52,6 +53,7 @@ export class Stream {
   }
 
   update(update) {
+    this.#isKnown = true;
     if (update.workers) {
       this.#workers = update.workers;
       for (const worker of update.workers) this.#names.set(worker.key, worker.name);
@@ -72,7 +74,7 @@ export class Stream {
     const { context, width } = fresh(this.#canvas);
     if (lanes.length === 0) {
       context.fillStyle = colour("muted");
-      context.fillText("Nothing has run within the last minute.", 0, 32);
+      context.fillText(this.#isKnown ? "Nothing has run within the last minute." : "Loading", 0, 32);
       return;
     }
     const gutter = width < 500 ? 72 : 120;

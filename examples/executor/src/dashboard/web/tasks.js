@@ -15,6 +15,7 @@ export class Tasks {
   #rows = [];
   /** Where the next page begins; `null`: there is none. */
   #end = null;
+  #isKnown = false;
   #generation = 0;
   #isLoading = false;
   #elements = new Map();
@@ -39,6 +40,7 @@ export class Tasks {
     this.#filter = filter;
     this.#rows = [];
     this.#end = null;
+    this.#isKnown = false;
     this.#grid.scrollTop = 0;
     this.#generation += 1;
     this.#isLoading = false;
@@ -70,6 +72,7 @@ export class Tasks {
     if (generation !== this.#generation) return;
     this.#isLoading = false;
     if (!page) return;
+    this.#isKnown = true;
     this.#merge(before ?? Infinity, page);
     this.#show();
   }
@@ -112,7 +115,7 @@ export class Tasks {
     for (const [key, made] of this.#elements) if (!shown.has(key)) made.root.remove();
     this.#elements = shown;
     if (hadFocus && !this.#space.contains(document.activeElement)) this.#grid.focus({ preventScroll: true });
-    const end = isMore ? "Loading" : this.#rows.length === 0 ? "There are no such tasks." : "";
+    const end = isMore || !this.#isKnown ? "Loading" : this.#rows.length === 0 ? "There are no such tasks." : "";
     say(this.#more, end);
     this.#more.style.top = `${this.#rows.length * height}px`;
     if (!this.#more.isConnected) this.#space.append(this.#more);
