@@ -141,7 +141,7 @@ fn run(
     let done = |outcome: Result| outcome.map(|()| ExitCode::SUCCESS);
     match command {
         Command::Serve(arguments) => done(serve::run(arguments, output)),
-        Command::Work(arguments) => done(work::run(arguments, functions)),
+        Command::Work(arguments) => done(work::run(arguments, functions, output)),
         Command::Submit(arguments) => submit::run(arguments, output),
         Command::Status(arguments) => done(one_task::status(&arguments, output)),
         Command::Result(arguments) => one_task::result(&arguments, output),

@@ -11,16 +11,22 @@ use crate::nats::NatsOptions;
 #[derive(Clone, Debug, Args)]
 pub(super) struct Nats {
     /// NATS servers, in place of a coordinator: host:port or nats://user:password@host:port, several with commas
-    #[arg(id = "nats", long = "nats", value_delimiter = ',', env = "WHARF_EXECUTOR_NATS")]
+    #[arg(
+        id = "nats",
+        long = "nats",
+        value_name = "SERVERS",
+        value_delimiter = ',',
+        env = "WHARF_EXECUTOR_NATS"
+    )]
     pub(super) servers: Vec<String>,
     /// What stream, bucket and subjects begin with
-    #[arg(id = "nats_name", long = "nats-name", default_value = "wharf")]
+    #[arg(id = "nats_name", long = "nats-name", value_name = "NAME", default_value = "wharf")]
     name: Box<str>,
     /// On how many servers tasks are kept, if this command is the first one: 1, 3 or 5
-    #[arg(id = "nats_replicas", long = "nats-replicas", default_value_t = 1)]
+    #[arg(id = "nats_replicas", long = "nats-replicas", value_name = "COUNT", default_value_t = 1)]
     replicas: usize,
     /// Seconds after which a worker of which nothing is heard has lost its tasks, if this command is the first one
-    #[arg(id = "nats_lease", long = "nats-lease", default_value_t = 15)]
+    #[arg(id = "nats_lease", long = "nats-lease", value_name = "SECONDS", default_value_t = 15)]
     lease: u64,
 }
 

@@ -13,8 +13,8 @@ use super::connect::Connect;
 use super::exit::{CommandError, Exit};
 use super::output::{Output, one_line, printable};
 use super::{ended, logs, parse};
-use crate::client::SubmittedTask;
-use crate::task::{Outcome, Record, State, TaskId, Timestamp};
+use crate::client::{Client, SubmittedTask};
+use crate::task::{Kind, Outcome, Record, State, TaskId, Timestamp};
 
 #[derive(Debug, Args)]
 pub(super) struct OneTask {
@@ -36,9 +36,15 @@ pub(super) struct WaitForOne {
 
 /// All that is known of it.
 pub(super) fn status(arguments: &OneTask, output: Output) -> Result {
-    with_task(arguments, async |task| {
+    with_task(arguments, async |client, task| {
         let record = task.status().await?;
-        output.print(&record, text_of(&record).trim_end())
+        let mut text = text_of(&record);
+        let waits = matches!(record.state, State::Queued { .. });
+        if waits && !output.json && is_nobodys(client, &record.spec.kind).await {
+            text +=
+                "waiting   for a worker that runs this kind: none of those that are connected does";
+        }
+        output.print(&record, text.trim_end())
     })
 }
 
@@ -47,7 +53,7 @@ const LAST: u32 = 4 * 1024;
 
 /// Waits for its end.
 pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode> {
-    with_task(&arguments.task, async |task| {
+    with_task(&arguments.task, async |_, task| {
         let ended = match arguments.timeout {
             None => task.outcome().await?,
             Some(timeout) => match wharf::timeout(timeout, task.outcome()).await {
@@ -71,35 +77,45 @@ pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode>
 }
 
 pub(super) fn cancel(arguments: &OneTask, output: Output) -> Result {
-    with_task(arguments, async |task| {
+    with_task(arguments, async |_, task| {
         let has_changed = task.cancel().await?;
-        changed(&task, has_changed, "has ended already, or there is none", output)
+        changed(&task, has_changed, "only what has not ended is cancelled", output).await
     })
 }
 
 pub(super) fn retry(arguments: &OneTask, output: Output) -> Result {
-    with_task(arguments, async |task| {
+    with_task(arguments, async |_, task| {
         let has_changed = task.retry().await?;
-        changed(&task, has_changed, "has not failed, or there is none", output)
+        changed(&task, has_changed, "only what has failed or was cancelled is retried", output)
+            .await
     })
 }
 
 fn with_task<T>(
     arguments: &OneTask,
-    action: impl AsyncFnOnce(SubmittedTask) -> Result<T>,
+    action: impl AsyncFnOnce(&Client, SubmittedTask) -> Result<T>,
 ) -> Result<T> {
     wharf::run(async |event_loop| {
         let client = arguments.connect.client(&event_loop).await?;
-        action(client.find(arguments.id.clone())).await
+        action(&client, client.find(arguments.id.clone())).await
     })
 }
 
-fn changed(task: &SubmittedTask, has_changed: bool, otherwise: &str, output: Output) -> Result {
+/// Says that it was done, or why not: there is no such task, or its state is another, and then what the rule is.
+async fn changed(task: &SubmittedTask, has_changed: bool, rule: &str, output: Output) -> Result {
     if !has_changed {
-        let text = format!("{} {otherwise}", task.id());
+        let record = task.status().await?;
+        let text = format!("{} {}: {rule}", task.id(), state(&record.state));
         return Err(CommandError::new(Exit::Refused, text).into());
     }
     output.changed(&json!({"id": task.id(), "changed": true}))
+}
+
+/// Whether none of the workers that are connected runs this kind. Where nobody knows it is taken to be otherwise.
+async fn is_nobodys(client: &Client, kind: &Kind) -> bool {
+    let Ok(overview) = client.overview().await else { return false };
+    let all_are_seen = overview.workers.len() == overview.worker_count;
+    all_are_seen && !overview.workers.iter().any(|worker| worker.kinds.contains(kind))
 }
 
 /// For people.

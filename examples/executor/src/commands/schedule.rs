@@ -172,7 +172,7 @@ fn schedule(add: Add) -> Result<Schedule> {
             Times::Cron(expression) => When::Cron { expression, zone: add.zone },
             Times::Every(period) => When::Every(milliseconds(period)),
         },
-        task: add.options.spec(&add.kind, words::arguments(&add.args)?)?,
+        task: add.options.spec(&add.kind, words::arguments(&add.kind, &add.args)?)?,
         deadline: add.deadline.map(milliseconds),
         missed: match add.missed {
             MissedChoice::Skip => Missed::Skip,

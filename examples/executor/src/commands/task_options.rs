@@ -16,19 +16,19 @@ pub(super) type Members = BTreeMap<String, Box<RawValue>>;
 /// What is said of a task besides what it does and when.
 #[derive(Clone, Debug, Args)]
 pub(super) struct TaskOptions {
-    /// Who goes first: 0 to 9, 9 first
+    /// Who goes first: 0 to 9, 9 first; 5 by default
     #[arg(long, value_parser = parse::priority)]
     priority: Option<Priority>,
-    /// How often it is tried again after it has failed
+    /// How often it is tried again after it has failed; 3 times by default
     #[arg(long)]
     retries: Option<u32>,
-    /// How long it waits before it is tried again: at first, and at most (1s..10m)
+    /// How long it waits before it is tried again: at first, and at most; 1s..10m by default
     #[arg(long, value_parser = parse::backoff)]
     backoff: Option<Backoff>,
-    /// How long one attempt may take: 10s, 1m30s, 2h
+    /// How long one attempt may take: 10s, 1m30s, 2h; for ever by default
     #[arg(long, value_parser = parse::duration)]
     timeout: Option<Duration>,
-    /// How long what became of it is kept: 1h, 7days
+    /// How long what became of it is kept: 1h, 7days; one day by default
     #[arg(long, value_parser = parse::duration)]
     keep: Option<Duration>,
 }

@@ -3,13 +3,20 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::task::Kind;
+
 /// What words of a command line mean as a task's arguments.
 ///
 /// - No word is `null`.
 /// - A word that is JSON is that value; any other is a string of it. (`7` is a number, `"7"` with its quotes a string.)
 /// - One word is its value, several are an array of theirs.
 /// - If each word is `NAME=VALUE`, together they are an object. A name has letters, digits, `_` and `-`.
-pub(super) fn arguments(words: &[String]) -> Result<Box<RawValue>, serde_json::Error> {
+/// - Those of a program (the kind `exec`) are its command line, all of them strings; but one that is a JSON array or object
+///   is that value, and `argv=..` with others makes an object as elsewhere.
+pub(super) fn arguments(kind: &Kind, words: &[String]) -> Result<Box<RawValue>, serde_json::Error> {
+    if kind.as_str() == "exec" && is_command_line(words) {
+        return serde_json::value::to_raw_value(words);
+    }
     if let Some(members) = words.iter().map(|word| member(word)).collect::<Option<Vec<_>>>()
         && !members.is_empty()
     {
@@ -29,6 +36,15 @@ pub(super) fn arguments(words: &[String]) -> Result<Box<RawValue>, serde_json::E
     }
 }
 
+/// Whether words for `exec` are a program with its arguments, not JSON.
+fn is_command_line(words: &[String]) -> bool {
+    match words {
+        [] => false,
+        [word] if matches!(value(word), Value::Array(_) | Value::Object(_)) => false,
+        words => !words.iter().any(|word| word.starts_with("argv=")),
+    }
+}
+
 fn value(word: &str) -> Value {
     serde_json::from_str(word).unwrap_or_else(|_| Value::String(word.to_owned()))
 }
@@ -42,9 +58,11 @@ fn member(word: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::arguments;
+    use crate::task::Kind;
 
     #[test]
     fn words_are_json_or_strings_and_several_an_array_or_an_object() {
+        let kind = Kind::new("any").unwrap();
         for (words, json) in [
             (&[][..], "null"),
             (&["7"], "7"),
@@ -60,7 +78,23 @@ mod tests {
             (&["=b"], r#""=b""#),
         ] {
             let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-            assert_eq!(arguments(&words).unwrap().get(), json, "{words:?}");
+            assert_eq!(arguments(&kind, &words).unwrap().get(), json, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn words_for_exec_are_its_command_line_unless_they_are_json() {
+        let kind = Kind::new("exec").unwrap();
+        for (words, json) in [
+            (&["sleep", "30"][..], r#"["sleep","30"]"#),
+            (&["true"], r#"["true"]"#),
+            (&["env", "a=b"], r#"["env","a=b"]"#),
+            (&[r#"["a", "b"]"#], r#"["a", "b"]"#),
+            (&[r#"{"argv": ["a"]}"#], r#"{"argv": ["a"]}"#),
+            (&["argv=[\"a\"]", "cwd=/"], r#"{"argv":["a"],"cwd":"/"}"#),
+        ] {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(arguments(&kind, &words).unwrap().get(), json, "{words:?}");
         }
     }
 }

@@ -1,14 +1,18 @@
+use std::cell::Cell;
 use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::{Either, select};
+use serde_json::json;
 use wharf::Result;
 use wharf::signal::{SIGHUP, SIGINT, SIGTERM};
 
 use super::connect::Connect;
+use super::exit::{CommandError, Exit};
+use super::output::Output;
 use super::{parse, service};
 use crate::task::Kind;
-use crate::work::{Functions, WorkerOptions};
+use crate::work::{Functions, Worker, WorkerOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct Work {
@@ -31,10 +35,16 @@ pub(super) struct Work {
     grace: Duration,
 }
 
-pub(super) fn run(arguments: Work, mut functions: Functions) -> Result {
+pub(super) fn run(arguments: Work, mut functions: Functions, output: Output) -> Result {
     let is_exec = |kind: &Kind| kind.as_str() == "exec";
     if arguments.exec || arguments.kinds.iter().flatten().any(is_exec) {
         functions.enable_exec()?;
+    }
+    let has = |kind: &Kind| functions.kinds().any(|other| other == kind);
+    if let Some(kind) = arguments.kinds.iter().flatten().find(|kind| !has(kind)) {
+        let has: Vec<_> = functions.kinds().map(Kind::as_str).collect();
+        let text = format!("{kind} is no kind of this worker's: it has {}", has.join(", "));
+        return Err(CommandError::new(Exit::Usage, text).into());
     }
     wharf::run(async move |event_loop| {
         let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP])?;
@@ -48,6 +58,7 @@ pub(super) fn run(arguments: Work, mut functions: Functions) -> Result {
             ..defaults
         };
         let worker = arguments.connect.worker(&event_loop, functions, options)?;
+        tell(&worker, output);
         service::is_ready();
         service::watch(&event_loop);
         while signals.next().await == SIGHUP {
@@ -64,4 +75,21 @@ pub(super) fn run(arguments: Work, mut functions: Functions) -> Result {
             Either::Right(_) => Err("its tasks were given up: a second signal came".into()),
         }
     })
+}
+
+/// Says when it has found its coordinator and, once until it is found again, why there is none.
+fn tell(worker: &Worker, output: Output) {
+    let is_told = Cell::new(false);
+    worker.on_connection(move |connection| match connection {
+        Ok(address) => {
+            is_told.set(false);
+            // It works on though nobody reads that.
+            let _ = output
+                .print(&json!({"connected": address}), format_args!("connected to {address}"));
+        }
+        Err(why) if !is_told.replace(true) => {
+            eprintln!("no coordinator: {why}; the worker goes on trying");
+        }
+        Err(_) => {}
+    });
 }

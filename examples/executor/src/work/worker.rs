@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TlsClient};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
-use wharf_protocols::reconnect::Reconnecting;
+use wharf_protocols::reconnect::{Reconnecting, State};
 
 use super::connection::WorkerPeer;
 use super::functions::Functions;
@@ -146,6 +146,23 @@ impl Worker {
     /// Why the coordinator did not want this worker when it came last: a wrong token, for example.
     pub fn refused(&self) -> Option<String> {
         self.shared.refused.borrow().as_deref().map(String::from)
+    }
+
+    /// Calls `callback` each time that the coordinator at an address has welcomed this worker, and each time that the
+    /// connection was lost or could not be made, with why. On NATS it is never called.
+    pub fn on_connection(&self, callback: impl Fn(std::result::Result<&str, &str>) + 'static) {
+        let Link::Coordinator(client) = &self.link else { return };
+        let shared = Rc::downgrade(&self.shared);
+        client.on_state(move |state| match state {
+            State::Connected { address } => callback(Ok(address)),
+            State::Waiting { error, .. } => {
+                let refused = shared.upgrade().and_then(|shared| shared.refused.borrow().clone());
+                let why = refused.map(String::from);
+                let why = why.or_else(|| error.as_ref().map(|error| format!("{error:#}")));
+                callback(Err(why.as_deref().unwrap_or("it has closed the connection")));
+            }
+            _ => {}
+        });
     }
 
     /// Takes no more tasks, waits for at most `grace` until those that it has have ended and are recorded, gives back what

@@ -13,15 +13,20 @@ fn exit_codes_say_what_went_wrong_and_errors_are_json_if_asked_for() {
     assert_eq!((ran.code, ran.lines()), (3, vec![line]));
     // Refused.
     let ran = world.run(&["cancel", "x", "--json"]);
-    let told = ("refused".to_owned(), "x has ended already, or there is none".to_owned());
-    assert_eq!((ran.code, ran.told()), (4, told));
+    let (code, text) = ran.told();
+    assert_eq!((ran.code, &*code), (4, "refused"));
+    assert!(text.starts_with("x failed at ") && text.ends_with("not ended is cancelled"), "{text}");
     let ran = world.run(&["submit", "nobody", "--after", "y", "--json"]);
     assert_eq!((ran.code, &*ran.told().0), (4, "refused"));
     // Unknown.
-    let ran = world.run(&["status", "y", "--json"]);
-    assert_eq!((ran.code, &*ran.told().0), (6, "unknown"));
+    for command in ["status", "cancel", "retry"] {
+        let ran = world.run(&[command, "y", "--json"]);
+        assert_eq!((ran.code, &*ran.told().0), (6, "unknown"), "{command}");
+    }
     // Not in time.
     world.run(&["submit", "nobody", "--id", "n"]);
+    let status = world.run(&["status", "n"]).output;
+    assert!(status.contains("none of those that are connected"), "{status}");
     let ran = world.run(&["result", "n", "--timeout", "1ms", "--json"]);
     assert_eq!((ran.code, &*ran.told().0), (7, "timed_out"));
     // Usage.
@@ -32,6 +37,10 @@ fn exit_codes_say_what_went_wrong_and_errors_are_json_if_asked_for() {
     // A file that is not there.
     let ran = world.run(&["submit", "--file", "/nowhere", "--json"]);
     assert_eq!((ran.code, &*ran.told().0), (1, "other"));
+    assert!(ran.told().1.starts_with("/nowhere: "));
+    // A kind that a worker does not have.
+    let ran = world.run(&["work", "--kinds", "sleep,nobody", "--json"]);
+    assert_eq!((ran.code, &*ran.told().0), (2, "usage"));
     let changed = world.run(&["cancel", "n", "--json"]);
     assert_eq!((changed.code, changed.lines()), (0, vec![json!({"id": "n", "changed": true})]));
     assert_eq!(world.run(&["retry", "n"]).code, 0);

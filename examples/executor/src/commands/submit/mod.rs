@@ -15,6 +15,7 @@ use wharf::signal::SIGINT;
 use wharf::{EventLoop, Result};
 
 use super::connect::Connect;
+use super::exit::{CommandError, Exit};
 use super::output::Output;
 use super::parse::{self, Moment};
 use super::task_options::{Members, TaskOptions, set, spec};
@@ -24,13 +25,15 @@ use lines::Lines;
 use sending::Sending;
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Submit {
     #[command(flatten)]
     connect: Connect,
-    /// What to do
+    /// What to do: a function that some worker has, or exec
     #[arg(required_unless_present = "file", value_parser = parse::kind)]
     kind: Option<Kind>,
-    /// What to do it with: JSON, words (a string, or an array of them), or NAME=VALUE (an object)
+    /// What to do it with: JSON, words (a string, or an array of them), or NAME=VALUE (an object). A number that is to be a
+    /// string has quotes of its own: '"5"'
     #[arg(allow_negative_numbers = true)]
     args: Vec<String>,
     /// A file with a task in each line, as JSON; "-" is standard input. Options are for lines that do not say otherwise
@@ -58,11 +61,23 @@ pub(super) struct Submit {
     wait: bool,
 }
 
+/// What every worker can do, and how that is written.
+const EXAMPLES: &str = "\
+Examples, of all that workers have by themselves:
+  submit wordcount 'to be or not to be' --wait
+  submit sha256 'some text' --wait
+  submit sleep 1500 --wait                  (milliseconds)
+  submit fail 'no reason' --retries 2 --backoff 100ms..1s --wait
+  submit --wait exec -- ls -l               (programs, if a worker was started with --exec)
+  submit --file tasks.jsonl --wait          (lines as {\"kind\": \"sleep\", \"args\": 10, \"priority\": 9})";
+
 pub(super) fn run(arguments: Submit, output: Output) -> Result<ExitCode> {
     let members = arguments.members()?;
     // What cannot be understood is not worth a connection.
     let source = match &arguments.file {
-        Some(path) => Source::File(Lines::open(path, members)?),
+        Some(path) => Source::File(Lines::open(path, members).map_err(|error| {
+            CommandError::new(Exit::Other, format!("{}: {error}", path.display()))
+        })?),
         None => Source::One(Box::new(spec(&members)?)),
     };
     wharf::run(async move |event_loop| {
@@ -102,7 +117,7 @@ impl Submit {
         set(&mut members, "after", Some(&self.after).filter(|after| !after.is_empty()))?;
         if let Some(kind) = &self.kind {
             set(&mut members, "kind", Some(kind))?;
-            members.insert("args".to_owned(), words::arguments(&self.args)?);
+            members.insert("args".to_owned(), words::arguments(kind, &self.args)?);
         }
         Ok(members)
     }

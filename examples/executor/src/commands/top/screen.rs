@@ -78,7 +78,8 @@ impl Screen {
 
 fn head(overview: &Overview) -> String {
     let workers = overview.worker_count;
-    let mut head = format!("{}  {workers} workers", time(overview.now));
+    let plural = if workers == 1 { "" } else { "s" };
+    let mut head = format!("{}  {workers} worker{plural}", time(overview.now));
     if overview.is_draining {
         head.push_str("  DRAINING");
     }
@@ -149,7 +150,7 @@ mod tests {
     fn a_screen_has_counts_workers_with_what_they_run_and_failed_tasks() {
         let text = Screen::default().text(&seen(), None);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "1970-01-01T00:00:08.000Z  1 workers  DRAINING");
+        assert_eq!(lines[0], "1970-01-01T00:00:08.000Z  1 worker  DRAINING");
         assert_eq!(lines[1], "waiting   3 queued, 2 delayed, 1 blocked");
         assert_eq!(lines[5].trim_end(), "rate      12.3 tasks/s");
         assert_eq!(lines[8], "w [2J                    1/2       1  sleep x 7s");
