@@ -1,5 +1,5 @@
 //! Tasks per second on three local NATS servers with three replicas, beside the same messages without an executor:
-//! `cargo run --release -p wharf-executor --example nats_bench [TASKS]`. It needs `nats-server`.
+//! `cargo run --release -p wharf-executor --example nats_bench [TASKS [ROUNDS]]`. It needs `nats-server`.
 //!
 //! All run in this process, through the same client: one publishes, with as many messages under way as the executor's client
 //! has; one pulls, as many as the executor's worker, and acknowledges. The second line writes a record for each message
@@ -31,20 +31,47 @@ const SLOTS: usize = 8;
 const PREFETCH: usize = 500;
 
 fn main() -> Result {
-    let count = std::env::args().nth(1).map_or(Ok(20_000), |count| count.parse())?;
+    let mut arguments = std::env::args().skip(1);
+    let count = arguments.next().map_or(Ok(20_000), |count| count.parse())?;
+    let rounds: usize = arguments.next().map_or(Ok(5), |rounds| rounds.parse())?;
     let directory = tempfile::tempdir()?;
     let servers = Servers::start(&directory)?;
     wharf::run(async |event_loop| {
         let jetstream = servers.ready(&event_loop).await?;
-        for round in 1..=3 {
-            let plain = raw(&event_loop, &servers, &jetstream, count, round, false).await?;
-            let recorded = raw(&event_loop, &servers, &jetstream, count, round, true).await?;
-            let executor = tasks(&event_loop, &servers, count, round).await?;
+        let mut ratios = [Vec::new(), Vec::new()];
+        // The first one is not counted: files and heaps grow.
+        for round in 0..=rounds {
+            let mut rates = [0.0; 3];
+            // Each comes first, second, and last.
+            for place in 0..3 {
+                let which = (round + place) % 3;
+                let before = servers.processor_time();
+                rates[which] = match which {
+                    2 => tasks(&event_loop, &servers, &jetstream, count, round).await?,
+                    _ => raw(&event_loop, &servers, &jetstream, count, round, which == 1).await?,
+                };
+                let after = servers.processor_time();
+                let name = ["publish, pull, ack", "with a record", "tasks"][which];
+                let spent = |after: Duration, before| (after - before).as_micros() / count as u128;
+                println!(
+                    "round {round}: {name}: {:.0}/s; CPU {} us in the servers, {} us here",
+                    rates[which],
+                    spent(after.0, before.0),
+                    spent(after.1, before.1),
+                );
+            }
+            if round > 0 {
+                ratios[0].push(rates[2] / rates[0]);
+                ratios[1].push(rates[2] / rates[1]);
+            }
+        }
+        for (ratios, name) in ratios.iter_mut().zip(["without records", "with records"]) {
+            ratios.sort_by(f64::total_cmp);
             println!(
-                "round {round}: publish, pull, ack {plain:.0}/s; with a record {recorded:.0}/s; \
-                 tasks {executor:.0}/s: {:.2} and {:.2} of these",
-                executor / plain,
-                executor / recorded
+                "tasks / {name}: median {:.2}, {:.2} to {:.2}",
+                ratios[ratios.len() / 2],
+                ratios[0],
+                ratios[ratios.len() - 1]
             );
         }
         Ok(())
@@ -55,6 +82,7 @@ fn main() -> Result {
 async fn tasks(
     event_loop: &EventLoop,
     servers: &Servers,
+    jetstream: &JetStream,
     count: usize,
     round: usize,
 ) -> Result<f64> {
@@ -66,8 +94,7 @@ async fn tasks(
     let mut functions = Functions::new();
     functions.add_async("nothing", async |(): (), _| Ok::<_, String>(()))?;
     let options = WorkerOptions { slots: SLOTS, prefetch: PREFETCH, ..WorkerOptions::default() };
-    let _worker =
-        Worker::on_nats(event_loop, &servers.addresses, functions, options, nats.clone())?;
+    let worker = Worker::on_nats(event_loop, &servers.addresses, functions, options, nats.clone())?;
     let options = ClientOptions { most_submits: UNDER_WAY, ..ClientOptions::default() };
     let client = Rc::new(Client::on_nats(event_loop, &servers.addresses, options, nats)?);
     client.submit("nothing", &()).await?.result::<()>().await?;
@@ -85,7 +112,11 @@ async fn tasks(
             task?.result::<()>().await?;
         }
     }
-    Ok(count as f64 / begin.elapsed().as_secs_f64())
+    let rate = count as f64 / begin.elapsed().as_secs_f64();
+    drop((worker, client));
+    jetstream.delete_stream(&format!("round-{round}-tasks")).await?;
+    jetstream.delete_stream(&format!("KV_round-{round}-records")).await?;
+    Ok(rate)
 }
 
 /// The same messages without an executor.
@@ -204,6 +235,12 @@ impl Servers {
         Ok(servers)
     }
 
+    /// What the servers have had of processors, and what this process has had.
+    fn processor_time(&self) -> (Duration, Duration) {
+        let servers = self.children.iter().map(|child| processor_time(&child.id().to_string()));
+        (servers.sum(), processor_time("self"))
+    }
+
     /// JetStream, once the cluster is complete.
     async fn ready(&self, event_loop: &EventLoop) -> Result<JetStream> {
         let options = Options::new().retry_first_connect(true);
@@ -226,6 +263,13 @@ impl Drop for Servers {
             let _ = child.wait();
         }
     }
+}
+
+/// In hundredths of a second; nothing where there is no `/proc`.
+fn processor_time(process: &str) -> Duration {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    Duration::from_millis(10 * fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>())
 }
 
 fn program() -> PathBuf {
