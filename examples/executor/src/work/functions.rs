@@ -3,13 +3,13 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -143,12 +143,12 @@ impl Functions {
         let function = Rc::new(function);
         let run = move |call: Call| {
             let function = Rc::clone(&function);
-            let running: Running = Box::pin(caught(async move {
+            let running: Running = Box::pin(Contained::new(Box::pin(async move {
                 let Call { arguments, id, attempt, deadline, output, is_stopped, .. } = call;
                 let job = Job { id, attempt, deadline, is_stopped, output };
                 let arguments = parsed(&arguments)?;
                 returned(function(arguments, job).await)
-            }));
+            })));
             running
         };
         self.insert(kind, Runner { run: Rc::new(run), end: End::Dropped })
@@ -265,14 +265,43 @@ impl fmt::Debug for Functions {
     }
 }
 
-/// A panic is an error of the task.
-async fn caught(running: impl Future<Output = Returned>) -> Returned {
-    let mut running = pin!(running);
-    poll_fn(|context| {
+/// A task of somebody else's code on the loop. A panic is an error of the task, also one of what is dropped when it is to
+/// end before its time: it must not end what reports that.
+struct Contained(Option<Running>);
+
+impl Contained {
+    fn new(running: Running) -> Self {
+        Self(Some(running))
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let running = self.0.take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(running)));
+        dropped.map_err(|panic| panic_text(&*panic).into())
+    }
+}
+
+impl Future for Contained {
+    type Output = Returned;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Returned> {
+        let Some(running) = &mut self.0 else { return Poll::Pending };
         let poll = AssertUnwindSafe(|| running.as_mut().poll(context));
-        catch_unwind(poll).unwrap_or_else(|panic| Poll::Ready(Err(panic_text(&*panic).into())))
-    })
-    .await
+        let outcome = match catch_unwind(poll) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(outcome)) => outcome,
+            Err(panic) => Err(panic_text(&*panic).into()),
+        };
+        let dropped = self.end();
+        Poll::Ready(outcome.and_then(|result| dropped.map(|()| result)))
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        // It was told to end: what becomes of it does not matter any more.
+        let _ = self.end();
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
