@@ -97,7 +97,11 @@ impl<S: Store> Coordinator<S> {
     pub(super) fn watch_attempt(&mut self, fence: u64, record: &Record, now: Now) {
         if let Some(timeout) = record.spec.timeout {
             let wait = Duration::from_millis(timeout).saturating_add(self.settings.lease);
-            self.clock.add_attempt(now.elapsed.saturating_add(wait), fence);
+            let until = now.elapsed.saturating_add(wait);
+            self.clock.add_attempt(until, fence);
+            if let Some(running) = self.running.get_mut(&fence) {
+                running.until = Some(until);
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Clock {
     tasks: BTreeSet<(Timestamp, Key)>,
     /// Tasks whose outcome expires. The same holds for them.
     expiries: Expiries,
-    /// Attempts that must end, by the loop's clock. Those that have ended stay until then.
+    /// Attempts that must end, by the loop's clock.
     attempts: BTreeSet<(Duration, u64)>,
     /// When leases of workers are looked at, by the loop's clock: they may have been renewed since.
     leases: BTreeSet<(Duration, WorkerKey)>,
@@ -33,6 +33,16 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn add_task(&mut self, at: Timestamp, key: Key) {
         self.tasks.insert((at, key));
+    }
+
+    /// A task ends: nothing of what it was due for comes. What is far off would be kept for as long.
+    pub(super) fn remove_task(&mut self, key: Key, record: &Record) {
+        if let State::Delayed { until } = record.state {
+            self.tasks.remove(&(until, key));
+        }
+        if let Some(deadline) = record.spec.deadline {
+            self.tasks.remove(&(deadline, key));
+        }
     }
 
     /// A task has ended at this time.
@@ -58,6 +68,16 @@ impl Clock {
 
     pub(super) fn add_attempt(&mut self, until: Duration, fence: u64) {
         self.attempts.insert((until, fence));
+    }
+
+    pub(super) fn remove_attempt(&mut self, until: Duration, fence: u64) {
+        self.attempts.remove(&(until, fence));
+    }
+
+    /// How much is due at some time, besides the end of what is kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len() + self.attempts.len()
     }
 
     pub(super) fn add_lease(&mut self, until: Duration, worker: WorkerKey) {

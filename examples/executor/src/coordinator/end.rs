@@ -83,6 +83,9 @@ impl<S: Store> Coordinator<S> {
     fn take_running(&mut self, fence: u64) -> Result<Option<(Key, Rc<Record>)>, StoreError> {
         let Some(running) = self.running.remove(&fence) else { return Ok(None) };
         self.journal.close_output(running.key);
+        if let Some(until) = running.until {
+            self.clock.remove_attempt(until, fence);
+        }
         Ok(self.journal.record(running.key)?.map(|record| (running.key, record)))
     }
 
@@ -118,6 +121,7 @@ impl<S: Store> Coordinator<S> {
         now: Now,
     ) -> Result<(), StoreError> {
         self.remove_from_queue(key, record);
+        self.clock.remove_task(key, record);
         self.meter.ended(now.elapsed);
         if matches!(record.state, State::Blocked { .. }) {
             self.unblock(key, record)?;

@@ -181,6 +181,8 @@ struct Running {
     worker: Option<WorkerKey>,
     /// 1 at first.
     attempt: u32,
+    /// When this attempt must have ended, by the loop's clock.
+    until: Option<Duration>,
     /// Its worker was told to end it.
     is_stopped: bool,
     /// What it said last.
@@ -191,7 +193,8 @@ impl Running {
     fn new(key: Key, record: &Record, worker: Option<WorkerKey>) -> Self {
         let (id, kind) = (record.id.clone(), record.spec.kind.clone());
         let (attempt, size) = (record.attempts, size_of(record));
-        Self { key, id, kind, size, worker, attempt, is_stopped: false, progress: None }
+        let (until, is_stopped, progress) = (None, false, None);
+        Self { key, id, kind, size, worker, attempt, until, is_stopped, progress }
     }
 }
 

@@ -20,6 +20,33 @@ fn stops(world: &mut World) -> Vec<Stop> {
     world.effects.drain(..).filter_map(stop).collect()
 }
 
+/// A timeout and a deadline that are far off would be kept until then, of each task of days.
+#[test]
+fn what_has_ended_is_due_for_nothing_but_its_expiry() {
+    let mut world = World::new();
+    let worker = world.join(10, &["a"]);
+    const DAY: u64 = 24 * 60 * 60 * 1_000;
+    let (timeout, deadline) = (Some(DAY), Some(Timestamp(BEGIN + DAY)));
+    for _ in 0..3 {
+        let key = world.submit(Spec { timeout, deadline, retries: 0, ..spec("a") });
+        let delayed = world.submit(Spec { delay: Some(DAY / 2), deadline, ..spec("a") });
+        let [(_, task)] = world.assigned().try_into().unwrap();
+        assert_eq!(world.coordinator.clock.len(), 4);
+        let failed = Report::Failed("no".into());
+        world.coordinator.reported(worker, task.fence, failed, world.now).unwrap().unwrap();
+        world.coordinator.cancel(delayed, world.now).unwrap().unwrap();
+        assert_eq!(world.coordinator.clock.len(), 0);
+        // It is held to its deadline when it is tried again.
+        world.coordinator.retry(key, world.now).unwrap().unwrap();
+        let [(_, again)] = world.assigned().try_into().unwrap();
+        assert_eq!(world.coordinator.clock.len(), 2);
+        let failed = Report::Failed("no".into());
+        world.coordinator.reported(worker, again.fence, failed, world.now).unwrap().unwrap();
+        world.commit();
+    }
+    assert_eq!(world.coordinator.clock.len(), 0);
+}
+
 #[test]
 fn a_task_runs_and_its_result_is_recorded() {
     let mut world = World::new();
