@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::{Coordinator, Outcome};
 use crate::store::{Key, Store, StoreError};
-use crate::task::{Now, Record, State, TaskId, beginning};
+use crate::task::{Now, Phase, Record, State, TaskId, beginning};
 
 /// The longest error of another task that is told with one's own, in bytes.
 const MOST_CAUSE: usize = 500;
@@ -79,17 +79,17 @@ impl<S: Store> Coordinator<S> {
     ) -> Result<Parents, StoreError> {
         let mut awaited = BTreeSet::new();
         for id in after {
-            let found = self.find(id)?.filter(|(parent, _)| *parent < key);
-            let Some((parent, record)) = found else {
+            let found = self.phase(id)?.filter(|(parent, _)| *parent < key);
+            let Some((parent, phase)) = found else {
                 match missing {
                     Missing::HasSucceeded => continue,
                     Missing::IsUnknown => return Ok(Parents::Unknown(id.clone())),
                 }
             };
-            match record.outcome() {
-                Some(Outcome::Succeeded) => {}
-                Some(_) => return Ok(Parents::Lost(id.clone())),
-                None => {
+            match phase {
+                Phase::Succeeded => {}
+                _ if phase.has_ended() => return Ok(Parents::Lost(id.clone())),
+                _ => {
                     awaited.insert(parent);
                 }
             }

@@ -19,8 +19,18 @@ const MOST_READ: usize = 1024 * 1024;
 const MOST_KINDS: usize = 100;
 /// The most workers in an overview.
 const MOST_WORKERS: usize = 500;
-/// The most slots of one worker in an overview.
+/// The most slots of one worker in an overview, and of all together: it must fit into a message.
 const MOST_SLOTS: usize = 256;
+const MOST_SLOTS_OF_ALL: usize = 4_096;
+/// The most kinds of one worker in an overview, and of all together.
+const MOST_WORKER_KINDS: usize = 100;
+const MOST_KINDS_OF_ALL: usize = 4_096;
+
+/// How much more an overview takes.
+struct Left {
+    slots: usize,
+    kinds: usize,
+}
 
 impl<S: Store> Coordinator<S> {
     /// How it is.
@@ -33,7 +43,8 @@ impl<S: Store> Coordinator<S> {
             kinds.map(|(kind, counts)| KindView { kind: kind.clone(), tasks: counts.into() });
         let kinds = kinds.take(MOST_KINDS).collect();
         let workers = self.workers.keys().take(MOST_WORKERS);
-        let workers = workers.filter_map(|key| self.worker_view(key)).collect();
+        let mut left = Left { slots: MOST_SLOTS_OF_ALL, kinds: MOST_KINDS_OF_ALL };
+        let workers = workers.filter_map(|key| self.worker_view(key, &mut left)).collect();
         let totals = Totals {
             submitted: changes.submitted,
             assigned: self.meter.assigned,
@@ -122,21 +133,29 @@ impl<S: Store> Coordinator<S> {
         self.spans.add(Span { worker, slot, id, kind, since, until, count: 1, end });
     }
 
-    fn worker_view(&self, key: WorkerKey) -> Option<WorkerView> {
+    fn worker_view(&self, key: WorkerKey, left: &mut Left) -> Option<WorkerView> {
         let worker = self.workers.get(key)?;
-        let running = worker.slots.held().take(MOST_SLOTS).filter_map(|(slot, held)| {
+        let most = MOST_SLOTS.min(left.slots);
+        let running = worker.slots.held().take(most).filter_map(|(slot, held)| {
             let running = self.running.get(&held.fence)?;
             let (id, kind) = (running.id.clone(), running.kind.clone());
             Some(SlotView { slot, id, kind, since: held.since })
         });
+        let running: Vec<_> = running.collect();
+        left.slots -= running.len();
+        let kinds = match worker.kinds.get(..MOST_WORKER_KINDS.min(left.kinds)) {
+            Some(first) if first.len() < worker.kinds.len() => first.into(),
+            _ => Rc::clone(&worker.kinds),
+        };
+        left.kinds -= kinds.len();
         Some(WorkerView {
             key: key.0,
             name: Rc::clone(&worker.name),
-            kinds: Rc::clone(&worker.kinds),
+            kinds,
             slots: worker.slots.len(),
             capacity: worker.capacity,
             waiting: worker.slots.waiting(),
-            running: running.collect(),
+            running,
         })
     }
 }

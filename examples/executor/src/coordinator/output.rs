@@ -5,9 +5,13 @@ use super::{Coordinator, Effect};
 use crate::store::{Key, Store, StoreError};
 use crate::task::{Piece, Progress};
 
+/// The most that an attempt may say it has written, in bytes: far more than one can write, and little enough for what all
+/// attempts have written together to be a number.
+const MOST_WRITTEN: u64 = 1 << 48;
+
 impl<S: Store> Coordinator<S> {
     /// A task has written more, at an offset of this assignment's output; what it says again changes nothing. Returns the
-    /// batch that has it; `None`: it is not that worker's any more, and nothing is kept. The worker is told when the batch
+    /// batch that has it; `None`: it is not that worker's any more, or an offset that none can be, and nothing is kept. The worker is told when the batch
     /// is durable, and says it again until then.
     ///
     /// # Errors
@@ -22,6 +26,9 @@ impl<S: Store> Coordinator<S> {
     ) -> Result<Option<u64>, StoreError> {
         let is_its = |running: &&mut super::Running| running.worker == Some(worker);
         let Some(running) = self.running.get_mut(&fence).filter(is_its) else { return Ok(None) };
+        if offset > MOST_WRITTEN {
+            return Ok(None);
+        }
         running.progress = progress.or(running.progress);
         let (key, attempt) = (running.key, running.attempt);
         let mut batch = 0;

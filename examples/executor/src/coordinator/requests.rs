@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::dependents::{Missing, Parents};
 use super::{Coordinator, Outcome, Stop};
 use crate::store::{Key, Store, StoreError};
-use crate::task::{Now, Record, State, TaskId};
+use crate::task::{Now, Phase, Record, State, TaskId};
 
 impl<S: Store> Coordinator<S> {
     /// A task, by its id.
@@ -15,6 +15,15 @@ impl<S: Store> Coordinator<S> {
     pub fn find(&self, id: &TaskId) -> Result<Option<(Key, Rc<Record>)>, StoreError> {
         let Some(key) = self.journal.key_of(id)? else { return Ok(None) };
         Ok(self.journal.record(key)?.map(|record| (key, record)))
+    }
+
+    /// Where a task is, without reading it: a list of ids may name one with a large result a hundred thousand times.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn phase(&self, id: &TaskId) -> Result<Option<(Key, Phase)>, StoreError> {
+        let Some(key) = self.journal.key_of(id)? else { return Ok(None) };
+        Ok(self.journal.index().phase(key).map(|phase| (key, phase)))
     }
 
     /// Nobody wants a task any more. One that runs is stopped, and may succeed before; one that has ended stays as it is.

@@ -82,7 +82,7 @@ pub struct WorkerView {
     pub key: u64,
     /// Its name, for people.
     pub name: Rc<str>,
-    /// What it runs.
+    /// What it runs; at most 100 kinds, and 4096 of all workers.
     pub kinds: Rc<[Kind]>,
     /// How many tasks it runs at once.
     pub slots: usize,
@@ -90,7 +90,7 @@ pub struct WorkerView {
     pub capacity: usize,
     /// How many wait for a slot.
     pub waiting: usize,
-    /// What runs, by its slot; at most 256.
+    /// What runs, by its slot; at most 256, and 4096 of all workers.
     pub running: Vec<SlotView>,
 }
 

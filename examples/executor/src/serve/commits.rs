@@ -133,7 +133,7 @@ impl State {
     fn is_durable(&mut self, number: u64) {
         let rest = self.later.split_off(&(number + 1));
         for (peer, message) in std::mem::replace(&mut self.later, rest).into_values().flatten() {
-            self.tell(peer, &message);
+            self.tell_or_keep(peer, &message);
         }
         let rest = self.waking.split_off(&(number + 1));
         for promise in std::mem::replace(&mut self.waking, rest).into_values().flatten() {

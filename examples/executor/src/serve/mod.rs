@@ -18,6 +18,7 @@ mod peer;
 mod requests;
 mod schedules;
 mod server;
+mod slow;
 #[cfg(test)]
 pub(crate) mod tests;
 mod watch;

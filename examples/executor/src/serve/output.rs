@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use wharf::{Transport as _, TransportHandle};
-
+use super::limits::MOST_FOLLOWED;
 use super::server::{PeerKey, State};
+use super::slow::is_full;
 use crate::coordinator::WorkerKey;
 use crate::store::{Key, OutputRow, Store as _, StoreError};
 use crate::task::Piece;
@@ -24,6 +24,8 @@ pub(super) struct Followers {
     written: BTreeMap<u64, BTreeSet<Key>>,
     /// Who has not taken its former answers yet.
     held_up: HashMap<PeerKey, Vec<(Key, Follower)>>,
+    /// How often each connection is among those that wait.
+    counts: HashMap<PeerKey, usize>,
 }
 
 struct Follower {
@@ -38,9 +40,27 @@ impl Followers {
         self.waiting.contains_key(&key)
     }
 
+    fn add(&mut self, key: Key, follower: Follower) {
+        *self.counts.entry(follower.peer).or_default() += 1;
+        self.waiting.entry(key).or_default().push(follower);
+    }
+
+    fn take(&mut self, key: Key) -> Vec<Follower> {
+        let followers = self.waiting.remove(&key).unwrap_or_default();
+        for follower in &followers {
+            if let Some(count) = self.counts.get_mut(&follower.peer) {
+                *count -= 1;
+            }
+        }
+        followers
+    }
+
     /// A connection has ended.
     pub(super) fn forget(&mut self, peer: PeerKey) {
         self.held_up.remove(&peer);
+        if self.counts.remove(&peer).is_none_or(|count| count == 0) {
+            return;
+        }
         self.waiting.retain(|_, followers| {
             followers.retain(|follower| follower.peer != peer);
             !followers.is_empty()
@@ -75,6 +95,12 @@ impl State {
             self.tell(peer, &FromCoordinator::Answer { number, answer });
             return Ok(());
         };
+        if self.followers.counts.get(&peer).is_some_and(|count| *count >= MOST_FOLLOWED) {
+            let text = format!("a connection follows {MOST_FOLLOWED} outputs at most");
+            let answer = Answer::Failed(text.into());
+            self.tell(peer, &FromCoordinator::Answer { number, answer });
+            return Ok(());
+        }
         self.answer_follower(key, Follower { peer, number, ask })
     }
 
@@ -99,13 +125,13 @@ impl State {
 
     /// Whoever follows a task is told what is new, if anything is.
     pub(super) fn tell_followers(&mut self, key: Key) {
-        for follower in self.followers.waiting.remove(&key).into_iter().flatten() {
+        for follower in self.followers.take(key) {
             self.answer_or_fail(key, follower);
         }
     }
 
-    /// A peer takes more.
-    pub(super) fn peer_has_room(&mut self, peer: PeerKey) {
+    /// A peer takes more: its followers are answered.
+    pub(super) fn follower_has_room(&mut self, peer: PeerKey) {
         for (key, follower) in self.followers.held_up.remove(&peer).into_iter().flatten() {
             self.answer_or_fail(key, follower);
         }
@@ -134,7 +160,7 @@ impl State {
         }
         // Nobody is told of an end that is not on the disk yet.
         if ask.follow && !has_news || ended_in.is_some() {
-            self.followers.waiting.entry(key).or_default().push(follower);
+            self.followers.add(key, follower);
             return Ok(());
         }
         let (peer, number, answer) = (*peer, *number, Answer::Output(Some(page)));
@@ -158,11 +184,6 @@ impl State {
         let progress = record.and_then(|record| self.coordinator.progress(record.fence()?));
         Ok(OutputPage { parts: parts.collect(), next, ended, progress })
     }
-}
-
-/// Whether so much waits to be sent that no more is to be made; `resume_writing` is called later.
-fn is_full(transport: &TransportHandle) -> bool {
-    transport.write_buffer_size() > transport.write_buffer_limits().high
 }
 
 /// The last rows, with at least so many bytes if there are as many.

@@ -8,7 +8,7 @@ use wharf_protocols::framing::{
     FrameProtocol, Framed, FramingError, LengthPrefix, LengthPrefixDecoder,
 };
 
-use super::limits::{HELLO_WITHIN, MOST_FOR_WORKER, MOST_HELLO, MOST_STRANGERS};
+use super::limits::{HELLO_WITHIN, MOST_FOR_WORKER, MOST_HELLO, WRONG_TOKEN, check_worker};
 use super::server::{PeerKey, Shared};
 use crate::access::Rights;
 use crate::coordinator::{Report, WorkerInfo, WorkerKey};
@@ -26,6 +26,8 @@ pub(super) struct Peer {
 enum PeerState {
     /// It has not said who it is.
     Unknown,
+    /// It has shown a wrong token, and is told so in a while.
+    Wrong,
     Client(Rights),
     Worker(WorkerKey),
 }
@@ -41,11 +43,8 @@ impl Peer {
     }
 
     /// Says why a peer is sent away, and sends it away.
-    fn refuse(&self, transport: &dyn Transport, why: impl Into<Box<str>>) {
-        let mut state = self.shared.state.borrow_mut();
-        state.tell(self.key, &FromCoordinator::Refused(why.into()));
-        state.send();
-        transport.close();
+    fn refuse(&self, why: impl Into<Box<str>>) {
+        self.shared.state.borrow_mut().refuse(self.key, why.into());
     }
 
     fn received(
@@ -79,6 +78,7 @@ impl Peer {
                 Ok(())
             }
             (ToCoordinator::Alive, PeerState::Worker(_)) => Ok(()),
+            (_, PeerState::Wrong) => Ok(()),
             (_, PeerState::Unknown) => Err("who is there? A hello comes first".into()),
             (_, PeerState::Client(_)) => Err("a client makes requests".into()),
             (_, PeerState::Worker(_)) => Err("a worker reports".into()),
@@ -95,11 +95,17 @@ impl Peer {
             Role::Client => rights.submit,
             Role::Worker { .. } => rights.work,
         };
+        if rights == Rights::default() {
+            self.state = PeerState::Wrong;
+            transport.pause_reading();
+            transport.set_timeout(Timeout::User, Some(WRONG_TOKEN));
+            return Ok(());
+        }
         if !is_allowed {
-            let is_known = rights != Rights::default();
-            let text =
-                if is_known { "the token is for something else" } else { "the token is wrong" };
-            return Err(text.into());
+            return Err("the token is for something else".into());
+        }
+        if let Role::Worker { name, kinds, .. } = &hello.role {
+            check_worker(name, kinds)?;
         }
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
@@ -131,7 +137,7 @@ impl Peer {
 
     /// From now on messages may be longer.
     fn is_known(&self, transport: &dyn Transport) {
-        self.shared.state.borrow_mut().strangers -= 1;
+        self.shared.state.borrow_mut().strangers.remove(&self.key);
         transport.set_timeout(Timeout::User, None);
         let (shared, key, state) = (Rc::clone(&self.shared), self.key, self.state);
         let known = Self { shared, key, state }.with_messages_of(MAX_LENGTH);
@@ -166,14 +172,11 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         state.next_peer += 1;
         self.key = state.next_peer;
         state.peers.insert(self.key, transport.handle());
-        state.strangers += 1;
-        let are_too_many = state.strangers > MOST_STRANGERS;
+        state.stranger_came(self.key);
         drop(state);
         transport.set_timeout(Timeout::User, Some(HELLO_WITHIN));
         if let Some(error) = self.shared.broken() {
-            self.refuse(transport, error.to_string());
-        } else if are_too_many {
-            self.refuse(transport, "too many have not said who they are");
+            self.refuse(error.to_string());
         }
         Ok(())
     }
@@ -194,7 +197,7 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
             Err(error) => Err(error.to_string().into()),
         };
         if let Err(why) = refused {
-            self.refuse(transport, why);
+            self.refuse(why);
         }
         // What it was told goes out.
         self.shared.settle_soon();
@@ -202,20 +205,27 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
     }
 
     fn resume_writing(&mut self, _: &dyn Transport) -> Result {
-        self.shared.state.borrow_mut().peer_has_room(self.key);
+        let mut state = self.shared.state.borrow_mut();
+        state.follower_has_room(self.key);
+        let told = state.tell_untold(self.key);
+        drop(state);
+        self.shared.check(told);
+        // What is left in its outbox goes out.
+        self.shared.settle_soon();
         Ok(())
     }
 
-    fn frame_refused(&mut self, transport: &dyn Transport, error: FramingError) -> Result {
-        self.refuse(transport, error.to_string());
+    fn frame_refused(&mut self, _: &dyn Transport, error: FramingError) -> Result {
+        self.refuse(error.to_string());
         Ok(())
     }
 
     fn timed_out(&mut self, transport: &dyn Transport, timeout: Timeout) -> Result {
         match timeout {
+            Timeout::User if self.state == PeerState::Wrong => self.refuse("the token is wrong"),
             Timeout::User => {
                 let seconds = HELLO_WITHIN.as_secs();
-                self.refuse(transport, format!("who is there? No hello came in {seconds} s"));
+                self.refuse(format!("who is there? No hello came in {seconds} s"));
             }
             _ => transport.abort(),
         }
@@ -226,9 +236,10 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         let now = self.shared.now();
         let mut state = self.shared.state.borrow_mut();
         state.peers.remove(&self.key);
-        state.strangers -= usize::from(self.state == PeerState::Unknown);
+        state.strangers.remove(&self.key);
         state.stop_waiting(self.key);
         state.watches.forget(self.key);
+        state.untold.remove(&self.key);
         state.outboxes.remove(&self.key);
         state.followers.forget(self.key);
         state.copies.remove(&self.key);

@@ -1,5 +1,6 @@
 //! What clients ask for.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::limits::MOST_WAITS;
@@ -15,6 +16,14 @@ pub(super) type Said = (Answer, Option<u64>);
 
 /// A change of a task, which returns the batch that has it.
 type Change = fn(&mut Coordinator<DiskStore>, Key, Now) -> Result<Option<u64>, StoreError>;
+
+/// What a connection waits for.
+#[derive(Default)]
+pub(super) struct Waits {
+    /// It may wait for the same task with several.
+    pub(super) requests: usize,
+    pub(super) keys: HashSet<Key>,
+}
 
 impl Shared {
     /// Does what a client asks for, and answers when it is done and on the disk.
@@ -124,6 +133,9 @@ impl State {
     fn cancel_all(&mut self, ids: &[TaskId], now: Now) -> Result<Said, StoreError> {
         let (mut count, mut last) = (0, None);
         for id in ids {
+            if self.coordinator.phase(id)?.is_none_or(|(_, phase)| phase.has_ended()) {
+                continue;
+            }
             if let Some(batch) = self.change(id, now, Coordinator::cancel)? {
                 count += 1;
                 last = last.max(Some(batch));
@@ -134,30 +146,37 @@ impl State {
 
     /// Changes a task, if there is one. Returns the batch that has the change; `None`: nothing changes.
     fn change(&mut self, id: &TaskId, now: Now, change: Change) -> Result<Option<u64>, StoreError> {
-        match self.coordinator.find(id)? {
+        match self.coordinator.phase(id)? {
             Some((key, _)) => change(&mut self.coordinator, key, now),
             None => Ok(None),
         }
     }
 
-    fn wait(&mut self, peer: PeerKey, number: u64, id: &TaskId) -> Result<(), StoreError> {
+    pub(super) fn wait(
+        &mut self,
+        peer: PeerKey,
+        number: u64,
+        id: &TaskId,
+    ) -> Result<(), StoreError> {
         match self.coordinator.find(id)? {
             Some((key, record)) if record.outcome().is_none() => {
                 let waits = self.waits.entry(peer).or_default();
-                waits.insert(key);
-                if waits.len() > MOST_WAITS {
+                if waits.requests >= MOST_WAITS {
                     let text = format!("a connection waits for {MOST_WAITS} tasks at most");
-                    waits.remove(&key);
                     self.tell_later(peer, number, Answer::Failed(text.into()), None);
                 } else {
+                    waits.requests += 1;
+                    waits.keys.insert(key);
                     self.waiting.entry(key).or_default().push((peer, number));
                 }
             }
             found => {
-                let task = found.map(|(_, record)| Box::new(Record::clone(&record)));
+                let journal = self.coordinator.journal();
+                let is_durable = found.as_ref().is_none_or(|(key, _)| journal.is_durable(*key));
                 // Its end may not be on the disk yet.
-                let batch = self.coordinator.journal().number();
-                self.tell_later(peer, number, Answer::Task(task), Some(batch));
+                let batch = (!is_durable).then(|| journal.number());
+                let task = found.map(|(_, record)| Box::new(Record::clone(&record)));
+                self.tell_later(peer, number, Answer::Task(task), batch);
             }
         }
         Ok(())
@@ -176,7 +195,8 @@ impl State {
         self.watched_ended(key, &record, batch);
         for (peer, number) in self.waiting.remove(&key).into_iter().flatten() {
             if let Some(waits) = self.waits.get_mut(&peer) {
-                waits.remove(&key);
+                waits.requests -= 1;
+                waits.keys.remove(&key);
             }
             let answer = Answer::Task(Some(Box::new(Record::clone(&record))));
             self.tell_later(peer, number, answer, Some(batch));
@@ -186,7 +206,7 @@ impl State {
 
     /// Somebody is gone.
     pub(super) fn stop_waiting(&mut self, peer: PeerKey) {
-        for key in self.waits.remove(&peer).into_iter().flatten() {
+        for key in self.waits.remove(&peer).unwrap_or_default().keys {
             let Some(waiting) = self.waiting.get_mut(&key) else { continue };
             waiting.retain(|(other, _)| *other != peer);
             if waiting.is_empty() {

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,6 +12,8 @@ use super::commits::Commits;
 use super::limits::Unwritten;
 use super::output::Followers;
 use super::peer::Peer;
+use super::requests::Waits;
+use super::slow::Untold;
 use super::watch::Watches;
 use crate::access::Tokens;
 use crate::coordinator::{Coordinator, Effect, Settings, WorkerKey};
@@ -93,10 +95,12 @@ pub(super) struct State {
     /// Who waits until a task has ended, with the number of the request.
     pub(super) waiting: HashMap<Key, Vec<(PeerKey, u64)>>,
     /// What each of them waits for.
-    pub(super) waits: HashMap<PeerKey, HashSet<Key>>,
+    pub(super) waits: HashMap<PeerKey, Waits>,
+    /// Of which ends those will be told who do not take more now.
+    pub(super) untold: HashMap<PeerKey, VecDeque<Untold>>,
     pub(super) unwritten: Unwritten,
-    /// How many connections have not said who they are.
-    pub(super) strangers: usize,
+    /// Connections that have not said who they are, in the order in which they came.
+    pub(super) strangers: BTreeSet<PeerKey>,
     /// Who is told of the ends of tasks.
     pub(super) watches: Watches,
     pub(super) followers: Followers,
@@ -140,8 +144,9 @@ impl CoordinatorServer {
             waking: BTreeMap::new(),
             waiting: HashMap::new(),
             waits: HashMap::new(),
+            untold: HashMap::new(),
             unwritten: Unwritten::default(),
-            strangers: 0,
+            strangers: BTreeSet::new(),
             watches: Watches::default(),
             followers: Followers::default(),
             timer: None,

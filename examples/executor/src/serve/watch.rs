@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::CoordinatorServer;
 use super::server::{PeerKey, State};
+use super::slow::Untold;
 use crate::store::{Key, StoreError};
 use crate::task::{Record, TaskId};
-use crate::wire::{Ended, FromCoordinator};
+use crate::wire::Ended;
 
 /// The most that is told with one message, in bytes of results and errors, unless one alone has more.
-const MOST_BYTES: usize = 512 * 1024;
+pub(super) const MOST_BYTES: usize = 512 * 1024;
 
 #[derive(Default)]
 pub(super) struct Watches {
@@ -81,23 +82,31 @@ impl State {
         peer: PeerKey,
         ids: impl IntoIterator<Item = TaskId>,
     ) -> Result<(), StoreError> {
-        // An end that is there may not be on the disk yet.
-        let batch = self.coordinator.journal().number();
         for id in ids {
-            match self.coordinator.find(&id)? {
-                Some((key, record)) if record.outcome().is_none() => self.watches.add(peer, key),
-                Some((_, record)) => self.ended_later(peer, Ended::of(&record), batch),
-                None => self.ended_later(peer, Ended::unknown(id), batch),
-            }
+            self.watch_one(peer, id)?;
         }
-        self.tell_of_ends();
+        self.tell_untold(peer)
+    }
+
+    pub(super) fn watch_one(&mut self, peer: PeerKey, id: TaskId) -> Result<(), StoreError> {
+        match self.coordinator.phase(&id)? {
+            Some((key, phase)) if !phase.has_ended() => self.watches.add(peer, key),
+            Some((key, _)) if !self.coordinator.journal().is_durable(key) => {
+                let batch = self.coordinator.journal().number();
+                if let Some(record) = self.coordinator.journal().record(key)? {
+                    self.ended_later(peer, Ended::of(&record), batch);
+                }
+            }
+            // There may be many, with large results: they are read when it takes them.
+            _ => self.keep(peer, [Untold::Watches(id)]),
+        }
         Ok(())
     }
 
     /// `peer` does not want to know any more.
     pub(super) fn unwatch(&mut self, peer: PeerKey, ids: &[TaskId]) -> Result<(), StoreError> {
         for id in ids {
-            if let Some((key, _)) = self.coordinator.find(id)? {
+            if let Some((key, _)) = self.coordinator.phase(id)? {
                 self.watches.remove(peer, key);
             }
         }
@@ -128,7 +137,7 @@ impl State {
             }
             for (peer, ends) in entry.remove() {
                 for ends in parts(ends) {
-                    self.tell(peer, &FromCoordinator::Ended(ends));
+                    self.tell_ends_or_keep(peer, ends);
                 }
             }
         }

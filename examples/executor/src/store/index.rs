@@ -89,6 +89,11 @@ impl Index {
         self.count(phase, kind, u64::wrapping_sub);
     }
 
+    /// Where a task is; `None`: there is none.
+    pub fn phase(&self, key: Key) -> Option<Phase> {
+        self.chunks.get(&(key.0 / CHUNK))?.places[(key.0 % CHUNK) as usize].phase
+    }
+
     /// How many tasks are where.
     pub fn counts(&self) -> Counts {
         self.counts

@@ -115,6 +115,11 @@ impl<S: Store> Journal<S> {
         Ok(key.filter(|key| !is_removed(key)))
     }
 
+    /// Whether a task is in the store as it is.
+    pub fn is_durable(&self, key: Key) -> bool {
+        !self.pending.contains_key(&key)
+    }
+
     /// A task is so from now on.
     pub fn put(&mut self, key: Key, record: Rc<Record>) {
         if self.index.put(key, &record) {

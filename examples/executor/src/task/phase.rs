@@ -39,6 +39,11 @@ impl Phase {
         Self::Cancelled,
     ];
 
+    /// Whether nothing more becomes of it by itself.
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
     /// Its name, in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use serde_json::json;
 use wharf::{EventLoop, Result, TransportHandle};
 
 use super::{ADDRESS, Peer, run, serve};
-use crate::serve::limits::{HELLO_WITHIN, MOST_STRANGERS, MOST_WAITS};
+use crate::serve::limits::{HELLO_WITHIN, MOST_STRANGERS, MOST_WAITS, WRONG_TOKEN};
 
 async fn stranger(event_loop: &EventLoop) -> Result<Peer> {
     let (reader, writer) = event_loop.open_connection(ADDRESS).await?;
@@ -21,13 +21,13 @@ fn who_says_no_hello_in_time_is_sent_away() {
             let mut slow = stranger(&event_loop).await?;
             slow.writer.write_all(begin).await?;
             event_loop.sleep(HELLO_WITHIN - Duration::from_secs(1)).await;
-            assert_eq!(server.shared.state.borrow().strangers, 1);
+            assert_eq!(server.shared.state.borrow().strangers.len(), 1);
             let told = slow.hear().await?;
             assert_eq!(told, json!({"refused": "who is there? No hello came in 10 s"}));
             assert!(slow.reader.read_chunk().await?.is_empty());
             drop(slow);
             event_loop.sleep(Duration::from_secs(1)).await;
-            assert_eq!(server.shared.state.borrow().strangers, 0);
+            assert_eq!(server.shared.state.borrow().strangers.len(), 0);
         }
         // A client that is known has all the time that it wants.
         let mut client = Peer::client(&event_loop).await?;
@@ -37,23 +37,84 @@ fn who_says_no_hello_in_time_is_sent_away() {
     });
 }
 
+/// Whoever opens thousands of connections and says nothing keeps nobody out who does.
 #[test]
-fn so_many_may_connect_without_a_hello_and_one_more_may_not() {
+fn so_many_may_connect_without_a_hello_and_of_more_the_oldest_goes() {
     run(async |event_loop| {
-        let _server = serve(&event_loop).await?;
-        let mut first = stranger(&event_loop).await?;
+        let server = serve(&event_loop).await?;
+        let mut oldest = stranger(&event_loop).await?;
         let mut strangers = Vec::new();
-        for _ in 1..MOST_STRANGERS {
+        for _ in 0..MOST_STRANGERS {
             strangers.push(stranger(&event_loop).await?);
         }
-        let mut late = stranger(&event_loop).await?;
-        assert_eq!(late.hear().await?, json!({"refused": "too many have not said who they are"}));
+        assert_eq!(oldest.hear().await?, json!({"refused": "too many have not said who they are"}));
+        assert!(oldest.reader.read_chunk().await?.is_empty());
         let hello = json!({"hello": {"version": 1, "token": "secret", "role": "client"}});
-        first.say(hello).await?;
-        assert!(first.hear().await?.get("welcome").is_some());
+        strangers[0].say(hello).await?;
+        assert!(strangers[0].hear().await?.get("welcome").is_some());
+        Peer::client(&event_loop).await?;
+        assert!(server.shared.state.borrow().strangers.len() <= MOST_STRANGERS);
         drop(strangers);
         event_loop.sleep(Duration::from_secs(1)).await;
-        Peer::client(&event_loop).await?;
+        assert_eq!(server.shared.state.borrow().strangers.len(), 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_wrong_token_is_answered_after_a_while_and_costs_a_place_meanwhile() {
+    run(async |event_loop| {
+        let server = serve(&event_loop).await?;
+        let guess =
+            |token: &str| json!({"hello": {"version": 1, "token": token, "role": "client"}});
+        let began = event_loop.time();
+        let mut guesser = stranger(&event_loop).await?;
+        for token in ["a", "b", "secret"] {
+            guesser.say(guess(token)).await?;
+        }
+        event_loop.sleep(WRONG_TOKEN / 2).await;
+        assert_eq!(server.shared.state.borrow().strangers.len(), 1);
+        // Nothing that it says after its first guess is looked at.
+        assert_eq!(guesser.hear().await?, json!({"refused": "the token is wrong"}));
+        assert!(event_loop.time() - began >= WRONG_TOKEN);
+        assert!(guesser.reader.read_chunk().await.is_ok_and(|rest| rest.is_empty()));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_worker_says_of_itself_has_limits_and_an_overview_fits_into_a_message() {
+    run(async |event_loop| {
+        let _server = serve(&event_loop).await?;
+        let kinds = |count: usize| (0..count).map(|kind| format!("k{kind}")).collect::<Vec<_>>();
+        let hello = |name: &str, kinds: Vec<String>, capacity: u64| {
+            json!({"hello": {"version": 1, "token": "secret", "role": {"worker": {
+                "name": name, "kinds": kinds, "capacity": capacity, "fences": []}}}})
+        };
+        for (said, why) in [
+            (hello(&"x".repeat(257), kinds(1), 1), "a worker's name has 256 bytes at most"),
+            (hello("a\nb", kinds(1), 1), "no control characters"),
+            (hello("w", kinds(1_001), 1), "a worker runs 1000 kinds at most"),
+        ] {
+            let mut worker = stranger(&event_loop).await?;
+            worker.say(said).await?;
+            let told = worker.hear().await?;
+            assert!(told["refused"].as_str().unwrap().contains(why), "{told}");
+        }
+        // What all of them run would not fit into a message.
+        let long = || (0..1_000).map(|kind| format!("{kind:k>64}")).collect::<Vec<_>>();
+        let mut workers = Vec::new();
+        for _ in 0..70 {
+            let worker = stranger(&event_loop).await?;
+            worker.say(hello(&"é".repeat(128), long(), 1)).await?;
+            workers.push(worker);
+        }
+        event_loop.sleep(Duration::from_secs(1)).await;
+        let mut client = Peer::client(&event_loop).await?;
+        let overview = client.ask(json!("overview")).await?["overview"].take();
+        let told = overview["workers"].as_array().unwrap();
+        let kinds = told.iter().map(|worker| worker["kinds"].as_array().unwrap().len());
+        assert_eq!((told.len(), kinds.sum::<usize>()), (70, 4_096));
         Ok(())
     });
 }
@@ -159,17 +220,25 @@ fn waits_of_a_client_that_is_gone_cost_nothing_and_one_has_so_many() {
             server.shared.state.borrow().waiting.values().map(Vec::len).sum::<usize>(),
             1_000
         );
-        // As if it waited for as many as it may.
-        let full = (0..MOST_WAITS as u64).map(|key| crate::store::Key(1_000 + key));
-        server
-            .shared
-            .state
-            .borrow_mut()
-            .waits
-            .values_mut()
-            .for_each(|waits| waits.extend(full.clone()));
-        let told = client.ask(json!({"wait": "y"})).await?;
-        assert_eq!(told, json!({"failed": "a connection waits for 100000 tasks at most"}));
+        // As if it waited as often as it may, for the same task or for others.
+        let wait_more = |more: usize| {
+            let mut state = server.shared.state.borrow_mut();
+            state.waits.values_mut().for_each(|waits| waits.requests += more);
+        };
+        wait_more(MOST_WAITS - 1_000);
+        for id in ["x", "y"] {
+            let told = client.ask(json!({"wait": id})).await?;
+            assert_eq!(told, json!({"failed": "a connection waits for 100000 tasks at most"}));
+        }
+        // What it does not wait for any more does not count.
+        let cancel = json!({"request": {"number": 1, "ask": {"cancel": "x"}}});
+        client.say(cancel).await?;
+        for _ in 0..1_001 {
+            client.hear().await?;
+        }
+        client.say(json!({"request": {"number": 7, "ask": {"wait": "y"}}})).await?;
+        event_loop.sleep(Duration::from_secs(1)).await;
+        assert_eq!(server.shared.state.borrow().waiting.len(), 1);
         drop(client);
         event_loop.sleep(Duration::from_secs(1)).await;
         let state = server.shared.state.borrow();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CoordinatorServer, Peer, Result, run, serve};
+use crate::serve::limits::MOST_FOLLOWED;
 
 /// A worker that has a task, and the fence of that.
 async fn given(event_loop: &wharf::EventLoop, client: &mut Peer) -> Result<(Peer, Value)> {
@@ -21,6 +22,50 @@ async fn write(worker: &mut Peer, fence: &Value, offset: u64, text: &str) -> Res
 
 fn follow(offset: u64) -> Value {
     json!({"output": {"id": "x", "offset": offset, "follow": true}})
+}
+
+#[test]
+fn one_connection_follows_so_many_outputs_and_they_are_forgotten_with_it() {
+    run(async |event_loop| {
+        let server = serve(&event_loop).await?;
+        let mut client = Peer::client(&event_loop).await?;
+        let (mut worker, fence) = given(&event_loop, &mut client).await?;
+        for _ in 0..MOST_FOLLOWED {
+            client.say(json!({"request": {"number": 7, "ask": follow(0)}})).await?;
+        }
+        let told = client.ask(follow(0)).await?;
+        assert_eq!(told, json!({"failed": "a connection follows 10000 outputs at most"}));
+        // Those that are answered do not count.
+        write(&mut worker, &fence, 0, "x").await?;
+        for _ in 0..MOST_FOLLOWED {
+            client.hear().await?;
+        }
+        client.say(json!({"request": {"number": 7, "ask": follow(1)}})).await?;
+        event_loop.sleep(std::time::Duration::from_secs(1)).await;
+        let key = crate::store::Key(1);
+        assert!(server.shared.state.borrow().followers.has(key));
+        drop(client);
+        event_loop.sleep(std::time::Duration::from_secs(1)).await;
+        assert!(!server.shared.state.borrow().followers.has(key));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_offset_that_none_can_be_is_kept_nowhere() {
+    run(async |event_loop| {
+        let _server = serve(&event_loop).await?;
+        let mut client = Peer::client(&event_loop).await?;
+        let (mut worker, fence) = given(&event_loop, &mut client).await?;
+        for offset in [u64::MAX, u64::MAX - 2, 1 << 63] {
+            let pieces = json!([{"stdout": "x"}]);
+            let said = json!({"output": {"fence": fence, "offset": offset, "pieces": pieces}});
+            worker.say(said).await?;
+            assert_eq!(worker.hear().await?, json!({"stale": fence}));
+        }
+        write(&mut worker, &fence, 0, "x").await?;
+        Ok(())
+    });
 }
 
 /// How much waits to be sent to its peers.

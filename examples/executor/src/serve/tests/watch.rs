@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wharf::Result;
 
-use super::{Peer, run, serve};
+use super::{CoordinatorServer, Peer, run, serve};
 
 /// What a client is told, in the order in which it is told.
 async fn ends(client: &mut Peer, count: usize) -> Result<Vec<Value>> {
@@ -78,6 +78,69 @@ fn many_are_cancelled_with_one_request() {
         assert_eq!(told["answer"]["answer"], json!({"count": 10_000}));
         let ends = ends(&mut client, 10_000).await?;
         assert!(ends.iter().all(|ended| ended["outcome"] == "cancelled"));
+        Ok(())
+    });
+}
+
+/// How much waits to be sent to its peers.
+fn unsent(server: &CoordinatorServer) -> usize {
+    let state = server.shared.state.borrow();
+    state.peers.values().map(wharf::Transport::write_buffer_size).sum()
+}
+
+#[test]
+fn who_does_not_read_costs_ids_and_is_told_of_all_ends_when_it_does() {
+    const COUNT: usize = 20;
+    run(async |event_loop| {
+        let server = serve(&event_loop).await?;
+        let specs: Vec<_> =
+            (0..COUNT).map(|id| json!({"kind": "a", "id": id.to_string()})).collect();
+        let mut waits = Peer::client(&event_loop).await?;
+        waits.ask(json!({"submit": specs})).await?;
+        for id in 0..COUNT {
+            let wait = json!({"request": {"number": id, "ask": {"wait": id.to_string()}}});
+            waits.say(wait).await?;
+        }
+        let mut watches = Peer::client(&event_loop).await?;
+        let ids: Vec<_> = (0..COUNT).map(|id| id.to_string()).collect();
+        watches.ask(json!({"watch": ids})).await?;
+        watches.ask(json!({"run": [{"kind": "a", "id": "bad"}]})).await?;
+        let mut worker = Peer::worker(&event_loop, &[]).await?;
+        for id in 0..COUNT {
+            report(&mut worker, json!({"succeeded": [id, "x".repeat(300_000)]})).await?;
+        }
+        event_loop.sleep(Duration::from_secs(1)).await;
+        // Of tasks that have ended already, and of one as often as there is room for in a message.
+        let mut late = Peer::client(&event_loop).await?;
+        late.ask(json!({"watch": vec!["7"; 2_000]})).await?;
+        event_loop.sleep(Duration::from_secs(1)).await;
+        let waiting = unsent(&server);
+        assert!(waiting < 3_000_000, "{waiting} bytes wait");
+        drop(late);
+        // One that it has not been told of is tried again, and is not told of before it has ended again.
+        let mut other = Peer::client(&event_loop).await?;
+        report(&mut worker, json!({"failed_for_good": "no"})).await?;
+        event_loop.sleep(Duration::from_secs(1)).await;
+        assert_eq!(other.ask(json!({"retry": "bad"})).await?, json!({"changed": true}));
+        let mut ends = Vec::new();
+        while ends.len() < COUNT {
+            let mut told = watches.hear().await?;
+            ends.extend(told["ended"].as_array_mut().into_iter().flat_map(std::mem::take));
+        }
+        for (id, ended) in ends.iter().enumerate() {
+            assert_eq!((&ended["id"], &ended["result"][0]), (&json!(id.to_string()), &json!(id)));
+        }
+        report(&mut worker, json!({"succeeded": "again"})).await?;
+        let last = watches.hear().await?;
+        let last = &last["ended"][0];
+        assert_eq!((&last["id"], &last["result"]), (&json!("bad"), &json!("again")));
+        for id in 0..COUNT {
+            let answer = waits.hear().await?["answer"].take();
+            assert_eq!(
+                (&answer["number"], &answer["answer"]["task"]["result"][0]),
+                (&json!(id), &json!(id))
+            );
+        }
         Ok(())
     });
 }
