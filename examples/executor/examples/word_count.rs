@@ -7,6 +7,7 @@
 //! ```
 //!
 //! The coordinator hands over what the tasks return, so that the sum is made whatever becomes of who asked for it.
+#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};

@@ -1,4 +1,5 @@
 //! Programs, and workers that die, in processes of their own.
+#![forbid(unsafe_code)]
 
 use std::path::Path;
 use std::pin::pin;

@@ -1,4 +1,5 @@
 //! Programs in another language talk to a coordinator: the worker and the client in `python/`.
+#![forbid(unsafe_code)]
 
 use std::process::{Child, Command, Stdio};
 

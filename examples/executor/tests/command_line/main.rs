@@ -1,4 +1,5 @@
 //! The command line, as users run it.
+#![forbid(unsafe_code)]
 
 mod options;
 mod schedules;

@@ -1,4 +1,5 @@
 //! Processes that are killed, and stores of many tasks.
+#![forbid(unsafe_code)]
 
 mod cluster;
 mod kill;

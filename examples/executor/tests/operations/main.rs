@@ -1,4 +1,5 @@
 //! Running the executor: its binary with signals, sockets, certificates and copies.
+#![forbid(unsafe_code)]
 
 mod restart;
 mod secure;
