@@ -53,6 +53,7 @@ impl<S: Store> Coordinator<S> {
         while let Some((worker, key)) = self.next_pair() {
             self.give(worker, key, now)?;
         }
+        self.recall();
         Ok(())
     }
 

@@ -21,6 +21,7 @@ mod meter;
 mod observe;
 mod output;
 mod queue;
+mod recall;
 mod requests;
 mod restart;
 mod schedules;
@@ -128,6 +129,13 @@ pub enum Effect {
         /// Who.
         worker: WorkerKey,
     },
+    /// A worker is to give back what it has not begun: another has a free slot for it.
+    Recall {
+        /// Who.
+        worker: WorkerKey,
+        /// Which assignment.
+        fence: u64,
+    },
     /// A task has changed, for those who watch it.
     Changed {
         /// Which.
@@ -185,6 +193,8 @@ struct Running {
     until: Option<Duration>,
     /// Its worker was told to end it.
     is_stopped: bool,
+    /// Its worker was asked to give it back, if it has not begun it.
+    is_recalled: bool,
     /// What it said last.
     progress: Option<Progress>,
 }
@@ -193,8 +203,18 @@ impl Running {
     fn new(key: Key, record: &Record, worker: Option<WorkerKey>) -> Self {
         let (id, kind) = (record.id.clone(), record.spec.kind.clone());
         let (attempt, size) = (record.attempts, size_of(record));
-        let (until, is_stopped, progress) = (None, false, None);
-        Self { key, id, kind, size, worker, attempt, until, is_stopped, progress }
+        Self {
+            key,
+            id,
+            kind,
+            size,
+            worker,
+            attempt,
+            until: None,
+            is_stopped: false,
+            is_recalled: false,
+            progress: None,
+        }
     }
 }
 

@@ -63,6 +63,11 @@ impl Slots {
         self.used.iter().enumerate().filter_map(|(slot, held)| Some((slot, (*held)?)))
     }
 
+    /// What waits for a slot, what came last first.
+    pub(super) fn last_waiting(&self) -> impl Iterator<Item = u64> {
+        self.waiting.iter().rev().copied()
+    }
+
     /// How many wait for a slot.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()

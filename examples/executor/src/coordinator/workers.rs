@@ -53,10 +53,21 @@ pub enum Report {
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     table: BTreeMap<WorkerKey, Worker>,
-    /// Those that take more, and have been given the least lately first.
-    free: BTreeSet<(u64, WorkerKey)>,
+    /// Those that take more.
+    free: BTreeSet<Place>,
+    /// Those that have something that waits for a slot.
+    behind: BTreeSet<WorkerKey>,
     next: u64,
     turn: u64,
+}
+
+/// A worker's place among those that take more: one with a free slot comes before one where a task would wait for a slot,
+/// and one that has been given something longer ago before others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    has_no_free_slot: bool,
+    turn: u64,
+    worker: WorkerKey,
 }
 
 #[derive(Debug)]
@@ -72,8 +83,10 @@ pub(super) struct Worker {
     pub(super) lease: Duration,
     /// When the clock looks at it next.
     pub(super) watched: Duration,
-    /// Its place among those that are free.
+    /// When it was given something last: these count up.
     turn: u64,
+    /// `None`: it takes no more.
+    place: Option<Place>,
 }
 
 impl Workers {
@@ -96,7 +109,17 @@ impl Workers {
 
     /// Those that take more, in turn.
     pub(super) fn free(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
-        self.free.iter().filter_map(|(_, key)| Some((*key, self.table.get(key)?)))
+        self.free.iter().filter_map(|place| Some((place.worker, self.table.get(&place.worker)?)))
+    }
+
+    /// Those of them that have a free slot.
+    pub(super) fn idle(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
+        self.free().take_while(|(_, worker)| worker.free_slots() > 0)
+    }
+
+    /// Those that have something that waits for a slot.
+    pub(super) fn behind(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
+        self.behind.iter().filter_map(|key| Some((*key, self.table.get(key)?)))
     }
 
     /// A worker has one more.
@@ -105,12 +128,9 @@ impl Workers {
         worker.fences.insert(fence);
         worker.bytes += size;
         worker.slots.add(fence, now);
-        self.free.remove(&(worker.turn, key));
         self.turn += 1;
         worker.turn = self.turn;
-        if worker.takes_more() {
-            self.free.insert((worker.turn, key));
-        }
+        self.settle(key);
     }
 
     /// A worker has one less. Returns the slot in which it ran, and since when; `None`: it had none yet.
@@ -125,10 +145,27 @@ impl Workers {
         let place = worker.slots.remove(fence, now);
         worker.fences.remove(&fence);
         worker.bytes = worker.bytes.saturating_sub(size);
-        if worker.takes_more() {
-            self.free.insert((worker.turn, key));
-        }
+        self.settle(key);
         place
+    }
+
+    /// Puts a worker where it belongs, after something of it has changed.
+    fn settle(&mut self, key: WorkerKey) {
+        let Some(worker) = self.table.get_mut(&key) else { return };
+        let place = worker.takes_more().then(|| Place {
+            has_no_free_slot: worker.free_slots() == 0,
+            turn: worker.turn,
+            worker: key,
+        });
+        if let Some(former) = std::mem::replace(&mut worker.place, place) {
+            self.free.remove(&former);
+        }
+        self.free.extend(place);
+        if worker.slots.waiting() > 0 {
+            self.behind.insert(key);
+        } else {
+            self.behind.remove(&key);
+        }
     }
 
     fn add(&mut self, info: WorkerInfo, lease: Duration) -> WorkerKey {
@@ -139,22 +176,29 @@ impl Workers {
         let slots = Slots::new(slots.unwrap_or(capacity));
         let (kinds, fences, bytes) = (kinds.into(), BTreeSet::new(), 0);
         let (capacity, watched) = (capacity.min(MOST_CAPACITY), lease);
-        let worker = Worker { name, kinds, capacity, slots, fences, bytes, lease, watched, turn };
+        let place = None;
+        let worker =
+            Worker { name, kinds, capacity, slots, fences, bytes, lease, watched, turn, place };
         self.table.insert(key, worker);
-        if capacity > 0 {
-            self.free.insert((turn, key));
-        }
+        self.settle(key);
         key
     }
 
     fn remove(&mut self, key: WorkerKey) -> Option<Worker> {
         let worker = self.table.remove(&key)?;
-        self.free.remove(&(worker.turn, key));
+        if let Some(place) = &worker.place {
+            self.free.remove(place);
+        }
+        self.behind.remove(&key);
         Some(worker)
     }
 }
 
 impl Worker {
+    pub(super) fn free_slots(&self) -> usize {
+        self.slots.len().saturating_sub(self.fences.len())
+    }
+
     fn takes_more(&self) -> bool {
         self.fences.len() < self.capacity && self.bytes < MOST_BYTES
     }
@@ -222,10 +266,7 @@ impl<S: Store> Coordinator<S> {
     ) -> Result<(), StoreError> {
         if let Some(known) = self.workers.table.get_mut(&worker) {
             known.capacity = capacity.min(MOST_CAPACITY);
-            self.workers.free.remove(&(known.turn, worker));
-            if known.takes_more() {
-                self.workers.free.insert((known.turn, worker));
-            }
+            self.workers.settle(worker);
         }
         self.assign(now)
     }

@@ -295,6 +295,9 @@ impl State {
             Effect::Stop { worker, fence, why } => {
                 self.tell_worker(worker, &FromCoordinator::Stop { fence, why });
             }
+            Effect::Recall { worker, fence } => {
+                self.tell_worker(worker, &FromCoordinator::Recall(fence));
+            }
             Effect::Dismiss { worker } => {
                 // What is not sent by now will not be read: an orderly end could wait for ever.
                 let peer = self.workers.get(&worker).and_then(|peer| self.peers.get(peer));

@@ -208,6 +208,8 @@ pub enum FromCoordinator {
         /// Why.
         why: Stop,
     },
+    /// Another worker has a slot for this assignment: one that has not begun it gives it back.
+    Recall(u64),
     /// What a worker reported is on the disk.
     Recorded(u64),
     /// What a worker reported, or what its task has written, is not recorded: another has the task by now, or it has

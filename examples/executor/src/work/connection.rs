@@ -41,6 +41,7 @@ impl WorkerPeer {
             FromCoordinator::Refused(why) => self.shared.refuse(why),
             FromCoordinator::Assign(assign) => self.shared.run(assign),
             FromCoordinator::Stop { fence, why } => self.shared.stop(fence, why != Stop::Stale),
+            FromCoordinator::Recall(fence) => self.shared.give_back(fence),
             FromCoordinator::Recorded(fence) => self.shared.forget_report(fence),
             FromCoordinator::Stale(fence) => {
                 self.shared.kept(fence, false);

@@ -168,16 +168,21 @@ impl Runner {
 
     /// What waits for a slot goes back: there is none.
     pub(super) fn give_back_what_waits(&self) {
-        let waits = |running: &&Running| !running.has_begun.get();
-        let left: Vec<_> = {
-            let running = self.running.borrow();
-            running.iter().filter(|(_, running)| waits(running)).map(|(fence, _)| *fence).collect()
-        };
-        for fence in left {
-            let running = self.running.borrow_mut().remove(&fence);
-            drop(running);
-            self.report(fence, Replied::GivenBack);
+        let all: Vec<_> = self.running.borrow().keys().copied().collect();
+        for fence in all {
+            self.give_back(fence);
         }
+    }
+
+    /// A task goes back, unless it has begun or is not there.
+    pub(super) fn give_back(&self, fence: u64) {
+        let waits = |running: &Running| !running.has_begun.get();
+        if !self.running.borrow().get(&fence).is_some_and(waits) {
+            return;
+        }
+        let running = self.running.borrow_mut().remove(&fence);
+        drop(running);
+        self.report(fence, Replied::GivenBack);
     }
 
     /// Tells what came of a task, now and after each new connection, until it is recorded.

@@ -138,3 +138,24 @@ fn a_worker_without_the_token_says_why_it_is_not_wanted() {
         Ok(())
     });
 }
+
+#[test]
+fn a_task_behind_a_long_one_goes_to_a_worker_with_a_free_slot() {
+    run(async |event_loop| {
+        let _server = serve(&event_loop).await?;
+        let log = Rc::default();
+        let one = || WorkerOptions { slots: 1, ..options() };
+        let _busy = Worker::start(&event_loop, [ADDRESS], functions(&log), one())?;
+        let mut client = Peer::client(&event_loop).await?;
+        let spec = |id: &str, seconds: u64| json!({"id": id, "kind": "sleep", "args": seconds});
+        client.ask(json!({"submit": [spec("long", 1_000), spec("short", 1)]})).await?;
+        event_loop.sleep(Duration::from_secs(5)).await;
+        assert_eq!(*log.borrow(), ["1 begins"]);
+        let began = event_loop.time();
+        let _idle = Worker::start(&event_loop, [ADDRESS], functions(&log), one())?;
+        let ended = ended(&mut client, "short").await?;
+        assert_eq!((&ended["result"], &ended["losses"]), (&json!(1), &json!(0)));
+        assert!(event_loop.time() - began < Duration::from_secs(3));
+        Ok(())
+    });
+}

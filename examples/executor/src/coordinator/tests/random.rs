@@ -126,7 +126,8 @@ impl Run {
         let kept = if self.random.bool() { self.gone.pop() } else { None }.unwrap_or_default();
         let fences = kept.iter().map(|task| task.fence).collect();
         let capacity = self.random.usize(1..4);
-        let worker = self.world.join_again(capacity, kinds, fences);
+        let slots = Some(self.random.usize(1..4));
+        let worker = self.world.join_as(capacity, slots, kinds, fences);
         self.workers.insert(worker, kept);
     }
 
@@ -204,13 +205,20 @@ impl Run {
             }
         }
         for effect in std::mem::take(&mut self.world.effects) {
-            if let Effect::Stop { worker, fence, .. } = effect
-                && let Some(tasks) = self.workers.get_mut(&worker)
+            let (worker, fence, report) = match effect {
+                Effect::Stop { worker, fence, .. } => (worker, fence, Report::Stopped),
+                // One that has begun it keeps it.
+                Effect::Recall { worker, fence } if self.random.bool() => {
+                    (worker, fence, Report::GivenBack)
+                }
+                _ => continue,
+            };
+            if let Some(tasks) = self.workers.get_mut(&worker)
                 && let Some(index) = tasks.iter().position(|task| task.fence == fence)
             {
                 tasks.swap_remove(index);
                 let now = self.world.now;
-                self.world.coordinator.reported(worker, fence, Report::Stopped, now).unwrap();
+                self.world.coordinator.reported(worker, fence, report, now).unwrap();
             }
         }
     }

@@ -147,6 +147,55 @@ fn what_a_lost_worker_had_not_begun_does_not_count_as_what_ended_it() {
 }
 
 #[test]
+fn a_free_slot_comes_before_a_place_behind_a_task() {
+    let mut world = World::new();
+    let one = world.join_with_slots(4, 1, &["a"]);
+    let two = world.join_with_slots(4, 1, &["a"]);
+    let given = |world: &mut World| {
+        world.submit(spec("a"));
+        let [(to, task)] = world.assigned().try_into().unwrap();
+        (to, task.fence)
+    };
+    let (first, fence) = given(&mut world);
+    assert_eq!((first, given(&mut world).0), (one, two));
+    world.coordinator.reported(one, fence, done(), world.now).unwrap();
+    // Though the other was given something longer ago, when this one gets the next but one.
+    assert_eq!((given(&mut world).0, given(&mut world).0), (one, two));
+}
+
+#[test]
+fn what_waits_behind_a_task_is_called_back_for_a_slot_that_is_free() {
+    let mut world = World::new();
+    let busy = world.join_with_slots(3, 1, &["a", "b"]);
+    let [long, kept, waits] =
+        [world.submit(spec("a")), world.submit(spec("b")), world.submit(spec("a"))];
+    let given = world.assigned();
+    assert_eq!(given.len(), 3);
+    let idle = world.join_with_slots(2, 1, &["a"]);
+    let recalls = |world: &mut World| {
+        world.assigned();
+        let recall = |effect: Effect| match effect {
+            Effect::Recall { worker, fence } => Some((worker, fence)),
+            _ => None,
+        };
+        world.effects.drain(..).filter_map(recall).collect::<Vec<_>>()
+    };
+    // One slot, one recall, of the kind that it can run; and it is asked for once.
+    assert_eq!(recalls(&mut world), [(busy, given[2].1.fence)]);
+    world.coordinator.worker_takes(idle, 2, world.now).unwrap();
+    assert_eq!(recalls(&mut world), []);
+    world.coordinator.reported(busy, given[2].1.fence, Report::GivenBack, world.now).unwrap();
+    let [(to, task)] = world.assigned().try_into().unwrap();
+    assert_eq!((to, &task.id), (idle, &world.record(waits).id));
+    assert_eq!(world.record(waits).failures, 0);
+    for key in [long, kept] {
+        assert!(
+            matches!(world.record(key).state, State::Running { fence, .. } if fence < task.fence)
+        );
+    }
+}
+
+#[test]
 fn a_task_that_runs_for_long_is_never_given_to_a_second_worker() {
     let mut world = World::new();
     let worker = world.join(1, &["a"]);
