@@ -6,12 +6,17 @@
 //! error, since nothing could ever happen again.
 
 mod clock;
+mod connect;
 mod datagram;
+mod datagram_table;
 mod links;
+mod listener;
 mod loops;
+mod machine;
 mod network;
 mod pipe;
 mod place;
+mod route;
 #[cfg(test)]
 mod tests;
 
@@ -27,13 +32,15 @@ use crate::error::{Error, Kind};
 
 pub(crate) use self::clock::Clock;
 pub(crate) use self::datagram::MemoryDatagramSocket;
+pub(crate) use self::listener::MemoryListener;
 pub(crate) use self::loops::NetworkLoop;
-pub(crate) use self::network::{MemoryListener, Network};
+pub(crate) use self::machine::Machine;
+pub(crate) use self::network::Network;
 pub(crate) use self::pipe::{MemorySocket, pair};
 
 pub(crate) struct MemoryDriver {
     woken: Arc<AtomicBool>,
-    network: Network,
+    machine: Machine,
     /// The loop that it drives.
     own: OnceCell<Weak<dyn NetworkLoop>>,
 }
@@ -49,19 +56,19 @@ impl MemoryWaker {
 }
 
 impl MemoryDriver {
-    pub(crate) fn new(network: Network) -> Self {
-        Self { woken: Arc::default(), network, own: OnceCell::new() }
+    pub(crate) fn new(machine: Machine) -> Self {
+        Self { woken: Arc::default(), machine, own: OnceCell::new() }
     }
 
     /// Says which loop it drives. From now on that takes turns with the others of the network.
     pub(crate) fn join(&self, own: Weak<dyn NetworkLoop>) {
         if self.own.set(Weak::clone(&own)).is_ok() {
-            self.network.0.loops.add(own);
+            self.network().0.loops.add(own, self.machine.running());
         }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.network.0.clock
+        &self.network().0.clock
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -73,24 +80,28 @@ impl MemoryDriver {
     }
 
     pub(crate) fn network(&self) -> &Network {
-        &self.network
+        &self.machine.network
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// Whether anything but this loop's own work is left to do at this moment on the network.
     pub(crate) fn others_are_due(&self) -> bool {
-        let arrives = self.network.0.links.next_arrival().is_some_and(|at| at <= self.now());
-        arrives || self.own.get().is_some_and(|own| self.network.0.loops.others_are_due(own))
+        let arrives = self.network().0.links.next_arrival().is_some_and(|at| at <= self.now());
+        arrives || self.own.get().is_some_and(|own| self.network().0.loops.others_are_due(own))
     }
 
     /// When something happens next on the network, this loop's own timers left out.
     pub(crate) fn next_event_of_others(&self) -> Option<Instant> {
-        let timer = self.own.get().and_then(|own| self.network.0.loops.next_timer_of_others(own));
-        self.network.0.links.next_arrival().into_iter().chain(timer).min()
+        let timer = self.own.get().and_then(|own| self.network().0.loops.next_timer_of_others(own));
+        self.network().0.links.next_arrival().into_iter().chain(timer).min()
     }
 
     /// There is nothing to wait for but the other loops and time.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let Some(turns) = self.network.0.loops.begin_turns() else {
+        let Some(turns) = self.network().0.loops.begin_turns() else {
             // It has its tick while another loop waits.
             self.woken.store(false, Ordering::Release);
             return Ok(());
@@ -99,8 +110,8 @@ impl MemoryDriver {
         let deadline = timeout.map(|timeout| clock.after(timeout));
         let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
         loop {
-            let mut anything = self.network.0.links.deliver_due();
-            if let Some(failure) = self.network.0.links.take_failure() {
+            let mut anything = self.network().0.links.deliver_due();
+            if let Some(failure) = self.network().0.links.take_failure() {
                 return Err(io::Error::other(failure));
             }
             if let Some(own) = self.own.get() {
@@ -134,7 +145,7 @@ impl fmt::Debug for MemoryDriver {
         formatter
             .debug_struct("MemoryDriver")
             .field("clock", self.clock())
-            .field("links", &self.network.0.links)
+            .field("links", &self.network().0.links)
             .finish_non_exhaustive()
     }
 }

@@ -97,8 +97,9 @@ impl Driver {
         OsDriver::new(spin).map(Self::Os)
     }
 
-    pub(crate) fn in_memory(network: memory::Network) -> Self {
-        Self::Memory(memory::MemoryDriver::new(network))
+    /// On a machine of a network in memory.
+    pub(crate) fn in_memory(machine: memory::Machine) -> Self {
+        Self::Memory(memory::MemoryDriver::new(machine))
     }
 
     /// The operating system, for what only it has: descriptors from elsewhere, children, signals.

@@ -21,7 +21,7 @@ impl Driver {
     ) -> io::Result<Socket> {
         match self {
             Self::Os(_) => os::connect(remote, local, options).map(Socket::Os),
-            Self::Memory(driver) => driver.network().connect(remote, local).map(Socket::Memory),
+            Self::Memory(driver) => driver.machine().connect(remote, local).map(Socket::Memory),
         }
     }
 
@@ -29,7 +29,7 @@ impl Driver {
     pub(crate) fn connect_unix(&self, path: &Path, options: &SocketOptions) -> io::Result<Socket> {
         match self {
             Self::Os(_) => os::connect_unix(path, options).map(Socket::Os),
-            Self::Memory(driver) => driver.network().connect_unix(path).map(Socket::Memory),
+            Self::Memory(driver) => driver.machine().connect_unix(path).map(Socket::Memory),
         }
     }
 
@@ -43,7 +43,7 @@ impl Driver {
         match self {
             Self::Os(_) => os::listen(address, listen, options).map(Listener::Os),
             Self::Memory(driver) => {
-                driver.network().listen(address, listen.backlog).map(Listener::Memory)
+                driver.machine().listen(address, listen.backlog).map(Listener::Memory)
             }
         }
     }
@@ -58,7 +58,7 @@ impl Driver {
         match self {
             Self::Os(_) => os::listen_unix(path, listen, options).map(Listener::Os),
             Self::Memory(driver) => {
-                driver.network().listen_unix(path, listen.backlog).map(Listener::Memory)
+                driver.machine().listen_unix(path, listen.backlog).map(Listener::Memory)
             }
         }
     }
@@ -75,7 +75,7 @@ impl Driver {
                 os::OsDatagramSocket::open(driver, local, remote, options).map(DatagramSocket::Os)
             }
             Self::Memory(driver) => {
-                let socket = driver.network().open_datagram(local, remote)?;
+                let socket = driver.machine().open_datagram(local, remote)?;
                 socket.set_broadcast(options.broadcast);
                 Ok(DatagramSocket::Memory(socket))
             }
@@ -93,7 +93,7 @@ impl Driver {
             Self::Os(driver) => os::OsDatagramSocket::open_unix(driver, local, remote, options)
                 .map(DatagramSocket::Os),
             Self::Memory(driver) => {
-                driver.network().open_unix_datagram(local, remote).map(DatagramSocket::Memory)
+                driver.machine().open_unix_datagram(local, remote).map(DatagramSocket::Memory)
             }
         }
     }

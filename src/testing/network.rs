@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use crate::driver::Driver;
-use crate::driver::memory::Network;
+use crate::driver::memory::{Machine, Network};
 use crate::event_loop::{Core, EventLoop};
 
 /// A network in memory: names, addresses that are listened on, buffers, and a virtual clock.
@@ -119,7 +119,7 @@ impl MemoryNetwork {
 
     /// A new loop on this network. Dropping it closes it, as any loop's owner.
     pub fn event_loop(&self) -> EventLoop {
-        EventLoop::owner(Core::new(Driver::in_memory(self.network.clone()), 1, 1))
+        EventLoop::owner(Core::new(Driver::in_memory(Machine::shared(self.network.clone())), 1, 1))
     }
 }
 

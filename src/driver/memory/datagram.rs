@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use super::links::Cargo;
+use super::machine::{Machine, MachineId};
 use super::network::Network;
 use super::place::Place;
 use crate::address::Address;
@@ -25,10 +26,11 @@ const OVERHEAD: usize = 8;
 /// connected sender as "refused".
 pub(crate) struct MemoryDatagramSocket {
     shared: Rc<Shared>,
-    network: Network,
+    machine: Machine,
 }
 
 pub(super) struct Shared {
+    machine: MachineId,
     place: Place,
     /// The one peer of a connected socket.
     peer: RefCell<Option<Place>>,
@@ -57,12 +59,13 @@ struct Waiting {
 
 impl MemoryDatagramSocket {
     pub(super) fn new(
-        network: Network,
+        machine: Machine,
         place: Place,
         peer: Option<Place>,
         capacity: usize,
     ) -> Self {
         let shared = Rc::new(Shared {
+            machine: machine.id,
             place,
             peer: RefCell::new(peer),
             queue: RefCell::default(),
@@ -77,7 +80,7 @@ impl MemoryDatagramSocket {
             broadcast: Cell::new(false),
             registration: RefCell::default(),
         });
-        Self { shared, network }
+        Self { shared, machine }
     }
 
     pub(super) fn shared(&self) -> &Rc<Shared> {
@@ -162,7 +165,7 @@ impl MemoryDatagramSocket {
                 if !self.shared.broadcast.get() {
                     return Err(io::ErrorKind::PermissionDenied.into());
                 }
-                for receiver in self.network.datagram_sockets() {
+                for receiver in self.sockets() {
                     if receiver.place.port() == Some(to.port()) && receiver.place.is_ipv4() {
                         self.send_to_one_of_many(&receiver, datagram.data, to.ip());
                     }
@@ -174,10 +177,10 @@ impl MemoryDatagramSocket {
                 Ok(())
             }
             Place::Unix(_) => {
-                let receiver = self
-                    .network
-                    .datagram_socket(&to)
-                    .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                let table = &self.machine.network.0.datagrams;
+                let receiver = table.reached(self.machine.id, &to);
+                let receiver =
+                    receiver.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
                 if !receiver.has_room(datagram.data.len()) {
                     if self.shared.waits_for.borrow_mut().insert(to.clone()) {
                         receiver.tell_of_room(&self.shared);
@@ -191,26 +194,26 @@ impl MemoryDatagramSocket {
     }
 
     fn send_to_address(&self, to: SocketAddr, data: &[u8]) {
-        let network = Rc::downgrade(&self.network.0);
+        // An address that nobody has swallows it.
+        let Some(target) = self.machine.of(to.ip()) else { return };
         let sender = Rc::clone(&self.shared);
+        let network = Rc::downgrade(&self.machine.network.0);
         let data: Box<[u8]> = data.into();
-        self.network.pass(
-            &self.shared.place,
-            &Place::Ip(to),
-            Cargo::Datagram(data.len()),
-            move || {
-                if let Some(network) = network.upgrade() {
-                    arrive(&Network(network), &sender, to, data);
-                }
-            },
-        );
+        let place = Place::Ip(to);
+        let cargo = Cargo::Datagram(data.len());
+        self.machine.pass(&self.source(to.ip()), (target, &place), cargo, move || {
+            if let Some(network) = network.upgrade() {
+                let machine = Machine { network: Network(network), id: target };
+                arrive(&machine, &sender, to, data);
+            }
+        });
     }
 
     fn send_to_group(&self, to: SocketAddr, data: &[u8]) {
-        for receiver in self.network.datagram_sockets() {
+        for receiver in self.sockets() {
             let own = Rc::ptr_eq(&receiver, &self.shared);
             let is_member = receiver.groups.borrow().contains(&to.ip());
-            // Each socket is a machine of its own: the option is about what it sent itself.
+            // The option is about what the socket sent itself.
             if is_member
                 && receiver.place.port() == Some(to.port())
                 && (!own || self.shared.multicast_loop.get())
@@ -222,14 +225,26 @@ impl MemoryDatagramSocket {
 
     /// To one of the receivers of a group, or of a broadcast.
     fn send_to_one_of_many(&self, receiver: &Rc<Shared>, data: &[u8], to: IpAddr) {
-        let (from, place) = (self.shared.place.clone(), receiver.place.clone());
+        let (from, place) = (self.source(to), receiver.place.clone());
+        let target = (receiver.machine, &place);
         let receiver = Rc::downgrade(receiver);
         let data: Box<[u8]> = data.into();
-        self.network.pass(&self.shared.place, &place, Cargo::Datagram(data.len()), move || {
+        let cargo = Cargo::Datagram(data.len());
+        let sender = from.clone();
+        self.machine.pass(&from, target, cargo, move || {
             if let Some(receiver) = receiver.upgrade() {
-                receiver.take_in(data, &from, Some(to));
+                receiver.take_in(data, &sender, Some(to));
             }
         });
+    }
+
+    fn sockets(&self) -> Vec<Rc<Shared>> {
+        self.machine.network.0.datagrams.all()
+    }
+
+    /// From where it sends: a socket bound to every address of a machine sends from the one that reaches `to`.
+    fn source(&self, to: IpAddr) -> Place {
+        self.shared.source(&self.machine, to)
     }
 
     pub(crate) fn local_address(&self) -> Address {
@@ -283,13 +298,16 @@ impl MemoryDatagramSocket {
 }
 
 /// A datagram arrives at an address: somebody receives it, or it is answered that nobody is there.
-fn arrive(network: &Network, sender: &Rc<Shared>, to: SocketAddr, data: Box<[u8]>) {
+fn arrive(machine: &Machine, sender: &Rc<Shared>, to: SocketAddr, data: Box<[u8]>) {
+    let network = &machine.network;
     let place = Place::Ip(to);
-    match network.datagram_socket(&place) {
-        Some(receiver) => receiver.take_in(data, &sender.place, Some(to.ip())),
+    let origin = Machine { network: network.clone(), id: sender.machine };
+    let from = sender.source(&origin, to.ip());
+    match network.0.datagrams.reached(machine.id, &place) {
+        Some(receiver) => receiver.take_in(data, &from, Some(to.ip())),
         None if sender.peer.borrow().is_some() && !network.is_black_hole(to) => {
             let answered = Rc::clone(sender);
-            network.pass(&place, &sender.place, Cargo::Answer, move || {
+            machine.pass(&place, (sender.machine, &from), Cargo::Answer, move || {
                 answered.refused.set(true);
                 answered.signal(Readiness::READ.union(Readiness::ERROR));
             });
@@ -301,12 +319,23 @@ fn arrive(network: &Network, sender: &Rc<Shared>, to: SocketAddr, data: Box<[u8]
 impl Drop for MemoryDatagramSocket {
     /// Senders that wait for room find out that nobody is there.
     fn drop(&mut self) {
-        self.network.remove_datagram_socket(&self.shared.place);
+        self.machine.network.0.datagrams.remove(self.shared.machine, &self.shared.place);
         self.shared.tell_senders();
     }
 }
 
 impl Shared {
+    /// From where what is sent to `to` comes: on a machine of its own, a socket bound to every address sends from
+    /// that which reaches it.
+    fn source(&self, machine: &Machine, to: IpAddr) -> Place {
+        match &self.place {
+            Place::Ip(own) if own.ip().is_unspecified() && machine.id != MachineId::SHARED => {
+                Place::Ip(SocketAddr::new(machine.source(to), own.port()))
+            }
+            place => place.clone(),
+        }
+    }
+
     /// Tells `sender` when there is room again; each is in the list once.
     fn tell_of_room(&self, sender: &Rc<Self>) {
         let mut senders = self.senders.borrow_mut();

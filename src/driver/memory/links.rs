@@ -8,12 +8,13 @@
 //! Unix sockets and [`pair`](super::pair)s stay within one machine: they have no links.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
+use super::route::Route;
 use crate::address::Address;
 use crate::error::Error;
 use crate::fence;
@@ -31,6 +32,18 @@ pub(crate) trait LinkPolicy {
     fn split(&self, link: Link<'_>, len: usize) -> usize {
         let _ = link;
         len
+    }
+
+    /// When something of a stream that was lost `losses` times in a row is sent again.
+    fn retry(&self, link: Link<'_>, cargo: Cargo, losses: u32) -> Retry {
+        let _ = (link, cargo, losses);
+        Retry::WhenChanged
+    }
+
+    /// Whether what was on its way arrives after all, now that it is there: else it is lost.
+    fn arrives(&self, link: Link<'_>, cargo: Cargo) -> bool {
+        let _ = (link, cargo);
+        true
     }
 }
 
@@ -65,16 +78,27 @@ pub(crate) enum Cargo {
 pub(crate) enum Fate {
     /// It arrives after this time, and on a stream not before what was sent before it.
     Arrives(Duration),
-    /// A datagram is gone. A stream would send it again, so there it is held, with all that follows it, until
-    /// the links [change](Links::changed) and its fate is asked for once more.
+    /// A datagram is gone. A stream sends it again, so there it is held, with all that follows it, until its
+    /// [`retry`](LinkPolicy::retry), when its fate is asked for once more.
     Lost,
+}
+
+/// When what a stream has lost is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// When the links [change](Links::changed).
+    WhenChanged,
+    /// After this time.
+    After(Duration),
+    /// Never: the connection has failed, but for a reset, of which nobody is told.
+    Never,
 }
 
 impl Fate {
     pub(crate) const AT_ONCE: Self = Self::Arrives(Duration::ZERO);
 }
 
-type Arrival = Box<dyn FnOnce()>;
+pub(super) type Arrival = Box<dyn FnOnce()>;
 
 /// The links of a network, and what is on its way over them.
 pub(super) struct Links {
@@ -83,30 +107,21 @@ pub(super) struct Links {
     policy: RefCell<Option<Rc<dyn LinkPolicy>>>,
     /// The policy has panicked, and nobody was told yet.
     failure: Cell<Option<Error>>,
-    /// What is on its way, by when it arrives. The number keeps the order of sending.
-    agenda: RefCell<BTreeMap<(Instant, u64), Arrival>>,
+    /// What happens next, by when it does. The number keeps the order of sending.
+    agenda: RefCell<BTreeMap<(Instant, u64), Happening>>,
     next_number: Cell<u64>,
-    /// What waits for the links to change, in the order of sending.
-    held: RefCell<VecDeque<Held>>,
+    /// Which routes wait for the links to change.
+    waiting: RefCell<Vec<Rc<Route>>>,
 }
 
-struct Held {
-    route: Rc<Route>,
-    cargo: Cargo,
-    arrival: Arrival,
-}
-
-/// One direction of a connection, in which what passes arrives in the order of sending.
-pub(super) struct Route {
-    /// The closures on their way hold connections, which hold their routes.
-    links: Weak<Links>,
-    from: Option<Address>,
-    to: Option<Address>,
-    last_arrival: Cell<Option<Instant>>,
-    /// How much of it is in the agenda.
-    on_its_way: Cell<usize>,
-    /// How much of it is held.
-    held: Cell<usize>,
+/// What is in the agenda.
+pub(super) enum Happening {
+    /// Something that has no order to keep arrives.
+    Arrival(Arrival),
+    /// Something arrives by a route.
+    ByRoute(Rc<Route>, Cargo, Arrival),
+    /// A route sends again what was lost.
+    Retry(Rc<Route>),
 }
 
 impl Links {
@@ -117,7 +132,7 @@ impl Links {
             failure: Cell::new(None),
             agenda: RefCell::default(),
             next_number: Cell::new(0),
-            held: RefCell::default(),
+            waiting: RefCell::default(),
         })
     }
 
@@ -130,7 +145,7 @@ impl Links {
     }
 
     /// What the policy decides; `otherwise` without one.
-    fn ask<R>(&self, otherwise: R, question: impl FnOnce(&dyn LinkPolicy) -> R) -> R {
+    pub(super) fn ask<R>(&self, otherwise: R, question: impl FnOnce(&dyn LinkPolicy) -> R) -> R {
         let policy = self.policy.borrow().clone();
         let Some(policy) = policy else { return otherwise };
         fence::run(|| question(&*policy)).unwrap_or_else(|panic| {
@@ -147,25 +162,21 @@ impl Links {
 
     /// The policy would decide otherwise now: asks it again about what is held.
     pub(super) fn changed(&self) {
-        let held = self.held.take();
-        held.iter().for_each(|held| held.route.held.set(0));
-        for Held { route, cargo, arrival } in held {
-            route.send(cargo, arrival);
+        for route in self.waiting.take() {
+            route.retry(self);
         }
+    }
+
+    /// A route tries again when the links have changed.
+    pub(super) fn wait_for_change(&self, route: &Rc<Route>) {
+        self.waiting.borrow_mut().push(Rc::clone(route));
     }
 
     /// Both directions of a connection between these addresses, as sides receive.
     pub(super) fn routes(self: &Rc<Self>, addresses: [Option<Address>; 2]) -> [Rc<Route>; 2] {
         let [first, second] = addresses;
         let route = |from: &Option<Address>, to: &Option<Address>| {
-            Rc::new(Route {
-                links: Rc::downgrade(self),
-                from: from.clone(),
-                to: to.clone(),
-                last_arrival: Cell::new(None),
-                on_its_way: Cell::new(0),
-                held: Cell::new(0),
-            })
+            Route::new(Rc::downgrade(self), from.clone(), to.clone())
         };
         [route(&second, &first), route(&first, &second)]
     }
@@ -175,15 +186,21 @@ impl Links {
     pub(super) fn send(&self, link: Link<'_>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
         match self.ask(Fate::AT_ONCE, |policy| policy.fate(link, cargo)) {
             Fate::Arrives(after) if after.is_zero() => arrive(),
-            Fate::Arrives(after) => self.schedule(self.clock.after(after), Box::new(arrive)),
+            Fate::Arrives(after) => {
+                self.schedule(self.clock.after(after), Happening::Arrival(Box::new(arrive)));
+            }
             Fate::Lost => {}
         }
     }
 
-    fn schedule(&self, at: Instant, arrival: Arrival) {
+    pub(super) fn schedule(&self, at: Instant, happening: Happening) {
         let number = self.next_number.get();
         self.next_number.set(number + 1);
-        self.agenda.borrow_mut().insert((at, number), arrival);
+        self.agenda.borrow_mut().insert((at, number), happening);
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// When the next of what is on its way arrives.
@@ -196,56 +213,17 @@ impl Links {
         let mut any = false;
         while self.next_arrival().is_some_and(|at| at <= self.clock.now()) {
             let next = self.agenda.borrow_mut().pop_first();
-            if let Some((_, arrival)) = next {
-                arrival();
-                any = true;
+            match next {
+                Some((_, Happening::Arrival(arrive))) => arrive(),
+                Some((_, Happening::ByRoute(route, cargo, arrival))) => {
+                    route.arrive(self, cargo, arrival);
+                }
+                Some((_, Happening::Retry(route))) => route.retry(self),
+                None => {}
             }
+            any = true;
         }
         any
-    }
-}
-
-impl Route {
-    /// Sends something behind what was sent before: `arrive` is called, now or later.
-    pub(super) fn send(self: &Rc<Self>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
-        let Some(links) = self.links.upgrade() else { return arrive() };
-        let fate = if self.held.get() > 0 {
-            Fate::Lost
-        } else {
-            links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo))
-        };
-        match fate {
-            Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => arrive(),
-            Fate::Arrives(after) => self.schedule(&links, after, arrive),
-            Fate::Lost => {
-                self.held.set(self.held.get() + 1);
-                let held = Held { route: Rc::clone(self), cargo, arrival: Box::new(arrive) };
-                links.held.borrow_mut().push_back(held);
-            }
-        }
-    }
-
-    fn schedule(self: &Rc<Self>, links: &Links, after: Duration, arrive: impl FnOnce() + 'static) {
-        let earliest = links.clock.after(after);
-        let at = self.last_arrival.get().map_or(earliest, |last| last.max(earliest));
-        self.last_arrival.set(Some(at));
-        self.on_its_way.set(self.on_its_way.get() + 1);
-        let route = Rc::clone(self);
-        let arrival = move || {
-            route.on_its_way.set(route.on_its_way.get() - 1);
-            arrive();
-        };
-        links.schedule(at, Box::new(arrival));
-    }
-
-    /// How many of `len` bytes travel together.
-    pub(super) fn split(&self, len: usize) -> usize {
-        let Some(links) = self.links.upgrade() else { return len };
-        links.ask(len, |policy| policy.split(self.link(), len)).clamp(1, len)
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link { from: self.from.as_ref(), to: self.to.as_ref() }
     }
 }
 
@@ -253,8 +231,8 @@ impl fmt::Debug for Links {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Links")
-            .field("on_their_way", &self.agenda.borrow().len())
-            .field("held", &self.held.borrow().len())
+            .field("agenda", &self.agenda.borrow().len())
+            .field("waiting", &self.waiting.borrow().len())
             .finish_non_exhaustive()
     }
 }

@@ -34,16 +34,22 @@ pub(crate) trait NetworkLoop {
 /// The loops of a network.
 #[derive(Default)]
 pub(super) struct Loops {
-    loops: RefCell<Vec<Weak<dyn NetworkLoop>>>,
+    loops: RefCell<Vec<Entry>>,
     /// A loop waits, and the others take turns.
     taking_turns: Cell<bool>,
 }
 
+struct Entry {
+    known: Weak<dyn NetworkLoop>,
+    /// Its machine runs; one that stands still gives it no turns. `None`: always.
+    is_running: Option<Rc<Cell<bool>>>,
+}
+
 impl Loops {
-    pub(super) fn add(&self, new: Weak<dyn NetworkLoop>) {
+    pub(super) fn add(&self, new: Weak<dyn NetworkLoop>, is_running: Option<Rc<Cell<bool>>>) {
         let mut loops = self.loops.borrow_mut();
-        loops.retain(|known| known.strong_count() > 0);
-        loops.push(new);
+        loops.retain(|entry| entry.known.strong_count() > 0);
+        loops.push(Entry { known: new, is_running });
     }
 
     /// Says that turns are taken, until the guard is dropped; `None` if they are already: the caller is
@@ -68,7 +74,9 @@ impl Loops {
         if loops.len() <= 1 {
             return Vec::new();
         }
-        let others = loops.iter().filter(|other| !other.ptr_eq(own)).filter_map(Weak::upgrade);
+        let is_running = |entry: &&Entry| entry.is_running.as_ref().is_none_or(|flag| flag.get());
+        let others = loops.iter().filter(|entry| !entry.known.ptr_eq(own)).filter(is_running);
+        let others = others.filter_map(|entry| entry.known.upgrade());
         others.filter(|other| other.can_take_turn()).collect()
     }
 }

@@ -6,7 +6,8 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use super::links::{Cargo, Route};
+use super::links::Cargo;
+use super::route::Route;
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Signals};
 
@@ -127,6 +128,7 @@ fn joined(
     let [first, second] = addresses;
     let end = |address| End { address: RefCell::new(address), ..End::default() };
     let pair = Rc::new(Pair { ways: [way(), way()], ends: [end(first), end(second)], routes });
+    pair.watch_routes();
     (MemorySocket { pair: Rc::clone(&pair), side: 0 }, MemorySocket { pair, side: 1 })
 }
 
@@ -365,6 +367,24 @@ impl MemorySocket {
 }
 
 impl Pair {
+    /// A route that gives up fails the side that waits for an answer.
+    fn watch_routes(self: &Rc<Self>) {
+        for (to, route) in self.routes.iter().flatten().enumerate() {
+            let pair = Rc::downgrade(self);
+            route.on_failure(move |cargo| {
+                let waits = match cargo {
+                    Cargo::Reset => return,
+                    Cargo::Answer | Cargo::Room => to,
+                    Cargo::Connect | Cargo::Bytes(_) | Cargo::End | Cargo::Datagram(_) => 1 - to,
+                };
+                if let Some(pair) = pair.upgrade() {
+                    pair.ends[waits].connecting.set(false);
+                    pair.ends[waits].fail(io::ErrorKind::TimedOut);
+                }
+            });
+        }
+    }
+
     /// Sends something from one side to the other. `arrive` is called with the other when it arrives.
     fn send(
         self: &Rc<Self>,

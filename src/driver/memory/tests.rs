@@ -6,8 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Network;
 use super::links::{Cargo, Fate, Link, LinkPolicy};
+use super::{Machine, Network};
 use crate::address::Address;
 use crate::driver::Driver;
 use crate::event_loop::{Core, EventLoop};
@@ -121,7 +121,9 @@ impl Machines {
         let network = Network::default();
         let faults = Rc::new(Faults::default());
         network.0.links.set_policy(Some(Rc::clone(&faults) as Rc<dyn LinkPolicy>));
-        let event_loop = || EventLoop::owner(Core::new(Driver::in_memory(network.clone()), 1, 1));
+        let event_loop = || {
+            EventLoop::owner(Core::new(Driver::in_memory(Machine::shared(network.clone())), 1, 1))
+        };
         let (server, client) = (event_loop(), event_loop());
         let log = Log::new(&network);
         let machines = Self { server, client, log, faults, network };
@@ -343,8 +345,8 @@ fn bytes_that_arrive_where_the_socket_was_closed_are_answered_with_a_reset() {
         network.0.links.deliver_due();
     };
     let address = "10.0.0.1:7".parse().unwrap();
-    let listener = network.listen(address, 1).unwrap();
-    let near = network.connect(address, None).unwrap();
+    let listener = Machine::shared(network.clone()).listen(address, 1).unwrap();
+    let near = Machine::shared(network.clone()).connect(address, None).unwrap();
     pass(10 * MS);
     let (far, _) = listener.accept().unwrap();
     assert!(near.write(b"early").is_err(), "the answer is on its way");
@@ -394,8 +396,8 @@ fn an_end_does_not_hide_the_reset_before_it() {
         let faults = Rc::new(Faults::default());
         network.0.links.set_policy(Some(Rc::clone(&faults) as Rc<dyn LinkPolicy>));
         let address = "10.0.0.1:7".parse().unwrap();
-        let listener = network.listen(address, 1).unwrap();
-        let waiting = network.connect(address, None).unwrap();
+        let listener = Machine::shared(network.clone()).listen(address, 1).unwrap();
+        let waiting = Machine::shared(network.clone()).connect(address, None).unwrap();
         faults.delay.set(delay);
         drop(listener);
         network.0.clock.advance_to(network.0.clock.after(delay));

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::Network;
 use super::super::links::{Cargo, Fate, Link, LinkPolicy};
+use super::super::{Machine, Network};
 use crate::driver::Driver;
 use crate::event_loop::{Core, EventLoop, unfenced_panics};
 use crate::testing::{advance, settle, step};
@@ -190,7 +190,8 @@ fn run(seed: u64) {
     });
     let links = Rc::new(Links { world: Rc::downgrade(&world), holds: Cell::new(false) });
     for (number, address) in SERVERS.into_iter().enumerate() {
-        let event_loop = EventLoop::owner(Core::new(Driver::in_memory(network.clone()), 1, 1));
+        let event_loop =
+            EventLoop::owner(Core::new(Driver::in_memory(Machine::shared(network.clone())), 1, 1));
         let own = Rc::downgrade(&world);
         event_loop.set_exception_handler(move |_, exception| {
             let error = exception.error.map_or_else(String::new, |error| format!("{error:#}"));

@@ -1,0 +1,99 @@
+//! Connecting: a request that travels to who listens, and an answer that travels back. As with a kernel, the outcome
+//! is readiness.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::listener;
+use super::machine::{Machine, MachineId};
+use super::network::Network;
+use super::pipe::MemorySocket;
+use super::place::Place;
+use crate::address::Address;
+
+impl Machine {
+    /// Begins to connect; the outcome is readiness.
+    pub(crate) fn connect(
+        &self,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> io::Result<MemorySocket> {
+        let local = self.local_address(remote, local)?;
+        let addresses = [Some(Address::Ip(local)), Some(Address::Ip(remote))];
+        let Some(target) = self.of(remote.ip()) else {
+            return Err(io::ErrorKind::HostUnreachable.into());
+        };
+        if self.network.is_black_hole(remote) {
+            return Ok(self.connect_to_nobody(addresses));
+        }
+        let (near, far) = self.begin_connecting(addresses, target);
+        let network = Rc::downgrade(&self.network.0);
+        near.request(move || {
+            // Given up on the way: a kernel would tell nobody of it.
+            if far.is_deserted() {
+                return;
+            }
+            let network = network.upgrade().map(Network);
+            let place = Place::Ip(remote);
+            answer(network.and_then(|network| network.0.listeners.reached(target, &place)), far);
+        });
+        Ok(near)
+    }
+
+    pub(crate) fn connect_unix(&self, path: &Path) -> io::Result<MemorySocket> {
+        let place = Place::Unix(path.to_owned());
+        let listener = self.network.0.listeners.at(self.id, &place);
+        let listener = listener.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let (near, far) = self.begin_connecting([None, Some(place.address())], self.id);
+        answer(Some(listener), far);
+        Ok(near)
+    }
+
+    fn local_address(
+        &self,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> io::Result<SocketAddr> {
+        match local {
+            Some(local) if !self.has(local.ip()) => Err(io::ErrorKind::AddrNotAvailable.into()),
+            Some(local) if local.port() != 0 => Ok(local),
+            local => {
+                let ip = local.map_or_else(|| self.source(remote.ip()), |local| local.ip());
+                self.free_port(ip).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+            }
+        }
+    }
+
+    fn begin_connecting(
+        &self,
+        addresses: [Option<Address>; 2],
+        target: MachineId,
+    ) -> (MemorySocket, MemorySocket) {
+        let state = &self.network.0;
+        let is_unix = addresses.iter().flatten().any(|address| address.as_unix().is_some());
+        let has_link = !is_unix && !self.is_within(target);
+        let routes = has_link.then(|| state.links.routes(addresses.clone()));
+        let (near, far) = MemorySocket::connecting(state.capacity.get(), addresses, routes);
+        self.network.mark_urgent(&near);
+        (near, far)
+    }
+
+    /// Begins to connect, and hears nothing: no answer, no refusal.
+    fn connect_to_nobody(&self, addresses: [Option<Address>; 2]) -> MemorySocket {
+        let (near, far) = self.begin_connecting(addresses, MachineId::SHARED);
+        let mut unanswered = self.network.0.unanswered.borrow_mut();
+        unanswered.retain(|far| !far.is_deserted());
+        unanswered.push(far);
+        near
+    }
+}
+
+/// Answers the connect of which `far` is the other end.
+fn answer(listener: Option<Rc<listener::Shared>>, far: MemorySocket) {
+    match listener {
+        Some(listener) => listener.take(far),
+        None => far.refuse(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Which datagram sockets there are, and what passes between them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+
+use super::datagram::{MemoryDatagramSocket, Shared};
+use super::links::{Cargo, Link};
+use super::machine::{Machine, MachineId};
+use super::place::Place;
+use crate::address::{Address, UnixAddress};
+
+/// The datagram sockets of a network that have an address.
+#[derive(Default)]
+pub(super) struct DatagramTable(RefCell<BTreeMap<(MachineId, Place), Weak<Shared>>>);
+
+impl Machine {
+    /// A UDP socket, bound and connected as asked.
+    pub(crate) fn open_datagram(
+        &self,
+        local: Option<SocketAddr>,
+        remote: Option<SocketAddr>,
+    ) -> io::Result<MemoryDatagramSocket> {
+        let ip = match (local, remote) {
+            (Some(local), _) => local.ip(),
+            (None, Some(remote)) => self.source(remote.ip()),
+            (None, None) => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        };
+        if !self.has(ip) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let port = match local.map_or(0, |local| local.port()) {
+            0 => self.free_datagram_port(ip).ok_or(io::ErrorKind::AddrInUse)?,
+            port => port,
+        };
+        self.open_datagram_at(Place::Ip(SocketAddr::new(ip, port)), remote.map(Place::Ip))
+    }
+
+    /// A Unix datagram socket; one without a name cannot be answered.
+    pub(crate) fn open_unix_datagram(
+        &self,
+        local: Option<&UnixAddress>,
+        remote: Option<&UnixAddress>,
+    ) -> io::Result<MemoryDatagramSocket> {
+        let place = |address: &UnixAddress| Place::of(&Address::Unix(address.clone()));
+        let local = local.map_or(Ok(Place::Unix(PathBuf::new())), place)?;
+        let remote = remote.map(place).transpose()?;
+        if let Some(remote) = &remote
+            && self.network.0.datagrams.reached(self.id, remote).is_none()
+        {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.open_datagram_at(local, remote)
+    }
+
+    fn open_datagram_at(
+        &self,
+        place: Place,
+        peer: Option<Place>,
+    ) -> io::Result<MemoryDatagramSocket> {
+        let table = &self.network.0.datagrams;
+        let key = (self.id, place.clone());
+        if table.0.borrow().contains_key(&key) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let capacity = self.network.0.datagram_capacity.get();
+        let is_unnamed = place.is_unnamed();
+        let socket = MemoryDatagramSocket::new(self.clone(), place, peer, capacity);
+        if !is_unnamed {
+            table.0.borrow_mut().insert(key, Rc::downgrade(socket.shared()));
+        }
+        Ok(socket)
+    }
+
+    fn free_datagram_port(&self, ip: IpAddr) -> Option<u16> {
+        let sockets = self.network.0.datagrams.0.borrow();
+        let key = |port| (self.id, Place::Ip(SocketAddr::new(ip, port)));
+        self.network.ports().find(|&port| !sockets.contains_key(&key(port)))
+    }
+
+    /// Sends something to another machine or to this one, outside of any connection.
+    pub(super) fn pass(
+        &self,
+        from: &Place,
+        to: (MachineId, &Place),
+        cargo: Cargo,
+        arrive: impl FnOnce() + 'static,
+    ) {
+        let (machine, to) = to;
+        if self.is_within(machine) {
+            return arrive();
+        }
+        let (from, to) = (from.address(), to.address());
+        let link = Link { from: Some(&from), to: Some(&to) };
+        self.network.0.links.send(link, cargo, arrive);
+    }
+}
+
+impl DatagramTable {
+    pub(super) fn remove(&self, machine: MachineId, place: &Place) {
+        self.0.borrow_mut().remove(&(machine, place.clone()));
+    }
+
+    /// Who receives what is sent to `place`: the socket bound there, or to any address of the machine.
+    pub(super) fn reached(&self, machine: MachineId, place: &Place) -> Option<Rc<Shared>> {
+        let sockets = self.0.borrow();
+        let at = |place: Place| sockets.get(&(machine, place));
+        at(place.clone()).or_else(|| at(place.at_any_address()?))?.upgrade()
+    }
+
+    /// Every socket, in the order of machines and addresses.
+    pub(super) fn all(&self) -> Vec<Rc<Shared>> {
+        self.0.borrow().values().filter_map(Weak::upgrade).collect()
+    }
+}

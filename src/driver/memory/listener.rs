@@ -1,0 +1,148 @@
+//! Places that are listened on.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::rc::{Rc, Weak};
+
+use super::machine::{Machine, MachineId};
+use super::network::Network;
+use super::pipe::MemorySocket;
+use super::place::Place;
+use crate::address::Address;
+use crate::driver::{Key, Readiness, Signals};
+
+/// A place that is listened on.
+pub(crate) struct MemoryListener {
+    shared: Rc<Shared>,
+    network: Network,
+}
+
+/// Who listens where.
+#[derive(Default)]
+pub(super) struct Listeners(RefCell<BTreeMap<(MachineId, Place), Weak<Shared>>>);
+
+pub(super) struct Shared {
+    machine: MachineId,
+    place: Place,
+    backlog: usize,
+    waiting: RefCell<VecDeque<MemorySocket>>,
+    registration: RefCell<Option<(Key, Signals)>>,
+}
+
+impl Machine {
+    pub(crate) fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<MemoryListener> {
+        if !self.has(address.ip()) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let address = if address.port() == 0 {
+            self.free_port(address.ip()).ok_or(io::ErrorKind::AddrInUse)?
+        } else {
+            address
+        };
+        self.listen_at(Place::Ip(address), backlog)
+    }
+
+    pub(crate) fn listen_unix(&self, path: &Path, backlog: u32) -> io::Result<MemoryListener> {
+        self.listen_at(Place::Unix(path.to_owned()), backlog)
+    }
+
+    fn listen_at(&self, place: Place, backlog: u32) -> io::Result<MemoryListener> {
+        let mut listeners = self.network.0.listeners.0.borrow_mut();
+        let key = (self.id, place.clone());
+        if listeners.get(&key).is_some_and(|listener| listener.strong_count() > 0) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let shared = Rc::new(Shared {
+            machine: self.id,
+            place,
+            backlog: backlog.max(1) as usize,
+            waiting: RefCell::default(),
+            registration: RefCell::default(),
+        });
+        listeners.insert(key, Rc::downgrade(&shared));
+        Ok(MemoryListener { shared, network: self.network.clone() })
+    }
+
+    /// An address whose port nobody listens on.
+    pub(super) fn free_port(&self, ip: IpAddr) -> Option<SocketAddr> {
+        let mut addresses = self.network.ports().map(|port| SocketAddr::new(ip, port));
+        let listeners = &self.network.0.listeners;
+        addresses.find(|&address| listeners.at(self.id, &Place::Ip(address)).is_none())
+    }
+}
+
+impl Listeners {
+    /// Who listens at `place`, or at its port on any address of its machine.
+    pub(super) fn reached(&self, machine: MachineId, place: &Place) -> Option<Rc<Shared>> {
+        self.at(machine, place).or_else(|| self.at(machine, &place.at_any_address()?))
+    }
+
+    /// Who listens at exactly this place.
+    pub(super) fn at(&self, machine: MachineId, place: &Place) -> Option<Rc<Shared>> {
+        self.0.borrow().get(&(machine, place.clone()))?.upgrade()
+    }
+}
+
+impl MemoryListener {
+    pub(crate) fn accept(&self) -> io::Result<(MemorySocket, Option<Address>)> {
+        let socket = self.shared.waiting.borrow_mut().pop_front();
+        match socket {
+            Some(socket) => {
+                let peer = socket.peer_address();
+                Ok((socket, peer))
+            }
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Address {
+        self.shared.place.address()
+    }
+
+    pub(crate) fn register(&self, key: Key, signals: Signals) {
+        *self.shared.registration.borrow_mut() = Some((key, signals));
+        if !self.shared.waiting.borrow().is_empty() {
+            self.shared.signal();
+        }
+    }
+}
+
+impl Drop for MemoryListener {
+    /// Clients that wait to be accepted are refused.
+    fn drop(&mut self) {
+        let key = (self.shared.machine, self.shared.place.clone());
+        self.network.0.listeners.0.borrow_mut().remove(&key);
+        let waiting = std::mem::take(&mut *self.shared.waiting.borrow_mut());
+        for socket in waiting {
+            socket.reset();
+        }
+    }
+}
+
+impl Shared {
+    /// Answers the connect of which `far` is the other end: accepts it, or refuses it where the backlog is full.
+    pub(super) fn take(&self, far: MemorySocket) {
+        if self.waiting.borrow().len() >= self.backlog {
+            return far.refuse();
+        }
+        far.accept();
+        self.waiting.borrow_mut().push_back(far);
+        self.signal();
+    }
+
+    fn signal(&self) {
+        if let Some((key, signals)) = &*self.registration.borrow() {
+            signals.borrow_mut().push_back((*key, Readiness::READ));
+        }
+    }
+}
+
+impl fmt::Debug for MemoryListener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("MemoryListener").field(&self.shared.place).finish()
+    }
+}

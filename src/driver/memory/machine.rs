@@ -1,0 +1,126 @@
+//! The machines of a network: each has addresses, ports and paths of its own.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
+
+use super::network::Network;
+
+/// Which machine of a network. 0 is where all loops are that were given none of their own: it has every address
+/// that no other machine has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MachineId(u32);
+
+/// A machine of a network, as its loops know it.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub(super) network: Network,
+    pub(super) id: MachineId,
+}
+
+/// The machines that have addresses of their own.
+#[derive(Default)]
+pub(super) struct Machines {
+    table: RefCell<Vec<Entry>>,
+    by_address: RefCell<BTreeMap<IpAddr, MachineId>>,
+}
+
+struct Entry {
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+    is_running: Rc<Cell<bool>>,
+}
+
+impl MachineId {
+    /// Where loops are that were given no machine.
+    pub(super) const SHARED: Self = Self(0);
+
+    fn index(self) -> Option<usize> {
+        self.0.checked_sub(1).map(|index| index as usize)
+    }
+}
+
+impl Machine {
+    /// Where loops are that were given no machine.
+    pub(crate) fn shared(network: Network) -> Self {
+        Self { network, id: MachineId::SHARED }
+    }
+
+    /// A new machine with these addresses, which no other has.
+    pub(crate) fn new(network: Network, v4: Ipv4Addr, v6: Ipv6Addr) -> Self {
+        let id = network.0.machines.add(v4, v6);
+        Self { network, id }
+    }
+
+    /// From where it connects to `remote`, if nothing else is said.
+    pub(super) fn source(&self, remote: IpAddr) -> IpAddr {
+        let machines = &self.network.0.machines;
+        match machines.addresses(self.id).filter(|_| !remote.is_loopback()) {
+            Some((v4, _)) if remote.is_ipv4() => v4.into(),
+            Some((_, v6)) => v6.into(),
+            None if remote.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
+            None => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// Which machine has this address, seen from here; `None`: none has.
+    pub(super) fn of(&self, address: IpAddr) -> Option<MachineId> {
+        if address.is_loopback() || address.is_unspecified() {
+            return Some(self.id);
+        }
+        let machines = &self.network.0.machines;
+        let known = machines.by_address.borrow().get(&address).copied();
+        known.or_else(|| machines.addresses(self.id).is_none().then_some(MachineId::SHARED))
+    }
+
+    /// Whether sockets can be bound to this address here.
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        address.is_multicast() || self.of(address) == Some(self.id)
+    }
+
+    /// Whether what passes to `other` does not leave this machine. Among the loops without machines, which stand for
+    /// any number of machines, all passes over links.
+    pub(super) fn is_within(&self, other: MachineId) -> bool {
+        self.id == other && self.id != MachineId::SHARED
+    }
+
+    /// Stops and starts giving turns to its loops; what arrives meanwhile waits in its sockets.
+    pub(crate) fn set_running(&self, on: bool) {
+        if let Some(flag) = self.network.0.machines.running(self.id) {
+            flag.set(on);
+        }
+    }
+
+    /// Whether its loops have turns.
+    pub(super) fn running(&self) -> Option<Rc<Cell<bool>>> {
+        self.network.0.machines.running(self.id)
+    }
+}
+
+impl Machines {
+    fn add(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> MachineId {
+        let mut table = self.table.borrow_mut();
+        table.push(Entry { v4, v6, is_running: Rc::new(Cell::new(true)) });
+        let id = MachineId(u32::try_from(table.len()).unwrap_or(u32::MAX));
+        let mut by_address = self.by_address.borrow_mut();
+        by_address.insert(v4.into(), id);
+        by_address.insert(v6.into(), id);
+        id
+    }
+
+    fn addresses(&self, id: MachineId) -> Option<(Ipv4Addr, Ipv6Addr)> {
+        self.table.borrow().get(id.index()?).map(|entry| (entry.v4, entry.v6))
+    }
+
+    fn running(&self, id: MachineId) -> Option<Rc<Cell<bool>>> {
+        self.table.borrow().get(id.index()?).map(|entry| Rc::clone(&entry.is_running))
+    }
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Machine").field(&self.id).finish()
+    }
+}

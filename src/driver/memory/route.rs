@@ -1,0 +1,144 @@
+//! One direction of a connection, in which what passes arrives in the order of sending: what is lost is sent again.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use super::links::{Arrival, Cargo, Fate, Happening, Link, Links, Retry};
+use crate::address::Address;
+
+pub(super) struct Route {
+    /// The closures on their way hold connections, which hold their routes.
+    links: Weak<Links>,
+    from: Option<Address>,
+    to: Option<Address>,
+    last_arrival: Cell<Option<Instant>>,
+    /// How much of it is in the agenda.
+    on_its_way: Cell<usize>,
+    /// What waits: the first was lost, the others are behind it.
+    held: RefCell<VecDeque<(Cargo, Arrival)>>,
+    /// How many of these were on their way before what was sent since.
+    returned: Cell<usize>,
+    /// How often in a row the first of them was lost.
+    losses: Cell<u32>,
+    /// Told when something is not sent again any more: the connection has failed.
+    on_failure: OnceCell<Box<dyn Fn(Cargo)>>,
+}
+
+impl Route {
+    pub(super) fn new(links: Weak<Links>, from: Option<Address>, to: Option<Address>) -> Rc<Self> {
+        Rc::new(Self {
+            links,
+            from,
+            to,
+            last_arrival: Cell::new(None),
+            on_its_way: Cell::new(0),
+            held: RefCell::default(),
+            returned: Cell::new(0),
+            losses: Cell::new(0),
+            on_failure: OnceCell::new(),
+        })
+    }
+
+    /// What is called when something is not sent again any more. The first call counts.
+    pub(super) fn on_failure(&self, call: impl Fn(Cargo) + 'static) {
+        self.on_failure.get_or_init(|| Box::new(call));
+    }
+
+    /// Sends something behind what was sent before: `arrive` is called, now or later.
+    pub(super) fn send(self: &Rc<Self>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
+        let Some(links) = self.links.upgrade() else { return arrive() };
+        if !self.held.borrow().is_empty() {
+            self.held.borrow_mut().push_back((cargo, Box::new(arrive)));
+            return;
+        }
+        match links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo)) {
+            Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => arrive(),
+            Fate::Arrives(after) => self.schedule(&links, after, cargo, Box::new(arrive)),
+            Fate::Lost => {
+                self.held.borrow_mut().push_back((cargo, Box::new(arrive)));
+                self.lost(&links);
+            }
+        }
+    }
+
+    fn schedule(self: &Rc<Self>, links: &Links, after: Duration, cargo: Cargo, arrival: Arrival) {
+        let earliest = links.clock().after(after);
+        let at = self.last_arrival.get().map_or(earliest, |last| last.max(earliest));
+        self.last_arrival.set(Some(at));
+        self.on_its_way.set(self.on_its_way.get() + 1);
+        links.schedule(at, Happening::ByRoute(Rc::clone(self), cargo, arrival));
+    }
+
+    /// Something is there, and arrives, if nothing has happened to it on its way or to what was before it.
+    pub(super) fn arrive(self: &Rc<Self>, links: &Links, cargo: Cargo, arrival: Arrival) {
+        self.on_its_way.set(self.on_its_way.get() - 1);
+        let is_behind = !self.held.borrow().is_empty();
+        if !is_behind && links.ask(true, |policy| policy.arrives(self.link(), cargo)) {
+            return arrival();
+        }
+        let place = self.returned.get();
+        self.returned.set(place + 1);
+        self.held.borrow_mut().insert(place, (cargo, arrival));
+        if !is_behind {
+            self.lost(links);
+        }
+    }
+
+    /// The first of what is held was lost.
+    fn lost(self: &Rc<Self>, links: &Links) {
+        self.losses.set(self.losses.get() + 1);
+        let Some(cargo) = self.first_held() else { return };
+        let losses = self.losses.get();
+        match links.ask(Retry::WhenChanged, |policy| policy.retry(self.link(), cargo, losses)) {
+            Retry::WhenChanged => links.wait_for_change(self),
+            Retry::After(after) => {
+                links.schedule(links.clock().after(after), Happening::Retry(Rc::clone(self)));
+            }
+            Retry::Never => self.fail(cargo),
+        }
+    }
+
+    /// Sends again what is held, until something of it is lost.
+    pub(super) fn retry(self: &Rc<Self>, links: &Links) {
+        while let Some(cargo) = self.first_held() {
+            let fate = links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo));
+            let Fate::Arrives(after) = fate else { return self.lost(links) };
+            self.losses.set(0);
+            self.returned.set(self.returned.get().saturating_sub(1));
+            let next = self.held.borrow_mut().pop_front();
+            let Some((_, arrival)) = next else { return };
+            if after.is_zero() && self.on_its_way.get() == 0 {
+                arrival();
+            } else {
+                self.schedule(links, after, cargo, arrival);
+            }
+        }
+    }
+
+    fn first_held(&self) -> Option<Cargo> {
+        self.held.borrow().front().map(|(cargo, _)| *cargo)
+    }
+
+    /// What is held never arrives.
+    fn fail(&self, cargo: Cargo) {
+        let held = self.held.take();
+        self.returned.set(0);
+        self.losses.set(0);
+        drop(held);
+        if let Some(call) = self.on_failure.get() {
+            call(cargo);
+        }
+    }
+
+    /// How many of `len` bytes travel together.
+    pub(super) fn split(&self, len: usize) -> usize {
+        let Some(links) = self.links.upgrade() else { return len };
+        links.ask(len, |policy| policy.split(self.link(), len)).clamp(1, len)
+    }
+
+    fn link(&self) -> Link<'_> {
+        Link { from: self.from.as_ref(), to: self.to.as_ref() }
+    }
+}
