@@ -279,6 +279,9 @@ pub mod hyper;
 #[cfg(feature = "tls-core")]
 pub mod interop;
 pub mod signal;
+#[cfg(feature = "sim")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
+pub mod sim;
 pub mod testing;
 
 pub use bytes;

@@ -32,6 +32,8 @@ use crate::error::{Error, Kind};
 
 pub(crate) use self::clock::Clock;
 pub(crate) use self::datagram::MemoryDatagramSocket;
+#[cfg(feature = "sim")]
+pub(crate) use self::links::{Cargo, Fate, Link, LinkPolicy, Retry};
 pub(crate) use self::listener::MemoryListener;
 pub(crate) use self::loops::NetworkLoop;
 pub(crate) use self::machine::Machine;
@@ -77,6 +79,11 @@ impl MemoryDriver {
 
     pub(crate) fn waker(&self) -> MemoryWaker {
         MemoryWaker(Arc::clone(&self.woken))
+    }
+
+    /// What the loop's random numbers begin with.
+    pub(crate) fn seed(&self) -> u64 {
+        self.machine.seed()
     }
 
     pub(crate) fn network(&self) -> &Network {

@@ -183,15 +183,15 @@ impl Driver {
     pub(crate) fn date(&self) -> Option<Duration> {
         match self {
             Self::Os(_) => None,
-            Self::Memory(driver) => Some(driver.network().date()),
+            Self::Memory(driver) => Some(driver.machine().date()),
         }
     }
 
-    /// What the loop's random numbers begin with: in memory always the same.
+    /// What the loop's random numbers begin with: in memory always the same, or what a simulation says.
     pub(crate) fn seed(&self) -> u64 {
         match self {
             Self::Os(_) => RandomState::new().hash_one(0),
-            Self::Memory(_) => 0,
+            Self::Memory(driver) => driver.seed(),
         }
     }
 

@@ -196,17 +196,20 @@ impl MemoryDatagramSocket {
     fn send_to_address(&self, to: SocketAddr, data: &[u8]) {
         // An address that nobody has swallows it.
         let Some(target) = self.machine.of(to.ip()) else { return };
-        let sender = Rc::clone(&self.shared);
-        let network = Rc::downgrade(&self.machine.network.0);
-        let data: Box<[u8]> = data.into();
-        let place = Place::Ip(to);
-        let cargo = Cargo::Datagram(data.len());
-        self.machine.pass(&self.source(to.ip()), (target, &place), cargo, move || {
-            if let Some(network) = network.upgrade() {
-                let machine = Machine { network: Network(network), id: target };
-                arrive(&machine, &sender, to, data);
-            }
-        });
+        let (from, place) = (self.source(to.ip()), Place::Ip(to));
+        let copies = self.machine.copies(&from, (target, &place));
+        for _ in 0..copies {
+            let sender = Rc::clone(&self.shared);
+            let network = Rc::downgrade(&self.machine.network.0);
+            let data: Box<[u8]> = data.into();
+            let cargo = Cargo::Datagram(data.len());
+            self.machine.pass(&from, (target, &place), cargo, move || {
+                if let Some(network) = network.upgrade() {
+                    let machine = Machine { network: Network(network), id: target };
+                    arrive(&machine, &sender, to, data);
+                }
+            });
+        }
     }
 
     fn send_to_group(&self, to: SocketAddr, data: &[u8]) {

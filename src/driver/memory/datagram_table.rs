@@ -81,6 +81,17 @@ impl Machine {
         self.network.ports().find(|&port| !sockets.contains_key(&key(port)))
     }
 
+    /// How often a datagram arrives.
+    pub(super) fn copies(&self, from: &Place, to: (MachineId, &Place)) -> usize {
+        let (machine, to) = to;
+        if self.is_within(machine) {
+            return 1;
+        }
+        let (from, to) = (from.address(), to.address());
+        let link = Link { from: Some(&from), to: Some(&to) };
+        self.network.0.links.ask(1, |policy| if policy.is_doubled(link) { 2 } else { 1 })
+    }
+
     /// Sends something to another machine or to this one, outside of any connection.
     pub(super) fn pass(
         &self,

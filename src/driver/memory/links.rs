@@ -34,6 +34,12 @@ pub(crate) trait LinkPolicy {
         len
     }
 
+    /// Whether a datagram arrives twice.
+    fn is_doubled(&self, link: Link<'_>) -> bool {
+        let _ = link;
+        false
+    }
+
     /// When something of a stream that was lost `losses` times in a row is sent again.
     fn retry(&self, link: Link<'_>, cargo: Cargo, losses: u32) -> Retry {
         let _ = (link, cargo, losses);
@@ -137,7 +143,7 @@ impl Links {
     }
 
     /// Lets `policy` decide on what is sent from now on, and on what is held.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the policies of a simulation"))]
+    #[cfg_attr(not(any(test, feature = "sim")), expect(dead_code, reason = "a simulation has one"))]
     pub(super) fn set_policy(&self, policy: Option<Rc<dyn LinkPolicy>>) {
         let former = self.policy.replace(policy);
         self.changed();

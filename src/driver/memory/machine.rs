@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::network::Network;
 
@@ -31,6 +32,9 @@ struct Entry {
     v4: Ipv4Addr,
     v6: Ipv6Addr,
     is_running: Rc<Cell<bool>>,
+    /// How far its wall clock is ahead of the network's, and behind it.
+    clock_offset: Cell<(Duration, Duration)>,
+    seed: Cell<u64>,
 }
 
 impl MachineId {
@@ -49,6 +53,7 @@ impl Machine {
     }
 
     /// A new machine with these addresses, which no other has.
+    #[cfg(feature = "sim")]
     pub(crate) fn new(network: Network, v4: Ipv4Addr, v6: Ipv6Addr) -> Self {
         let id = network.0.machines.add(v4, v6);
         Self { network, id }
@@ -87,22 +92,56 @@ impl Machine {
     }
 
     /// Stops and starts giving turns to its loops; what arrives meanwhile waits in its sockets.
+    #[cfg(feature = "sim")]
     pub(crate) fn set_running(&self, on: bool) {
-        if let Some(flag) = self.network.0.machines.running(self.id) {
-            flag.set(on);
-        }
+        self.network.0.machines.with(self.id, |entry| entry.is_running.set(on));
+    }
+
+    /// Sets its wall clock ahead of the network's, and behind it.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_clock_offset(&self, ahead: Duration, behind: Duration) {
+        self.network.0.machines.with(self.id, |entry| entry.clock_offset.set((ahead, behind)));
+    }
+
+    /// What its wall clock says: the time since the Unix epoch.
+    #[cfg_attr(
+        not(any(feature = "tls-core", feature = "sim")),
+        expect(dead_code, reason = "TLS looks at dates")
+    )]
+    pub(crate) fn date(&self) -> Duration {
+        let machines = &self.network.0.machines;
+        let offset = machines.with(self.id, |entry| entry.clock_offset.get());
+        let (ahead, behind) = offset.unwrap_or_default();
+        self.network.date().saturating_add(ahead).saturating_sub(behind)
+    }
+
+    /// What the random numbers of its loops begin with.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_seed(&self, seed: u64) {
+        self.network.0.machines.with(self.id, |entry| entry.seed.set(seed));
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.network.0.machines.with(self.id, |entry| entry.seed.get()).unwrap_or(0)
     }
 
     /// Whether its loops have turns.
     pub(super) fn running(&self) -> Option<Rc<Cell<bool>>> {
-        self.network.0.machines.running(self.id)
+        self.network.0.machines.with(self.id, |entry| Rc::clone(&entry.is_running))
     }
 }
 
 impl Machines {
+    #[cfg(feature = "sim")]
     fn add(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> MachineId {
         let mut table = self.table.borrow_mut();
-        table.push(Entry { v4, v6, is_running: Rc::new(Cell::new(true)) });
+        table.push(Entry {
+            v4,
+            v6,
+            is_running: Rc::new(Cell::new(true)),
+            clock_offset: Cell::default(),
+            seed: Cell::new(0),
+        });
         let id = MachineId(u32::try_from(table.len()).unwrap_or(u32::MAX));
         let mut by_address = self.by_address.borrow_mut();
         by_address.insert(v4.into(), id);
@@ -111,11 +150,11 @@ impl Machines {
     }
 
     fn addresses(&self, id: MachineId) -> Option<(Ipv4Addr, Ipv6Addr)> {
-        self.table.borrow().get(id.index()?).map(|entry| (entry.v4, entry.v6))
+        self.with(id, |entry| (entry.v4, entry.v6))
     }
 
-    fn running(&self, id: MachineId) -> Option<Rc<Cell<bool>>> {
-        self.table.borrow().get(id.index()?).map(|entry| Rc::clone(&entry.is_running))
+    fn with<R>(&self, id: MachineId, use_it: impl FnOnce(&Entry) -> R) -> Option<R> {
+        self.table.borrow().get(id.index()?).map(use_it)
     }
 }
 

@@ -70,6 +70,31 @@ impl Default for State {
 }
 
 impl Network {
+    /// Lets `policy` decide what becomes of what passes over links.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_policy(&self, policy: Rc<dyn super::LinkPolicy>) {
+        self.0.links.set_policy(Some(policy));
+    }
+
+    /// The policy would decide otherwise now.
+    #[cfg(feature = "sim")]
+    pub(crate) fn changed(&self) {
+        self.0.links.changed();
+    }
+
+    /// Virtual time since it was made.
+    #[cfg(feature = "sim")]
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.clock.elapsed()
+    }
+
+    /// As [`elapsed`](Self::elapsed), for what the network keeps itself.
+    #[cfg(feature = "sim")]
+    pub(crate) fn stopwatch(&self) -> impl Fn() -> Duration + use<> {
+        let clock = Rc::clone(&self.0.clock);
+        move || clock.elapsed()
+    }
+
     /// What each direction of a connection holds before its writer has to wait.
     pub(crate) fn set_capacity(&self, capacity: usize) {
         self.0.capacity.set(capacity.max(1));
@@ -89,7 +114,6 @@ impl Network {
     }
 
     /// The time since the Unix epoch.
-    #[cfg_attr(not(feature = "tls-core"), expect(dead_code, reason = "TLS looks at dates"))]
     pub(crate) fn date(&self) -> Duration {
         self.0.date.get().saturating_add(self.0.clock.elapsed())
     }

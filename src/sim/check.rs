@@ -1,0 +1,286 @@
+//! Many seeds, one after the other and side by side.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::faults::Faults;
+use super::script::Script;
+use super::simulation::Simulation;
+use crate::error::{Failure, Result};
+use crate::fence;
+
+/// A scenario, and with how many seeds it is tried.
+///
+/// Environment variables change it without a new build:
+///
+/// - `WHARF_SIM_SEED=n`: only this one, with its whole trace on standard error;
+/// - `WHARF_SIM_SCRIPT=…`: with these faults, in place of those of the seed;
+/// - `WHARF_SIM_SEEDS=n`: with so many.
+#[derive(Clone, Debug)]
+pub struct Check {
+    seeds: u64,
+    first: u64,
+    faults: Option<Faults>,
+    threads: usize,
+}
+
+/// Tries a scenario with 100 seeds: [`Check::run`] with what it is by default.
+///
+/// # Panics
+/// The scenario fails with one of them.
+///
+/// ```
+/// wharf::sim::check(|simulation| {
+///     let echo = simulation.host("echo");
+///     echo.serve(async |event_loop| {
+///         let endpoint = event_loop.datagram_stream().local_address("0.0.0.0:7").await?;
+///         loop {
+///             let (data, from) = endpoint.recv_from().await?;
+///             endpoint.send_to(&data, &from).await?;
+///         }
+///     });
+///     Ok(())
+/// });
+/// ```
+#[track_caller]
+pub fn check(scenario: impl Fn(&Simulation) -> Result + Sync) {
+    Check::new().run(scenario);
+}
+
+impl Check {
+    /// 100 seeds, without faults but those that the scenario makes itself, on as many threads as there are cores.
+    pub fn new() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { seeds: 100, first: 0, faults: None, threads }
+    }
+
+    /// How many seeds.
+    pub fn seeds(mut self, count: u64) -> Self {
+        self.seeds = count;
+        self
+    }
+
+    /// The first seed: 0 unless set.
+    pub fn first_seed(mut self, seed: u64) -> Self {
+        self.first = seed;
+        self
+    }
+
+    /// Faults at random in each simulation. Its script is made smaller when one has failed.
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
+    /// How many threads try seeds side by side.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Tries the scenario, which is given a simulation, makes hosts and lets it run.
+    ///
+    /// One seed of 16 is run twice, to see that it does the same: what depends on anything but the seed, such as the real
+    /// clock, the order of a `HashMap` or another thread, is a failure.
+    ///
+    /// # Panics
+    /// The scenario fails with a seed. The message has the seed, a script of faults that is as short as it could be made,
+    /// how to run it again, and the last events.
+    #[track_caller]
+    pub fn run(&self, scenario: impl Fn(&Simulation) -> Result + Sync) {
+        if let Err(failure) = self.find(&scenario) {
+            panic!("{failure}");
+        }
+    }
+
+    /// As [`run`](Self::run), and gives what has failed: for those who look for a failure that is there.
+    ///
+    /// # Errors
+    /// The scenario fails with a seed.
+    pub fn find(
+        &self,
+        scenario: &(impl Fn(&Simulation) -> Result + Sync),
+    ) -> Result<(), SimulationFailure> {
+        if let Some(seed) = number("WHARF_SIM_SEED") {
+            return self.once(seed, scenario);
+        }
+        let seeds = number("WHARF_SIM_SEEDS").unwrap_or(self.seeds);
+        let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
+        let failed: Mutex<Option<SimulationFailure>> = Mutex::new(None);
+        let work = || {
+            while failed.lock().is_ok_and(|failed| failed.is_none()) {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= seeds {
+                    break;
+                }
+                let seed = self.first.wrapping_add(index);
+                if let Err(failure) = self.try_seed(seed, index % 16 == 0, scenario)
+                    && let Ok(mut failed) = failed.lock()
+                    && failed.as_ref().is_none_or(|known| seed < known.seed)
+                {
+                    *failed = Some(failure);
+                }
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, seeds);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        match failed.into_inner() {
+            Ok(Some(failure)) => Err(self.smaller(failure, scenario)),
+            _ => Ok(()),
+        }
+    }
+
+    /// One seed, and its trace.
+    fn once(
+        &self,
+        seed: u64,
+        scenario: &impl Fn(&Simulation) -> Result,
+    ) -> Result<(), SimulationFailure> {
+        let script = std::env::var("WHARF_SIM_SCRIPT").ok();
+        let script = script.map(|text| {
+            text.parse::<Script>().map_err(|error| SimulationFailure {
+                seed,
+                script: Script::new(),
+                error: error.to_string(),
+                events: String::new(),
+            })
+        });
+        let run = self.simulate(seed, script.transpose()?, scenario);
+        let _ = std::io::stderr().lock().write_all(run.trace.as_bytes());
+        run.outcome
+    }
+
+    fn try_seed(
+        &self,
+        seed: u64,
+        twice: bool,
+        scenario: &impl Fn(&Simulation) -> Result,
+    ) -> Result<(), SimulationFailure> {
+        let run = self.simulate(seed, None, scenario);
+        run.outcome?;
+        if !twice {
+            return Ok(());
+        }
+        let again = self.simulate(seed, None, scenario);
+        again.outcome?;
+        if run.fingerprint == again.fingerprint {
+            return Ok(());
+        }
+        let differs = run.trace.lines().zip(again.trace.lines()).find(|(one, other)| one != other);
+        let (one, other) = differs.unwrap_or(("the end", "the end"));
+        let error =
+            format!("two runs with the same seed differ: `{}`, and `{}`", one.trim(), other.trim());
+        Err(SimulationFailure { seed, script: Script::new(), error, events: String::new() })
+    }
+
+    fn simulate(
+        &self,
+        seed: u64,
+        script: Option<Script>,
+        scenario: &impl Fn(&Simulation) -> Result,
+    ) -> Run {
+        let simulation = Simulation::new(seed);
+        match (script, &self.faults) {
+            (Some(script), _) => drop(simulation.script(script)),
+            (None, Some(faults)) => drop(simulation.faults(faults.clone())),
+            (None, None) => {}
+        }
+        let outcome = fence::run(|| scenario(&simulation))
+            .unwrap_or_else(|panic| Err(Failure::from(panic.into_error().to_string())));
+        let trace = simulation.trace();
+        let failure = |error: Failure| SimulationFailure {
+            seed,
+            script: trace.script(),
+            error: format!("{error:#}"),
+            events: trace.tail(40),
+        };
+        Run {
+            outcome: outcome.map_err(failure),
+            fingerprint: trace.fingerprint(),
+            trace: trace.to_string(),
+        }
+    }
+
+    /// The same failure with fewer faults, if it is there with fewer: parts of the script are left out, ever smaller ones.
+    fn smaller(
+        &self,
+        mut failure: SimulationFailure,
+        scenario: &impl Fn(&Simulation) -> Result,
+    ) -> SimulationFailure {
+        let mut part = failure.script.events().len();
+        while part > 0 {
+            let mut begin = 0;
+            while begin < failure.script.events().len() {
+                let shorter = failure.script.without(begin..begin + part);
+                match self.simulate(failure.seed, Some(shorter), scenario).outcome {
+                    Err(smaller) => failure = smaller,
+                    Ok(()) => begin += part,
+                }
+            }
+            part /= 2;
+        }
+        failure
+    }
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+struct Run {
+    outcome: Result<(), SimulationFailure>,
+    fingerprint: u64,
+    trace: String,
+}
+
+/// A seed with which a scenario fails.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SimulationFailure {
+    /// Which.
+    pub seed: u64,
+    /// Faults with which it fails.
+    pub script: Script,
+    /// How.
+    pub error: String,
+    /// The last events, a line each.
+    pub events: String,
+}
+
+impl std::fmt::Display for SimulationFailure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { seed, script, error, events } = self;
+        let mut again = format!("WHARF_SIM_SEED={seed}");
+        if !script.events().is_empty() {
+            write!(again, " WHARF_SIM_SCRIPT='{script}'")?;
+        }
+        write!(
+            formatter,
+            "the simulation with seed {seed} has failed: {error}\n{events}again: {again}"
+        )
+    }
+}
+
+impl std::error::Error for SimulationFailure {}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Where there is a terminal.
+fn progress(done: u64, of: u64) {
+    let mut error = std::io::stderr();
+    if error.is_terminal() {
+        let end = if done == of { "\n" } else { "" };
+        let _ = write!(error, "\r{done} of {of} seeds{end}");
+    }
+}

@@ -1,0 +1,108 @@
+//! What can happen to hosts and links.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::host::{ClockOffset, Host};
+use super::simulation::Simulation;
+
+/// Something that happens to hosts and links, which are named. One that does not exist is left alone.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// What the first sends to the second is lost, from now on.
+    Cut(String, String),
+    /// What the first sends to the second waits, from now on.
+    Clog(String, String),
+    /// What the first sends to the second passes again.
+    Join(String, String),
+    /// All links pass again.
+    Heal,
+    /// So much of everything is lost, 0 to 1, besides what the links lose by themselves.
+    Loss(f64),
+    /// [`Host::crash`].
+    Crash(String),
+    /// [`Host::kill`].
+    Kill(String),
+    /// [`Host::restart`].
+    Restart(String),
+    /// [`Host::pause`].
+    Pause(String),
+    /// [`Host::resume`].
+    Resume(String),
+    /// The host's wall clock is so many seconds ahead of the simulation's, or behind it.
+    Clock(String, f64),
+    /// All faults end: links are whole, hosts that are off are restarted, those that stand still go on. Clocks stay as
+    /// they are.
+    Calm,
+}
+
+impl Fault {
+    pub(super) fn apply(&self, simulation: &Simulation) {
+        let shared = &simulation.shared;
+        let with = |name: &str, act: &dyn Fn(&Host)| {
+            if let Some(host) = simulation.known(name) {
+                act(&host);
+            }
+        };
+        let between = |from: &str, to: &str, act: &dyn Fn(usize, usize)| {
+            if let (Some(from), Some(to)) = (simulation.known(from), simulation.known(to)) {
+                act(from.shared.id, to.shared.id);
+            }
+        };
+        match self {
+            Self::Cut(from, to) => between(from, to, &|from, to| shared.wires.cut(from, to, true)),
+            Self::Clog(from, to) => {
+                between(from, to, &|from, to| shared.wires.clog(from, to, true))
+            }
+            Self::Join(from, to) => {
+                between(from, to, &|from, to| shared.wires.cut(from, to, false))
+            }
+            Self::Heal => shared.wires.heal(),
+            Self::Loss(probability) => shared.wires.set_storm(*probability),
+            Self::Crash(name) => with(name, &Host::crash),
+            Self::Kill(name) => with(name, &Host::kill),
+            Self::Restart(name) => with(name, &Host::restart),
+            Self::Pause(name) => with(name, &Host::pause),
+            Self::Resume(name) => with(name, &Host::resume),
+            Self::Clock(name, seconds) => with(name, &|host| host.set_clock(offset(*seconds))),
+            Self::Calm => {
+                shared.wires.heal();
+                shared.wires.set_storm(0.0);
+                for host in simulation.hosts() {
+                    host.resume();
+                    if !host.is_on() {
+                        host.restart();
+                    }
+                }
+            }
+        }
+        // What waited for the links is tried again.
+        shared.network.changed();
+    }
+}
+
+fn offset(seconds: f64) -> ClockOffset {
+    let length = Duration::try_from_secs_f64(seconds.abs()).unwrap_or(Duration::MAX);
+    if seconds < 0.0 { ClockOffset::Behind(length) } else { ClockOffset::Ahead(length) }
+}
+
+impl fmt::Display for Fault {
+    /// As a [`Script`](super::Script) has it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut(from, to) => write!(formatter, "cut {from} {to}"),
+            Self::Clog(from, to) => write!(formatter, "clog {from} {to}"),
+            Self::Join(from, to) => write!(formatter, "join {from} {to}"),
+            Self::Heal => formatter.write_str("heal"),
+            Self::Loss(probability) => write!(formatter, "loss {probability}"),
+            Self::Crash(name) => write!(formatter, "crash {name}"),
+            Self::Kill(name) => write!(formatter, "kill {name}"),
+            Self::Restart(name) => write!(formatter, "restart {name}"),
+            Self::Pause(name) => write!(formatter, "pause {name}"),
+            Self::Resume(name) => write!(formatter, "resume {name}"),
+            Self::Clock(name, seconds) => write!(formatter, "clock {name} {seconds}"),
+            Self::Calm => formatter.write_str("calm"),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Faults at random.
+
+use std::time::Duration;
+
+use super::fault::Fault;
+use super::random::Random;
+use super::script::Script;
+
+/// Which faults happen at random, and how often.
+///
+/// Each seed turns some of the kinds off: what only happens when a kind of fault is missing is found, too (swarm
+/// testing).
+#[derive(Clone, Debug)]
+pub struct Faults {
+    every: Duration,
+    until: Duration,
+    kinds: Vec<Kind>,
+    spared: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Partition,
+    OneWayCut,
+    Clog,
+    Loss,
+    Crash,
+    Kill,
+    Pause,
+    Clock,
+}
+
+impl Faults {
+    /// All kinds, one every two seconds, for 30 seconds; then everything is whole again.
+    pub fn all() -> Self {
+        use Kind::{Clock, Clog, Crash, Kill, Loss, OneWayCut, Partition, Pause};
+        let kinds = vec![Partition, OneWayCut, Clog, Loss, Crash, Kill, Pause, Clock];
+        Self {
+            every: Duration::from_secs(2),
+            until: Duration::from_secs(30),
+            kinds,
+            spared: Vec::new(),
+        }
+    }
+
+    /// As [`all`](Self::all), of the links alone: hosts go on.
+    pub fn of_links() -> Self {
+        use Kind::{Clog, Loss, OneWayCut, Partition};
+        Self { kinds: vec![Partition, OneWayCut, Clog, Loss], ..Self::all() }
+    }
+
+    /// How much time passes between two, on average.
+    pub fn every(mut self, mean: Duration) -> Self {
+        self.every = mean;
+        self
+    }
+
+    /// When the last one is over, and everything is whole.
+    pub fn until(mut self, time: Duration) -> Self {
+        self.until = time;
+        self
+    }
+
+    /// Nothing happens to this host itself. Its links are as others'.
+    pub fn spare(mut self, host: &str) -> Self {
+        self.spared.push(host.to_owned());
+        self
+    }
+
+    /// What happens to these hosts.
+    pub(super) fn script(&self, random: &Random, hosts: &[&str]) -> Script {
+        let kinds: Vec<Kind> = self.kinds.iter().copied().filter(|_| random.chance(0.5)).collect();
+        let victims: Vec<&str> = hosts
+            .iter()
+            .copied()
+            .filter(|host| !self.spared.iter().any(|spared| spared == host))
+            .collect();
+        let mut events = Vec::new();
+        let mut at = Duration::ZERO;
+        loop {
+            at += random.duration(Duration::ZERO..=2 * self.every);
+            if at >= self.until || self.every.is_zero() {
+                break;
+            }
+            if let Some(kind) = random.choose(&kinds) {
+                self.add(*kind, at, random, hosts, &victims, &mut events);
+            }
+        }
+        events.push((self.until, Fault::Calm));
+        events.sort_by_key(|(at, _)| *at);
+        events.into_iter().fold(Script::new(), |script, (at, fault)| script.at(at, fault))
+    }
+
+    /// A fault and its end.
+    fn add(
+        &self,
+        kind: Kind,
+        at: Duration,
+        random: &Random,
+        hosts: &[&str],
+        victims: &[&str],
+        events: &mut Vec<(Duration, Fault)>,
+    ) {
+        let end = at + random.duration(Duration::from_millis(1)..=3 * self.every);
+        let victim = random.choose(victims).copied().map(str::to_owned);
+        let mut both = |begin, over| events.extend([(at, begin), (end.min(self.until), over)]);
+        match (kind, victim) {
+            (Kind::Partition, _) => {
+                for (from, to) in sides(random, hosts) {
+                    both(
+                        Fault::Cut(from.clone(), to.clone()),
+                        Fault::Join(from.clone(), to.clone()),
+                    );
+                    both(Fault::Cut(to.clone(), from.clone()), Fault::Join(to, from));
+                }
+            }
+            (Kind::OneWayCut, _) => {
+                if let Some((from, to)) = link(random, hosts) {
+                    both(Fault::Cut(from.clone(), to.clone()), Fault::Join(from, to));
+                }
+            }
+            (Kind::Clog, _) => {
+                if let Some((from, to)) = link(random, hosts) {
+                    both(Fault::Clog(from.clone(), to.clone()), Fault::Join(from, to));
+                }
+            }
+            (Kind::Loss, _) => {
+                let percent = 1 + random.below(30);
+                both(Fault::Loss(percent as f64 / 100.0), Fault::Loss(0.0));
+            }
+            (Kind::Crash, Some(host)) => both(Fault::Crash(host.clone()), Fault::Restart(host)),
+            (Kind::Kill, Some(host)) => both(Fault::Kill(host.clone()), Fault::Restart(host)),
+            (Kind::Pause, Some(host)) => both(Fault::Pause(host.clone()), Fault::Resume(host)),
+            (Kind::Clock, Some(host)) => {
+                let seconds = random.below(7_200) as f64 - 3_600.0;
+                events.push((at, Fault::Clock(host, seconds)));
+            }
+            (Kind::Crash | Kind::Kill | Kind::Pause | Kind::Clock, None) => {}
+        }
+    }
+}
+
+/// Two hosts.
+fn link(random: &Random, hosts: &[&str]) -> Option<(String, String)> {
+    let from = random.below(hosts.len());
+    let others = hosts.len().checked_sub(1).filter(|others| *others > 0)?;
+    let to = (from + 1 + random.below(others)) % hosts.len();
+    Some((hosts.get(from)?.to_string(), hosts.get(to)?.to_string()))
+}
+
+/// The links between two sides into which the hosts fall.
+fn sides(random: &Random, hosts: &[&str]) -> Vec<(String, String)> {
+    let side: Vec<bool> = hosts.iter().map(|_| random.chance(0.5)).collect();
+    let of = |wanted: bool| {
+        let side = &side;
+        (0..hosts.len()).filter(move |index| side[*index] == wanted)
+    };
+    of(true)
+        .flat_map(|from| of(false).map(move |to| (hosts[from].to_owned(), hosts[to].to_owned())))
+        .collect()
+}

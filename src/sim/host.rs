@@ -1,0 +1,278 @@
+//! The machines of a simulation.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, SystemTime};
+
+use super::program::Program;
+use super::random::Random;
+use super::simulation::{Shared, Simulation};
+use super::trace::TraceEvent;
+use crate::driver::Driver;
+use crate::driver::memory::Machine;
+use crate::error::Result;
+use crate::event_loop::{Core, EventLoop};
+
+/// Which host of a simulation, in the order in which they were made.
+pub(super) type HostId = usize;
+
+/// A machine of a [`Simulation`], with a name, addresses, an event loop, and programs.
+///
+/// Clones are the same host. The simulation keeps it: dropping it changes nothing.
+#[derive(Clone)]
+pub struct Host {
+    pub(super) shared: Rc<HostShared>,
+}
+
+pub(super) struct HostShared {
+    pub(super) id: HostId,
+    pub(super) name: String,
+    pub(super) addresses: (Ipv4Addr, Ipv6Addr),
+    simulation: Weak<Shared>,
+    machine: Machine,
+    /// `None`: it is off.
+    event_loop: RefCell<Option<EventLoop>>,
+    programs: RefCell<Vec<Rc<Program>>>,
+    random: Random,
+    starts: Cell<u32>,
+}
+
+impl Host {
+    pub(super) fn new(simulation: &Simulation, id: HostId, name: &str) -> Self {
+        let shared = &simulation.shared;
+        let number = u16::try_from(id + 1).unwrap_or(u16::MAX);
+        let [high, low] = number.to_be_bytes();
+        let v4 = Ipv4Addr::new(10, 0, high, low);
+        let v6 = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number);
+        let machine = Machine::new(shared.network.clone(), v4, v6);
+        machine.set_seed(shared.random.next_u64());
+        let host = HostShared {
+            id,
+            name: name.to_owned(),
+            addresses: (v4, v6),
+            simulation: Rc::downgrade(shared),
+            machine,
+            event_loop: RefCell::new(None),
+            programs: RefCell::default(),
+            random: shared.random.fork(),
+            starts: Cell::new(0),
+        };
+        let host = Self { shared: Rc::new(host) };
+        host.begin();
+        host
+    }
+
+    /// Its name, which connects and other hosts' resolvers know.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Its IPv4 address: 10.0.0.1 for the first host, and so on.
+    pub fn ipv4(&self) -> Ipv4Addr {
+        self.shared.addresses.0
+    }
+
+    /// Its IPv6 address: fd00::1 for the first host, and so on.
+    pub fn ipv6(&self) -> Ipv6Addr {
+        self.shared.addresses.1
+    }
+
+    /// Begins a program that need not end: a server. It begins anew when the host is restarted. If it fails, or a
+    /// callback of its loop panics, the simulation has failed.
+    pub fn serve(&self, program: impl AsyncFn(EventLoop) -> Result + 'static) {
+        self.add(Program::new(program, false));
+    }
+
+    /// As [`serve`](Self::serve), for a program that [`Simulation::run`] waits for. It begins anew when the host is
+    /// restarted before it is done.
+    pub fn start(&self, program: impl AsyncFn(EventLoop) -> Result + 'static) {
+        self.add(Program::new(program, true));
+    }
+
+    /// Runs the simulation until this program is done.
+    ///
+    /// # Errors
+    /// The program's, whatever else has failed in the simulation, and those of [`Simulation::run`].
+    pub fn run<T: 'static>(
+        &self,
+        program: impl AsyncFnOnce(EventLoop) -> Result<T> + 'static,
+    ) -> Result<T> {
+        let output = Rc::new(RefCell::new(None));
+        let (program, result) = (RefCell::new(Some(program)), Rc::clone(&output));
+        let program = Rc::new(program);
+        self.serve(async move |event_loop| {
+            let Some(program) = program.take() else {
+                return Err(
+                    "the host was restarted in the middle of a program that runs once".into()
+                );
+            };
+            let value = program(event_loop).await?;
+            *result.borrow_mut() = Some(value);
+            Ok(())
+        });
+        let simulation = self.simulation()?;
+        simulation.run_while(|| output.borrow().is_none())?;
+        output.take().ok_or_else(|| "the simulation has ended before the program".into())
+    }
+
+    /// The cable is pulled: its programs end where they are, and nothing that they send from now on leaves it. Who is
+    /// connected hears nothing. Nothing happens to one that is off.
+    pub fn crash(&self) {
+        self.end(true);
+    }
+
+    /// `kill -9`: its programs end where they are, and its kernel closes their connections. Nothing happens to one that
+    /// is off.
+    pub fn kill(&self) {
+        self.end(false);
+    }
+
+    /// Begins its programs anew, after a [`crash`](Self::crash) or a [`kill`](Self::kill), or in the middle of them as
+    /// after a kill.
+    pub fn restart(&self) {
+        self.kill();
+        self.begin();
+    }
+
+    /// Whether it is on.
+    pub fn is_on(&self) -> bool {
+        self.shared.event_loop.borrow().is_some()
+    }
+
+    /// Its loop stands still, as that of a process that is stopped; what arrives waits in its sockets.
+    pub fn pause(&self) {
+        self.shared.machine.set_running(false);
+    }
+
+    /// Its loop goes on.
+    pub fn resume(&self) {
+        self.shared.machine.set_running(true);
+    }
+
+    /// What its wall clock says.
+    pub fn date(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.shared.machine.date()
+    }
+
+    /// Sets its wall clock ahead of the simulation's, or behind it. Timers do not follow it.
+    pub fn set_clock(&self, offset: ClockOffset) {
+        let (ahead, behind) = match offset {
+            ClockOffset::Ahead(time) => (time, Duration::ZERO),
+            ClockOffset::Behind(time) => (Duration::ZERO, time),
+        };
+        self.shared.machine.set_clock_offset(ahead, behind);
+    }
+
+    /// Random numbers that follow from the seed, and that no other host's depend on.
+    pub fn random(&self) -> Random {
+        self.shared.random.clone()
+    }
+
+    /// How often it has been started: 1 before any restart.
+    pub fn starts(&self) -> u32 {
+        self.shared.starts.get()
+    }
+
+    fn simulation(&self) -> Result<Simulation> {
+        let shared = self.shared.simulation.upgrade().ok_or("the simulation is gone")?;
+        Ok(Simulation::of(shared))
+    }
+
+    fn add(&self, program: Program) {
+        let program = Rc::new(program);
+        self.shared.programs.borrow_mut().push(Rc::clone(&program));
+        let event_loop = self.shared.event_loop.borrow().as_ref().cloned();
+        if let Some(event_loop) = event_loop {
+            self.shared.run(&event_loop, program);
+        }
+    }
+
+    fn begin(&self) {
+        let Some(simulation) = self.shared.simulation.upgrade() else { return };
+        let driver = Driver::in_memory(self.shared.machine.clone());
+        let event_loop = EventLoop::owner(Core::new(driver, 1, 1));
+        let (host, owner) = (Rc::downgrade(&self.shared), Rc::downgrade(&simulation));
+        event_loop.set_exception_handler(move |_, exception| {
+            if let (Some(host), Some(owner)) = (host.upgrade(), owner.upgrade()) {
+                owner.fail(&host.name, exception.to_string());
+            }
+        });
+        simulation.wires.set_down(self.shared.id, false);
+        self.shared.starts.set(self.shared.starts.get() + 1);
+        for program in self.shared.programs.borrow().iter().filter(|program| !program.is_done.get())
+        {
+            self.shared.run(&event_loop, Rc::clone(program));
+        }
+        *self.shared.event_loop.borrow_mut() = Some(event_loop);
+        self.resume();
+    }
+
+    fn end(&self, is_crash: bool) {
+        let Some(event_loop) = self.shared.event_loop.take() else { return };
+        let Some(simulation) = self.shared.simulation.upgrade() else { return };
+        if is_crash {
+            simulation.wires.set_down(self.shared.id, true);
+        }
+        // What it does while it is closed is no failure.
+        event_loop.set_exception_handler(|_, _| {});
+        drop(event_loop);
+    }
+
+    /// The end of the simulation.
+    pub(super) fn close(&self) {
+        self.shared.programs.borrow_mut().clear();
+        self.end(true);
+    }
+}
+
+impl HostShared {
+    fn run(self: &Rc<Self>, event_loop: &EventLoop, program: Rc<Program>) {
+        let running = program.begin(event_loop.clone());
+        let host = Rc::downgrade(self);
+        let main = async move {
+            let outcome = running.await;
+            let Some(host) = host.upgrade() else { return };
+            program.is_done.set(true);
+            let Some(simulation) = host.simulation.upgrade() else { return };
+            let at = simulation.network.elapsed();
+            simulation.trace.add(TraceEvent::Ended { at, host: host.id });
+            match outcome {
+                Ok(()) => simulation.look(),
+                Err(error) => simulation.fail(&host.name, format!("{error:#}")),
+            }
+        };
+        event_loop.create_task(main).named("a host's program").detach();
+    }
+
+    pub(super) fn awaits(&self) -> bool {
+        self.programs.borrow().iter().any(|program| program.is_awaited && !program.is_done.get())
+    }
+}
+
+/// How far a clock is from the simulation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockOffset {
+    /// So far ahead.
+    Ahead(Duration),
+    /// So far behind.
+    Behind(Duration),
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Host")
+            .field("name", &self.shared.name)
+            .field("ipv4", &self.ipv4())
+            .field("is_on", &self.is_on())
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<&Host> for IpAddr {
+    fn from(host: &Host) -> Self {
+        host.ipv4().into()
+    }
+}

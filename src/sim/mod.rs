@@ -1,0 +1,80 @@
+//! Whole programs on a simulated network, in virtual time, from one seed.
+//!
+//! A [`Simulation`] has [`Host`]s. Each has a name, addresses and an event loop of its own, and runs the same functions
+//! that run for real: servers, connects, streams, datagrams, Unix sockets, timers, tasks and TLS. What they send passes
+//! over links that take time, lose, cut and join again; hosts crash, restart and stand still. Time is virtual, and jumps
+//! to what happens next: an hour of silence takes no time.
+//!
+//! Everything follows from the seed. A run that fails is run again with its seed, and fails in the same way.
+//!
+//! ```
+//! use std::time::Duration;
+//! use wharf::sim::Simulation;
+//!
+//! # fn main() -> wharf::Result {
+//! let simulation = Simulation::new(7);
+//! let server = simulation.host("server");
+//! server.serve(async |event_loop| {
+//!     let listener = event_loop.listen("0.0.0.0:7").await?;
+//!     loop {
+//!         let (mut reader, writer) = listener.accept().await?.into_split();
+//!         let line = reader.read_line().await?.unwrap_or_default();
+//!         writer.write_all(format!("you said {line}\n").as_bytes()).await?;
+//!     }
+//! });
+//! let answer = simulation.host("client").run(async |event_loop| {
+//!     // Names are those of the hosts.
+//!     let (mut reader, writer) = event_loop.open_connection("server:7").await?;
+//!     writer.write_all(b"hello\n").await?;
+//!     Ok(reader.read_line().await?)
+//! })?;
+//! assert_eq!(answer.as_deref(), Some("you said hello"));
+//! // There and back twice, at 1 ms each way.
+//! assert_eq!(simulation.elapsed(), Duration::from_millis(4));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is simulated
+//!
+//! - **TCP:** handshakes, bounded buffers, the order of bytes, half-close, resets, refused connects, backlogs. What a
+//!   link loses is sent again with TCP's timeouts: a connection survives a partition of some minutes, and fails with
+//!   "timed out" after some 15.
+//! - **UDP:** datagrams are late, lost, doubled, and overtake each other.
+//! - **Unix sockets and loopback addresses** stay within a host, and have no faults.
+//! - **Hosts:** [`Host::crash`] is a cable pulled out of the machine: nothing is sent any more, and who is connected
+//!   learns of it when what it sends is answered by the restarted host, or never. [`Host::kill`] is `kill -9`: the kernel
+//!   closes the connections. Both end the host's programs where they are; [`Host::restart`] begins them anew.
+//! - **Clocks:** [`Host::date`] is a wall clock, which can be [set](Host::set_clock); timers do not follow it.
+//!
+//! Child processes, signals and descriptors of the operating system do not exist here, and fail with
+//! [`is_unsupported`](crate::Error::is_unsupported). Work handed to an executor runs at once, on the loop's thread.
+//!
+//! # What a crash cannot do
+//!
+//! The programs of a host that crashes are dropped, and `connection_lost` is called as when a loop is closed: a process
+//! that is killed for real runs nothing any more. Nothing that they send then leaves the host, but what they do to things
+//! that they share with the test is done.
+
+mod check;
+mod fault;
+mod faults;
+mod host;
+mod network;
+mod program;
+mod random;
+mod script;
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use self::check::{Check, SimulationFailure, check};
+pub use self::fault::Fault;
+pub use self::faults::Faults;
+pub use self::host::{ClockOffset, Host};
+pub use self::network::LinkOptions;
+pub use self::random::Random;
+pub use self::script::{InvalidScript, Script};
+pub use self::simulation::Simulation;
+pub use self::trace::{Cargo, Passed, Trace, TraceEvent};

@@ -1,0 +1,58 @@
+//! Which links are cut.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::sim::host::HostId;
+
+/// What nothing passes over.
+#[derive(Debug, Default)]
+pub(super) struct Cuts {
+    /// From where to where.
+    links: RefCell<BTreeMap<(HostId, HostId), Cut>>,
+    /// Hosts that are off.
+    down: RefCell<BTreeSet<HostId>>,
+}
+
+/// How a link is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// What is sent is lost.
+    Lossy,
+    /// What is sent waits.
+    Clogged,
+}
+
+impl Cuts {
+    pub(super) fn set(&self, from: HostId, to: HostId, cut: Option<Cut>) {
+        let mut links = self.links.borrow_mut();
+        match cut {
+            Some(cut) => drop(links.insert((from, to), cut)),
+            None => drop(links.remove(&(from, to))),
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        self.links.borrow_mut().clear();
+    }
+
+    pub(super) fn set_down(&self, host: HostId, is_down: bool) {
+        let mut down = self.down.borrow_mut();
+        if is_down {
+            down.insert(host);
+        } else {
+            down.remove(&host);
+        }
+    }
+
+    pub(super) fn is_down(&self, host: HostId) -> bool {
+        self.down.borrow().contains(&host)
+    }
+
+    pub(super) fn between(&self, from: HostId, to: HostId) -> Option<Cut> {
+        if self.is_down(from) || self.is_down(to) {
+            return Some(Cut::Lossy);
+        }
+        self.links.borrow().get(&(from, to)).copied()
+    }
+}

@@ -1,0 +1,10 @@
+//! The links between hosts.
+
+mod cuts;
+mod options;
+mod policy;
+mod timeouts;
+
+pub use self::options::LinkOptions;
+
+pub(super) use self::policy::Wires;

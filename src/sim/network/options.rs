@@ -1,0 +1,67 @@
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// What a link does to what passes over it.
+///
+/// Of what passes both ways, each way for itself.
+#[derive(Clone, Debug)]
+pub struct LinkOptions {
+    pub(super) latency: RangeInclusive<Duration>,
+    pub(super) loss: f64,
+    pub(super) duplication: f64,
+    pub(super) split: f64,
+    pub(super) bandwidth: Option<u64>,
+}
+
+impl LinkOptions {
+    /// 1 ms each way, no limit of bandwidth, and no faults.
+    pub fn new() -> Self {
+        let latency = Duration::from_millis(1);
+        Self {
+            latency: latency..=latency,
+            loss: 0.0,
+            duplication: 0.0,
+            split: 0.0,
+            bandwidth: None,
+        }
+    }
+
+    /// How long what passes takes: a random time of these, for each piece of a stream and each datagram. Datagrams
+    /// overtake each other; the pieces of a stream do not.
+    pub fn latency(mut self, latency: RangeInclusive<Duration>) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// How probably a piece of a stream or a datagram is lost, 0 to 1. What a stream loses is sent again, 200 ms later,
+    /// 400 ms after that, and so on; all behind it waits.
+    pub fn loss(mut self, probability: f64) -> Self {
+        self.loss = probability;
+        self
+    }
+
+    /// How probably a datagram arrives twice, 0 to 1.
+    pub fn duplication(mut self, probability: f64) -> Self {
+        self.duplication = probability;
+        self
+    }
+
+    /// How probably what is written is cut in two at a random place, and arrives and is read apart, 0 to 1. 1 cuts down
+    /// to single bytes.
+    pub fn split(mut self, probability: f64) -> Self {
+        self.split = probability;
+        self
+    }
+
+    /// How many bytes pass in a second, each way. What is on the link shares it in turn.
+    pub fn bandwidth(mut self, bytes_per_second: impl Into<Option<u64>>) -> Self {
+        self.bandwidth = bytes_per_second.into();
+        self
+    }
+}
+
+impl Default for LinkOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,189 @@
+//! What becomes of what hosts send.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::cuts::{Cut, Cuts};
+use super::options::LinkOptions;
+use super::timeouts;
+use crate::address::Address;
+use crate::driver::memory::{Cargo, Fate, Link, LinkPolicy, Network, Retry};
+use crate::sim::host::HostId;
+use crate::sim::random::Random;
+use crate::sim::trace::{Passed, Trace, TraceEvent};
+
+/// What becomes of what hosts send: the policy of the simulation's network.
+pub(in crate::sim) struct Wires {
+    /// The network keeps its policy.
+    elapsed: Box<dyn Fn() -> Duration>,
+    random: Random,
+    trace: Trace,
+    hosts: RefCell<BTreeMap<IpAddr, HostId>>,
+    cuts: Cuts,
+    /// Of links that have none of their own.
+    default: RefCell<LinkOptions>,
+    options: RefCell<BTreeMap<(HostId, HostId), LinkOptions>>,
+    /// Until when a link with a bandwidth is busy.
+    busy: RefCell<BTreeMap<(HostId, HostId), Duration>>,
+    /// More loss than the links have of their own.
+    storm: Cell<f64>,
+}
+
+impl Wires {
+    pub(in crate::sim) fn new(network: &Network, random: Random, trace: Trace) -> Self {
+        Self {
+            elapsed: Box::new(network.stopwatch()),
+            random,
+            trace,
+            hosts: RefCell::default(),
+            cuts: Cuts::default(),
+            default: RefCell::default(),
+            options: RefCell::default(),
+            busy: RefCell::default(),
+            storm: Cell::new(0.0),
+        }
+    }
+
+    pub(in crate::sim) fn add_host(&self, host: HostId, addresses: [IpAddr; 2]) {
+        self.hosts.borrow_mut().extend(addresses.map(|address| (address, host)));
+    }
+
+    pub(in crate::sim) fn set_default(&self, options: LinkOptions) {
+        *self.default.borrow_mut() = options;
+    }
+
+    pub(in crate::sim) fn set_between(&self, a: HostId, b: HostId, options: &LinkOptions) {
+        self.options.borrow_mut().extend([((a, b), options.clone()), ((b, a), options.clone())]);
+    }
+
+    pub(in crate::sim) fn set_storm(&self, loss: f64) {
+        self.storm.set(loss);
+    }
+
+    /// Loses what is sent from one to the other, or does not any more.
+    pub(in crate::sim) fn cut(&self, from: HostId, to: HostId, on: bool) {
+        self.cuts.set(from, to, on.then_some(Cut::Lossy));
+    }
+
+    /// Holds what is sent from one to the other, or does not any more.
+    pub(in crate::sim) fn clog(&self, from: HostId, to: HostId, on: bool) {
+        self.cuts.set(from, to, on.then_some(Cut::Clogged));
+    }
+
+    /// Every link is whole.
+    pub(in crate::sim) fn heal(&self) {
+        self.cuts.clear();
+    }
+
+    pub(in crate::sim) fn set_down(&self, host: HostId, is_down: bool) {
+        self.cuts.set_down(host, is_down);
+    }
+
+    fn ends(&self, link: Link<'_>) -> Option<(HostId, HostId)> {
+        let hosts = self.hosts.borrow();
+        let host = |address: Option<&Address>| hosts.get(&address?.as_ip()?.ip()).copied();
+        Some((host(link.from)?, host(link.to)?))
+    }
+
+    fn with_options<R>(
+        &self,
+        ends: (HostId, HostId),
+        use_them: impl FnOnce(&LinkOptions) -> R,
+    ) -> R {
+        match self.options.borrow().get(&ends) {
+            Some(options) => use_them(options),
+            None => use_them(&self.default.borrow()),
+        }
+    }
+
+    fn is_lost(&self, ends: (HostId, HostId)) -> bool {
+        let loss = self.with_options(ends, |options| options.loss);
+        self.random.chance(1.0 - (1.0 - loss) * (1.0 - self.storm.get()))
+    }
+
+    /// How long something takes, with the time until it is its turn on a link of limited bandwidth.
+    fn time(&self, ends: (HostId, HostId), cargo: Cargo) -> Duration {
+        let (latency, bandwidth) =
+            self.with_options(ends, |options| (options.latency.clone(), options.bandwidth));
+        let latency = self.random.duration(latency);
+        let (Some(bandwidth), Some(length)) = (bandwidth, length(cargo)) else { return latency };
+        let now = (self.elapsed)();
+        let takes = Duration::from_secs_f64(length as f64 / bandwidth.max(1) as f64);
+        let mut busy = self.busy.borrow_mut();
+        let until = busy.entry(ends).or_default();
+        *until = (*until).max(now) + takes;
+        *until - now + latency
+    }
+
+    fn note(&self, (from, to): (HostId, HostId), cargo: Cargo, passed: Passed) {
+        let at = (self.elapsed)();
+        self.trace.add(TraceEvent::Sent { at, from, to, cargo: cargo.into(), passed });
+    }
+}
+
+impl LinkPolicy for Wires {
+    fn fate(&self, link: Link<'_>, cargo: Cargo) -> Fate {
+        let Some(ends) = self.ends(link) else { return Fate::AT_ONCE };
+        let lost = match self.cuts.between(ends.0, ends.1) {
+            Some(Cut::Lossy) => Some(Passed::Lost),
+            Some(Cut::Clogged) => Some(Passed::Held),
+            None => self.is_lost(ends).then_some(Passed::Lost),
+        };
+        if let Some(passed) = lost {
+            self.note(ends, cargo, passed);
+            return Fate::Lost;
+        }
+        let time = self.time(ends, cargo);
+        self.note(ends, cargo, Passed::After(time));
+        Fate::Arrives(time)
+    }
+
+    fn split(&self, link: Link<'_>, len: usize) -> usize {
+        let Some(ends) = self.ends(link) else { return len };
+        let (split, bandwidth) =
+            self.with_options(ends, |options| (options.split, options.bandwidth));
+        // Others have their turn between.
+        let most = if bandwidth.is_some() { len.min(PIECE) } else { len };
+        if most > 1 && self.random.chance(split) { 1 + self.random.below(most - 1) } else { most }
+    }
+
+    fn is_doubled(&self, link: Link<'_>) -> bool {
+        let Some(ends) = self.ends(link) else { return false };
+        let duplication = self.with_options(ends, |options| options.duplication);
+        self.random.chance(duplication)
+    }
+
+    fn retry(&self, link: Link<'_>, cargo: Cargo, losses: u32) -> Retry {
+        let Some((from, to)) = self.ends(link) else { return Retry::WhenChanged };
+        // Nobody is there to send it again.
+        if self.cuts.is_down(from) {
+            return Retry::Never;
+        }
+        match self.cuts.between(from, to) {
+            Some(Cut::Clogged) => Retry::WhenChanged,
+            Some(Cut::Lossy) | None => timeouts::retry(cargo, losses),
+        }
+    }
+
+    fn arrives(&self, link: Link<'_>, cargo: Cargo) -> bool {
+        let Some(ends) = self.ends(link) else { return true };
+        // What has left a host that is off by now arrives all the same.
+        let is_there = !self.cuts.is_down(ends.1);
+        if !is_there {
+            self.note(ends, cargo, Passed::Lost);
+        }
+        is_there
+    }
+}
+
+/// What passes together on a link of limited bandwidth.
+const PIECE: usize = 16 * 1024;
+
+fn length(cargo: Cargo) -> Option<usize> {
+    match cargo {
+        Cargo::Bytes(length) | Cargo::Datagram(length) => Some(length),
+        Cargo::Connect | Cargo::Answer | Cargo::End | Cargo::Reset | Cargo::Room => None,
+    }
+}

@@ -1,0 +1,29 @@
+//! When TCP sends again what was lost, as Linux does by default.
+
+use std::time::Duration;
+
+use crate::driver::memory::{Cargo, Retry};
+
+/// Before the first retransmission on a connection, and of a request to connect.
+const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
+const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Each is twice the one before, up to this.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// `tcp_retries2` and `tcp_syn_retries`: after 924 s, and 127 s, the connection has failed.
+const RETRIES: u32 = 15;
+const CONNECT_RETRIES: u32 = 6;
+
+/// When something that was lost `losses` times in a row is sent again.
+pub(super) fn retry(cargo: Cargo, losses: u32) -> Retry {
+    let (first, most) = match cargo {
+        // Nobody waits for an answer to it.
+        Cargo::Reset => return Retry::Never,
+        Cargo::Connect | Cargo::Answer => (FIRST_CONNECT_TIMEOUT, CONNECT_RETRIES),
+        Cargo::Bytes(_) | Cargo::End | Cargo::Room | Cargo::Datagram(_) => (FIRST_TIMEOUT, RETRIES),
+    };
+    if losses > most + 1 {
+        return Retry::Never;
+    }
+    let wait = first.saturating_mul(1 << losses.saturating_sub(1).min(20));
+    Retry::After(wait.min(LONGEST_TIMEOUT))
+}

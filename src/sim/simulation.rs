@@ -1,0 +1,299 @@
+//! A simulated network with its hosts.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::fault::Fault;
+use super::faults::Faults;
+use super::host::Host;
+use super::network::{LinkOptions, Wires};
+use super::random::Random;
+use super::script::Script;
+use super::trace::{Trace, TraceEvent};
+use crate::driver::Driver;
+use crate::driver::memory::{Machine, Network};
+use crate::error::{Failure, Result};
+use crate::event_loop::{Core, EventLoop};
+use crate::task::Promise;
+
+/// Hosts on a network, in virtual time, from one seed.
+///
+/// Dropping the one that [`new`](Self::new) gave ends it: hosts are off, and their programs gone. Dropping a clone changes
+/// nothing.
+pub struct Simulation {
+    pub(super) shared: Rc<Shared>,
+    is_owner: bool,
+}
+
+pub(super) struct Shared {
+    seed: u64,
+    pub(super) network: Network,
+    pub(super) wires: Rc<Wires>,
+    pub(super) trace: Trace,
+    pub(super) random: Random,
+    /// What lets time pass: it has nothing on the network.
+    director: RefCell<Option<EventLoop>>,
+    hosts: RefCell<Vec<Host>>,
+    failure: RefCell<Option<Failure>>,
+    /// Who waits for the programs.
+    waits: RefCell<Option<Promise<()>>>,
+    limit: Cell<Duration>,
+    /// What is to happen to it, before anything has run.
+    script: RefCell<Option<Script>>,
+    faults: RefCell<Option<Faults>>,
+}
+
+/// How long a simulation runs in virtual time before it has failed.
+const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Simulation {
+    /// A network without hosts, on which everything follows from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let network = Network::default();
+        let (random, trace) = (Random::new(seed), Trace::new());
+        let wires = Rc::new(Wires::new(&network, random.fork(), trace.clone()));
+        network.set_policy(Rc::clone(&wires) as Rc<_>);
+        let driver = Driver::in_memory(Machine::shared(network.clone()));
+        let director = EventLoop::owner(Core::new(driver, 1, 1));
+        let shared = Shared {
+            seed,
+            network,
+            wires,
+            trace,
+            random,
+            director: RefCell::new(Some(director)),
+            hosts: RefCell::default(),
+            failure: RefCell::default(),
+            waits: RefCell::default(),
+            limit: Cell::new(LIMIT),
+            script: RefCell::default(),
+            faults: RefCell::default(),
+        };
+        Self { shared: Rc::new(shared), is_owner: true }
+    }
+
+    pub(super) fn of(shared: Rc<Shared>) -> Self {
+        Self { shared, is_owner: false }
+    }
+
+    /// What everything follows from.
+    pub fn seed(&self) -> u64 {
+        self.shared.seed
+    }
+
+    /// The host with this name: a new one, if there is none yet. Other hosts reach it by its name.
+    pub fn host(&self, name: &str) -> Host {
+        if let Some(host) = self.known(name) {
+            return host;
+        }
+        let id = self.shared.hosts.borrow().len();
+        let host = Host::new(self, id, name);
+        let addresses: [IpAddr; 2] = [host.ipv4().into(), host.ipv6().into()];
+        self.shared.network.add_host(name, vec![addresses[0]]);
+        self.shared.wires.add_host(id, addresses);
+        self.shared.trace.add_host(name);
+        self.shared.hosts.borrow_mut().push(host.clone());
+        host
+    }
+
+    /// All hosts, in the order in which they were made.
+    pub fn hosts(&self) -> Vec<Host> {
+        self.shared.hosts.borrow().clone()
+    }
+
+    /// What links do that have no options of their own.
+    pub fn links(&self, options: LinkOptions) -> &Self {
+        self.shared.wires.set_default(options);
+        self
+    }
+
+    /// What the link between two hosts does.
+    pub fn link(&self, a: &Host, b: &Host, options: &LinkOptions) -> &Self {
+        self.shared.wires.set_between(a.shared.id, b.shared.id, options);
+        self
+    }
+
+    /// Lets hosts and links fail at random, as the seed says, as soon as something runs.
+    pub fn faults(&self, faults: Faults) -> &Self {
+        *self.shared.faults.borrow_mut() = Some(faults);
+        self
+    }
+
+    /// Lets these things happen, as soon as something runs, in place of those at random.
+    pub fn script(&self, script: Script) -> &Self {
+        *self.shared.script.borrow_mut() = Some(script);
+        self
+    }
+
+    /// Does this now, or in this turn if something runs.
+    pub fn apply(&self, fault: &Fault) {
+        let at = self.elapsed();
+        self.shared.trace.add(TraceEvent::Fault { at, fault: fault.to_string() });
+        fault.apply(self);
+    }
+
+    /// Calls something once this time has passed.
+    pub fn after(&self, wait: Duration, call: impl FnOnce(&Self) + 'static) {
+        let shared = Rc::downgrade(&self.shared);
+        if let Some(director) = &*self.shared.director.borrow() {
+            director.call_later(wait, move || {
+                if let Some(shared) = shared.upgrade() {
+                    call(&Self::of(shared));
+                }
+            });
+        }
+    }
+
+    /// How long it may run, in virtual time: a day unless set.
+    pub fn limit(&self, limit: Duration) -> &Self {
+        self.shared.limit.set(limit);
+        self
+    }
+
+    /// Runs until the programs that were [started](Host::start) are done.
+    ///
+    /// # Errors
+    /// A program, a callback or the network has failed, the limit of time is over, or nothing could ever happen again.
+    pub fn run(&self) -> Result {
+        let hosts = self.hosts();
+        self.run_while(move || hosts.iter().any(|host| host.shared.awaits()))
+    }
+
+    /// Runs for this long in virtual time.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_for(&self, time: Duration) -> Result {
+        let until = self.elapsed() + time;
+        let shared = Rc::downgrade(&self.shared);
+        self.after(time, |simulation| simulation.shared.look());
+        self.run_while(move || {
+            shared.upgrade().is_some_and(|shared| shared.network.elapsed() < until)
+        })
+    }
+
+    /// Runs as long as `goes_on` says so, which is asked whenever a program ends or a callback of
+    /// [`after`](Self::after) has been called.
+    pub(super) fn run_while(&self, goes_on: impl Fn() -> bool) -> Result {
+        self.begin_faults();
+        let Some(director) = self.shared.director.borrow().as_ref().cloned() else {
+            return Err("the simulation is over".into());
+        };
+        let left = self.shared.limit.get().saturating_sub(self.elapsed());
+        let shared = Rc::clone(&self.shared);
+        let outcome = director.run(async |event_loop| {
+            let ended = async {
+                while shared.failure.borrow().is_none() && goes_on() {
+                    let (promise, told) = event_loop.create_future();
+                    *shared.waits.borrow_mut() = Some(promise);
+                    told.await?;
+                }
+                Result::Ok(())
+            };
+            crate::timeout(left, ended).await.map_err(|_| {
+                Failure::from(format!("it was not over after {:?}", shared.limit.get()))
+            })?
+        });
+        if let Some(failure) = self.shared.failure.take() {
+            return Err(failure);
+        }
+        outcome.map_err(|error| Failure::from(format!("at {:?}: {error:#}", self.elapsed())))
+    }
+
+    /// Virtual time since it began.
+    pub fn elapsed(&self) -> Duration {
+        self.shared.network.elapsed()
+    }
+
+    /// Random numbers that follow from the seed.
+    pub fn random(&self) -> Random {
+        self.shared.random.clone()
+    }
+
+    /// What has happened.
+    pub fn trace(&self) -> Trace {
+        self.shared.trace.clone()
+    }
+
+    /// Puts a line of the test's own into the trace.
+    pub fn note(&self, text: impl Into<String>) {
+        self.shared.trace.add(TraceEvent::Note { at: self.elapsed(), text: text.into() });
+    }
+
+    /// All links are whole, and all hosts on: from here on everything has to come right.
+    pub fn end_faults(&self) {
+        self.shared.script.take();
+        self.shared.faults.take();
+        self.apply(&Fault::Calm);
+    }
+
+    pub(super) fn known(&self, name: &str) -> Option<Host> {
+        self.shared.hosts.borrow().iter().find(|host| host.name() == name).cloned()
+    }
+
+    fn begin_faults(&self) {
+        let script = self.shared.script.take().or_else(|| {
+            let faults = self.shared.faults.take()?;
+            let hosts = self.hosts();
+            let names: Vec<&str> = hosts.iter().map(Host::name).collect();
+            Some(faults.script(&self.shared.random.fork(), &names))
+        });
+        let Some(script) = script else { return };
+        self.shared.trace.set_script(&script);
+        for (at, fault) in script.events() {
+            let fault = fault.clone();
+            self.after(*at, move |simulation| simulation.apply(&fault));
+        }
+    }
+}
+
+impl Shared {
+    /// Something has failed: the simulation ends.
+    pub(super) fn fail(&self, host: &str, what: impl fmt::Display) {
+        let text = format!("{host} at {:?}: {what}", self.network.elapsed());
+        self.trace.add(TraceEvent::Note { at: self.network.elapsed(), text: text.clone() });
+        self.failure.borrow_mut().get_or_insert_with(|| text.into());
+        self.look();
+    }
+
+    /// Whoever waits looks whether it is over.
+    pub(super) fn look(&self) {
+        let waits = self.waits.take();
+        if let Some(promise) = waits {
+            let _ = promise.set_result(());
+        }
+    }
+}
+
+impl Clone for Simulation {
+    fn clone(&self) -> Self {
+        Self::of(Rc::clone(&self.shared))
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        if self.is_owner {
+            for host in self.hosts() {
+                host.close();
+            }
+            self.shared.hosts.borrow_mut().clear();
+            let director = self.shared.director.take();
+            drop(director);
+        }
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Simulation")
+            .field("seed", &self.shared.seed)
+            .field("elapsed", &self.elapsed())
+            .field("hosts", &self.shared.hosts.borrow())
+            .finish_non_exhaustive()
+    }
+}
