@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::faults::Faults;
 use super::script::Script;
 use super::simulation::Simulation;
+use super::trace::Trace;
 use crate::error::{Failure, Result};
 use crate::fence;
 
@@ -33,15 +34,17 @@ pub struct Check {
 ///
 /// ```
 /// wharf::sim::check(|simulation| {
-///     let echo = simulation.host("echo");
-///     echo.serve(async |event_loop| {
-///         let endpoint = event_loop.datagram_stream().local_address("0.0.0.0:7").await?;
-///         loop {
-///             let (data, from) = endpoint.recv_from().await?;
-///             endpoint.send_to(&data, &from).await?;
-///         }
+///     let sink = simulation.host("sink");
+///     sink.serve(async |event_loop| {
+///         let mut socket = event_loop.open_datagram_endpoint().local_address("0.0.0.0:9").await?;
+///         while socket.next().await.is_some() {}
+///         Ok(())
 ///     });
-///     Ok(())
+///     simulation.host("source").start(async |event_loop| {
+///         let socket = event_loop.open_datagram_endpoint().peer_address("sink:9").await?;
+///         Ok(socket.send(b"hello").await?)
+///     });
+///     simulation.run()
 /// });
 /// ```
 #[track_caller]
@@ -153,7 +156,7 @@ impl Check {
             })
         });
         let run = self.simulate(seed, script.transpose()?, scenario);
-        let _ = std::io::stderr().lock().write_all(run.trace.as_bytes());
+        let _ = std::io::stderr().lock().write_all(run.trace.to_string().as_bytes());
         run.outcome
     }
 
@@ -170,10 +173,11 @@ impl Check {
         }
         let again = self.simulate(seed, None, scenario);
         again.outcome?;
-        if run.fingerprint == again.fingerprint {
+        if run.trace.fingerprint() == again.trace.fingerprint() {
             return Ok(());
         }
-        let differs = run.trace.lines().zip(again.trace.lines()).find(|(one, other)| one != other);
+        let (first, second) = (run.trace.to_string(), again.trace.to_string());
+        let differs = first.lines().zip(second.lines()).find(|(one, other)| one != other);
         let (one, other) = differs.unwrap_or(("the end", "the end"));
         let error =
             format!("two runs with the same seed differ: `{}`, and `{}`", one.trim(), other.trim());
@@ -201,11 +205,8 @@ impl Check {
             error: format!("{error:#}"),
             events: trace.tail(40),
         };
-        Run {
-            outcome: outcome.map_err(failure),
-            fingerprint: trace.fingerprint(),
-            trace: trace.to_string(),
-        }
+        let outcome = outcome.map_err(failure);
+        Run { outcome, trace }
     }
 
     /// The same failure with fewer faults, if it is there with fewer: parts of the script are left out, ever smaller ones.
@@ -219,6 +220,10 @@ impl Check {
             let mut begin = 0;
             while begin < failure.script.events().len() {
                 let shorter = failure.script.without(begin..begin + part);
+                if shorter == failure.script {
+                    begin += part;
+                    continue;
+                }
                 match self.simulate(failure.seed, Some(shorter), scenario).outcome {
                     Err(smaller) => failure = smaller,
                     Ok(()) => begin += part,
@@ -238,8 +243,7 @@ impl Default for Check {
 
 struct Run {
     outcome: Result<(), SimulationFailure>,
-    fingerprint: u64,
-    trace: String,
+    trace: Trace,
 }
 
 /// A seed with which a scenario fails.

@@ -17,7 +17,7 @@
 //! server.serve(async |event_loop| {
 //!     let listener = event_loop.listen("0.0.0.0:7").await?;
 //!     loop {
-//!         let (mut reader, writer) = listener.accept().await?.into_split();
+//!         let (mut reader, writer) = listener.accept().await?;
 //!         let line = reader.read_line().await?.unwrap_or_default();
 //!         writer.write_all(format!("you said {line}\n").as_bytes()).await?;
 //!     }
@@ -26,7 +26,7 @@
 //!     // Names are those of the hosts.
 //!     let (mut reader, writer) = event_loop.open_connection("server:7").await?;
 //!     writer.write_all(b"hello\n").await?;
-//!     Ok(reader.read_line().await?)
+//!     Ok(reader.read_line().await?.map(str::to_owned))
 //! })?;
 //! assert_eq!(answer.as_deref(), Some("you said hello"));
 //! // There and back twice, at 1 ms each way.

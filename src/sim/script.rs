@@ -38,9 +38,13 @@ impl Script {
         &self.0
     }
 
-    /// Without the events of these numbers.
+    /// Without the events of these numbers, but with each [`Fault::Calm`]: what must come right in the end is tried
+    /// after all faults.
     pub(super) fn without(&self, range: std::ops::Range<usize>) -> Self {
-        let kept = self.0.iter().enumerate().filter(|(index, _)| !range.contains(index));
+        let stays = |(index, (_, fault)): &(usize, &(Duration, Fault))| {
+            !range.contains(index) || *fault == Fault::Calm
+        };
+        let kept = self.0.iter().enumerate().filter(stays);
         Self(kept.map(|(_, event)| event.clone()).collect())
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Shared {
 }
 
 /// How long a simulation runs in virtual time before it has failed.
-const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 impl Simulation {
     /// A network without hosts, on which everything follows from `seed`.
@@ -147,7 +147,7 @@ impl Simulation {
         }
     }
 
-    /// How long it may run, in virtual time: a day unless set.
+    /// How long it may run, in virtual time: an hour unless set.
     pub fn limit(&self, limit: Duration) -> &Self {
         self.shared.limit.set(limit);
         self

@@ -160,10 +160,6 @@ impl Trace {
         }
         text
     }
-
-    pub(super) fn names(&self) -> Vec<String> {
-        self.0.borrow().names.clone()
-    }
 }
 
 impl TraceEvent {
