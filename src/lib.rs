@@ -129,6 +129,7 @@
 //! | `log` | | reports can go to the `log` crate |
 //! | `hyper` | | [hyper] runs on the loop, for HTTP/1 and HTTP/2: the module `hyper` |
 //! | `serde` | | [`LoopDump`] and statistics can be serialised |
+//! | `sim` | | simulated networks of many hosts with faults, for tests: the module `sim` |
 //!
 //! Without features wharf is streams, datagrams, pipes, children, timers and tasks.
 //!
@@ -203,6 +204,7 @@
 //! | [`Datagrams`] | what was not taken from it is dropped, unless the transport was paused |
 //! | a protocol: [`Buffered`], [`PausedProtocol`], [`StreamProtocol`], [`DatagramQueue`], [`ChildProtocol`] and your own | is dropped by the loop after its last callback, or when another one takes its place |
 //! | [`testing::Recorder`], [`testing::MemoryNetwork`] | the recorder closes its loop; a network is there as long as a loop of it |
+//! | `sim::Simulation` | the one from `new` turns its hosts off; clones and `sim::Host` change nothing |
 //!
 //! Values without anything behind them, whose drop frees memory: [`Address`], [`UnixAddress`], [`Target`],
 //! [`Targets`], [`Info`], [`CancelFlag`], [`ExecutorStatistics`], [`RemoteSendError`], [`PeerCredentials`], [`LoopStatistics`], [`Exception`], [`ProtocolCallback`], [`CloseReason`],
