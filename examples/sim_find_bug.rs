@@ -16,7 +16,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::sim::{Check, Faults, LinkOptions, Simulation};
-use wharf::{Error, EventLoop, Protocol, Result, Transport, TransportHandle};
+use wharf::{
+    Error, EventLoop, Protocol, Result, StreamReader, StreamWriter, Transport, TransportHandle,
+};
 
 const PUBLISHERS: usize = 4;
 /// How many lines each publisher sends, and how long each is.
@@ -43,7 +45,9 @@ fn scenario(simulation: &Simulation, is_mended: bool) -> Result {
     let relay = Rc::new(Relay { is_mended, ..Relay::default() });
     simulation.host("relay").serve(async move |event_loop| {
         let (publishers, subscribers) = (Rc::clone(&relay), Rc::clone(&relay));
-        event_loop.create_server(move || FromPublisher(Rc::clone(&publishers)), "0.0.0.0:1").await?;
+        event_loop
+            .create_server(move || FromPublisher(Rc::clone(&publishers)), "0.0.0.0:1")
+            .await?;
         let server = event_loop
             .create_server(move || ToSubscriber(Rc::clone(&subscribers)), "0.0.0.0:2")
             .await?;
@@ -52,7 +56,7 @@ fn scenario(simulation: &Simulation, is_mended: bool) -> Result {
     let received = Rc::new(Cell::new(0));
     let counted = Rc::clone(&received);
     simulation.host("subscriber").start(async move |event_loop| {
-        let (mut reader, _writer) = event_loop.open_connection("relay:2").await?;
+        let (mut reader, _writer) = connect(&event_loop, "relay:2").await;
         while counted.get() < PUBLISHERS * LINES * LENGTH {
             counted.set(counted.get() + reader.read_chunk().await?.len());
             // It is slow.
@@ -61,7 +65,12 @@ fn scenario(simulation: &Simulation, is_mended: bool) -> Result {
         Ok(())
     });
     for number in 0..PUBLISHERS {
-        simulation.host(&format!("publisher{number}")).start(publish);
+        let publisher = simulation.host(&format!("publisher{number}"));
+        let begin = publisher.random().duration(MS..=20_000 * MS);
+        publisher.start(async move |event_loop| {
+            event_loop.sleep(begin).await;
+            publish(event_loop).await
+        });
     }
     simulation.limit(Duration::from_secs(300));
     simulation.run()
@@ -70,14 +79,22 @@ fn scenario(simulation: &Simulation, is_mended: bool) -> Result {
 const MS: Duration = Duration::from_millis(1);
 
 async fn publish(event_loop: EventLoop) -> Result {
-    event_loop.sleep(500 * MS).await;
-    let (_reader, writer) = event_loop.open_connection("relay:1").await?;
+    let (_reader, writer) = connect(&event_loop, "relay:1").await;
     for _ in 0..LINES {
         writer.write_all(&[b'x'; LENGTH]).await?;
         event_loop.sleep(100 * MS).await;
     }
-    writer.wait_closed().await?;
     Ok(())
+}
+
+/// Until there is a connection, whatever happens to the links.
+async fn connect(event_loop: &EventLoop, address: &'static str) -> (StreamReader, StreamWriter) {
+    loop {
+        if let Ok(connection) = event_loop.open_connection(address).await {
+            return connection;
+        }
+        event_loop.sleep(100 * MS).await;
+    }
 }
 
 #[derive(Default)]
@@ -117,6 +134,10 @@ impl Protocol for ToSubscriber {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         *self.0.subscriber.borrow_mut() = Some(transport.handle());
         Ok(())
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) -> Result {
+        Err("a subscriber has nothing to say".into())
     }
 
     fn pause_writing(&mut self, _: &dyn Transport) -> Result {
