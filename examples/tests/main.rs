@@ -24,6 +24,7 @@ mod nats_pubsub;
 mod programs;
 mod proxy;
 mod requests;
+mod sim_find_bug;
 mod sni_proxy;
 mod stdio;
 mod stdio_chat;

@@ -201,6 +201,26 @@ fn what_waits_on_a_clogged_link_arrives_as_soon_as_it_passes_again() {
 }
 
 #[test]
+fn waiting_for_a_clogged_link_is_no_loss_however_often_links_change() {
+    let (simulation, server, client) = with_server(1);
+    for second in 1..=60 {
+        simulation.after(second * SECOND, |simulation| {
+            simulation.apply(&Fault::Clog("client".into(), "server".into()));
+        });
+    }
+    simulation.after(61 * SECOND, |simulation| simulation.apply(&Fault::Heal));
+    let outcome = client.run(async |event_loop| {
+        let (mut reader, writer) = event_loop.open_connection("server:7").await?;
+        event_loop.sleep(2 * SECOND).await;
+        writer.write_all(b"one\n").await?;
+        Ok(reader.read_line().await?.map(str::to_owned))
+    });
+    assert_eq!(outcome.unwrap().as_deref(), Some("one"));
+    assert!(simulation.elapsed() < 62 * SECOND);
+    drop(server);
+}
+
+#[test]
 fn loopback_and_unix_sockets_stay_within_a_host() {
     let (simulation, server, client) = with_server(1);
     let reach = async |event_loop: &EventLoop, address: &'static str| {

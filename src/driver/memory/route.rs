@@ -88,12 +88,13 @@ impl Route {
 
     /// The first of what is held was lost.
     fn lost(self: &Rc<Self>, links: &Links) {
-        self.losses.set(self.losses.get() + 1);
         let Some(cargo) = self.first_held() else { return };
-        let losses = self.losses.get();
+        let losses = self.losses.get() + 1;
         match links.ask(Retry::WhenChanged, |policy| policy.retry(self.link(), cargo, losses)) {
+            // It has only waited.
             Retry::WhenChanged => links.wait_for_change(self),
             Retry::After(after) => {
+                self.losses.set(losses);
                 links.schedule(links.clock().after(after), Happening::Retry(Rc::clone(self)));
             }
             Retry::Never => self.fail(cargo),
