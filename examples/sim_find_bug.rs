@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,18 +27,17 @@ const PUBLISHERS: usize = 4;
 const LINES: usize = 50;
 const LENGTH: usize = 4_000;
 
-fn main() -> std::process::ExitCode {
+fn main() -> Result<ExitCode> {
     let is_mended = std::env::args().any(|argument| argument == "--mended");
     let scenario = |simulation: &Simulation| scenario(simulation, is_mended);
     let check = Check::new().seeds(200).faults(Faults::of_links());
-    match check.find(&scenario) {
-        Ok(()) => println!("nothing was found in 200 seeds"),
-        Err(failure) => {
-            println!("{failure}");
-            return std::process::ExitCode::FAILURE;
-        }
+    let mut output = io::stdout().lock();
+    if let Err(failure) = check.find(&scenario) {
+        writeln!(output, "{failure}")?;
+        return Ok(ExitCode::FAILURE);
     }
-    std::process::ExitCode::SUCCESS
+    writeln!(output, "nothing was found in 200 seeds")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whatever happens to the links: in the end all lines have arrived.

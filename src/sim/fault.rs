@@ -53,10 +53,10 @@ impl Fault {
         match self {
             Self::Cut(from, to) => between(from, to, &|from, to| shared.wires.cut(from, to, true)),
             Self::Clog(from, to) => {
-                between(from, to, &|from, to| shared.wires.clog(from, to, true))
+                between(from, to, &|from, to| shared.wires.clog(from, to, true));
             }
             Self::Join(from, to) => {
-                between(from, to, &|from, to| shared.wires.cut(from, to, false))
+                between(from, to, &|from, to| shared.wires.cut(from, to, false));
             }
             Self::Heal => shared.wires.heal(),
             Self::Loss(probability) => shared.wires.set_storm(*probability),

@@ -4,7 +4,6 @@
 use super::workers::WorkerKey;
 use super::{Coordinator, Effect};
 use crate::store::Store;
-use crate::task::Kind;
 
 /// How many workers, and how much of what waits at each, one call looks at.
 const MOST_WORKERS: usize = 64;
@@ -47,11 +46,9 @@ impl<S: Store> Coordinator<S> {
     fn waiting_elsewhere(&self, worker: WorkerKey) -> Option<(WorkerKey, u64)> {
         let kinds = &self.workers.get(worker)?.kinds;
         let is_wanted = |fence: &u64| {
-            self.running.get(fence).is_some_and(|it| {
-                !it.is_recalled
-                    && !it.is_stopped
-                    && kinds.iter().any(|kind: &Kind| *kind == it.kind)
-            })
+            self.running
+                .get(fence)
+                .is_some_and(|it| !it.is_recalled && !it.is_stopped && kinds.contains(&it.kind))
         };
         let others = self.workers.behind().filter(|(key, _)| *key != worker).take(MOST_WORKERS);
         let mut last = others.filter_map(|(key, other)| {
