@@ -81,6 +81,10 @@ pub(crate) enum Cargo {
 
 /// What becomes of what passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(test, feature = "sim")),
+    expect(dead_code, reason = "only a simulation's links lose anything")
+)]
 pub(crate) enum Fate {
     /// It arrives after this time, and on a stream not before what was sent before it.
     Arrives(Duration),
@@ -91,6 +95,10 @@ pub(crate) enum Fate {
 
 /// When what a stream has lost is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "sim"),
+    expect(dead_code, reason = "only a simulation's links send anything again")
+)]
 pub(crate) enum Retry {
     /// When the links [change](Links::changed).
     WhenChanged,
