@@ -34,6 +34,7 @@ pub mod counters;
 pub mod executor;
 pub mod load;
 pub mod load_process;
+mod measured;
 pub mod nats;
 pub mod nats_server;
 pub mod numbers;

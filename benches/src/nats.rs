@@ -3,16 +3,15 @@
 //! Payloads have 128 bytes. Of what is published, 64 messages wait for their acknowledgement; pulls are of 200 messages.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead as _, Write as _};
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
 use wharf::EventLoop;
 use wharf_protocols::nats::jetstream::{ConsumerConfig, JetStream, Pull, Storage, StreamConfig};
 use wharf_protocols::nats::{Client, Options};
 
 use crate::Result;
 use crate::arguments::Arguments;
+use crate::measured::{cpu_time, say, wait_for_a_line};
 use crate::servers::raise_open_file_limit;
 
 /// What a stream keeps.
@@ -179,20 +178,4 @@ impl Account {
         let cpu_seconds = (cpu_time()? - self.cpu).as_secs_f64();
         say(&format!("count={count} cpu_seconds={cpu_seconds:.9} seconds={seconds:.9}"))
     }
-}
-
-/// The C library's: valgrind does not bear rustix's.
-fn cpu_time() -> Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
-}
-
-fn say(line: &str) -> Result {
-    let mut output = io::stdout().lock();
-    writeln!(output, "{line}")?;
-    Ok(output.flush()?)
-}
-
-fn wait_for_a_line() -> Result {
-    io::stdin().lock().read_line(&mut String::new())?;
-    Ok(())
 }

@@ -1,12 +1,10 @@
 //! A client that submits tasks that do nothing, and awaits the result of each.
 
 use std::cell::Cell;
-use std::io::{self, BufRead as _, Write as _};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::try_join_all;
-use nix::time::{ClockId, clock_gettime};
 use serde_json::value::RawValue;
 use wharf::EventLoop;
 use wharf_executor::client::{Client, ClientOptions};
@@ -15,6 +13,7 @@ use wharf_executor::task::{Kind, Spec};
 use super::NOTHING;
 use crate::Result;
 use crate::arguments::Arguments;
+use crate::measured::{cpu_time, say, wait_for_a_line};
 use crate::report::quantile;
 
 /// Does what the command line asks for, and prints what it took. With `--controlled` it says `ready` before the measured
@@ -104,19 +103,4 @@ impl Load {
         try_join_all(tasks.iter().map(|task| task.result::<()>())).await?;
         Ok(())
     }
-}
-
-fn cpu_time() -> Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
-}
-
-fn say(line: &str) -> Result {
-    let mut output = io::stdout().lock();
-    writeln!(output, "{line}")?;
-    Ok(output.flush()?)
-}
-
-fn wait_for_a_line() -> Result {
-    io::stdin().lock().read_line(&mut String::new())?;
-    Ok(())
 }

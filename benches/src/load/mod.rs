@@ -6,13 +6,14 @@
 //! measured part, and after its result it waits once more before it lets go of its connections: so
 //! the one who measures reads the server's counters around exactly the measured part.
 
-use std::io::{self, BufRead as _, ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use mio::{Events, Poll};
 
 use crate::Result;
 use crate::arguments::Arguments;
+use crate::measured::{say, wait_for_a_line};
 use crate::servers::raise_open_file_limit;
 
 mod churn;
@@ -77,7 +78,7 @@ pub fn run(mut arguments: Arguments) -> Result {
         "latency" => Latency::from_arguments(arguments)?.run(&mut control),
         other => return Err(format!("unknown mode: {other}").into()),
     };
-    print_line(&result?)?;
+    say(&result?)?;
     control.wait()
 }
 
@@ -96,7 +97,7 @@ impl Control {
     /// Says `ready` and waits to be told to go on.
     fn ready(&mut self) -> Result {
         if self.controlled {
-            print_line("ready")?;
+            say("ready")?;
         }
         self.wait()
     }
@@ -104,16 +105,10 @@ impl Control {
     /// Waits for a line on stdin, or its end.
     fn wait(&mut self) -> Result {
         if self.controlled {
-            io::stdin().lock().read_line(&mut String::new())?;
+            wait_for_a_line()?;
         }
         Ok(())
     }
-}
-
-fn print_line(line: &str) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    writeln!(output, "{line}")?;
-    output.flush()
 }
 
 /// The bytes that messages are made of: each differs from its neighbours, so that a byte lost,
