@@ -62,6 +62,14 @@ impl Backend {
         }
     }
 
+    /// What NATS servers have refused last, or why there is no connection to them.
+    pub(super) fn failure(&self) -> Option<Box<str>> {
+        match self {
+            Self::Coordinator(_) => None,
+            Self::Nats(nats) => nats.client.failure(),
+        }
+    }
+
     /// Nothing is said or heard any more.
     pub(super) fn close(&self) {
         match self {

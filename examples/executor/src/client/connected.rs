@@ -17,8 +17,9 @@ impl Client {
         let mut why = None;
         let welcomed = wharf::timeout(within, self.shared.welcomed(&mut why)).await;
         welcomed.unwrap_or_else(|_| {
-            let why = why.unwrap_or_else(|| "it does not answer".to_owned());
-            Err(ClientError::Unreachable { tried: within, why: why.into() })
+            let why = why.map(Box::from).or_else(|| self.shared.backend.failure());
+            let why = why.unwrap_or_else(|| "it does not answer".into());
+            Err(ClientError::Unreachable { tried: within, why })
         })
     }
 }

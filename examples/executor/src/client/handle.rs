@@ -24,7 +24,7 @@ use super::tasks::{SubmittedTask, TypedTask};
 use crate::Function;
 use crate::access::under_tls;
 use crate::coordinator::{Filter, Overview, Page};
-use crate::nats::{NatsClient, NatsOptions};
+use crate::nats::{Access, NatsClient, NatsOptions};
 use crate::task::{Record, Spec, TaskId};
 use crate::wire::{Answer, Ask, AskedList, Line, MAX_LENGTH};
 
@@ -109,7 +109,8 @@ impl Client {
     }
 
     /// Begins to connect to one of these NATS servers: `host`, `host:port`, or `nats://user:password@host:port`. What is
-    /// submitted is then kept by JetStream, and there is no coordinator; a token is that of the servers.
+    /// submitted is then kept by JetStream, and there is no coordinator; a token is that of the servers, and with `tls` all
+    /// are spoken to under TLS.
     ///
     /// What only a coordinator can do is [`ClientError::Refused`].
     ///
@@ -121,7 +122,8 @@ impl Client {
         options: ClientOptions,
         nats: NatsOptions,
     ) -> Result<Self> {
-        let client = NatsClient::start(event_loop, servers, options.token.as_deref(), nats)?;
+        let access = Access { token: options.token.as_deref(), tls: options.tls.as_ref() };
+        let client = NatsClient::start(event_loop, servers, access, nats)?;
         Ok(Self { shared: Shared::new(event_loop, Backend::on_nats(client), options) })
     }
 

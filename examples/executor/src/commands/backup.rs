@@ -23,7 +23,10 @@ pub(super) struct Backup {
 
 pub(super) fn run(arguments: &Backup, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.connect.coordinator(&event_loop, "backup").await?;
+        let client = arguments
+            .connect
+            .coordinator(&event_loop, "backup", "its streams are what is to be copied")
+            .await?;
         let path = &arguments.out;
         let named = |error: io::Error| format!("{}: {error}", path.display());
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();

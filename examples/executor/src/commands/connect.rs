@@ -35,15 +35,16 @@ pub(super) struct Connect {
 impl Connect {
     /// A client of it, once it is there.
     pub(super) async fn client(&self, event_loop: &EventLoop) -> Result<Client> {
-        let (address, tls) = self.credentials.tls(&self.address)?;
-        let token = self.credentials.token()?;
-        let options = ClientOptions { token, tls, ..ClientOptions::default() };
+        let options =
+            ClientOptions { token: self.credentials.token()?, ..ClientOptions::default() };
         let (client, what) = if self.nats.servers.is_empty() {
+            let (address, tls) = self.credentials.tls(&self.address)?;
+            let options = ClientOptions { tls, ..options };
             (Client::start(event_loop, [address], options)?, self.address.clone())
         } else {
             let (servers, nats) = (&self.nats.servers, self.nats.options());
-            self.nats.check(options.tls.is_some())?;
-            (Client::on_nats(event_loop, servers, options, nats)?, self.nats.servers.join(","))
+            let options = ClientOptions { tls: self.credentials.nats_tls(servers)?, ..options };
+            (Client::on_nats(event_loop, servers, options, nats)?, self.nats.shown())
         };
         match client.connected(self.connect_timeout).await {
             Err(error @ ClientError::Unreachable { .. }) => {
@@ -54,21 +55,35 @@ impl Connect {
         }
     }
 
-    /// The same for what only a coordinator does: on NATS it is refused before anything is made there.
+    /// The same for what only a coordinator does: on NATS it is refused before anything is made there, with why or what
+    /// else to do.
     pub(super) async fn coordinator(
         &self,
         event_loop: &EventLoop,
         command: &str,
+        on_nats: &str,
     ) -> Result<Client> {
         if !self.nats.servers.is_empty() {
-            let text = format!("`{command}` is for a coordinator, and on NATS there is none");
+            let text =
+                format!("`{command}` is for a coordinator, and on NATS there is none: {on_nats}");
             return Err(CommandError::new(Exit::Refused, text).into());
         }
         self.client(event_loop).await
     }
 
+    /// Whether what tasks write is kept there.
+    pub(super) fn keeps_output(&self) -> bool {
+        self.nats.servers.is_empty()
+    }
+
     /// A worker's certificates are read again, for its next connections.
     pub(super) fn renew(&self, worker: &Worker) -> Result {
+        if !self.nats.servers.is_empty() {
+            return match self.credentials.nats_tls(&self.nats.servers)? {
+                Some(_) => Err("on NATS they are read when a worker begins".into()),
+                None => Ok(()),
+            };
+        }
         let (_, tls) = self.credentials.tls(&self.address)?;
         worker.set_tls(tls);
         Ok(())
@@ -81,13 +96,14 @@ impl Connect {
         functions: Functions,
         options: WorkerOptions,
     ) -> Result<Worker> {
-        let (address, tls) = self.credentials.tls(&self.address)?;
-        let options = WorkerOptions { token: self.credentials.token()?, tls, ..options };
+        let options = WorkerOptions { token: self.credentials.token()?, ..options };
         if !self.nats.servers.is_empty() {
             let (servers, nats) = (&self.nats.servers, self.nats.options());
-            self.nats.check(options.tls.is_some())?;
+            let options = WorkerOptions { tls: self.credentials.nats_tls(servers)?, ..options };
             return Worker::on_nats(event_loop, servers, functions, options, nats);
         }
+        let (address, tls) = self.credentials.tls(&self.address)?;
+        let options = WorkerOptions { tls, ..options };
         Worker::start(event_loop, [address], functions, options)
     }
 }

@@ -18,7 +18,8 @@ pub(super) struct Drain {
 
 pub(super) fn run(arguments: &Drain, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.connect.coordinator(&event_loop, "drain").await?;
+        let client =
+            arguments.connect.coordinator(&event_loop, "drain", "end the workers instead").await?;
         client.drain(!arguments.end).await?;
         output.changed(&json!({"draining": !arguments.end}))
     })

@@ -33,7 +33,7 @@ pub(super) struct List {
 
 pub(super) fn run(arguments: List, output: Output) -> Result {
     wharf::run(async move |event_loop| {
-        let client = arguments.connect.coordinator(&event_loop, "list").await?;
+        let client = arguments.connect.client(&event_loop).await?;
         let state = if arguments.failed { Some(Phase::Failed) } else { arguments.state };
         let filter = Filter { state, kind: arguments.kind };
         show(&client, &filter, arguments.limit, output).await

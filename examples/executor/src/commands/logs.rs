@@ -27,7 +27,10 @@ pub(super) struct Logs {
 
 pub(super) fn run(arguments: &Logs, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments.connect.coordinator(&event_loop, "logs").await?;
+        let client = arguments
+            .connect
+            .coordinator(&event_loop, "logs", "what tasks write is not kept")
+            .await?;
         let mut reader = client.find(arguments.id.clone()).output();
         if let Some(last) = arguments.last {
             reader = reader.last(last);

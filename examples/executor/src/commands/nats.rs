@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use clap::Args;
-use wharf::Result;
 
 use crate::nats::NatsOptions;
 
 /// An executor on NATS JetStream.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Nats {
-    /// NATS servers, in place of a coordinator: host:port or nats://user:password@host:port, several with commas
+    /// NATS servers, in place of a coordinator: host:port or nats://user:password@host:port, several with commas; tls:// is
+    /// under TLS
     #[arg(
         id = "nats",
         long = "nats",
         value_name = "SERVERS",
         value_delimiter = ',',
-        env = "WHARF_EXECUTOR_NATS"
+        env = "WHARF_EXECUTOR_NATS",
+        hide_env_values = true
     )]
     pub(super) servers: Vec<String>,
     /// What stream, bucket and subjects begin with
@@ -31,18 +32,13 @@ pub(super) struct Nats {
 }
 
 impl Nats {
-    /// Refuses what would be ignored.
-    ///
-    /// # Errors
-    /// There are certificates for a coordinator.
-    pub(super) fn check(&self, has_tls: bool) -> Result {
-        if has_tls {
-            return Err(
-                "NATS servers are spoken to without TLS: --tls-ca and --tls-cert are for --connect"
-                    .into(),
-            );
-        }
-        Ok(())
+    /// The servers, without passwords.
+    pub(super) fn shown(&self) -> String {
+        let shown = |server: &String| match server.rsplit_once('@') {
+            Some((_, host)) => host.to_owned(),
+            None => server.clone(),
+        };
+        self.servers.iter().map(shown).collect::<Vec<_>>().join(",")
     }
 
     pub(super) fn options(&self) -> NatsOptions {

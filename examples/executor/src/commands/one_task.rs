@@ -64,7 +64,8 @@ pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode>
                 }
             },
         };
-        if ended.outcome != Some(Outcome::Succeeded) && !output.json {
+        let is_kept = arguments.task.connect.keeps_output();
+        if ended.outcome != Some(Outcome::Succeeded) && is_kept && !output.json {
             let last = task.output().kept().last(LAST);
             logs::show(last, &mut io::stderr(), &mut io::stderr()).await?;
         }

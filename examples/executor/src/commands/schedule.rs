@@ -151,7 +151,9 @@ fn pause(one: &One, on: bool, output: Output) -> Result {
 }
 
 fn with(connect: &Connect, action: impl AsyncFnOnce(Client) -> Result) -> Result {
-    wharf::run(async |event_loop| action(connect.coordinator(&event_loop, "schedule").await?).await)
+    wharf::run(async |event_loop| {
+        action(connect.coordinator(&event_loop, "schedule", "there are no schedules").await?).await
+    })
 }
 
 fn known(name: &ScheduleName, is_there: bool) -> Result {

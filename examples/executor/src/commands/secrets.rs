@@ -52,6 +52,14 @@ impl Credentials {
         Ok((address, if wants { Some(self.tls_client()?) } else { None }))
     }
 
+    /// TLS to NATS servers: if an address has `tls://`, or with an authority or a certificate.
+    pub(super) fn nats_tls(&self, servers: &[String]) -> Result<Option<TlsClient>> {
+        let wants = servers.iter().any(|server| server.trim_start().starts_with("tls://"))
+            || self.tls_ca.is_some()
+            || self.tls_cert.is_some();
+        if wants { self.tls_client().map(Some) } else { Ok(None) }
+    }
+
     fn tls_client(&self) -> Result<TlsClient> {
         let mut builder = TlsClient::builder();
         if let Some(authorities) = &self.tls_ca {

@@ -29,4 +29,5 @@ pub use options::NatsOptions;
 pub use task::QueuedTask;
 
 pub(crate) use client::NatsClient;
+pub(crate) use session::Access;
 pub(crate) use worker::NatsWorker;

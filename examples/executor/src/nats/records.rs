@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wharf::EventLoop;
-use wharf_protocols::nats::jetstream::{ApiError, JetStream, JetStreamPublish, KeyValue};
+use wharf_protocols::nats::jetstream::{ApiError, JetStream, JetStreamPublish, KeyValue, Update};
 use wharf_protocols::nats::{NatsError, Publish};
 
 use super::decide::{Parent, is_expired};
@@ -67,12 +67,20 @@ impl Records {
     /// # Errors
     /// The record is too large, or the client is closed.
     pub(super) async fn write(&self, record: &Record, revision: u64) -> Result<Written, NatsError> {
-        let key = key(&record.id);
-        let json =
-            serde_json::to_vec(record).map_err(|error| NatsError::Invalid(error.to_string()))?;
+        self.write_json(&record.id, &json(record)?, revision).await
+    }
+
+    /// The same with a record as JSON.
+    pub(super) async fn write_json(
+        &self,
+        id: &TaskId,
+        json: &[u8],
+        revision: u64,
+    ) -> Result<Written, NatsError> {
+        let key = key(id);
         let mut expected = revision;
         loop {
-            let update = async || self.bucket.update(&key, &json, expected).await;
+            let update = async || self.bucket.update(&key, json, expected).await;
             match self.until(update, is_unreachable_or_full).await {
                 Ok(revision) => return Ok(Written::At(revision)),
                 Err(NatsError::JetStream(error)) if error.is_wrong_last_sequence() => {}
@@ -87,6 +95,19 @@ impl Records {
                 _ => return Ok(Written::Lost),
             }
         }
+    }
+
+    /// Tells of all records that are kept, with their revisions, in the order of these.
+    pub(super) async fn each(&self, mut tell: impl FnMut(Record, u64)) -> Result<(), NatsError> {
+        let mut records = self.patiently(async || self.bucket.watch(">").await).await?;
+        while let Update::Entry(entry) = records.next().await? {
+            if let Ok(record) = serde_json::from_slice::<Record>(&entry.value)
+                && !is_expired(&record, Timestamp::now())
+            {
+                tell(record, entry.revision);
+            }
+        }
+        Ok(())
     }
 
     /// A task in the stream.
@@ -134,8 +155,7 @@ impl Records {
         task: &QueuedTask,
         message_id: &str,
     ) -> Result<bool, NatsError> {
-        let json =
-            serde_json::to_vec(task).map_err(|error| NatsError::Invalid(error.to_string()))?;
+        let json = json(task)?;
         // Not while there is one of this id.
         let message = JetStreamPublish::new(subject, json)
             .expected_last_subject_sequence(0)
@@ -218,6 +238,11 @@ impl Records {
             pause = (pause * 2).min(PAUSES.1);
         }
     }
+}
+
+/// Anything as JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, NatsError> {
+    serde_json::to_vec(value).map_err(|error| NatsError::Invalid(error.to_string()))
 }
 
 /// Whether there is no server now that could do it: no connection, or no leader.

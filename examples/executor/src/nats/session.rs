@@ -1,11 +1,12 @@
 //! A connection to NATS, and what an executor has there.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{EventLoop, Result};
+use wharf::{EventLoop, Result, TlsClient};
 use wharf_protocols::nats::jetstream::JetStream;
-use wharf_protocols::nats::{Client as Connection, Credentials, NatsError, Options};
+use wharf_protocols::nats::{Client as Connection, Credentials, Event, NatsError, Options};
 
 use super::names::Names;
 use super::options::NatsOptions;
@@ -19,9 +20,17 @@ const SETUP: Duration = Duration::from_secs(10);
 /// How long until a server is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// What servers want to hear and see.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Access<'a> {
+    pub(crate) token: Option<&'a str>,
+    pub(crate) tls: Option<&'a TlsClient>,
+}
+
 pub(super) struct Session {
     pub(super) event_loop: EventLoop,
     pub(super) connection: Connection,
+    failure: Rc<RefCell<Option<Box<str>>>>,
     pub(super) names: Names,
     pub(super) options: NatsOptions,
     opened: RefCell<Option<(Records, Duration)>>,
@@ -35,7 +44,7 @@ impl Session {
     pub(super) fn start<A: AsRef<str>>(
         event_loop: &EventLoop,
         servers: impl IntoIterator<Item = A>,
-        token: Option<&str>,
+        access: Access<'_>,
         options: NatsOptions,
     ) -> Result<Self> {
         let names = Names::new(&options.name)?;
@@ -43,12 +52,30 @@ impl Session {
             .name("wharf-executor")
             .retry_first_connect(true)
             .max_pending(MOST_PENDING);
-        if let Some(token) = token {
+        if let Some(token) = access.token {
             connecting = connecting.credentials(Credentials::Token(token.to_owned()));
         }
+        if let Some(tls) = access.tls {
+            connecting = connecting.tls(tls.clone());
+        }
+        let failure: Rc<RefCell<Option<Box<str>>>> = Rc::default();
+        let last = Rc::clone(&failure);
+        let connecting = connecting.on_event(move |event| match event {
+            Event::Connected { .. } => *last.borrow_mut() = None,
+            Event::ServerError(why) => *last.borrow_mut() = Some(why.as_str().into()),
+            Event::Disconnected { error: Some(error) } => {
+                *last.borrow_mut() = Some(format!("{error:#}").into());
+            }
+            _ => {}
+        });
         let connection = connecting.start(event_loop, servers)?;
         let opened = RefCell::default();
-        Ok(Self { event_loop: event_loop.clone(), connection, names, options, opened })
+        Ok(Self { event_loop: event_loop.clone(), connection, failure, names, options, opened })
+    }
+
+    /// What went wrong last, if it was not mended since.
+    pub(super) fn failure(&self) -> Option<Box<str>> {
+        self.failure.borrow().clone()
     }
 
     /// The bucket and the stream, and how long records are kept. The first call makes them; it waits for servers that can.

@@ -7,6 +7,7 @@ use wharf::Result;
 use wharf_executor::client::{Client, ClientOptions};
 use wharf_executor::nats::NatsOptions;
 use wharf_executor::task::State;
+use wharf_test_support::authority::{Authority, text};
 
 use crate::server::{Server, run};
 
@@ -25,7 +26,7 @@ struct Process(Child);
 
 impl Process {
     fn worker(server: &Server, name: &str) -> Self {
-        let arguments = ["--slots", "1", "--kinds", "sleep,wordcount", "--name", name];
+        let arguments = ["--slots", "1", "--kinds", "exec,fail,sleep,wordcount", "--name", name];
         Self(command(server, "work").args(arguments).stdin(Stdio::null()).spawn().unwrap())
     }
 }
@@ -49,7 +50,13 @@ fn on_nats_the_commands_are_the_same() {
     let status = output(&server, "status", &["t"]);
     assert!(String::from_utf8_lossy(&status.stdout).contains("succeeded"), "{status:?}");
     assert!(!output(&server, "cancel", &["t"]).status.success());
-    for command in ["drain", "list", "top", "logs t", "schedule list", "backup --out /nowhere/x"] {
+    for (command, why) in [
+        ("drain", "end the workers instead"),
+        ("top", "`list` has what is recorded"),
+        ("logs t", "what tasks write is not kept"),
+        ("schedule list", "there are no schedules"),
+        ("backup --out /nowhere/x", "its streams are what is to be copied"),
+    ] {
         let mut words = command.split(' ');
         let name = words.next().unwrap();
         let refused = Command::new(env!("CARGO_BIN_EXE_wharf-executor"))
@@ -59,9 +66,67 @@ fn on_nats_the_commands_are_the_same() {
             .unwrap();
         let error = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(4), "{command}: {error}");
-        let text = format!("error: `{name}` is for a coordinator, and on NATS there is none\n");
+        let text =
+            format!("error: `{name}` is for a coordinator, and on NATS there is none: {why}\n");
         assert_eq!(error, text);
     }
+}
+
+#[test]
+fn on_nats_what_has_failed_is_listed_until_it_is_retried() {
+    let Some(server) = Server::start() else { return };
+    let _worker = Process::worker(&server, "w");
+    let program = ["exec", r#"["sh","-c","echo here"]"#, "--id", "program", "--wait"];
+    let program = output(&server, "submit", &program);
+    assert!(program.status.success(), "{program:?}");
+    let failing = ["fail", "\"of this\"", "--retries", "0", "--id", "bad", "--wait"];
+    assert!(!output(&server, "submit", &failing).status.success());
+    let listed = |arguments: &[&str]| {
+        let list = output(&server, "list", arguments);
+        assert!(list.status.success(), "{list:?}");
+        String::from_utf8(list.stdout).unwrap()
+    };
+    let dead = listed(&["--failed"]);
+    assert!(dead.starts_with("bad ") && dead.contains("of this"), "{dead}");
+    assert_eq!(dead.lines().count(), 1);
+    let all = listed(&[]);
+    let ids: Vec<_> = all.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(ids, ["bad", "program"]);
+    let first = listed(&["--limit", "1", "--json"]);
+    assert!(first.contains("\"bad\"") && first.lines().count() == 1, "{first}");
+    let queued = output(&server, "list", &["--state", "queued"]);
+    let error = String::from_utf8_lossy(&queued.stderr).into_owned();
+    assert_eq!(queued.status.code(), Some(4), "{error}");
+    assert!(error.contains("they are in the stream"), "{error}");
+    assert!(output(&server, "retry", &["bad"]).status.success());
+    let again = output(&server, "result", &["bad"]);
+    let error = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!again.status.success() && error.contains("of this"), "{error}");
+    assert!(listed(&["--failed"]).contains("of this"));
+}
+
+#[test]
+fn on_nats_servers_may_want_tls_and_certificates() {
+    let authority = Authority::new();
+    let Some(server) = Server::secured(&authority) else { return };
+    let (own, trusted) = (authority.issue(&["worker"]), authority.file());
+    let address = format!("tls://me:secret@{}", server.address);
+    let command = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-executor"));
+        command.args([name, "--nats", &address, "--tls-ca", text(&trusted)]);
+        command
+    };
+    let identity = ["--tls-cert", text(&own.chain), "--tls-key", text(&own.key)];
+    let worker = command("work").args(identity).stdin(Stdio::null()).spawn().unwrap();
+    let _worker = Process(worker);
+    let submit = ["wordcount", "\"to be\"", "--wait"];
+    let counted = command("submit").args(identity).args(submit).output().unwrap();
+    assert!(counted.status.success(), "{counted:?}");
+    let refused = command("list").args(["--connect-timeout", "500ms"]).output().unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(5), "{error}");
+    assert!(error.contains(&server.address) && !error.contains("secret"), "{error}");
+    assert!(error.contains("certificate"), "{error}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use wharf::{EventLoop, Result};
+use wharf_test_support::authority::{Authority, text};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -23,6 +24,18 @@ impl Server {
     /// A server by itself; `None`: there is no `nats-server` here, which is an error where everything has to be tested.
     pub(crate) fn start() -> Option<Self> {
         Some(Self::run(&program()?, "alone", "jetstream {}\n"))
+    }
+
+    /// A server that speaks only TLS, with those who have a certificate of the same authority.
+    pub(crate) fn secured(authority: &Authority) -> Option<Self> {
+        let (own, trusted) = (authority.issue(&["127.0.0.1"]), authority.file());
+        let configuration = format!(
+            "jetstream {{}}\ntls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: true }}\n",
+            text(&own.chain),
+            text(&own.key),
+            text(&trusted)
+        );
+        Some(Self::run(&program()?, "secured", &configuration))
     }
 
     /// Three servers in a cluster.
@@ -82,8 +95,9 @@ impl Server {
             let json = std::fs::read(&file).ok();
             let json = json.and_then(|json| serde_json::from_slice(&json).ok());
             let json: serde_json::Value = json.unwrap_or_default();
-            if let Some(address) = json["nats"][0].as_str() {
-                return address.replace("nats://", "");
+            let address = json["nats"][0].as_str().or_else(|| json["tls"][0].as_str());
+            if let Some((_, address)) = address.and_then(|address| address.split_once("://")) {
+                return address.to_owned();
             }
             std::thread::sleep(Duration::from_millis(20));
         }

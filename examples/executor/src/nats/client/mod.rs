@@ -2,6 +2,7 @@
 
 mod change;
 mod heard;
+mod list;
 mod submit;
 
 use std::cell::{OnceCell, RefCell};
@@ -15,7 +16,7 @@ use wharf_protocols::nats::NatsError;
 use super::names::key;
 use super::options::NatsOptions;
 use super::records::Records;
-use super::session::Session;
+use super::session::{Access, Session};
 use crate::client::ClientError;
 use crate::task::{Record, TaskId};
 use crate::wire::{Answer, Ask};
@@ -41,11 +42,11 @@ impl NatsClient {
     pub(crate) fn start<A: AsRef<str>>(
         event_loop: &EventLoop,
         servers: impl IntoIterator<Item = A>,
-        token: Option<&str>,
+        access: Access<'_>,
         options: NatsOptions,
     ) -> Result<Self> {
         Ok(Self {
-            session: Session::start(event_loop, servers, token, options)?,
+            session: Session::start(event_loop, servers, access, options)?,
             prefix: format!("{:016x}", fastrand::u64(..)),
             heard: Rc::default(),
             is_listening: OnceCell::new(),
@@ -66,6 +67,7 @@ impl NatsClient {
             Ask::Cancel(id) => self.cancel(&id).await.map(Answer::Changed),
             Ask::CancelAll(ids) => self.cancel_all(&ids).await.map(Answer::Count),
             Ask::Retry(id) => self.retry(&id).await.map(Answer::Changed),
+            Ask::List(asked) => self.list(asked).await,
             ask => return Ok(Answer::Failed(only_by_coordinator(&ask).into())),
         };
         answer.map_err(refused)
@@ -74,6 +76,11 @@ impl NatsClient {
     /// Waits until stream and bucket are there.
     pub(crate) async fn ready(&self) -> Result<(), ClientError> {
         self.records().await.map(drop).map_err(refused)
+    }
+
+    /// Why there is no connection, or what a server refused last.
+    pub(crate) fn failure(&self) -> Option<Box<str>> {
+        self.session.failure()
     }
 
     /// Ends the connection, and what waits.
@@ -163,7 +170,9 @@ fn only_by_coordinator(ask: &Ask) -> &'static str {
         Ask::BackUp | Ask::ReadBackUp(_) => {
             "on NATS there is no coordinator whose store could be copied: JetStream backs up streams"
         }
-        _ => "tasks are counted and listed by a coordinator, and on NATS there is none",
+        _ => {
+            "tasks are counted by a coordinator, and on NATS there is none: those recorded can be listed"
+        }
     }
 }
 

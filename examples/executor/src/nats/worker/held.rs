@@ -13,7 +13,7 @@ use super::pull::Place;
 use super::slots::Slot;
 use crate::nats::decide::{Settle, Take, must_read, running, settle, take};
 use crate::nats::names::key;
-use crate::nats::records::{Records, Written};
+use crate::nats::records::{Records, Written, json};
 use crate::nats::task::QueuedTask;
 use crate::task::{Record, State, Timestamp};
 use crate::wire::{Assign, Replied};
@@ -217,11 +217,11 @@ impl NatsWorker {
         revision: u64,
         settled: Settle,
     ) -> Result<Option<Settle>, NatsError> {
-        if records.write(&record, revision).await? == Written::Lost {
+        let json = json(&record)?;
+        if records.write_json(&record.id, &json, revision).await? == Written::Lost {
             return self.lost(records, &record).await;
         }
         if record.outcome().is_some() {
-            let json = serde_json::to_vec(&record).unwrap_or_default();
             let told = if json.len() > MOST_TOLD { &[][..] } else { &json };
             // Who does not hear it looks after a while.
             let _ = self.session.connection.publish(&self.session.names.ended(&record.id), told);

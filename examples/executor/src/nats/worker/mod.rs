@@ -17,7 +17,7 @@ use wharf_protocols::nats::jetstream::JetStreamMessage;
 use super::names::Class;
 use super::options::NatsOptions;
 use super::records::Records;
-use super::session::Session;
+use super::session::{Access, Session};
 use crate::wire::{Replied, Reported, ToCoordinator};
 use crate::work::Runner;
 use held::Held;
@@ -57,9 +57,10 @@ impl NatsWorker {
         runner: &Rc<Runner>,
     ) -> Result<Rc<Self>> {
         let lease = options.lease.max(Duration::from_secs(1));
-        let token = runner.options().token.clone();
+        let access =
+            Access { token: runner.options().token.as_deref(), tls: runner.options().tls.as_ref() };
         let worker = Rc::new(Self {
-            session: Session::start(event_loop, servers, token.as_deref(), options)?,
+            session: Session::start(event_loop, servers, access, options)?,
             name: runner.options().name.as_ref().into(),
             slots: Slots::new(event_loop, runner.options().slots.max(1)),
             runner: Rc::clone(runner),
