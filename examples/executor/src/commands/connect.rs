@@ -71,6 +71,11 @@ impl Connect {
         self.client(event_loop).await
     }
 
+    /// Who answers, for people.
+    pub(super) fn whom(&self) -> &'static str {
+        if self.nats.servers.is_empty() { "coordinator" } else { "NATS server" }
+    }
+
     /// Whether what tasks write is kept there.
     pub(super) fn keeps_output(&self) -> bool {
         self.nats.servers.is_empty()

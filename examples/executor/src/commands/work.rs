@@ -58,7 +58,7 @@ pub(super) fn run(arguments: Work, mut functions: Functions, output: Output) -> 
             ..defaults
         };
         let worker = arguments.connect.worker(&event_loop, functions, options)?;
-        tell(&worker, output);
+        tell(&worker, arguments.connect.whom(), output);
         service::is_ready();
         service::watch(&event_loop);
         while signals.next().await == SIGHUP {
@@ -77,8 +77,8 @@ pub(super) fn run(arguments: Work, mut functions: Functions, output: Output) -> 
     })
 }
 
-/// Says when it has found its coordinator and, once until it is found again, why there is none.
-fn tell(worker: &Worker, output: Output) {
+/// Says when it has found its coordinator or a server and, once until one is found again, why there is none.
+fn tell(worker: &Worker, whom: &'static str, output: Output) {
     let is_told = Cell::new(false);
     worker.on_connection(move |connection| match connection {
         Ok(address) => {
@@ -88,7 +88,7 @@ fn tell(worker: &Worker, output: Output) {
                 .print(&json!({"connected": address}), format_args!("connected to {address}"));
         }
         Err(why) if !is_told.replace(true) => {
-            eprintln!("no coordinator: {why}; the worker goes on trying");
+            eprintln!("no {whom}: {why}; the worker goes on trying");
         }
         Err(_) => {}
     });

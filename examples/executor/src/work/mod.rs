@@ -32,5 +32,5 @@ mod worker;
 pub use exec::{ExecArguments, ExecLimits};
 pub use failure::Failure;
 pub use functions::{Functions, Job};
-pub(crate) use worker::Runner;
+pub(crate) use worker::{CLOSED, Runner};
 pub use worker::{Worker, WorkerOptions};

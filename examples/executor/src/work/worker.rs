@@ -25,6 +25,9 @@ pub struct Worker {
     link: Link,
 }
 
+/// Why there is no connection any more, if there was no error.
+pub(crate) const CLOSED: &str = "it has closed the connection";
+
 /// Who gives it tasks.
 enum Link {
     /// A coordinator.
@@ -149,9 +152,12 @@ impl Worker {
     }
 
     /// Calls `callback` each time that the coordinator at an address has welcomed this worker, and each time that the
-    /// connection was lost or could not be made, with why. On NATS it is never called.
+    /// connection was lost or could not be made, with why. On NATS it is the same with servers.
     pub fn on_connection(&self, callback: impl Fn(std::result::Result<&str, &str>) + 'static) {
-        let Link::Coordinator(client) = &self.link else { return };
+        let client = match &self.link {
+            Link::Coordinator(client) => client,
+            Link::Nats(worker) => return worker.on_connection(callback),
+        };
         let shared = Rc::downgrade(&self.shared);
         client.on_state(move |state| match state {
             State::Connected { address } => callback(Ok(address)),
@@ -159,7 +165,7 @@ impl Worker {
                 let refused = shared.upgrade().and_then(|shared| shared.refused.borrow().clone());
                 let why = refused.map(String::from);
                 let why = why.or_else(|| error.as_ref().map(|error| format!("{error:#}")));
-                callback(Err(why.as_deref().unwrap_or("it has closed the connection")));
+                callback(Err(why.as_deref().unwrap_or(CLOSED)));
             }
             _ => {}
         });

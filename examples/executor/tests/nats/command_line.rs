@@ -1,5 +1,6 @@
 //! The binary on NATS.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -27,8 +28,17 @@ struct Process(Child);
 impl Process {
     fn worker(server: &Server, name: &str) -> Self {
         let arguments = ["--slots", "1", "--kinds", "exec,fail,sleep,wordcount", "--name", name];
-        Self(command(server, "work").args(arguments).stdin(Stdio::null()).spawn().unwrap())
+        let mut worker = command(server, "work");
+        worker.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        Self(worker.spawn().unwrap())
     }
+}
+
+/// The first line of what a worker writes.
+fn first_line(stream: impl Read) -> String {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
 }
 
 impl Drop for Process {
@@ -117,8 +127,17 @@ fn on_nats_servers_may_want_tls_and_certificates() {
         command
     };
     let identity = ["--tls-cert", text(&own.chain), "--tls-key", text(&own.key)];
-    let worker = command("work").args(identity).stdin(Stdio::null()).spawn().unwrap();
-    let _worker = Process(worker);
+    let worker = |identity: &[&str]| {
+        let mut worker = command("work");
+        worker.args(identity).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Process(worker.spawn().unwrap())
+    };
+    let mut stranger = worker(&[]);
+    let error = first_line(stranger.0.stderr.take().unwrap());
+    assert!(error.starts_with("no NATS server: ") && error.contains("certificate"), "{error}");
+    let mut known = worker(&identity);
+    let connected = format!("connected to {}\n", server.address);
+    assert_eq!(first_line(known.0.stdout.take().unwrap()), connected);
     let submit = ["wordcount", "\"to be\"", "--wait"];
     let counted = command("submit").args(identity).args(submit).output().unwrap();
     assert!(counted.status.success(), "{counted:?}");

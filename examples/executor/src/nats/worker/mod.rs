@@ -11,15 +11,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::{EventLoop, Promise, Result, Task};
-use wharf_protocols::nats::NatsError;
 use wharf_protocols::nats::jetstream::JetStreamMessage;
+use wharf_protocols::nats::{Event, NatsError};
 
 use super::names::Class;
 use super::options::NatsOptions;
 use super::records::Records;
 use super::session::{Access, Session};
 use crate::wire::{Replied, Reported, ToCoordinator};
-use crate::work::Runner;
+use crate::work::{CLOSED, Runner};
 use held::Held;
 use pull::Queue;
 use slots::Slots;
@@ -83,6 +83,19 @@ impl NatsWorker {
             }
         });
         Ok(worker)
+    }
+
+    /// Calls `callback` each time that a server is connected to, and each time that none is any more, with why.
+    pub(crate) fn on_connection(
+        &self,
+        callback: impl Fn(std::result::Result<&str, &str>) + 'static,
+    ) {
+        self.session.connection.on_event(move |event| match event {
+            Event::Connected { address } => callback(Ok(address)),
+            Event::Disconnected { error: Some(error) } => callback(Err(&format!("{error:#}"))),
+            Event::Disconnected { error: None } => callback(Err(CLOSED)),
+            _ => {}
+        });
     }
 
     /// What those who run tasks say.
