@@ -42,6 +42,7 @@ impl Connect {
             let options = ClientOptions { tls, ..options };
             (Client::start(event_loop, [address], options)?, self.address.clone())
         } else {
+            self.nats.check()?;
             let (servers, nats) = (&self.nats.servers, self.nats.options());
             let options = ClientOptions { tls: self.credentials.nats_tls(servers)?, ..options };
             (Client::on_nats(event_loop, servers, options, nats)?, self.nats.shown())
@@ -103,6 +104,7 @@ impl Connect {
     ) -> Result<Worker> {
         let options = WorkerOptions { token: self.credentials.token()?, ..options };
         if !self.nats.servers.is_empty() {
+            self.nats.check()?;
             let (servers, nats) = (&self.nats.servers, self.nats.options());
             let options = WorkerOptions { tls: self.credentials.nats_tls(servers)?, ..options };
             return Worker::on_nats(event_loop, servers, functions, options, nats);

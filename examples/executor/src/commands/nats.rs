@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::exit::{CommandError, Exit};
 use crate::nats::NatsOptions;
 
 /// An executor on NATS JetStream.
@@ -32,6 +33,16 @@ pub(super) struct Nats {
 }
 
 impl Nats {
+    /// Refuses what is half of an address: the other half of a password would be taken for a server, and shown.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        let is_half = |server: &String| server.contains('@') && !server.contains("://");
+        if self.servers.iter().any(is_half) {
+            let text = "--nats: an address with a user begins with nats:// or tls://, and has no comma in it";
+            return Err(CommandError::new(Exit::Usage, text));
+        }
+        Ok(())
+    }
+
     /// The servers, without passwords.
     pub(super) fn shown(&self) -> String {
         let shown = |server: &String| match server.rsplit_once('@') {
@@ -48,5 +59,25 @@ impl Nats {
             lease: Duration::from_secs(self.lease.max(1)),
             ..NatsOptions::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_nats_servers_are_not_shown_nor_halves_of_them() {
+        let nats = |servers: &str| Nats {
+            servers: servers.split(',').map(String::from).collect(),
+            name: "wharf".into(),
+            replicas: 1,
+            lease: 1,
+        };
+        let several = nats("a:4222,nats://me:secret@b:4222,tls://se@cret@[::1]:4222");
+        assert!(several.check().is_ok());
+        assert_eq!(several.shown(), "a:4222,b:4222,[::1]:4222");
+        let error = nats("nats://me:sec,ret@b:4222").check().unwrap_err().to_string();
+        assert!(error.contains("comma") && !error.contains("ret@"), "{error}");
     }
 }
