@@ -7,6 +7,7 @@ use std::path::Path;
 
 use wharf_protocols::testing::{self, Mutations};
 
+pub mod executor;
 pub mod handover;
 pub mod http;
 pub mod length_prefix;

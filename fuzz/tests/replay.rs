@@ -2,6 +2,21 @@
 #![forbid(unsafe_code)]
 
 #[test]
+fn executor_coordinator() {
+    wharf_fuzz::replay("executor_coordinator", wharf_fuzz::executor::coordinator);
+}
+
+#[test]
+fn executor_decisions() {
+    wharf_fuzz::replay("executor_decisions", wharf_fuzz::executor::decisions);
+}
+
+#[test]
+fn executor_peers() {
+    wharf_fuzz::replay("executor_peers", wharf_fuzz::executor::peers);
+}
+
+#[test]
 fn handover() {
     wharf_fuzz::replay("handover", wharf_fuzz::handover::run);
 }

@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use wharf_fuzz::{
-    handover, http, length_prefix, line, mutations, nats, netstring, websocket, websocket_server,
+    executor, handover, http, length_prefix, line, mutations, nats, netstring, websocket,
+    websocket_server,
 };
 
 /// How many inputs each target of a codec gets, and which; both can be set, as `WHARF_FUZZ_RUNS` and `WHARF_FUZZ_SEED`.
@@ -11,6 +12,9 @@ const SEED: u64 = 1;
 
 /// A server takes that much longer.
 const SERVERS_PART: usize = 8;
+
+/// And so does one with a store.
+const EXECUTORS_PART: usize = 32;
 
 #[test]
 fn no_change_of_a_seed_breaks_a_codec() {
@@ -30,6 +34,13 @@ fn no_change_of_a_seed_breaks_a_codec() {
 fn no_change_of_a_seed_breaks_a_server() {
     change("http_server", "http", SERVERS_PART, http::server);
     change("websocket_server", "websocket", SERVERS_PART, websocket_server::run);
+}
+
+#[test]
+fn no_change_of_a_seed_breaks_the_executor() {
+    change("executor_coordinator", "executor", EXECUTORS_PART, executor::coordinator);
+    change("executor_decisions", "", 1, executor::decisions);
+    change("executor_peers", "executor", EXECUTORS_PART, executor::peers);
 }
 
 /// Runs a target over a `part`-th of the inputs that are asked for.

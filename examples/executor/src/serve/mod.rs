@@ -10,6 +10,7 @@
 
 mod back_up;
 mod commits;
+mod held;
 mod leaving;
 mod limits;
 mod observed;

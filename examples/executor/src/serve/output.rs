@@ -35,6 +35,11 @@ struct Follower {
 }
 
 impl Followers {
+    /// How many tasks are followed, and who follows.
+    pub(super) fn held(&self) -> usize {
+        self.waiting.len() + self.written.len() + self.held_up.len() + self.counts.len()
+    }
+
     /// Whether somebody waits for what a task writes.
     pub(super) fn has(&self, key: Key) -> bool {
         self.waiting.contains_key(&key)

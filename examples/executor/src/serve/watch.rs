@@ -40,6 +40,11 @@ impl Watches {
         }
     }
 
+    /// How many tasks are watched, and who watches.
+    pub(super) fn held(&self) -> usize {
+        self.tasks.len() + self.peers.len() + self.later.len()
+    }
+
     /// Somebody is gone.
     pub(super) fn forget(&mut self, peer: PeerKey) {
         for key in self.peers.remove(&peer).into_iter().flatten() {

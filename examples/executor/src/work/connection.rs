@@ -26,6 +26,8 @@ impl WorkerPeer {
         match message {
             FromCoordinator::Welcome { lease } => {
                 self.shared.lease.set(Duration::from_millis(lease.max(3)));
+                // The lease of the coordinator before may have been longer.
+                self.shared.beat();
                 *self.shared.refused.borrow_mut() = None;
                 self.shared.line.connected(transport);
                 self.attempt.established();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TlsClient};
+use wharf::{CapacityLimiter, EventLoop, Executor, Promise, Result, TimerHandle, TlsClient};
 use wharf_protocols::framing::{Framed, LengthPrefix, LengthPrefixDecoder};
 use wharf_protocols::reconnect::{Reconnecting, State};
 
@@ -83,6 +83,8 @@ pub(crate) struct Runner {
     /// Who waits until it has nothing any more.
     pub(super) idle: RefCell<Vec<Promise<()>>>,
     pub(super) lease: Cell<Duration>,
+    /// When it says next that it lives.
+    beating: RefCell<Option<TimerHandle>>,
     is_shutting_down: Cell<bool>,
     /// How many slots have a function that goes on though it was to end.
     pub(super) occupied: Cell<usize>,
@@ -223,6 +225,7 @@ impl Runner {
             unkept: RefCell::default(),
             idle: RefCell::default(),
             lease: Cell::new(Duration::from_secs(15)),
+            beating: RefCell::default(),
             is_shutting_down: Cell::new(false),
             occupied: Cell::new(0),
             refused: RefCell::default(),
@@ -270,15 +273,18 @@ impl Runner {
         })
     }
 
-    /// Says that it lives, three times in each lease.
-    fn beat(self: &Rc<Self>) {
+    /// Says that it lives, three times in each lease, the first time in a third of one from now.
+    pub(super) fn beat(self: &Rc<Self>) {
         let shared = Rc::downgrade(self);
-        self.event_loop.call_later(self.lease.get() / 3, move || {
+        let timer = self.event_loop.call_later(self.lease.get() / 3, move || {
             if let Some(shared) = shared.upgrade() {
                 shared.say(&ToCoordinator::Alive);
                 shared.beat();
             }
         });
+        if let Some(former) = self.beating.replace(Some(timer)) {
+            former.cancel();
+        }
     }
 }
 
