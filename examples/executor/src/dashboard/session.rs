@@ -91,6 +91,10 @@ impl WebSocketProtocol for Session {
     }
 
     fn text_received(&mut self, socket: &WebSocket, text: &str) -> Result {
+        // What it sent before it heard that it is sent away.
+        if !socket.is_open() {
+            return Ok(());
+        }
         let asked = serde_json::from_str(text);
         match asked {
             Ok(asked) if self.under_way.get() < MOST_UNDER_WAY => self.asked(socket, asked),

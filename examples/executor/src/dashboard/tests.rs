@@ -37,12 +37,21 @@ fn run(test: impl AsyncFnOnce(EventLoop) -> Result) {
 /// A coordinator with a dashboard, which has a token if `token` is given.
 async fn dashboard(event_loop: &EventLoop, token: Option<&str>) -> Result<CoordinatorServer> {
     let coordinator = serve(event_loop).await?;
+    serve_dashboard(event_loop, &coordinator, token).await?;
+    Ok(coordinator)
+}
+
+async fn serve_dashboard(
+    event_loop: &EventLoop,
+    coordinator: &CoordinatorServer,
+    token: Option<&str>,
+) -> Result {
     let names = vec!["tasks.example".to_owned()];
     let token = token.map(Into::into);
     let options = DashboardOptions { token, names, ..DashboardOptions::default() };
     let dashboard = Dashboard::new(event_loop, coordinator.clone(), ADDRESS, options)?;
     event_loop.create_server(dashboard.factory(), ADDRESS).await?;
-    Ok(coordinator)
+    Ok(())
 }
 
 /// What is answered to a request, all of it.

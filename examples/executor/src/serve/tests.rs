@@ -73,7 +73,10 @@ pub(crate) async fn serve(event_loop: &EventLoop) -> Result<CoordinatorServer> {
     serve_in(event_loop, DiskStore::open_in(InMemoryBackend::new())?).await
 }
 
-async fn serve_in(event_loop: &EventLoop, store: DiskStore) -> Result<CoordinatorServer> {
+pub(crate) async fn serve_in(
+    event_loop: &EventLoop,
+    store: DiskStore,
+) -> Result<CoordinatorServer> {
     let (clock, began) = (event_loop.clone(), event_loop.time());
     let options = ServeOptions {
         tokens: Tokens::one(Box::from("secret")),

@@ -1,5 +1,7 @@
 //! What an open page is told, and what it asks for.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -154,6 +156,24 @@ fn a_page_that_talks_nonsense_or_asks_too_much_at_once_is_sent_away() {
             ended(page).await?,
             (CloseCode::POLICY_VIOLATION, "too much at once".to_owned())
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_page_that_goes_on_talking_after_it_was_sent_away_is_not_reported() {
+    run(async |event_loop| {
+        let _coordinator = dashboard(&event_loop, None).await?;
+        let reports = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&reports);
+        event_loop.set_exception_handler(move |_, _| counted.set(counted.get() + 1));
+        let page = Page::open(&event_loop).await?;
+        // All of it is there before the first is read.
+        for _ in 0..100 {
+            page.socket.socket().send_text("nonsense")?;
+        }
+        assert_eq!(ended(page).await?.0, CloseCode::POLICY_VIOLATION);
+        assert_eq!(reports.get(), 0);
         Ok(())
     });
 }

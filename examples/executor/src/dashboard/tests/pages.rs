@@ -1,11 +1,15 @@
 //! Pages, numbers, and health.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::{answer, dashboard, overview, run, status};
+use super::{answer, dashboard, overview, run, serve_dashboard, status};
 use crate::coordinator::{KindView, PhaseCounts};
 use crate::dashboard::{metrics, pages};
-use crate::serve::tests::Peer;
+use crate::serve::tests::{Peer, serve_in};
+use crate::store::DiskStore;
+use crate::store::faults::FaultyDisk;
 use crate::task::Kind;
 
 const HOST: &str = "Host: 127.0.0.1:8080";
@@ -86,6 +90,29 @@ fn health_says_whether_it_drains() {
             told.starts_with("HTTP/1.1 200 ") && told.ends_with("\r\n\r\ndraining\n"),
             "{told}"
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn health_is_bad_while_the_store_cannot_be_written_and_good_again_after_that() {
+    run(async |event_loop| {
+        let disk = FaultyDisk::default();
+        let coordinator = serve_in(&event_loop, DiskStore::open_in(disk.clone())?).await?;
+        serve_dashboard(&event_loop, &coordinator, Some("secret")).await?;
+        let head = format!("GET /healthz HTTP/1.1\r\n{HOST}");
+        assert_eq!(status(&event_loop, &head).await?, 200);
+        let mut client = Peer::client(&event_loop).await?;
+        disk.leave(Some(0));
+        let large = json!({"submit": [{"kind": "a", "args": "x".repeat(1_000_000)}]});
+        assert!(client.ask(large).await?.get("failed").is_some());
+        let told = answer(&event_loop, &head, "").await?;
+        assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+        // It says no more than that: who asks needs no token.
+        assert!(told.ends_with("\r\n\r\nthe store cannot be written\n"), "{told}");
+        disk.leave(None);
+        event_loop.sleep(Duration::from_secs(2)).await;
+        assert!(answer(&event_loop, &head, "").await?.ends_with("\r\n\r\nok\n"));
         Ok(())
     });
 }
