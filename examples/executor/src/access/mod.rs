@@ -11,3 +11,4 @@ pub(crate) use connecting::under_tls;
 pub(crate) use host::{host_of, is_local};
 pub use listen::{InvalidListen, Listen};
 pub use tokens::{Rights, Tokens};
+pub(crate) use tokens::WRONG_TOKEN;

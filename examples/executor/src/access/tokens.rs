@@ -1,8 +1,13 @@
 //! Who may do what.
 
 use std::fmt;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+
+/// How long one who has shown a wrong token waits for the answer, on a connection that counts: whoever tries many can try
+/// as many in that time as there may be of those.
+pub(crate) const WRONG_TOKEN: Duration = Duration::from_millis(500);
 
 /// What workers and clients must know. Without any, everybody may do everything.
 #[derive(Clone, Default)]

@@ -19,6 +19,16 @@ pub(super) struct Access {
     names: Vec<String>,
 }
 
+/// What a request has shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Nothing,
+    /// No token, or no cookie, that this dashboard has.
+    Wrong,
+    /// Whoever asks may look.
+    Right,
+}
+
 /// A dashboard that others than those on this machine would reach, without a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessError(Box<str>);
@@ -44,19 +54,25 @@ impl Access {
         is_address || host.eq_ignore_ascii_case("localhost") || self.names.iter().any(is_named)
     }
 
-    /// Whether whoever asks may look.
-    pub(super) fn allows(&self, request: &RequestHead<'_>) -> bool {
-        let Some(digest) = &self.digest else { return true };
+    /// What whoever asks has shown.
+    pub(super) fn shown(&self, request: &RequestHead<'_>) -> Shown {
+        let Some(digest) = &self.digest else { return Shown::Right };
         let text = |name| std::str::from_utf8(request.headers().get(name)?).ok();
         let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
         if bearer.is_some_and(|token| self.is_token(token)) {
-            return true;
+            return Shown::Right;
         }
         let cookies = text("cookie").unwrap_or_default().split(';');
         let name = cookie_name(request);
-        let mut values = cookies.filter_map(|cookie| cookie.trim().strip_prefix(&*name));
+        // A browser has one. To look at more would be to look at many guesses at once.
+        let value = cookies.filter_map(|cookie| cookie.trim().strip_prefix(&*name)).next();
         // What is compared is a digest of the token's digest: how long it takes tells nothing of use.
-        values.any(|value| Sha256::digest(value) == Sha256::digest(cookie_value(digest)))
+        let is_right = |value| Sha256::digest(value) == Sha256::digest(cookie_value(digest));
+        match value {
+            Some(value) if is_right(value) => Shown::Right,
+            None if bearer.is_none() => Shown::Nothing,
+            _ => Shown::Wrong,
+        }
     }
 
     pub(super) fn is_token(&self, token: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What each answer says to browsers.
 
-use wharf_protocols::http::{Exchange, HttpError};
+use wharf_protocols::http::{Answer, Exchange, HttpError};
 
 use super::pages::Page;
 
@@ -20,9 +20,41 @@ const FIELDS: [(&str, &[u8]); 7] = [
     ("Cache-Control", b"no-store"),
 ];
 
+/// Where an answer goes: to the request that is there, or to one that was there before.
+pub(super) trait Respond {
+    fn respond(
+        self,
+        status: u16,
+        fields: &[(&str, &[u8])],
+        content: &[u8],
+    ) -> Result<(), HttpError>;
+}
+
+impl Respond for &mut Exchange<'_> {
+    fn respond(
+        self,
+        status: u16,
+        fields: &[(&str, &[u8])],
+        content: &[u8],
+    ) -> Result<(), HttpError> {
+        Exchange::respond(self, status, fields, content)
+    }
+}
+
+impl Respond for Answer {
+    fn respond(
+        self,
+        status: u16,
+        fields: &[(&str, &[u8])],
+        content: &[u8],
+    ) -> Result<(), HttpError> {
+        Self::respond(self, status, fields, content)
+    }
+}
+
 /// A page.
 pub(super) fn page(
-    exchange: &mut Exchange<'_>,
+    to: impl Respond,
     status: u16,
     page: &Page,
     fields: &[(&str, &[u8])],
@@ -30,12 +62,12 @@ pub(super) fn page(
     let mut all = FIELDS.to_vec();
     all.push(("Content-Type", page.kind.as_bytes()));
     all.extend_from_slice(fields);
-    exchange.respond(status, &all, page.content.as_bytes())
+    to.respond(status, &all, page.content.as_bytes())
 }
 
 /// A text, as `text/plain` unless `fields` say what it is.
 pub(super) fn say(
-    exchange: &mut Exchange<'_>,
+    to: impl Respond,
     status: u16,
     text: &str,
     fields: &[(&str, &[u8])],
@@ -46,5 +78,5 @@ pub(super) fn say(
     }
     all.extend_from_slice(fields);
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    exchange.respond(status, &all, format!("{text}{end}").as_bytes())
+    to.respond(status, &all, format!("{text}{end}").as_bytes())
 }

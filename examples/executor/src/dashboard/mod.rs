@@ -22,6 +22,9 @@
 //! Without a token, only those on the same machine: an address that others reach is refused. Browsers sign in with the token,
 //! and programs send it as `Authorization: Bearer`. A page of somebody else cannot reach it through a visitor's browser:
 //! requests must name this host, nothing is changed but over the WebSocket, and that is opened for its own page only.
+//!
+//! A wrong token is answered after half a second, and there are 256 connections at most: of more, one goes that has shown
+//! no token, and of those the one that has been idle the longest.
 
 mod access;
 mod answers;
@@ -36,6 +39,7 @@ mod site;
 mod source;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 pub use access::AccessError;
 pub use server::{Dashboard, DashboardOptions};

@@ -1,15 +1,17 @@
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::EventLoop;
-use wharf_protocols::http::{HttpConnection, HttpServer};
+use wharf_protocols::http::HttpServer;
 use wharf_protocols::websocket::{ServerHandshake, WebSocketOptions};
 
 use super::access::{Access, AccessError};
 use super::hub::Hub;
 use super::site::Site;
 use super::source::Source;
+use super::visitors::{Ticket, Visit, Visitors};
 
 /// The longest message from a page, in bytes.
 const MOST_MESSAGE: usize = 4096;
@@ -34,6 +36,7 @@ pub struct DashboardOptions {
 pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) hub: Rc<Hub>,
+    pub(super) visitors: Rc<Visitors>,
     pub(super) handshake: ServerHandshake,
     pub(super) sockets: Rc<WebSocketOptions>,
 }
@@ -53,6 +56,7 @@ impl Dashboard {
         let shared = Shared {
             access,
             hub: Hub::new(event_loop, Rc::new(source), options.interval),
+            visitors: Rc::default(),
             // Pages of the same host only.
             handshake: ServerHandshake::new(),
             sockets: Rc::new(WebSocketOptions::new().max_message_length(MOST_MESSAGE)),
@@ -61,9 +65,25 @@ impl Dashboard {
     }
 
     /// For a server: makes the protocol of each connection.
-    pub fn factory(&self) -> impl FnMut() -> HttpConnection<Site> + use<> {
+    pub fn factory(&self) -> impl FnMut() -> Visit + use<> {
         let shared = Rc::clone(&self.shared);
-        HttpServer::new().serve_with(move || Site::new(Rc::clone(&shared)))
+        // Of the connection that is being made.
+        let made = Rc::new(Cell::new(None));
+        let ticket = Rc::clone(&made);
+        let mut connection = HttpServer::new().serve_with(move || {
+            let ticket = Ticket::new(&shared.visitors);
+            made.set(Some(Rc::clone(&ticket)));
+            Site::new(Rc::clone(&shared), ticket)
+        });
+        move || {
+            let connection = connection();
+            Visit::new(connection, ticket.take())
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn visitors(&self) -> usize {
+        self.shared.visitors.count()
     }
 }
 

@@ -9,6 +9,7 @@ use wharf_protocols::websocket::{CloseCode, Closure, WebSocket, WebSocketProtoco
 
 use super::hub::Hub;
 use super::source::Detail;
+use super::visitors::Ticket;
 use crate::coordinator::{Filter, Page};
 use crate::task::TaskId;
 use crate::wire::{AskOutput, OutputPage};
@@ -20,6 +21,8 @@ pub(super) struct Session {
     hub: Rc<Hub>,
     number: u64,
     under_way: Rc<Cell<usize>>,
+    /// Its connection is there as long as this is.
+    ticket: Rc<Ticket>,
 }
 
 /// What a page says.
@@ -63,8 +66,8 @@ struct Answered {
 }
 
 impl Session {
-    pub(super) fn new(hub: Rc<Hub>) -> Self {
-        Self { hub, number: 0, under_way: Rc::default() }
+    pub(super) fn new(hub: Rc<Hub>, ticket: Rc<Ticket>) -> Self {
+        Self { hub, number: 0, under_way: Rc::default(), ticket }
     }
 
     fn asked(&self, socket: &WebSocket, asked: Asked) {
@@ -86,6 +89,7 @@ impl Session {
 
 impl WebSocketProtocol for Session {
     fn opened(&mut self, socket: &WebSocket) -> Result {
+        self.ticket.is_page();
         self.number = self.hub.enter(socket);
         Ok(())
     }

@@ -3,24 +3,29 @@
 use std::fmt;
 use std::rc::Rc;
 
-use wharf::Result;
+use wharf::{Result, TimerHandle};
 use wharf_protocols::http::{Exchange, HttpError, HttpHandler, RequestHead};
 
-use super::access::Access;
-use super::answers::{page, say};
+use super::access::{Access, Shown};
+use super::answers::{Respond, page, say};
 use super::metrics;
-use super::pages::{self, SIGN_IN, WRONG_TOKEN};
+use super::pages;
 use super::server::Shared;
 use super::session::Session;
+use super::visitors::Ticket;
+use crate::access::WRONG_TOKEN;
 
 /// The most content of a request, in bytes: a token.
 const MOST_CONTENT: usize = 4096;
 
 /// Answers the requests of one connection.
-pub struct Site {
+pub(super) struct Site {
     shared: Rc<Shared>,
+    ticket: Rc<Ticket>,
     /// Somebody is signing in.
     signing_in: Option<SigningIn>,
+    /// Somebody is told later that a token is wrong.
+    late: Option<TimerHandle>,
 }
 
 struct SigningIn {
@@ -29,13 +34,49 @@ struct SigningIn {
     content: Vec<u8>,
 }
 
+/// What somebody is told who may not look.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// The page to sign in.
+    SignIn,
+    /// The same after an attempt.
+    WrongToken,
+    /// For programs.
+    Say,
+}
+
+impl Refusal {
+    fn answer(self, to: impl Respond) -> Result<(), HttpError> {
+        match self {
+            Self::SignIn => page(to, 401, &pages::SIGN_IN, &[]),
+            Self::WrongToken => page(to, 401, &pages::WRONG_TOKEN, &[]),
+            Self::Say => say(to, 401, "sign in", &[("WWW-Authenticate", b"Bearer")]),
+        }
+    }
+}
+
 impl Site {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, signing_in: None }
+    pub(super) fn new(shared: Rc<Shared>, ticket: Rc<Ticket>) -> Self {
+        Self { shared, ticket, signing_in: None, late: None }
+    }
+
+    /// Refuses a wrong token after a while: whoever tries many can try one in that time on each connection.
+    fn refuse_late(
+        &mut self,
+        refusal: Refusal,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), HttpError> {
+        let answer = exchange.later()?;
+        let late = self.shared.hub.event_loop().call_later(WRONG_TOKEN, move || {
+            // Whoever is gone does not hear it.
+            let _ = refusal.answer(answer);
+        });
+        self.late = Some(late);
+        Ok(())
     }
 
     fn look(
-        &self,
+        &mut self,
         request: &RequestHead<'_>,
         exchange: &mut Exchange<'_>,
     ) -> Result<(), HttpError> {
@@ -43,12 +84,14 @@ impl Site {
         if path == "/healthz" {
             return self.health(exchange);
         }
-        if !self.shared.access.allows(request) {
-            return match (path, pages::public(path)) {
-                (_, Some(public)) => page(exchange, 200, &public, &[]),
-                ("/", _) => page(exchange, 401, &SIGN_IN, &[]),
-                _ => say(exchange, 401, "sign in", &[("WWW-Authenticate", b"Bearer")]),
-            };
+        if let Some(public) = pages::public(path) {
+            return page(exchange, 200, &public, &[]);
+        }
+        let refusal = if path == "/" { Refusal::SignIn } else { Refusal::Say };
+        match self.shared.access.shown(request) {
+            Shown::Nothing => return refusal.answer(exchange),
+            Shown::Wrong => return self.refuse_late(refusal, exchange),
+            Shown::Right => self.ticket.known(),
         }
         match path {
             "/metrics" => {
@@ -57,7 +100,7 @@ impl Site {
                 say(exchange, 200, &text, &fields)
             }
             "/live" => {
-                let session = Session::new(Rc::clone(&self.shared.hub));
+                let session = Session::new(Rc::clone(&self.shared.hub), Rc::clone(&self.ticket));
                 let options = Rc::clone(&self.shared.sockets);
                 self.shared.handshake.answer(request, exchange, options, session)
             }
@@ -88,6 +131,7 @@ impl fmt::Debug for Site {
 impl HttpHandler for Site {
     fn request(&mut self, request: &RequestHead<'_>, exchange: &mut Exchange<'_>) -> Result {
         self.signing_in = None;
+        self.ticket.used();
         if !self.shared.access.is_for_this_host(request) {
             let text = "this is not a name of this host: see --http-name";
             say(exchange, 421, text, &[])?;
@@ -123,9 +167,9 @@ impl HttpHandler for Site {
         let text = std::str::from_utf8(&content).unwrap_or_default();
         let token = text.strip_prefix("token=").unwrap_or_default().trim();
         if !self.shared.access.is_token(token) {
-            page(exchange, 401, &WRONG_TOKEN, &[])?;
-            return Ok(());
+            return Ok(self.refuse_late(Refusal::WrongToken, exchange)?);
         }
+        self.ticket.known();
         let cookie = cookie.unwrap_or_default();
         let mut fields = vec![("Location", &b"/"[..])];
         if !cookie.is_empty() {
@@ -133,5 +177,11 @@ impl HttpHandler for Site {
         }
         say(exchange, 303, "welcome", &fields)?;
         Ok(())
+    }
+
+    fn aborted(&mut self, _: Option<&HttpError>) {
+        if let Some(late) = self.late.take() {
+            late.cancel();
+        }
     }
 }

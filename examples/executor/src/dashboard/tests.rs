@@ -3,6 +3,7 @@
 mod access;
 mod live;
 mod pages;
+mod visitors;
 
 use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Result};
@@ -45,13 +46,13 @@ async fn serve_dashboard(
     event_loop: &EventLoop,
     coordinator: &CoordinatorServer,
     token: Option<&str>,
-) -> Result {
+) -> Result<Dashboard> {
     let names = vec!["tasks.example".to_owned()];
     let token = token.map(Into::into);
     let options = DashboardOptions { token, names, ..DashboardOptions::default() };
     let dashboard = Dashboard::new(event_loop, coordinator.clone(), ADDRESS, options)?;
     event_loop.create_server(dashboard.factory(), ADDRESS).await?;
-    Ok(())
+    Ok(dashboard)
 }
 
 /// What is answered to a request, all of it.

@@ -14,9 +14,6 @@ pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
 pub(super) const MOST_HELLO: usize = 256 * 1024;
 /// So many may not have said it. One more, and the one that has had the most time for it is sent away.
 pub(super) const MOST_STRANGERS: usize = 512;
-/// How long one who has shown a wrong token waits for the answer: whoever tries many can try
-/// [`MOST_STRANGERS`] in that time.
-pub(super) const WRONG_TOKEN: Duration = Duration::from_millis(500);
 /// The longest name of a worker, in bytes.
 const MOST_NAME: usize = 256;
 /// The most kinds that a worker may say it runs.

@@ -8,9 +8,9 @@ use wharf_protocols::framing::{
     FrameProtocol, Framed, FramingError, LengthPrefix, LengthPrefixDecoder,
 };
 
-use super::limits::{HELLO_WITHIN, MOST_FOR_WORKER, MOST_HELLO, WRONG_TOKEN, check_worker};
+use super::limits::{HELLO_WITHIN, MOST_FOR_WORKER, MOST_HELLO, check_worker};
 use super::server::{PeerKey, Shared};
-use crate::access::Rights;
+use crate::access::{Rights, WRONG_TOKEN};
 use crate::coordinator::{Report, WorkerInfo, WorkerKey};
 use crate::wire::{
     FromCoordinator, Hello, MAX_LENGTH, Replied, Reported, Role, ToCoordinator, VERSION, decode,

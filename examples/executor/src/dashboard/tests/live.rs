@@ -13,13 +13,13 @@ use super::{ADDRESS, dashboard, run};
 use crate::serve::tests::Peer;
 
 /// A page, without a browser.
-struct Page {
+pub(super) struct Page {
     socket: WebSocketStream,
     asked: u64,
 }
 
 impl Page {
-    async fn open(event_loop: &EventLoop) -> Result<Self> {
+    pub(super) async fn open(event_loop: &EventLoop) -> Result<Self> {
         let url = format!("ws://{ADDRESS}/live");
         let options = WebSocketOptions::new();
         Ok(Self { socket: WebSocketStream::connect(event_loop, &url, options).await?, asked: 0 })
@@ -42,7 +42,7 @@ impl Page {
         }
     }
 
-    async fn ask(&mut self, ask: Value) -> Result<Value> {
+    pub(super) async fn ask(&mut self, ask: Value) -> Result<Value> {
         self.asked += 1;
         self.socket.send(&*json!({"number": self.asked, "ask": ask}).to_string()).await?;
         loop {

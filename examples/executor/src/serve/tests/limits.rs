@@ -6,7 +6,8 @@ use serde_json::json;
 use wharf::{EventLoop, Result, TransportHandle};
 
 use super::{ADDRESS, Peer, run, serve};
-use crate::serve::limits::{HELLO_WITHIN, MOST_STRANGERS, MOST_WAITS, WRONG_TOKEN};
+use crate::access::WRONG_TOKEN;
+use crate::serve::limits::{HELLO_WITHIN, MOST_STRANGERS, MOST_WAITS};
 
 async fn stranger(event_loop: &EventLoop) -> Result<Peer> {
     let (reader, writer) = event_loop.open_connection(ADDRESS).await?;
