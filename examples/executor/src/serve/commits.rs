@@ -133,6 +133,9 @@ impl State {
     fn is_durable(&mut self, number: u64) {
         let rest = self.later.split_off(&(number + 1));
         for (peer, message) in std::mem::replace(&mut self.later, rest).into_values().flatten() {
+            if let FromCoordinator::Kept(fence) = message {
+                self.unkept.kept(peer, fence);
+            }
             self.tell_or_keep(peer, &message);
         }
         let rest = self.waking.split_off(&(number + 1));

@@ -24,6 +24,10 @@ pub(super) const MOST_FOR_WORKER: usize = 64 * 1024 * 1024;
 pub(super) const MOST_WAITS: usize = 100_000;
 /// So often may one connection wait for what tasks write.
 pub(super) const MOST_FOLLOWED: usize = 10_000;
+/// So often may a worker say what an assignment has written before that is kept. It need not more than once.
+pub(super) const MOST_UNKEPT: usize = 16;
+/// So many connections may take a copy of the store at once.
+pub(super) const MOST_COPIES: usize = 4;
 /// What clients may ask for while a batch is being written, in bytes. One who asks for more is not read until it is.
 const MOST_UNWRITTEN: usize = 16 * 1024 * 1024;
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::limits::MOST_FOLLOWED;
+use super::limits::{MOST_FOLLOWED, MOST_UNKEPT};
 use super::server::{PeerKey, State};
 use super::slow::is_full;
 use crate::coordinator::WorkerKey;
@@ -32,6 +32,39 @@ struct Follower {
     peer: PeerKey,
     number: u64,
     ask: AskOutput,
+}
+
+/// What workers have said that is not on the disk yet: of each connection, of which assignments and how often.
+#[derive(Default)]
+pub(super) struct Unkept(HashMap<PeerKey, HashMap<u64, usize>>);
+
+impl Unkept {
+    /// Whether a worker may say more of an assignment.
+    pub(super) fn check(&self, peer: PeerKey, fence: u64) -> Result<(), Box<str>> {
+        let count = self.0.get(&peer).and_then(|said| said.get(&fence)).copied();
+        if count.is_some_and(|count| count >= MOST_UNKEPT) {
+            return Err("a worker waits until what a task has written is kept".into());
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, peer: PeerKey, fence: u64) {
+        *self.0.entry(peer).or_default().entry(fence).or_default() += 1;
+    }
+
+    /// One of them is told.
+    pub(super) fn kept(&mut self, peer: PeerKey, fence: u64) {
+        let Some(said) = self.0.get_mut(&peer) else { return };
+        if let Some(count) = said.get_mut(&fence) {
+            *count -= 1;
+            if *count == 0 {
+                said.remove(&fence);
+            }
+        }
+        if said.is_empty() {
+            self.0.remove(&peer);
+        }
+    }
 }
 
 impl Followers {
@@ -83,10 +116,24 @@ impl State {
     ) -> Result<(), StoreError> {
         let Written { fence, offset, pieces, progress } = written;
         match self.coordinator.wrote(worker, *fence, *offset, pieces, *progress)? {
-            Some(batch) => self.say_later(peer, FromCoordinator::Kept(*fence), batch),
+            Some(batch) => {
+                if self.coordinator.journal().awaited(batch).is_some() {
+                    self.unkept.add(peer, *fence);
+                }
+                self.say_later(peer, FromCoordinator::Kept(*fence), batch);
+            }
             None => self.tell(peer, &FromCoordinator::Stale(*fence)),
         }
         Ok(())
+    }
+
+    /// A connection has ended: what it would have been told of what it wrote is told to nobody.
+    pub(super) fn forget_unkept(&mut self, peer: PeerKey) {
+        if self.unkept.0.remove(&peer).is_some() {
+            for waiting in self.later.values_mut() {
+                waiting.retain(|(other, _)| *other != peer);
+            }
+        }
     }
 
     pub(super) fn ask_output(

@@ -63,7 +63,10 @@ impl Peer {
                 Ok(())
             }
             (ToCoordinator::Output(written), PeerState::Worker(worker)) => {
-                let wrote = self.shared.state.borrow_mut().wrote(self.key, worker, &written);
+                let mut state = self.shared.state.borrow_mut();
+                state.unkept.check(self.key, written.fence)?;
+                let wrote = state.wrote(self.key, worker, &written);
+                drop(state);
                 self.shared.check(wrote);
                 self.shared.settle_soon();
                 Ok(())
@@ -242,7 +245,8 @@ impl FrameProtocol<LengthPrefixDecoder> for Peer {
         state.untold.remove(&self.key);
         state.outboxes.remove(&self.key);
         state.followers.forget(self.key);
-        state.copies.remove(&self.key);
+        state.forget_unkept(self.key);
+        state.copies.forget(self.key);
         if let PeerState::Worker(worker) = self.state {
             state.workers.remove(&worker);
             if state.is_leaving {

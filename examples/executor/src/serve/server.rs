@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use wharf::{EventLoop, Promise, Protocol, TimerHandle, Transport, TransportHandle};
 
-use super::back_up::Copy;
+use super::back_up::Copies;
 use super::commits::Commits;
 use super::limits::Unwritten;
-use super::output::Followers;
+use super::output::{Followers, Unkept};
 use super::peer::Peer;
 use super::requests::Waits;
 use super::slow::Untold;
@@ -104,6 +104,7 @@ pub(super) struct State {
     /// Who is told of the ends of tasks.
     pub(super) watches: Watches,
     pub(super) followers: Followers,
+    pub(super) unkept: Unkept,
     timer: Option<TimerHandle>,
     is_settling: bool,
     /// What is said to whom at the end of this turn of the loop.
@@ -115,7 +116,7 @@ pub(super) struct State {
     /// Who waits until all is on the disk.
     pub(super) until_written: Vec<Promise<()>>,
     /// What clients take copies from.
-    pub(super) copies: HashMap<PeerKey, Copy>,
+    pub(super) copies: Copies,
 }
 
 impl CoordinatorServer {
@@ -149,13 +150,14 @@ impl CoordinatorServer {
             strangers: BTreeSet::new(),
             watches: Watches::default(),
             followers: Followers::default(),
+            unkept: Unkept::default(),
             timer: None,
             is_settling: false,
             outboxes: HashMap::new(),
             unsent: Vec::new(),
             is_leaving: false,
             until_written: Vec::new(),
-            copies: HashMap::new(),
+            copies: Copies::default(),
         };
         let state = RefCell::new(state);
         let shared = Rc::new(Shared {

@@ -1,5 +1,6 @@
 //! Over connections in memory, in virtual time.
 
+mod copies;
 mod disk;
 mod leaving;
 mod limits;

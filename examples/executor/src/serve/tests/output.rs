@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CoordinatorServer, Peer, Result, run, serve};
-use crate::serve::limits::MOST_FOLLOWED;
+use crate::serve::limits::{MOST_FOLLOWED, MOST_UNKEPT};
 
 /// A worker that has a task, and the fence of that.
 async fn given(event_loop: &wharf::EventLoop, client: &mut Peer) -> Result<(Peer, Value)> {
@@ -47,6 +47,50 @@ fn one_connection_follows_so_many_outputs_and_they_are_forgotten_with_it() {
         drop(client);
         event_loop.sleep(std::time::Duration::from_secs(1)).await;
         assert!(!server.shared.state.borrow().followers.has(key));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_worker_that_does_not_wait_until_its_output_is_kept_is_sent_away() {
+    run(async |event_loop| {
+        let server = serve(&event_loop).await?;
+        let mut client = Peer::client(&event_loop).await?;
+        let (mut worker, fence) = given(&event_loop, &mut client).await?;
+        let pretend = |on| server.shared.state.borrow_mut().commits.pretend_to_write(on);
+        let answers = || server.shared.state.borrow().later.values().map(Vec::len).sum::<usize>();
+        let mut offset = 0;
+        let mut say = async |worker: &Peer| {
+            offset += 2;
+            let pieces = json!([{"stdout": "x"}]);
+            worker
+                .say(json!({"output": {"fence": fence, "offset": offset, "pieces": pieces}}))
+                .await
+        };
+        for _ in 0..2 {
+            // A disk that does not answer.
+            pretend(true);
+            for _ in 0..MOST_UNKEPT {
+                say(&worker).await?;
+            }
+            event_loop.sleep(std::time::Duration::from_secs(1)).await;
+            assert_eq!(answers(), MOST_UNKEPT);
+            pretend(false);
+            server.shared.commit();
+            for _ in 0..MOST_UNKEPT {
+                assert_eq!(worker.hear().await?, json!({"kept": fence}));
+            }
+        }
+        pretend(true);
+        for _ in 0..1_000 {
+            say(&worker).await?;
+        }
+        let told = worker.hear().await?;
+        let why = "a worker waits until what a task has written is kept";
+        assert_eq!(told, json!({"refused": why}));
+        drop(worker);
+        event_loop.sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(answers(), 0, "nobody is there to be told");
         Ok(())
     });
 }

@@ -1,0 +1,60 @@
+//! What copies of the store may cost.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Peer, run, serve};
+use crate::serve::limits::MOST_COPIES;
+
+#[test]
+fn a_connection_takes_one_copy_part_by_part_and_so_many_connections_do_at_once() {
+    run(async |event_loop| {
+        let server = serve(&event_loop).await?;
+        let taken = || server.shared.state.borrow().copies.taken();
+        let mut first = Peer::client(&event_loop).await?;
+        assert!(first.ask(json!({"read_back_up": 0})).await?["failed"].is_string());
+        // Whatever is asked before an answer is refused, and the answer comes.
+        let mut length = 0;
+        for ask in [json!("back_up"), json!({"read_back_up": 0})] {
+            for number in 0..100 {
+                first.say(json!({"request": {"number": number, "ask": ask}})).await?;
+            }
+            let mut answered = Vec::new();
+            for _ in 0..100 {
+                let mut answer = first.hear().await?["answer"].take();
+                if answer["answer"]["failed"].is_null() {
+                    answered.push(answer["number"].take());
+                    length = answer["answer"]["copied"].as_u64().unwrap_or(length);
+                }
+            }
+            assert_eq!(answered, [0], "{ask}");
+        }
+        let mut others = Vec::new();
+        for _ in 1..MOST_COPIES {
+            let mut other = Peer::client(&event_loop).await?;
+            assert!(other.ask(json!("back_up")).await?["copied"].is_u64());
+            others.push(other);
+        }
+        let mut late = Peer::client(&event_loop).await?;
+        let why = json!({"failed": "4 copies are being taken: ask again later"});
+        assert_eq!(late.ask(json!("back_up")).await?, why);
+        // A new one comes instead of the former.
+        assert!(others[0].ask(json!("back_up")).await?["copied"].is_u64());
+        // The copy ends with its last part, and with its connection.
+        assert!(length > 0);
+        first.ask(json!({"read_back_up": length - 1})).await?;
+        assert!(late.ask(json!("back_up")).await?["copied"].is_u64());
+        others.pop();
+        event_loop.sleep(Duration::from_secs(1)).await;
+        assert_eq!(taken(), MOST_COPIES - 1);
+        // One who asks and goes leaves nothing behind.
+        first.say(json!({"request": {"number": 1, "ask": "back_up"}})).await?;
+        event_loop.sleep(Duration::ZERO).await;
+        drop((first, others, late));
+        while taken() > 0 {
+            event_loop.sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    });
+}
