@@ -1,4 +1,4 @@
-//! Who may talk, and how: where a coordinator listens, TLS, and tokens.
+//! Who may talk, and how: where a coordinator listens, how connections are probed, TLS, and tokens.
 
 mod connecting;
 mod host;
@@ -7,8 +7,9 @@ mod listen;
 mod tests;
 mod tokens;
 
-pub(crate) use connecting::under_tls;
+pub use connecting::KEEPALIVE;
+pub(crate) use connecting::prepare;
 pub(crate) use host::{host_of, is_local};
 pub use listen::{InvalidListen, Listen};
-pub use tokens::{Rights, Tokens};
 pub(crate) use tokens::WRONG_TOKEN;
+pub use tokens::{Rights, Tokens};

@@ -22,7 +22,7 @@ use super::results::Results;
 use super::task_builder::{Options, TaskBuilder};
 use super::tasks::{SubmittedTask, TypedTask};
 use crate::Function;
-use crate::access::under_tls;
+use crate::access::prepare;
 use crate::coordinator::{Filter, Overview, Page};
 use crate::nats::{Access, NatsClient, NatsOptions};
 use crate::task::{Record, Spec, TaskId};
@@ -93,7 +93,7 @@ impl Client {
             Framed::new(ClientPeer::new(own.clone(), attempt.clone()), decoder)
         });
         let client =
-            client.configure(move |builder, attempt| under_tls(builder, attempt, tls.as_ref()));
+            client.configure(move |builder, attempt| prepare(builder, attempt, tls.as_ref()));
         let own = Rc::downgrade(&shared);
         let client = client.on_state(move |state| {
             if let Some(shared) = own.upgrade() {

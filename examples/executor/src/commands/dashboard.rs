@@ -6,6 +6,7 @@ use wharf::{EventLoop, Result, Server, TlsServer};
 
 use super::output::Output;
 use super::secrets::Demands;
+use crate::access::KEEPALIVE;
 use crate::dashboard::{Dashboard, DashboardOptions};
 use crate::serve::CoordinatorServer;
 
@@ -46,7 +47,8 @@ impl Http {
         let names = self.names.clone();
         let options = DashboardOptions { token: tokens.all, names, ..DashboardOptions::default() };
         let dashboard = Dashboard::new(event_loop, coordinator.clone(), address, options)?;
-        let mut server = event_loop.create_server(dashboard.factory(), address);
+        let mut server =
+            event_loop.create_server(dashboard.factory(), address).keepalive(KEEPALIVE);
         if scheme == "https" {
             let tls = tls.ok_or("TLS needs --tls-cert and --tls-key")?;
             server = server.tls(tls);

@@ -9,7 +9,7 @@ use clap::Args;
 use wharf::{EventLoop, InheritedKind, InheritedSockets, Result, Server, TlsServer};
 
 use super::secrets::Demands;
-use crate::access::Listen;
+use crate::access::{KEEPALIVE, Listen};
 use crate::serve::CoordinatorServer;
 
 #[derive(Debug, Args)]
@@ -89,7 +89,9 @@ impl Listening {
         for (name, listen, descriptor) in inherited {
             check(&listen)?;
             let factory = coordinator.clone();
-            let server = event_loop.create_server_on(move || factory.protocol(), [descriptor]);
+            let server = event_loop
+                .create_server_on(move || factory.protocol(), [descriptor])
+                .keepalive(KEEPALIVE);
             let server = match with_tls(name == TLS || listen.is_tls(tls.is_some()), tls)? {
                 Some(tls) => server.tls(tls),
                 None => server,
@@ -114,7 +116,7 @@ impl Listening {
         let factory = move || factory.protocol();
         match listen {
             Listen::Tcp { address, .. } => {
-                let server = event_loop.create_server(factory, &**address);
+                let server = event_loop.create_server(factory, &**address).keepalive(KEEPALIVE);
                 let tls = with_tls(listen.is_tls(tls.is_some()), tls)?;
                 let (name, server) = match tls {
                     Some(tls) => (TLS, server.tls(tls)),

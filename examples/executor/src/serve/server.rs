@@ -173,7 +173,8 @@ impl CoordinatorServer {
         Ok(Self { shared })
     }
 
-    /// The protocol of a connection, for a server's factory.
+    /// The protocol of a connection, for a server's factory. The server should probe connections that are silent: see
+    /// [`KEEPALIVE`](crate::access::KEEPALIVE).
     pub fn protocol(&self) -> impl Protocol + use<> {
         Peer::stranger(Rc::clone(&self.shared))
     }

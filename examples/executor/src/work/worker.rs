@@ -11,7 +11,7 @@ use wharf_protocols::reconnect::{Reconnecting, State};
 use super::connection::WorkerPeer;
 use super::functions::Functions;
 use super::running::{Running, Unkept};
-use crate::access::under_tls;
+use crate::access::prepare;
 use crate::nats::{NatsOptions, NatsWorker};
 use crate::task::Kind;
 use crate::wire::{Hello, Line, MAX_LENGTH, Replied, Role, ToCoordinator, VERSION};
@@ -110,7 +110,7 @@ impl Worker {
             Framed::new(WorkerPeer::new(Rc::clone(&own), attempt.clone()), decoder)
         });
         let client = client.configure(move |builder, attempt| {
-            under_tls(builder, attempt, secured.tls.borrow().as_ref())
+            prepare(builder, attempt, secured.tls.borrow().as_ref())
         });
         let client = client.handshake(true).start()?;
         shared.beat();
