@@ -5,7 +5,7 @@ use super::server::CoordinatorServer;
 impl CoordinatorServer {
     /// How many connections there are, and how much of each thing is kept for connections.
     #[doc(hidden)]
-    pub fn held(&self) -> [(&'static str, usize); 12] {
+    pub fn held(&self) -> [(&'static str, usize); 13] {
         let state = self.shared.state.borrow();
         [
             ("connections", state.peers.len()),
@@ -18,7 +18,8 @@ impl CoordinatorServer {
             ("who is slow", state.untold.len()),
             ("outboxes", state.outboxes.len()),
             ("outboxes with something", state.unsent.len()),
-            ("copies", state.copies.len()),
+            ("copies", state.copies.taken()),
+            ("who has written what is not kept", state.unkept.held()),
             ("what is said later", state.later.len() + state.waking.len()),
         ]
     }

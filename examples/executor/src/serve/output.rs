@@ -52,6 +52,11 @@ impl Unkept {
         *self.0.entry(peer).or_default().entry(fence).or_default() += 1;
     }
 
+    /// How many connections have said something that is not on the disk.
+    pub(super) fn held(&self) -> usize {
+        self.0.len()
+    }
+
     /// One of them is told.
     pub(super) fn kept(&mut self, peer: PeerKey, fence: u64) {
         let Some(said) = self.0.get_mut(&peer) else { return };
