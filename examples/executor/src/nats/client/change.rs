@@ -1,8 +1,9 @@
 //! Tasks are cancelled, and tried again by hand.
 
+use wharf::bytes::Bytes;
 use wharf_protocols::nats::NatsError;
 
-use super::NatsClient;
+use super::{NatsClient, parsed};
 use crate::nats::decide::again;
 use crate::nats::names::key;
 use crate::nats::records::Written;
@@ -65,9 +66,11 @@ impl NatsClient {
         let subject = records.names.queue(task.spec.priority, &task.spec.kind, id);
         let message_id = format!("{}.again.{revision}", key(id));
         records.publish(subject, &task, &message_id).await?;
-        // A worker may have been quicker.
+        // A worker may have been quicker, and have told already of the new end; what was told of the former one is not true.
+        let attempts = record.attempts;
         records.write(&again(record, Timestamp::now()), revision).await?;
-        self.heard.borrow_mut().take(&key(id));
+        let is_new = |told: &Bytes| parsed(told).is_none_or(|record| record.attempts > attempts);
+        self.heard.borrow_mut().keep_if(&key(id), is_new);
         Ok(true)
     }
 }

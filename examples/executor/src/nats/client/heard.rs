@@ -71,6 +71,13 @@ impl Heard {
         Some(record)
     }
 
+    /// Forgets what was told of a task before, unless it is still true.
+    pub(super) fn keep_if(&mut self, key: &str, is_true: impl Fn(&Bytes) -> bool) {
+        if self.kept.get(key).is_some_and(|(_, told)| !is_true(told)) {
+            self.take(key);
+        }
+    }
+
     /// Waits for what is told of a task. `subject`: it is not of this session.
     pub(super) fn wait(
         heard: &Rc<RefCell<Self>>,
@@ -164,5 +171,18 @@ mod tests {
         }
         assert!(heard.has_forgotten && heard.kept.len() > 1_000, "{}", heard.kept.len());
         assert!(heard.take("session.1999").is_some() && heard.take("session.0").is_none());
+    }
+
+    #[test]
+    fn what_was_told_of_a_former_end_is_forgotten_and_what_is_true_is_not() {
+        let mut heard = Heard::default();
+        for key in ["former", "new"] {
+            assert!(heard.told(key.to_owned(), Bytes::from_static(b"{}"), true).is_none());
+        }
+        heard.keep_if("former", |_| false);
+        heard.keep_if("new", |_| true);
+        heard.keep_if("other", |_| panic!("nothing was told of it"));
+        assert!(heard.take("former").is_none() && heard.take("new").is_some());
+        assert_eq!(heard.bytes, 0);
     }
 }

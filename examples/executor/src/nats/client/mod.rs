@@ -104,13 +104,15 @@ impl NatsClient {
         let key = key(id);
         let is_own = self.is_own(id);
         let told = self.heard.borrow_mut().take(&key);
+        let is_told = told.is_some();
         if let Some(record) = told.and_then(|told| parsed(&told)) {
             return Ok(Answer::Task(Some(Box::new(record))));
         }
         let _tidy = Tidy { heard: &self.heard, key: &key };
         let mut pause = LOOKS.0;
         // What a session that was never interrupted submits is told to it.
-        let mut is_sure = is_own && self.heard.borrow().is_complete(&self.session.connection);
+        let mut is_sure =
+            is_own && !is_told && self.heard.borrow().is_complete(&self.session.connection);
         loop {
             let (event_loop, connection) = (&self.session.event_loop, &self.session.connection);
             let subject = (!is_own).then(|| self.session.names.ended(id));
