@@ -35,7 +35,7 @@ async def main(server, kind, arguments):
             await ended.next_msg(timeout=2)
         except nats.errors.TimeoutError:
             pass  # What is told can be lost; what is recorded is not.
-    await connection.drain()
+    await connection.close()
     if record["state"]["outcome"] != "succeeded":
         sys.exit(record.get("error"))
     print(json.dumps(record.get("result")))

@@ -1,74 +1,42 @@
 """A worker of an executor on NATS: nats_worker.py SERVER. Tasks of the kind "shout" have a text, and return it in capitals."""
-import asyncio
-import json
-import sys
-import time
+import asyncio, json, nats, sys, time
 
-import nats
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+KIND, FUNCTION = "shout", str.upper
 
-KIND = "shout"
-LEASE = 15
-
-
-def run(text):
-    return text.upper()
-
-
-async def renew(message):
-    while True:
-        await asyncio.sleep(LEASE / 3)
-        await message.in_progress()
-
-
-async def take(records, message):
-    """Runs a task and records what came of it; whoever has the record's revision may."""
-    task, now = json.loads(message.data), lambda: int(time.time() * 1000)
-    record = {key: task[key] for key in ("id", "spec", "submitted")} | {"attempts": message.metadata.num_delivered}
-    revision, key = 0, message.subject.split(".", 4)[4]
-    if message.metadata.num_delivered > 1 or "again" in task:
-        try:
-            entry = await records.get(key)
-            record, revision = json.loads(entry.value), entry.revision
-            if record["state"]["state"] == "ended" and task.get("again") != revision:
-                return
-            record["attempts"] += 1
-        except KeyNotFoundError:
-            pass
-        # From now on no other worker's outcome is recorded.
-        record["state"] = {"state": "running", "worker": "python", "fence": record["attempts"], "since": now()}
-        revision = await records.update(key, json.dumps(record).encode(), last=revision)
+async def work(connection, records, message, lease):
+    """Claims a task, runs it, and records its end unless another has claimed it meanwhile. Only then its message is done with."""
+    task, key = json.loads(message.data), message.subject.split(".", 4)[4]
     try:
-        outcome, record["result"] = "succeeded", await asyncio.to_thread(run, task["spec"]["args"])
-    except Exception as error:
-        outcome, record["error"] = "failed", str(error)
-    record["state"] = {"state": "ended", "outcome": outcome, "at": now()}
+        entry = await records.get(key)
+        record, revision = json.loads(entry.value), entry.revision
+    except nats.js.errors.KeyNotFoundError:
+        record, revision = {name: task[name] for name in ("id", "spec", "submitted")} | {"state": {}, "attempts": 0}, 0
+    if record["state"].get("state") == "ended" and task.get("again") != revision:
+        return await message.ack()
+    record["attempts"] += 1
+    running = {"state": "running", "worker": "python", "fence": record["attempts"], "since": int(time.time() * 1000)}
+    try:
+        revision = await records.update(key, json.dumps(record | {"state": running}).encode(), last=revision)
+    except nats.js.errors.KeyWrongLastSequenceError:
+        return await message.nak()
+    call = asyncio.create_task(asyncio.to_thread(FUNCTION, task["spec"]["args"]))
+    while not (await asyncio.wait([call], timeout=lease / 3))[0]:
+        await message.in_progress()
+    record |= {"error": str(error)} if (error := call.exception()) else {"error": None, "result": call.result()}
+    record["state"] = {"state": "ended", "outcome": "failed" if error else "succeeded", "at": int(time.time() * 1000)}
     await records.update(key, json.dumps(record).encode(), last=revision)
-    return key, json.dumps(record).encode()
-
+    await connection.publish(f"wharf.ended.{key}", json.dumps(record).encode())
+    await message.ack()
 
 async def main(server):
     connection = await nats.connect(server)
-    jetstream = connection.jetstream()
-    records = await jetstream.key_value("wharf-records")
-    config = nats.js.api.ConsumerConfig(ack_wait=LEASE, max_ack_pending=-1)
-    tasks = await jetstream.pull_subscribe(
-        f"wharf.q.normal.{KIND}.>", durable=f"normal-{KIND}", stream="wharf-tasks", config=config
-    )
+    jetstream, new = connection.jetstream(), nats.js.api.ConsumerConfig(ack_wait=15, max_ack_pending=-1)
+    records, queue = await jetstream.key_value("wharf-records"), f"wharf.q.normal.{KIND}.>"
+    tasks = await jetstream.pull_subscribe(queue, f"normal-{KIND}", stream="wharf-tasks", config=new)
+    lease = (await tasks.consumer_info()).config.ack_wait
     while True:
         try:
-            [message] = await tasks.fetch(1, timeout=20)
-        except nats.errors.TimeoutError:
-            continue
-        renewing = asyncio.create_task(renew(message))
-        try:
-            if ended := await take(records, message):
-                await connection.publish(f"wharf.ended.{ended[0]}", ended[1])
-            await message.ack()
-        except KeyWrongLastSequenceError:
-            pass  # It is somebody else's by now, and so is the message.
-        finally:
-            renewing.cancel()
-
-
+            await work(connection, records, *await tasks.fetch(1, timeout=20), lease)
+        except (nats.errors.TimeoutError, nats.js.errors.KeyWrongLastSequenceError):
+            pass  # There is no task, or it is another worker's by now, with its message.
 asyncio.run(main(sys.argv[1]))

@@ -42,6 +42,13 @@ impl Drop for Running {
 }
 
 #[test]
+fn on_nats_a_worker_in_python_has_forty_lines() {
+    let text = include_str!("../../python/nats_worker.py");
+    let is_documentation = |line: &&str| line.trim_start().starts_with("\"\"\"");
+    assert_eq!(text.lines().filter(|line| !is_documentation(line)).count(), 40);
+}
+
+#[test]
 fn on_nats_python_submits_tasks_and_takes_them() -> Result {
     if is_missing() {
         return Ok(());
@@ -59,6 +66,10 @@ fn on_nats_python_submits_tasks_and_takes_them() -> Result {
         let _python = Running(script("nats_worker.py").arg(&server.address).spawn()?);
         assert_eq!(shout.result::<String>().await?, "HELLO");
         assert_eq!(bad.ended().await?.outcome(), Some(Outcome::Failed));
+        // It comes with a record of its own then.
+        assert!(bad.retry().await?);
+        let again = bad.ended().await?;
+        assert_eq!((again.outcome(), again.attempts), (Some(Outcome::Failed), 2));
         let mut submit = script("nats_submit.py");
         submit.args([&server.address, "wordcount", "\"to be or not to be\""]);
         let output = event_loop.run_in_executor(move || submit.output()).await??;
