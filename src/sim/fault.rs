@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::disk::DiskFault;
 use super::host::{ClockOffset, Host};
 use super::simulation::Simulation;
 
@@ -32,8 +33,10 @@ pub enum Fault {
     Resume(String),
     /// The host's wall clock is so many seconds ahead of the simulation's, or behind it.
     Clock(String, f64),
-    /// All faults end: links are whole, hosts that are off are restarted, those that stand still go on. Clocks stay as
-    /// they are.
+    /// This happens to the host's [disk](Host::disk), if it has one.
+    Disk(String, DiskFault),
+    /// All faults end: links are whole, hosts that are off are restarted, those that stand still go on, disks
+    /// work. Clocks stay as they are.
     Calm,
 }
 
@@ -66,10 +69,12 @@ impl Fault {
             Self::Pause(name) => with(name, &Host::pause),
             Self::Resume(name) => with(name, &Host::resume),
             Self::Clock(name, seconds) => with(name, &|host| host.set_clock(offset(*seconds))),
+            Self::Disk(name, fault) => with(name, &|host| host.set_disk_fault(*fault)),
             Self::Calm => {
                 shared.wires.heal();
                 shared.wires.set_storm(0.0);
                 for host in simulation.hosts() {
+                    host.set_disk_fault(DiskFault::Well);
                     host.resume();
                     if !host.is_on() {
                         host.restart();
@@ -102,6 +107,7 @@ impl fmt::Display for Fault {
             Self::Pause(name) => write!(formatter, "pause {name}"),
             Self::Resume(name) => write!(formatter, "resume {name}"),
             Self::Clock(name, seconds) => write!(formatter, "clock {name} {seconds}"),
+            Self::Disk(name, fault) => write!(formatter, "disk {name} {fault}"),
             Self::Calm => formatter.write_str("calm"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::disk::DiskFault;
 use super::fault::Fault;
 use super::random::Random;
 use super::script::Script;
@@ -16,6 +17,7 @@ pub struct Faults {
     until: Duration,
     kinds: Vec<Kind>,
     spared: Vec<String>,
+    disks: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ enum Kind {
     Kill,
     Pause,
     Clock,
+    Disk,
+    PowerFailure,
 }
 
 impl Faults {
@@ -40,6 +44,7 @@ impl Faults {
             until: Duration::from_secs(30),
             kinds,
             spared: Vec::new(),
+            disks: Vec::new(),
         }
     }
 
@@ -64,6 +69,16 @@ impl Faults {
     /// Nothing happens to this host itself. Its links are as others'.
     pub fn spare(mut self, host: &str) -> Self {
         self.spared.push(host.to_owned());
+        self
+    }
+
+    /// Also those of this host's [disk](super::Host::disk): it is full, fails, or fails to sync, and its power fails in
+    /// the middle of a sync. Not [rot](DiskFault::Rot), against which few programs are safe.
+    pub fn disk_of(mut self, host: &str) -> Self {
+        if self.disks.is_empty() {
+            self.kinds.extend([Kind::Disk, Kind::PowerFailure]);
+        }
+        self.disks.push(host.to_owned());
         self
     }
 
@@ -102,7 +117,10 @@ impl Faults {
         events: &mut Vec<(Duration, Fault)>,
     ) {
         let end = at + random.duration(Duration::from_millis(1)..=3 * self.every);
-        let victim = random.choose(victims).copied().map(str::to_owned);
+        let victim = match kind {
+            Kind::Disk | Kind::PowerFailure => random.choose(&self.disks).cloned(),
+            _ => random.choose(victims).copied().map(str::to_owned),
+        };
         let mut both = |begin, over| events.extend([(at, begin), (end.min(self.until), over)]);
         match (kind, victim) {
             (Kind::Partition, _) => {
@@ -135,7 +153,16 @@ impl Faults {
                 let seconds = random.below(7_200) as f64 - 3_600.0;
                 events.push((at, Fault::Clock(host, seconds)));
             }
-            (Kind::Crash | Kind::Kill | Kind::Pause | Kind::Clock, None) => {}
+            (Kind::Disk, Some(host)) => {
+                let faults = [DiskFault::Full, DiskFault::Failing, DiskFault::SyncFailing];
+                let fault = faults[random.below(faults.len())];
+                both(Fault::Disk(host.clone(), fault), Fault::Disk(host, DiskFault::Well));
+            }
+            (Kind::PowerFailure, Some(host)) => {
+                let fails = Fault::Disk(host.clone(), DiskFault::PowerFailing);
+                both(fails, Fault::Restart(host));
+            }
+            (_, None) => {}
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The machines of a simulation.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime};
 
+use super::disk::{Disk, DiskFault};
+use super::fault::Fault;
 use super::program::Program;
 use super::random::Random;
 use super::simulation::{Shared, Simulation};
@@ -37,6 +40,8 @@ pub(super) struct HostShared {
     programs: RefCell<Vec<Rc<Program>>>,
     random: Random,
     starts: Cell<u32>,
+    /// Once somebody has asked for it.
+    disk: OnceCell<Disk>,
 }
 
 impl Host {
@@ -58,6 +63,7 @@ impl Host {
             programs: RefCell::default(),
             random: shared.random.fork(),
             starts: Cell::new(0),
+            disk: OnceCell::new(),
         };
         let host = Self { shared: Rc::new(host) };
         host.begin();
@@ -165,6 +171,19 @@ impl Host {
         self.shared.machine.set_clock_offset(ahead, behind);
     }
 
+    /// What it stores.
+    pub fn disk(&self) -> Disk {
+        self.shared.disk.get_or_init(|| self.new_disk()).clone()
+    }
+
+    /// How long that takes which its programs hand to threads: a random time of these. No time, unless set.
+    ///
+    /// It is done at the beginning of that time, and heard of at the end.
+    pub fn set_job_time(&self, time: RangeInclusive<Duration>) {
+        let random = self.shared.random.fork();
+        self.shared.machine.set_job_time(move || random.duration(time.clone()));
+    }
+
     /// Random numbers that follow from the seed, and that no other host's depend on.
     pub fn random(&self) -> Random {
         self.shared.random.clone()
@@ -195,11 +214,16 @@ impl Host {
         let event_loop = EventLoop::owner(Core::new(driver, 1, 1));
         let (host, owner) = (Rc::downgrade(&self.shared), Rc::downgrade(&simulation));
         event_loop.set_exception_handler(move |_, exception| {
-            if let (Some(host), Some(owner)) = (host.upgrade(), owner.upgrade()) {
+            if let (Some(host), Some(owner)) = (host.upgrade(), owner.upgrade())
+                && host.has_power()
+            {
                 owner.fail(&host.name, exception.to_string());
             }
         });
         simulation.wires.set_down(self.shared.id, false);
+        if let Some(disk) = self.shared.disk.get() {
+            disk.begin_run();
+        }
         self.shared.starts.set(self.shared.starts.get() + 1);
         for program in self.shared.programs.borrow().iter().filter(|program| !program.is_done.get())
         {
@@ -215,9 +239,31 @@ impl Host {
         if is_crash {
             simulation.wires.set_down(self.shared.id, true);
         }
+        // Before its programs are dropped: what they do then is not written.
+        if let Some(disk) = self.shared.disk.get() {
+            disk.end_run(is_crash);
+        }
         // What it does while it is closed is no failure.
         event_loop.set_exception_handler(|_, _| {});
         drop(event_loop);
+    }
+
+    pub(super) fn set_disk_fault(&self, fault: DiskFault) {
+        if let Some(disk) = self.shared.disk.get() {
+            disk.set(fault);
+        }
+    }
+
+    fn new_disk(&self) -> Disk {
+        let Some(simulation) = self.shared.simulation.upgrade() else {
+            return Disk::new(0, Box::new(|| {}));
+        };
+        let owner = Simulation::of(simulation);
+        let crash = Fault::Crash(self.name().to_owned());
+        let id = self.shared.id as u64;
+        let disk = Disk::new(owner.seed() ^ id << 48, owner.sender_of(crash));
+        owner.shared.wires.add_disk(self.shared.id, disk.clone());
+        disk
     }
 
     /// The end of the simulation.
@@ -233,7 +279,8 @@ impl HostShared {
         let host = Rc::downgrade(self);
         let main = async move {
             let outcome = running.await;
-            let Some(host) = host.upgrade() else { return };
+            // One without power is about to crash, and what it does means nothing.
+            let Some(host) = host.upgrade().filter(|host| host.has_power()) else { return };
             program.is_done.set(true);
             let Some(simulation) = host.simulation.upgrade() else { return };
             let at = simulation.network.elapsed();
@@ -244,6 +291,10 @@ impl HostShared {
             }
         };
         event_loop.create_task(main).named("a host's program").detach();
+    }
+
+    fn has_power(&self) -> bool {
+        self.disk.get().is_none_or(Disk::has_power)
     }
 
     pub(super) fn awaits(&self) -> bool {

@@ -45,10 +45,13 @@
 //! - **Hosts:** [`Host::crash`] is a cable pulled out of the machine: nothing is sent any more, and who is connected
 //!   learns of it when what it sends is answered by the restarted host, or never. [`Host::kill`] is `kill -9`: the kernel
 //!   closes the connections. Both end the host's programs where they are; [`Host::restart`] begins them anew.
+//! - **Disks:** [`Host::disk`] has files that outlive programs. What was not synced is lost or torn in a crash; a disk may
+//!   be full, fail, or lose its power in the middle of a sync.
 //! - **Clocks:** [`Host::date`] is a wall clock, which can be [set](Host::set_clock); timers do not follow it.
 //!
 //! Child processes, signals and descriptors of the operating system do not exist here, and fail with
-//! [`is_unsupported`](crate::Error::is_unsupported). Work handed to an executor runs at once, on the loop's thread.
+//! [`is_unsupported`](crate::Error::is_unsupported). Work handed to an executor runs on the loop's thread, at once, and
+//! has taken as long as [`Host::set_job_time`] says when its outcome comes.
 //!
 //! # What a crash cannot do
 //!
@@ -57,6 +60,7 @@
 //! that they share with the test is done.
 
 mod check;
+mod disk;
 mod fault;
 mod faults;
 mod host;
@@ -70,6 +74,7 @@ mod tests;
 mod trace;
 
 pub use self::check::{Check, SimulationFailure, check};
+pub use self::disk::{Disk, DiskFault, DiskFile};
 pub use self::fault::Fault;
 pub use self::faults::Faults;
 pub use self::host::{ClockOffset, Host};

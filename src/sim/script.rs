@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::disk::DiskFault;
 use super::fault::Fault;
 
 /// Faults at their times, as text: `3 cut a b; 8.5 heal; 9 crash a`.
@@ -86,6 +87,9 @@ fn event(text: &str) -> Result<(Duration, Fault), InvalidScript> {
         ["pause", host] => Fault::Pause(name(host)),
         ["resume", host] => Fault::Resume(name(host)),
         ["clock", host, seconds] => Fault::Clock(name(host), number(seconds)?),
+        ["disk", host, fault] => {
+            Fault::Disk(name(host), DiskFault::from_name(fault).ok_or_else(invalid)?)
+        }
         ["calm"] => Fault::Calm,
         _ => return Err(invalid()),
     };

@@ -147,6 +147,22 @@ impl Simulation {
         }
     }
 
+    /// What makes something happen in this turn, called on any thread.
+    pub(super) fn sender_of(&self, fault: Fault) -> Box<dyn Fn() + Send> {
+        let director = self.shared.director.borrow();
+        let Some(director) = &*director else { return Box::new(|| {}) };
+        let (sender, receiver) = director.create_channel(1);
+        let shared = Rc::downgrade(&self.shared);
+        let happens = move |()| {
+            if let Some(shared) = shared.upgrade() {
+                Self::of(shared).apply(&fault);
+            }
+        };
+        receiver.on_message(happens).detach();
+        // One that is under way is enough.
+        Box::new(move || drop(sender.try_send(())))
+    }
+
     /// How long it may run, in virtual time: an hour unless set.
     pub fn limit(&self, limit: Duration) -> &Self {
         self.shared.limit.set(limit);

@@ -35,6 +35,9 @@ struct Entry {
     /// How far its wall clock is ahead of the network's, and behind it.
     clock_offset: Cell<(Duration, Duration)>,
     seed: Cell<u64>,
+    /// How long the next job takes.
+    #[cfg(feature = "sim")]
+    job_time: RefCell<Option<Rc<dyn Fn() -> Duration>>>,
 }
 
 impl MachineId {
@@ -115,6 +118,20 @@ impl Machine {
         self.network.date().saturating_add(ahead).saturating_sub(behind)
     }
 
+    /// How long jobs take which its loops hand to threads; `time` is asked for each.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_job_time(&self, time: impl Fn() -> Duration + 'static) {
+        let time: Rc<dyn Fn() -> Duration> = Rc::new(time);
+        self.network.0.machines.with(self.id, |entry| entry.job_time.replace(Some(time)));
+    }
+
+    /// How long the next job takes.
+    #[cfg(feature = "sim")]
+    pub(crate) fn job_time(&self) -> Duration {
+        let time = self.network.0.machines.with(self.id, |entry| entry.job_time.borrow().clone());
+        time.flatten().map_or(Duration::ZERO, |time| time())
+    }
+
     /// What the random numbers of its loops begin with.
     #[cfg(feature = "sim")]
     pub(crate) fn set_seed(&self, seed: u64) {
@@ -141,6 +158,7 @@ impl Machines {
             is_running: Rc::new(Cell::new(true)),
             clock_offset: Cell::default(),
             seed: Cell::new(0),
+            job_time: RefCell::default(),
         });
         let id = MachineId(u32::try_from(table.len()).unwrap_or(u32::MAX));
         let mut by_address = self.by_address.borrow_mut();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sim::disk::Disk;
 use crate::sim::host::HostId;
 
 /// What nothing passes over.
@@ -12,6 +13,8 @@ pub(super) struct Cuts {
     links: RefCell<BTreeMap<(HostId, HostId), Cut>>,
     /// Hosts that are off.
     down: RefCell<BTreeSet<HostId>>,
+    /// Disks whose power may fail, and with it their host's, before it is off.
+    disks: RefCell<BTreeMap<HostId, Disk>>,
 }
 
 /// How a link is cut.
@@ -45,8 +48,13 @@ impl Cuts {
         }
     }
 
+    pub(super) fn add_disk(&self, host: HostId, disk: Disk) {
+        self.disks.borrow_mut().insert(host, disk);
+    }
+
     pub(super) fn is_down(&self, host: HostId) -> bool {
-        self.down.borrow().contains(&host)
+        let has_power = |disk: &Disk| disk.has_power();
+        self.down.borrow().contains(&host) || !self.disks.borrow().get(&host).is_none_or(has_power)
     }
 
     pub(super) fn between(&self, from: HostId, to: HostId) -> Option<Cut> {

@@ -10,6 +10,7 @@ use super::options::LinkOptions;
 use super::timeouts;
 use crate::address::Address;
 use crate::driver::memory::{Cargo, Fate, Link, LinkPolicy, Network, Retry};
+use crate::sim::disk::Disk;
 use crate::sim::host::HostId;
 use crate::sim::random::Random;
 use crate::sim::trace::{Passed, Trace, TraceEvent};
@@ -79,6 +80,11 @@ impl Wires {
 
     pub(in crate::sim) fn set_down(&self, host: HostId, is_down: bool) {
         self.cuts.set_down(host, is_down);
+    }
+
+    /// A host has a disk: while that has no power, the host has none.
+    pub(in crate::sim) fn add_disk(&self, host: HostId, disk: Disk) {
+        self.cuts.add_disk(host, disk);
     }
 
     fn ends(&self, link: Link<'_>) -> Option<(HostId, HostId)> {

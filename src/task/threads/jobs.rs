@@ -4,6 +4,8 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+#[cfg(feature = "sim")]
+use std::time::Duration;
 use std::time::Instant;
 
 use super::cancel_flag::CancelFlag;
@@ -234,14 +236,32 @@ where
         return promise.set(Err(refused(RejectReason::ShutDown)));
     }
     let token = options.token;
+    let inline = Rc::clone(core);
     EventLoop::from_core(Rc::clone(core)).call_soon(move || {
         if promise.is_cancelled() {
             return;
         }
         let outcome = fence::run(work).map_err(Panic::into_error);
-        drop(token);
-        promise.set(outcome);
+        take_time(&inline, move || {
+            drop(token);
+            promise.set(outcome);
+        });
     });
+}
+
+/// In a simulation a job takes time, and what comes of it is heard of then.
+#[cfg(feature = "sim")]
+fn take_time(core: &Rc<Core>, then: impl FnOnce() + 'static) {
+    let time = core.driver.memory().map_or(Duration::ZERO, |driver| driver.machine().job_time());
+    if time.is_zero() {
+        return then();
+    }
+    EventLoop::from_core(Rc::clone(core)).call_later(time, then);
+}
+
+#[cfg(not(feature = "sim"))]
+fn take_time(_: &Rc<Core>, then: impl FnOnce()) {
+    then();
 }
 
 fn run_on_thread<T, F>(core: &Rc<Core>, options: JobOptions<'_>, promise: Promise<T>, work: F)
