@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime};
 
+use super::addresses;
 use super::disk::{Disk, DiskFault};
 use super::fault::Fault;
 use super::program::Program;
@@ -47,10 +48,7 @@ pub(super) struct HostShared {
 impl Host {
     pub(super) fn new(simulation: &Simulation, id: HostId, name: &str) -> Self {
         let shared = &simulation.shared;
-        let number = u16::try_from(id + 1).unwrap_or(u16::MAX);
-        let [high, low] = number.to_be_bytes();
-        let v4 = Ipv4Addr::new(10, 0, high, low);
-        let v6 = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number);
+        let (v4, v6) = addresses::of_host(id);
         let machine = Machine::new(shared.network.clone(), v4, v6);
         machine.set_seed(shared.random.next_u64());
         let host = HostShared {

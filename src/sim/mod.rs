@@ -59,6 +59,7 @@
 //! that is killed for real runs nothing any more. Nothing that they send then leaves the host, but what they do to things
 //! that they share with the test is done.
 
+mod addresses;
 mod check;
 mod disk;
 mod fault;

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -91,9 +90,8 @@ impl Simulation {
         }
         let id = self.shared.hosts.borrow().len();
         let host = Host::new(self, id, name);
-        let addresses: [IpAddr; 2] = [host.ipv4().into(), host.ipv6().into()];
-        self.shared.network.add_host(name, vec![addresses[0]]);
-        self.shared.wires.add_host(id, addresses);
+        self.shared.network.add_host(name, vec![host.ipv4().into()]);
+        self.shared.wires.add_host();
         self.shared.trace.add_host(name);
         self.shared.hosts.borrow_mut().push(host.clone());
         host

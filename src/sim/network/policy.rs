@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::cuts::{Cut, Cuts};
@@ -10,6 +9,7 @@ use super::options::LinkOptions;
 use super::timeouts;
 use crate::address::Address;
 use crate::driver::memory::{Cargo, Fate, Link, LinkPolicy, Network, Retry};
+use crate::sim::addresses;
 use crate::sim::disk::Disk;
 use crate::sim::host::HostId;
 use crate::sim::random::Random;
@@ -21,7 +21,7 @@ pub(in crate::sim) struct Wires {
     elapsed: Box<dyn Fn() -> Duration>,
     random: Random,
     trace: Trace,
-    hosts: RefCell<BTreeMap<IpAddr, HostId>>,
+    hosts: Cell<usize>,
     cuts: Cuts,
     /// Of links that have none of their own.
     default: RefCell<LinkOptions>,
@@ -38,7 +38,7 @@ impl Wires {
             elapsed: Box::new(network.stopwatch()),
             random,
             trace,
-            hosts: RefCell::default(),
+            hosts: Cell::new(0),
             cuts: Cuts::default(),
             default: RefCell::default(),
             options: RefCell::default(),
@@ -47,8 +47,9 @@ impl Wires {
         }
     }
 
-    pub(in crate::sim) fn add_host(&self, host: HostId, addresses: [IpAddr; 2]) {
-        self.hosts.borrow_mut().extend(addresses.map(|address| (address, host)));
+    /// There is one more.
+    pub(in crate::sim) fn add_host(&self) {
+        self.hosts.set(self.hosts.get() + 1);
     }
 
     pub(in crate::sim) fn set_default(&self, options: LinkOptions) {
@@ -88,8 +89,9 @@ impl Wires {
     }
 
     fn ends(&self, link: Link<'_>) -> Option<(HostId, HostId)> {
-        let hosts = self.hosts.borrow();
-        let host = |address: Option<&Address>| hosts.get(&address?.as_ip()?.ip()).copied();
+        let host = |address: Option<&Address>| {
+            addresses::host_at(address?.as_ip()?.ip()).filter(|id| *id < self.hosts.get())
+        };
         Some((host(link.from)?, host(link.to)?))
     }
 
