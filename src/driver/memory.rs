@@ -35,7 +35,7 @@ pub(crate) use self::datagram::MemoryDatagramSocket;
 #[cfg(feature = "sim")]
 pub(crate) use self::links::{Cargo, Fate, Link, LinkPolicy, Retry};
 pub(crate) use self::listener::MemoryListener;
-pub(crate) use self::loops::NetworkLoop;
+pub(crate) use self::loops::{NetworkLoop, NextTurn};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::network::Network;
 pub(crate) use self::pipe::{MemorySocket, pair};
@@ -117,13 +117,12 @@ impl MemoryDriver {
         let deadline = timeout.map(|timeout| clock.after(timeout));
         let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
         loop {
-            let mut anything = self.network().0.links.deliver_due();
+            let arrived = self.network().0.links.deliver_due();
             if let Some(failure) = self.network().0.links.take_failure() {
                 return Err(io::Error::other(failure));
             }
-            if let Some(own) = self.own.get() {
-                anything |= turns.take(own)?;
-            }
+            let others = self.own.get().map(|own| turns.take(own)).transpose()?.unwrap_or_default();
+            let anything = arrived || others.any;
             let is_woken = self.woken.swap(false, Ordering::AcqRel);
             if is_woken || !may_wait || (anything && self.is_due()) {
                 return Ok(());
@@ -131,8 +130,8 @@ impl MemoryDriver {
             if anything {
                 continue;
             }
-            let next = self.next_event_of_others();
-            match deadline.into_iter().chain(next).min() {
+            let arrival = self.network().0.links.next_arrival();
+            match deadline.into_iter().chain(arrival).chain(others.next_timer).min() {
                 Some(at) if !clock.is_at_its_end() => clock.advance_to(at),
                 _ => return Err(io::Error::other(Error::bare(Kind::Deadlock))),
             }
@@ -143,7 +142,10 @@ impl MemoryDriver {
     }
 
     fn is_due(&self) -> bool {
-        self.own.get().and_then(Weak::upgrade).is_some_and(|own| own.is_due() || own.is_stopping())
+        self.own
+            .get()
+            .and_then(Weak::upgrade)
+            .is_some_and(|own| own.next_turn() == NextTurn::Now || own.is_stopping())
     }
 }
 

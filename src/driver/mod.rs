@@ -52,7 +52,7 @@ pub(crate) use self::datagram_options::DatagramSocketOptions;
 pub(crate) use self::drained::ShortReads;
 pub(crate) use self::key::Key;
 pub(crate) use self::listener::Listener;
-pub(crate) use self::memory::NetworkLoop;
+pub(crate) use self::memory::{NetworkLoop, NextTurn};
 pub(crate) use self::options::SocketOptions;
 pub(crate) use self::os::{
     Direction, FileJob, FileJobDone, ListenOptions, MOST_PER_MESSAGE, OsDriver, OsPipe, PipeHost,

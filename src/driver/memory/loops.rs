@@ -15,14 +15,11 @@ pub(crate) trait NetworkLoop {
     /// somebody else has called: time passes without it.
     fn can_take_turn(&self) -> bool;
 
-    /// Whether it has something to do at this moment.
-    fn is_due(&self) -> bool;
+    /// When it has something to do next.
+    fn next_turn(&self) -> NextTurn;
 
     /// Whether its run is to end.
     fn is_stopping(&self) -> bool;
-
-    /// When its next timer may go off.
-    fn next_timer(&self) -> Option<Instant>;
 
     /// One tick, without waiting. Whether it was possible.
     ///
@@ -31,10 +28,22 @@ pub(crate) trait NetworkLoop {
     fn take_turn(self: Rc<Self>) -> io::Result<bool>;
 }
 
+/// When a loop has something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextTurn {
+    Now,
+    /// When its next timer may go off.
+    At(Instant),
+    /// When something comes from outside.
+    Unknown,
+}
+
 /// The loops of a network.
 #[derive(Default)]
 pub(super) struct Loops {
     loops: RefCell<Vec<Entry>>,
+    /// Where those that have something to do are collected, kept for its memory.
+    due: Cell<Vec<Rc<dyn NetworkLoop>>>,
     /// A loop waits, and the others take turns.
     taking_turns: Cell<bool>,
 }
@@ -55,48 +64,98 @@ impl Loops {
     /// Says that turns are taken, until the guard is dropped; `None` if they are already: the caller is
     /// a loop that has its tick, and must not wait.
     pub(super) fn begin_turns(&self) -> Option<Turns<'_>> {
-        (!self.taking_turns.replace(true)).then_some(Turns(self))
+        // Not `then_some`: a guard that is made and dropped says that turns are over.
+        (!self.taking_turns.replace(true)).then(|| Turns(self))
     }
 
     /// Whether a loop other than `own` has something to do.
     pub(super) fn others_are_due(&self, own: &Weak<dyn NetworkLoop>) -> bool {
-        self.others(own).iter().any(|other| other.is_due())
+        let mut any = false;
+        self.visit_others(own, |other| any |= other.next_turn() == NextTurn::Now);
+        any
     }
 
     /// When the next timer of a loop other than `own` may go off.
     pub(super) fn next_timer_of_others(&self, own: &Weak<dyn NetworkLoop>) -> Option<Instant> {
-        self.others(own).iter().filter_map(|other| other.next_timer()).min()
+        let mut next = None;
+        self.visit_others(own, |other| next = earlier(next, other.next_turn()));
+        next
     }
 
-    /// The loops other than `own` that can have a tick.
-    fn others(&self, own: &Weak<dyn NetworkLoop>) -> Vec<Rc<dyn NetworkLoop>> {
-        let loops = self.loops.borrow();
-        if loops.len() <= 1 {
-            return Vec::new();
+    /// Shows the loops other than `own` that can have a tick.
+    fn visit_others(
+        &self,
+        own: &Weak<dyn NetworkLoop>,
+        mut visit: impl FnMut(Rc<dyn NetworkLoop>),
+    ) {
+        for entry in &*self.loops.borrow() {
+            let is_running = entry.is_running.as_ref().is_none_or(|flag| flag.get());
+            if !is_running || entry.known.ptr_eq(own) {
+                continue;
+            }
+            if let Some(other) = entry.known.upgrade()
+                && other.can_take_turn()
+            {
+                visit(other);
+            }
         }
-        let is_running = |entry: &&Entry| entry.is_running.as_ref().is_none_or(|flag| flag.get());
-        let others = loops.iter().filter(|entry| !entry.known.ptr_eq(own)).filter(is_running);
-        let others = others.filter_map(|entry| entry.known.upgrade());
-        others.filter(|other| other.can_take_turn()).collect()
+    }
+}
+
+fn earlier(known: Option<Instant>, next: NextTurn) -> Option<Instant> {
+    match next {
+        NextTurn::At(at) => Some(known.map_or(at, |known| known.min(at))),
+        NextTurn::Now | NextTurn::Unknown => known,
     }
 }
 
 /// A loop waits, and the others take turns.
 pub(super) struct Turns<'a>(&'a Loops);
 
+/// What the other loops have done.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Whether any had a turn.
+    pub(super) any: bool,
+    /// If none had: when the next timer of one of them may go off.
+    pub(super) next_timer: Option<Instant>,
+}
+
 impl Turns<'_> {
-    /// Gives one tick to each loop but `own` that has something to do. Returns whether any had one.
-    pub(super) fn take(&self, own: &Weak<dyn NetworkLoop>) -> io::Result<bool> {
-        let mut any = false;
-        for other in self.0.others(own) {
-            any |= other.is_due() && other.take_turn()?;
+    /// Gives one tick to each loop but `own` that has something to do.
+    pub(super) fn take(&self, own: &Weak<dyn NetworkLoop>) -> io::Result<Taken> {
+        let mut taken = Taken::default();
+        let mut due = self.0.due.take();
+        self.0.visit_others(own, |other| match other.next_turn() {
+            NextTurn::Now => due.push(other),
+            next => taken.next_timer = earlier(taken.next_timer, next),
+        });
+        for other in due.drain(..) {
+            taken.any |= other.take_turn()?;
         }
-        Ok(any)
+        self.0.due.set(due);
+        Ok(taken)
     }
 }
 
 impl Drop for Turns<'_> {
     fn drop(&mut self) {
         self.0.taking_turns.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_asks_for_turns_in_the_middle_of_them_ends_nothing() {
+        let loops = Loops::default();
+        let turns = loops.begin_turns();
+        assert!(turns.is_some());
+        assert!(loops.begin_turns().is_none());
+        assert!(loops.begin_turns().is_none(), "the first that was refused has ended the turns");
+        drop(turns);
+        assert!(loops.begin_turns().is_some());
     }
 }
