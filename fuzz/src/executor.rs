@@ -34,6 +34,9 @@ const TOKEN: &str = "all";
 /// What tells that sense is still talked. No input has its name, nor those of its tasks.
 const DOUBLE: Function<u64, u64> = Function::new("double-4d5cbe1c09c3");
 
+/// How many tasks the worker takes, two of which run at once.
+const MOST_TASKS: usize = 3;
+
 /// The longest time that passes in a script.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -94,6 +97,6 @@ fn functions() -> Functions {
 }
 
 fn worker_options() -> WorkerOptions {
-    let token = Some(TOKEN.into());
-    WorkerOptions { name: "good".into(), slots: 2, prefetch: 1, token, ..WorkerOptions::default() }
+    let (token, prefetch) = (Some(TOKEN.into()), MOST_TASKS - 2);
+    WorkerOptions { name: "good".into(), slots: 2, prefetch, token, ..WorkerOptions::default() }
 }

@@ -2,20 +2,22 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{EventLoop, Result, Transport as _};
+use wharf::{EventLoop, Result, Task, Transport as _};
 use wharf_executor::client::{Client, ClientOptions};
 use wharf_executor::coordinator::Filter;
+use wharf_executor::task::TaskId;
 use wharf_executor::wire::{Ask, Hello, Role, ToCoordinator, decode};
 use wharf_executor::work::Worker;
 
 use super::coordinator::serve;
 use super::ear::Ear;
 use super::{
-    ADDRESS, DOUBLE, LONGEST, Line, TOKEN, frame, functions, lines, number, worker_options,
+    ADDRESS, DOUBLE, LONGEST, Line, MOST_TASKS, TOKEN, frame, functions, lines, number,
+    worker_options,
 };
 
 /// A coordinator that says anything, to a client that waits for all kinds of answers, and to a worker. Then there is one
-/// that talks sense, which they find, and whose tasks are submitted and run.
+/// that talks sense, which they find, and whose tasks are submitted and run. At no time has the worker more than it takes.
 ///
 /// Options, in the first byte: in the upper four bits, in which parts bytes are sent: 0: whole. A line begins with the one
 /// who hears it: `c`, the client, or another byte, the worker; and goes on:
@@ -46,11 +48,14 @@ pub fn run(data: &[u8]) {
             Client::start(&event_loop, [ADDRESS], ClientOptions { token, ..Default::default() })?;
         let client = Rc::new(client);
         ask(&event_loop, &client);
+        let reads = read(&event_loop, &client);
         event_loop.sleep(Duration::from_millis(1)).await;
         let mut waited = Duration::ZERO;
         for line in lines(script) {
             anything.says(line, &mut waited).await?;
+            assert!(worker.tasks() <= MOST_TASKS, "{} tasks", worker.tasks());
         }
+        drop(reads);
         anything.end();
 
         let _server = serve(&event_loop).await?;
@@ -101,6 +106,24 @@ fn ask(event_loop: &EventLoop, client: &Rc<Client>) {
             let _ = one.call(&DOUBLE, &2).unique_id("watched").await;
         })
         .detach();
+}
+
+/// Requests whose answers come in parts. Nobody waits for them any more when this is dropped.
+fn read(event_loop: &EventLoop, client: &Rc<Client>) -> [Task<()>; 2] {
+    let one = Rc::clone(client);
+    let output = event_loop.create_task(async move {
+        let Ok(id) = TaskId::new("x") else { return };
+        let mut output = one.find(id).output();
+        while let Ok(Some(_)) = output.next().await {}
+    });
+    let one = Rc::clone(client);
+    let copy = event_loop.create_task(async move {
+        let mut copy = Vec::new();
+        if let Ok(length) = one.back_up(&mut copy).await {
+            assert_eq!(copy.len() as u64, length);
+        }
+    });
+    [output, copy]
 }
 
 /// A coordinator that says anything.

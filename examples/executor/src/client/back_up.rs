@@ -30,6 +30,9 @@ impl Client {
             if part.is_empty() {
                 return Err("the copy is shorter than it was".into());
             }
+            if part.len() as u64 > length - offset {
+                return Err("the copy is longer than it was".into());
+            }
             to.write_all(&part)?;
             offset += part.len() as u64;
         }

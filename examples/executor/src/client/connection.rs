@@ -8,22 +8,32 @@ use wharf_protocols::reconnect::Attempt;
 
 use super::error::ClientError;
 use super::handle::Shared;
-use crate::wire::{FromCoordinator, Hello, Role, ToCoordinator, VERSION, decode, greet};
+use crate::wire::{
+    FromCoordinator, Hello, Role, ToCoordinator, VERSION, WELCOME_TWICE, decode, greet,
+};
 
 /// The protocol of one connection.
 pub(super) struct ClientPeer {
     shared: Weak<Shared>,
     attempt: Attempt,
+    is_welcome: bool,
 }
 
 impl ClientPeer {
     pub(super) fn new(shared: Weak<Shared>, attempt: Attempt) -> Self {
-        Self { shared, attempt }
+        Self { shared, attempt, is_welcome: false }
     }
 
-    fn received(&self, shared: &Rc<Shared>, transport: &dyn Transport, message: FromCoordinator) {
+    fn received(
+        &mut self,
+        shared: &Rc<Shared>,
+        transport: &dyn Transport,
+        message: FromCoordinator,
+    ) -> Result<(), &'static str> {
         match message {
+            FromCoordinator::Welcome { .. } if self.is_welcome => return Err(WELCOME_TWICE),
             FromCoordinator::Welcome { .. } => {
+                self.is_welcome = true;
                 shared.line.connected(transport);
                 *shared.refused.borrow_mut() = None;
                 self.attempt.established();
@@ -58,6 +68,7 @@ impl ClientPeer {
             }
             _ => {}
         }
+        Ok(())
     }
 }
 
@@ -71,10 +82,8 @@ impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
 
     fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
         let message = decode(frame).map_err(Error::protocol_violation)?;
-        if let Some(shared) = self.shared.upgrade() {
-            self.received(&shared, transport, message);
-        }
-        Ok(())
+        let Some(shared) = self.shared.upgrade() else { return Ok(()) };
+        Ok(self.received(&shared, transport, message).map_err(Error::protocol_violation)?)
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {

@@ -94,7 +94,7 @@ impl OutputReader {
             self.items.push_back(OutputItem::Missing(missing));
         }
         let length: usize = part.pieces.iter().map(|piece| piece.text().len()).sum();
-        self.expected = Some(part.offset + length as u64);
+        self.expected = Some(part.offset.saturating_add(length as u64));
         let attempt = part.attempt;
         let items = part.pieces.into_iter().map(|piece| OutputItem::Text { attempt, piece });
         self.items.extend(items);

@@ -232,7 +232,7 @@ impl Shared {
             }
             drop(submitting);
             let outcomes = match answer {
-                Ok(Answer::Submitted(outcomes)) => outcomes,
+                Ok(Answer::Submitted(outcomes)) if outcomes.len() == ids.len() => outcomes,
                 Ok(_) => return shared.deliver_each(&ids, &unexpected()),
                 Err(error) => return shared.deliver_each(&ids, &error),
             };

@@ -38,9 +38,11 @@ impl SubmittedTask {
         for spec in &mut specs {
             spec.id.get_or_insert_with(|| shared.new_id());
         }
+        let count = specs.len();
         let _turn = shared.turn().await?;
-        let Answer::Submitted(outcomes) = shared.ask(Ask::Submit(specs)).await? else {
-            return Err(unexpected());
+        let outcomes = match shared.ask(Ask::Submit(specs)).await? {
+            Answer::Submitted(outcomes) if outcomes.len() == count => outcomes,
+            _ => return Err(unexpected()),
         };
         let task = |outcome: Result<TaskId, Box<str>>| {
             let id = outcome.map_err(ClientError::Refused)?;

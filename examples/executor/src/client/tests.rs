@@ -1,6 +1,7 @@
 //! Clients, workers and their coordinator, over a network in memory.
 
 mod groups;
+mod hostile;
 mod lost;
 mod maps;
 mod schedules;

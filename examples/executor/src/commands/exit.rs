@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use wharf::Failure;
 
+use super::output::printable;
 use crate::client::ClientError;
 
 /// Why a command did not succeed: its exit code says so, too.
@@ -105,7 +106,7 @@ impl Exit {
         let mut error = std::io::stderr().lock();
         let _ = match json {
             true => writeln!(error, "{}", json!({"error": {"code": self.name(), "message": text}})),
-            false => writeln!(error, "error: {text}"),
+            false => writeln!(error, "error: {}", printable(text)),
         };
     }
 }

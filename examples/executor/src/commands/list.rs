@@ -59,7 +59,7 @@ fn line(task: &TaskView) -> String {
     let TaskView { id, kind, attempts, args, .. } = task;
     let phase = Phase::from(&task.state);
     let note = match (&task.state, &task.error, &task.result) {
-        (State::Running { worker, .. }, ..) => format!("on {worker}"),
+        (State::Running { worker, .. }, ..) => format!("on {}", shown(worker)),
         (_, Some(error), _) => shown(error),
         (_, _, Some(result)) => shown(result),
         _ => String::new(),

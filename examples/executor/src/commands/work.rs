@@ -9,7 +9,7 @@ use wharf::signal::{SIGHUP, SIGINT, SIGTERM};
 
 use super::connect::Connect;
 use super::exit::{CommandError, Exit};
-use super::output::Output;
+use super::output::{Output, printable};
 use super::{parse, service};
 use crate::task::Kind;
 use crate::work::{Functions, Worker, WorkerOptions};
@@ -88,7 +88,7 @@ fn tell(worker: &Worker, whom: &'static str, output: Output) {
                 .print(&json!({"connected": address}), format_args!("connected to {address}"));
         }
         Err(why) if !is_told.replace(true) => {
-            eprintln!("no {whom}: {why}; the worker goes on trying");
+            eprintln!("no {whom}: {}; the worker goes on trying", printable(why));
         }
         Err(_) => {}
     });

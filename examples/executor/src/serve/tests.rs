@@ -38,6 +38,11 @@ impl Peer {
         Ok(peer)
     }
 
+    /// One of whom it is not known what it is.
+    pub(crate) fn of(reader: StreamReader, writer: StreamWriter) -> Self {
+        Self { reader, writer }
+    }
+
     pub(crate) async fn client(event_loop: &EventLoop) -> Result<Self> {
         Self::connect(event_loop, json!("client")).await
     }

@@ -1,10 +1,18 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Serialize;
-use wharf::{EventLoop, Transport, TransportHandle};
+use wharf::{EventLoop, Timeout, Transport, TransportHandle};
 
 use super::{Outbox, WireError};
+
+/// How long a coordinator may take to welcome somebody. One that takes connections and says nothing is one of several, and
+/// the next may be better.
+const WELCOME_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is wrong with a coordinator that says so.
+pub(crate) const WELCOME_TWICE: &str = "a second welcome";
 
 /// What a worker or a client says to its coordinator, while there is a connection. What is said in one turn of the loop
 /// goes out together at its end.
@@ -31,6 +39,7 @@ impl Line {
 
     /// There is a connection, and the coordinator listens.
     pub(crate) fn connected(&self, transport: &dyn Transport) {
+        transport.set_timeout(Timeout::User, None);
         *self.0.transport.borrow_mut() = Some(transport.handle());
     }
 
@@ -78,10 +87,11 @@ impl Line {
     }
 }
 
-/// Says something at once: what comes first on a connection.
+/// Says something at once: what comes first on a connection. The answer must come in time.
 pub(crate) fn greet(transport: &dyn Transport, message: &impl Serialize) -> Result<(), WireError> {
     let mut outbox = Outbox::new();
     outbox.push(message)?;
     outbox.write_to(transport);
+    transport.set_timeout(Timeout::User, Some(WELCOME_WITHIN));
     Ok(())
 }

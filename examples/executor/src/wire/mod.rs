@@ -30,7 +30,7 @@ mod tests;
 
 pub use codec::{MAX_LENGTH, WireError, decode, encode};
 pub use ended::Ended;
-pub(crate) use line::{Line, greet};
+pub(crate) use line::{Line, WELCOME_TWICE, greet};
 pub use messages::{
     Answer, Ask, Asked, AskedList, Assign, FromCoordinator, Hello, Replied, Reported, Role,
     TaskStatus, ToCoordinator, VERSION,

@@ -9,22 +9,29 @@ use wharf_protocols::reconnect::Attempt;
 
 use super::worker::Runner;
 use crate::coordinator::Stop;
-use crate::wire::{FromCoordinator, Reported, ToCoordinator, decode, greet};
+use crate::wire::{FromCoordinator, Reported, ToCoordinator, WELCOME_TWICE, decode, greet};
 
 /// The protocol of one connection.
 pub(super) struct WorkerPeer {
     shared: Rc<Runner>,
     attempt: Attempt,
+    is_welcome: bool,
 }
 
 impl WorkerPeer {
     pub(super) fn new(shared: Rc<Runner>, attempt: Attempt) -> Self {
-        Self { shared, attempt }
+        Self { shared, attempt, is_welcome: false }
     }
 
-    fn received(&self, transport: &dyn Transport, message: FromCoordinator) {
+    fn received(
+        &mut self,
+        transport: &dyn Transport,
+        message: FromCoordinator,
+    ) -> Result<(), &'static str> {
         match message {
+            FromCoordinator::Welcome { .. } if self.is_welcome => return Err(WELCOME_TWICE),
             FromCoordinator::Welcome { lease } => {
+                self.is_welcome = true;
                 self.shared.lease.set(Duration::from_millis(lease.max(3)));
                 // The lease of the coordinator before may have been longer.
                 self.shared.beat();
@@ -32,7 +39,7 @@ impl WorkerPeer {
                 self.shared.line.connected(transport);
                 self.attempt.established();
                 // What it was told before a stop is stale, or recorded after all.
-                let reports = self.shared.reports.borrow().clone();
+                let reports = self.shared.reports.all();
                 for (fence, outcome) in reports {
                     self.shared.say(&ToCoordinator::Report(Reported { fence, outcome }));
                 }
@@ -41,7 +48,10 @@ impl WorkerPeer {
                 }
             }
             FromCoordinator::Refused(why) => self.shared.refuse(why),
-            FromCoordinator::Assign(assign) => self.shared.run(assign),
+            FromCoordinator::Assign(assign) => {
+                self.shared.check_assignment(assign.fence)?;
+                self.shared.run(assign);
+            }
             FromCoordinator::Stop { fence, why } => self.shared.stop(fence, why != Stop::Stale),
             FromCoordinator::Recall(fence) => self.shared.give_back(fence),
             FromCoordinator::Recorded(fence) => self.shared.forget_report(fence),
@@ -59,6 +69,7 @@ impl WorkerPeer {
             FromCoordinator::Answer { .. } | FromCoordinator::Ended(_) => {}
             FromCoordinator::Kept(fence) => self.shared.kept(fence, true),
         }
+        Ok(())
     }
 }
 
@@ -69,8 +80,7 @@ impl FrameProtocol<LengthPrefixDecoder> for WorkerPeer {
 
     fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
         let message = decode(frame).map_err(Error::protocol_violation)?;
-        self.received(transport, message);
-        Ok(())
+        Ok(self.received(transport, message).map_err(Error::protocol_violation)?)
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {

@@ -27,6 +27,7 @@ mod running;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod unrecorded;
 mod worker;
 
 pub use exec::{ExecArguments, ExecLimits};

@@ -12,6 +12,7 @@ use super::functions::{Call, End, Returned};
 use super::occupied::Occupied;
 use super::output::{Chunk, TaskOutput};
 use super::stop::{StopSignal, Why, beside, race};
+use super::unrecorded::MOST_REPORTS;
 use super::worker::Runner;
 use crate::wire::{Assign, Replied, Reported, ToCoordinator, Written};
 
@@ -34,6 +35,23 @@ pub(super) struct Unkept {
 }
 
 impl Runner {
+    /// Whether a coordinator may give this assignment: it gives none twice, and no more than this worker takes at most. One
+    /// that records nothing of what is reported comes to an end, too.
+    pub(super) fn check_assignment(&self, fence: u64) -> Result<(), &'static str> {
+        let most = self.most_tasks();
+        let (running, unrecorded) = (self.running.borrow(), self.reports.len());
+        if running.contains_key(&fence) || self.reports.contains(fence) {
+            return Err("an assignment that this worker has already");
+        }
+        if running.len() >= most {
+            return Err("more tasks than this worker takes");
+        }
+        if running.len() + unrecorded >= most.saturating_add(MOST_REPORTS) {
+            return Err("more tasks, and nothing of what was reported is recorded");
+        }
+        Ok(())
+    }
+
     /// Runs a task as soon as a slot is free.
     pub(crate) fn run(self: &Rc<Self>, assign: Assign) {
         let fence = assign.fence;
@@ -43,7 +61,11 @@ impl Runner {
         let has_begun = Rc::new(Cell::new(false));
         let own = Rc::clone(&has_begun);
         let task = self.event_loop.create_task(async move {
-            let outcome = match race(shared.slots.acquire(), signal.stopped()).await {
+            let begins = async {
+                shared.reports.room().await;
+                shared.slots.acquire().await
+            };
+            let outcome = match race(begins, signal.stopped()).await {
                 Ok(Ok(slot)) => {
                     own.set(true);
                     shared.outcome(assign, &signal, slot).await
@@ -187,13 +209,13 @@ impl Runner {
 
     /// Tells what came of a task, now and after each new connection, until it is recorded.
     pub(super) fn report(&self, fence: u64, outcome: Replied) {
-        self.reports.borrow_mut().insert(fence, outcome.clone());
+        self.reports.insert(fence, outcome.clone());
         self.say(&ToCoordinator::Report(Reported { fence, outcome }));
     }
 
     /// What came of a task is recorded, or nobody wants to know.
     pub(crate) fn forget_report(&self, fence: u64) {
-        self.reports.borrow_mut().remove(&fence);
+        self.reports.remove(fence);
         self.check_idle();
     }
 
@@ -217,7 +239,7 @@ impl Runner {
     }
 
     fn is_idle(&self) -> bool {
-        self.running.borrow().is_empty() && self.reports.borrow().is_empty()
+        self.running.borrow().is_empty() && self.reports.len() == 0
     }
 }
 

@@ -1,6 +1,7 @@
 //! A worker and its coordinator, over a network in memory.
 
 mod failures;
+mod hostile;
 mod lease;
 mod limits;
 mod occupied;

@@ -11,6 +11,7 @@ use wharf_protocols::reconnect::{Reconnecting, State};
 use super::connection::WorkerPeer;
 use super::functions::Functions;
 use super::running::{Running, Unkept};
+use super::unrecorded::Unrecorded;
 use crate::access::prepare;
 use crate::nats::{NatsOptions, NatsWorker};
 use crate::task::Kind;
@@ -77,7 +78,7 @@ pub(crate) struct Runner {
     /// What runs, or waits for a slot, by its fence.
     pub(super) running: RefCell<BTreeMap<u64, Running>>,
     /// What is not recorded yet.
-    pub(super) reports: RefCell<BTreeMap<u64, Replied>>,
+    pub(super) reports: Unrecorded,
     /// What tasks have written and is not kept yet.
     pub(super) unkept: RefCell<BTreeMap<u64, Unkept>>,
     /// Who waits until it has nothing any more.
@@ -221,7 +222,7 @@ impl Runner {
             line: Line::new(event_loop),
             nats: RefCell::default(),
             running: RefCell::default(),
-            reports: RefCell::default(),
+            reports: Unrecorded::default(),
             unkept: RefCell::default(),
             idle: RefCell::default(),
             lease: Cell::new(Duration::from_secs(15)),
@@ -249,7 +250,12 @@ impl Runner {
         *self.refused.borrow_mut() = Some(why);
     }
 
-    /// How many tasks it takes.
+    /// How many tasks it ever takes.
+    pub(super) fn most_tasks(&self) -> usize {
+        self.options.slots.max(1).saturating_add(self.options.prefetch)
+    }
+
+    /// How many tasks it takes now.
     pub(super) fn capacity(&self) -> usize {
         let free = self.options.slots.max(1).saturating_sub(self.occupied.get());
         if self.is_shutting_down.get() || free == 0 { 0 } else { free + self.options.prefetch }
@@ -259,7 +265,7 @@ impl Runner {
     pub(super) fn hello(&self) -> ToCoordinator {
         let options = &self.options;
         let running = self.running.borrow();
-        let fences = running.keys().chain(self.reports.borrow().keys()).copied().collect();
+        let fences = running.keys().copied().chain(self.reports.fences()).collect();
         ToCoordinator::Hello(Hello {
             version: VERSION,
             token: options.token.clone(),
