@@ -77,11 +77,6 @@ impl Connect {
         if self.nats.servers.is_empty() { "coordinator" } else { "NATS server" }
     }
 
-    /// Whether what tasks write is kept there.
-    pub(super) fn keeps_output(&self) -> bool {
-        self.nats.servers.is_empty()
-    }
-
     /// A worker's certificates are read again, for its next connections.
     pub(super) fn renew(&self, worker: &Worker) -> Result {
         if !self.nats.servers.is_empty() {

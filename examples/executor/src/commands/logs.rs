@@ -27,10 +27,7 @@ pub(super) struct Logs {
 
 pub(super) fn run(arguments: &Logs, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments
-            .connect
-            .coordinator(&event_loop, "logs", "what tasks write is not kept")
-            .await?;
+        let client = arguments.connect.client(&event_loop).await?;
         let mut reader = client.find(arguments.id.clone()).output();
         if let Some(last) = arguments.last {
             reader = reader.last(last);

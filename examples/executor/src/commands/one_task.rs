@@ -64,8 +64,7 @@ pub(super) fn result(arguments: &WaitForOne, output: Output) -> Result<ExitCode>
                 }
             },
         };
-        let is_kept = arguments.task.connect.keeps_output();
-        if ended.outcome != Some(Outcome::Succeeded) && is_kept && !output.json {
+        if ended.outcome != Some(Outcome::Succeeded) && !output.json {
             let last = task.output().kept().last(LAST);
             logs::show(last, &mut io::stderr(), &mut io::stderr()).await?;
         }

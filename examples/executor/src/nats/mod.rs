@@ -17,6 +17,7 @@ mod client;
 mod decide;
 mod names;
 mod options;
+mod output;
 mod records;
 mod session;
 mod setup;

@@ -64,6 +64,31 @@ impl Names {
         format!("{}.ended.{}", self.name, key(id))
     }
 
+    /// The stream of what tasks write.
+    pub fn output_stream(&self) -> String {
+        format!("{}-output", self.name)
+    }
+
+    /// Where workers publish what a task writes.
+    pub fn output(&self, id: &TaskId) -> String {
+        format!("{}.output.{}", self.name, key(id))
+    }
+
+    /// All subjects of [`output`](Self::output).
+    pub(super) fn all_output(&self) -> String {
+        format!("{}.output.>", self.name)
+    }
+
+    /// Where workers say how far a task is.
+    pub fn progress(&self, id: &TaskId) -> String {
+        format!("{}.progress.{}", self.name, key(id))
+    }
+
+    /// All that is said of a task while it runs, and when it ends.
+    pub(super) fn told_of(&self, id: &TaskId) -> String {
+        format!("{}.*.{}", self.name, key(id))
+    }
+
     /// Where clients say that a task was cancelled.
     pub fn cancelled(&self, id: &TaskId) -> String {
         format!("{}.cancelled.{}", self.name, key(id))

@@ -1,5 +1,7 @@
 //! What is known of tasks: the bucket of records, and the stream of those that wait.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,6 +27,16 @@ pub(super) struct Records {
     pub(super) jetstream: JetStream,
     pub(super) names: Names,
     bucket: KeyValue,
+    /// There is a stream for what tasks write.
+    pub(super) has_output: Rc<Cell<bool>>,
+}
+
+/// A message of a stream.
+pub(super) struct Stored {
+    /// Its number.
+    pub(super) number: u64,
+    pub(super) subject: String,
+    pub(super) payload: Vec<u8>,
 }
 
 /// What became of a change.
@@ -47,7 +59,7 @@ pub(super) struct Waiting {
 impl Records {
     pub(super) fn new(jetstream: &JetStream, names: &Names, bucket: KeyValue) -> Self {
         let jetstream = jetstream.clone().timeout(TRY);
-        Self { jetstream, names: names.clone(), bucket }
+        Self { jetstream, names: names.clone(), bucket, has_output: Rc::default() }
     }
 
     /// A record that is kept, and its revision. It waits for servers that can answer.
@@ -115,8 +127,10 @@ impl Records {
         // It may be on its way from the one to the other.
         for (subject, is_later) in [(self.names.later(id), true), (self.names.somewhere(id), false)]
         {
-            let found = self.patiently(async || self.last_of(&subject).await).await?;
-            if let Some((subject, payload)) = found
+            let (stream, request) =
+                (self.names.stream(), serde_json::json!({ "last_by_subj": subject }));
+            let found = self.patiently(async || self.stored(&stream, &request).await).await?;
+            if let Some(Stored { subject, payload, .. }) = found
                 && let Ok(task) = serde_json::from_slice::<QueuedTask>(&payload)
             {
                 return Ok(Some(Waiting { task, subject, is_later }));
@@ -184,29 +198,35 @@ impl Records {
         serde_json::from_slice(json).is_ok_and(|record| is_expired(&record, Timestamp::now()))
     }
 
-    async fn last_of(&self, subject: &str) -> Result<Option<(String, Vec<u8>)>, NatsError> {
+    /// A message of a stream, by one of the ways that JetStream's API has; `None` if there is none, or no such stream.
+    pub(super) async fn stored(
+        &self,
+        stream: &str,
+        request: &serde_json::Value,
+    ) -> Result<Option<Stored>, NatsError> {
         #[derive(Deserialize)]
         struct Answer {
-            message: Option<Stored>,
+            message: Option<Message>,
             error: Option<ApiError>,
         }
         #[derive(Deserialize)]
-        struct Stored {
+        struct Message {
             subject: String,
+            seq: u64,
             #[serde(default)]
             data: String,
         }
-        let api = format!("$JS.API.STREAM.MSG.GET.{}", self.names.stream());
-        let request = serde_json::json!({ "last_by_subj": subject }).to_string();
+        let api = format!("$JS.API.STREAM.MSG.GET.{stream}");
+        let request = request.to_string();
         let request = Publish::new(&api, request.as_bytes());
         let answer = self.jetstream.client().request_message(request, TRY).await?;
         let unexpected = |error: &dyn std::fmt::Display| NatsError::Unexpected(error.to_string());
         let answer: Answer =
             serde_json::from_slice(answer.payload()).map_err(|error| unexpected(&error))?;
         match (answer.message, answer.error) {
-            (Some(stored), _) => {
-                let payload = STANDARD.decode(&stored.data).map_err(|error| unexpected(&error))?;
-                Ok(Some((stored.subject, payload)))
+            (Some(Message { subject, seq: number, data }), _) => {
+                let payload = STANDARD.decode(&data).map_err(|error| unexpected(&error))?;
+                Ok(Some(Stored { number, subject, payload }))
             }
             (None, Some(error)) if !error.is_not_found() => Err(NatsError::JetStream(error)),
             _ => Ok(None),
@@ -214,7 +234,7 @@ impl Records {
     }
 
     /// Tries something until a server can do it.
-    async fn patiently<T>(
+    pub(super) async fn patiently<T>(
         &self,
         operation: impl AsyncFn() -> Result<T, NatsError>,
     ) -> Result<T, NatsError> {
@@ -222,7 +242,7 @@ impl Records {
     }
 
     /// Tries something as long as its error is one that passes.
-    async fn until<T>(
+    pub(super) async fn until<T>(
         &self,
         operation: impl AsyncFn() -> Result<T, NatsError>,
         passes: fn(&NatsError) -> bool,
@@ -258,7 +278,7 @@ pub(super) fn is_unreachable(error: &NatsError) -> bool {
 }
 
 /// Whether there is none, or one without room on its disk.
-fn is_unreachable_or_full(error: &NatsError) -> bool {
+pub(super) fn is_unreachable_or_full(error: &NatsError) -> bool {
     match error {
         NatsError::JetStream(error) => error.code >= 500,
         error => is_unreachable(error),

@@ -14,6 +14,10 @@ use crate::task::Kind;
 
 /// How long a cluster that is starting may take to be complete.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many bytes of what tasks write are kept, of all together.
+const MOST_OUTPUT: i64 = 1 << 30;
+/// How many messages of what one task writes are kept.
+const MOST_PARTS: i64 = 1024;
 /// How long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -39,6 +43,21 @@ pub(super) async fn open(
         .await?;
     let keep = found(jetstream, &format!("KV_{}", bucket.bucket)).await?.max_age;
     Ok((KeyValue::bucket(jetstream, &bucket.bucket).await?, keep))
+}
+
+/// Makes the stream of what tasks write unless it is there. At its limits the oldest goes.
+pub(super) async fn output(
+    jetstream: &JetStream,
+    names: &Names,
+    replicas: usize,
+    keep: Duration,
+) -> Result<(), NatsError> {
+    let mut stream = StreamConfig::new(names.output_stream(), [names.all_output()]);
+    stream.num_replicas = replicas;
+    stream.max_age = keep;
+    stream.max_bytes = MOST_OUTPUT;
+    stream.max_msgs_per_subject = MOST_PARTS;
+    when_complete(jetstream, async || jetstream.create_stream(&stream).await.map(drop)).await
 }
 
 /// The consumer of a queue that workers share.

@@ -12,21 +12,21 @@ use wharf_test_support::authority::{Authority, text};
 
 use crate::server::{Server, run};
 
-fn command(server: &Server, name: &str) -> Command {
+pub(crate) fn command(server: &Server, name: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-executor"));
     command.args([name, "--nats", &server.address, "--nats-lease", "1"]);
     command
 }
 
-fn output(server: &Server, name: &str, arguments: &[&str]) -> Output {
+pub(crate) fn output(server: &Server, name: &str, arguments: &[&str]) -> Output {
     command(server, name).args(arguments).output().unwrap()
 }
 
 /// A worker; dropping it kills it.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
-    fn worker(server: &Server, name: &str) -> Self {
+    pub(crate) fn worker(server: &Server, name: &str) -> Self {
         let arguments = ["--slots", "1", "--kinds", "exec,fail,sleep,wordcount", "--name", name];
         let mut worker = command(server, "work");
         worker.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
@@ -63,7 +63,6 @@ fn on_nats_the_commands_are_the_same() {
     for (command, why) in [
         ("drain", "end the workers instead"),
         ("top", "`list` has what is recorded"),
-        ("logs t", "what tasks write is not kept"),
         ("schedule list", "there are no schedules"),
         ("backup --out /nowhere/x", "its streams are what is to be copied"),
     ] {

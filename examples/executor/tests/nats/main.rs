@@ -6,5 +6,6 @@ mod basics;
 mod cluster;
 mod command_line;
 mod observer;
+mod output;
 mod python;
 mod server;

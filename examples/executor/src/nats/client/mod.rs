@@ -3,6 +3,7 @@
 mod change;
 mod heard;
 mod list;
+mod output;
 mod submit;
 
 use std::cell::{OnceCell, RefCell};
@@ -68,6 +69,7 @@ impl NatsClient {
             Ask::CancelAll(ids) => self.cancel_all(&ids).await.map(Answer::Count),
             Ask::Retry(id) => self.retry(&id).await.map(Answer::Changed),
             Ask::List(asked) => self.list(asked).await,
+            Ask::Output(asked) => self.output(asked).await,
             ask => return Ok(Answer::Failed(only_by_coordinator(&ask).into())),
         };
         answer.map_err(refused)
@@ -168,7 +170,6 @@ fn only_by_coordinator(ask: &Ask) -> &'static str {
     match ask {
         Ask::Drain(_) => "there is no coordinator to be drained on NATS: end the workers",
         Ask::Schedule(_) => "schedules need a coordinator, and on NATS there is none",
-        Ask::Output(_) => "what tasks write is kept by a coordinator, and on NATS there is none",
         Ask::BackUp | Ask::ReadBackUp(_) => {
             "on NATS there is no coordinator whose store could be copied: JetStream backs up streams"
         }

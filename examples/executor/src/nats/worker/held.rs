@@ -31,6 +31,10 @@ pub(super) struct Held {
     key: String,
     message: RefCell<JetStreamMessage>,
     fence: Cell<Option<u64>>,
+    /// The number of the attempt that runs.
+    attempt: Cell<u32>,
+    /// How much attempts before it have written, once that is known.
+    written_before: Cell<Option<u64>>,
     life: RefCell<Option<Task<()>>>,
 }
 
@@ -48,7 +52,15 @@ impl Held {
     pub(super) fn new(task: QueuedTask, message: JetStreamMessage) -> Self {
         let key = key(&task.id);
         let message = RefCell::new(message);
-        Self { task, key, message, fence: Cell::new(None), life: RefCell::default() }
+        Self {
+            task,
+            key,
+            message,
+            fence: Cell::default(),
+            attempt: Cell::default(),
+            written_before: Cell::default(),
+            life: RefCell::default(),
+        }
     }
 
     pub(super) fn begin(&self, life: Task<()>) {
@@ -79,6 +91,18 @@ impl Held {
 
     pub(super) fn fence(&self) -> Option<u64> {
         self.fence.get()
+    }
+
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt.get()
+    }
+
+    pub(super) fn written_before(&self) -> Option<u64> {
+        self.written_before.get()
+    }
+
+    pub(super) fn set_written_before(&self, bytes: u64) {
+        self.written_before.set(Some(bytes));
     }
 }
 
@@ -164,6 +188,7 @@ impl NatsWorker {
         let fence = self.next_fence.get();
         self.next_fence.set(fence + 1);
         held.fence.set(Some(fence));
+        held.attempt.set(record.attempts);
         let (promise, report) = self.session.event_loop.create_future();
         self.reports.borrow_mut().insert(fence, promise);
         self.runner.run(Assign {

@@ -2,6 +2,7 @@
 
 mod held;
 mod keeper;
+mod output;
 mod pull;
 mod slots;
 
@@ -99,7 +100,7 @@ impl NatsWorker {
     }
 
     /// What those who run tasks say.
-    pub(crate) fn heard(&self, message: &ToCoordinator) {
+    pub(crate) fn heard(self: &Rc<Self>, message: &ToCoordinator) {
         match message {
             ToCoordinator::Report(Reported { fence, outcome }) => {
                 let waiting = self.reports.borrow_mut().remove(fence);
@@ -108,8 +109,7 @@ impl NatsWorker {
                     None => self.runner.forget_report(*fence),
                 }
             }
-            // Nobody keeps it.
-            ToCoordinator::Output(written) => self.runner.kept(written.fence, false),
+            ToCoordinator::Output(written) => self.wrote(written),
             ToCoordinator::Takes(0) => {
                 let pulls = std::mem::take(&mut *self.pulls.borrow_mut());
                 drop(pulls);

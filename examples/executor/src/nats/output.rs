@@ -1,0 +1,82 @@
+//! What tasks write: a stream of its own, whose messages are parts of it.
+
+use std::time::Duration;
+
+use wharf_protocols::nats::NatsError;
+use wharf_protocols::nats::jetstream::JetStreamPublish;
+
+use super::names::key;
+use super::records::{Records, is_unreachable_or_full, json};
+use super::setup;
+use crate::task::{Record, TaskId};
+use crate::wire::OutputPart;
+
+/// How long one try may take, until it is looked whether there is a stream.
+const TRY: Duration = Duration::from_secs(1);
+
+impl Records {
+    /// Keeps what a task has written. It waits for servers that can.
+    ///
+    /// # Errors
+    /// The stream cannot be made, the part is too large for a message, or the client is closed.
+    pub(super) async fn keep_output(
+        &self,
+        record: &Record,
+        part: &OutputPart,
+        (replicas, keep): (usize, Duration),
+    ) -> Result<(), NatsError> {
+        let OutputPart { offset, attempt, .. } = part;
+        // Whoever says it again says it once.
+        let message_id = format!("{}.{}.{attempt}.{offset}", key(&record.id), record.submitted.0);
+        let message = JetStreamPublish::new(self.names.output(&record.id), json(part)?)
+            .message_id(&message_id)?;
+        let publish = async || {
+            if !self.has_output.get() {
+                setup::output(&self.jetstream, &self.names, replicas, keep).await?;
+                self.has_output.set(true);
+            }
+            let jetstream = self.jetstream.clone().timeout(TRY);
+            let published = jetstream.publish_message(message.clone()).await;
+            if matches!(published, Err(NatsError::NoResponders | NatsError::TimedOut)) {
+                // Somebody may have deleted it.
+                self.has_output.set(false);
+            }
+            published
+        };
+        self.until(publish, is_unreachable_or_full).await.map(drop)
+    }
+
+    /// The first part of what a task has written whose message has this number or a higher one, with its number.
+    pub(super) async fn output_from(
+        &self,
+        id: &TaskId,
+        number: u64,
+    ) -> Result<Option<(u64, OutputPart)>, NatsError> {
+        let request = serde_json::json!({ "seq": number, "next_by_subj": self.names.output(id) });
+        self.output_part(&request).await
+    }
+
+    /// The last part of what a task has written.
+    pub(super) async fn output_end(&self, id: &TaskId) -> Result<Option<OutputPart>, NatsError> {
+        let request = serde_json::json!({ "last_by_subj": self.names.output(id) });
+        Ok(self.output_part(&request).await?.map(|(_, part)| part))
+    }
+
+    async fn output_part(
+        &self,
+        request: &serde_json::Value,
+    ) -> Result<Option<(u64, OutputPart)>, NatsError> {
+        let stream = self.names.output_stream();
+        let found = self.patiently(async || self.stored(&stream, request).await).await?;
+        let Some(stored) = found else { return Ok(None) };
+        let part = serde_json::from_slice(&stored.payload).map_err(|error| {
+            NatsError::Unexpected(format!("message {} of {stream}: {error}", stored.number))
+        })?;
+        Ok(Some((stored.number, part)))
+    }
+}
+
+/// How many bytes of text a part has.
+pub(super) fn length(part: &OutputPart) -> u64 {
+    part.pieces.iter().map(|piece| piece.text().len() as u64).sum()
+}
