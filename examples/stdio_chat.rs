@@ -5,7 +5,7 @@
 //! cargo run --release --example stdio_chat -- --connect 127.0.0.1:7000
 //! ```
 //!
-//! Everything is in `chat/client.rs`. It is at home in a pipeline, too:
+//! Everything is in `chat/client.rs` and `chat/stdio.rs`. It is at home in a pipeline, too:
 //!
 //! ```text
 //! printf '/nick teller\nthe time is:\n' | cat - <(date) | stdio_chat --connect 127.0.0.1:7000
@@ -15,6 +15,8 @@
 
 #[path = "chat/client.rs"]
 mod client;
+#[path = "chat/stdio.rs"]
+mod stdio;
 #[path = "chat/visit.rs"]
 mod visit;
 
@@ -44,6 +46,6 @@ fn main() -> ExitCode {
                 other => return Err(other.unexpected().into()),
             }
         }
-        client::run(connect.ok_or_else(|| missing("--connect ADDRESS"))?, None)
+        stdio::run(connect.ok_or_else(|| missing("--connect ADDRESS"))?, None)
     })
 }

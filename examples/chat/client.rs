@@ -1,5 +1,5 @@
-//! The client for pipes and files: standard input, the server and standard output are three
-//! transports, joined. (At a terminal there is `terminal.rs`.)
+//! The client for pipes and files: where a member types, the server, and what shows what is heard are
+//! three transports, joined. (At a terminal there is `terminal.rs`.)
 //!
 //! ```text
 //! keyboard ──write──▶ server ──write──▶ screen
@@ -8,7 +8,8 @@
 //!
 //! Whoever is behind pauses the one before it, so that a whole book can be pasted, or everything
 //! that is said piped to a program that takes its time, and no more than a few buffers of it are in
-//! memory. It works the same on terminals, pipes and files, and without a thread for any of them.
+//! memory. It works the same on terminals, pipes and files, and without a thread for any of them:
+//! `stdio.rs` joins standard input and output. In a simulation (`sim_chat/`) they are Unix sockets.
 
 use std::cell::OnceCell;
 use std::io;
@@ -21,29 +22,50 @@ use wharf::{
 
 use super::visit::Visit;
 
-/// Connects, and stays until the connection ends: an error unless this side wanted it to.
-pub(crate) fn run(address: String, tls: Option<TlsClient>) -> Result {
-    let event_loop = EventLoop::new()?;
-    event_loop.run(async |event_loop| {
-        let joined = Rc::new(Joined::default());
-        let (screen, screen_ended) = Screen::new(&event_loop, &joined);
-        let (server, server_ended) = Server::new(&event_loop, &joined);
-        let keyboard = Keyboard { joined: Rc::clone(&joined) };
-        event_loop.connect_stdout(|| screen).await?;
-        let mut connection = event_loop.create_connection(|| server, address);
-        if let Some(tls) = tls {
-            connection = connection.tls(tls);
-        }
-        connection.await?;
-        event_loop.connect_stdin(|| keyboard).await?;
+/// Where a member types, and what shows what is heard: a transport each.
+pub(crate) trait Desk {
+    /// Connects what shows.
+    async fn connect_screen(&self, event_loop: &EventLoop, screen: Screen) -> Result;
 
-        let outcome = server_ended.await?;
-        with(&joined.keyboard, Transport::close);
-        // What came last is still shown.
-        with(&joined.screen, Transport::close);
-        screen_ended.await??;
-        Ok(outcome?)
-    })
+    /// Connects where the member types.
+    async fn connect_keyboard(&self, event_loop: &EventLoop, keyboard: Keyboard) -> Result;
+}
+
+/// Connects, and stays until the connection ends: an error unless this side wanted it to.
+pub(crate) async fn take_part(
+    event_loop: &EventLoop,
+    address: String,
+    tls: Option<TlsClient>,
+    desk: &impl Desk,
+) -> Result {
+    let joined = Rc::new(Joined::default());
+    let (screen, screen_ended) = Screen::new(event_loop, &joined);
+    desk.connect_screen(event_loop, screen).await?;
+    let outcome = meet(event_loop, address, tls, desk, &joined).await;
+    with(&joined.server, Transport::close);
+    with(&joined.keyboard, Transport::close);
+    // What came last is still shown.
+    with(&joined.screen, Transport::close);
+    screen_ended.await??;
+    outcome
+}
+
+/// Joins the server and the keyboard to the screen, until the server has gone.
+async fn meet(
+    event_loop: &EventLoop,
+    address: String,
+    tls: Option<TlsClient>,
+    desk: &impl Desk,
+    joined: &Rc<Joined>,
+) -> Result {
+    let (server, ended) = Server::new(event_loop, joined);
+    let mut connection = event_loop.create_connection(|| server, address);
+    if let Some(tls) = tls {
+        connection = connection.tls(tls);
+    }
+    connection.await?;
+    desk.connect_keyboard(event_loop, Keyboard { joined: Rc::clone(joined) }).await?;
+    Ok(ended.await??)
 }
 
 /// The three transports, each from its `connection_made` on.
@@ -58,7 +80,7 @@ struct Joined {
 /// How a transport ended.
 type Outcome = Result<(), String>;
 
-struct Keyboard {
+pub(crate) struct Keyboard {
     joined: Rc<Joined>,
 }
 
@@ -97,6 +119,10 @@ impl Server {
 impl Protocol for Server {
     fn connection_made(&mut self, transport: &dyn Transport) -> Result {
         let _ = self.joined.server.set(transport.handle());
+        // The screen has gone meanwhile.
+        if self.joined.visit.is_leaving() {
+            transport.close();
+        }
         Ok(())
     }
 
@@ -123,7 +149,7 @@ impl Protocol for Server {
     }
 }
 
-struct Screen {
+pub(crate) struct Screen {
     joined: Rc<Joined>,
     ending: Option<Promise<Outcome>>,
 }

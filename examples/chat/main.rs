@@ -14,6 +14,7 @@ mod command;
 mod hall;
 mod member;
 mod server;
+mod stdio;
 mod terminal;
 mod visit;
 
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
                 if io::stdin().is_terminal() && io::stdout().is_terminal() {
                     return terminal::run(&address, tls);
                 }
-                client::run(address, tls)?;
+                stdio::run(address, tls)?;
             }
         }
         Ok(ExitCode::SUCCESS)

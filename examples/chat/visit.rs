@@ -25,6 +25,10 @@ impl Visit {
         self.is_leaving.set(true);
     }
 
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving.get()
+    }
+
     /// Notes what is said, cut anywhere: after `/quit`, the server ends the connection.
     pub(crate) fn says(&self, data: &[u8]) {
         let mut line = self.line.borrow_mut();

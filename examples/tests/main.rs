@@ -10,6 +10,7 @@ use wharf_test_support::{
 
 mod browser;
 mod chat;
+mod chat_client;
 mod chat_ends;
 mod chat_terminal;
 mod countdown;
@@ -24,6 +25,7 @@ mod nats_pubsub;
 mod programs;
 mod proxy;
 mod requests;
+mod sim_chat;
 mod sim_find_bug;
 mod sni_proxy;
 mod stdio;
