@@ -74,6 +74,8 @@ pub(super) struct Shared {
     /// written side by side.
     id_prefix: Box<str>,
     submitted: Cell<u64>,
+    /// A copy of the store is being taken.
+    pub(super) takes_copy: Cell<bool>,
 }
 
 impl Client {
@@ -274,6 +276,7 @@ impl Shared {
             next: Cell::new(0),
             event_loop: event_loop.clone(),
             submitted: Cell::new(0),
+            takes_copy: Cell::new(false),
         })
     }
 

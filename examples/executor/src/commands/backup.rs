@@ -1,9 +1,7 @@
 //! A copy of the coordinator's store in a file.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
@@ -11,12 +9,13 @@ use wharf::Result;
 
 use super::connect::Connect;
 use super::output::Output;
+use crate::store::NewFile;
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     #[command(flatten)]
     connect: Connect,
-    /// Where the copy goes; a file that is there stays, and is an error
+    /// Where the copy is, when all of it is there; a file that is there stays, and is an error
     #[arg(long)]
     out: PathBuf,
 }
@@ -29,28 +28,10 @@ pub(super) fn run(arguments: &Backup, output: Output) -> Result {
             .await?;
         let path = &arguments.out;
         let named = |error: io::Error| format!("{}: {error}", path.display());
-        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();
-        let mut file = Partial { path, file: options.open(path).map_err(named)?, is_whole: false };
-        let length = client.back_up(&mut file.file).await?;
-        file.file.sync_all().map_err(named)?;
-        file.is_whole = true;
+        let copy = NewFile::create(path).map_err(named)?;
+        let length = client.back_up(&mut copy.file()).await?;
+        copy.finish().map_err(named)?;
         let text = format_args!("{}: {length} bytes", path.display()).to_string();
         output.print(&json!({"out": path, "bytes": length}), text)
     })
-}
-
-/// A file that is removed unless all of it is there.
-struct Partial<'a> {
-    path: &'a Path,
-    file: File,
-    is_whole: bool,
-}
-
-impl Drop for Partial<'_> {
-    fn drop(&mut self) {
-        if !self.is_whole {
-            // It was made by this process; nobody can be told if it stays.
-            let _ = fs::remove_file(self.path);
-        }
-    }
 }

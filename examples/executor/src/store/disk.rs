@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::database::{SharedDatabase, contained, failed};
 use super::schedules::{self, EncodedSchedule, SCHEDULES};
-use super::{Batch, Change, Key, OutputRow, Store, StoreError};
+use super::{Batch, Change, Key, NewFile, OutputRow, Store, StoreError};
 use crate::schedule::ScheduleRecord;
 use crate::task::{Record, TaskId};
 
@@ -204,19 +204,21 @@ impl DiskWriter {
         Ok(())
     }
 
-    /// Copies the store to a new file while it is in use: all of it as it is at one moment.
+    /// Copies the store to a new file while it is in use: all of it as it is at one moment. There is no file of that name
+    /// before all of it is on the disk.
     ///
     /// # Errors
     /// `path` is there already, or one of the two cannot be read or written.
     pub fn back_up(&self, path: &Path) -> Result<(), StoreError> {
-        let file = File::options().read(true).write(true).create_new(true).open(path);
-        let file = file.map_err(|error| match error.kind() {
+        let refused = |error: io::Error| match error.kind() {
             ErrorKind::AlreadyExists => {
                 StoreError(format!("{} is there already", path.display()).into())
             }
             _ => failed(error),
-        })?;
-        self.back_up_into(file)
+        };
+        let copy = NewFile::create(path).map_err(refused)?;
+        self.back_up_into(copy.file().try_clone().map_err(failed)?)?;
+        copy.finish().map_err(refused)
     }
 
     /// Copies the store into an empty file while it is in use, as [`back_up`](Self::back_up).

@@ -12,6 +12,7 @@ mod index;
 mod index_tests;
 mod journal;
 mod memory;
+mod new_file;
 mod output;
 mod recent;
 mod schedules;
@@ -25,6 +26,7 @@ pub use disk::{DiskStore, DiskWriter, EncodedBatch, FORMAT};
 pub use index::{Changes, Counts, Found, Index};
 pub use journal::Journal;
 pub use memory::MemoryStore;
+pub(crate) use new_file::NewFile;
 pub use output::OutputRow;
 pub use schedules::ScheduleChange;
 

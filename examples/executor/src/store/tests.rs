@@ -100,6 +100,20 @@ fn a_store_is_copied_while_it_is_in_use() {
     })
     .unwrap();
     assert_eq!((count, copy.epoch()), (1_000, 2 + (1 << 16)));
+    // A part of it is none, wherever it ends.
+    drop(copy);
+    let whole = std::fs::read(path("copy")).unwrap();
+    for length in (1..8).map(|part| whole.len() * part / 8).chain([1, 100, 4096, whole.len() - 1]) {
+        std::fs::write(path("part"), &whole[..length]).unwrap();
+        if let Ok(store) = DiskStore::open(&path("part")) {
+            let mut count = 0;
+            let read = store.for_each(&mut |_, _| {
+                count += 1;
+                Ok(())
+            });
+            assert!(read.is_err() || count == 1_000, "{length} of {} bytes", whole.len());
+        }
+    }
     assert!(
         store
             .writer()

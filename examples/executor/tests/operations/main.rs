@@ -1,6 +1,7 @@
 //! Running the executor: its binary with signals, sockets, certificates and copies.
 #![forbid(unsafe_code)]
 
+mod killed;
 #[cfg(target_os = "linux")]
 mod probes;
 mod restart;

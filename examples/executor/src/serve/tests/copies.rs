@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::future::join;
 use serde_json::json;
 
-use super::{Peer, run, serve};
+use super::{ADDRESS, Peer, run, serve};
+use crate::client::{Client, ClientOptions};
 use crate::serve::limits::MOST_COPIES;
 
 #[test]
@@ -55,6 +57,22 @@ fn a_connection_takes_one_copy_part_by_part_and_so_many_connections_do_at_once()
         while taken() > 0 {
             event_loop.sleep(Duration::from_millis(10)).await;
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_takes_one_copy_at_a_time() {
+    run(async |event_loop| {
+        let _server = serve(&event_loop).await?;
+        let options = ClientOptions { token: Some("secret".into()), ..ClientOptions::default() };
+        let client = Client::start(&event_loop, [ADDRESS], options)?;
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        let (first, second) = join(client.back_up(&mut one), client.back_up(&mut other)).await;
+        let refused = second.expect_err("one is being taken");
+        assert_eq!(refused.to_string(), "this client takes a copy already");
+        assert_eq!((first? as usize, other.len()), (one.len(), 0));
+        assert_eq!(client.back_up(&mut Vec::new()).await? as usize, one.len());
         Ok(())
     });
 }
