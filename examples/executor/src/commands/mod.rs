@@ -16,6 +16,7 @@ mod completions;
 mod connect;
 mod dashboard;
 mod demo;
+mod descriptors;
 mod drain;
 mod ended;
 mod exit;

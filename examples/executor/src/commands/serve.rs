@@ -15,7 +15,8 @@ use super::listening::{Listener, Listening};
 use super::output::{Output, say};
 use super::restart::{CHECKED, DRAINING, Successor, sockets_of};
 use super::secrets::Demands;
-use super::{parse, service};
+use super::service::Manager;
+use super::{descriptors, parse};
 use crate::coordinator::Settings;
 use crate::serve::{CoordinatorServer, ServeOptions};
 use crate::store::{DiskStore, FORMAT};
@@ -61,8 +62,11 @@ impl Serve {
     }
 }
 
+/// What listens, by the names that a successor knows.
+type Sockets = Vec<(&'static str, OwnedFd)>;
+
 /// What a successor gets, if there is to be one.
-type Legacy = Option<(Vec<(&'static str, OwnedFd)>, bool)>;
+type Legacy = Option<(Sockets, bool)>;
 
 pub(super) fn run(arguments: Serve, output: Output) -> Result {
     if arguments.check {
@@ -73,6 +77,7 @@ pub(super) fn run(arguments: Serve, output: Output) -> Result {
     // Before there is a thread: it changes the environment.
     let inherited = inherited_sockets()?;
     let successor = Successor::new()?;
+    descriptors::allow_most();
     // Its end closes the store and all connections.
     let legacy = wharf::run(async |event_loop| {
         serve(&event_loop, &arguments, output, inherited, &successor).await
@@ -90,6 +95,7 @@ async fn serve(
     inherited: InheritedSockets,
     successor: &Successor,
 ) -> Result<Legacy> {
+    let manager = Manager::new()?;
     let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP, SIGUSR2])?;
     let Serve { listening, demands, http, .. } = arguments;
     let tls = demands.tls()?;
@@ -102,21 +108,28 @@ async fn serve(
         output.print(&json!({"listening": address}), format_args!("listening on {address}"))?;
     }
     let dashboard = http.serve(event_loop, &coordinator, demands, tls.as_ref(), output).await?;
-    service::is_ready();
-    service::watch(event_loop);
+    manager.is_ready();
+    manager.watch(event_loop);
     let failed = Box::pin(coordinator.failed());
-    let ended =
-        until_the_end(event_loop, &mut signals, tls.as_ref(), demands, &coordinator, successor);
-    let restarts = match select(failed, Box::pin(ended)).await {
+    let running = Running {
+        event_loop,
+        manager: &manager,
+        tls: tls.as_ref(),
+        demands,
+        coordinator: &coordinator,
+        listeners: &listeners,
+        successor,
+    };
+    let ended = running.until_the_end(&mut signals);
+    let inherits = match select(failed, Box::pin(ended)).await {
         // Whoever starts it again finds what was acknowledged.
         Either::Left((error, _)) => return Err(error.into()),
-        Either::Right((restarts, _)) => restarts,
+        Either::Right((inherits, _)) => inherits,
     };
-    let mut legacy = None;
-    if restarts {
-        legacy = Some((sockets_of(&listeners)?, coordinator.is_draining()));
-    } else {
-        service::stops();
+    let legacy = inherits.map(|sockets| (sockets, coordinator.is_draining()));
+    let restarts = legacy.is_some();
+    if !restarts {
+        manager.stops();
     }
     // A path goes only with the last process that listens there.
     listeners.iter().for_each(|listener| listener.close(restarts));
@@ -138,41 +151,55 @@ fn open(directory: &Path) -> Result<DiskStore> {
     Ok(DiskStore::open(&directory.join("tasks.redb"))?)
 }
 
-/// Waits for the signal to end, and tells whether another coordinator follows.
-async fn until_the_end(
-    event_loop: &EventLoop,
-    signals: &mut SignalStream,
-    tls: Option<&TlsServer>,
-    demands: &Demands,
-    coordinator: &CoordinatorServer,
-    successor: &Successor,
-) -> bool {
-    loop {
-        match signals.next().await {
-            SIGHUP => {
-                service::reloads();
-                reload(tls, demands, coordinator);
-                service::is_ready();
-            }
-            SIGUSR2 => match successor.check(event_loop).await {
-                Ok(()) => {
-                    service::reloads();
-                    return true;
-                }
-                Err(error) => eprintln!("no restart: {error}"),
-            },
-            _ => return false,
-        }
-    }
+/// A coordinator that serves.
+struct Running<'a> {
+    event_loop: &'a EventLoop,
+    manager: &'a Manager,
+    tls: Option<&'a TlsServer>,
+    demands: &'a Demands,
+    coordinator: &'a CoordinatorServer,
+    listeners: &'a [Listener],
+    successor: &'a Successor,
 }
 
-/// New connections get the certificates and need the tokens that are in the files now; those that are there stay.
-fn reload(tls: Option<&TlsServer>, demands: &Demands, coordinator: &CoordinatorServer) {
-    match demands.tokens() {
-        Ok(tokens) => coordinator.set_tokens(tokens),
-        Err(error) => eprintln!("the tokens stay as they were: {error}"),
+impl Running<'_> {
+    /// Waits for the signal to end, and gives what a coordinator that follows gets, if one does.
+    async fn until_the_end(&self, signals: &mut SignalStream) -> Option<Sockets> {
+        loop {
+            match signals.next().await {
+                SIGHUP => {
+                    self.manager.reloads();
+                    self.reload();
+                    self.manager.is_ready();
+                }
+                SIGUSR2 => match self.prepare_restart().await {
+                    Ok(sockets) => {
+                        self.manager.reloads();
+                        return Some(sockets);
+                    }
+                    Err(error) => eprintln!("no restart: {error}"),
+                },
+                _ => return None,
+            }
+        }
     }
-    if let Some(Err(error)) = tls.map(TlsServer::reload) {
-        eprintln!("the certificates stay as they were: {error}");
+
+    /// All that could fail comes before the first thing that ends.
+    async fn prepare_restart(&self) -> Result<Sockets> {
+        // First: while the program is looked at, connections may take the last descriptors.
+        let sockets = sockets_of(self.listeners)?;
+        self.successor.check(self.event_loop).await?;
+        Ok(sockets)
+    }
+
+    /// New connections get the certificates and need the tokens that are in the files now; those that are there stay.
+    fn reload(&self) {
+        match self.demands.tokens() {
+            Ok(tokens) => self.coordinator.set_tokens(tokens),
+            Err(error) => eprintln!("the tokens stay as they were: {error}"),
+        }
+        if let Some(Err(error)) = self.tls.map(TlsServer::reload) {
+            eprintln!("the certificates stay as they were: {error}");
+        }
     }
 }

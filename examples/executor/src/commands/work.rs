@@ -10,7 +10,8 @@ use wharf::signal::{SIGHUP, SIGINT, SIGTERM};
 use super::connect::Connect;
 use super::exit::{CommandError, Exit};
 use super::output::{Output, printable};
-use super::{parse, service};
+use super::parse;
+use super::service::Manager;
 use crate::task::Kind;
 use crate::work::{Functions, Worker, WorkerOptions};
 
@@ -47,6 +48,7 @@ pub(super) fn run(arguments: Work, mut functions: Functions, output: Output) -> 
         return Err(CommandError::new(Exit::Usage, text).into());
     }
     wharf::run(async move |event_loop| {
+        let manager = Manager::new()?;
         let mut signals = event_loop.signals([SIGINT, SIGTERM, SIGHUP])?;
         let defaults = WorkerOptions::default();
         let slots = arguments.slots.unwrap_or(defaults.slots).max(1);
@@ -59,16 +61,16 @@ pub(super) fn run(arguments: Work, mut functions: Functions, output: Output) -> 
         };
         let worker = arguments.connect.worker(&event_loop, functions, options)?;
         tell(&worker, arguments.connect.whom(), output);
-        service::is_ready();
-        service::watch(&event_loop);
+        manager.is_ready();
+        manager.watch(&event_loop);
         while signals.next().await == SIGHUP {
-            service::reloads();
+            manager.reloads();
             if let Err(error) = arguments.connect.renew(&worker) {
                 eprintln!("the certificates stay as they were: {error}");
             }
-            service::is_ready();
+            manager.is_ready();
         }
-        service::stops();
+        manager.stops();
         let ending = Box::pin(worker.shutdown(arguments.grace));
         match select(ending, Box::pin(signals.next())).await {
             Either::Left((outcome, _)) => outcome,
