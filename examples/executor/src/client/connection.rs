@@ -81,8 +81,13 @@ impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
     }
 
     fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
-        let message = decode(frame).map_err(Error::protocol_violation)?;
         let Some(shared) = self.shared.upgrade() else { return Ok(()) };
+        let message = decode(frame).map_err(|error| {
+            // Asked again, it would say the same again: whoever waits would wait for ever.
+            let why = format!("the coordinator's answer cannot be understood: {error}");
+            shared.give_up(&ClientError::Refused(why.into()));
+            Error::protocol_violation(error)
+        })?;
         Ok(self.received(&shared, transport, message).map_err(Error::protocol_violation)?)
     }
 

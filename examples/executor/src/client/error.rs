@@ -8,7 +8,7 @@ use crate::task::TaskId;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The coordinator says that it cannot be done, or that this client may not talk.
+    /// The coordinator says that it cannot be done, or what it says cannot be understood.
     Refused(Box<str>),
     /// The coordinator does not let this client in: the token is wrong, or it speaks another version of the protocol.
     NotAdmitted(Box<str>),

@@ -161,10 +161,10 @@ impl<A, R> fmt::Debug for GroupBuilder<A, R> {
 
 /// Cancels tasks. Returns how many had not ended.
 pub(super) async fn cancel_all(shared: &Shared, tasks: &[TaskId]) -> Result<u64, ClientError> {
-    let mut cancelled = 0;
+    let mut cancelled = 0_u64;
     for tasks in tasks.chunks(TOGETHER) {
         match shared.ask(Ask::CancelAll(tasks.to_vec())).await? {
-            Answer::Count(count) => cancelled += count,
+            Answer::Count(count) => cancelled = cancelled.saturating_add(count),
             _ => return Err(unexpected()),
         }
     }

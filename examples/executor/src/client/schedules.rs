@@ -9,6 +9,9 @@ use crate::schedule::{Schedule, ScheduleName, ScheduleRecord};
 use crate::task::Timestamp;
 use crate::wire::{Answer, Ask, AskedSchedule};
 
+/// No coordinator has so many schedules.
+const MOST: usize = 10_000;
+
 impl Client {
     /// Adds a schedule. It is on the coordinator's disk when this completes. One with its name is replaced if `replaces`:
     /// times that are over for that are over for this one.
@@ -78,7 +81,14 @@ impl Client {
                 return Err(unexpected());
             };
             let is_last = !listed.more || listed.schedules.is_empty();
-            all.extend(listed.schedules);
+            for record in listed.schedules {
+                let is_next =
+                    all.last().is_none_or(|last| record.schedule.name > last.schedule.name);
+                if !is_next || all.len() == MOST {
+                    return Err(unexpected());
+                }
+                all.push(record);
+            }
             if is_last {
                 return Ok(all);
             }

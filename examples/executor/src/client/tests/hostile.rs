@@ -1,5 +1,6 @@
 //! Clients of a coordinator that says what none may say.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -82,6 +83,58 @@ fn a_copy_that_is_longer_than_it_was_said_to_be_is_an_error() {
             let copied = client(&event_loop)?.back_up(&mut copy).await;
             assert_eq!(copied.is_ok(), is_whole, "{length}");
             assert!(copy.len() <= length);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_is_an_error_of_all_that_wait() {
+    run(async |event_loop| {
+        pretend(&event_loop, |asked| match asked.get("status") {
+            Some(_) => json!({"nonsense": 1}),
+            None => json!({"changed": true}),
+        })
+        .await?;
+        let client = client(&event_loop)?;
+        let task = client.find(TaskId::new("x")?);
+        let waits = task.clone();
+        let waiting = event_loop.create_task(async move { waits.result::<()>().await });
+        let told = wharf::timeout(Duration::from_secs(60), task.status()).await?.unwrap_err();
+        let text = told.to_string();
+        assert!(text.contains("cannot be understood: unknown variant `nonsense`"), "{text}");
+        let told = wharf::timeout(Duration::from_secs(60), waiting).await??.unwrap_err();
+        assert_eq!(told.to_string(), text);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_list_of_schedules_has_an_end() {
+    let record = |name: &str| {
+        let spec = json!({"kind": "a"});
+        let schedule = json!({"name": name, "when": {"every": 60_000}, "task": spec});
+        json!({"schedule": schedule, "added": 1, "next": null, "paused": false})
+    };
+    // The same again and again; one that should be before; and ever more.
+    let lists: [fn(u64) -> Vec<String>; 3] = [
+        |_| vec!["x".to_owned()],
+        |page| vec![format!("{page}-b"), format!("{page}-a")],
+        |page| (0..500).map(|number| format!("{page:05}-{number:05}")).collect(),
+    ];
+    for list in lists {
+        run(async move |event_loop| {
+            let pages = Cell::new(0);
+            let answer = move |_: &Value| {
+                pages.set(pages.get() + 1);
+                let schedules: Vec<_> = list(pages.get()).iter().map(|name| record(name)).collect();
+                json!({"schedules": {"schedules": schedules, "more": true}})
+            };
+            pretend(&event_loop, answer).await?;
+            let client = client(&event_loop)?;
+            let listed = wharf::timeout(Duration::from_secs(60), client.schedules()).await?;
+            let told = listed.unwrap_err();
+            assert_eq!(told.to_string(), "refused: an answer to something else");
             Ok(())
         });
     }
