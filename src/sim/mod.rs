@@ -42,6 +42,8 @@
 //!   "timed out" after some 15.
 //! - **UDP:** datagrams are late, lost, doubled, and overtake each other.
 //! - **Unix sockets and loopback addresses** stay within a host, and have no faults.
+//! - **TLS** is as real as everywhere; its keys, and so its bytes, differ from run to run, unless both sides use
+//!   `tls_provider` (feature `tls`).
 //! - **Hosts:** [`Host::crash`] is a cable pulled out of the machine: nothing is sent any more, and who is connected
 //!   learns of it when what it sends is answered by the restarted host, or never. [`Host::kill`] is `kill -9`: the kernel
 //!   closes the connections. Both end the host's programs where they are; [`Host::restart`] begins them anew.
@@ -72,6 +74,8 @@ mod script;
 mod simulation;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 mod trace;
 
 pub use self::check::{Check, SimulationFailure, check};
@@ -83,4 +87,6 @@ pub use self::network::LinkOptions;
 pub use self::random::Random;
 pub use self::script::{InvalidScript, Script};
 pub use self::simulation::Simulation;
+#[cfg(feature = "tls")]
+pub use self::tls::tls_provider;
 pub use self::trace::{Cargo, Passed, Trace, TraceEvent};

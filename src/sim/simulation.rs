@@ -33,6 +33,9 @@ pub(super) struct Shared {
     pub(super) wires: Rc<Wires>,
     pub(super) trace: Trace,
     pub(super) random: Random,
+    /// What TLS draws its keys from.
+    #[cfg(feature = "tls")]
+    cryptographic: Random,
     /// What lets time pass: it has nothing on the network.
     director: RefCell<Option<EventLoop>>,
     hosts: RefCell<Vec<Host>>,
@@ -62,6 +65,8 @@ impl Simulation {
             network,
             wires,
             trace,
+            #[cfg(feature = "tls")]
+            cryptographic: Random::new(!seed),
             random,
             director: RefCell::new(Some(director)),
             hosts: RefCell::default(),
@@ -193,6 +198,8 @@ impl Simulation {
     /// [`after`](Self::after) has been called.
     pub(super) fn run_while(&self, goes_on: impl Fn() -> bool) -> Result {
         self.begin_faults();
+        #[cfg(feature = "tls")]
+        let _lent = super::tls::lend(&self.shared.cryptographic);
         let Some(director) = self.shared.director.borrow().as_ref().cloned() else {
             return Err("the simulation is over".into());
         };
