@@ -14,7 +14,7 @@ use crate::support::{Place, listening, run, start};
 
 /// How often each is killed; `WHARF_EXECUTOR_KILLS` says another number.
 fn rounds() -> u64 {
-    std::env::var("WHARF_EXECUTOR_KILLS").map_or(4, |text| text.parse().expect("a number"))
+    std::env::var("WHARF_EXECUTOR_KILLS").map_or(2, |text| text.parse().expect("a number"))
 }
 
 /// Within the time that what is killed takes, at random.
@@ -87,12 +87,12 @@ fn of_a_backup_that_is_killed_no_file_of_its_name_is_there_and_the_store_is_whol
         let client = place.client(&event_loop);
         let mut ids = Vec::<TaskId>::new();
         let text = "x".repeat(1_000_000);
-        for _ in 0..12 {
+        for _ in 0..3 {
             ids.push(client.submit("nobody-runs-this", &text).await?.id().clone());
         }
         let (mut halves, mut wholes) = (0, 0);
         let mut coordinator = coordinator;
-        for round in 0..2 * rounds() {
+        for round in 0..rounds() {
             let backup = start(&["backup", "--connect", &place.address(), "--out", out_text]);
             let parts = || -> Vec<_> {
                 let entries = fs::read_dir(directory.path()).unwrap();
