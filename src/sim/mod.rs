@@ -55,6 +55,21 @@
 //! [`is_unsupported`](crate::Error::is_unsupported). Work handed to an executor runs on the loop's thread, at once, and
 //! has taken as long as [`Host::set_job_time`] says when its outcome comes.
 //!
+//! # How like the real thing it is
+//!
+//! The checks that every stream transport has to pass run over the loopback interface and between two simulated hosts, in
+//! the clear, with TLS 1.2 and with TLS 1.3, and each protocol gets the same callbacks, with the same bytes and the same
+//! end, but for:
+//!
+//! - *How much has arrived when a connection is cut*, and how often `pause_writing` and `resume_writing` alternate: it
+//!   depends on buffers, which grow and shrink in a kernel and hold 64 KiB here.
+//! - *Which of two is first* that are ready at the same moment.
+//! - *A reset that was told* is told again by a simulated socket. A kernel says once that the connection was reset, and
+//!   then that it has ended: under TLS that may be told as `is_truncated`.
+//! - *An abort right after a TLS 1.3 handshake* is a reset while the server's tickets are unread, and `is_truncated` later.
+//! - *The texts of errors of the operating system.* Their kinds are the same.
+//! - *Urgent data* cannot be sent in a simulation.
+//!
 //! # What a crash cannot do
 //!
 //! The programs of a host that crashes are dropped, and `connection_lost` is called as when a loop is closed: a process
@@ -71,6 +86,7 @@ mod network;
 mod program;
 mod random;
 mod script;
+mod settle;
 mod simulation;
 #[cfg(test)]
 mod tests;

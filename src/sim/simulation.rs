@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) random: Random,
     /// What TLS draws its keys from.
     #[cfg(feature = "tls")]
-    cryptographic: Random,
+    pub(super) cryptographic: Random,
     /// What lets time pass: it has nothing on the network.
     director: RefCell<Option<EventLoop>>,
     hosts: RefCell<Vec<Host>>,
@@ -197,12 +197,9 @@ impl Simulation {
     /// Runs as long as `goes_on` says so, which is asked whenever a program ends or a callback of
     /// [`after`](Self::after) has been called.
     pub(super) fn run_while(&self, goes_on: impl Fn() -> bool) -> Result {
-        self.begin_faults();
         #[cfg(feature = "tls")]
         let _lent = super::tls::lend(&self.shared.cryptographic);
-        let Some(director) = self.shared.director.borrow().as_ref().cloned() else {
-            return Err("the simulation is over".into());
-        };
+        let director = self.begin()?;
         let left = self.shared.limit.get().saturating_sub(self.elapsed());
         let shared = Rc::clone(&self.shared);
         let outcome = director.run(async |event_loop| {
@@ -218,9 +215,7 @@ impl Simulation {
                 Failure::from(format!("it was not over after {:?}", shared.limit.get()))
             })?
         });
-        if let Some(failure) = self.shared.failure.take() {
-            return Err(failure);
-        }
+        self.take_failure()?;
         outcome.map_err(|error| Failure::from(format!("at {:?}: {error:#}", self.elapsed())))
     }
 
@@ -253,6 +248,23 @@ impl Simulation {
 
     pub(super) fn known(&self, name: &str) -> Option<Host> {
         self.shared.hosts.borrow().iter().find(|host| host.name() == name).cloned()
+    }
+
+    /// Begins the faults, if that was not done, and gives the loop with which time passes.
+    pub(super) fn begin(&self) -> Result<EventLoop> {
+        self.begin_faults();
+        let director = self.shared.director.borrow().as_ref().cloned();
+        director.ok_or_else(|| "the simulation is over".into())
+    }
+
+    /// What has failed since it was asked last.
+    pub(super) fn take_failure(&self) -> Result {
+        self.shared.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// When it has failed.
+    pub(super) fn time_limit(&self) -> Duration {
+        self.shared.limit.get()
     }
 
     fn begin_faults(&self) {

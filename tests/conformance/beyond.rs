@@ -48,7 +48,7 @@ pub(crate) fn input_after_close_is_discarded_and_not_delivered<L: Link>(stage: &
     stage.run_until_lost(&far);
     // Pipes know no reset, and close at once.
     let lingering = u64::from(stage.can().reset);
-    assert_eq!(stage.event_loop().statistics().lingering, lingering, "closed with input pending");
+    assert_eq!(stage.lingering(), lingering, "closed with input pending");
     near.handle().write(&pattern(MUCH));
     near.handle().close();
     stage.run_until_lost(&far);

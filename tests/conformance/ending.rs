@@ -31,7 +31,7 @@ pub(crate) fn a_peer_that_talks_while_we_close_gets_everything<L: Link>(stage: &
     assert!(near.received() == pattern(REPLY), "{} of {REPLY} bytes", near.received_len());
     stage.assert_talker_ended_well(&near);
     assert_eq!(far.cause(), None);
-    stage.run_until("nothing to linger", || stage.event_loop().statistics().lingering == 0);
+    stage.run_until("nothing to linger", || stage.lingering() == 0);
 }
 
 // 62.
@@ -93,7 +93,7 @@ pub(crate) fn a_reset_at_every_step_of_closing_ends_it_once<L: Link>(stage: &mut
             Step::Lingering => {
                 near.handle().close();
                 stage.run_until_lost(&near);
-                assert_eq!(stage.event_loop().statistics().lingering, 1);
+                assert_eq!(stage.lingering(), 1);
             }
         }
         if step == Step::Flushing {
@@ -103,7 +103,7 @@ pub(crate) fn a_reset_at_every_step_of_closing_ends_it_once<L: Link>(stage: &mut
         far.handle().abort();
         stage.run_until_lost(&far);
         stage.run_until_lost(&near);
-        stage.run_until("nothing to linger", || stage.event_loop().statistics().lingering == 0);
+        stage.run_until("nothing to linger", || stage.lingering() == 0);
         assert_eq!(near.count(Call::Lost), 1, "{step:?}");
         assert_eq!(
             near.cause().is_some(),
@@ -143,6 +143,7 @@ pub(crate) fn a_failed_write_is_followed_by_no_resume_writing<L: Link>(stage: &m
     stage.join(Probe::new(&near), Probe::new(&far).not_reading());
     near.handle().write(&vec![7; MUCH]);
     stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
+    stage.rest();
     far.handle().abort();
     stage.run_until_lost(&near);
     assert!(near.cause().is_some());

@@ -5,10 +5,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{Buffered, BufferedProtocol, Error, Result, Timeout, Transport};
+use wharf::{Buffered, BufferedProtocol, Error, EventLoop, Result, Timeout, Transport, WaterMarks};
 
 use crate::probe::{Call, Log, Probe};
 use crate::stage::{Link, MUCH, Stage, Ways};
+
+/// With these much is left of [`MUCH`] when writing is resumed.
+const HALF: WaterMarks = WaterMarks { low: MUCH / 2, high: MUCH / 2 };
 
 // 58.
 pub(crate) fn connection_lost_is_told_the_error_that_ended_the_connection<L: Link>(
@@ -132,6 +135,7 @@ pub(crate) fn failing_resume_writing_aborts_the_connection<L: Link>(stage: &mut 
     let (near, far) = (Log::new(), Log::new());
     let fails = Probe::new(&near).on_resume(|_| Err("cannot resume".into()));
     stage.join(fails, Probe::new(&far).not_reading());
+    near.handle().set_write_buffer_limits(HALF).unwrap();
     near.handle().write(&vec![0; MUCH]);
     stage.run_until("pause_writing", || near.count(Call::Pause) == 1);
     far.handle().resume_reading();
@@ -204,6 +208,7 @@ pub(crate) fn panics_are_caught_in_every_callback<L: Link>(stage: &mut Stage<L>)
                 After::Input => drop(far.handle().write(b"go")),
                 After::End => stage.end_side(&far),
                 After::Output => {
+                    near.handle().set_write_buffer_limits(HALF).unwrap();
                     near.handle().write(&vec![0; MUCH]);
                     stage.rest();
                     far.handle().resume_reading();
@@ -260,8 +265,8 @@ fn assert_serves<L: Link>(stage: &Stage<L>, after: &str) {
 
 #[track_caller]
 fn assert_nothing_is_left<L: Link>(stage: &Stage<L>, after: &str) {
-    let is_clean = || {
-        let statistics = stage.event_loop().statistics();
+    let is_clean = |event_loop: &EventLoop| {
+        let statistics = event_loop.statistics();
         let left = (
             statistics.connections_open,
             statistics.sources,
@@ -270,7 +275,9 @@ fn assert_nothing_is_left<L: Link>(stage: &Stage<L>, after: &str) {
         );
         left == (0, 0, 0, 0) && statistics.tasks == 0
     };
-    stage.run_until(&format!("nothing to be left after a panic in {after}"), is_clean);
+    stage.run_until(&format!("nothing to be left after a panic in {after}"), || {
+        stage.loops().iter().all(is_clean)
+    });
 }
 
 // 71.

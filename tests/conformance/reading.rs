@@ -363,9 +363,10 @@ pub(crate) fn input_before_an_error_is_delivered_first<L: Link>(stage: &mut Stag
     stage.rest();
     far.handle().write(b"before the reset");
     // One round later, when what was written has gone out.
-    let (handle, event_loop) = (far.handle(), stage.event_loop().clone());
-    stage.event_loop().call_soon(move || {
-        event_loop.call_soon(move || handle.abort());
+    let (handle, event_loop) = (far.handle(), far.handle().event_loop());
+    let later = event_loop.clone();
+    event_loop.call_soon(move || {
+        later.call_soon(move || handle.abort());
     });
     stage.run_until_lost(&near);
     let received = near.received();

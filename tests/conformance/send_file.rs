@@ -6,7 +6,6 @@ use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
-use wharf::testing::step;
 use wharf::{SendFile, Transport, WriteStatus};
 
 use crate::files::file_with;
@@ -201,6 +200,7 @@ pub(crate) fn abort_ends_the_sending_with_closed<L: Link>(stage: &mut Stage<L>) 
     assert_eq!(behind.progress(), 0);
     stage.run_until_lost(&near);
     assert_eq!(near.cause(), None);
+    stage.rest();
     far.handle().abort();
 }
 
@@ -376,7 +376,7 @@ pub(crate) fn long_file_leaves_others_their_turn<L: Link>(stage: &mut Stage<L>) 
     let sending = near.handle().send_file(file_with(&pattern(16 * MUCH)), 0, None);
     let mut steps = 0;
     while other.received_len() < 4 {
-        step(stage.event_loop()).unwrap();
+        stage.step();
         steps += 1;
         assert!(steps < 1000, "the other one had no turn");
     }

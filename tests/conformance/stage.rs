@@ -12,12 +12,14 @@ use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use wharf::TlsVersion;
-use wharf::testing::{MemoryNetwork, advance, pair};
+use wharf::testing::{MemoryNetwork, advance, pair, step};
 use wharf::{Connection, EventLoop, Protocol, Transport};
 
 use crate::encryption::{Tls, connect, serve};
 use crate::probe::{Log, Probe, assert_rules_were_kept};
 use crate::running::{Reports, rest, run_until};
+#[cfg(feature = "sim")]
+use crate::simulated::World;
 
 /// One way to join two protocols on one loop. A transport takes part in the suite by implementing
 /// this, and by its line in `main.rs`.
@@ -27,6 +29,12 @@ pub(crate) trait Link: Sized {
     fn new() -> Self;
 
     fn event_loop(&self) -> &EventLoop;
+
+    /// The simulation that its two ends are in, if they are in one.
+    #[cfg(feature = "sim")]
+    fn world(&self) -> Option<&World> {
+        None
+    }
 
     /// Joins two protocols; both `connection_made` were called when it returns.
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A>;
@@ -107,9 +115,10 @@ pub(crate) const CAPACITY: usize = 32 * 1024;
 /// More than every link holds by itself: what the kernel makes of [`CAPACITY`] included.
 pub(crate) const MUCH: usize = 1024 * 1024;
 
-/// A link, and what is told of the loop under it.
+/// A link, and what is told of the loops under it.
 pub(crate) struct Stage<L> {
     link: L,
+    loops: Vec<EventLoop>,
     pub(crate) reports: Reports,
 }
 
@@ -117,27 +126,45 @@ impl<L: Link> Stage<L> {
     /// A stage of its own, for a check that needs several.
     pub(crate) fn of(link: L) -> Self {
         let reports = Reports::of(link.event_loop());
-        Self { link, reports }
+        let mut loops = vec![link.event_loop().clone()];
+        #[cfg(feature = "sim")]
+        if let Some(world) = link.world() {
+            reports.add(&world.far);
+            loops.push(world.far.clone());
+        }
+        Self { link, loops, reports }
     }
 
-    /// Runs one check, closes the loop, and looks for what is left over.
+    /// Runs one check, closes its loops, and looks for what is left over.
     ///
     /// A link that does not have the ways that it needs is passed over.
     pub(crate) fn run(needed: Ways, check: fn(&mut Self)) {
+        Self::run_and_then(needed, check, |_| {});
+    }
+
+    /// As [`run`](Self::run); `before_closing` is called when the check is done.
+    pub(crate) fn run_and_then(
+        needed: Ways,
+        check: fn(&mut Self),
+        before_closing: impl FnOnce(&Self),
+    ) {
         if !L::CAPABILITIES.ways.include(needed) {
             return;
         }
         let mut stage = Self::of(L::new());
         check(&mut stage);
-        let event_loop = stage.event_loop().clone();
+        before_closing(&stage);
+        let loops = stage.loops.clone();
         drop(stage);
-        assert!(event_loop.is_closed());
-        let statistics = event_loop.statistics();
-        assert_eq!(statistics.connections_open, 0);
-        assert_eq!(
-            (statistics.sources, statistics.timers, statistics.tasks, statistics.ready),
-            (0, 0, 0, 0)
-        );
+        for event_loop in loops {
+            assert!(event_loop.is_closed());
+            let statistics = event_loop.statistics();
+            assert_eq!(statistics.connections_open, 0);
+            assert_eq!(
+                (statistics.sources, statistics.timers, statistics.tasks, statistics.ready),
+                (0, 0, 0, 0)
+            );
+        }
         assert_rules_were_kept();
     }
 
@@ -145,8 +172,19 @@ impl<L: Link> Stage<L> {
         L::CAPABILITIES
     }
 
+    /// The near end's.
     pub(crate) fn event_loop(&self) -> &EventLoop {
         self.link.event_loop()
+    }
+
+    /// Those of both ends.
+    pub(crate) fn loops(&self) -> &[EventLoop] {
+        &self.loops
+    }
+
+    /// Sockets that linger without their protocols.
+    pub(crate) fn lingering(&self) -> u64 {
+        self.loops.iter().map(|event_loop| event_loop.statistics().lingering).sum()
     }
 
     pub(crate) fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
@@ -166,6 +204,10 @@ impl<L: Link> Stage<L> {
 
     #[track_caller]
     pub(crate) fn run_until(&self, what: &str, condition: impl FnMut() -> bool) {
+        #[cfg(feature = "sim")]
+        if let Some(world) = self.link.world() {
+            return world.run_until(what, condition);
+        }
         run_until(self.event_loop(), what, condition);
     }
 
@@ -205,9 +247,23 @@ impl<L: Link> Stage<L> {
         }
     }
 
+    /// Until nothing is on its way any more.
     #[track_caller]
     pub(crate) fn rest(&self) {
+        #[cfg(feature = "sim")]
+        if let Some(world) = self.link.world() {
+            return world.rest();
+        }
         rest(self.event_loop());
+    }
+
+    /// One turn of the loop.
+    pub(crate) fn step(&self) {
+        #[cfg(feature = "sim")]
+        if let Some(world) = self.link.world() {
+            return world.step();
+        }
+        step(self.event_loop()).expect("the loop runs");
     }
 }
 
@@ -219,6 +275,12 @@ pub(crate) trait Socket: Sized {
     fn new() -> Self;
 
     fn event_loop(&self) -> &EventLoop;
+
+    /// As in [`Link`].
+    #[cfg(feature = "sim")]
+    fn world(&self) -> Option<&World> {
+        None
+    }
 
     fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A>;
 
@@ -254,6 +316,11 @@ impl<S: Socket> Link for S {
         Socket::event_loop(self)
     }
 
+    #[cfg(feature = "sim")]
+    fn world(&self) -> Option<&World> {
+        Socket::world(self)
+    }
+
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
         Socket::join(self, None, near, far)
     }
@@ -279,6 +346,11 @@ impl<S: Socket> Link for Tls12<S> {
         self.0.event_loop()
     }
 
+    #[cfg(feature = "sim")]
+    fn world(&self) -> Option<&World> {
+        Socket::world(&self.0)
+    }
+
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
         self.0.join(Some(&Tls::new(TlsVersion::Tls12)), near, far)
     }
@@ -302,6 +374,11 @@ impl<S: Socket> Link for Tls13<S> {
 
     fn event_loop(&self) -> &EventLoop {
         self.0.event_loop()
+    }
+
+    #[cfg(feature = "sim")]
+    fn world(&self) -> Option<&World> {
+        Socket::world(&self.0)
     }
 
     fn join<A: Protocol, B: Protocol>(&self, near: A, far: B) -> Connection<A> {
@@ -579,7 +656,7 @@ fn old(event_loop: EventLoop) -> EventLoop {
 }
 
 /// A server's factory that makes one protocol, and whether it did.
-fn once<P: Protocol>(protocol: P) -> (impl FnMut() -> P + 'static, Rc<Cell<bool>>) {
+pub(crate) fn once<P: Protocol>(protocol: P) -> (impl FnMut() -> P + 'static, Rc<Cell<bool>>) {
     let made = Rc::new(Cell::new(false));
     let mark = Rc::clone(&made);
     let mut place = Some(protocol);

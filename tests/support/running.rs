@@ -64,11 +64,16 @@ impl Reports {
     /// Has the reports of `event_loop` come here.
     pub fn of(event_loop: &EventLoop) -> Self {
         let reports = Self::default();
-        let texts = Rc::clone(&reports.0);
+        reports.add(event_loop);
+        reports
+    }
+
+    /// Has those of another loop come here, too.
+    pub fn add(&self, event_loop: &EventLoop) {
+        let texts = Rc::clone(&self.0);
         event_loop.set_exception_handler(move |_, exception| {
             texts.borrow_mut().push(exception.to_string());
         });
-        reports
     }
 
     /// The reports since the last call.

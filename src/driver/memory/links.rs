@@ -217,6 +217,12 @@ impl Links {
         &self.clock
     }
 
+    /// Whether anything is on its way, or waits to be.
+    #[cfg(feature = "sim")]
+    pub(super) fn is_anything_on_its_way(&self) -> bool {
+        !self.agenda.borrow().is_empty() || !self.waiting.borrow().is_empty()
+    }
+
     /// When the next of what is on its way arrives.
     pub(super) fn next_arrival(&self) -> Option<Instant> {
         self.agenda.borrow().first_key_value().map(|((at, _), _)| *at)

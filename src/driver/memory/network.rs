@@ -82,6 +82,12 @@ impl Network {
         self.0.links.changed();
     }
 
+    /// Whether anything that was sent has not arrived, and may yet.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_anything_on_its_way(&self) -> bool {
+        self.0.links.is_anything_on_its_way()
+    }
+
     /// Virtual time since it was made.
     #[cfg(feature = "sim")]
     pub(crate) fn elapsed(&self) -> Duration {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use wharf::{Error, Timeout, TimeoutKind, TransportHandle};
 
 use super::rules::violate;
+use super::traces;
 
 /// A callback that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +56,14 @@ pub struct Cause {
 
 impl Log {
     pub fn new() -> Self {
-        Self::default()
+        let log = Self::default();
+        traces::note(&log);
+        log
     }
 
     /// The log of a probe that `set_protocol` installs: no `connection_made` comes.
     pub fn successor() -> Self {
-        let log = Self::default();
+        let log = Self::new();
         log.0.successor.set(true);
         log
     }

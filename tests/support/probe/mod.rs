@@ -2,6 +2,7 @@
 
 mod log;
 mod rules;
+mod traces;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use self::rules::{DEPTH, LIVE, MADE, violate};
 
 pub use self::log::{Call, Cause, Log};
 pub use self::rules::{Inside, assert_rules_were_kept, depth};
+pub use self::traces::{End, Trace, traced};
 
 type Hook<R = ()> = Option<Box<dyn FnMut(&dyn Transport) -> Result<R>>>;
 type DataHook = Option<Box<dyn FnMut(&dyn Transport, &[u8]) -> Result>>;
