@@ -27,6 +27,7 @@ mod proxy;
 mod requests;
 mod sim_chat;
 mod sim_find_bug;
+mod sim_trace;
 mod sni_proxy;
 mod stdio;
 mod stdio_chat;

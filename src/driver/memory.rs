@@ -33,7 +33,7 @@ use crate::error::{Error, Kind};
 pub(crate) use self::clock::Clock;
 pub(crate) use self::datagram::MemoryDatagramSocket;
 #[cfg(feature = "sim")]
-pub(crate) use self::links::{Cargo, Fate, Link, LinkPolicy, Retry};
+pub(crate) use self::links::{Cargo, Fate, Link, LinkPolicy, Retry, Tap};
 pub(crate) use self::listener::MemoryListener;
 pub(crate) use self::loops::{NetworkLoop, NextTurn};
 pub(crate) use self::machine::Machine;

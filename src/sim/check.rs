@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,13 +19,15 @@ use crate::fence;
 ///
 /// - `WHARF_SIM_SEED=n`: only this one, with its whole trace on standard error;
 /// - `WHARF_SIM_SCRIPT=…`: with these faults, in place of those of the seed;
-/// - `WHARF_SIM_SEEDS=n`: with so many.
+/// - `WHARF_SIM_SEEDS=n`: with so many;
+/// - `WHARF_SIM_TRACE=directory`: as [`save_traces`](Self::save_traces).
 #[derive(Clone, Debug)]
 pub struct Check {
     seeds: u64,
     first: u64,
     faults: Option<Faults>,
     threads: usize,
+    directory: Option<PathBuf>,
 }
 
 /// Tries a scenario with 100 seeds: [`Check::run`] with what it is by default.
@@ -56,7 +59,7 @@ impl Check {
     /// 100 seeds, without faults but those that the scenario makes itself, on as many threads as there are cores.
     pub fn new() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { seeds: 100, first: 0, faults: None, threads }
+        Self { seeds: 100, first: 0, faults: None, threads, directory: None }
     }
 
     /// How many seeds.
@@ -80,6 +83,13 @@ impl Check {
     /// How many threads try seeds side by side.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// Saves what has failed below this directory, as [`Trace::save`] does, with packets and what is in them: it is run
+    /// once more for that. Each failure has a directory of its own there, with the names of its test and its seed.
+    pub fn save_traces(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
         self
     }
 
@@ -135,7 +145,16 @@ impl Check {
             work();
         });
         match failed.into_inner() {
-            Ok(Some(failure)) => Err(self.smaller(failure, scenario)),
+            Ok(Some(failure)) => {
+                let mut failure = self.smaller(failure, scenario);
+                if let Some(place) = self.place(failure.seed) {
+                    let has_script = !failure.script.events().is_empty();
+                    let script = has_script.then(|| failure.script.clone());
+                    let run = self.simulate(failure.seed, script, scenario, true);
+                    failure.saved = save(&run.trace, place);
+                }
+                Err(failure)
+            }
             _ => Ok(()),
         }
     }
@@ -153,11 +172,14 @@ impl Check {
                 script: Script::new(),
                 error: error.to_string(),
                 events: String::new(),
+                saved: None,
             })
         });
-        let run = self.simulate(seed, script.transpose()?, scenario);
+        let place = self.place(seed);
+        let run = self.simulate(seed, script.transpose()?, scenario, place.is_some());
         let _ = std::io::stderr().lock().write_all(run.trace.to_string().as_bytes());
-        run.outcome
+        let saved = place.and_then(|place| save(&run.trace, place));
+        run.outcome.map_err(|failure| SimulationFailure { saved, ..failure })
     }
 
     fn try_seed(
@@ -166,12 +188,12 @@ impl Check {
         twice: bool,
         scenario: &impl Fn(&Simulation) -> Result,
     ) -> Result<(), SimulationFailure> {
-        let run = self.simulate(seed, None, scenario);
+        let run = self.simulate(seed, None, scenario, false);
         run.outcome?;
         if !twice {
             return Ok(());
         }
-        let again = self.simulate(seed, None, scenario);
+        let again = self.simulate(seed, None, scenario, false);
         again.outcome?;
         if run.trace.fingerprint() == again.trace.fingerprint() {
             return Ok(());
@@ -181,7 +203,8 @@ impl Check {
         let (one, other) = differs.unwrap_or(("the end", "the end"));
         let error =
             format!("two runs with the same seed differ: `{}`, and `{}`", one.trim(), other.trim());
-        Err(SimulationFailure { seed, script: Script::new(), error, events: String::new() })
+        let (script, events) = (Script::new(), String::new());
+        Err(SimulationFailure { seed, script, error, events, saved: None })
     }
 
     fn simulate(
@@ -189,8 +212,12 @@ impl Check {
         seed: u64,
         script: Option<Script>,
         scenario: &impl Fn(&Simulation) -> Result,
+        is_recorded: bool,
     ) -> Run {
         let simulation = Simulation::new(seed);
+        if is_recorded {
+            simulation.record_contents();
+        }
         match (script, &self.faults) {
             (Some(script), _) => drop(simulation.script(script)),
             (None, Some(faults)) => drop(simulation.faults(faults.clone())),
@@ -204,6 +231,7 @@ impl Check {
             script: trace.script(),
             error: format!("{error:#}"),
             events: trace.tail(40),
+            saved: None,
         };
         let outcome = outcome.map_err(failure);
         Run { outcome, trace }
@@ -224,7 +252,7 @@ impl Check {
                     begin += part;
                     continue;
                 }
-                match self.simulate(failure.seed, Some(shorter), scenario).outcome {
+                match self.simulate(failure.seed, Some(shorter), scenario, false).outcome {
                     Err(smaller) => failure = smaller,
                     Ok(()) => begin += part,
                 }
@@ -232,6 +260,15 @@ impl Check {
             part /= 2;
         }
         failure
+    }
+
+    /// Where the trace of this seed is saved, if it is.
+    fn place(&self, seed: u64) -> Option<PathBuf> {
+        let directory = std::env::var_os("WHARF_SIM_TRACE").map(PathBuf::from);
+        let directory = directory.or_else(|| self.directory.clone())?;
+        let thread = std::thread::current();
+        let test = thread.name().filter(|name| *name != "main").unwrap_or("check");
+        Some(directory.join(format!("{}-seed-{seed}", test.replace("::", "-"))))
     }
 }
 
@@ -258,14 +295,19 @@ pub struct SimulationFailure {
     pub error: String,
     /// The last events, a line each.
     pub events: String,
+    /// Where all of them were saved: see [`Check::save_traces`].
+    pub saved: Option<PathBuf>,
 }
 
 impl std::fmt::Display for SimulationFailure {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, script, error, events } = self;
+        let Self { seed, script, error, events, saved } = self;
         let mut again = format!("WHARF_SIM_SEED={seed}");
         if !script.events().is_empty() {
             write!(again, " WHARF_SIM_SCRIPT='{script}'")?;
+        }
+        if let Some(saved) = saved {
+            again = format!("{again}\ntrace: {}", saved.display());
         }
         write!(
             formatter,
@@ -275,6 +317,18 @@ impl std::fmt::Display for SimulationFailure {
 }
 
 impl std::error::Error for SimulationFailure {}
+
+/// Where it was saved, if it could be: a failure that cannot be saved is told all the same.
+fn save(trace: &Trace, place: PathBuf) -> Option<PathBuf> {
+    match trace.save(&place) {
+        Ok(()) => Some(place),
+        Err(error) => {
+            let place = place.display();
+            let _ = writeln!(std::io::stderr(), "the trace cannot be saved to {place}: {error}");
+            None
+        }
+    }
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()

@@ -41,6 +41,43 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the host to which it happens says so in the trace.
+    pub(super) fn is_told_by_host(&self) -> bool {
+        match self {
+            Self::Cut(..)
+            | Self::Clog(..)
+            | Self::Join(..)
+            | Self::Heal
+            | Self::Loss(_)
+            | Self::Disk(..)
+            | Self::Calm => false,
+            Self::Crash(_)
+            | Self::Kill(_)
+            | Self::Restart(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Clock(..) => true,
+        }
+    }
+
+    /// The hosts that it names.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &String> {
+        let (first, second) = match self {
+            Self::Cut(from, to) | Self::Clog(from, to) | Self::Join(from, to) => {
+                (Some(from), Some(to))
+            }
+            Self::Crash(host)
+            | Self::Kill(host)
+            | Self::Restart(host)
+            | Self::Pause(host)
+            | Self::Resume(host)
+            | Self::Clock(host, _)
+            | Self::Disk(host, _) => (Some(host), None),
+            Self::Heal | Self::Loss(_) | Self::Calm => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
     pub(super) fn apply(&self, simulation: &Simulation) {
         let shared = &simulation.shared;
         let with = |name: &str, act: &dyn Fn(&Host)| {

@@ -43,6 +43,7 @@ pub(super) struct HostShared {
     starts: Cell<u32>,
     /// Once somebody has asked for it.
     disk: OnceCell<Disk>,
+    is_paused: Cell<bool>,
 }
 
 impl Host {
@@ -62,6 +63,7 @@ impl Host {
             random: shared.random.fork(),
             starts: Cell::new(0),
             disk: OnceCell::new(),
+            is_paused: Cell::new(false),
         };
         let host = Self { shared: Rc::new(host) };
         host.begin();
@@ -124,19 +126,22 @@ impl Host {
     /// The cable is pulled: its programs end where they are, and nothing that they send from now on leaves it. Who is
     /// connected hears nothing. Nothing happens to one that is off.
     pub fn crash(&self) {
+        self.note(Fault::Crash, self.is_on());
         self.end(true);
     }
 
     /// `kill -9`: its programs end where they are, and its kernel closes their connections. Nothing happens to one that
     /// is off.
     pub fn kill(&self) {
+        self.note(Fault::Kill, self.is_on());
         self.end(false);
     }
 
     /// Begins its programs anew, after a [`crash`](Self::crash) or a [`kill`](Self::kill), or in the middle of them as
     /// after a kill.
     pub fn restart(&self) {
-        self.kill();
+        self.note(Fault::Restart, true);
+        self.end(false);
         self.begin();
     }
 
@@ -147,12 +152,14 @@ impl Host {
 
     /// Its loop stands still, as that of a process that is stopped; what arrives waits in its sockets.
     pub fn pause(&self) {
-        self.shared.machine.set_running(false);
+        self.note(Fault::Pause, !self.shared.is_paused.get());
+        self.set_paused(true);
     }
 
     /// Its loop goes on.
     pub fn resume(&self) {
-        self.shared.machine.set_running(true);
+        self.note(Fault::Resume, self.shared.is_paused.get());
+        self.set_paused(false);
     }
 
     /// What its wall clock says.
@@ -166,6 +173,8 @@ impl Host {
             ClockOffset::Ahead(time) => (time, Duration::ZERO),
             ClockOffset::Behind(time) => (Duration::ZERO, time),
         };
+        let seconds = ahead.as_secs_f64() - behind.as_secs_f64();
+        self.note(|name| Fault::Clock(name, seconds), true);
         self.shared.machine.set_clock_offset(ahead, behind);
     }
 
@@ -228,7 +237,19 @@ impl Host {
             self.shared.run(&event_loop, Rc::clone(program));
         }
         *self.shared.event_loop.borrow_mut() = Some(event_loop);
-        self.resume();
+        self.set_paused(false);
+    }
+
+    fn set_paused(&self, is_paused: bool) {
+        self.shared.is_paused.set(is_paused);
+        self.shared.machine.set_running(!is_paused);
+    }
+
+    /// What happens to it is in the trace, whoever does it: not if it `changes` nothing.
+    fn note(&self, fault: impl FnOnce(String) -> Fault, changes: bool) {
+        if changes && let Some(simulation) = self.shared.simulation.upgrade() {
+            simulation.note_fault(&fault(self.shared.name.clone()));
+        }
     }
 
     fn end(&self, is_crash: bool) {

@@ -70,6 +70,12 @@
 //! - *The texts of errors of the operating system.* Their kinds are the same.
 //! - *Urgent data* cannot be sent in a simulation.
 //!
+//! # What has happened
+//!
+//! [`Simulation::trace`] is what was sent, when, and what became of it, with faults and notes: as text, as a
+//! [`Diagram`], and, if [packets are recorded](Simulation::record_packets), as a [file](Trace::write_packets) that
+//! Wireshark reads. [`Trace::save`] writes all of them, and `WHARF_SIM_TRACE=directory` lets a [`Check`] that fails do so.
+//!
 //! # What a crash cannot do
 //!
 //! The programs of a host that crashes are dropped, and `connection_lost` is called as when a loop is closed: a process
@@ -105,4 +111,4 @@ pub use self::script::{InvalidScript, Script};
 pub use self::simulation::Simulation;
 #[cfg(feature = "tls")]
 pub use self::tls::tls_provider;
-pub use self::trace::{Cargo, Passed, Trace, TraceEvent};
+pub use self::trace::{Cargo, Diagram, Passed, Trace, TraceEvent};

@@ -11,7 +11,7 @@ use super::host::Host;
 use super::network::{LinkOptions, Wires};
 use super::random::Random;
 use super::script::Script;
-use super::trace::{Trace, TraceEvent};
+use super::trace::{Capture, CaptureTap, Trace, TraceEvent};
 use crate::driver::Driver;
 use crate::driver::memory::{Machine, Network};
 use crate::error::{Failure, Result};
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     /// What TLS draws its keys from.
     #[cfg(feature = "tls")]
     pub(super) cryptographic: Random,
+    /// Apart, so that a script in place of the faults at random leaves all other numbers as they were.
+    random_faults: Random,
     /// What lets time pass: it has nothing on the network.
     director: RefCell<Option<EventLoop>>,
     hosts: RefCell<Vec<Host>>,
@@ -55,7 +57,7 @@ impl Simulation {
     /// A network without hosts, on which everything follows from `seed`.
     pub fn new(seed: u64) -> Self {
         let network = Network::default();
-        let (random, trace) = (Random::new(seed), Trace::new());
+        let (random, trace) = (Random::new(seed), Trace::new(seed));
         let wires = Rc::new(Wires::new(&network, random.fork(), trace.clone()));
         network.set_policy(Rc::clone(&wires) as Rc<_>);
         let driver = Driver::in_memory(Machine::shared(network.clone()));
@@ -67,6 +69,7 @@ impl Simulation {
             trace,
             #[cfg(feature = "tls")]
             cryptographic: Random::new(!seed),
+            random_faults: random.fork(),
             random,
             director: RefCell::new(Some(director)),
             hosts: RefCell::default(),
@@ -97,7 +100,7 @@ impl Simulation {
         let host = Host::new(self, id, name);
         self.shared.network.add_host(name, vec![host.ipv4().into()]);
         self.shared.wires.add_host();
-        self.shared.trace.add_host(name);
+        self.shared.trace.add_host(name, [host.ipv4().into(), host.ipv6().into()]);
         self.shared.hosts.borrow_mut().push(host.clone());
         host
     }
@@ -133,8 +136,10 @@ impl Simulation {
 
     /// Does this now, or in this turn if something runs.
     pub fn apply(&self, fault: &Fault) {
-        let at = self.elapsed();
-        self.shared.trace.add(TraceEvent::Fault { at, fault: fault.to_string() });
+        // Hosts say themselves what happens to them, whoever does it.
+        if !fault.is_told_by_host() {
+            self.shared.note_fault(fault);
+        }
         fault.apply(self);
     }
 
@@ -234,6 +239,27 @@ impl Simulation {
         self.shared.trace.clone()
     }
 
+    /// Keeps the packets that hosts send from now on, for [`Trace::write_packets`]: their headers, but not what is in
+    /// them. That costs time and memory, some 100 bytes each.
+    pub fn record_packets(&self) -> &Self {
+        self.record(false)
+    }
+
+    /// As [`record_packets`](Self::record_packets), with what is in the packets, of the connections that begin from now
+    /// on and of datagrams.
+    pub fn record_contents(&self) -> &Self {
+        self.record(true)
+    }
+
+    fn record(&self, has_contents: bool) -> &Self {
+        let network = &self.shared.network;
+        let date = network.date().saturating_sub(network.elapsed());
+        let capture = Rc::new(RefCell::new(Capture::new(has_contents, date)));
+        network.set_tap(Rc::new(CaptureTap::new(network, &capture)));
+        self.shared.trace.set_capture(capture);
+        self
+    }
+
     /// Puts a line of the test's own into the trace.
     pub fn note(&self, text: impl Into<String>) {
         self.shared.trace.add(TraceEvent::Note { at: self.elapsed(), text: text.into() });
@@ -272,7 +298,7 @@ impl Simulation {
             let faults = self.shared.faults.take()?;
             let hosts = self.hosts();
             let names: Vec<&str> = hosts.iter().map(Host::name).collect();
-            Some(faults.script(&self.shared.random.fork(), &names))
+            Some(faults.script(&self.shared.random_faults, &names))
         });
         let Some(script) = script else { return };
         self.shared.trace.set_script(&script);
@@ -284,6 +310,11 @@ impl Simulation {
 }
 
 impl Shared {
+    pub(super) fn note_fault(&self, fault: &Fault) {
+        let at = self.network.elapsed();
+        self.trace.add(TraceEvent::Fault { at, fault: fault.to_string() });
+    }
+
     /// Something has failed: the simulation ends.
     pub(super) fn fail(&self, host: &str, what: impl fmt::Display) {
         let text = format!("{host} at {:?}: {what}", self.network.elapsed());

@@ -203,6 +203,8 @@ impl MemoryDatagramSocket {
             let network = Rc::downgrade(&self.machine.network.0);
             let data: Box<[u8]> = data.into();
             let cargo = Cargo::Datagram(data.len());
+            #[cfg(feature = "sim")]
+            self.machine.tell_tap(&from, (target, &place), &data);
             self.machine.pass(&from, (target, &place), cargo, move || {
                 if let Some(network) = network.upgrade() {
                     let machine = Machine { network: Network(network), id: target };
@@ -310,7 +312,7 @@ fn arrive(machine: &Machine, sender: &Rc<Shared>, to: SocketAddr, data: Box<[u8]
         Some(receiver) => receiver.take_in(data, &from, Some(to.ip())),
         None if sender.peer.borrow().is_some() && !network.is_black_hole(to) => {
             let answered = Rc::clone(sender);
-            machine.pass(&place, (sender.machine, &from), Cargo::Answer, move || {
+            machine.pass(&place, (sender.machine, &from), Cargo::Unreachable, move || {
                 answered.refused.set(true);
                 answered.signal(Readiness::READ.union(Readiness::ERROR));
             });

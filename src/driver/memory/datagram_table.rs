@@ -92,6 +92,18 @@ impl Machine {
         self.network.0.links.ask(1, |policy| if policy.is_doubled(link) { 2 } else { 1 })
     }
 
+    /// What the next datagram between these is.
+    #[cfg(feature = "sim")]
+    pub(super) fn tell_tap(&self, from: &Place, to: (MachineId, &Place), data: &[u8]) {
+        let (machine, to) = to;
+        if !self.is_within(machine) {
+            self.network.0.links.tell_tap(|tap| {
+                let (from, to) = (from.address(), to.address());
+                tap.datagram(Link { from: Some(&from), to: Some(&to) }, data);
+            });
+        }
+    }
+
     /// Sends something to another machine or to this one, outside of any connection.
     pub(super) fn pass(
         &self,

@@ -10,6 +10,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(feature = "sim")]
+use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -53,6 +55,19 @@ pub(crate) trait LinkPolicy {
     }
 }
 
+/// Sees what sockets write, and how much more they take: what a capture needs beside what passes.
+#[cfg(feature = "sim")]
+pub(crate) trait Tap {
+    /// `count` bytes of `slices` are written to a stream. They pass later, in order, as [`Cargo::Bytes`].
+    fn wrote(&self, link: Link<'_>, slices: &[IoSlice<'_>], count: usize);
+
+    /// The receiver of a stream takes so many bytes more.
+    fn has_room(&self, link: Link<'_>, room: usize);
+
+    /// What the next datagram over this link is.
+    fn datagram(&self, link: Link<'_>, data: &[u8]);
+}
+
 /// From where to where; `None` is a socket without an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link<'a> {
@@ -65,8 +80,12 @@ pub(crate) struct Link<'a> {
 pub(crate) enum Cargo {
     /// A client wants to connect.
     Connect,
-    /// A connect, or a datagram to where nobody is, is answered.
-    Answer,
+    /// A connect succeeds.
+    Accept,
+    /// A connect fails: nobody listens, or the backlog is full.
+    Refuse,
+    /// A datagram has come to where nobody is.
+    Unreachable,
     /// So many bytes of a stream.
     Bytes(usize),
     /// The end of one direction of a stream.
@@ -121,6 +140,8 @@ pub(super) struct Links {
     policy: RefCell<Option<Rc<dyn LinkPolicy>>>,
     /// The policy has panicked, and nobody was told yet.
     failure: Cell<Option<Error>>,
+    #[cfg(feature = "sim")]
+    tap: RefCell<Option<Rc<dyn Tap>>>,
     /// What happens next, by when it does. The number keeps the order of sending.
     agenda: RefCell<BTreeMap<(Instant, u64), Happening>>,
     next_number: Cell<u64>,
@@ -144,6 +165,8 @@ impl Links {
             clock: Rc::clone(clock),
             policy: RefCell::default(),
             failure: Cell::new(None),
+            #[cfg(feature = "sim")]
+            tap: RefCell::default(),
             agenda: RefCell::default(),
             next_number: Cell::new(0),
             waiting: RefCell::default(),
@@ -156,6 +179,19 @@ impl Links {
         let former = self.policy.replace(policy);
         self.changed();
         drop(former);
+    }
+
+    /// Lets `tap` see what is sent from now on.
+    #[cfg(feature = "sim")]
+    pub(super) fn set_tap(&self, tap: Rc<dyn Tap>) {
+        *self.tap.borrow_mut() = Some(tap);
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn tell_tap(&self, tell: impl FnOnce(&dyn Tap)) {
+        if let Some(tap) = &*self.tap.borrow() {
+            tell(&**tap);
+        }
     }
 
     /// What the policy decides; `otherwise` without one.

@@ -76,6 +76,12 @@ impl Network {
         self.0.links.set_policy(Some(policy));
     }
 
+    /// Lets `tap` see what is sent from now on.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_tap(&self, tap: Rc<dyn super::Tap>) {
+        self.0.links.set_tap(tap);
+    }
+
     /// The policy would decide otherwise now.
     #[cfg(feature = "sim")]
     pub(crate) fn changed(&self) {

@@ -158,7 +158,7 @@ impl MemorySocket {
 
     /// The other side's connect succeeds: its socket becomes writable.
     pub(super) fn accept(&self) {
-        self.send(Cargo::Answer, |pair, other| {
+        self.send(Cargo::Accept, |pair, other| {
             pair.ends[other].connecting.set(false);
             pair.ends[other].signal(Readiness::WRITE);
         });
@@ -166,7 +166,7 @@ impl MemorySocket {
 
     /// The other side's connect fails.
     pub(super) fn refuse(&self) {
-        self.send(Cargo::Answer, |pair, other| {
+        self.send(Cargo::Refuse, |pair, other| {
             pair.ends[other].connecting.set(false);
             pair.ends[other].fail(io::ErrorKind::ConnectionRefused);
         });
@@ -222,6 +222,8 @@ impl MemorySocket {
             way.bytes = VecDeque::new();
         }
         let room_wanted = std::mem::take(&mut way.writer_waits);
+        #[cfg(feature = "sim")]
+        self.pair.tell_room(self.side, &way);
         drop(way);
         if room_wanted {
             self.send(Cargo::Room, |pair, other| pair.ends[other].signal(Readiness::WRITE));
@@ -267,6 +269,10 @@ impl MemorySocket {
         }
         drop(way);
         if written > 0 {
+            #[cfg(feature = "sim")]
+            if let Some(routes) = &self.pair.routes {
+                routes[1 - self.side].tell_tap(|tap, link| tap.wrote(link, slices, written));
+            }
             self.send_bytes(written);
         } else if wanted > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -374,8 +380,12 @@ impl Pair {
             route.on_failure(move |cargo| {
                 let waits = match cargo {
                     Cargo::Reset => return,
-                    Cargo::Answer | Cargo::Room => to,
-                    Cargo::Connect | Cargo::Bytes(_) | Cargo::End | Cargo::Datagram(_) => 1 - to,
+                    Cargo::Accept | Cargo::Refuse | Cargo::Room => to,
+                    Cargo::Connect
+                    | Cargo::Bytes(_)
+                    | Cargo::End
+                    | Cargo::Datagram(_)
+                    | Cargo::Unreachable => 1 - to,
                 };
                 if let Some(pair) = pair.upgrade() {
                     pair.ends[waits].connecting.set(false);
@@ -416,8 +426,19 @@ impl Pair {
         }
         let mut readiness = Readiness::READ.union(Readiness::WRITE);
         readiness.set(Readiness::URGENT, way.mark.is_some());
+        #[cfg(feature = "sim")]
+        self.tell_room(side, &way);
         drop(way);
         self.ends[side].signal(readiness);
+    }
+
+    /// What has not been read takes room at `side`.
+    #[cfg(feature = "sim")]
+    fn tell_room(&self, side: usize, way: &Way) {
+        if let Some(routes) = &self.routes {
+            let room = way.capacity.saturating_sub(way.arrived);
+            routes[side].tell_tap(|tap, link| tap.has_room(link, room));
+        }
     }
 
     fn end_arrives(self: &Rc<Self>, side: usize) {

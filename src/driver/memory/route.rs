@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "sim")]
+use super::links::Tap;
 use super::links::{Arrival, Cargo, Fate, Happening, Link, Links, Retry};
 use crate::address::Address;
 
@@ -137,6 +139,13 @@ impl Route {
     pub(super) fn split(&self, len: usize) -> usize {
         let Some(links) = self.links.upgrade() else { return len };
         links.ask(len, |policy| policy.split(self.link(), len)).clamp(1, len)
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn tell_tap(&self, tell: impl FnOnce(&dyn Tap, Link<'_>)) {
+        if let Some(links) = self.links.upgrade() {
+            links.tell_tap(|tap| tell(tap, self.link()));
+        }
     }
 
     fn link(&self) -> Link<'_> {

@@ -235,7 +235,7 @@ fn a_delay_holds_for_everything_that_passes() {
         ]
     );
     let passed = machines.faults.passed.take();
-    assert_eq!(passed[..4], [Cargo::Connect, Cargo::Answer, Cargo::Bytes(5), Cargo::Bytes(5)]);
+    assert_eq!(passed[..4], [Cargo::Connect, Cargo::Accept, Cargo::Bytes(5), Cargo::Bytes(5)]);
     assert!(passed[4..].iter().all(|cargo| *cargo == Cargo::End), "{passed:?}");
 }
 

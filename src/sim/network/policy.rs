@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::cuts::{Cut, Cuts};
@@ -13,7 +14,7 @@ use crate::sim::addresses;
 use crate::sim::disk::Disk;
 use crate::sim::host::HostId;
 use crate::sim::random::Random;
-use crate::sim::trace::{Passed, Trace, TraceEvent};
+use crate::sim::trace::{Capture, CapturedEnds, Passed, Trace, TraceEvent};
 
 /// What becomes of what hosts send: the policy of the simulation's network.
 pub(in crate::sim) struct Wires {
@@ -125,9 +126,26 @@ impl Wires {
         *until - now + latency
     }
 
-    fn note(&self, (from, to): (HostId, HostId), cargo: Cargo, passed: Passed) {
-        let at = (self.elapsed)();
-        self.trace.add(TraceEvent::Sent { at, from, to, cargo: cargo.into(), passed });
+    fn note(&self, link: Link<'_>, (from, to): (HostId, HostId), cargo: Cargo, passed: Passed) {
+        let (at, cargo) = ((self.elapsed)(), cargo.into());
+        let port = |address: Option<&Address>| {
+            address.and_then(Address::as_ip).map_or(0, |address| address.port())
+        };
+        if let Some((capture, ends)) = self.capture(link)
+            && !self.cuts.is_down(from)
+        {
+            capture.borrow_mut().sent(at, ends, cargo, passed);
+        }
+        let (from_port, to_port) = (port(link.from), port(link.to));
+        self.trace.add(TraceEvent::Sent { at, from, from_port, to, to_port, cargo, passed });
+    }
+}
+
+impl Wires {
+    /// What records packets, if they are recorded, and from where to where this one passes.
+    fn capture(&self, link: Link<'_>) -> Option<(Rc<RefCell<Capture>>, CapturedEnds)> {
+        let capture = self.trace.capture()?;
+        Some((capture, (link.from?.as_ip()?, link.to?.as_ip()?)))
     }
 }
 
@@ -140,11 +158,11 @@ impl LinkPolicy for Wires {
             None => self.is_lost(ends).then_some(Passed::Lost),
         };
         if let Some(passed) = lost {
-            self.note(ends, cargo, passed);
+            self.note(link, ends, cargo, passed);
             return Fate::Lost;
         }
         let time = self.time(ends, cargo);
-        self.note(ends, cargo, Passed::After(time));
+        self.note(link, ends, cargo, Passed::After(time));
         Fate::Arrives(time)
     }
 
@@ -180,7 +198,10 @@ impl LinkPolicy for Wires {
         // What has left a host that is off by now arrives all the same.
         let is_there = !self.cuts.is_down(ends.1);
         if !is_there {
-            self.note(ends, cargo, Passed::Lost);
+            self.note(link, ends, cargo, Passed::LostOnArrival);
+        }
+        if let Some((capture, ends)) = self.capture(link) {
+            capture.borrow_mut().arrived((self.elapsed)(), ends, is_there);
         }
         is_there
     }
@@ -192,6 +213,12 @@ const PIECE: usize = 16 * 1024;
 fn length(cargo: Cargo) -> Option<usize> {
     match cargo {
         Cargo::Bytes(length) | Cargo::Datagram(length) => Some(length),
-        Cargo::Connect | Cargo::Answer | Cargo::End | Cargo::Reset | Cargo::Room => None,
+        Cargo::Connect
+        | Cargo::Accept
+        | Cargo::Refuse
+        | Cargo::Unreachable
+        | Cargo::End
+        | Cargo::Reset
+        | Cargo::Room => None,
     }
 }

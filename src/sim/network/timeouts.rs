@@ -18,8 +18,10 @@ pub(super) fn retry(cargo: Cargo, losses: u32) -> Retry {
     let (first, most) = match cargo {
         // Nobody waits for an answer to it.
         Cargo::Reset => return Retry::Never,
-        Cargo::Connect | Cargo::Answer => (FIRST_CONNECT_TIMEOUT, CONNECT_RETRIES),
-        Cargo::Bytes(_) | Cargo::End | Cargo::Room | Cargo::Datagram(_) => (FIRST_TIMEOUT, RETRIES),
+        Cargo::Connect | Cargo::Accept | Cargo::Refuse => (FIRST_CONNECT_TIMEOUT, CONNECT_RETRIES),
+        Cargo::Bytes(_) | Cargo::End | Cargo::Room | Cargo::Datagram(_) | Cargo::Unreachable => {
+            (FIRST_TIMEOUT, RETRIES)
+        }
     };
     if losses > most + 1 {
         return Retry::Never;
