@@ -24,7 +24,11 @@ pub(super) fn run(arguments: &Backup, output: Output) -> Result {
     wharf::run(async |event_loop| {
         let client = arguments
             .connect
-            .coordinator(&event_loop, "backup", "its streams are what is to be copied")
+            .coordinator(
+                &event_loop,
+                "backup",
+                "`nats stream backup` copies its streams, NAME-tasks and KV_NAME-records",
+            )
             .await?;
         let path = &arguments.out;
         let named = |error: io::Error| format!("{}: {error}", path.display());

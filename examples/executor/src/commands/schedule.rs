@@ -152,7 +152,9 @@ fn pause(one: &One, on: bool, output: Output) -> Result {
 
 fn with(connect: &Connect, action: impl AsyncFnOnce(Client) -> Result) -> Result {
     wharf::run(async |event_loop| {
-        action(connect.coordinator(&event_loop, "schedule", "there are no schedules").await?).await
+        let instead =
+            "have cron, or a systemd timer, `submit` with an --id that has the time in it";
+        action(connect.coordinator(&event_loop, "schedule", instead).await?).await
     })
 }
 

@@ -84,6 +84,11 @@ impl Names {
         format!("{}.progress.{}", self.name, key(id))
     }
 
+    /// Where workers are asked what they do.
+    pub fn workers(&self) -> String {
+        format!("{}.workers", self.name)
+    }
+
     /// All that is said of a task while it runs, and when it ends.
     pub(super) fn told_of(&self, id: &TaskId) -> String {
         format!("{}.*.{}", self.name, key(id))

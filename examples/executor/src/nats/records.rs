@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use wharf::EventLoop;
-use wharf_protocols::nats::jetstream::{ApiError, JetStream, JetStreamPublish, KeyValue, Update};
+use wharf_protocols::nats::jetstream::{
+    ApiError, JetStream, JetStreamPublish, KeyValue, Update, Watch,
+};
 use wharf_protocols::nats::{NatsError, Publish};
 
 use super::decide::{Parent, is_expired};
@@ -109,9 +111,14 @@ impl Records {
         }
     }
 
+    /// All records that are kept, in the order of their revisions, and then each change.
+    pub(super) async fn watch(&self) -> Result<Watch, NatsError> {
+        self.patiently(async || self.bucket.watch(">").await).await
+    }
+
     /// Tells of all records that are kept, with their revisions, in the order of these.
     pub(super) async fn each(&self, mut tell: impl FnMut(Record, u64)) -> Result<(), NatsError> {
-        let mut records = self.patiently(async || self.bucket.watch(">").await).await?;
+        let mut records = self.watch().await?;
         while let Update::Entry(entry) = records.next().await? {
             if let Ok(record) = serde_json::from_slice::<Record>(&entry.value)
                 && !is_expired(&record, Timestamp::now())

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST_OUTPUT: i64 = 1 << 30;
 /// How many messages of what one task writes are kept.
 const MOST_PARTS: i64 = 1024;
+/// The consumer of tasks that cannot run yet.
+pub(super) const LATER: &str = "later";
 /// How long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -42,7 +44,8 @@ pub(super) async fn open(
     when_complete(jetstream, async || KeyValue::create_bucket(jetstream, &bucket).await.map(drop))
         .await?;
     let keep = found(jetstream, &format!("KV_{}", bucket.bucket)).await?.max_age;
-    Ok((KeyValue::bucket(jetstream, &bucket.bucket).await?, keep))
+    let bucket = once_there(jetstream, async || KeyValue::bucket(jetstream, &bucket.bucket).await);
+    Ok((bucket.await?, keep))
 }
 
 /// Makes the stream of what tasks write unless it is there. At its limits the oldest goes.
@@ -77,7 +80,7 @@ pub(super) async fn later(
     names: &Names,
     lease: Duration,
 ) -> Result<Consumer, NatsError> {
-    consumer(jetstream, names, "later".to_owned(), names.all_later(), lease).await
+    consumer(jetstream, names, LATER.to_owned(), names.all_later(), lease).await
 }
 
 async fn consumer(
@@ -99,18 +102,28 @@ async fn consumer(
     jetstream.create_consumer(&names.stream(), &config).await
 }
 
-/// A stream that is there, or soon is: of several who make it at once, some are told so before.
+/// A stream that is there, or soon is.
 async fn found(jetstream: &JetStream, name: &str) -> Result<StreamConfig, NatsError> {
+    let info = once_there(jetstream, async || jetstream.stream_info(name).await);
+    info.await.map(|info| info.config)
+}
+
+/// Asks for what is there, or soon is: of several who make it at once, some are told so before, and members of a cluster
+/// come to know it one after the other.
+async fn once_there<T>(
+    jetstream: &JetStream,
+    ask: impl AsyncFn() -> Result<T, NatsError>,
+) -> Result<T, NatsError> {
     let event_loop = jetstream.client().event_loop();
     let deadline = event_loop.time() + PATIENCE;
     loop {
-        match jetstream.stream_info(name).await {
+        match ask().await {
             Err(NatsError::JetStream(error))
                 if error.is_not_found() && event_loop.time() < deadline =>
             {
                 event_loop.sleep(PAUSE).await;
             }
-            outcome => return outcome.map(|info| info.config),
+            outcome => return outcome,
         }
     }
 }

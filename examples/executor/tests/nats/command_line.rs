@@ -61,10 +61,15 @@ fn on_nats_the_commands_are_the_same() {
     assert!(String::from_utf8_lossy(&status.stdout).contains("succeeded"), "{status:?}");
     assert!(!output(&server, "cancel", &["t"]).status.success());
     for (command, why) in [
-        ("drain", "end the workers instead"),
-        ("top", "`list` has what is recorded"),
-        ("schedule list", "there are no schedules"),
-        ("backup --out /nowhere/x", "its streams are what is to be copied"),
+        ("drain", "each worker that is sent SIGTERM takes nothing more, and finishes what it runs"),
+        (
+            "schedule list",
+            "have cron, or a systemd timer, `submit` with an --id that has the time in it",
+        ),
+        (
+            "backup --out /nowhere/x",
+            "`nats stream backup` copies its streams, NAME-tasks and KV_NAME-records",
+        ),
     ] {
         let mut words = command.split(' ');
         let name = words.next().unwrap();

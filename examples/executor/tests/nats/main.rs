@@ -9,3 +9,4 @@ mod observer;
 mod output;
 mod python;
 mod server;
+mod top;

@@ -45,10 +45,7 @@ struct Seen {
 /// On a terminal until `q` or a signal; else once.
 pub(super) fn run(arguments: &Top, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments
-            .connect
-            .coordinator(&event_loop, "top", "`list` has what is recorded")
-            .await?;
+        let client = arguments.connect.client(&event_loop).await?;
         if output.json || !io::stdout().is_terminal() {
             let seen = look(&client).await?;
             return match output.json {

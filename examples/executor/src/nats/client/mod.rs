@@ -3,7 +3,9 @@
 mod change;
 mod heard;
 mod list;
+mod live;
 mod output;
+mod overview;
 mod submit;
 
 use std::cell::{OnceCell, RefCell};
@@ -22,6 +24,7 @@ use crate::client::ClientError;
 use crate::task::{Record, TaskId};
 use crate::wire::{Answer, Ask};
 use heard::Heard;
+use overview::Watching;
 
 /// How long until it is looked whether a task has ended of which nothing was heard, at first and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
@@ -33,6 +36,7 @@ pub(crate) struct NatsClient {
     prefix: String,
     heard: Rc<RefCell<Heard>>,
     is_listening: OnceCell<()>,
+    watching: Watching,
 }
 
 impl NatsClient {
@@ -51,6 +55,7 @@ impl NatsClient {
             prefix: format!("{:016x}", fastrand::u64(..)),
             heard: Rc::default(),
             is_listening: OnceCell::new(),
+            watching: Watching::default(),
         })
     }
 
@@ -69,6 +74,7 @@ impl NatsClient {
             Ask::CancelAll(ids) => self.cancel_all(&ids).await.map(Answer::Count),
             Ask::Retry(id) => self.retry(&id).await.map(Answer::Changed),
             Ask::List(asked) => self.list(asked).await,
+            Ask::Overview => self.overview().await,
             Ask::Output(asked) => self.output(asked).await,
             ask => return Ok(Answer::Failed(only_by_coordinator(&ask).into())),
         };
@@ -89,6 +95,7 @@ impl NatsClient {
     pub(crate) fn close(&self) {
         self.session.connection.close();
         self.heard.borrow_mut().close();
+        self.watching.close();
     }
 
     /// Whether a task was submitted here, which its id says.
@@ -168,14 +175,16 @@ fn refused(error: NatsError) -> ClientError {
 /// Why something cannot be done.
 fn only_by_coordinator(ask: &Ask) -> &'static str {
     match ask {
-        Ask::Drain(_) => "there is no coordinator to be drained on NATS: end the workers",
-        Ask::Schedule(_) => "schedules need a coordinator, and on NATS there is none",
+        Ask::Drain(_) => {
+            "on NATS there is no coordinator to be drained: each worker that is sent SIGTERM finishes what it runs"
+        }
+        Ask::Schedule(_) => {
+            "schedules need a coordinator, and on NATS there is none: have cron, or a systemd timer, submit with an id of the time"
+        }
         Ask::BackUp | Ask::ReadBackUp(_) => {
-            "on NATS there is no coordinator whose store could be copied: JetStream backs up streams"
+            "on NATS there is no coordinator whose store could be copied: `nats stream backup` copies streams"
         }
-        _ => {
-            "tasks are counted by a coordinator, and on NATS there is none: those recorded can be listed"
-        }
+        _ => "only a coordinator does that, and on NATS there is none",
     }
 }
 

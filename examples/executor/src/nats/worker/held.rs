@@ -33,6 +33,8 @@ pub(super) struct Held {
     fence: Cell<Option<u64>>,
     /// The number of the attempt that runs.
     attempt: Cell<u32>,
+    /// Since when it runs.
+    since: Cell<Timestamp>,
     /// How much attempts before it have written, once that is known.
     written_before: Cell<Option<u64>>,
     life: RefCell<Option<Task<()>>>,
@@ -58,6 +60,7 @@ impl Held {
             message,
             fence: Cell::default(),
             attempt: Cell::default(),
+            since: Cell::new(Timestamp(0)),
             written_before: Cell::default(),
             life: RefCell::default(),
         }
@@ -95,6 +98,10 @@ impl Held {
 
     pub(super) fn attempt(&self) -> u32 {
         self.attempt.get()
+    }
+
+    pub(super) fn since(&self) -> Timestamp {
+        self.since.get()
     }
 
     pub(super) fn written_before(&self) -> Option<u64> {
@@ -189,6 +196,7 @@ impl NatsWorker {
         self.next_fence.set(fence + 1);
         held.fence.set(Some(fence));
         held.attempt.set(record.attempts);
+        held.since.set(Timestamp::now());
         let (promise, report) = self.session.event_loop.create_future();
         self.reports.borrow_mut().insert(fence, promise);
         self.runner.run(Assign {

@@ -5,6 +5,7 @@ mod keeper;
 mod output;
 mod pull;
 mod slots;
+mod view;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -151,6 +152,7 @@ impl NatsWorker {
         };
         let subject = self.session.names.all_cancelled();
         self.session.connection.subscription(subject).on_message(cancelled)?.detach();
+        self.answer()?;
         for kind in self.runner.kinds() {
             for class in Class::ALL {
                 let queue = Rc::new(Queue::new(class, kind.clone(), keep));

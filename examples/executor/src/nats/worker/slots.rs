@@ -51,6 +51,10 @@ impl Slots {
         turn.await.ok()
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.inner.is_closed.get()
+    }
+
     /// Nobody gets a place any more.
     pub(super) fn close(&self) {
         self.inner.is_closed.set(true);
