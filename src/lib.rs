@@ -141,6 +141,7 @@
 //!
 //! - `examples/` in the repository: an echo, a chat, a proxy, a supervisor and more, each a program to run.
 //! - `docs/async.md`: tasks, groups, timeouts and streams, for who knows asyncio or tokio.
+//! - `docs/simulation.md`: how to simulate a protocol of one's own, under faults.
 //! - `docs/guarantees.md`: each promise with its tests, and where it differs from asyncio.
 //! - [`ecosystem`]: which crates do what asyncio's `Queue`, `Lock`, `Semaphore`, `gather` and `wait` do, and how
 //!   libraries for tokio run here.

@@ -52,3 +52,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/fuzzing.md")]
 struct Fuzzing;
+
+/// And that of the page about simulation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/simulation.md")]
+struct Simulation;
