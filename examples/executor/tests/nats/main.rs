@@ -5,6 +5,7 @@
 mod basics;
 mod cluster;
 mod command_line;
+mod end;
 mod observer;
 mod output;
 mod python;
