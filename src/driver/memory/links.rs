@@ -110,6 +110,10 @@ pub(crate) enum Fate {
     /// A datagram is gone. A stream sends it again, so there it is held, with all that follows it, until its
     /// [`retry`](LinkPolicy::retry), when its fate is asked for once more.
     Lost,
+    /// A datagram waits until the links [change](Links::changed), when its fate is asked for once more. On a stream it is
+    /// as if it was lost.
+    #[cfg(feature = "sim")]
+    Held,
 }
 
 /// When what a stream has lost is sent again.
@@ -147,6 +151,17 @@ pub(super) struct Links {
     next_number: Cell<u64>,
     /// Which routes wait for the links to change.
     waiting: RefCell<Vec<Rc<Route>>>,
+    /// What belongs to no connection, and waits for the same.
+    #[cfg(feature = "sim")]
+    held: RefCell<Vec<Held>>,
+}
+
+#[cfg(feature = "sim")]
+struct Held {
+    from: Option<Address>,
+    to: Option<Address>,
+    cargo: Cargo,
+    arrival: Arrival,
 }
 
 /// What is in the agenda.
@@ -170,6 +185,8 @@ impl Links {
             agenda: RefCell::default(),
             next_number: Cell::new(0),
             waiting: RefCell::default(),
+            #[cfg(feature = "sim")]
+            held: RefCell::default(),
         })
     }
 
@@ -215,6 +232,10 @@ impl Links {
         for route in self.waiting.take() {
             route.retry(self);
         }
+        #[cfg(feature = "sim")]
+        for Held { from, to, cargo, arrival } in self.held.take() {
+            self.send(Link { from: from.as_ref(), to: to.as_ref() }, cargo, arrival);
+        }
     }
 
     /// A route tries again when the links have changed.
@@ -240,6 +261,12 @@ impl Links {
                 self.schedule(self.clock.after(after), Happening::Arrival(Box::new(arrive)));
             }
             Fate::Lost => {}
+            #[cfg(feature = "sim")]
+            Fate::Held => {
+                let (from, to) = (link.from.cloned(), link.to.cloned());
+                let arrival = Box::new(arrive);
+                self.held.borrow_mut().push(Held { from, to, cargo, arrival });
+            }
         }
     }
 
@@ -256,7 +283,8 @@ impl Links {
     /// Whether anything is on its way, or waits to be.
     #[cfg(feature = "sim")]
     pub(super) fn is_anything_on_its_way(&self) -> bool {
-        !self.agenda.borrow().is_empty() || !self.waiting.borrow().is_empty()
+        let is_held = !self.waiting.borrow().is_empty() || !self.held.borrow().is_empty();
+        is_held || !self.agenda.borrow().is_empty()
     }
 
     /// When the next of what is on its way arrives.

@@ -58,7 +58,8 @@ impl Route {
         match links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo)) {
             Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => arrive(),
             Fate::Arrives(after) => self.schedule(&links, after, cargo, Box::new(arrive)),
-            Fate::Lost => {
+            // Lost or held.
+            _ => {
                 self.held.borrow_mut().push_back((cargo, Box::new(arrive)));
                 self.lost(&links);
             }

@@ -159,7 +159,7 @@ impl LinkPolicy for Wires {
         };
         if let Some(passed) = lost {
             self.note(link, ends, cargo, passed);
-            return Fate::Lost;
+            return if passed == Passed::Held { Fate::Held } else { Fate::Lost };
         }
         let time = self.time(ends, cargo);
         self.note(link, ends, cargo, Passed::After(time));

@@ -1,5 +1,7 @@
 //! Pictures and captures of small simulations.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -114,6 +116,41 @@ fn texts_in_a_diagram_are_escaped() {
 }
 
 #[test]
+fn datagrams_wait_for_a_clogged_link_too_and_are_packets_when_they_pass() {
+    let (simulation, server, client) = with_server("server");
+    simulation.record_contents();
+    simulation.script("0.5 clog client server; 2 join client server".parse().unwrap());
+    let received = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&received);
+    server.serve(async move |event_loop| {
+        let mut socket = event_loop.open_datagram_endpoint().local_address("0.0.0.0:9").await?;
+        while let Some(datagram) = socket.next().await {
+            kept.borrow_mut().push((event_loop.time(), datagram?.0));
+        }
+        Ok(())
+    });
+    let began = client
+        .run(async |event_loop| {
+            let socket = event_loop.open_datagram_endpoint().peer_address("10.0.0.1:9").await?;
+            let began = event_loop.time();
+            event_loop.sleep(SECOND).await;
+            socket.send(b"one").await?;
+            socket.send(b"another").await?;
+            event_loop.sleep(2 * SECOND).await;
+            Ok(began)
+        })
+        .unwrap();
+    let arrival = began + 2 * SECOND + MS;
+    let expected = [(arrival, b"one".to_vec()), (arrival, b"another".to_vec())];
+    assert_eq!(*received.borrow(), expected);
+    let mut packets = Vec::new();
+    simulation.trace().write_packets(&mut packets).unwrap();
+    let place = |text: &[u8]| packets.windows(text.len()).position(|bytes| bytes == text).unwrap();
+    assert!(place(b"one") < place(b"another"));
+    assert_eq!(count(&simulation.trace().to_string(), "bytes, held"), 2);
+}
+
+#[test]
 fn packets_that_were_not_recorded_cannot_be_written() {
     let (simulation, _, client) = with_server("server");
     let kind = |simulation: &Simulation| {
@@ -155,4 +192,20 @@ fn a_script_in_place_of_the_same_faults_at_random_changes_nothing_else() {
     let (script, number) = run(None);
     assert!(script.events().len() > 1, "{script}");
     assert_eq!(run(Some(script.clone())), (script, number));
+}
+
+#[test]
+fn what_comes_to_a_host_that_is_off_is_lost_there_and_sent_again() {
+    let (simulation, server, client) = with_server("server");
+    // The line is on its way from 2 ms to 3 ms.
+    simulation.script("0.0025 crash server; 0.1 restart server".parse().unwrap());
+    let outcome = client.run(ask).unwrap_err();
+    assert!(server.is_on());
+    assert!(format!("{outcome:#}").contains("reset"), "{outcome:#}");
+    let text = simulation.trace().to_string();
+    assert_eq!(count(&text, "6 bytes, lost on arrival"), 1, "{text}");
+    assert_eq!(count(&text, ": 6 bytes\n"), 2, "{text}");
+    let picture = simulation.trace().diagram().to_string();
+    assert_eq!(count(&picture, ">6 bytes lost</text>"), 1, "{picture}");
+    assert_eq!(count(&picture, ">6 bytes again</text>"), 1, "{picture}");
 }

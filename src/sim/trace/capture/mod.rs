@@ -34,8 +34,8 @@ pub(in crate::sim) struct Capture {
     /// Who has to acknowledge something in this instant.
     due: Vec<(Ends, usize)>,
     now: Duration,
-    /// What the next datagram from one to another is, and what the last one was.
-    next_datagrams: BTreeMap<Ends, Vec<u8>>,
+    /// What the next datagrams from one to another are, which may be held, and what the last one was.
+    next_datagrams: BTreeMap<Ends, VecDeque<Vec<u8>>>,
     last_datagrams: BTreeMap<Ends, Frame>,
     /// What has happened since the last packet.
     comments: Vec<String>,
@@ -133,7 +133,7 @@ impl Capture {
 
     fn next_datagram(&mut self, ends: Ends, data: &[u8]) {
         if self.has_contents {
-            self.next_datagrams.insert(ends, data.to_vec());
+            self.next_datagrams.entry(ends).or_default().push_back(data.to_vec());
         }
     }
 
@@ -232,8 +232,9 @@ impl Capture {
     }
 
     fn datagram(&mut self, ends: Ends, length: usize, passed: Passed) {
-        let contents = self.next_datagrams.remove(&ends);
-        let contents = Contents { length, bytes: contents.as_deref() };
+        let contents = self.next_datagrams.get_mut(&ends).and_then(VecDeque::pop_front);
+        let bytes = contents.as_deref().filter(|bytes| bytes.len() == length);
+        let contents = Contents { length, bytes };
         let frame = frame::udp(ends.0, ends.1, contents);
         if let Some(frame) = &frame {
             self.last_datagrams.insert(ends, frame.clone());
