@@ -1,7 +1,8 @@
 //! The executor on [NATS JetStream](https://docs.nats.io/nats-concepts/jetstream), without a coordinator of ours.
 //!
 //! Tasks that wait are messages of a work queue; what became of them is in a key-value bucket. Workers share pull
-//! consumers, and acknowledge a message when the outcome of its task is recorded. `docs/nats.md` has the subjects and the
+//! consumers, and acknowledge a message when the outcome of its task is recorded. What tasks write is in a stream of its own,
+//! which has limits. `docs/nats.md` has the subjects and the
 //! JSON, for clients and workers in other languages.
 //!
 //! # What it holds

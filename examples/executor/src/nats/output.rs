@@ -1,18 +1,31 @@
 //! What tasks write: a stream of its own, whose messages are parts of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wharf_protocols::nats::NatsError;
 use wharf_protocols::nats::jetstream::JetStreamPublish;
 
 use super::names::key;
-use super::records::{Records, is_unreachable_or_full, json};
+use super::records::{Records, is_unreachable, is_unreachable_or_full, json};
 use super::setup;
 use crate::task::{Record, TaskId};
 use crate::wire::OutputPart;
 
 /// How long one try may take, until it is looked whether there is a stream.
 const TRY: Duration = Duration::from_secs(1);
+
+/// How long until servers that have refused the stream are asked again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Whether there is a stream for what tasks write.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum OutputStream {
+    #[default]
+    Unknown,
+    IsThere,
+    /// The servers have no room for it, for example.
+    Refused(Instant),
+}
 
 impl Records {
     /// Keeps what a task has written. It waits for servers that can.
@@ -31,19 +44,37 @@ impl Records {
         let message = JetStreamPublish::new(self.names.output(&record.id), json(part)?)
             .message_id(&message_id)?;
         let publish = async || {
-            if !self.has_output.get() {
-                setup::output(&self.jetstream, &self.names, replicas, keep).await?;
-                self.has_output.set(true);
-            }
+            self.make_output(replicas, keep).await?;
             let jetstream = self.jetstream.clone().timeout(TRY);
             let published = jetstream.publish_message(message.clone()).await;
             if matches!(published, Err(NatsError::NoResponders | NatsError::TimedOut)) {
                 // Somebody may have deleted it.
-                self.has_output.set(false);
+                self.output.set(OutputStream::Unknown);
             }
             published
         };
         self.until(publish, is_unreachable_or_full).await.map(drop)
+    }
+
+    /// Makes the stream unless it is there. Who cannot have it does not wait for it: tasks are worth more than what they write.
+    async fn make_output(&self, replicas: usize, keep: Duration) -> Result<(), NatsError> {
+        let now = self.event_loop().time();
+        match self.output.get() {
+            OutputStream::IsThere => return Ok(()),
+            OutputStream::Refused(since) if now.saturating_duration_since(since) < AGAIN => {
+                return Err(NatsError::Invalid("there is no stream for it".to_owned()));
+            }
+            _ => {}
+        }
+        match setup::output(&self.jetstream, &self.names, replicas, keep).await {
+            Ok(()) => self.output.set(OutputStream::IsThere),
+            Err(error @ NatsError::JetStream(_)) if !is_unreachable(&error) => {
+                self.output.set(OutputStream::Refused(now));
+                return Err(NatsError::Invalid(error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// The first part of what a task has written whose message has this number or a higher one, with its number.

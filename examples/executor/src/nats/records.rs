@@ -15,6 +15,7 @@ use wharf_protocols::nats::{NatsError, Publish};
 
 use super::decide::{Parent, is_expired};
 use super::names::{Names, key};
+use super::output::OutputStream;
 use super::task::QueuedTask;
 use crate::task::{Record, State, TaskId, Timestamp};
 
@@ -29,8 +30,7 @@ pub(super) struct Records {
     pub(super) jetstream: JetStream,
     pub(super) names: Names,
     bucket: KeyValue,
-    /// There is a stream for what tasks write.
-    pub(super) has_output: Rc<Cell<bool>>,
+    pub(super) output: Rc<Cell<OutputStream>>,
 }
 
 /// A message of a stream.
@@ -61,7 +61,7 @@ pub(super) struct Waiting {
 impl Records {
     pub(super) fn new(jetstream: &JetStream, names: &Names, bucket: KeyValue) -> Self {
         let jetstream = jetstream.clone().timeout(TRY);
-        Self { jetstream, names: names.clone(), bucket, has_output: Rc::default() }
+        Self { jetstream, names: names.clone(), bucket, output: Rc::default() }
     }
 
     /// A record that is kept, and its revision. It waits for servers that can answer.

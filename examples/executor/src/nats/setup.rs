@@ -14,8 +14,8 @@ use crate::task::Kind;
 
 /// How long a cluster that is starting may take to be complete.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many bytes of what tasks write are kept, of all together.
-const MOST_OUTPUT: i64 = 1 << 30;
+/// How many bytes of what tasks write are kept, of all together, and where there is no room for that.
+const MOST_OUTPUT: [i64; 2] = [1 << 30, 1 << 26];
 /// How many messages of what one task writes are kept.
 const MOST_PARTS: i64 = 1024;
 /// The consumer of tasks that cannot run yet.
@@ -48,7 +48,8 @@ pub(super) async fn open(
     Ok((bucket.await?, keep))
 }
 
-/// Makes the stream of what tasks write unless it is there. At its limits the oldest goes.
+/// Makes the stream of what tasks write unless it is there. At its limits the oldest goes. Servers set its bytes aside, and
+/// may have fewer.
 pub(super) async fn output(
     jetstream: &JetStream,
     names: &Names,
@@ -58,9 +59,19 @@ pub(super) async fn output(
     let mut stream = StreamConfig::new(names.output_stream(), [names.all_output()]);
     stream.num_replicas = replicas;
     stream.max_age = keep;
-    stream.max_bytes = MOST_OUTPUT;
     stream.max_msgs_per_subject = MOST_PARTS;
-    when_complete(jetstream, async || jetstream.create_stream(&stream).await.map(drop)).await
+    let mut outcome = Ok(());
+    for bytes in MOST_OUTPUT {
+        stream.max_bytes = bytes;
+        outcome = match jetstream.create_stream(&stream).await {
+            Err(NatsError::JetStream(error)) if error.is_stream_name_in_use() => Ok(()),
+            created => created.map(drop),
+        };
+        if !matches!(&outcome, Err(NatsError::JetStream(error)) if !error.is_passing()) {
+            break;
+        }
+    }
+    outcome
 }
 
 /// The consumer of a queue that workers share.

@@ -56,6 +56,24 @@ fn on_nats_what_tasks_write_is_kept_and_can_be_followed() {
 }
 
 #[test]
+fn on_nats_tasks_run_where_there_is_no_room_for_what_they_write() {
+    for (room, expected) in [(100 << 20, "here\n"), (10 << 20, "")] {
+        let Some(server) = Server::small(room) else { return };
+        let mut worker = command(&server, "work");
+        worker.args(["--kinds", "exec"]).stdin(Stdio::null()).stdout(Stdio::null());
+        let _worker = Process(worker.stderr(Stdio::null()).spawn().unwrap());
+        for id in ["first", "second"] {
+            let submit = ["exec", r#"["echo","here"]"#, "--id", id, "--wait"];
+            let done = output(&server, "submit", &submit);
+            assert!(done.status.success(), "{done:?}");
+            let kept = output(&server, "logs", &[id]);
+            assert!(kept.status.success(), "{kept:?}");
+            assert_eq!(String::from_utf8_lossy(&kept.stdout), expected, "{kept:?}");
+        }
+    }
+}
+
+#[test]
 fn on_nats_each_attempt_writes_behind_the_one_before() -> Result {
     let Some(server) = Server::start() else { return Ok(()) };
     run(async |event_loop| {

@@ -26,6 +26,12 @@ impl Server {
         Some(Self::run(&program()?, "alone", "jetstream {}\n"))
     }
 
+    /// A server by itself, with so many bytes for all that has limits.
+    pub(crate) fn small(bytes: u64) -> Option<Self> {
+        let configuration = format!("jetstream {{ max_file_store: {bytes} }}\n");
+        Some(Self::run(&program()?, "small", &configuration))
+    }
+
     /// A server that speaks only TLS, with those who have a certificate of the same authority.
     pub(crate) fn secured(authority: &Authority) -> Option<Self> {
         let (own, trusted) = (authority.issue(&["127.0.0.1"]), authority.file());
