@@ -1,5 +1,6 @@
 //! What accepts streams.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -12,6 +13,14 @@ use crate::driver::SocketOptions;
 pub(crate) enum Listener {
     Os(os::OsListener),
     Memory(memory::MemoryListener),
+}
+
+/// A descriptor that is not used for anything, until there is no other.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is there to be dropped")]
+pub(crate) enum Reserve {
+    Os(File),
+    Memory(memory::Descriptor),
 }
 
 impl Listener {
@@ -34,8 +43,15 @@ impl Listener {
         }
     }
 
-    /// The descriptor of one of the operating system's, where each socket that is accepted takes
-    /// a descriptor, too.
+    /// A descriptor in reserve, if there is one.
+    pub(crate) fn reserve(&self) -> Option<Reserve> {
+        match self {
+            Self::Os(_) => File::open("/dev/null").ok().map(Reserve::Os),
+            Self::Memory(listener) => listener.reserve().map(Reserve::Memory),
+        }
+    }
+
+    /// The descriptor of one of the operating system's.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Os(listener) => Some(listener.fd()),

@@ -9,11 +9,13 @@ mod clock;
 mod connect;
 mod datagram;
 mod datagram_table;
+mod kernel;
 mod links;
 mod listener;
 mod loops;
 mod machine;
 mod network;
+mod order;
 mod pipe;
 mod place;
 mod route;
@@ -28,16 +30,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::{Key, Readiness};
 use crate::error::{Error, Kind};
 
 pub(crate) use self::clock::Clock;
 pub(crate) use self::datagram::MemoryDatagramSocket;
+pub(crate) use self::kernel::Descriptor;
+#[cfg(feature = "sim")]
+pub(crate) use self::kernel::{Call, KernelPolicy};
 #[cfg(feature = "sim")]
 pub(crate) use self::links::{Cargo, Fate, Link, LinkPolicy, Retry, Tap};
 pub(crate) use self::listener::MemoryListener;
 pub(crate) use self::loops::{NetworkLoop, NextTurn};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::network::Network;
+#[cfg(feature = "sim")]
+pub(crate) use self::order::Choose;
 pub(crate) use self::pipe::{MemorySocket, pair};
 
 pub(crate) struct MemoryDriver {
@@ -94,6 +102,11 @@ impl MemoryDriver {
         &self.machine
     }
 
+    /// What becomes ready at one instant does so in any order.
+    pub(crate) fn arrange(&self, ready: &mut [(Key, Readiness)]) {
+        self.network().0.order.shuffle(ready);
+    }
+
     /// Whether anything but this loop's own work is left to do at this moment on the network.
     pub(crate) fn others_are_due(&self) -> bool {
         let arrives = self.network().0.links.next_arrival().is_some_and(|at| at <= self.now());
@@ -121,7 +134,9 @@ impl MemoryDriver {
             if let Some(failure) = self.network().0.links.take_failure() {
                 return Err(io::Error::other(failure));
             }
-            let others = self.own.get().map(|own| turns.take(own)).transpose()?.unwrap_or_default();
+            let order = &self.network().0.order;
+            let others =
+                self.own.get().map(|own| turns.take(own, order)).transpose()?.unwrap_or_default();
             let anything = arrived || others.any;
             let is_woken = self.woken.swap(false, Ordering::AcqRel);
             if is_woken || !may_wait || (anything && self.is_due()) {

@@ -51,7 +51,7 @@ pub(crate) use self::datagram::{
 pub(crate) use self::datagram_options::DatagramSocketOptions;
 pub(crate) use self::drained::ShortReads;
 pub(crate) use self::key::Key;
-pub(crate) use self::listener::Listener;
+pub(crate) use self::listener::{Listener, Reserve};
 pub(crate) use self::memory::{NetworkLoop, NextTurn};
 pub(crate) use self::options::SocketOptions;
 pub(crate) use self::os::{
@@ -234,6 +234,14 @@ impl Driver {
             Self::Os(driver) => driver.take_events(ready, unserved),
             // All its sockets are in memory, and signal by themselves.
             Self::Memory(_) => {}
+        }
+    }
+
+    /// What sockets in memory have signalled since the last time, in the order in which it is reported.
+    pub(crate) fn arrange(&self, signals: &mut VecDeque<(Key, Readiness)>) {
+        match self {
+            Self::Os(_) => {}
+            Self::Memory(driver) => driver.arrange(signals.make_contiguous()),
         }
     }
 

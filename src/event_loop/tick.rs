@@ -128,6 +128,7 @@ impl Core {
     #[cold]
     fn run_signals(self: &Rc<Self>, buffer: &mut [u8]) {
         let mut signals = UnservedSignals { core: self, rest: self.signals.take() };
+        self.driver.arrange(&mut signals.rest);
         self.counters.count_events(signals.rest.len() as u64);
         while let Some((key, readiness)) = signals.rest.pop_front() {
             self.run_signal(key, readiness, buffer);

@@ -1,7 +1,6 @@
 //! Accepting connections.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -11,7 +10,7 @@ use rustix::io::Errno;
 
 use super::server_core::ServerCore;
 use crate::address::Address;
-use crate::driver::{Key, Listener, Readiness, Socket};
+use crate::driver::{Key, Listener, Readiness, Reserve, Socket};
 use crate::error::{Error, Result};
 use crate::event_loop::{Callback, Core, Entry, ListenerFacts, Ready, Source, nanoseconds};
 #[cfg(feature = "tls-core")]
@@ -43,7 +42,7 @@ pub(super) struct Accepting {
     /// The shortage was reported, and still lasts.
     shortage_reported: Cell<bool>,
     /// Given up for a moment when no other descriptor is left, to take a connection and close it.
-    reserve: RefCell<Option<File>>,
+    reserve: RefCell<Option<Reserve>>,
 }
 
 impl Accepting {
@@ -60,8 +59,7 @@ impl Accepting {
             core.free_slot(key);
             return Err(Error::io("the listener could not be registered with the poll", error));
         }
-        // In memory, no descriptors are used that could run out.
-        let reserve = listener.fd().and_then(|_| reserve());
+        let reserve = listener.reserve();
         let accepting = Rc::new(Self {
             key,
             server: Rc::clone(server),
@@ -175,8 +173,8 @@ impl Accepting {
     /// With the reserve descriptor given up, takes waiting connections and closes them: a client
     /// learns now, instead of waiting in a backlog that nobody empties.
     fn turn_away(&self) {
-        let Some(file) = self.reserve.borrow_mut().take() else { return };
-        drop(file);
+        let Some(reserve) = self.reserve.borrow_mut().take() else { return };
+        drop(reserve);
         for _ in 0..TURNED_AWAY {
             let listener = self.listener.borrow();
             let Some(listener) = &*listener else { return };
@@ -184,7 +182,12 @@ impl Accepting {
                 break;
             }
         }
-        *self.reserve.borrow_mut() = reserve();
+        self.keep_reserve();
+    }
+
+    fn keep_reserve(&self) {
+        let reserve = self.listener.borrow().as_ref().and_then(Listener::reserve);
+        *self.reserve.borrow_mut() = reserve;
     }
 }
 
@@ -338,14 +341,10 @@ impl Callback for Wake {
     fn run(self: Rc<Self>, core: &Rc<Core>) {
         self.0.resting.set(false);
         if self.0.reserve.borrow().is_none() {
-            *self.0.reserve.borrow_mut() = reserve();
+            self.0.keep_reserve();
         }
         self.0.enqueue_if_ready(core);
     }
-}
-
-fn reserve() -> Option<File> {
-    File::open("/dev/null").ok()
 }
 
 fn is_shortage(error: &io::Error) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::disk::DiskFault;
 use super::host::{ClockOffset, Host};
+use super::kernel::KernelFault;
 use super::simulation::Simulation;
 
 /// Something that happens to hosts and links, which are named. One that does not exist is left alone.
@@ -21,6 +22,9 @@ pub enum Fault {
     Heal,
     /// So much of everything is lost, 0 to 1, besides what the links lose by themselves.
     Loss(f64),
+    /// The kernel of the host does this with so much more probability, 0 to 1, than its
+    /// [options](super::KernelOptions) say.
+    Kernel(String, KernelFault, f64),
     /// [`Host::crash`].
     Crash(String),
     /// [`Host::kill`].
@@ -35,8 +39,8 @@ pub enum Fault {
     Clock(String, f64),
     /// This happens to the host's [disk](Host::disk), if it has one.
     Disk(String, DiskFault),
-    /// All faults end: links are whole, hosts that are off are restarted, those that stand still go on, disks
-    /// work. Clocks stay as they are.
+    /// All faults end: links and kernels are whole, hosts that are off are restarted, those that stand still go
+    /// on, disks work. Clocks stay as they are.
     Calm,
 }
 
@@ -49,6 +53,7 @@ impl Fault {
             | Self::Join(..)
             | Self::Heal
             | Self::Loss(_)
+            | Self::Kernel(..)
             | Self::Disk(..)
             | Self::Calm => false,
             Self::Crash(_)
@@ -72,6 +77,7 @@ impl Fault {
             | Self::Pause(host)
             | Self::Resume(host)
             | Self::Clock(host, _)
+            | Self::Kernel(host, ..)
             | Self::Disk(host, _) => (Some(host), None),
             Self::Heal | Self::Loss(_) | Self::Calm => (None, None),
         };
@@ -100,6 +106,9 @@ impl Fault {
             }
             Self::Heal => shared.wires.heal(),
             Self::Loss(probability) => shared.wires.set_storm(*probability),
+            Self::Kernel(name, fault, probability) => {
+                with(name, &|host| host.shared.kernel.set_storm(*fault, *probability));
+            }
             Self::Crash(name) => with(name, &Host::crash),
             Self::Kill(name) => with(name, &Host::kill),
             Self::Restart(name) => with(name, &Host::restart),
@@ -111,6 +120,7 @@ impl Fault {
                 shared.wires.heal();
                 shared.wires.set_storm(0.0);
                 for host in simulation.hosts() {
+                    host.shared.kernel.calm();
                     host.set_disk_fault(DiskFault::Well);
                     host.resume();
                     if !host.is_on() {
@@ -138,6 +148,9 @@ impl fmt::Display for Fault {
             Self::Join(from, to) => write!(formatter, "join {from} {to}"),
             Self::Heal => formatter.write_str("heal"),
             Self::Loss(probability) => write!(formatter, "loss {probability}"),
+            Self::Kernel(name, fault, probability) => {
+                write!(formatter, "{fault} {name} {probability}")
+            }
             Self::Crash(name) => write!(formatter, "crash {name}"),
             Self::Kill(name) => write!(formatter, "kill {name}"),
             Self::Restart(name) => write!(formatter, "restart {name}"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::disk::DiskFault;
 use super::fault::Fault;
+use super::kernel::KernelFault;
 use super::random::Random;
 use super::script::Script;
 
@@ -32,13 +33,15 @@ enum Kind {
     Clock,
     Disk,
     PowerFailure,
+    Kernel(KernelFault),
 }
 
 impl Faults {
     /// All kinds, one every two seconds, for 30 seconds; then everything is whole again.
     pub fn all() -> Self {
         use Kind::{Clock, Clog, Crash, Kill, Loss, OneWayCut, Partition, Pause};
-        let kinds = vec![Partition, OneWayCut, Clog, Loss, Crash, Kill, Pause, Clock];
+        let mut kinds = vec![Partition, OneWayCut, Clog, Loss, Crash, Kill, Pause, Clock];
+        kinds.extend(KernelFault::ALL.map(Kind::Kernel));
         Self {
             every: Duration::from_secs(2),
             until: Duration::from_secs(30),
@@ -52,6 +55,11 @@ impl Faults {
     pub fn of_links() -> Self {
         use Kind::{Clog, Loss, OneWayCut, Partition};
         Self { kinds: vec![Partition, OneWayCut, Clog, Loss], ..Self::all() }
+    }
+
+    /// As [`all`](Self::all), of the kernels of hosts alone.
+    pub fn of_kernels() -> Self {
+        Self { kinds: KernelFault::ALL.map(Kind::Kernel).to_vec(), ..Self::all() }
     }
 
     /// How much time passes between two, on average.
@@ -152,6 +160,13 @@ impl Faults {
             (Kind::Clock, Some(host)) => {
                 let seconds = random.below(7_200) as f64 - 3_600.0;
                 events.push((at, Fault::Clock(host, seconds)));
+            }
+            (Kind::Kernel(fault), Some(host)) => {
+                let probability = (1 + random.below(50)) as f64 / 100.0;
+                both(
+                    Fault::Kernel(host.clone(), fault, probability),
+                    Fault::Kernel(host, fault, 0.0),
+                );
             }
             (Kind::Disk, Some(host)) => {
                 let faults = [DiskFault::Full, DiskFault::Failing, DiskFault::SyncFailing];

@@ -7,16 +7,19 @@ use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
+
 use super::addresses;
 use super::disk::{Disk, DiskFault};
 use super::fault::Fault;
+use super::kernel::{HostKernel, KernelOptions};
 use super::program::Program;
 use super::random::Random;
 use super::simulation::{Shared, Simulation};
 use super::trace::TraceEvent;
 use crate::driver::Driver;
 use crate::driver::memory::Machine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event_loop::{Core, EventLoop};
 
 /// Which host of a simulation, in the order in which they were made.
@@ -36,6 +39,7 @@ pub(super) struct HostShared {
     pub(super) addresses: (Ipv4Addr, Ipv6Addr),
     simulation: Weak<Shared>,
     machine: Machine,
+    pub(super) kernel: Rc<HostKernel>,
     /// `None`: it is off.
     event_loop: RefCell<Option<EventLoop>>,
     programs: RefCell<Vec<Rc<Program>>>,
@@ -52,12 +56,15 @@ impl Host {
         let (v4, v6) = addresses::of_host(id);
         let machine = Machine::new(shared.network.clone(), v4, v6);
         machine.set_seed(shared.random.next_u64());
+        let kernel = shared.kernels.of_host(id, shared.random.fork());
+        machine.set_kernel(Rc::clone(&kernel) as Rc<_>);
         let host = HostShared {
             id,
             name: name.to_owned(),
             addresses: (v4, v6),
             simulation: Rc::downgrade(shared),
             machine,
+            kernel,
             event_loop: RefCell::new(None),
             programs: RefCell::default(),
             random: shared.random.fork(),
@@ -191,6 +198,11 @@ impl Host {
         self.shared.machine.set_job_time(move || random.duration(time.clone()));
     }
 
+    /// What its kernel does from now on.
+    pub fn set_kernel(&self, options: KernelOptions) {
+        self.shared.kernel.set_options(options);
+    }
+
     /// Random numbers that follow from the seed, and that no other host's depend on.
     pub fn random(&self) -> Random {
         self.shared.random.clone()
@@ -221,9 +233,13 @@ impl Host {
         let event_loop = EventLoop::owner(Core::new(driver, 1, 1));
         let (host, owner) = (Rc::downgrade(&self.shared), Rc::downgrade(&simulation));
         event_loop.set_exception_handler(move |_, exception| {
-            if let (Some(host), Some(owner)) = (host.upgrade(), owner.upgrade())
-                && host.has_power()
-            {
+            let (Some(host), Some(owner)) = (host.upgrade(), owner.upgrade()) else { return };
+            if exception.error.is_some_and(is_shortage) {
+                // A server goes on by itself: its kernel was told to be short.
+                let at = owner.network.elapsed();
+                let text = format!("{}: {exception}", host.name);
+                owner.trace.add(TraceEvent::Note { at, text });
+            } else if host.has_power() {
                 owner.fail(&host.name, exception.to_string());
             }
         });
@@ -290,6 +306,12 @@ impl Host {
         self.shared.programs.borrow_mut().clear();
         self.end(true);
     }
+}
+
+/// Whether there was no descriptor.
+fn is_shortage(error: &Error) -> bool {
+    let code = error.io_error().and_then(std::io::Error::raw_os_error);
+    code == Some(Errno::MFILE.raw_os_error())
 }
 
 impl HostShared {

@@ -41,9 +41,12 @@
 //!   link loses is sent again with TCP's timeouts: a connection survives a partition of some minutes, and fails with
 //!   "timed out" after some 15.
 //! - **UDP:** datagrams are late, lost, doubled, and overtake each other.
-//! - **Unix sockets and loopback addresses** stay within a host, and have no faults.
+//! - **Unix sockets and loopback addresses** stay within a host; nothing happens to what passes over them.
 //! - **TLS** is as real as everywhere; its keys, and so its bytes, differ from run to run, unless both sides use
 //!   `tls_provider` (feature `tls`).
+//! - **Kernels:** calls move less than they could, say "it would block" though they need not, and find no buffers and no
+//!   descriptors, with some [probability](KernelOptions::fault). What happens at one instant happens in an order that
+//!   follows from the seed.
 //! - **Hosts:** [`Host::crash`] is a cable pulled out of the machine: nothing is sent any more, and who is connected
 //!   learns of it when what it sends is answered by the restarted host, or never. [`Host::kill`] is `kill -9`: the kernel
 //!   closes the connections. Both end the host's programs where they are; [`Host::restart`] begins them anew.
@@ -88,6 +91,7 @@ mod disk;
 mod fault;
 mod faults;
 mod host;
+mod kernel;
 mod network;
 mod program;
 mod random;
@@ -105,6 +109,7 @@ pub use self::disk::{Disk, DiskFault, DiskFile};
 pub use self::fault::Fault;
 pub use self::faults::Faults;
 pub use self::host::{ClockOffset, Host};
+pub use self::kernel::{KernelFault, KernelOptions};
 pub use self::network::LinkOptions;
 pub use self::random::Random;
 pub use self::script::{InvalidScript, Script};

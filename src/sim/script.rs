@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::disk::DiskFault;
 use super::fault::Fault;
+use super::kernel::KernelFault;
 
 /// Faults at their times, as text: `3 cut a b; 8.5 heal; 9 crash a`.
 ///
@@ -91,6 +92,10 @@ fn event(text: &str) -> Result<(Duration, Fault), InvalidScript> {
             Fault::Disk(name(host), DiskFault::from_name(fault).ok_or_else(invalid)?)
         }
         ["calm"] => Fault::Calm,
+        [fault, host, probability] => {
+            let fault = KernelFault::named(fault).ok_or_else(invalid)?;
+            Fault::Kernel(name(host), fault, number(probability)?)
+        }
         _ => return Err(invalid()),
     };
     let at = Duration::try_from_secs_f64(number(at)?).map_err(|_| invalid())?;

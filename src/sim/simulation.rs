@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::faults::Faults;
 use super::host::Host;
+use super::kernel::{KernelOptions, Kernels};
 use super::network::{LinkOptions, Wires};
 use super::random::Random;
 use super::script::Script;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     seed: u64,
     pub(super) network: Network,
     pub(super) wires: Rc<Wires>,
+    pub(super) kernels: Kernels,
     pub(super) trace: Trace,
     pub(super) random: Random,
     /// What TLS draws its keys from.
@@ -60,12 +62,14 @@ impl Simulation {
         let (random, trace) = (Random::new(seed), Trace::new(seed));
         let wires = Rc::new(Wires::new(&network, random.fork(), trace.clone()));
         network.set_policy(Rc::clone(&wires) as Rc<_>);
+        let kernels = Kernels::new(&network, trace.clone());
         let driver = Driver::in_memory(Machine::shared(network.clone()));
         let director = EventLoop::owner(Core::new(driver, 1, 1));
         let shared = Shared {
             seed,
             network,
             wires,
+            kernels,
             trace,
             #[cfg(feature = "tls")]
             cryptographic: Random::new(!seed),
@@ -79,7 +83,9 @@ impl Simulation {
             script: RefCell::default(),
             faults: RefCell::default(),
         };
-        Self { shared: Rc::new(shared), is_owner: true }
+        let simulation = Self { shared: Rc::new(shared), is_owner: true };
+        simulation.shuffle(true);
+        simulation
     }
 
     pub(super) fn of(shared: Rc<Shared>) -> Self {
@@ -119,6 +125,22 @@ impl Simulation {
     /// What the link between two hosts does.
     pub fn link(&self, a: &Host, b: &Host, options: &LinkOptions) -> &Self {
         self.shared.wires.set_between(a.shared.id, b.shared.id, options);
+        self
+    }
+
+    /// What the kernels of hosts do that are made from now on.
+    pub fn kernels(&self, options: KernelOptions) -> &Self {
+        self.shared.kernels.set_default(options);
+        self
+    }
+
+    /// Whether what happens at one instant happens in an order that follows from the seed, as it does unless this is
+    /// called: whose turn it is, what arrives first, which socket is ready first. Else it happens in the order in which
+    /// it was made. What one connection carries keeps its order, as do timers of one host.
+    pub fn shuffle(&self, on: bool) -> &Self {
+        let random = self.shared.random.fork();
+        let choose = move |count| random.below(count);
+        self.shared.network.set_order(on.then(|| Box::new(choose) as Box<_>));
         self
     }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::kernel::{Call, Kernel};
 use super::listener;
 use super::machine::{Machine, MachineId};
 use super::network::Network;
@@ -25,10 +26,14 @@ impl Machine {
         let Some(target) = self.of(remote.ip()) else {
             return Err(io::ErrorKind::HostUnreachable.into());
         };
+        let descriptor = self.kernel().descriptor(Call::Connect)?;
         if self.network.is_black_hole(remote) {
-            return Ok(self.connect_to_nobody(addresses));
+            let near = self.connect_to_nobody(addresses);
+            near.own(descriptor);
+            return Ok(near);
         }
         let (near, far) = self.begin_connecting(addresses, target);
+        near.own(descriptor);
         let network = Rc::downgrade(&self.network.0);
         near.request(move || {
             // Given up on the way: a kernel would tell nobody of it.
@@ -46,7 +51,9 @@ impl Machine {
         let place = Place::Unix(path.to_owned());
         let listener = self.network.0.listeners.at(self.id, &place);
         let listener = listener.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let descriptor = self.kernel().descriptor(Call::Connect)?;
         let (near, far) = self.begin_connecting([None, Some(place.address())], self.id);
+        near.own(descriptor);
         answer(Some(listener), far);
         Ok(near)
     }
@@ -75,7 +82,9 @@ impl Machine {
         let is_unix = addresses.iter().flatten().any(|address| address.as_unix().is_some());
         let has_link = !is_unix && !self.is_within(target);
         let routes = has_link.then(|| state.links.routes(addresses.clone()));
-        let (near, far) = MemorySocket::connecting(state.capacity.get(), addresses, routes);
+        let kernels: [Kernel; 2] = [self.kernel(), state.machines.kernel(target)];
+        let (near, far) =
+            MemorySocket::connecting(state.capacity.get(), addresses, routes, kernels);
         self.network.mark_urgent(&near);
         (near, far)
     }

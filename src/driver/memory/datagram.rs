@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
+use super::kernel::{Blocked, Call, Descriptor, Kernel};
 use super::links::Cargo;
 use super::machine::{Machine, MachineId};
 use super::network::Network;
@@ -27,6 +28,7 @@ const OVERHEAD: usize = 8;
 pub(crate) struct MemoryDatagramSocket {
     shared: Rc<Shared>,
     machine: Machine,
+    _descriptor: Descriptor,
 }
 
 pub(super) struct Shared {
@@ -49,6 +51,8 @@ pub(super) struct Shared {
     multicast_loop: Cell<bool>,
     broadcast: Cell<bool>,
     registration: RefCell<Option<(Key, Signals)>>,
+    kernel: Kernel,
+    blocked: Blocked,
 }
 
 struct Waiting {
@@ -63,6 +67,7 @@ impl MemoryDatagramSocket {
         place: Place,
         peer: Option<Place>,
         capacity: usize,
+        descriptor: Descriptor,
     ) -> Self {
         let shared = Rc::new(Shared {
             machine: machine.id,
@@ -79,8 +84,10 @@ impl MemoryDatagramSocket {
             multicast_loop: Cell::new(true),
             broadcast: Cell::new(false),
             registration: RefCell::default(),
+            kernel: machine.kernel(),
+            blocked: Blocked::default(),
         });
-        Self { shared, machine }
+        Self { shared, machine, _descriptor: descriptor }
     }
 
     pub(super) fn shared(&self) -> &Rc<Shared> {
@@ -95,9 +102,17 @@ impl MemoryDatagramSocket {
         if queue.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        let there = wanted.min(queue.len());
+        let most = match self.shared.kernel.moves(Call::Receive, there, &self.shared.blocked) {
+            Ok(most) => most,
+            Err(error) => {
+                self.shared.tell_later();
+                return Err(error);
+            }
+        };
         let mut start = 0;
         let mut count = 0;
-        while count < wanted
+        while count < most
             && let Some(waiting) = queue.front()
             && start + waiting.data.len() <= buffers.bytes.len()
         {
@@ -115,6 +130,11 @@ impl MemoryDatagramSocket {
         let all = queue.is_empty();
         drop(queue);
         self.shared.tell_senders();
+        if most < there {
+            // As if the others had come just after.
+            self.shared.tell_later();
+            return Ok(count);
+        }
         // Fewer than wanted would say that there are no more.
         Ok(if all { count } else { wanted })
     }
@@ -122,6 +142,10 @@ impl MemoryDatagramSocket {
     /// Hands over as many as find room.
     pub(crate) fn send(&self, outbox: &Outbox) -> io::Result<usize> {
         let mut count = 0;
+        if let Err(error) = self.shared.kernel.check(Call::Send, &self.shared.blocked) {
+            self.shared.tell_later();
+            return Err(error);
+        }
         for datagram in outbox.iter() {
             if count > 0 && self.shared.refused.get() {
                 // It is told by the next call.
@@ -149,6 +173,7 @@ impl MemoryDatagramSocket {
         if self.shared.refused.take() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
+        self.shared.kernel.buffer()?;
         let to = match datagram.to {
             Some(address) => Place::of(address)?,
             None => match &*self.shared.peer.borrow() {
@@ -385,7 +410,20 @@ impl Shared {
         }
     }
 
-    fn signal(&self, readiness: Readiness) {
+    /// Tells later what it is ready for: a call has left something, as if that had come just then.
+    fn tell_later(self: &Rc<Self>) {
+        let socket = Rc::downgrade(self);
+        self.kernel.later(move || {
+            if let Some(socket) = socket.upgrade() {
+                let mut readiness = Readiness::WRITE;
+                readiness.set(Readiness::READ, !socket.queue.borrow().is_empty());
+                socket.signal(readiness);
+            }
+        });
+    }
+
+    fn signal(&self, mut readiness: Readiness) {
+        readiness.set(Readiness::READ.union(Readiness::WRITE), self.kernel.is_spurious());
         if let Some((key, signals)) = &*self.registration.borrow() {
             signals.borrow_mut().push_back((*key, readiness));
         }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 use super::datagram::{MemoryDatagramSocket, Shared};
+use super::kernel::Call;
 use super::links::{Cargo, Link};
 use super::machine::{Machine, MachineId};
 use super::place::Place;
@@ -61,6 +62,7 @@ impl Machine {
         place: Place,
         peer: Option<Place>,
     ) -> io::Result<MemoryDatagramSocket> {
+        let descriptor = self.kernel().descriptor(Call::Open)?;
         let table = &self.network.0.datagrams;
         let key = (self.id, place.clone());
         if table.0.borrow().contains_key(&key) {
@@ -68,7 +70,7 @@ impl Machine {
         }
         let capacity = self.network.0.datagram_capacity.get();
         let is_unnamed = place.is_unnamed();
-        let socket = MemoryDatagramSocket::new(self.clone(), place, peer, capacity);
+        let socket = MemoryDatagramSocket::new(self.clone(), place, peer, capacity, descriptor);
         if !is_unnamed {
             table.0.borrow_mut().insert(key, Rc::downgrade(socket.shared()));
         }

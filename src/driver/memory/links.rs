@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
+use super::order::Order;
 use super::route::Route;
 use crate::address::Address;
 use crate::error::Error;
@@ -146,8 +147,9 @@ pub(super) struct Links {
     failure: Cell<Option<Error>>,
     #[cfg(feature = "sim")]
     tap: RefCell<Option<Rc<dyn Tap>>>,
-    /// What happens next, by when it does. The number keeps the order of sending.
-    agenda: RefCell<BTreeMap<(Instant, u64), Happening>>,
+    order: Rc<Order>,
+    /// What happens next, by when it does. The number keeps the order of sending of what has the same rank.
+    agenda: RefCell<BTreeMap<(Instant, u32, u64), Happening>>,
     next_number: Cell<u64>,
     /// Which routes wait for the links to change.
     waiting: RefCell<Vec<Rc<Route>>>,
@@ -175,9 +177,10 @@ pub(super) enum Happening {
 }
 
 impl Links {
-    pub(super) fn new(clock: &Rc<Clock>) -> Rc<Self> {
+    pub(super) fn new(clock: &Rc<Clock>, order: &Rc<Order>) -> Rc<Self> {
         Rc::new(Self {
             clock: Rc::clone(clock),
+            order: Rc::clone(order),
             policy: RefCell::default(),
             failure: Cell::new(None),
             #[cfg(feature = "sim")]
@@ -271,9 +274,19 @@ impl Links {
     }
 
     pub(super) fn schedule(&self, at: Instant, happening: Happening) {
+        self.schedule_ranked(at, self.rank(), happening);
+    }
+
+    /// As [`schedule`](Self::schedule), behind what was scheduled with the same rank for the same instant.
+    pub(super) fn schedule_ranked(&self, at: Instant, rank: u32, happening: Happening) {
         let number = self.next_number.get();
         self.next_number.set(number + 1);
-        self.agenda.borrow_mut().insert((at, number), happening);
+        self.agenda.borrow_mut().insert((at, rank, number), happening);
+    }
+
+    /// By what something is ordered among what happens at the same instant.
+    pub(super) fn rank(&self) -> u32 {
+        self.order.rank()
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -289,10 +302,11 @@ impl Links {
 
     /// When the next of what is on its way arrives.
     pub(super) fn next_arrival(&self) -> Option<Instant> {
-        self.agenda.borrow().first_key_value().map(|((at, _), _)| *at)
+        self.agenda.borrow().first_key_value().map(|((at, ..), _)| *at)
     }
 
-    /// Delivers everything whose time has come. Returns whether there was anything.
+    /// Delivers everything whose time has come, or less, where the order gives others their turn between. Returns
+    /// whether there was anything.
     pub(super) fn deliver_due(&self) -> bool {
         let mut any = false;
         while self.next_arrival().is_some_and(|at| at <= self.clock.now()) {
@@ -306,6 +320,9 @@ impl Links {
                 None => {}
             }
             any = true;
+            if self.order.gives_way() {
+                break;
+            }
         }
         any
     }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::{Rc, Weak};
 
+use super::kernel::{Blocked, Call, Descriptor, Kernel};
 use super::machine::{Machine, MachineId};
 use super::network::Network;
 use super::pipe::MemorySocket;
@@ -19,6 +20,7 @@ use crate::driver::{Key, Readiness, Signals};
 pub(crate) struct MemoryListener {
     shared: Rc<Shared>,
     network: Network,
+    _descriptor: Descriptor,
 }
 
 /// Who listens where.
@@ -31,6 +33,8 @@ pub(super) struct Shared {
     backlog: usize,
     waiting: RefCell<VecDeque<MemorySocket>>,
     registration: RefCell<Option<(Key, Signals)>>,
+    kernel: Kernel,
+    blocked: Blocked,
 }
 
 impl Machine {
@@ -51,6 +55,8 @@ impl Machine {
     }
 
     fn listen_at(&self, place: Place, backlog: u32) -> io::Result<MemoryListener> {
+        let kernel = self.kernel();
+        let descriptor = kernel.descriptor(Call::Open)?;
         let mut listeners = self.network.0.listeners.0.borrow_mut();
         let key = (self.id, place.clone());
         if listeners.get(&key).is_some_and(|listener| listener.strong_count() > 0) {
@@ -62,9 +68,11 @@ impl Machine {
             backlog: backlog.max(1) as usize,
             waiting: RefCell::default(),
             registration: RefCell::default(),
+            kernel,
+            blocked: Blocked::default(),
         });
         listeners.insert(key, Rc::downgrade(&shared));
-        Ok(MemoryListener { shared, network: self.network.clone() })
+        Ok(MemoryListener { shared, network: self.network.clone(), _descriptor: descriptor })
     }
 
     /// An address whose port nobody listens on.
@@ -89,14 +97,30 @@ impl Listeners {
 
 impl MemoryListener {
     pub(crate) fn accept(&self) -> io::Result<(MemorySocket, Option<Address>)> {
-        let socket = self.shared.waiting.borrow_mut().pop_front();
-        match socket {
-            Some(socket) => {
-                let peer = socket.peer_address();
-                Ok((socket, peer))
-            }
-            None => Err(io::ErrorKind::WouldBlock.into()),
+        if self.shared.waiting.borrow().is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
+        let kernel = &self.shared.kernel;
+        if let Err(error) = kernel.check(Call::Accept, &self.shared.blocked) {
+            let listener = Rc::downgrade(&self.shared);
+            kernel.later(move || {
+                if let Some(listener) = listener.upgrade() {
+                    listener.signal();
+                }
+            });
+            return Err(error);
+        }
+        let descriptor = kernel.descriptor(Call::Accept)?;
+        let socket = self.shared.waiting.borrow_mut().pop_front();
+        let socket = socket.ok_or(io::ErrorKind::WouldBlock)?;
+        socket.own(descriptor);
+        let peer = socket.peer_address();
+        Ok((socket, peer))
+    }
+
+    /// A descriptor that is not used for anything.
+    pub(crate) fn reserve(&self) -> Option<Descriptor> {
+        self.shared.kernel.descriptor(Call::Open).ok()
     }
 
     pub(crate) fn local_address(&self) -> Address {

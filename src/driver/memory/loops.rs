@@ -2,12 +2,14 @@
 //!
 //! The loop that is run also runs the others while it waits: each that has something to do gets one
 //! tick, until none has. Then time passes, to the next timer of any loop or the next arrival. The order
-//! is that in which the loops were made, so equal programs run equally.
+//! is that in which the loops were made, or follows from a seed, so equal programs run equally.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Instant;
+
+use super::order::Order;
 
 /// A loop, as the other loops of its network know it.
 pub(crate) trait NetworkLoop {
@@ -123,13 +125,14 @@ pub(super) struct Taken {
 
 impl Turns<'_> {
     /// Gives one tick to each loop but `own` that has something to do.
-    pub(super) fn take(&self, own: &Weak<dyn NetworkLoop>) -> io::Result<Taken> {
+    pub(super) fn take(&self, own: &Weak<dyn NetworkLoop>, order: &Order) -> io::Result<Taken> {
         let mut taken = Taken::default();
         let mut due = self.0.due.take();
         self.0.visit_others(own, |other| match other.next_turn() {
             NextTurn::Now => due.push(other),
             next => taken.next_timer = earlier(taken.next_timer, next),
         });
+        order.shuffle(&mut due);
         for other in due.drain(..) {
             taken.any |= other.take_turn()?;
         }

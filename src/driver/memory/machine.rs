@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::kernel::Kernel;
 use super::network::Network;
 
 /// Which machine of a network. 0 is where all loops are that were given none of their own: it has every address
@@ -38,6 +39,7 @@ struct Entry {
     /// How long the next job takes.
     #[cfg(feature = "sim")]
     job_time: RefCell<Option<Rc<dyn Fn() -> Duration>>>,
+    kernel: RefCell<Kernel>,
 }
 
 impl MachineId {
@@ -138,6 +140,17 @@ impl Machine {
         self.network.0.machines.with(self.id, |entry| entry.seed.set(seed));
     }
 
+    /// Lets `policy` decide what its kernel does to the calls of its programs, on sockets that are opened from now on.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_kernel(&self, policy: Rc<dyn super::KernelPolicy>) {
+        let kernel = Kernel::new(policy, &self.network.0.links);
+        self.network.0.machines.with(self.id, |entry| entry.kernel.replace(kernel));
+    }
+
+    pub(super) fn kernel(&self) -> Kernel {
+        self.network.0.machines.kernel(self.id)
+    }
+
     pub(super) fn seed(&self) -> u64 {
         self.network.0.machines.with(self.id, |entry| entry.seed.get()).unwrap_or(0)
     }
@@ -159,12 +172,17 @@ impl Machines {
             clock_offset: Cell::default(),
             seed: Cell::new(0),
             job_time: RefCell::default(),
+            kernel: RefCell::default(),
         });
         let id = MachineId(u32::try_from(table.len()).unwrap_or(u32::MAX));
         let mut by_address = self.by_address.borrow_mut();
         by_address.insert(v4.into(), id);
         by_address.insert(v6.into(), id);
         id
+    }
+
+    pub(super) fn kernel(&self, id: MachineId) -> Kernel {
+        self.with(id, |entry| entry.kernel.borrow().clone()).unwrap_or_default()
     }
 
     fn addresses(&self, id: MachineId) -> Option<(Ipv4Addr, Ipv6Addr)> {

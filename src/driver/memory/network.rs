@@ -13,6 +13,7 @@ use super::links::Links;
 use super::listener::Listeners;
 use super::loops::Loops;
 use super::machine::Machines;
+use super::order::Order;
 use super::pipe::{DEFAULT_CAPACITY, Marks, MemorySocket};
 
 /// The first port given out for port 0 and to clients: the range of Linux.
@@ -30,6 +31,7 @@ pub(crate) struct Network(pub(super) Rc<State>);
 pub(super) struct State {
     pub(super) clock: Rc<Clock>,
     pub(super) links: Rc<Links>,
+    pub(super) order: Rc<Order>,
     pub(super) loops: Loops,
     pub(super) machines: Machines,
     pub(super) listeners: Listeners,
@@ -49,10 +51,11 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        let clock = Rc::new(Clock::new());
+        let (clock, order) = (Rc::new(Clock::new()), Rc::new(Order::default()));
         Self {
-            links: Links::new(&clock),
+            links: Links::new(&clock, &order),
             clock,
+            order,
             loops: Loops::default(),
             machines: Machines::default(),
             listeners: Listeners::default(),
@@ -80,6 +83,12 @@ impl Network {
     #[cfg(feature = "sim")]
     pub(crate) fn set_tap(&self, tap: Rc<dyn super::Tap>) {
         self.0.links.set_tap(tap);
+    }
+
+    /// Lets what happens at one instant happen in the order that this chooses.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_order(&self, choose: Option<super::Choose>) {
+        self.0.order.set(choose);
     }
 
     /// The policy would decide otherwise now.

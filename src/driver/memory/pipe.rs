@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
+use super::kernel::{Blocked, Call, Descriptor, Kernel};
 use super::links::Cargo;
 use super::route::Route;
 use crate::address::Address;
@@ -97,6 +98,9 @@ struct End {
     resets: Cell<bool>,
     /// Connecting goes on: nothing is ready before it is over.
     connecting: Cell<bool>,
+    kernel: Kernel,
+    blocked: Blocked,
+    descriptor: Cell<Option<Descriptor>>,
 }
 
 /// A connected pair; `capacity` bounds what either direction holds.
@@ -104,13 +108,14 @@ pub(crate) fn pair(
     capacity: usize,
     addresses: [Option<Address>; 2],
 ) -> (MemorySocket, MemorySocket) {
-    joined(capacity, addresses, None)
+    joined(capacity, addresses, None, [Kernel::default(), Kernel::default()])
 }
 
 fn joined(
     capacity: usize,
     addresses: [Option<Address>; 2],
     routes: Option<[Rc<Route>; 2]>,
+    kernels: [Kernel; 2],
 ) -> (MemorySocket, MemorySocket) {
     let way = || {
         RefCell::new(Way {
@@ -125,9 +130,10 @@ fn joined(
             marks: None,
         })
     };
-    let [first, second] = addresses;
-    let end = |address| End { address: RefCell::new(address), ..End::default() };
-    let pair = Rc::new(Pair { ways: [way(), way()], ends: [end(first), end(second)], routes });
+    let ([first, second], [near, far]) = (addresses, kernels);
+    let end = |address, kernel| End { address: RefCell::new(address), kernel, ..End::default() };
+    let ends = [end(first, near), end(second, far)];
+    let pair = Rc::new(Pair { ways: [way(), way()], ends, routes });
     pair.watch_routes();
     (MemorySocket { pair: Rc::clone(&pair), side: 0 }, MemorySocket { pair, side: 1 })
 }
@@ -138,10 +144,16 @@ impl MemorySocket {
         capacity: usize,
         addresses: [Option<Address>; 2],
         routes: Option<[Rc<Route>; 2]>,
+        kernels: [Kernel; 2],
     ) -> (Self, Self) {
-        let (near, far) = joined(capacity, addresses, routes);
+        let (near, far) = joined(capacity, addresses, routes, kernels);
         near.end().connecting.set(true);
         (near, far)
+    }
+
+    /// The descriptor that it has until it is closed.
+    pub(super) fn own(&self, descriptor: Descriptor) {
+        self.end().descriptor.set(Some(descriptor));
     }
 
     /// From now on what either side writes has urgent data in it, at whose marks reads end.
@@ -194,6 +206,18 @@ impl MemorySocket {
                 None => Err(io::ErrorKind::WouldBlock.into()),
             };
         }
+        let wanted = count;
+        if count > 0 {
+            let end = self.end();
+            // Behind an end that was reported, all input is there.
+            let may_block = !way.ended && end.error.get().is_none();
+            if may_block && let Err(error) = end.kernel.check(Call::Read, &end.blocked) {
+                self.tell_later();
+                return Err(error);
+            }
+            count = end.kernel.moves_some(Call::Read, count);
+        }
+        let is_cut = count < wanted;
         way.mark = match way.mark {
             None | Some(0) => None,
             Some(mark) => {
@@ -228,7 +252,9 @@ impl MemorySocket {
         if room_wanted {
             self.send(Cargo::Room, |pair, other| pair.ends[other].signal(Readiness::WRITE));
         }
-        if next_part {
+        if is_cut {
+            self.tell_later();
+        } else if next_part {
             // As if it had arrived just now.
             self.end().signal(Readiness::READ);
         }
@@ -251,16 +277,27 @@ impl MemorySocket {
         if way.shut || self.end().deserted.get() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut written = 0;
-        let mut wanted = 0;
+        let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
         let before = way.bytes.len();
+        let room = wanted.min(way.capacity - before);
+        let mut most = room;
+        if room > 0 {
+            match self.end().kernel.moves(Call::Write, room, &self.end().blocked) {
+                Ok(moved) => most = moved,
+                Err(error) => {
+                    drop(way);
+                    self.tell_later();
+                    return Err(error);
+                }
+            }
+        }
+        let mut written = 0;
         for slice in slices {
-            wanted += slice.len();
-            let count = slice.len().min(way.capacity - way.bytes.len());
+            let count = slice.len().min(most - written);
             way.bytes.extend(&slice[..count]);
             written += count;
         }
-        way.writer_waits = written < wanted;
+        way.writer_waits = room < wanted;
         if written > 0
             && way.mark.is_none()
             && let Some(marks) = &mut way.marks
@@ -268,6 +305,9 @@ impl MemorySocket {
             way.mark = marks.place(written).map(|place| before + place);
         }
         drop(way);
+        if most < room {
+            self.tell_later();
+        }
         if written > 0 {
             #[cfg(feature = "sim")]
             if let Some(routes) = &self.pair.routes {
@@ -340,19 +380,18 @@ impl MemorySocket {
     }
 
     pub(crate) fn register(&self, key: Key, signals: Signals) {
-        let end = self.end();
-        *end.registration.borrow_mut() = Some((key, signals));
-        let mut readiness = Readiness::NONE;
-        let way = self.incoming().borrow();
-        readiness.set(Readiness::READ, way.arrived > 0 || way.ended);
-        readiness.set(Readiness::READ_CLOSED, way.ended);
-        readiness.set(Readiness::URGENT, way.mark.is_some());
-        readiness.set(Readiness::WRITE, !end.connecting.get());
-        readiness.set(Readiness::ERROR, end.error.get().is_some());
-        drop(way);
-        if readiness != Readiness::NONE && !end.connecting.get() {
-            end.signal(readiness);
-        }
+        *self.end().registration.borrow_mut() = Some((key, signals));
+        self.pair.tell(self.side);
+    }
+
+    /// Tells later what it is ready for: a call has left something, as if that had come just then.
+    fn tell_later(&self) {
+        let (pair, side) = (Rc::downgrade(&self.pair), self.side);
+        self.end().kernel.later(move || {
+            if let Some(pair) = pair.upgrade() {
+                pair.tell(side);
+            }
+        });
     }
 
     fn end(&self) -> &End {
@@ -393,6 +432,22 @@ impl Pair {
                 }
             });
         }
+    }
+
+    /// Tells a side what it is ready for.
+    fn tell(&self, side: usize) {
+        let end = &self.ends[side];
+        if end.connecting.get() {
+            return;
+        }
+        let mut readiness = Readiness::WRITE;
+        let way = self.ways[side].borrow();
+        readiness.set(Readiness::READ, way.arrived > 0 || way.ended);
+        readiness.set(Readiness::READ_CLOSED, way.ended);
+        readiness.set(Readiness::URGENT, way.mark.is_some());
+        readiness.set(Readiness::ERROR, end.error.get().is_some());
+        drop(way);
+        end.signal(readiness);
     }
 
     /// Sends something from one side to the other. `arrive` is called with the other when it arrives.
@@ -460,6 +515,7 @@ impl Drop for MemorySocket {
     fn drop(&mut self) {
         self.end().closed.set(true);
         self.end().registration.borrow_mut().take();
+        self.end().descriptor.take();
         if self.incoming().borrow().arrived == 0 && !self.end().resets.get() {
             self.outgoing().borrow_mut().shut = true;
             self.send(Cargo::End, |pair, other| {
@@ -476,7 +532,9 @@ impl Drop for MemorySocket {
 }
 
 impl End {
-    fn signal(&self, readiness: Readiness) {
+    fn signal(&self, mut readiness: Readiness) {
+        let more = Readiness::READ.union(Readiness::WRITE);
+        readiness.set(more, !self.connecting.get() && self.kernel.is_spurious());
         if let Some((key, signals)) = &*self.registration.borrow() {
             signals.borrow_mut().push_back((*key, readiness));
         }

@@ -15,7 +15,8 @@ pub(super) struct Route {
     links: Weak<Links>,
     from: Option<Address>,
     to: Option<Address>,
-    last_arrival: Cell<Option<Instant>>,
+    /// When the last of it arrives, and its rank: what arrives together keeps its order.
+    last_arrival: Cell<Option<(Instant, u32)>>,
     /// How much of it is in the agenda.
     on_its_way: Cell<usize>,
     /// What waits: the first was lost, the others are behind it.
@@ -68,10 +69,13 @@ impl Route {
 
     fn schedule(self: &Rc<Self>, links: &Links, after: Duration, cargo: Cargo, arrival: Arrival) {
         let earliest = links.clock().after(after);
-        let at = self.last_arrival.get().map_or(earliest, |last| last.max(earliest));
-        self.last_arrival.set(Some(at));
+        let (at, rank) = match self.last_arrival.get() {
+            Some((last, rank)) if last >= earliest => (last, rank),
+            _ => (earliest, links.rank()),
+        };
+        self.last_arrival.set(Some((at, rank)));
         self.on_its_way.set(self.on_its_way.get() + 1);
-        links.schedule(at, Happening::ByRoute(Rc::clone(self), cargo, arrival));
+        links.schedule_ranked(at, rank, Happening::ByRoute(Rc::clone(self), cargo, arrival));
     }
 
     /// Something is there, and arrives, if nothing has happened to it on its way or to what was before it.

@@ -35,6 +35,16 @@ pub enum TraceEvent {
         /// What, as in a [`Script`].
         fault: String,
     },
+    /// The kernel of a host has done other than what a call asked for.
+    #[non_exhaustive]
+    Kernel {
+        /// When.
+        at: Duration,
+        /// Of which host.
+        host: usize,
+        /// What.
+        what: String,
+    },
     /// A program has ended by itself.
     #[non_exhaustive]
     Ended {
@@ -97,6 +107,7 @@ impl TraceEvent {
         match self {
             Self::Sent { at, .. }
             | Self::Fault { at, .. }
+            | Self::Kernel { at, .. }
             | Self::Ended { at, .. }
             | Self::Note { at, .. } => *at,
         }

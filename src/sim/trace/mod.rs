@@ -181,6 +181,9 @@ impl State {
                 write!(text, "{seconds:12.6} {from}:{from_port} -> {to}:{to_port}: {cargo}{passed}")
             }
             TraceEvent::Fault { fault, .. } => write!(text, "{seconds:12.6} ! {fault}"),
+            TraceEvent::Kernel { host, what, .. } => {
+                write!(text, "{seconds:12.6} {} ! {what}", name(host))
+            }
             TraceEvent::Ended { host, .. } => {
                 write!(text, "{seconds:12.6} {}: a program has ended", name(host))
             }

@@ -72,6 +72,10 @@ pub(super) fn draw(layout: &Layout<'_>) -> String {
             TraceEvent::Fault { fault, .. } => {
                 draw_fault(layout, &mut svg, &mut labels, fault, *row);
             }
+            TraceEvent::Kernel { host, what, .. } => {
+                let x = layout.columns[host] + 9.0;
+                labels.fixed("quiet", (x, row + 4.0), "start", what);
+            }
             TraceEvent::Ended { host, .. } => {
                 let x = layout.columns[host];
                 svg.rectangle("end", (x - 4.0, row - 4.0), (8.0, 8.0));

@@ -119,7 +119,7 @@ fn hosts(names: &[String], selection: &Selection) -> Vec<usize> {
     for event in &selection.events {
         match event {
             TraceEvent::Sent { from, to, .. } => [*from, *to].into_iter().for_each(&mut draw),
-            TraceEvent::Ended { host, .. } => draw(*host),
+            TraceEvent::Kernel { host, .. } | TraceEvent::Ended { host, .. } => draw(*host),
             TraceEvent::Note { .. } => {}
             TraceEvent::Fault { fault, .. } => {
                 let fault = known_fault(fault);

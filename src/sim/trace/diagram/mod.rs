@@ -90,7 +90,7 @@ impl Diagram {
         let of = |host: &usize| names.get(*host).is_some_and(is_wanted);
         match event {
             TraceEvent::Sent { from, to, .. } => of(from) && of(to),
-            TraceEvent::Ended { host, .. } => of(host),
+            TraceEvent::Kernel { host, .. } | TraceEvent::Ended { host, .. } => of(host),
             TraceEvent::Note { .. } => true,
             TraceEvent::Fault { fault, .. } => {
                 known_fault(fault).is_none_or(|fault| fault.hosts().all(is_wanted))

@@ -1,0 +1,45 @@
+//! What a kernel does without any fault at random.
+
+use super::fault::KernelFault;
+
+/// What the kernel of a host does to calls of its programs.
+///
+/// ```
+/// use wharf::sim::{KernelFault, KernelOptions, Simulation};
+///
+/// let simulation = Simulation::new(7);
+/// let server = simulation.host("server");
+/// // One read in two brings less than is there, and no more than 100 sockets can be open.
+/// server.set_kernel(KernelOptions::new().fault(KernelFault::ShortReads, 0.5).descriptors(100));
+/// ```
+#[derive(Clone, Debug)]
+pub struct KernelOptions {
+    pub(super) probabilities: [f64; KernelFault::ALL.len()],
+    pub(super) descriptors: usize,
+}
+
+impl KernelOptions {
+    /// No faults, and no limits.
+    pub fn new() -> Self {
+        Self { probabilities: [0.0; KernelFault::ALL.len()], descriptors: usize::MAX }
+    }
+
+    /// How probably this happens to each call that it can happen to, 0 to 1.
+    pub fn fault(mut self, fault: KernelFault, probability: f64) -> Self {
+        self.probabilities[fault as usize] = probability;
+        self
+    }
+
+    /// How many sockets programs of the host can have open, listening ones among them; `None`: any number. What would
+    /// be one more fails with `EMFILE`.
+    pub fn descriptors(mut self, most: impl Into<Option<usize>>) -> Self {
+        self.descriptors = most.into().unwrap_or(usize::MAX);
+        self
+    }
+}
+
+impl Default for KernelOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
