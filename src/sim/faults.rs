@@ -57,6 +57,16 @@ impl Faults {
         Self { kinds: vec![Partition, OneWayCut, Clog, Loss], ..Self::all() }
     }
 
+    /// As [`all`](Self::all), of hosts alone: they crash, are killed, and stand still.
+    pub fn of_hosts() -> Self {
+        Self { kinds: vec![Kind::Crash, Kind::Kill, Kind::Pause], ..Self::all() }
+    }
+
+    /// As [`all`](Self::all), of wall clocks alone: they are set.
+    pub fn of_clocks() -> Self {
+        Self { kinds: vec![Kind::Clock], ..Self::all() }
+    }
+
     /// As [`all`](Self::all), of the kernels of hosts alone.
     pub fn of_kernels() -> Self {
         Self { kinds: KernelFault::ALL.map(Kind::Kernel).to_vec(), ..Self::all() }

@@ -52,6 +52,12 @@ impl Route {
     /// Sends something behind what was sent before: `arrive` is called, now or later.
     pub(super) fn send(self: &Rc<Self>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
         let Some(links) = self.links.upgrade() else { return arrive() };
+        if cargo == Cargo::Reset && self.losses.get() > 0 {
+            // Whoever resets a connection sends nothing again that was lost.
+            drop(self.held.take());
+            self.returned.set(0);
+            self.losses.set(0);
+        }
         if !self.held.borrow().is_empty() {
             self.held.borrow_mut().push_back((cargo, Box::new(arrive)));
             return;
