@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
 
-use self::fingerprint::Fnv;
+use self::fingerprint::Fingerprint;
 use super::host::HostId;
 use super::script::Script;
 
@@ -43,7 +43,7 @@ struct State {
     capture: Option<Rc<RefCell<Capture>>>,
     events: VecDeque<TraceEvent>,
     count: u64,
-    fingerprint: Fnv,
+    fingerprint: Fingerprint,
     script: Script,
 }
 
