@@ -184,6 +184,14 @@ impl EventLoop {
         self.core().driver.now()
     }
 
+    /// What a generator of random numbers can begin with: another number with each call.
+    ///
+    /// On a loop in memory equal programs get equal ones, and in a simulation they follow from its seed. So what is left to
+    /// chance (jitter, ids) can be repeated. For secrets it is not good enough.
+    pub fn random_seed(&self) -> u64 {
+        self.core().jitter_seed()
+    }
+
     #[inline]
     fn schedule(&self, when: u64, callback: impl FnOnce() + 'static) -> TimerHandle {
         let core = self.core();

@@ -40,6 +40,8 @@ pub(super) struct HostShared {
     simulation: Weak<Shared>,
     machine: Machine,
     pub(super) kernel: Rc<HostKernel>,
+    /// What the random numbers of its loops begin with: another number after each start.
+    seed: u64,
     /// `None`: it is off.
     event_loop: RefCell<Option<EventLoop>>,
     programs: RefCell<Vec<Rc<Program>>>,
@@ -55,7 +57,7 @@ impl Host {
         let shared = &simulation.shared;
         let (v4, v6) = addresses::of_host(id);
         let machine = Machine::new(shared.network.clone(), v4, v6);
-        machine.set_seed(shared.random.next_u64());
+        let seed = shared.random.next_u64();
         let kernel = shared.kernels.of_host(id, shared.random.fork());
         machine.set_kernel(Rc::clone(&kernel) as Rc<_>);
         let host = HostShared {
@@ -65,6 +67,7 @@ impl Host {
             simulation: Rc::downgrade(shared),
             machine,
             kernel,
+            seed,
             event_loop: RefCell::new(None),
             programs: RefCell::default(),
             random: shared.random.fork(),
@@ -229,6 +232,8 @@ impl Host {
 
     fn begin(&self) {
         let Some(simulation) = self.shared.simulation.upgrade() else { return };
+        let starts = self.shared.starts.get();
+        self.shared.machine.set_seed(self.shared.seed.wrapping_add(u64::from(starts) << 32));
         let driver = Driver::in_memory(self.shared.machine.clone());
         let event_loop = EventLoop::owner(Core::new(driver, 1, 1));
         let (host, owner) = (Rc::downgrade(&self.shared), Rc::downgrade(&simulation));
@@ -247,7 +252,7 @@ impl Host {
         if let Some(disk) = self.shared.disk.get() {
             disk.begin_run();
         }
-        self.shared.starts.set(self.shared.starts.get() + 1);
+        self.shared.starts.set(starts + 1);
         for program in self.shared.programs.borrow().iter().filter(|program| !program.is_done.get())
         {
             self.shared.run(&event_loop, Rc::clone(program));

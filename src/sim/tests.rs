@@ -408,3 +408,32 @@ fn a_scenario_that_depends_on_more_than_its_seed_is_found() {
     let failure = Check::new().seeds(1).find(&scenario).unwrap_err();
     assert!(failure.error.contains("two runs with the same seed differ"), "{failure}");
 }
+
+#[test]
+fn random_numbers_of_programs_follow_from_the_seed_and_are_others_after_a_restart() {
+    let numbers = |seed| {
+        let simulation = Simulation::new(seed);
+        let (one, other) = (simulation.host("one"), simulation.host("other"));
+        let told = Rc::new(RefCell::new(Vec::new()));
+        for host in [&one, &other] {
+            let told = Rc::clone(&told);
+            host.serve(async move |event_loop| {
+                told.borrow_mut().extend([event_loop.random_seed(), event_loop.random_seed()]);
+                Ok(())
+            });
+        }
+        simulation.run_for(SECOND).unwrap();
+        let told_again = Rc::clone(&told);
+        one.restart();
+        one.serve(async move |event_loop| {
+            told_again.borrow_mut().push(event_loop.random_seed());
+            Ok(())
+        });
+        simulation.run_for(SECOND).unwrap();
+        told.take()
+    };
+    let first = numbers(1);
+    assert_eq!(first, numbers(1));
+    let all: std::collections::BTreeSet<u64> = first.into_iter().chain(numbers(2)).collect();
+    assert_eq!(all.len(), 10, "{all:?}");
+}

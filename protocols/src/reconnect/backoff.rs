@@ -1,6 +1,5 @@
 //! How long to wait before an attempt.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// Delays that double with each round through the addresses, with jitter.
@@ -12,10 +11,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration, limit: Duration, seed: Option<u64>) -> Self {
-        // The standard library's keys of hash maps are random for each process.
-        let random = seed.unwrap_or_else(|| RandomState::new().hash_one(0));
-        Self { first, limit: limit.max(first), random }
+    pub(super) fn new(first: Duration, limit: Duration, seed: u64) -> Self {
+        Self { first, limit: limit.max(first), random: seed }
     }
 
     /// The delay before an attempt, after `failures` of them in a row, with `addresses` to choose from.
@@ -57,7 +54,7 @@ mod tests {
 
     #[test]
     fn delays_double_with_each_round() {
-        let mut backoff = Backoff::new(FIRST, LIMIT, Some(1));
+        let mut backoff = Backoff::new(FIRST, LIMIT, 1);
         for failures in 0..3 {
             assert!(backoff.delay(failures, 3) <= FIRST);
         }
@@ -72,7 +69,7 @@ mod tests {
     #[test]
     fn any_numbers_are_taken() {
         for limit in [Duration::ZERO, Duration::MAX] {
-            let mut backoff = Backoff::new(Duration::MAX, limit, None);
+            let mut backoff = Backoff::new(Duration::MAX, limit, 7);
             backoff.delay(u32::MAX, 0);
             backoff.delay(0, usize::MAX);
         }
@@ -81,7 +78,7 @@ mod tests {
     #[test]
     fn seeds_make_it_repeat() {
         let delays = |seed| {
-            let mut backoff = Backoff::new(FIRST, LIMIT, Some(seed));
+            let mut backoff = Backoff::new(FIRST, LIMIT, seed);
             [0, 1, 2, 3].map(|failures| backoff.delay(failures, 1))
         };
         assert_eq!(delays(7), delays(7));

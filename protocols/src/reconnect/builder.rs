@@ -153,7 +153,7 @@ impl<P: Protocol> ReconnectBuilder<P> {
         self
     }
 
-    /// Makes the jitter the same in each run: for tests.
+    /// Makes the jitter the same in each run, as it is in a simulation without: for tests.
     pub fn jitter_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self

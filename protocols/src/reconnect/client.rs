@@ -181,7 +181,8 @@ pub(super) struct Shared<P: Protocol> {
 impl<P: Protocol> Shared<P> {
     pub(super) fn start(builder: ReconnectBuilder<P>) -> Reconnecting<P> {
         let first = builder.addresses.first().cloned().unwrap_or_default();
-        let backoff = Backoff::new(builder.first_delay, builder.max_delay, builder.seed);
+        let seed = builder.seed.unwrap_or_else(|| builder.event_loop.random_seed());
+        let backoff = Backoff::new(builder.first_delay, builder.max_delay, seed);
         let shared = Rc::new(Self {
             event_loop: builder.event_loop,
             addresses: RefCell::new(Addresses::new(builder.addresses)),
