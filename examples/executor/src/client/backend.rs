@@ -5,7 +5,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use wharf::{Promise, Result, Task};
+use wharf::{EventLoop, Promise, Result, Task};
 use wharf_protocols::framing::{Framed, LengthPrefixDecoder};
 use wharf_protocols::reconnect::{Reconnecting, State};
 
@@ -47,9 +47,12 @@ impl Backend {
     }
 
     /// What ids that are made up here begin with, and nobody else's.
-    pub(super) fn id_prefix(&self) -> Box<str> {
+    pub(super) fn id_prefix(&self, event_loop: &EventLoop) -> Box<str> {
         match self {
-            Self::Coordinator(_) => format!("{:020x}-", fastrand::u128(..) >> 48).into(),
+            Self::Coordinator(_) => {
+                let mut random = fastrand::Rng::with_seed(event_loop.random_seed());
+                format!("{:020x}-", random.u128(..) >> 48).into()
+            }
             Self::Nats(nats) => format!("{}.", nats.client.session_name()).into(),
         }
     }

@@ -1,27 +1,37 @@
 //! A client's connection to its coordinator.
 
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
-use wharf::{Error, Result, Transport};
+use wharf::{Error, Result, Timeout, Transport};
 use wharf_protocols::framing::{FrameProtocol, LengthPrefixDecoder};
 use wharf_protocols::reconnect::Attempt;
 
 use super::error::ClientError;
 use super::handle::Shared;
 use crate::wire::{
-    FromCoordinator, Hello, Role, ToCoordinator, VERSION, WELCOME_TWICE, decode, greet,
+    Ask, FromCoordinator, Hello, Role, ToCoordinator, VERSION, WELCOME_TWICE, decode, greet,
 };
+
+/// So many leases after the first that was quiet the connection is given up.
+const MOST_ASKED: u32 = 2;
+/// What counts as a lease, in milliseconds, whatever the coordinator says.
+const LEASES: std::ops::RangeInclusive<u64> = 1_000..=60_000;
 
 /// The protocol of one connection.
 pub(super) struct ClientPeer {
     shared: Weak<Shared>,
     attempt: Attempt,
     is_welcome: bool,
+    /// Nothing has come since it was looked last.
+    is_quiet: bool,
+    /// How often it was asked whether the coordinator is there, since something has come.
+    asked: u32,
 }
 
 impl ClientPeer {
     pub(super) fn new(shared: Weak<Shared>, attempt: Attempt) -> Self {
-        Self { shared, attempt, is_welcome: false }
+        Self { shared, attempt, is_welcome: false, is_quiet: false, asked: 0 }
     }
 
     fn received(
@@ -32,9 +42,11 @@ impl ClientPeer {
     ) -> Result<(), &'static str> {
         match message {
             FromCoordinator::Welcome { .. } if self.is_welcome => return Err(WELCOME_TWICE),
-            FromCoordinator::Welcome { .. } => {
+            FromCoordinator::Welcome { lease } => {
                 self.is_welcome = true;
                 shared.line.connected(transport);
+                let lease = lease.clamp(*LEASES.start(), *LEASES.end());
+                transport.set_timeout(Timeout::User, Some(Duration::from_millis(lease)));
                 *shared.refused.borrow_mut() = None;
                 self.attempt.established();
                 shared.reached();
@@ -82,6 +94,7 @@ impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
 
     fn frame_received(&mut self, transport: &dyn Transport, frame: &[u8]) -> Result {
         let Some(shared) = self.shared.upgrade() else { return Ok(()) };
+        (self.is_quiet, self.asked) = (false, 0);
         let message = decode(frame).map_err(|error| {
             // Asked again, it would say the same again: whoever waits would wait for ever.
             let why = format!("the coordinator's answer cannot be understood: {error}");
@@ -89,6 +102,23 @@ impl FrameProtocol<LengthPrefixDecoder> for ClientPeer {
             Error::protocol_violation(error)
         })?;
         Ok(self.received(&shared, transport, message).map_err(Error::protocol_violation)?)
+    }
+
+    /// A coordinator whose machine is gone says nothing, and who only waits would wait for ever. So it is asked when nothing
+    /// has come for a lease: one that is there again answers with a reset.
+    fn timed_out(&mut self, _: &dyn Transport, timeout: Timeout) -> Result {
+        let was_quiet = std::mem::replace(&mut self.is_quiet, true);
+        let Some(shared) = self.shared.upgrade() else { return Ok(()) };
+        let is_over = !self.is_welcome || was_quiet && self.asked == MOST_ASKED;
+        if timeout != Timeout::User || is_over {
+            return Err(Error::timeout(timeout).into());
+        }
+        if was_quiet && shared.is_waiting() {
+            self.asked += 1;
+            // It changes nothing, and is answered at once.
+            shared.say(Ask::Unwatch(Vec::new()));
+        }
+        Ok(())
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, _: Option<&Error>) -> Result {

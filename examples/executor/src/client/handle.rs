@@ -265,7 +265,7 @@ impl Shared {
         Rc::new(Self {
             submits: CapacityLimiter::new(event_loop, options.most_submits.max(1)),
             options,
-            id_prefix: backend.id_prefix(),
+            id_prefix: backend.id_prefix(event_loop),
             backend,
             line: Line::new(event_loop),
             refused: RefCell::default(),
@@ -283,6 +283,11 @@ impl Shared {
     /// Why nothing can be asked for now, if that is so.
     pub(super) fn is_hopeless(&self) -> Option<ClientError> {
         if self.is_closed.get() { Some(ClientError::Closed) } else { self.unreachable() }
+    }
+
+    /// Whether somebody waits for anything.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.pending.borrow().is_empty() || !self.results.waiters.borrow().is_empty()
     }
 
     /// Of the next request.
