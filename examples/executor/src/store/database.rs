@@ -6,14 +6,15 @@ use std::fmt::{self, Display};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{
-    CommitError, Database, DatabaseError, StorageBackend, StorageError, TableError,
+    CommitError, Database, DatabaseError, StorageBackend as _, StorageError, TableError,
     TransactionError,
 };
 
 use super::StoreError;
+use super::medium::{Medium, SharedMedium};
 
 /// What redb keeps of a store in memory, in bytes; a tenth of it is for what is being written.
 const CACHE: usize = 128 * 1024 * 1024;
@@ -23,7 +24,7 @@ const CACHE: usize = 128 * 1024 * 1024;
 /// After an error of the disk redb does nothing more with a database, so it is opened again, and has what was committed;
 /// its file stays locked meanwhile. A panic of redb, which a damaged file can cause, is an error, and its end.
 pub(super) struct SharedDatabase {
-    backend: SharedBackend,
+    backend: SharedMedium,
     state: RwLock<State>,
 }
 
@@ -37,8 +38,8 @@ struct State {
 
 impl SharedDatabase {
     /// Opens or makes what is in `backend`, and verifies its checksums.
-    pub(super) fn open(backend: impl StorageBackend) -> Result<Self, StoreError> {
-        let backend = SharedBackend(Arc::new(backend));
+    pub(super) fn open(backend: impl Medium) -> Result<Self, StoreError> {
+        let backend = SharedMedium::new(backend);
         let database = contained(|| open(&backend))??;
         let state = State { database: Ok(database), opened: 1, lost: None };
         Ok(Self { backend, state: RwLock::new(state) })
@@ -150,34 +151,9 @@ macro_rules! is_failure {
 
 is_failure!(io::Error, CommitError, DatabaseError, StorageError, TableError, TransactionError);
 
-/// One that outlives a database, with its lock.
-#[derive(Clone, Debug)]
-struct SharedBackend(Arc<dyn StorageBackend>);
-
-impl StorageBackend for SharedBackend {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        self.0.read(offset, length)
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
-    }
-
-    fn sync_data(&self, eventual: bool) -> io::Result<()> {
-        self.0.sync_data(eventual)
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-}
-
 /// Opens a database whose checksums are right.
-fn open(backend: &SharedBackend) -> Result<Database, StoreError> {
+fn open(backend: &SharedMedium) -> Result<Database, StoreError> {
+    backend.make_good()?;
     let is_verified = Rc::new(Cell::new(backend.len()? == 0));
     let repairs = Rc::clone(&is_verified);
     let mut builder = Database::builder();

@@ -8,14 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use redb::backends::FileBackend;
-use redb::{
-    Database, DatabaseError, Durability, ReadOnlyTable, ReadableTable as _, StorageBackend,
-    TableDefinition, TableError,
-};
+use redb::{Database, Durability, ReadOnlyTable, ReadableTable as _, TableDefinition, TableError};
 use serde::de::DeserializeOwned;
 
 use super::database::{SharedDatabase, contained, failed};
+use super::medium::{FileMedium, Medium};
 use super::schedules::{self, EncodedSchedule, SCHEDULES};
 use super::{Batch, Change, Key, NewFile, OutputRow, Store, StoreError};
 use crate::schedule::ScheduleRecord;
@@ -56,22 +53,14 @@ impl DiskStore {
     /// # Errors
     /// It is in use, is no store or one of another version, is damaged, or cannot be read or written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut options = File::options();
-        let file = options.read(true).write(true).create(true).truncate(false).open(path);
-        let backend = FileBackend::new(file.map_err(failed)?).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => {
-                StoreError(format!("{} is in use by another process", path.display()).into())
-            }
-            error => failed(error),
-        })?;
-        Self::open_in(backend)
+        Self::open_in(FileMedium::open(path)?)
     }
 
     /// Opens or makes a store in something else than a file, for tests with faults.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_in(backend: impl StorageBackend) -> Result<Self, StoreError> {
+    pub fn open_in(backend: impl Medium) -> Result<Self, StoreError> {
         let database = SharedDatabase::open(backend)?;
         let format = database.read(format_of)?;
         if let Some(format) = format.filter(|format| *format != FORMAT) {
@@ -385,7 +374,7 @@ fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, StoreError> {
 
 /// Says that a store is of another format.
 #[cfg(test)]
-pub(super) fn set_format(backend: impl StorageBackend, format: u64) {
+pub(super) fn set_format(backend: impl redb::StorageBackend, format: u64) {
     let database = Database::builder().create_with_backend(backend).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction.open_table(FACTS).unwrap().insert("format", format).unwrap();

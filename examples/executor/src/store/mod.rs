@@ -11,6 +11,7 @@ mod index;
 #[cfg(test)]
 mod index_tests;
 mod journal;
+mod medium;
 mod memory;
 mod new_file;
 mod output;
@@ -25,6 +26,7 @@ use std::rc::Rc;
 pub use disk::{DiskStore, DiskWriter, EncodedBatch, FORMAT};
 pub use index::{Changes, Counts, Found, Index};
 pub use journal::Journal;
+pub use medium::Medium;
 pub use memory::MemoryStore;
 pub(crate) use new_file::NewFile;
 pub use output::OutputRow;

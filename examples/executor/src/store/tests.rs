@@ -237,3 +237,17 @@ fn a_task_is_new_in_one_batch_and_is_kept_at_hand_until_it_ends() {
     journal.committed(&third);
     assert!(journal.record(Key(1)).unwrap().is_none());
 }
+
+#[test]
+fn a_file_of_which_a_sync_has_failed_is_written_again_and_the_note_of_that_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tasks");
+    let store = DiskStore::open(&path).unwrap();
+    commit(&store, &batch(1, [(1, Change::New(Rc::new(record("x"))))]));
+    drop(store);
+    let note = directory.path().join("tasks.unsynced");
+    std::fs::write(&note, "").unwrap();
+    let store = DiskStore::open(&path).unwrap();
+    assert!(!note.exists());
+    assert_eq!(store.record(Key(1)).unwrap().unwrap().id.as_str(), "x");
+}

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use redb::StorageBackend;
 
+use crate::store::Medium;
+
 /// What a block is allocated in, and what is torn when the power fails.
 const BLOCK: usize = 4096;
 
@@ -121,6 +123,8 @@ impl Disk {
         Ok(())
     }
 }
+
+impl Medium for FaultyDisk {}
 
 impl StorageBackend for FaultyDisk {
     fn len(&self) -> io::Result<u64> {
