@@ -84,7 +84,8 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) coordinator: Coordinator<DiskStore>,
     pub(super) commits: Commits,
-    pub(super) peers: HashMap<PeerKey, TransportHandle>,
+    /// In order: all are told or sent away at once, and equal runs do so equally.
+    pub(super) peers: BTreeMap<PeerKey, TransportHandle>,
     pub(super) next_peer: PeerKey,
     /// Whose connection a worker is.
     pub(super) workers: HashMap<WorkerKey, PeerKey>,
@@ -138,7 +139,7 @@ impl CoordinatorServer {
         let state = State {
             coordinator,
             commits: Commits::new(writer),
-            peers: HashMap::new(),
+            peers: BTreeMap::new(),
             next_peer: 0,
             workers: HashMap::new(),
             later: BTreeMap::new(),
