@@ -1,6 +1,7 @@
 //! The chat, under simulation: its server and four members on five hosts, a minute of virtual time for each seed.
 //!
-//! For twenty seconds links lose, cut and clog, hosts are killed, crash, stand still and begin anew; then all is whole.
+//! For twenty seconds links lose, cut and clog, hosts are killed, crash, stand still and begin anew, and their kernels are
+//! short of all sorts of things; then all is whole.
 //! Whoever is connected to the server hears what the others do, in the same order and without a gap, and when all is
 //! whole everybody hears everybody again. The functions are those that run for real: the server of `chat/server.rs`, and
 //! the client of `chat/client.rs`, with two Unix sockets for a terminal.
@@ -87,8 +88,8 @@ fn scenario(simulation: &Simulation) -> Result {
         let (host, evening) = (simulation.host(name), Rc::clone(&evening));
         let random = host.random();
         host.serve(async move |event_loop| {
-            let visitor = Visitor::new(event_loop, name, Rc::clone(&evening), random.clone());
-            visitor.await?.stay("server:7000").await
+            let (evening, random) = (Rc::clone(&evening), random.clone());
+            Visitor { event_loop, name, evening, random }.stay("server:7000").await
         });
     }
     simulation.run_for(CALM)?;

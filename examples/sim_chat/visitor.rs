@@ -1,5 +1,6 @@
 //! A member at a terminal: two Unix sockets of the host, and somebody who types and reads there.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,26 +12,13 @@ use super::evening::{Evening, VisitId};
 
 /// Who takes part, and comes back whenever that has ended, as long as there is a chat.
 pub(crate) struct Visitor {
-    event_loop: EventLoop,
-    name: &'static str,
-    evening: Rc<Evening>,
-    random: Random,
-    terminal: Terminal,
+    pub(crate) event_loop: EventLoop,
+    pub(crate) name: &'static str,
+    pub(crate) evening: Rc<Evening>,
+    pub(crate) random: Random,
 }
 
 impl Visitor {
-    pub(crate) async fn new(
-        event_loop: EventLoop,
-        name: &'static str,
-        evening: Rc<Evening>,
-        random: Random,
-    ) -> Result<Self> {
-        let keyboards = event_loop.listen_unix(KEYBOARD).await?;
-        let screens = event_loop.listen_unix(SCREEN).await?;
-        let terminal = Terminal { keyboards, screens };
-        Ok(Self { event_loop, name, evening, random, terminal })
-    }
-
     pub(crate) async fn stay(&self, address: &str) -> Result {
         loop {
             self.visit(address).await?;
@@ -39,14 +27,24 @@ impl Visitor {
     }
 
     async fn visit(&self, address: &str) -> Result {
+        let terminal = &Terminal {
+            keyboards: self.event_loop.listen_unix(KEYBOARD).await?,
+            screens: self.event_loop.listen_unix(SCREEN).await?,
+            in_use: Cell::new(0),
+        };
         let visit = self.evening.begin(self.name);
         let visited = self.event_loop.scope(async |scope| {
-            let reads = scope.spawn(self.read(visit));
-            scope.spawn(self.type_lines(visit));
-            let outcome =
-                take_part(&self.event_loop, address.to_owned(), None, &self.terminal).await;
-            reads.await?;
-            self.evening.end(visit, outcome);
+            let reads = scope.spawn(self.read(terminal, visit));
+            scope.spawn(self.type_lines(terminal, visit));
+            let outcome = take_part(&self.event_loop, address.to_owned(), None, terminal).await;
+            // All that was shown is there by now. There may be no screen: descriptors are short at times.
+            if let Ok(read) = wharf::timeout(1_000 * MS, reads).await {
+                read?;
+            }
+            // Without all of its terminal it leaves, and means nothing by it.
+            if terminal.in_use.get() == 2 {
+                self.evening.end(visit, outcome);
+            }
             scope.cancel();
             Ok(())
         });
@@ -54,8 +52,9 @@ impl Visitor {
     }
 
     /// Notes what the screen shows.
-    async fn read(&self, visit: VisitId) -> Result {
-        let (mut screen, _writer) = self.terminal.screens.accept().await?;
+    async fn read(&self, terminal: &Terminal, visit: VisitId) -> Result {
+        let (mut screen, _writer) = terminal.screens.accept().await?;
+        terminal.is_used();
         // The last line may be cut off.
         while let Ok(line) = screen.read_until(b"\n").await {
             self.evening.hears(visit, line);
@@ -64,8 +63,9 @@ impl Visitor {
     }
 
     /// Says something now and then, and leaves sometimes.
-    async fn type_lines(&self, visit: VisitId) -> Result {
-        let (_reader, keyboard) = self.terminal.keyboards.accept().await?;
+    async fn type_lines(&self, terminal: &Terminal, visit: VisitId) -> Result {
+        let (_reader, keyboard) = terminal.keyboards.accept().await?;
+        terminal.is_used();
         let mut line = format!("/nick {}\n", self.name);
         // Until nobody takes it any more.
         while keyboard.write_all(line.as_bytes()).await.is_ok() {
@@ -89,6 +89,14 @@ const SCREEN: &str = "/run/screen";
 struct Terminal {
     keyboards: Listener,
     screens: Listener,
+    /// How many of the two the client uses.
+    in_use: Cell<u32>,
+}
+
+impl Terminal {
+    fn is_used(&self) {
+        self.in_use.set(self.in_use.get() + 1);
+    }
 }
 
 impl Desk for Terminal {
