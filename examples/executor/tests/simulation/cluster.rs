@@ -113,8 +113,8 @@ async fn serve(
     let (notes, checks) = (simulation.clone(), checker.clone());
     event_loop.set_exception_handler(move |_, exception| {
         let text = exception.to_string();
-        // What it says of its disk is no fault of its own.
-        if text.contains("the store: ") {
+        // What it says of its disk, or of a kernel without descriptors, is no fault of its own.
+        if text.contains("the store: ") || text.contains("the system is short") {
             notes.note(format!("coordinator: {text}"));
         } else {
             checks.wrong(text);
