@@ -29,6 +29,8 @@ impl<S: Store> Coordinator<S> {
         let mut record = record.clone();
         record.state = State::Queued { since: now.wall };
         self.add_to_queue(key, &record);
+        // It may have passed while the task ran, and ended nothing then.
+        self.watch_deadline(key, &record);
         self.journal.put(key, Rc::new(record));
         self.changed(key);
     }
@@ -36,6 +38,13 @@ impl<S: Store> Coordinator<S> {
     pub(super) fn add_to_queue(&mut self, key: Key, record: &Record) {
         if let Some(turn) = Turn::of_queued(record) {
             self.queue.add(&record.spec.kind, turn, key);
+        }
+    }
+
+    /// The task is looked at when its deadline passes, or as soon as time is looked at if it has.
+    pub(super) fn watch_deadline(&mut self, key: Key, record: &Record) {
+        if let Some(deadline) = record.spec.deadline {
+            self.clock.add_task(deadline, key);
         }
     }
 

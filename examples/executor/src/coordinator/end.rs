@@ -24,6 +24,7 @@ impl<S: Store> Coordinator<S> {
     ) -> Result<Option<u64>, StoreError> {
         let is_its = |running: &&Running| running.worker == Some(worker);
         let Some(running) = self.running.get(&fence).filter(is_its) else { return Ok(None) };
+        let is_told = running.is_stopped;
         let place = self.workers.remove_task(worker, fence, running.size, now.wall);
         self.ran(worker, fence, place, SpanEnd::from(&report), now);
         let Some((key, record)) = self.take_running(fence)? else { return Ok(None) };
@@ -44,8 +45,11 @@ impl<S: Store> Coordinator<S> {
                 let error = Some(kept_error(&error).into());
                 self.end(key, &record, Outcome::Failed, error, None, now)?;
             }
-            Report::Stopped => self.failed(key, &record, "it took too long".into(), now)?,
-            Report::GivenBack => self.enqueue(key, &record, now),
+            Report::Stopped if is_told => {
+                self.failed(key, &record, "it took too long".into(), now)?;
+            }
+            // A coordinator before this one has told it to stop, for a reason that was not on the disk: there is none.
+            Report::Stopped | Report::GivenBack => self.enqueue(key, &record, now),
         }
         let batch = self.journal.number();
         self.assign(now)?;

@@ -234,14 +234,15 @@ impl<S: Store> Coordinator<S> {
             return Ok(());
         };
         running.worker = Some(worker);
-        let size = running.size;
-        let record = self.journal.record(running.key)?;
+        let (key, size) = (running.key, running.size);
+        let record = self.journal.record(key)?;
         self.workers.add_task(worker, fence, size, now.wall);
-        if let Some(State::Running { cancelled: true, .. }) =
-            record.map(|record| record.state.clone())
-        {
+        let Some(record) = record else { return Ok(()) };
+        if matches!(record.state, State::Running { cancelled: true, .. }) {
             self.stop(fence, Stop::Cancelled);
         }
+        // It may have passed while nobody could be told.
+        self.watch_deadline(key, &record);
         Ok(())
     }
 

@@ -330,6 +330,45 @@ fn a_deadline_ends_a_task_wherever_it_is() {
 }
 
 #[test]
+fn a_deadline_that_passes_while_a_worker_is_gone_ends_what_it_runs_when_it_is_back_or_lost() {
+    let mut world = World::new();
+    let deadline = Some(Timestamp(BEGIN + 1_000));
+    world.join(1, &["a"]);
+    let key = world.submit(Spec { deadline, ..spec("a") });
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    world.commit();
+    world.restart();
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.record(key).outcome(), None, "its worker may be back");
+    let worker = world.join_again(1, &["a"], vec![task.fence]);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(stops(&mut world), [Stop::TooLong]);
+    // It is lost before it has said that it has stopped.
+    world.coordinator.worker_left(worker, world.now).unwrap();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.record(key).outcome(), Some(Outcome::Failed));
+    world.join(1, &["a"]);
+    assert!(world.assigned().is_empty());
+}
+
+#[test]
+fn what_was_stopped_for_a_cancel_that_a_restart_has_lost_runs_again() {
+    let mut world = World::new();
+    world.join(1, &["a"]);
+    let key = world.submit(Spec { retries: 0, ..spec("a") });
+    let [(_, task)] = world.assigned().try_into().unwrap();
+    world.commit();
+    world.coordinator.cancel(key, world.now).unwrap();
+    assert_eq!(stops(&mut world), [Stop::Cancelled]);
+    // The worker was told, and the disk was not.
+    world.restart();
+    let worker = world.join_again(1, &["a"], vec![task.fence]);
+    world.coordinator.reported(worker, task.fence, Report::Stopped, world.now).unwrap();
+    let [(_, again)] = world.assigned().try_into().unwrap();
+    assert_eq!((again.id, again.attempt), (task.id, 2));
+}
+
+#[test]
 fn after_a_restart_workers_go_on_with_what_they_run_and_others_lose_it() {
     let mut world = World::new();
     world.join(3, &["a"]);
