@@ -25,6 +25,10 @@
 //! # }
 //! ```
 //!
+//! Between the two protocols of a [`Pump`] bytes move by the test's own hand. [`check_protocol`] checks that a protocol does
+//! the same however its input is split. A peer that is [`Misbehaving`] never reads, dribbles, floods, resets or stays. A
+//! [`LeakGuard`] names what a test has left on its loop.
+//!
 //! Codecs without sockets are tested with `check_splits` of
 //! [`wharf_protocols::testing`](https://docs.rs/wharf-protocols/latest/wharf_protocols/testing/): it
 //! checks that a codec gives the same frames however its input is split.
@@ -33,19 +37,29 @@
 //! [`is_unsupported`](crate::Error::is_unsupported) error: sockets and descriptors of the operating
 //! system, passing them and handing them over, child processes, and signals.
 
+mod leaks;
+mod misbehaving;
 mod network;
 mod pair;
+mod pump;
 mod record;
 mod recorder;
 mod recording;
+mod splits;
 mod stepping;
 mod streams;
+#[cfg(test)]
+mod tests;
 
+pub use self::leaks::{LeakGuard, Leaks};
+pub use self::misbehaving::Misbehaving;
 pub use self::network::MemoryNetwork;
 pub use self::pair::pair;
+pub use self::pump::Pump;
 pub use self::record::{Call, Record};
 pub use self::recorder::Recorder;
 pub use self::recording::{Defaults, RecordingProtocol};
+pub use self::splits::{Exchange, check_protocol};
 pub use self::stepping::{advance, settle, step};
 pub use self::streams::stream_pair;
 

@@ -14,6 +14,8 @@ mod one_way;
 #[cfg(feature = "sim")]
 mod parity;
 mod reading;
+#[cfg(feature = "sim")]
+mod seeds;
 mod send_file;
 #[cfg(feature = "sim")]
 mod simulated;
@@ -81,6 +83,17 @@ macro_rules! parity_checks {
                     );
                 }
             )+)+
+        }
+    };
+}
+
+/// The checks as a list, for those that run them many times.
+#[cfg(feature = "sim")]
+macro_rules! listed_checks {
+    ($link:ty, $module:ident: $($ways:ident: $($check:ident),+;)+) => {
+        pub(crate) mod $module {
+            pub(crate) const CHECKS: &[crate::seeds::Check<$link>] =
+                &[$($((stringify!($check), crate::$module::$check)),+),+];
         }
     };
 }
@@ -300,6 +313,16 @@ links! {
 #[cfg(feature = "sim")]
 mod tcp_and_simulated {
     suite!(parity_checks, crate::parity::OfTcp);
+}
+
+#[cfg(feature = "sim")]
+mod faulty {
+    suite!(listed_checks, crate::simulated::Faulty);
+}
+
+#[cfg(all(feature = "sim", feature = "tls"))]
+mod tls13_faulty {
+    suite!(listed_checks, crate::stage::Tls13<crate::simulated::Faulty>);
 }
 
 #[cfg(all(feature = "sim", feature = "tls"))]

@@ -143,6 +143,11 @@ const DIFFERENCES: &[Difference] = &[
         because: PACE,
     },
     Difference {
+        check: "several_files_and_writes_keep_their_order",
+        of: &[Flow],
+        because: BUFFERS,
+    },
+    Difference {
         check: "answering_with_files_is_bounded_by_the_default_hold",
         of: &[Flow],
         because: PACE,

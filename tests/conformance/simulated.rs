@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf::sim::{Faults, Host, LinkOptions, Simulation};
+use wharf::sim::{Host, Simulation};
 use wharf::testing::{advance, settle, step, unfenced_panics};
 use wharf::{Connection, EventLoop, Protocol};
 
@@ -27,13 +27,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With links that do as they say.
-    fn new(seed: u64, links: LinkOptions, faults: Option<Faults>) -> Self {
-        let simulation = Simulation::new(seed);
-        simulation.links(links);
-        if let Some(faults) = faults {
-            simulation.faults(faults);
-        }
+    fn new(simulation: Simulation) -> Self {
         let (near_host, far_host) = (simulation.host("near"), simulation.host("far"));
         let near = near_host.run(async |event_loop| Ok(event_loop)).expect("a loop");
         let far = far_host.run(async |event_loop| Ok(event_loop)).expect("a loop");
@@ -61,6 +55,24 @@ impl World {
         assert_eq!(unfenced_panics(), 0, "panics passed through the event loop");
     }
 
+    fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A> {
+        let World { near: near_loop, far: far_loop, far_host, .. } = self;
+        let (factory, made) = once(far);
+        let address = format!("{}:0", far_host.ipv4());
+        let server = far_loop
+            .run_until_complete(serve(tls, far_loop.create_server(factory, address)).start())
+            .and_then(|server| server)
+            .expect("a server");
+        let address = server.addresses()[0].to_string();
+        let connecting = connect(tls, near_loop.create_connection(move || near, address)).start();
+        let connection = near_loop
+            .run_until_complete(connecting)
+            .and_then(|connection| connection)
+            .expect("a connection");
+        self.run_until("the server's end", || made.get());
+        server.close();
+        connection
+    }
     /// One turn of each loop that has something to do. If none has, time passes.
     pub(crate) fn step(&self) {
         let count = || {
@@ -77,7 +89,7 @@ impl World {
 
 impl Socket for Simulated {
     fn new() -> Self {
-        Self(World::new(1, LinkOptions::new(), None))
+        Self(World::new(Simulation::new(1)))
     }
 
     fn event_loop(&self) -> &EventLoop {
@@ -89,21 +101,27 @@ impl Socket for Simulated {
     }
 
     fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A> {
-        let World { near: near_loop, far: far_loop, far_host, .. } = &self.0;
-        let (factory, made) = once(far);
-        let address = format!("{}:0", far_host.ipv4());
-        let server = far_loop
-            .run_until_complete(serve(tls, far_loop.create_server(factory, address)).start())
-            .and_then(|server| server)
-            .expect("a server");
-        let address = server.addresses()[0].to_string();
-        let connecting = connect(tls, near_loop.create_connection(move || near, address)).start();
-        let connection = near_loop
-            .run_until_complete(connecting)
-            .and_then(|connection| connection)
-            .expect("a connection");
-        self.0.run_until("the server's end", || made.get());
-        server.close();
-        connection
+        self.0.join(tls, near, far)
+    }
+}
+
+/// As [`Simulated`], over links that do what [`crate::seeds`] says.
+pub(crate) struct Faulty(World);
+
+impl Socket for Faulty {
+    fn new() -> Self {
+        Self(World::new(crate::seeds::simulation()))
+    }
+
+    fn event_loop(&self) -> &EventLoop {
+        &self.0.near
+    }
+
+    fn world(&self) -> Option<&World> {
+        Some(&self.0)
+    }
+
+    fn join<A: Protocol, B: Protocol>(&self, tls: Option<&Tls>, near: A, far: B) -> Connection<A> {
+        self.0.join(tls, near, far)
     }
 }

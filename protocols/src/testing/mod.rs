@@ -37,7 +37,6 @@
 mod decoders;
 mod encoders;
 mod mutations;
-mod protocols;
 mod random;
 mod replay;
 mod splits;
@@ -48,7 +47,7 @@ mod tests;
 pub use decoders::check_decoder;
 pub use encoders::check_encoder;
 pub use mutations::Mutations;
-pub use protocols::{Exchange, check_protocol};
 pub use replay::replay;
 pub use splits::check_splits;
 pub use steps::check_linear;
+pub use wharf::testing::{Exchange, check_protocol};
