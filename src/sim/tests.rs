@@ -201,6 +201,33 @@ fn what_waits_on_a_clogged_link_arrives_as_soon_as_it_passes_again() {
 }
 
 #[test]
+fn what_was_sent_before_what_is_lost_arrives_in_time() {
+    let (simulation, server, client) = with_server(1);
+    simulation.links(LinkOptions::new().latency(100 * MS..=100 * MS));
+    let (cut, heal) = (Fault::Cut("client".into(), "server".into()), Fault::Heal);
+    simulation.script(Script::new().at(350 * MS, cut).at(550 * MS, heal));
+    let answered = client.run(async |event_loop| {
+        let (mut reader, writer) = event_loop.open_connection("server:7").await?;
+        event_loop.sleep(100 * MS).await;
+        // At 300 ms, and at 360 ms, when the link is cut.
+        writer.write_all(b"one\n").await?;
+        event_loop.sleep(60 * MS).await;
+        writer.write_all(b"two\n").await?;
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let answer = reader.read_line().await?.map(str::to_owned);
+            answers.push((answer.ok_or("no answer")?, event_loop.time()));
+        }
+        Ok(answers)
+    });
+    let [(one, first), (two, second)] = answered.unwrap().try_into().unwrap();
+    assert_eq!((one.as_str(), two.as_str()), ("one", "two"));
+    // At 500 ms. What was lost is sent again after 200 ms, when the link is whole.
+    assert_eq!(second - first, 260 * MS);
+    drop(server);
+}
+
+#[test]
 fn waiting_for_a_clogged_link_is_no_loss_however_often_links_change() {
     let (simulation, server, client) = with_server(1);
     for second in 1..=60 {

@@ -19,6 +19,8 @@ pub(super) struct Route {
     last_arrival: Cell<Option<(Instant, u32)>>,
     /// How much of it is in the agenda.
     on_its_way: Cell<usize>,
+    /// How many of these, the next, are behind something that was lost on its way: they are held, too.
+    behind: Cell<usize>,
     /// What waits: the first was lost, the others are behind it.
     held: RefCell<VecDeque<(Cargo, Arrival)>>,
     /// How many of these were on their way before what was sent since.
@@ -37,6 +39,7 @@ impl Route {
             to,
             last_arrival: Cell::new(None),
             on_its_way: Cell::new(0),
+            behind: Cell::new(0),
             held: RefCell::default(),
             returned: Cell::new(0),
             losses: Cell::new(0),
@@ -87,14 +90,20 @@ impl Route {
     /// Something is there, and arrives, if nothing has happened to it on its way or to what was before it.
     pub(super) fn arrive(self: &Rc<Self>, links: &Links, cargo: Cargo, arrival: Arrival) {
         self.on_its_way.set(self.on_its_way.get() - 1);
-        let is_behind = !self.held.borrow().is_empty();
-        if !is_behind && links.ask(true, |policy| policy.arrives(self.link(), cargo)) {
+        if self.behind.get() > 0 {
+            self.behind.set(self.behind.get() - 1);
+        } else if links.ask(true, |policy| policy.arrives(self.link(), cargo)) {
+            // What was lost since was sent later.
             return arrival();
+        } else {
+            self.behind.set(self.on_its_way.get());
+            self.returned.set(0);
         }
+        let is_first = self.held.borrow().is_empty();
         let place = self.returned.get();
         self.returned.set(place + 1);
         self.held.borrow_mut().insert(place, (cargo, arrival));
-        if !is_behind {
+        if is_first {
             self.lost(links);
         }
     }
@@ -116,6 +125,10 @@ impl Route {
 
     /// Sends again what is held, until something of it is lost.
     pub(super) fn retry(self: &Rc<Self>, links: &Links) {
+        if let Some((at, rank)) = self.last_arrival.get().filter(|_| self.behind.get() > 0) {
+            // With what comes back until then, or what is sent now would overtake it.
+            return links.schedule_ranked(at, rank, Happening::Retry(Rc::clone(self)));
+        }
         while let Some(cargo) = self.first_held() {
             let fate = links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo));
             let Fate::Arrives(after) = fate else { return self.lost(links) };
