@@ -15,6 +15,7 @@ pub mod line;
 pub mod nats;
 pub mod netstring;
 mod sides;
+pub mod simulation;
 pub mod stream;
 pub mod tls;
 pub mod websocket;

@@ -63,6 +63,11 @@ fn netstring() {
 }
 
 #[test]
+fn simulation() {
+    wharf_fuzz::replay("simulation", wharf_fuzz::simulation::run);
+}
+
+#[test]
 fn stream() {
     wharf_fuzz::replay("stream", wharf_fuzz::stream::run);
 }
