@@ -4,12 +4,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::kernel::{Call, Kernel};
 use super::listener;
 use super::machine::{Machine, MachineId};
-use super::network::Network;
+use super::network::State;
 use super::pipe::MemorySocket;
 use super::place::Place;
 use crate::address::Address;
@@ -34,16 +35,15 @@ impl Machine {
         }
         let (near, far) = self.begin_connecting(addresses, target);
         near.own(descriptor);
-        let network = Rc::downgrade(&self.network.0);
-        near.request(move || {
-            // Given up on the way: a kernel would tell nobody of it.
-            if far.is_deserted() {
-                return;
-            }
-            let network = network.upgrade().map(Network);
-            let place = Place::Ip(remote);
-            answer(network.and_then(|network| network.0.listeners.reached(target, &place)), far);
-        });
+        let request = Request {
+            network: Rc::downgrade(&self.network.0),
+            kernel: self.kernel(),
+            target,
+            place: Place::Ip(remote),
+            far,
+            repeats: 0,
+        };
+        near.request(move || request.arrive());
         Ok(near)
     }
 
@@ -96,6 +96,54 @@ impl Machine {
         unanswered.retain(|far| !far.is_deserted());
         unanswered.push(far);
         near
+    }
+}
+
+/// How long a kernel waits for an answer before it sends a request again, at first, and how often it does (Linux).
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const REPEATS: u32 = 6;
+
+/// A request to connect.
+struct Request {
+    network: Weak<State>,
+    /// Whoever sends it.
+    kernel: Kernel,
+    target: MachineId,
+    place: Place,
+    /// The end that is not the sender's.
+    far: MemorySocket,
+    /// How often it was sent again.
+    repeats: u32,
+}
+
+impl Request {
+    fn arrive(self) {
+        // Given up on the way: a kernel would tell nobody of it.
+        if self.far.is_deserted() {
+            return;
+        }
+        let network = self.network.upgrade();
+        let listener =
+            network.and_then(|network| network.listeners.reached(self.target, &self.place));
+        match listener {
+            Some(listener) if self.kernel.is_simulated() && listener.is_silent() => self.repeat(),
+            listener => answer(listener, self.far),
+        }
+    }
+
+    /// Sends it again after a while, or gives up.
+    fn repeat(mut self) {
+        let wait = FIRST_WAIT * (1 << self.repeats);
+        let kernel = self.kernel.clone();
+        if self.repeats == REPEATS {
+            return kernel.after(wait, move || self.far.give_up());
+        }
+        self.repeats += 1;
+        kernel.after(wait, move || {
+            if !self.far.is_deserted() {
+                self.far.repeats_request()(Box::new(move || self.arrive()));
+            }
+        });
     }
 }
 

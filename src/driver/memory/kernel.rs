@@ -114,12 +114,25 @@ impl Kernel {
         Ok(())
     }
 
+    /// Whether it is that of a simulated host, which takes its time as a real one does.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Does something after some time.
+    pub(super) fn after(&self, time: Duration, act: impl FnOnce() + 'static) {
+        let links = self.0.as_ref().and_then(|state| state.links.upgrade());
+        if let Some(links) = links {
+            let at = links.clock().after(time);
+            links.schedule(at, Happening::Arrival(Box::new(act)));
+        }
+    }
+
     /// Tells of what a call has left.
     pub(super) fn later(&self, tell: impl FnOnce() + 'static) {
-        let Some(state) = &self.0 else { return };
-        let Some(links) = state.links.upgrade() else { return };
-        let at = links.clock().after(state.policy.delay());
-        links.schedule(at, Happening::Arrival(Box::new(tell)));
+        if let Some(state) = &self.0 {
+            self.after(state.policy.delay(), tell);
+        }
     }
 
     pub(super) fn is_spurious(&self) -> bool {

@@ -148,9 +148,19 @@ impl Drop for MemoryListener {
 }
 
 impl Shared {
+    /// Whether it says nothing to a connect: its backlog is full. A kernel refuses only those of Unix sockets then, and
+    /// hopes for the others to be sent again; so do those of simulated hosts.
+    pub(super) fn is_silent(&self) -> bool {
+        self.kernel.is_simulated() && self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.borrow().len() >= self.backlog
+    }
+
     /// Answers the connect of which `far` is the other end: accepts it, or refuses it where the backlog is full.
     pub(super) fn take(&self, far: MemorySocket) {
-        if self.waiting.borrow().len() >= self.backlog {
+        if self.is_full() {
             return far.refuse();
         }
         far.accept();

@@ -168,6 +168,18 @@ impl MemorySocket {
         self.send(Cargo::Connect, move |_, _| arrive());
     }
 
+    /// What sends the other side's request again, which nobody has answered.
+    pub(super) fn repeats_request(&self) -> impl FnOnce(Box<dyn FnOnce()>) + use<> {
+        let (pair, side) = (Rc::clone(&self.pair), 1 - self.side);
+        move |arrive| pair.send(side, Cargo::Connect, move |_, _| arrive())
+    }
+
+    /// The other side's request is not sent again any more.
+    pub(super) fn give_up(&self) {
+        self.other().connecting.set(false);
+        self.other().fail(io::ErrorKind::TimedOut);
+    }
+
     /// The other side's connect succeeds: its socket becomes writable.
     pub(super) fn accept(&self) {
         self.send(Cargo::Accept, |pair, other| {

@@ -295,3 +295,78 @@ fn kernels_have_faults_by_script_and_at_random() {
     });
     assert!(any);
 }
+
+#[test]
+fn a_connect_to_a_full_backlog_is_sent_again_and_given_up_in_the_end() {
+    for (is_resumed, after) in [(true, 3 * SECOND), (false, 127 * SECOND)] {
+        let simulation = Simulation::new(1);
+        let server = simulation.host("server");
+        server.serve(async |event_loop| {
+            let server = event_loop.create_server(|| Echo, "0.0.0.0:7").backlog(2).await?;
+            Ok(server.wait_closed().await?)
+        });
+        simulation.run_for(SECOND).unwrap();
+        server.pause();
+        if is_resumed {
+            simulation.after(2_500 * MS, move |_| server.resume());
+        }
+        let outcomes = Rc::new(RefCell::new(Vec::new()));
+        for number in 0..4 {
+            let outcomes = Rc::clone(&outcomes);
+            simulation.host(&format!("client{number}")).start(async move |event_loop| {
+                let began = event_loop.time();
+                let connecting = event_loop.open_connection("server:7").timeout(None);
+                let failed = connecting.await.map(drop).err().and_then(|error| error.io_kind());
+                outcomes.borrow_mut().push((event_loop.time() - began, failed));
+                Ok(())
+            });
+        }
+        simulation.run().unwrap();
+        let outcomes = outcomes.take();
+        let failed = (!is_resumed).then_some(std::io::ErrorKind::TimedOut);
+        let at_once = (2 * MS, None);
+        assert_eq!(outcomes[..2], [at_once, at_once]);
+        assert!(outcomes[2..].iter().all(|(took, how)| *took >= after && *how == failed));
+        assert!(outcomes[2..].iter().all(|(took, _)| *took < after + SECOND), "{outcomes:?}");
+    }
+}
+
+/// How many datagrams of these lengths arrive of 200 each.
+fn arriving(options: LinkOptions, lengths: [usize; 2]) -> [usize; 2] {
+    let simulation = Simulation::new(1);
+    simulation.links(options);
+    let received = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&received);
+    simulation.host("server").serve(async move |event_loop| {
+        let mut socket = event_loop.open_datagram_endpoint().local_address("0.0.0.0:9").await?;
+        while let Some(datagram) = socket.next().await {
+            kept.borrow_mut().push(datagram?.0.len());
+        }
+        Ok(())
+    });
+    simulation.host("client").start(async move |event_loop| {
+        let socket = event_loop.open_datagram_endpoint().peer_address("server:9").await?;
+        for _ in 0..200 {
+            for length in lengths {
+                socket.send(&vec![0; length]).await?;
+            }
+            event_loop.sleep(10 * MS).await;
+        }
+        event_loop.sleep(SECOND).await;
+        Ok(())
+    });
+    simulation.run().unwrap();
+    let received = received.take();
+    lengths.map(|length| received.iter().filter(|other| **other == length).count())
+}
+
+#[test]
+fn a_datagram_larger_than_the_mtu_is_lost_with_each_of_its_fragments() {
+    let ethernet = LinkOptions::new().mtu(1_500);
+    // What fills a packet, and a byte more.
+    assert_eq!(arriving(ethernet.clone(), [1_472, 1_473]), [200, 200]);
+    assert_eq!(arriving(ethernet.clone().fragments(false), [1_472, 1_473]), [200, 0]);
+    let [small, large] = arriving(ethernet.loss(0.1), [100, 14_000]);
+    // 0.9, and 0.9 to the power of 10.
+    assert!(small > 160 && (40..100).contains(&large), "{small} and {large}");
+}

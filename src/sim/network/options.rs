@@ -11,10 +11,12 @@ pub struct LinkOptions {
     pub(super) duplication: f64,
     pub(super) split: f64,
     pub(super) bandwidth: Option<u64>,
+    pub(super) mtu: Option<usize>,
+    pub(super) fragments: bool,
 }
 
 impl LinkOptions {
-    /// 1 ms each way, no limit of bandwidth, and no faults.
+    /// 1 ms each way, no limits, and no faults.
     pub fn new() -> Self {
         let latency = Duration::from_millis(1);
         Self {
@@ -23,6 +25,8 @@ impl LinkOptions {
             duplication: 0.0,
             split: 0.0,
             bandwidth: None,
+            mtu: None,
+            fragments: true,
         }
     }
 
@@ -57,6 +61,35 @@ impl LinkOptions {
     pub fn bandwidth(mut self, bytes_per_second: impl Into<Option<u64>>) -> Self {
         self.bandwidth = bytes_per_second.into();
         self
+    }
+
+    /// The largest packet that passes, in bytes with the headers of IP and UDP, which have 28 of them (48 with IPv6); 1,500
+    /// is usual. A larger datagram passes in fragments, and is lost if one of them is.
+    pub fn mtu(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.mtu = bytes.into();
+        self
+    }
+
+    /// Whether fragments pass, as they do unless this is called: many firewalls drop them, and nobody is told.
+    pub fn fragments(mut self, pass: bool) -> Self {
+        self.fragments = pass;
+        self
+    }
+
+    /// In how many packets something passes that has so many bytes without headers, from addresses of IPv6 or not;
+    /// `None`: it does not.
+    pub(super) fn packets(&self, length: usize, is_ipv6: bool) -> Option<u32> {
+        const UDP_HEADER: usize = 8;
+        let header = if is_ipv6 { 40 } else { 20 };
+        // Each has some bytes at least, and but for the last a multiple of 8.
+        let Some(room) = self.mtu.map(|mtu| mtu.saturating_sub(header).max(8)) else {
+            return Some(1);
+        };
+        if length + UDP_HEADER <= room {
+            return Some(1);
+        }
+        let packets = (length + UDP_HEADER).div_ceil(room / 8 * 8);
+        self.fragments.then(|| u32::try_from(packets).unwrap_or(u32::MAX))
     }
 }
 

@@ -107,9 +107,15 @@ impl Wires {
         }
     }
 
-    fn is_lost(&self, ends: (HostId, HostId)) -> bool {
-        let loss = self.with_options(ends, |options| options.loss);
-        self.random.chance(1.0 - (1.0 - loss) * (1.0 - self.storm.get()))
+    fn is_lost(&self, link: Link<'_>, ends: (HostId, HostId), cargo: Cargo) -> bool {
+        let is_ipv6 = link.to.and_then(Address::as_ip).is_some_and(|address| address.is_ipv6());
+        let (loss, packets) = self.with_options(ends, |options| match cargo {
+            Cargo::Datagram(length) => (options.loss, options.packets(length, is_ipv6)),
+            _ => (options.loss, Some(1)),
+        });
+        let Some(packets) = packets else { return true };
+        let passes = (1.0 - loss) * (1.0 - self.storm.get());
+        self.random.chance(1.0 - (0..packets).fold(1.0, |all, _| all * passes))
     }
 
     /// How long something takes, with the time until it is its turn on a link of limited bandwidth.
@@ -155,7 +161,7 @@ impl LinkPolicy for Wires {
         let lost = match self.cuts.between(ends.0, ends.1) {
             Some(Cut::Lossy) => Some(Passed::Lost),
             Some(Cut::Clogged) => Some(Passed::Held),
-            None => self.is_lost(ends).then_some(Passed::Lost),
+            None => self.is_lost(link, ends, cargo).then_some(Passed::Lost),
         };
         if let Some(passed) = lost {
             self.note(link, ends, cargo, passed);

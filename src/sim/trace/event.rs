@@ -35,16 +35,6 @@ pub enum TraceEvent {
         /// What, as in a [`Script`].
         fault: String,
     },
-    /// The kernel of a host has done other than what a call asked for.
-    #[non_exhaustive]
-    Kernel {
-        /// When.
-        at: Duration,
-        /// Of which host.
-        host: usize,
-        /// What.
-        what: String,
-    },
     /// A program has ended by itself.
     #[non_exhaustive]
     Ended {
@@ -60,6 +50,16 @@ pub enum TraceEvent {
         at: Duration,
         /// Which.
         text: String,
+    },
+    /// The kernel of a host has done other than what a call asked for.
+    #[non_exhaustive]
+    Kernel {
+        /// When.
+        at: Duration,
+        /// Of which host.
+        host: usize,
+        /// What.
+        what: String,
     },
 }
 
