@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &str)] = &[
         "testing",
         "address driver error event_loop net pipe process protocol streams task tls transport",
     ),
-    ("sim", "address driver error event_loop net task"),
+    ("sim", "address driver error event_loop net task testing"),
 ];
 
 /// The one file that imports against the order. Why it does is said there.
