@@ -1,8 +1,9 @@
 //! Many seeds, one after the other and side by side.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +19,7 @@ use crate::fence;
 /// Environment variables change it without a new build:
 ///
 /// - `WHARF_SIM_SEED=n`: only this one, with its whole trace on standard error;
-/// - `WHARF_SIM_SCRIPT=…`: with these faults, in place of those of the seed;
+/// - `WHARF_SIM_SCRIPT=…`: with these faults, in place of those of the seed or of each seed;
 /// - `WHARF_SIM_SEEDS=n`: with so many;
 /// - `WHARF_SIM_TRACE=directory`: as [`save_traces`](Self::save_traces).
 #[derive(Clone, Debug)]
@@ -100,7 +101,7 @@ impl Check {
     ///
     /// # Panics
     /// The scenario fails with a seed. The message has the seed, a script of faults that is as short as it could be made,
-    /// how to run it again, and the last events.
+    /// how to run it again, and the last events. Or an environment variable is no number, or no script.
     #[track_caller]
     pub fn run(&self, scenario: impl Fn(&Simulation) -> Result + Sync) {
         if let Err(failure) = self.find(&scenario) {
@@ -112,14 +113,19 @@ impl Check {
     ///
     /// # Errors
     /// The scenario fails with a seed.
+    ///
+    /// # Panics
+    /// An environment variable is no number, or no script.
     pub fn find(
         &self,
         scenario: &(impl Fn(&Simulation) -> Result + Sync),
     ) -> Result<(), SimulationFailure> {
-        if let Some(seed) = number("WHARF_SIM_SEED") {
-            return self.once(seed, scenario);
+        let (seed, seeds) = (variable::<u64>("WHARF_SIM_SEED"), variable("WHARF_SIM_SEEDS"));
+        let script = variable::<Script>("WHARF_SIM_SCRIPT");
+        if let Some(seed) = seed {
+            return self.once(seed, script, scenario);
         }
-        let seeds = number("WHARF_SIM_SEEDS").unwrap_or(self.seeds);
+        let seeds = seeds.unwrap_or(self.seeds);
         let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let failed: Mutex<Option<SimulationFailure>> = Mutex::new(None);
         let work = || {
@@ -129,7 +135,7 @@ impl Check {
                     break;
                 }
                 let seed = self.first.wrapping_add(index);
-                if let Err(failure) = self.try_seed(seed, index % 16 == 0, scenario)
+                if let Err(failure) = self.try_seed(seed, script.clone(), index % 16 == 0, scenario)
                     && let Ok(mut failed) = failed.lock()
                     && failed.as_ref().is_none_or(|known| seed < known.seed)
                 {
@@ -163,48 +169,31 @@ impl Check {
     fn once(
         &self,
         seed: u64,
+        script: Option<Script>,
         scenario: &impl Fn(&Simulation) -> Result,
     ) -> Result<(), SimulationFailure> {
-        let script = std::env::var("WHARF_SIM_SCRIPT").ok();
-        let script = script.map(|text| {
-            text.parse::<Script>().map_err(|error| SimulationFailure {
-                seed,
-                script: Script::new(),
-                error: error.to_string(),
-                events: String::new(),
-                saved: None,
-            })
-        });
         let place = self.place(seed);
-        let run = self.simulate(seed, script.transpose()?, scenario, place.is_some());
+        let run = self.simulate(seed, script.clone(), scenario, place.is_some());
         let _ = std::io::stderr().lock().write_all(run.trace.to_string().as_bytes());
         let saved = place.and_then(|place| save(&run.trace, place));
-        run.outcome.map_err(|failure| SimulationFailure { saved, ..failure })
+        run.outcome
+            .and_then(|()| self.simulate(seed, script, scenario, false).same_as(seed, &run.trace))
+            .map_err(|failure| SimulationFailure { saved, ..failure })
     }
 
     fn try_seed(
         &self,
         seed: u64,
+        script: Option<Script>,
         twice: bool,
         scenario: &impl Fn(&Simulation) -> Result,
     ) -> Result<(), SimulationFailure> {
-        let run = self.simulate(seed, None, scenario, false);
+        let run = self.simulate(seed, script.clone(), scenario, false);
         run.outcome?;
         if !twice {
             return Ok(());
         }
-        let again = self.simulate(seed, None, scenario, false);
-        again.outcome?;
-        if run.trace.fingerprint() == again.trace.fingerprint() {
-            return Ok(());
-        }
-        let (first, second) = (run.trace.to_string(), again.trace.to_string());
-        let differs = first.lines().zip(second.lines()).find(|(one, other)| one != other);
-        let (one, other) = differs.unwrap_or(("the end", "the end"));
-        let error =
-            format!("two runs with the same seed differ: `{}`, and `{}`", one.trim(), other.trim());
-        let (script, events) = (Script::new(), String::new());
-        Err(SimulationFailure { seed, script, error, events, saved: None })
+        self.simulate(seed, script, scenario, false).same_as(seed, &run.trace)
     }
 
     fn simulate(
@@ -283,6 +272,30 @@ struct Run {
     trace: Trace,
 }
 
+impl Run {
+    /// Whether it did well, and the same as the one with the same seed that was traced before.
+    fn same_as(self, seed: u64, before: &Trace) -> Result<(), SimulationFailure> {
+        self.outcome?;
+        if self.trace.fingerprint() == before.fingerprint() {
+            return Ok(());
+        }
+        let (first, second) = (before.to_string(), self.trace.to_string());
+        let first: Vec<&str> = first.lines().collect();
+        let second: Vec<&str> = second.lines().collect();
+        let equal = first.iter().zip(&second).take_while(|(one, other)| one == other).count();
+        let line = |of: &[&str]| of.get(equal).map_or("the end", |line| line.trim()).to_owned();
+        let error = format!(
+            "two runs with the same seed differ, so more than the seed decides: `{}`, and `{}`",
+            line(&first),
+            line(&second)
+        );
+        // What both have done before that.
+        let events = first[equal.saturating_sub(10)..equal].iter();
+        let events = events.map(|line| format!("{line}\n")).collect();
+        Err(SimulationFailure { seed, script: Script::new(), error, events, saved: None })
+    }
+}
+
 /// A seed with which a scenario fails.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -330,8 +343,13 @@ fn save(trace: &Trace, place: PathBuf) -> Option<PathBuf> {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
+/// What an environment variable says, if it is set. One that cannot be understood must not be a check of something else.
+fn variable<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    match text.parse() {
+        Ok(value) => Some(value),
+        Err(error) => panic!("{name} is `{}`: {error}", text.escape_debug()),
+    }
 }
 
 /// Where there is a terminal.

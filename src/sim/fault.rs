@@ -8,7 +8,7 @@ use super::host::{ClockOffset, Host};
 use super::kernel::KernelFault;
 use super::simulation::Simulation;
 
-/// Something that happens to hosts and links, which are named. One that does not exist is left alone.
+/// Something that happens to hosts and links, which are named. A name that no host has is a failure of the simulation.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {

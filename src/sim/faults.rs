@@ -84,7 +84,7 @@ impl Faults {
         self
     }
 
-    /// Nothing happens to this host itself. Its links are as others'.
+    /// Nothing happens to this host itself. Its links are as others'. If there is no such host, the simulation fails.
     pub fn spare(mut self, host: &str) -> Self {
         self.spared.push(host.to_owned());
         self
@@ -98,6 +98,11 @@ impl Faults {
         }
         self.disks.push(host.to_owned());
         self
+    }
+
+    /// The hosts that it names.
+    pub(super) fn named(&self) -> impl Iterator<Item = &String> {
+        self.spared.iter().chain(&self.disks)
     }
 
     /// What happens to these hosts.

@@ -50,6 +50,8 @@ pub(super) struct HostShared {
     /// Once somebody has asked for it.
     disk: OnceCell<Disk>,
     is_paused: Cell<bool>,
+    /// Whether it ever had a program that is waited for.
+    was_awaited: Cell<bool>,
 }
 
 impl Host {
@@ -74,6 +76,7 @@ impl Host {
             starts: Cell::new(0),
             disk: OnceCell::new(),
             is_paused: Cell::new(false),
+            was_awaited: Cell::new(false),
         };
         let host = Self { shared: Rc::new(host) };
         host.begin();
@@ -96,13 +99,15 @@ impl Host {
     }
 
     /// Begins a program that need not end: a server. It begins anew when the host is restarted. If it fails, or a
-    /// callback of its loop panics, the simulation has failed.
+    /// callback of its loop panics, the simulation has failed. [`Simulation::run`] does not wait for it.
+    #[track_caller]
     pub fn serve(&self, program: impl AsyncFn(EventLoop) -> Result + 'static) {
         self.add(Program::new(program, false));
     }
 
     /// As [`serve`](Self::serve), for a program that [`Simulation::run`] waits for. It begins anew when the host is
     /// restarted before it is done.
+    #[track_caller]
     pub fn start(&self, program: impl AsyncFn(EventLoop) -> Result + 'static) {
         self.add(Program::new(program, true));
     }
@@ -111,6 +116,7 @@ impl Host {
     ///
     /// # Errors
     /// The program's, whatever else has failed in the simulation, and those of [`Simulation::run`].
+    #[track_caller]
     pub fn run<T: 'static>(
         &self,
         program: impl AsyncFnOnce(EventLoop) -> Result<T> + 'static,
@@ -129,7 +135,8 @@ impl Host {
             Ok(())
         });
         let simulation = self.simulation()?;
-        simulation.run_while(|| output.borrow().is_none())?;
+        let waits_for = || format!("the program that `{}` runs has not ended", self.name());
+        simulation.run_while(|| output.borrow().is_none(), waits_for)?;
         output.take().ok_or_else(|| "the simulation has ended before the program".into())
     }
 
@@ -222,6 +229,9 @@ impl Host {
     }
 
     fn add(&self, program: Program) {
+        if program.is_awaited {
+            self.shared.was_awaited.set(true);
+        }
         let program = Rc::new(program);
         self.shared.programs.borrow_mut().push(Rc::clone(&program));
         let event_loop = self.shared.event_loop.borrow().as_ref().cloned();
@@ -321,6 +331,7 @@ fn is_shortage(error: &Error) -> bool {
 
 impl HostShared {
     fn run(self: &Rc<Self>, event_loop: &EventLoop, program: Rc<Program>) {
+        let place = program.place;
         let running = program.begin(event_loop.clone());
         let host = Rc::downgrade(self);
         let main = async move {
@@ -336,11 +347,15 @@ impl HostShared {
                 Err(error) => simulation.fail(&host.name, format!("{error:#}")),
             }
         };
-        event_loop.create_task(main).named("a host's program").detach();
+        event_loop.create_task_at(place, main).named("a host's program").detach();
     }
 
     fn has_power(&self) -> bool {
         self.disk.get().is_none_or(Disk::has_power)
+    }
+
+    pub(super) fn was_awaited(&self) -> bool {
+        self.was_awaited.get()
     }
 
     pub(super) fn awaits(&self) -> bool {

@@ -92,6 +92,8 @@ mod fault;
 mod faults;
 mod host;
 mod kernel;
+#[cfg(test)]
+mod mistakes;
 mod network;
 mod program;
 mod random;

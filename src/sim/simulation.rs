@@ -10,6 +10,7 @@ use super::faults::Faults;
 use super::host::Host;
 use super::kernel::{KernelOptions, Kernels};
 use super::network::{LinkOptions, Wires};
+use super::program::waiting_for;
 use super::random::Random;
 use super::script::Script;
 use super::trace::{Capture, CaptureTap, Trace, TraceEvent};
@@ -157,7 +158,13 @@ impl Simulation {
     }
 
     /// Does this now, or in this turn if something runs.
+    ///
+    /// A host that it names and that is none, as by a slip of the pen, is a failure of the simulation.
     pub fn apply(&self, fault: &Fault) {
+        if let Some(name) = fault.hosts().find(|name| self.known(name).is_none()) {
+            self.shared.fail("the network", format!("`{fault}`: no host is called `{name}`"));
+            return;
+        }
         // Hosts say themselves what happens to them, whoever does it.
         if !fault.is_told_by_host() {
             self.shared.note_fault(fault);
@@ -193,7 +200,7 @@ impl Simulation {
         Box::new(move || drop(sender.try_send(())))
     }
 
-    /// How long it may run, in virtual time: an hour unless set.
+    /// How long it may run, in virtual time since it began: an hour unless set. That is for all runs together.
     pub fn limit(&self, limit: Duration) -> &Self {
         self.shared.limit.set(limit);
         self
@@ -202,10 +209,18 @@ impl Simulation {
     /// Runs until the programs that were [started](Host::start) are done.
     ///
     /// # Errors
-    /// A program, a callback or the network has failed, the limit of time is over, or nothing could ever happen again.
+    /// A program, a callback or the network has failed; the [limit](Self::limit) of time is over, which it also is when
+    /// nothing can ever happen again; or no program was ever started, and there is nothing to wait for.
     pub fn run(&self) -> Result {
         let hosts = self.hosts();
-        self.run_while(move || hosts.iter().any(|host| host.shared.awaits()))
+        if !hosts.iter().any(|host| host.shared.was_awaited()) {
+            return Err("there is no program to wait for: none was begun with `start`".into());
+        }
+        let waiting = hosts.clone();
+        self.run_while(
+            move || hosts.iter().any(|host| host.shared.awaits()),
+            move || waiting_for(&waiting),
+        )
     }
 
     /// Runs for this long in virtual time.
@@ -216,14 +231,18 @@ impl Simulation {
         let until = self.elapsed() + time;
         let shared = Rc::downgrade(&self.shared);
         self.after(time, |simulation| simulation.shared.look());
-        self.run_while(move || {
-            shared.upgrade().is_some_and(|shared| shared.network.elapsed() < until)
-        })
+        let goes_on =
+            move || shared.upgrade().is_some_and(|shared| shared.network.elapsed() < until);
+        self.run_while(goes_on, move || format!("it was to run until {until:?}"))
     }
 
     /// Runs as long as `goes_on` says so, which is asked whenever a program ends or a callback of
-    /// [`after`](Self::after) has been called.
-    pub(super) fn run_while(&self, goes_on: impl Fn() -> bool) -> Result {
+    /// [`after`](Self::after) has been called. What it `waits_for` is said when it takes too long.
+    pub(super) fn run_while(
+        &self,
+        goes_on: impl Fn() -> bool,
+        waits_for: impl Fn() -> String,
+    ) -> Result {
         #[cfg(feature = "tls")]
         let _lent = super::tls::lend(&self.shared.cryptographic);
         let director = self.begin()?;
@@ -239,7 +258,8 @@ impl Simulation {
                 Result::Ok(())
             };
             crate::timeout(left, ended).await.map_err(|_| {
-                Failure::from(format!("it was not over after {:?}", shared.limit.get()))
+                let limit = shared.limit.get();
+                Failure::from(format!("it was not over after {limit:?}: {}", waits_for()))
             })?
         });
         self.take_failure()?;
@@ -320,6 +340,11 @@ impl Simulation {
             let faults = self.shared.faults.take()?;
             let hosts = self.hosts();
             let names: Vec<&str> = hosts.iter().map(Host::name).collect();
+            if let Some(name) = faults.named().find(|name| self.known(name).is_none()) {
+                let what =
+                    format!("`Faults` spare, or fault the disk of, `{name}`, which is no host");
+                self.shared.fail("the network", what);
+            }
             Some(faults.script(&self.shared.random_faults, &names))
         });
         let Some(script) = script else { return };

@@ -163,7 +163,7 @@ impl Network {
             None => Vec::new(),
         };
         if addresses.is_empty() {
-            let text = format!("`{}` is not known to the network in memory", host.escape_debug());
+            let text = format!("no host of this network is called `{}`", host.escape_debug());
             return Err(io::Error::new(io::ErrorKind::NotFound, text));
         }
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())

@@ -23,7 +23,9 @@ pub(super) use self::randomness::lend;
 /// other provider. Certificates are verified as always: make them once, or read them from files, as making one needs
 /// the system's randomness.
 ///
-/// Tickets are kept by the server, as there is no key for stateless ones.
+/// Tickets are kept by the server, as there is no key for stateless ones. Clients keep sessions to resume, too: in a
+/// [`Check`](super::Check), build both in the scenario, and share the certificate alone. One that is shared by several
+/// runs resumes what another has begun, and runs differ.
 ///
 /// ```
 /// use wharf::{TlsClient, TlsServer};
