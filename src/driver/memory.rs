@@ -130,6 +130,10 @@ impl MemoryDriver {
         let deadline = timeout.map(|timeout| clock.after(timeout));
         let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
         loop {
+            if !clock.begin_turn() {
+                let text = "time does not pass: programs always have something to do at once";
+                return Err(io::Error::other(text));
+            }
             let arrived = self.network().0.links.deliver_due();
             if let Some(failure) = self.network().0.links.take_failure() {
                 return Err(io::Error::other(failure));

@@ -22,6 +22,9 @@ use crate::driver::memory::Machine;
 use crate::error::{Error, Result};
 use crate::event_loop::{Core, EventLoop};
 
+/// What every clock can say: some 9,999 years.
+const LAST_DATE: Duration = Duration::from_secs(9_999 * 365 * 24 * 60 * 60);
+
 /// Which host of a simulation, in the order in which they were made.
 pub(super) type HostId = usize;
 
@@ -141,9 +144,9 @@ impl Host {
     }
 
     /// The cable is pulled: its programs end where they are, and nothing that they send from now on leaves it. Who is
-    /// connected hears nothing. Nothing happens to one that is off.
+    /// connected hears nothing. Nothing happens to one that has crashed; one that was killed still had power.
     pub fn crash(&self) {
-        self.note(Fault::Crash, self.is_on());
+        self.note(Fault::Crash, self.has_network());
         self.end(true);
     }
 
@@ -181,7 +184,7 @@ impl Host {
 
     /// What its wall clock says.
     pub fn date(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + self.shared.machine.date()
+        SystemTime::UNIX_EPOCH + self.shared.machine.date().min(LAST_DATE)
     }
 
     /// Sets its wall clock ahead of the simulation's, or behind it. Timers do not follow it.
@@ -233,7 +236,14 @@ impl Host {
             self.shared.was_awaited.set(true);
         }
         let program = Rc::new(program);
-        self.shared.programs.borrow_mut().push(Rc::clone(&program));
+        let done = {
+            let mut programs = self.shared.programs.borrow_mut();
+            let done: Vec<_> = programs.extract_if(.., |program| program.is_done.get()).collect();
+            programs.push(Rc::clone(&program));
+            done
+        };
+        // They never begin anew, and what they hold may do anything when it is dropped.
+        drop(done);
         let event_loop = self.shared.event_loop.borrow().as_ref().cloned();
         if let Some(event_loop) = event_loop {
             self.shared.run(&event_loop, program);
@@ -284,7 +294,10 @@ impl Host {
     }
 
     fn end(&self, is_crash: bool) {
-        let Some(event_loop) = self.shared.event_loop.take() else { return };
+        let event_loop = self.shared.event_loop.take();
+        if event_loop.is_none() && !(is_crash && self.has_network()) {
+            return;
+        }
         let Some(simulation) = self.shared.simulation.upgrade() else { return };
         if is_crash {
             simulation.wires.set_down(self.shared.id, true);
@@ -294,8 +307,16 @@ impl Host {
             disk.end_run(is_crash);
         }
         // What it does while it is closed is no failure.
-        event_loop.set_exception_handler(|_, _| {});
+        if let Some(event_loop) = &event_loop {
+            event_loop.set_exception_handler(|_, _| {});
+        }
         drop(event_loop);
+    }
+
+    /// Whether it has power: its kernel answers, if nobody else does.
+    fn has_network(&self) -> bool {
+        let simulation = self.shared.simulation.upgrade();
+        simulation.is_some_and(|simulation| !simulation.wires.is_down(self.shared.id))
     }
 
     pub(super) fn set_disk_fault(&self, fault: DiskFault) {

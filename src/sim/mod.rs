@@ -83,7 +83,18 @@
 //!
 //! The programs of a host that crashes are dropped, and `connection_lost` is called as when a loop is closed: a process
 //! that is killed for real runs nothing any more. Nothing that they send then leaves the host, but what they do to things
-//! that they share with the test is done.
+//! that they share with the test is done. One that panics when it is dropped is no failure.
+//!
+//! # What else differs from the real thing
+//!
+//! - *Keep-alive* ([`Keepalive`](crate::Keepalive)) is not simulated: who only waits for a machine that has crashed waits
+//!   until a timeout of its own. Who writes hears of it, as does who waits for room.
+//! - *What is on its way when a link is cut* arrives. What is sent from then on does not.
+//! - *Names* are known at once, whatever links do, and mean IPv4 addresses.
+//! - *A link of limited bandwidth* keeps what waits for it, however much: datagrams come late and are not lost.
+//! - *Ports* are given out in turn on the whole network, and none is kept after its connection (`TIME_WAIT`).
+//! - *A program that reads the real clock*, or waits for another thread, is no longer the same for equal seeds. One that
+//!   waits for time to pass without a pause waits for ever, which is an [error](Simulation::patience).
 
 mod addresses;
 mod check;

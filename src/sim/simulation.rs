@@ -56,6 +56,9 @@ pub(super) struct Shared {
 /// How long a simulation runs in virtual time before it has failed.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
+/// How many turns loops take in one instant before it has failed.
+const PATIENCE: u64 = 100_000;
+
 impl Simulation {
     /// A network without hosts, on which everything follows from `seed`.
     pub fn new(seed: u64) -> Self {
@@ -86,7 +89,21 @@ impl Simulation {
         };
         let simulation = Self { shared: Rc::new(shared), is_owner: true };
         simulation.shuffle(true);
+        simulation.patience(PATIENCE);
+        simulation.watch();
         simulation
+    }
+
+    /// A callback of the test itself that panics is a failure, too.
+    fn watch(&self) {
+        let owner = Rc::downgrade(&self.shared);
+        if let Some(director) = &*self.shared.director.borrow() {
+            director.set_exception_handler(move |_, exception| {
+                if let Some(owner) = owner.upgrade() {
+                    owner.fail("the simulation", exception.to_string());
+                }
+            });
+        }
     }
 
     pub(super) fn of(shared: Rc<Shared>) -> Self {
@@ -98,7 +115,8 @@ impl Simulation {
         self.shared.seed
     }
 
-    /// The host with this name: a new one, if there is none yet. Other hosts reach it by its name.
+    /// The host with this name: a new one, if there is none yet. Other hosts reach it by its name, of which capitals are
+    /// no matter. A [`Script`] can name it if there is no space and no `;` in its name.
     pub fn host(&self, name: &str) -> Host {
         if let Some(host) = self.known(name) {
             return host;
@@ -172,7 +190,7 @@ impl Simulation {
         fault.apply(self);
     }
 
-    /// Calls something once this time has passed.
+    /// Calls something once this time has passed. If it panics, the simulation has failed.
     pub fn after(&self, wait: Duration, call: impl FnOnce(&Self) + 'static) {
         let shared = Rc::downgrade(&self.shared);
         if let Some(director) = &*self.shared.director.borrow() {
@@ -206,6 +224,14 @@ impl Simulation {
         self
     }
 
+    /// How many turns the loops of hosts may take in one instant before the simulation has failed: 100,000 unless set.
+    /// Time passes only when none has anything to do, so a program that waits for it in a loop without a pause, or two
+    /// that answer each other over links that take no time, would go on for ever.
+    pub fn patience(&self, turns: u64) -> &Self {
+        self.shared.network.set_patience(turns);
+        self
+    }
+
     /// Runs until the programs that were [started](Host::start) are done.
     ///
     /// # Errors
@@ -228,7 +254,7 @@ impl Simulation {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_for(&self, time: Duration) -> Result {
-        let until = self.elapsed() + time;
+        let until = self.elapsed().saturating_add(time);
         let shared = Rc::downgrade(&self.shared);
         self.after(time, |simulation| simulation.shared.look());
         let goes_on =

@@ -13,11 +13,19 @@ pub(crate) struct Clock {
     /// The real time when the network was made: virtual time begins there.
     began: Instant,
     elapsed: Cell<Duration>,
+    /// How many turns loops have taken since it moved, and may take.
+    turns: Cell<u64>,
+    patience: Cell<u64>,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), elapsed: Cell::new(Duration::ZERO) }
+        Self {
+            began: Instant::now(),
+            elapsed: Cell::new(Duration::ZERO),
+            turns: Cell::new(0),
+            patience: Cell::new(u64::MAX),
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -40,9 +48,24 @@ impl Clock {
         self.began.checked_add(elapsed).unwrap_or_else(|| self.now())
     }
 
+    /// How many turns loops may take before it moves.
+    #[cfg(feature = "sim")]
+    pub(super) fn set_patience(&self, turns: u64) {
+        self.patience.set(turns);
+    }
+
+    /// Loops take a turn. Whether they may.
+    pub(super) fn begin_turn(&self) -> bool {
+        self.turns.set(self.turns.get() + 1);
+        self.turns.get() <= self.patience.get()
+    }
+
     /// Lets time pass until `moment`. It never goes back.
     pub(crate) fn advance_to(&self, moment: Instant) {
         let elapsed = moment.saturating_duration_since(self.began).min(END_OF_TIME);
-        self.elapsed.set(elapsed.max(self.elapsed.get()));
+        if elapsed > self.elapsed.get() {
+            self.elapsed.set(elapsed);
+            self.turns.set(0);
+        }
     }
 }

@@ -35,15 +35,12 @@ impl Machine {
         }
         let (near, far) = self.begin_connecting(addresses, target);
         near.own(descriptor);
-        let request = Request {
-            network: Rc::downgrade(&self.network.0),
-            kernel: self.kernel(),
-            target,
-            place: Place::Ip(remote),
-            far,
-            repeats: 0,
-        };
-        near.request(move || request.arrive());
+        let (network, kernel) = (Rc::downgrade(&self.network.0), self.kernel());
+        near.request(far, move |far| {
+            let (network, kernel) = (Weak::clone(&network), kernel.clone());
+            let place = Place::Ip(remote);
+            Request { network, kernel, target, place, far, repeats: 0 }.arrive();
+        });
         Ok(near)
     }
 
@@ -63,13 +60,17 @@ impl Machine {
         remote: SocketAddr,
         local: Option<SocketAddr>,
     ) -> io::Result<SocketAddr> {
-        match local {
-            Some(local) if !self.has(local.ip()) => Err(io::ErrorKind::AddrNotAvailable.into()),
-            Some(local) if local.port() != 0 => Ok(local),
-            local => {
-                let ip = local.map_or_else(|| self.source(remote.ip()), |local| local.ip());
-                self.free_port(ip).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
-            }
+        let own = local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
+        let ip = own.unwrap_or_else(|| self.source(remote.ip()));
+        if !self.has(ip) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        if !self.reaches(ip, remote.ip()) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        match local.map_or(0, |local| local.port()) {
+            0 => self.free_port(ip).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
+            port => Ok(SocketAddr::new(ip, port)),
         }
     }
 

@@ -191,13 +191,21 @@ impl MemoryDatagramSocket {
                     return Err(io::ErrorKind::PermissionDenied.into());
                 }
                 for receiver in self.sockets() {
-                    if receiver.place.port() == Some(to.port()) && receiver.place.is_ipv4() {
+                    if receiver.place.port() == Some(to.port())
+                        && receiver.place.is_ipv4()
+                        && self.may_hear(&receiver)
+                    {
                         self.send_to_one_of_many(&receiver, datagram.data, to.ip());
                     }
                 }
                 Ok(())
             }
             Place::Ip(to) => {
+                if let Place::Ip(own) = &self.shared.place
+                    && !self.machine.reaches(own.ip(), to.ip())
+                {
+                    return Err(io::ErrorKind::InvalidInput.into());
+                }
                 self.send_to_address(*to, datagram.data);
                 Ok(())
             }
@@ -245,6 +253,7 @@ impl MemoryDatagramSocket {
             let is_member = receiver.groups.borrow().contains(&to.ip());
             // The option is about what the socket sent itself.
             if is_member
+                && self.may_hear(&receiver)
                 && receiver.place.port() == Some(to.port())
                 && (!own || self.shared.multicast_loop.get())
             {
@@ -255,7 +264,9 @@ impl MemoryDatagramSocket {
 
     /// To one of the receivers of a group, or of a broadcast.
     fn send_to_one_of_many(&self, receiver: &Rc<Shared>, data: &[u8], to: IpAddr) {
-        let (from, place) = (self.source(to), receiver.place.clone());
+        // Links are between machines, whatever the sockets are bound to.
+        let there = Machine { network: self.machine.network.clone(), id: receiver.machine };
+        let (from, place) = (self.source(to), receiver.on_link(&there, to));
         let target = (receiver.machine, &place);
         let receiver = Rc::downgrade(receiver);
         let data: Box<[u8]> = data.into();
@@ -266,6 +277,16 @@ impl MemoryDatagramSocket {
                 receiver.take_in(data, &sender, Some(to));
             }
         });
+    }
+
+    /// Not a socket at a loopback address of another machine.
+    fn may_hear(&self, receiver: &Shared) -> bool {
+        let is_loopback = |place: &Place| match place {
+            Place::Ip(address) => address.ip().is_loopback(),
+            Place::Unix(_) => false,
+        };
+        let apart = receiver.machine != self.machine.id;
+        !apart || !(is_loopback(&receiver.place) || is_loopback(&self.shared.place))
     }
 
     fn sockets(&self) -> Vec<Rc<Shared>> {
@@ -363,6 +384,16 @@ impl Shared {
                 Place::Ip(SocketAddr::new(machine.source(to), own.port()))
             }
             place => place.clone(),
+        }
+    }
+
+    /// Where it is for a datagram of a group or a broadcast.
+    fn on_link(&self, machine: &Machine, to: IpAddr) -> Place {
+        match &self.place {
+            Place::Ip(own) if own.ip().is_multicast() && machine.id != MachineId::SHARED => {
+                Place::Ip(SocketAddr::new(machine.source(to), own.port()))
+            }
+            _ => self.source(machine, to),
         }
     }
 

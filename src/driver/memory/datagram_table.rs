@@ -65,7 +65,7 @@ impl Machine {
         let descriptor = self.kernel().descriptor(Call::Open)?;
         let table = &self.network.0.datagrams;
         let key = (self.id, place.clone());
-        if table.0.borrow().contains_key(&key) {
+        if table.0.borrow().contains_key(&key) || self.overlaps(&place, &table.0.borrow()) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let capacity = self.network.0.datagram_capacity.get();

@@ -49,6 +49,13 @@ pub(crate) trait LinkPolicy {
         Retry::WhenChanged
     }
 
+    /// In which life of its sender something is sent, or kept to be sent again: a machine that crashes and is started
+    /// again has another, and knows nothing of what it had sent. `None`: it is off, and sends nothing.
+    fn life(&self, link: Link<'_>) -> Option<u64> {
+        let _ = link;
+        Some(0)
+    }
+
     /// Whether what was on its way arrives after all, now that it is there: else it is lost.
     fn arrives(&self, link: Link<'_>, cargo: Cargo) -> bool {
         let _ = (link, cargo);

@@ -59,7 +59,8 @@ impl Machine {
         let descriptor = kernel.descriptor(Call::Open)?;
         let mut listeners = self.network.0.listeners.0.borrow_mut();
         let key = (self.id, place.clone());
-        if listeners.get(&key).is_some_and(|listener| listener.strong_count() > 0) {
+        let is_taken = listeners.get(&key).is_some_and(|listener| listener.strong_count() > 0);
+        if is_taken || self.overlaps(&place, &listeners) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let shared = Rc::new(Shared {

@@ -46,6 +46,11 @@ impl MachineId {
     /// Where loops are that were given no machine.
     pub(super) const SHARED: Self = Self(0);
 
+    /// The next one.
+    pub(super) fn after(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     fn index(self) -> Option<usize> {
         self.0.checked_sub(1).map(|index| index as usize)
     }
@@ -83,6 +88,12 @@ impl Machine {
         let machines = &self.network.0.machines;
         let known = machines.by_address.borrow().get(&address).copied();
         known.or_else(|| machines.addresses(self.id).is_none().then_some(MachineId::SHARED))
+    }
+
+    /// Whether what comes from this address of its own can leave it for `remote`: a loopback address stays within a
+    /// machine.
+    pub(super) fn reaches(&self, own: IpAddr, remote: IpAddr) -> bool {
+        self.id == MachineId::SHARED || !own.is_loopback() || self.of(remote) == Some(self.id)
     }
 
     /// Whether sockets can be bound to this address here.

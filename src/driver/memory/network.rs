@@ -85,6 +85,12 @@ impl Network {
         self.0.links.set_tap(tap);
     }
 
+    /// How many turns loops may take in one instant before that is an error.
+    #[cfg(feature = "sim")]
+    pub(crate) fn set_patience(&self, turns: u64) {
+        self.0.clock.set_patience(turns);
+    }
+
     /// Lets what happens at one instant happen in the order that this chooses.
     #[cfg(feature = "sim")]
     pub(crate) fn set_order(&self, choose: Option<super::Choose>) {

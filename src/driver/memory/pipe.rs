@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::kernel::{Blocked, Call, Descriptor, Kernel};
 use super::links::Cargo;
-use super::route::Route;
+use super::route::{Failed, Route};
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Signals};
 
@@ -30,7 +30,12 @@ struct Pair {
     ends: [End; 2],
     /// `routes[side]` is the link by which `side` receives; `None`: everything arrives at once.
     routes: Option<[Rc<Route>; 2]>,
+    /// How the far end answers a request to connect, which may come to it more than once.
+    answer: RefCell<Option<Answer>>,
 }
+
+/// What becomes of the far end of a connection when it is asked to accept.
+type Answer = Rc<dyn Fn(MemorySocket)>;
 
 /// What is on its way to one side.
 struct Way {
@@ -47,6 +52,8 @@ struct Way {
     ended: bool,
     /// The writer found it full, and waits to be told of room.
     writer_waits: bool,
+    /// It has not been told yet.
+    awaits_room: bool,
     /// How many bytes are before the mark of urgent data, where a read ends.
     mark: Option<usize>,
     marks: Option<Marks>,
@@ -126,6 +133,7 @@ fn joined(
             shut: false,
             ended: false,
             writer_waits: false,
+            awaits_room: false,
             mark: None,
             marks: None,
         })
@@ -133,7 +141,7 @@ fn joined(
     let ([first, second], [near, far]) = (addresses, kernels);
     let end = |address, kernel| End { address: RefCell::new(address), kernel, ..End::default() };
     let ends = [end(first, near), end(second, far)];
-    let pair = Rc::new(Pair { ways: [way(), way()], ends, routes });
+    let pair = Rc::new(Pair { ways: [way(), way()], ends, routes, answer: RefCell::default() });
     pair.watch_routes();
     (MemorySocket { pair: Rc::clone(&pair), side: 0 }, MemorySocket { pair, side: 1 })
 }
@@ -163,9 +171,13 @@ impl MemorySocket {
         }
     }
 
-    /// Asks the other side to accept: `arrive` is called when the request arrives there.
-    pub(super) fn request(&self, arrive: impl FnOnce() + 'static) {
-        self.send(Cargo::Connect, move |_, _| arrive());
+    /// Asks the other side to accept: `answer` is called when the request arrives there.
+    pub(super) fn request(&self, far: Self, answer: impl Fn(Self) + 'static) {
+        let answer: Answer = Rc::new(answer);
+        if self.pair.routes.is_some() {
+            *self.pair.answer.borrow_mut() = Some(Rc::clone(&answer));
+        }
+        self.send(Cargo::Connect, move |_, _| answer(far));
     }
 
     /// What sends the other side's request again, which nobody has answered.
@@ -183,6 +195,7 @@ impl MemorySocket {
     /// The other side's connect succeeds: its socket becomes writable.
     pub(super) fn accept(&self) {
         self.send(Cargo::Accept, |pair, other| {
+            pair.answer.take();
             pair.ends[other].connecting.set(false);
             pair.ends[other].signal(Readiness::WRITE);
         });
@@ -262,7 +275,10 @@ impl MemorySocket {
         self.pair.tell_room(self.side, &way);
         drop(way);
         if room_wanted {
-            self.send(Cargo::Room, |pair, other| pair.ends[other].signal(Readiness::WRITE));
+            self.send(Cargo::Room, |pair, other| {
+                pair.ways[1 - other].borrow_mut().awaits_room = false;
+                pair.ends[other].signal(Readiness::WRITE);
+            });
         }
         if is_cut {
             self.tell_later();
@@ -310,6 +326,7 @@ impl MemorySocket {
             written += count;
         }
         way.writer_waits = room < wanted;
+        way.awaits_room = room < wanted;
         if written > 0
             && way.mark.is_none()
             && let Some(marks) = &mut way.marks
@@ -327,6 +344,9 @@ impl MemorySocket {
             }
             self.send_bytes(written);
         } else if wanted > 0 {
+            if self.other().closed.get() {
+                self.pair.ask_again(self.side);
+            }
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(written)
@@ -424,13 +444,21 @@ impl MemorySocket {
 }
 
 impl Pair {
-    /// A route that gives up fails the side that waits for an answer.
+    /// A route that gives up fails the side that waits for an answer. Where nobody is left to send it, that side asks
+    /// again.
     fn watch_routes(self: &Rc<Self>) {
         for (to, route) in self.routes.iter().flatten().enumerate() {
             let pair = Rc::downgrade(self);
-            route.on_failure(move |cargo| {
+            route.on_failure(move |cargo, failed| {
+                let Some(pair) = pair.upgrade() else { return };
+                let is_gone = failed == Failed::SenderIsGone;
                 let waits = match cargo {
-                    Cargo::Reset => return,
+                    Cargo::Reset => return pair.ask_again(to),
+                    Cargo::Accept | Cargo::Refuse | Cargo::Room if is_gone => {
+                        return pair.ask_again(to);
+                    }
+                    // Its sockets are gone, too.
+                    _ if is_gone => return,
                     Cargo::Accept | Cargo::Refuse | Cargo::Room => to,
                     Cargo::Connect
                     | Cargo::Bytes(_)
@@ -438,12 +466,35 @@ impl Pair {
                     | Cargo::Datagram(_)
                     | Cargo::Unreachable => 1 - to,
                 };
-                if let Some(pair) = pair.upgrade() {
-                    pair.ends[waits].connecting.set(false);
-                    pair.ends[waits].fail(io::ErrorKind::TimedOut);
-                }
+                pair.ends[waits].connecting.set(false);
+                pair.ends[waits].fail(io::ErrorKind::TimedOut);
             });
         }
+    }
+
+    /// `side` waits for what never comes: as a kernel does, it connects once more, or asks whether there is room yet.
+    /// Who has nothing to send asks nothing.
+    fn ask_again(self: &Rc<Self>, side: usize) {
+        let end = &self.ends[side];
+        if end.closed.get() || end.error.get().is_some() || end.deserted.get() {
+            return;
+        }
+        if end.connecting.get() {
+            self.send(side, Cargo::Connect, Self::request_arrives_again);
+        } else if self.routes.is_some() && self.ways[1 - side].borrow().awaits_room {
+            self.send(side, Cargo::Bytes(0), |pair, other| pair.bytes_arrive(other, 0, false));
+        }
+    }
+
+    /// A request to connect comes to a machine that has forgotten the one before.
+    fn request_arrives_again(self: &Rc<Self>, side: usize) {
+        let end = &self.ends[side];
+        let answer = self.answer.borrow().clone();
+        let Some(answer) = answer.filter(|_| end.closed.get()) else { return };
+        end.closed.set(false);
+        end.resets.set(false);
+        self.ways[1 - side].borrow_mut().shut = false;
+        answer(MemorySocket { pair: Rc::clone(self), side });
     }
 
     /// Tells a side what it is ready for.

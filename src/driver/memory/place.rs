@@ -1,11 +1,14 @@
 //! Where sockets in memory are.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::rc::Weak;
 
+use super::machine::{Machine, MachineId};
 use crate::address::{Address, UnixAddress};
 
 /// What an address names in a network, where it is a key.
@@ -14,6 +17,32 @@ pub(super) enum Place {
     Ip(SocketAddr),
     Unix(PathBuf),
 }
+
+impl Machine {
+    /// Whether a socket at `place` and one that is there would both be at the same port of an address: one of them is at
+    /// every address. The loops without machines stand for any number of machines.
+    pub(super) fn overlaps<T>(
+        &self,
+        place: &Place,
+        there: &BTreeMap<(MachineId, Place), Weak<T>>,
+    ) -> bool {
+        let Some(any) = place.at_any_address().filter(|_| self.id != MachineId::SHARED) else {
+            return false;
+        };
+        let is_there = |socket: &Weak<T>| socket.strong_count() > 0;
+        if any != *place {
+            return there.get(&(self.id, any)).is_some_and(is_there);
+        }
+        let of_machine = (self.id, Place::Ip(FIRST))..(self.id.after(), Place::Ip(FIRST));
+        let mut others = there.range(of_machine);
+        others.any(|((_, other), socket)| {
+            other.at_any_address() == Some(any.clone()) && is_there(socket)
+        })
+    }
+}
+
+/// Before every other place of a machine.
+const FIRST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 impl Place {
     /// Where datagrams to `address` go.

@@ -22,13 +22,30 @@ pub(super) struct Route {
     /// How many of these, the next, are behind something that was lost on its way: they are held, too.
     behind: Cell<usize>,
     /// What waits: the first was lost, the others are behind it.
-    held: RefCell<VecDeque<(Cargo, Arrival)>>,
+    held: RefCell<VecDeque<Held>>,
     /// How many of these were on their way before what was sent since.
     returned: Cell<usize>,
     /// How often in a row the first of them was lost.
     losses: Cell<u32>,
     /// Told when something is not sent again any more: the connection has failed.
-    on_failure: OnceCell<Box<dyn Fn(Cargo)>>,
+    on_failure: OnceCell<Box<dyn Fn(Cargo, Failed)>>,
+}
+
+/// Something that is to be sent again.
+struct Held {
+    cargo: Cargo,
+    arrival: Arrival,
+    /// In which life of its sender.
+    life: u64,
+}
+
+/// Why something is not sent again any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// It was lost too often.
+    GivenUp,
+    /// Its sender has crashed since.
+    SenderIsGone,
 }
 
 impl Route {
@@ -48,7 +65,7 @@ impl Route {
     }
 
     /// What is called when something is not sent again any more. The first call counts.
-    pub(super) fn on_failure(&self, call: impl Fn(Cargo) + 'static) {
+    pub(super) fn on_failure(&self, call: impl Fn(Cargo, Failed) + 'static) {
         self.on_failure.get_or_init(|| Box::new(call));
     }
 
@@ -62,7 +79,7 @@ impl Route {
             self.losses.set(0);
         }
         if !self.held.borrow().is_empty() {
-            self.held.borrow_mut().push_back((cargo, Box::new(arrive)));
+            self.hold(&links, cargo, Box::new(arrive));
             return;
         }
         match links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo)) {
@@ -70,8 +87,9 @@ impl Route {
             Fate::Arrives(after) => self.schedule(&links, after, cargo, Box::new(arrive)),
             // Lost or held.
             _ => {
-                self.held.borrow_mut().push_back((cargo, Box::new(arrive)));
-                self.lost(&links);
+                if self.hold(&links, cargo, Box::new(arrive)) {
+                    self.lost(&links);
+                }
             }
         }
     }
@@ -99,17 +117,59 @@ impl Route {
             self.behind.set(self.on_its_way.get());
             self.returned.set(0);
         }
+        // The receiver was off: it knows nothing of what it would hear from a former life of the sender.
+        let life = links.ask(Some(0), |policy| policy.life(self.link())).unwrap_or(0);
         let is_first = self.held.borrow().is_empty();
         let place = self.returned.get();
         self.returned.set(place + 1);
-        self.held.borrow_mut().insert(place, (cargo, arrival));
+        self.held.borrow_mut().insert(place, Held { cargo, arrival, life });
         if is_first {
             self.lost(links);
         }
     }
 
+    /// Keeps something to be sent again, behind the others. Whether its sender is there to do so.
+    fn hold(&self, links: &Links, cargo: Cargo, arrival: Arrival) -> bool {
+        let life = links.ask(Some(0), |policy| policy.life(self.link()));
+        if let Some(life) = life {
+            self.held.borrow_mut().push_back(Held { cargo, arrival, life });
+        } else {
+            drop(arrival);
+            self.tell(cargo, Failed::SenderIsGone);
+        }
+        life.is_some()
+    }
+
+    /// Forgets what was to be sent again by a machine that has crashed since.
+    fn forget_former_lives(&self, links: &Links) {
+        if self.held.borrow().is_empty() {
+            return;
+        }
+        let life = links.ask(Some(0), |policy| policy.life(self.link()));
+        let (mut kept, mut gone, mut returned) = (VecDeque::new(), Vec::new(), 0);
+        for (index, held) in self.held.take().into_iter().enumerate() {
+            if Some(held.life) == life {
+                returned += usize::from(index < self.returned.get());
+                kept.push_back(held);
+            } else {
+                gone.push(held);
+            }
+        }
+        self.held.replace(kept);
+        if gone.is_empty() {
+            return;
+        }
+        self.returned.set(returned);
+        self.losses.set(0);
+        for Held { cargo, arrival, .. } in gone {
+            drop(arrival);
+            self.tell(cargo, Failed::SenderIsGone);
+        }
+    }
+
     /// The first of what is held was lost.
     fn lost(self: &Rc<Self>, links: &Links) {
+        self.forget_former_lives(links);
         let Some(cargo) = self.first_held() else { return };
         let losses = self.losses.get() + 1;
         match links.ask(Retry::WhenChanged, |policy| policy.retry(self.link(), cargo, losses)) {
@@ -129,13 +189,14 @@ impl Route {
             // With what comes back until then, or what is sent now would overtake it.
             return links.schedule_ranked(at, rank, Happening::Retry(Rc::clone(self)));
         }
+        self.forget_former_lives(links);
         while let Some(cargo) = self.first_held() {
             let fate = links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo));
             let Fate::Arrives(after) = fate else { return self.lost(links) };
             self.losses.set(0);
             self.returned.set(self.returned.get().saturating_sub(1));
             let next = self.held.borrow_mut().pop_front();
-            let Some((_, arrival)) = next else { return };
+            let Some(Held { arrival, .. }) = next else { return };
             if after.is_zero() && self.on_its_way.get() == 0 {
                 arrival();
             } else {
@@ -145,7 +206,7 @@ impl Route {
     }
 
     fn first_held(&self) -> Option<Cargo> {
-        self.held.borrow().front().map(|(cargo, _)| *cargo)
+        self.held.borrow().front().map(|held| held.cargo)
     }
 
     /// What is held never arrives.
@@ -154,8 +215,12 @@ impl Route {
         self.returned.set(0);
         self.losses.set(0);
         drop(held);
+        self.tell(cargo, Failed::GivenUp);
+    }
+
+    fn tell(&self, cargo: Cargo, failed: Failed) {
         if let Some(call) = self.on_failure.get() {
-            call(cargo);
+            call(cargo, failed);
         }
     }
 

@@ -13,6 +13,8 @@ pub(super) struct Cuts {
     links: RefCell<BTreeMap<(HostId, HostId), Cut>>,
     /// Hosts that are off.
     down: RefCell<BTreeSet<HostId>>,
+    /// How often hosts have crashed.
+    crashes: RefCell<BTreeMap<HostId, u64>>,
     /// Disks whose power may fail, and with it their host's, before it is off.
     disks: RefCell<BTreeMap<HostId, Disk>>,
 }
@@ -42,7 +44,9 @@ impl Cuts {
     pub(super) fn set_down(&self, host: HostId, is_down: bool) {
         let mut down = self.down.borrow_mut();
         if is_down {
-            down.insert(host);
+            if down.insert(host) {
+                *self.crashes.borrow_mut().entry(host).or_default() += 1;
+            }
         } else {
             down.remove(&host);
         }
@@ -50,6 +54,12 @@ impl Cuts {
 
     pub(super) fn add_disk(&self, host: HostId, disk: Disk) {
         self.disks.borrow_mut().insert(host, disk);
+    }
+
+    /// Which life of the host this is; `None`: it is off.
+    pub(super) fn life(&self, host: HostId) -> Option<u64> {
+        let crashes = || self.crashes.borrow().get(&host).copied().unwrap_or(0);
+        (!self.is_down(host)).then(crashes)
     }
 
     pub(super) fn is_down(&self, host: HostId) -> bool {

@@ -3,6 +3,8 @@
 mod cuts;
 mod options;
 mod policy;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 
 pub use self::options::LinkOptions;

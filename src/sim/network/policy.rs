@@ -80,6 +80,10 @@ impl Wires {
         self.cuts.clear();
     }
 
+    pub(in crate::sim) fn is_down(&self, host: HostId) -> bool {
+        self.cuts.is_down(host)
+    }
+
     pub(in crate::sim) fn set_down(&self, host: HostId, is_down: bool) {
         self.cuts.set_down(host, is_down);
     }
@@ -197,6 +201,10 @@ impl LinkPolicy for Wires {
             Some(Cut::Clogged) => Retry::WhenChanged,
             Some(Cut::Lossy) | None => timeouts::retry(cargo, losses),
         }
+    }
+
+    fn life(&self, link: Link<'_>) -> Option<u64> {
+        self.ends(link).map_or(Some(0), |(from, _)| self.cuts.life(from))
     }
 
     fn arrives(&self, link: Link<'_>, cargo: Cargo) -> bool {
