@@ -73,7 +73,7 @@ pub(super) struct Played {
 }
 
 /// Within this everything comes right after the last fault.
-const PATIENCE: Duration = Duration::from_secs(1_200);
+const PATIENCE: Duration = Duration::from_secs(4_800);
 const MOMENT: Duration = Duration::from_millis(1);
 /// Who is silent for so long is given up, by clients and by the server.
 const IDLE: Duration = Duration::from_secs(30);
