@@ -29,9 +29,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("hyper", "error event_loop streams task"),
     (
         "testing",
-        "address driver error event_loop net pipe process protocol streams task tls transport",
+        "address driver error event_loop inspect net pipe process protocol streams task tls transport",
     ),
-    ("sim", "address driver error event_loop net task testing"),
+    ("sim", "address driver error event_loop net task testing tls"),
 ];
 
 /// The one file that imports against the order. Why it does is said there.
@@ -188,7 +188,7 @@ fn code_of(text: &str) -> String {
     let lines = lines.map(|line| line.split("//").next().unwrap_or(line));
     let code: Vec<_> = lines.map(str::trim).collect();
     let code = code.join("\n");
-    match code.find("#[cfg(test)]\nmod ") {
+    match code.find("#[cfg(test)]\nmod tests {") {
         Some(tests) => code[..tests].to_owned(),
         None => code,
     }
