@@ -81,7 +81,7 @@ impl Check {
         self
     }
 
-    /// How many threads try seeds side by side.
+    /// How many threads try seeds side by side: no more than there are seeds.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
         self
@@ -145,8 +145,11 @@ impl Check {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.threads {
-                scope.spawn(work);
+            for _ in 1..u64::try_from(self.threads).unwrap_or(u64::MAX).min(seeds) {
+                // Where there can be no more threads, those that there are do it.
+                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
             work();
         });
@@ -208,7 +211,7 @@ impl Check {
             simulation.record_contents();
         }
         match (script, &self.faults) {
-            (Some(script), _) => drop(simulation.script(script)),
+            (Some(script), _) => simulation.replay(script),
             (None, Some(faults)) => drop(simulation.faults(faults.clone())),
             (None, None) => {}
         }
@@ -241,9 +244,11 @@ impl Check {
                     begin += part;
                     continue;
                 }
+                let most = failure.script.events().len();
                 match self.simulate(failure.seed, Some(shorter), scenario, false).outcome {
-                    Err(smaller) => failure = smaller,
-                    Ok(()) => begin += part,
+                    // Not if the scenario has a longer one that follows.
+                    Err(smaller) if smaller.script.events().len() < most => failure = smaller,
+                    Err(_) | Ok(()) => begin += part,
                 }
             }
             part /= 2;

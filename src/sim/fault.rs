@@ -14,7 +14,7 @@ use super::simulation::Simulation;
 pub enum Fault {
     /// What the first sends to the second is lost, from now on.
     Cut(String, String),
-    /// What the first sends to the second waits, from now on.
+    /// What the first sends to the second waits, from now on: of datagrams 1,000 at most, more are lost.
     Clog(String, String),
     /// What the first sends to the second passes again.
     Join(String, String),
@@ -130,11 +130,15 @@ impl Fault {
             }
         }
         // What waited for the links is tried again.
+        shared.wires.changed();
         shared.network.changed();
     }
 }
 
 fn offset(seconds: f64) -> ClockOffset {
+    if seconds.is_nan() {
+        return ClockOffset::Ahead(Duration::ZERO);
+    }
     let length = Duration::try_from_secs_f64(seconds.abs()).unwrap_or(Duration::MAX);
     if seconds < 0.0 { ClockOffset::Behind(length) } else { ClockOffset::Ahead(length) }
 }

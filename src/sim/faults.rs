@@ -78,7 +78,7 @@ impl Faults {
         self
     }
 
-    /// When the last one is over, and everything is whole.
+    /// When the last one is over, and everything is whole. That may be never: no more than some 10,000 begin.
     pub fn until(mut self, time: Duration) -> Self {
         self.until = time;
         self
@@ -114,12 +114,14 @@ impl Faults {
             .filter(|host| !self.spared.iter().any(|spared| spared == host))
             .collect();
         let mut events = Vec::new();
-        let mut at = Duration::ZERO;
+        let (mut at, mut count) = (Duration::ZERO, 0);
         loop {
-            at += random.duration(Duration::ZERO..=2 * self.every);
-            if at >= self.until || self.every.is_zero() {
+            let wait = random.duration(Duration::ZERO..=self.every.saturating_mul(2));
+            at = at.saturating_add(wait);
+            if at >= self.until || self.every.is_zero() || count == MOST {
                 break;
             }
+            count += 1;
             if let Some(kind) = random.choose(&kinds) {
                 self.add(*kind, at, random, hosts, &victims, &mut events);
             }
@@ -139,7 +141,8 @@ impl Faults {
         victims: &[&str],
         events: &mut Vec<(Duration, Fault)>,
     ) {
-        let end = at + random.duration(Duration::from_millis(1)..=3 * self.every);
+        let lasts = random.duration(Duration::from_millis(1)..=self.every.saturating_mul(3));
+        let end = at.saturating_add(lasts);
         let victim = match kind {
             Kind::Disk | Kind::PowerFailure => random.choose(&self.disks).cloned(),
             _ => random.choose(victims).copied().map(str::to_owned),
@@ -196,6 +199,9 @@ impl Faults {
         }
     }
 }
+
+/// How many faults begin: for hours of them.
+const MOST: u32 = 10_000;
 
 /// Two hosts.
 fn link(random: &Random, hosts: &[&str]) -> Option<(String, String)> {

@@ -21,6 +21,7 @@ use crate::driver::Driver;
 use crate::driver::memory::Machine;
 use crate::error::{Error, Result};
 use crate::event_loop::{Core, EventLoop};
+use crate::fence;
 
 /// What every clock can say: some 9,999 years.
 const LAST_DATE: Duration = Duration::from_secs(9_999 * 365 * 24 * 60 * 60);
@@ -232,6 +233,10 @@ impl Host {
     }
 
     fn add(&self, program: Program) {
+        // At its end none begins.
+        if self.shared.simulation.upgrade().is_none_or(|simulation| simulation.is_over()) {
+            return;
+        }
         if program.is_awaited {
             self.shared.was_awaited.set(true);
         }
@@ -252,6 +257,9 @@ impl Host {
 
     fn begin(&self) {
         let Some(simulation) = self.shared.simulation.upgrade() else { return };
+        if simulation.is_over() {
+            return;
+        }
         let starts = self.shared.starts.get();
         self.shared.machine.set_seed(self.shared.seed.wrapping_add(u64::from(starts) << 32));
         let driver = Driver::in_memory(self.shared.machine.clone());
@@ -277,8 +285,10 @@ impl Host {
         {
             self.shared.run(&event_loop, Rc::clone(program));
         }
-        *self.shared.event_loop.borrow_mut() = Some(event_loop);
+        let former = self.shared.event_loop.replace(Some(event_loop));
         self.set_paused(false);
+        // Drop code of the programs that have just ended has restarted it, too.
+        drop(former);
     }
 
     fn set_paused(&self, is_paused: bool) {
@@ -339,8 +349,10 @@ impl Host {
 
     /// The end of the simulation.
     pub(super) fn close(&self) {
-        self.shared.programs.borrow_mut().clear();
         self.end(true);
+        // Drop code may use the host, and panic: what happens at the end is no failure.
+        let programs = self.shared.programs.take();
+        drop(fence::run(|| drop(programs)));
     }
 }
 

@@ -105,6 +105,8 @@ mod host;
 mod kernel;
 #[cfg(test)]
 mod mistakes;
+#[cfg(test)]
+mod misuse;
 mod network;
 mod program;
 mod random;

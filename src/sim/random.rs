@@ -51,3 +51,8 @@ impl Random {
         of.get(self.below(of.len()))
     }
 }
+
+/// A probability, whatever the number: 0 for what is none.
+pub(super) fn probable(number: f64) -> f64 {
+    if number.is_nan() { 0.0 } else { number.clamp(0.0, 1.0) }
+}

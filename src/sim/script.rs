@@ -10,7 +10,7 @@ use super::kernel::KernelFault;
 
 /// Faults at their times, as text: `3 cut a b; 8.5 heal; 9 crash a`.
 ///
-/// Times are seconds since the simulation began to run.
+/// Times are seconds since the simulation began to run, and probabilities 0 to 1.
 ///
 /// ```
 /// use wharf::sim::{Fault, Script};
@@ -74,14 +74,20 @@ fn event(text: &str) -> Result<(Duration, Fault), InvalidScript> {
     let invalid = || InvalidScript(text.to_owned());
     let words: Vec<&str> = text.split_whitespace().collect();
     let name = |text: &str| text.to_owned();
-    let number = |text: &str| text.parse::<f64>().map_err(|_| invalid());
+    let number = |text: &str| {
+        text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(invalid)
+    };
+    let probability = |text: &str| match number(text)? {
+        probability if (0.0..=1.0).contains(&probability) => Ok(probability),
+        _ => Err(invalid()),
+    };
     let [at, words @ ..] = words.as_slice() else { return Err(invalid()) };
     let fault = match words {
         ["cut", from, to] => Fault::Cut(name(from), name(to)),
         ["clog", from, to] => Fault::Clog(name(from), name(to)),
         ["join", from, to] => Fault::Join(name(from), name(to)),
         ["heal"] => Fault::Heal,
-        ["loss", probability] => Fault::Loss(number(probability)?),
+        ["loss", text] => Fault::Loss(probability(text)?),
         ["crash", host] => Fault::Crash(name(host)),
         ["kill", host] => Fault::Kill(name(host)),
         ["restart", host] => Fault::Restart(name(host)),
@@ -92,9 +98,9 @@ fn event(text: &str) -> Result<(Duration, Fault), InvalidScript> {
             Fault::Disk(name(host), DiskFault::from_name(fault).ok_or_else(invalid)?)
         }
         ["calm"] => Fault::Calm,
-        [fault, host, probability] => {
+        [fault, host, text] => {
             let fault = KernelFault::named(fault).ok_or_else(invalid)?;
-            Fault::Kernel(name(host), fault, number(probability)?)
+            Fault::Kernel(name(host), fault, probability(text)?)
         }
         _ => return Err(invalid()),
     };

@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::addresses::{MOST_HOSTS, bare, is_name};
 use super::fault::Fault;
 use super::faults::Faults;
 use super::host::Host;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     /// What is to happen to it, before anything has run.
     script: RefCell<Option<Script>>,
     faults: RefCell<Option<Faults>>,
+    /// What is to happen instead of both.
+    replayed: RefCell<Option<Script>>,
 }
 
 /// How long a simulation runs in virtual time before it has failed.
@@ -86,6 +89,7 @@ impl Simulation {
             limit: Cell::new(LIMIT),
             script: RefCell::default(),
             faults: RefCell::default(),
+            replayed: RefCell::default(),
         };
         let simulation = Self { shared: Rc::new(shared), is_owner: true };
         simulation.shuffle(true);
@@ -115,13 +119,21 @@ impl Simulation {
         self.shared.seed
     }
 
-    /// The host with this name: a new one, if there is none yet. Other hosts reach it by its name, of which capitals are
-    /// no matter. A [`Script`] can name it if there is no space and no `;` in its name.
+    /// The host with this name: a new one, if there is none yet. Other hosts reach it by its name. As in all names of
+    /// hosts, capitals make no difference.
+    ///
+    /// # Panics
+    /// The name is empty, an address or `localhost`, or has white space, `:`, `;` or `'` in it, which scripts and those
+    /// who connect could not have. There are 65,534 hosts already.
+    #[track_caller]
     pub fn host(&self, name: &str) -> Host {
+        let name = bare(name);
         if let Some(host) = self.known(name) {
             return host;
         }
+        assert!(is_name(name), "`{}` is no name of a host", name.escape_debug());
         let id = self.shared.hosts.borrow().len();
+        assert!(id < MOST_HOSTS, "a simulation has no more than {MOST_HOSTS} hosts");
         let host = Host::new(self, id, name);
         self.shared.network.add_host(name, vec![host.ipv4().into()]);
         self.shared.wires.add_host();
@@ -236,7 +248,8 @@ impl Simulation {
     ///
     /// # Errors
     /// A program, a callback or the network has failed; the [limit](Self::limit) of time is over, which it also is when
-    /// nothing can ever happen again; or no program was ever started, and there is nothing to wait for.
+    /// nothing can ever happen again; no program was ever started, and there is nothing to wait for; or no time has passed
+    /// in ten million turns, as something is always to be done at once. It runs already, or another loop does on this thread.
     pub fn run(&self) -> Result {
         let hosts = self.hosts();
         if !hosts.iter().any(|host| host.shared.was_awaited()) {
@@ -337,11 +350,14 @@ impl Simulation {
     pub fn end_faults(&self) {
         self.shared.script.take();
         self.shared.faults.take();
+        self.shared.replayed.take();
         self.apply(&Fault::Calm);
     }
 
     pub(super) fn known(&self, name: &str) -> Option<Host> {
-        self.shared.hosts.borrow().iter().find(|host| host.name() == name).cloned()
+        let name = bare(name);
+        let is_it = |host: &&Host| host.name().eq_ignore_ascii_case(name);
+        self.shared.hosts.borrow().iter().find(is_it).cloned()
     }
 
     /// Begins the faults, if that was not done, and gives the loop with which time passes.
@@ -361,11 +377,17 @@ impl Simulation {
         self.shared.limit.get()
     }
 
+    /// Lets these things happen in place of what the scenario wants to happen first.
+    pub(super) fn replay(&self, script: Script) {
+        *self.shared.replayed.borrow_mut() = Some(script);
+    }
+
     fn begin_faults(&self) {
-        let script = self.shared.script.take().or_else(|| {
-            let faults = self.shared.faults.take()?;
+        let (script, faults) = (self.shared.script.take(), self.shared.faults.take());
+        let script = self.shared.replayed.take().or(script).or_else(|| {
             let hosts = self.hosts();
             let names: Vec<&str> = hosts.iter().map(Host::name).collect();
+            let faults = faults?;
             if let Some(name) = faults.named().find(|name| self.known(name).is_none()) {
                 let what =
                     format!("`Faults` spare, or fault the disk of, `{name}`, which is no host");
@@ -383,6 +405,11 @@ impl Simulation {
 }
 
 impl Shared {
+    /// The simulation is being dropped.
+    pub(super) fn is_over(&self) -> bool {
+        self.director.borrow().is_none()
+    }
+
     pub(super) fn note_fault(&self, fault: &Fault) {
         let at = self.network.elapsed();
         self.trace.add(TraceEvent::Fault { at, fault: fault.to_string() });
@@ -414,12 +441,14 @@ impl Clone for Simulation {
 impl Drop for Simulation {
     fn drop(&mut self) {
         if self.is_owner {
+            // What drop code begins now does not begin.
+            let director = self.shared.director.take();
             for host in self.hosts() {
                 host.close();
             }
-            self.shared.hosts.borrow_mut().clear();
-            let director = self.shared.director.take();
             drop(director);
+            let hosts = self.shared.hosts.take();
+            drop(hosts);
         }
     }
 }

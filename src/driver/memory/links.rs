@@ -335,6 +335,19 @@ impl Links {
     }
 }
 
+impl Drop for Links {
+    /// What routes hold holds connections, which hold their routes: neither would ever be freed.
+    fn drop(&mut self) {
+        let sent_again = self.agenda.take().into_values().filter_map(|happening| match happening {
+            Happening::Retry(route) => Some(route),
+            Happening::Arrival(_) | Happening::ByRoute(..) => None,
+        });
+        for route in self.waiting.take().into_iter().chain(sent_again) {
+            route.forget();
+        }
+    }
+}
+
 impl fmt::Debug for Links {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

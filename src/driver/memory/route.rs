@@ -205,6 +205,11 @@ impl Route {
         }
     }
 
+    /// The network is gone: what is held never arrives, and nobody is told.
+    pub(super) fn forget(&self) {
+        drop(self.held.take());
+    }
+
     fn first_held(&self) -> Option<Cargo> {
         self.held.borrow().front().map(|held| held.cargo)
     }

@@ -1,6 +1,7 @@
 //! What a kernel does without any fault at random.
 
 use super::fault::KernelFault;
+use crate::sim::random::probable;
 
 /// What the kernel of a host does to calls of its programs.
 ///
@@ -24,9 +25,9 @@ impl KernelOptions {
         Self { probabilities: [0.0; KernelFault::ALL.len()], descriptors: usize::MAX }
     }
 
-    /// How probably this happens to each call that it can happen to, 0 to 1.
+    /// How probably this happens to each call that it can happen to, 0 to 1: less is as 0, more as 1.
     pub fn fault(mut self, fault: KernelFault, probability: f64) -> Self {
-        self.probabilities[fault as usize] = probability;
+        self.probabilities[fault as usize] = probable(probability);
         self
     }
 

@@ -8,7 +8,7 @@ use super::fault::KernelFault;
 use super::options::KernelOptions;
 use crate::driver::memory::{Call, KernelPolicy, Network};
 use crate::sim::host::HostId;
-use crate::sim::random::Random;
+use crate::sim::random::{Random, probable};
 use crate::sim::trace::{Trace, TraceEvent};
 
 /// How much later a kernel tells of what a call has left.
@@ -63,7 +63,7 @@ impl HostKernel {
 
     pub(in crate::sim) fn set_storm(&self, fault: KernelFault, probability: f64) {
         let mut storms = self.storms.get();
-        storms[fault as usize] = probability;
+        storms[fault as usize] = probable(probability);
         self.storms.set(storms);
     }
 

@@ -1,9 +1,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::sim::random::probable;
+
 /// What a link does to what passes over it.
 ///
-/// Of what passes both ways, each way for itself.
+/// Of what passes both ways, each way for itself. Probabilities are 0 to 1: less is as 0, more as 1.
 #[derive(Clone, Debug)]
 pub struct LinkOptions {
     pub(super) latency: RangeInclusive<Duration>,
@@ -40,24 +42,24 @@ impl LinkOptions {
     /// How probably a piece of a stream or a datagram is lost, 0 to 1. What a stream loses is sent again, 200 ms later,
     /// 400 ms after that, and so on; all behind it waits.
     pub fn loss(mut self, probability: f64) -> Self {
-        self.loss = probability;
+        self.loss = probable(probability);
         self
     }
 
     /// How probably a datagram arrives twice, 0 to 1.
     pub fn duplication(mut self, probability: f64) -> Self {
-        self.duplication = probability;
+        self.duplication = probable(probability);
         self
     }
 
     /// How probably what is written is cut in two at a random place, and arrives and is read apart, 0 to 1. 1 cuts down
     /// to single bytes.
     pub fn split(mut self, probability: f64) -> Self {
-        self.split = probability;
+        self.split = probable(probability);
         self
     }
 
-    /// How many bytes pass in a second, each way. What is on the link shares it in turn.
+    /// How many bytes pass in a second, each way: one at least. What is on the link shares it in turn.
     pub fn bandwidth(mut self, bytes_per_second: impl Into<Option<u64>>) -> Self {
         self.bandwidth = bytes_per_second.into();
         self

@@ -13,7 +13,7 @@ use crate::driver::memory::{Cargo, Fate, Link, LinkPolicy, Network, Retry};
 use crate::sim::addresses;
 use crate::sim::disk::Disk;
 use crate::sim::host::HostId;
-use crate::sim::random::Random;
+use crate::sim::random::{Random, probable};
 use crate::sim::trace::{Capture, CapturedEnds, Passed, Trace, TraceEvent};
 
 /// What becomes of what hosts send: the policy of the simulation's network.
@@ -31,6 +31,8 @@ pub(in crate::sim) struct Wires {
     busy: RefCell<BTreeMap<(HostId, HostId), Duration>>,
     /// More loss than the links have of their own.
     storm: Cell<f64>,
+    /// How many datagrams wait for a link since links have changed.
+    held: RefCell<BTreeMap<(HostId, HostId), usize>>,
 }
 
 impl Wires {
@@ -45,6 +47,7 @@ impl Wires {
             options: RefCell::default(),
             busy: RefCell::default(),
             storm: Cell::new(0.0),
+            held: RefCell::default(),
         }
     }
 
@@ -62,7 +65,7 @@ impl Wires {
     }
 
     pub(in crate::sim) fn set_storm(&self, loss: f64) {
-        self.storm.set(loss);
+        self.storm.set(probable(loss));
     }
 
     /// Loses what is sent from one to the other, or does not any more.
@@ -73,6 +76,11 @@ impl Wires {
     /// Holds what is sent from one to the other, or does not any more.
     pub(in crate::sim) fn clog(&self, from: HostId, to: HostId, on: bool) {
         self.cuts.set(from, to, on.then_some(Cut::Clogged));
+    }
+
+    /// What waits is about to be tried again.
+    pub(in crate::sim) fn changed(&self) {
+        self.held.borrow_mut().clear();
     }
 
     /// Every link is whole.
@@ -122,6 +130,17 @@ impl Wires {
         self.random.chance(1.0 - (0..packets).fold(1.0, |all, _| all * passes))
     }
 
+    /// Whether one more waits for a clogged link. Of a stream no more does than its buffer holds.
+    fn has_room(&self, ends: (HostId, HostId), cargo: Cargo) -> bool {
+        if !matches!(cargo, Cargo::Datagram(_) | Cargo::Unreachable) {
+            return true;
+        }
+        let mut held = self.held.borrow_mut();
+        let count = held.entry(ends).or_default();
+        *count += 1;
+        *count <= QUEUE
+    }
+
     /// How long something takes, with the time until it is its turn on a link of limited bandwidth.
     fn time(&self, ends: (HostId, HostId), cargo: Cargo) -> Duration {
         let (latency, bandwidth) =
@@ -132,8 +151,8 @@ impl Wires {
         let takes = Duration::from_secs_f64(length as f64 / bandwidth.max(1) as f64);
         let mut busy = self.busy.borrow_mut();
         let until = busy.entry(ends).or_default();
-        *until = (*until).max(now) + takes;
-        *until - now + latency
+        *until = (*until).max(now).saturating_add(takes);
+        until.saturating_sub(now).saturating_add(latency)
     }
 
     fn note(&self, link: Link<'_>, (from, to): (HostId, HostId), cargo: Cargo, passed: Passed) {
@@ -164,7 +183,8 @@ impl LinkPolicy for Wires {
         let Some(ends) = self.ends(link) else { return Fate::AT_ONCE };
         let lost = match self.cuts.between(ends.0, ends.1) {
             Some(Cut::Lossy) => Some(Passed::Lost),
-            Some(Cut::Clogged) => Some(Passed::Held),
+            Some(Cut::Clogged) if self.has_room(ends, cargo) => Some(Passed::Held),
+            Some(Cut::Clogged) => Some(Passed::Lost),
             None => self.is_lost(link, ends, cargo).then_some(Passed::Lost),
         };
         if let Some(passed) = lost {
@@ -220,6 +240,9 @@ impl LinkPolicy for Wires {
         is_there
     }
 }
+
+/// How many datagrams wait for a link: as many as Linux queues for an interface by default.
+const QUEUE: usize = 1000;
 
 /// What passes together on a link of limited bandwidth.
 const PIECE: usize = 16 * 1024;

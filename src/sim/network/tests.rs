@@ -330,8 +330,8 @@ fn programs_that_let_no_time_pass_end_the_simulation() {
     let simulation = Simulation::new(1);
     simulation.patience(1_000);
     simulation.links(LinkOptions::new().latency(Duration::ZERO..=Duration::ZERO));
-    for peer in ["10.0.0.2:9", "10.0.0.1:9"] {
-        simulation.host(peer).serve(async move |event_loop| {
+    for (name, peer) in [("first", "10.0.0.2:9"), ("second", "10.0.0.1:9")] {
+        simulation.host(name).serve(async move |event_loop| {
             let mut socket = event_loop.open_datagram_endpoint().local_address("0.0.0.0:9").await?;
             let peer = peer.parse::<SocketAddr>()?.into();
             event_loop.sleep(SECOND).await;
