@@ -32,7 +32,7 @@ pub enum TraceEvent {
     Fault {
         /// When.
         at: Duration,
-        /// What, as in a [`Script`].
+        /// What, as in a [`Script`](crate::sim::Script).
         fault: String,
     },
     /// A program has ended by itself.
