@@ -30,7 +30,8 @@ const LENGTH: usize = 4_000;
 fn main() -> Result<ExitCode> {
     let is_mended = std::env::args().any(|argument| argument == "--mended");
     let scenario = |simulation: &Simulation| scenario(simulation, is_mended);
-    let check = Check::new().seeds(200).faults(Faults::of_links());
+    // Later ones could outlast a publisher's patience with its last lines: it waits 30 s for them when it closes.
+    let check = Check::new().seeds(200).faults(Faults::of_links().until(10_000 * MS));
     let mut output = io::stdout().lock();
     if let Err(failure) = check.find(&scenario) {
         writeln!(output, "{failure}")?;

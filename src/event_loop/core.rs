@@ -32,8 +32,6 @@ use crate::time::{Wheel, next_random};
 
 /// What every `data_received` is lent a part of: one buffer for the whole loop.
 const READ_BUFFER: usize = 256 * 1024;
-/// What the buffers of sockets in memory hold: simulations make loops by the thousand.
-const READ_BUFFER_IN_MEMORY: usize = 64 * 1024;
 
 /// How many entries the memory of a list is kept for in any case.
 const KEPT_ENTRIES: usize = 4096;
@@ -387,11 +385,7 @@ impl Core {
     /// The buffer that sockets are read into, as long as the guard lives.
     #[inline]
     pub(crate) fn borrow_read_buffer(&self) -> Borrowed<'_, Box<[u8]>> {
-        Borrowed::take(&self.read_buffer, || {
-            let length =
-                if self.driver.os().is_some() { READ_BUFFER } else { READ_BUFFER_IN_MEMORY };
-            vec![0; length].into_boxed_slice()
-        })
+        Borrowed::take(&self.read_buffer, || vec![0; READ_BUFFER].into_boxed_slice())
     }
 
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.

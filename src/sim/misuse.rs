@@ -266,7 +266,7 @@ fn names_of_hosts_are_compared_as_resolvers_do() {
     simulation.apply(&Fault::Kill("Server".into()));
     assert!(!host.is_on());
     for name in ["", ".", "two words", "a;b", "it's", "a:7", "localhost", "10.0.0.1", "::1"] {
-        let made = std::panic::catch_unwind(|| Simulation::new(1).host(name).ipv4());
+        let made = crate::fence::run(|| Simulation::new(1).host(name).ipv4());
         assert!(made.is_err(), "{name}");
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn draw(layout: &Layout<'_>) -> String {
         }
     }
     labels.draw(&mut svg);
-    let legend = "✕ lost    ‖ waits for its link    dotted: off    dashed: stands still";
+    let legend = "✕ lost · ‖ waits for its link · dotted: off · dashed: stands still";
     svg.text("quiet", (92.0, height - 12.0), "start", legend);
     svg.finish()
 }
