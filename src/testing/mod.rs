@@ -29,9 +29,8 @@
 //! the same however its input is split. A peer that is [`Misbehaving`] never reads, dribbles, floods, resets or stays. A
 //! [`LeakGuard`] names what a test has left on its loop.
 //!
-//! Codecs without sockets are tested with `check_splits` of
-//! [`wharf_protocols::testing`](https://docs.rs/wharf-protocols/latest/wharf_protocols/testing/): it
-//! checks that a codec gives the same frames however its input is split.
+//! [`check_splits`] does the same for codecs and what else takes its input in parts; more checks of codecs are in
+//! [`wharf_protocols::testing`](https://docs.rs/wharf-protocols/latest/wharf_protocols/testing/).
 //!
 //! Some things do not exist in memory, and fail with a clear
 //! [`is_unsupported`](crate::Error::is_unsupported) error: sockets and descriptors of the operating
@@ -59,7 +58,7 @@ pub use self::pump::Pump;
 pub use self::record::{Call, Record};
 pub use self::recorder::Recorder;
 pub use self::recording::{Defaults, RecordingProtocol};
-pub use self::splits::{Exchange, check_protocol};
+pub use self::splits::{Exchange, check_protocol, check_splits};
 pub use self::stepping::{advance, settle, step};
 pub use self::streams::stream_pair;
 

@@ -1,4 +1,6 @@
-//! Whether a protocol does the same however its input is split.
+//! Whether a protocol, or what else takes its input in parts, does the same however that is split.
+
+use std::fmt::Debug;
 
 use super::record::{Call, Record};
 use super::recorder::Recorder;
@@ -81,6 +83,38 @@ pub struct Exchange {
     pub error: Option<String>,
 }
 
+/// Checks that what takes its input in parts, such as a codec, gives the same however that is split.
+///
+/// `decode` gets an input in parts, which make up `input` when joined; some may be empty. It starts
+/// afresh, decodes them all, and returns everything that came out. It is called with the whole
+/// input, byte by byte, with the input cut once at each place (for inputs up to 64 bytes), and with
+/// cuts at random places. These depend only on the input, so that a failure repeats.
+///
+/// ```
+/// use wharf::testing::check_splits;
+///
+/// check_splits(b"one\ntwo\nthree", |parts| {
+///     let mut lines = vec![Vec::new()];
+///     for byte in parts.concat() {
+///         match byte {
+///             b'\n' => lines.push(Vec::new()),
+///             _ => lines.last_mut().unwrap().push(byte),
+///         }
+///     }
+///     lines
+/// });
+/// ```
+///
+/// # Panics
+/// If two splits give different results.
+pub fn check_splits<T: Debug + PartialEq>(input: &[u8], mut decode: impl FnMut(&[&[u8]]) -> T) {
+    let whole = decode(&[input]);
+    for parts in splits(input) {
+        let split = decode(&parts);
+        assert_eq!(split, whole, "left: split into {parts:?}; right: not split");
+    }
+}
+
 /// What came of it, and the callbacks that do not depend on buffers.
 fn exchange<P: Protocol>(
     parts: &[&[u8]],
@@ -156,5 +190,44 @@ impl Places {
         self.0 ^= self.0 >> 27;
         let scrambled = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
         (scrambled % (most as u64 + 1)) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_up_the_input() {
+        let input: Vec<u8> = (0..200).collect();
+        let mut splits = 0;
+        check_splits(&input, |parts| {
+            splits += 1;
+            parts.concat()
+        });
+        // Whole, byte by byte, and random parts of at most 200, 100, 50, 25, 12, 6 and 3 bytes.
+        assert_eq!(splits, 9);
+    }
+
+    #[test]
+    fn short_inputs_are_cut_everywhere() {
+        let mut cuts = Vec::new();
+        check_splits(b"abc", |parts| {
+            if let [head, _] = parts {
+                cuts.push(head.len());
+            }
+        });
+        assert!((0..=3).all(|cut| cuts.contains(&cut)), "{cuts:?}");
+    }
+
+    #[test]
+    #[should_panic(expected = "right: not split")]
+    fn a_codec_that_depends_on_the_split_is_caught() {
+        check_splits(b"ab", |parts| parts.len());
+    }
+
+    #[test]
+    fn empty_input() {
+        check_splits(b"", |parts| parts.concat());
     }
 }

@@ -39,7 +39,6 @@ mod encoders;
 mod mutations;
 mod random;
 mod replay;
-mod splits;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -48,6 +47,5 @@ pub use decoders::check_decoder;
 pub use encoders::check_encoder;
 pub use mutations::Mutations;
 pub use replay::replay;
-pub use splits::check_splits;
 pub use steps::check_linear;
-pub use wharf::testing::{Exchange, check_protocol};
+pub use wharf::testing::{Exchange, check_protocol, check_splits};
