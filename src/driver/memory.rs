@@ -16,6 +16,7 @@ mod loops;
 mod machine;
 mod network;
 mod order;
+mod packet;
 mod pipe;
 mod place;
 mod route;
@@ -39,13 +40,15 @@ pub(crate) use self::kernel::Descriptor;
 #[cfg(feature = "sim")]
 pub(crate) use self::kernel::{Call, KernelPolicy};
 #[cfg(feature = "sim")]
-pub(crate) use self::links::{Cargo, Fate, Link, LinkPolicy, Retry, Tap};
+pub(crate) use self::links::{Fate, Link, LinkPolicy, Retry, Tap};
 pub(crate) use self::listener::MemoryListener;
 pub(crate) use self::loops::{NetworkLoop, NextTurn};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::network::Network;
 #[cfg(feature = "sim")]
 pub(crate) use self::order::Choose;
+#[cfg(feature = "sim")]
+pub use self::packet::Packet;
 pub(crate) use self::pipe::{MemorySocket, pair};
 
 pub(crate) struct MemoryDriver {

@@ -41,12 +41,12 @@ pub enum Fault {
     Disk(String, DiskFault),
     /// All faults end: links and kernels are whole, hosts that are off are restarted, those that stand still go
     /// on, disks work. Clocks stay as they are.
-    Calm,
+    Recover,
 }
 
 impl Fault {
     /// Whether the host to which it happens says so in the trace.
-    pub(super) fn is_told_by_host(&self) -> bool {
+    pub(super) fn is_noted_by_host(&self) -> bool {
         match self {
             Self::Cut(..)
             | Self::Clog(..)
@@ -55,7 +55,7 @@ impl Fault {
             | Self::Loss(_)
             | Self::Kernel(..)
             | Self::Disk(..)
-            | Self::Calm => false,
+            | Self::Recover => false,
             Self::Crash(_)
             | Self::Kill(_)
             | Self::Restart(_)
@@ -79,7 +79,7 @@ impl Fault {
             | Self::Clock(host, _)
             | Self::Kernel(host, ..)
             | Self::Disk(host, _) => (Some(host), None),
-            Self::Heal | Self::Loss(_) | Self::Calm => (None, None),
+            Self::Heal | Self::Loss(_) | Self::Recover => (None, None),
         };
         first.into_iter().chain(second)
     }
@@ -97,17 +97,17 @@ impl Fault {
             }
         };
         match self {
-            Self::Cut(from, to) => between(from, to, &|from, to| shared.wires.cut(from, to, true)),
+            Self::Cut(from, to) => between(from, to, &|from, to| shared.links.cut(from, to, true)),
             Self::Clog(from, to) => {
-                between(from, to, &|from, to| shared.wires.clog(from, to, true));
+                between(from, to, &|from, to| shared.links.clog(from, to, true));
             }
             Self::Join(from, to) => {
-                between(from, to, &|from, to| shared.wires.cut(from, to, false));
+                between(from, to, &|from, to| shared.links.cut(from, to, false));
             }
-            Self::Heal => shared.wires.heal(),
-            Self::Loss(probability) => shared.wires.set_storm(*probability),
+            Self::Heal => shared.links.heal(),
+            Self::Loss(probability) => shared.links.set_added_loss(*probability),
             Self::Kernel(name, fault, probability) => {
-                with(name, &|host| host.shared.kernel.set_storm(*fault, *probability));
+                with(name, &|host| host.shared.kernel.set_added(*fault, *probability));
             }
             Self::Crash(name) => with(name, &Host::crash),
             Self::Kill(name) => with(name, &Host::kill),
@@ -116,11 +116,11 @@ impl Fault {
             Self::Resume(name) => with(name, &Host::resume),
             Self::Clock(name, seconds) => with(name, &|host| host.set_clock(offset(*seconds))),
             Self::Disk(name, fault) => with(name, &|host| host.set_disk_fault(*fault)),
-            Self::Calm => {
-                shared.wires.heal();
-                shared.wires.set_storm(0.0);
+            Self::Recover => {
+                shared.links.heal();
+                shared.links.set_added_loss(0.0);
                 for host in simulation.hosts() {
-                    host.shared.kernel.calm();
+                    host.shared.kernel.recover();
                     host.set_disk_fault(DiskFault::Well);
                     host.resume();
                     if !host.is_on() {
@@ -130,7 +130,7 @@ impl Fault {
             }
         }
         // What waited for the links is tried again.
-        shared.wires.changed();
+        shared.links.changed();
         shared.network.changed();
     }
 }
@@ -162,7 +162,7 @@ impl fmt::Display for Fault {
             Self::Resume(name) => write!(formatter, "resume {name}"),
             Self::Clock(name, seconds) => write!(formatter, "clock {name} {seconds}"),
             Self::Disk(name, fault) => write!(formatter, "disk {name} {fault}"),
-            Self::Calm => formatter.write_str("calm"),
+            Self::Recover => formatter.write_str("recover"),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Faults {
                 self.add(*kind, at, random, hosts, &victims, &mut events);
             }
         }
-        events.push((self.until, Fault::Calm));
+        events.push((self.until, Fault::Recover));
         events.sort_by_key(|(at, _)| *at);
         events.into_iter().fold(Script::new(), |script, (at, fault)| script.at(at, fault))
     }

@@ -276,7 +276,7 @@ impl Host {
                 owner.fail(&host.name, exception.to_string());
             }
         });
-        simulation.wires.set_down(self.shared.id, false);
+        simulation.links.set_down(self.shared.id, false);
         if let Some(disk) = self.shared.disk.get() {
             disk.begin_run();
         }
@@ -310,7 +310,7 @@ impl Host {
         }
         let Some(simulation) = self.shared.simulation.upgrade() else { return };
         if is_crash {
-            simulation.wires.set_down(self.shared.id, true);
+            simulation.links.set_down(self.shared.id, true);
         }
         // Before its programs are dropped: what they do then is not written.
         if let Some(disk) = self.shared.disk.get() {
@@ -326,7 +326,7 @@ impl Host {
     /// Whether it has power: its kernel answers, if nobody else does.
     fn has_network(&self) -> bool {
         let simulation = self.shared.simulation.upgrade();
-        simulation.is_some_and(|simulation| !simulation.wires.is_down(self.shared.id))
+        simulation.is_some_and(|simulation| !simulation.links.is_down(self.shared.id))
     }
 
     pub(super) fn set_disk_fault(&self, fault: DiskFault) {
@@ -343,7 +343,7 @@ impl Host {
         let crash = Fault::Crash(self.name().to_owned());
         let id = self.shared.id as u64;
         let disk = Disk::new(owner.seed() ^ id << 48, owner.sender_of(crash));
-        owner.shared.wires.add_disk(self.shared.id, disk.clone());
+        owner.shared.links.add_disk(self.shared.id, disk.clone());
         disk
     }
 

@@ -40,14 +40,14 @@ fn a_script_of_the_scenario_is_made_smaller_and_one_that_cannot_be_ends_the_sear
         let script = Script::new()
             .at(SECOND, Fault::Heal)
             .at(SECOND, Fault::Loss(0.5))
-            .at(2 * SECOND, Fault::Calm);
+            .at(2 * SECOND, Fault::Recover);
         simulation.script(script);
         simulation.run_for(3 * SECOND)?;
         let text = simulation.trace().to_string();
         if text.contains("loss") { Err("lost".into()) } else { Ok(()) }
     };
     let failure = Check::new().seeds(1).threads(1).find(&scenario).unwrap_err();
-    assert_eq!(failure.script.to_string(), "1 loss 0.5; 2 calm");
+    assert_eq!(failure.script.to_string(), "1 loss 0.5; 2 recover");
     // Another one follows, which is not that of the check.
     let stubborn = |simulation: &Simulation| {
         simulation.run_for(SECOND)?;
@@ -295,7 +295,7 @@ fn any_text_is_a_script_that_says_what_it_is_or_an_error() {
         "resume",
         "clock",
         "disk",
-        "calm",
+        "recover",
         "full",
         "rot",
         "well",

@@ -131,4 +131,4 @@ pub use self::script::{InvalidScript, Script};
 pub use self::simulation::Simulation;
 #[cfg(feature = "tls")]
 pub use self::tls::tls_provider;
-pub use self::trace::{Cargo, Diagram, Passed, Trace, TraceEvent};
+pub use self::trace::{Delivery, Diagram, Packet, Trace, TraceEvent};

@@ -40,11 +40,11 @@ impl Script {
         &self.0
     }
 
-    /// Without the events of these numbers, but with each [`Fault::Calm`]: what must come right in the end is tried
+    /// Without the events of these numbers, but with each [`Fault::Recover`]: what must come right in the end is tried
     /// after all faults.
     pub(super) fn without(&self, range: std::ops::Range<usize>) -> Self {
         let stays = |(index, (_, fault)): &(usize, &(Duration, Fault))| {
-            !range.contains(index) || *fault == Fault::Calm
+            !range.contains(index) || *fault == Fault::Recover
         };
         let kept = self.0.iter().enumerate().filter(stays);
         Self(kept.map(|(_, event)| event.clone()).collect())
@@ -97,7 +97,7 @@ fn event(text: &str) -> Result<(Duration, Fault), InvalidScript> {
         ["disk", host, fault] => {
             Fault::Disk(name(host), DiskFault::from_name(fault).ok_or_else(invalid)?)
         }
-        ["calm"] => Fault::Calm,
+        ["recover"] => Fault::Recover,
         [fault, host, text] => {
             let fault = KernelFault::named(fault).ok_or_else(invalid)?;
             Fault::Kernel(name(host), fault, probability(text)?)

@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::faults::Faults;
 use super::host::Host;
 use super::kernel::{KernelOptions, Kernels};
-use super::network::{LinkOptions, Wires};
+use super::network::{LinkOptions, SimulatedLinks};
 use super::program::waiting_for;
 use super::random::Random;
 use super::script::Script;
@@ -33,7 +33,7 @@ pub struct Simulation {
 pub(super) struct Shared {
     seed: u64,
     pub(super) network: Network,
-    pub(super) wires: Rc<Wires>,
+    pub(super) links: Rc<SimulatedLinks>,
     pub(super) kernels: Kernels,
     pub(super) trace: Trace,
     pub(super) random: Random,
@@ -67,15 +67,15 @@ impl Simulation {
     pub fn new(seed: u64) -> Self {
         let network = Network::default();
         let (random, trace) = (Random::new(seed), Trace::new(seed));
-        let wires = Rc::new(Wires::new(&network, random.fork(), trace.clone()));
-        network.set_policy(Rc::clone(&wires) as Rc<_>);
+        let links = Rc::new(SimulatedLinks::new(&network, random.fork(), trace.clone()));
+        network.set_policy(Rc::clone(&links) as Rc<_>);
         let kernels = Kernels::new(&network, trace.clone());
         let driver = Driver::in_memory(Machine::shared(network.clone()));
         let director = EventLoop::owner(Core::new(driver, 1, 1));
         let shared = Shared {
             seed,
             network,
-            wires,
+            links,
             kernels,
             trace,
             #[cfg(feature = "tls")]
@@ -136,7 +136,7 @@ impl Simulation {
         assert!(id < MOST_HOSTS, "a simulation has no more than {MOST_HOSTS} hosts");
         let host = Host::new(self, id, name);
         self.shared.network.add_host(name, vec![host.ipv4().into()]);
-        self.shared.wires.add_host();
+        self.shared.links.add_host();
         self.shared.trace.add_host(name, [host.ipv4().into(), host.ipv6().into()]);
         self.shared.hosts.borrow_mut().push(host.clone());
         host
@@ -149,13 +149,13 @@ impl Simulation {
 
     /// What links do that have no options of their own.
     pub fn links(&self, options: LinkOptions) -> &Self {
-        self.shared.wires.set_default(options);
+        self.shared.links.set_default(options);
         self
     }
 
     /// What the link between two hosts does.
     pub fn link(&self, a: &Host, b: &Host, options: &LinkOptions) -> &Self {
-        self.shared.wires.set_between(a.shared.id, b.shared.id, options);
+        self.shared.links.set_between(a.shared.id, b.shared.id, options);
         self
     }
 
@@ -196,7 +196,7 @@ impl Simulation {
             return;
         }
         // Hosts say themselves what happens to them, whoever does it.
-        if !fault.is_told_by_host() {
+        if !fault.is_noted_by_host() {
             self.shared.note_fault(fault);
         }
         fault.apply(self);
@@ -290,9 +290,9 @@ impl Simulation {
         let outcome = director.run(async |event_loop| {
             let ended = async {
                 while shared.failure.borrow().is_none() && goes_on() {
-                    let (promise, told) = event_loop.create_future();
+                    let (promise, changed) = event_loop.create_future();
                     *shared.waits.borrow_mut() = Some(promise);
-                    told.await?;
+                    changed.await?;
                 }
                 Result::Ok(())
             };
@@ -351,7 +351,7 @@ impl Simulation {
         self.shared.script.take();
         self.shared.faults.take();
         self.shared.replayed.take();
-        self.apply(&Fault::Calm);
+        self.apply(&Fault::Recover);
     }
 
     pub(super) fn known(&self, name: &str) -> Option<Host> {

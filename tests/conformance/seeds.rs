@@ -227,7 +227,7 @@ fn script(random: &Random, links: Links) -> Script {
         };
         events.extend([(at, begin), (until, over)]);
     }
-    events.push((END, Fault::Calm));
+    events.push((END, Fault::Recover));
     events.sort_by_key(|(at, _)| *at);
     events.into_iter().fold(Script::new(), |script, (at, fault)| script.at(at, fault))
 }

@@ -28,7 +28,7 @@ pub(super) struct Plan {
     is_exact: bool,
     pub(super) script: Script,
     /// When the last fault is over.
-    pub(super) calm_at: Duration,
+    pub(super) recovers_at: Duration,
 }
 
 /// What clients and server say.
@@ -95,7 +95,7 @@ impl Plan {
         bytes[..head.len()].copy_from_slice(head);
         let [talk, who, seed, latency, loss, flow, amount, manner, server, pause] = bytes;
         let clients = 1 + usize::from(who >> 2 & 3);
-        let (script, calm_at) = script(events, clients);
+        let (script, recovers_at) = script(events, clients);
         Self {
             seed: seed.into(),
             is_shuffled: who & 64 != 0,
@@ -124,7 +124,7 @@ impl Plan {
             is_reliable: loss & 15 <= 3,
             is_exact: loss == 0,
             script,
-            calm_at,
+            recovers_at,
         }
     }
 
@@ -172,7 +172,7 @@ fn script(bytes: &[u8], clients: usize) -> (Script, Duration) {
         }
     }
     at += MS;
-    (script.at(at, Fault::Calm), at)
+    (script.at(at, Fault::Recover), at)
 }
 
 const UNITS: [Duration; 4] = [
@@ -205,7 +205,7 @@ fn faults(what: u8, who: u8, clients: usize) -> [Option<Fault>; 2] {
             let kind = KERNEL_FAULTS[to % KERNEL_FAULTS.len()];
             Fault::Kernel(one(), kind, f64::from(what) / 512.0)
         }
-        _ => Fault::Calm,
+        _ => Fault::Recover,
     };
     [Some(fault), None]
 }

@@ -23,7 +23,7 @@ use super::watched::Watched;
 pub(super) fn play(plan: &Plan) -> Played {
     let simulation = Simulation::new(plan.seed);
     simulation.links(plan.links.clone()).script(plan.script.clone());
-    simulation.limit(plan.calm_at + PATIENCE).shuffle(plan.is_shuffled);
+    simulation.limit(plan.recovers_at + PATIENCE).shuffle(plan.is_shuffled);
     let ledger = Rc::new(Ledger::new(&simulation));
     let world = Rc::new(World {
         plan: plan.clone(),
@@ -47,8 +47,8 @@ pub(super) fn play(plan: &Plan) -> Played {
     }
     let mut outcome = simulation.run();
     // The rest of the faults, and the end of the server.
-    simulation.limit(plan.calm_at + 2 * PATIENCE);
-    let wait = plan.calm_at.saturating_sub(simulation.elapsed()) + MOMENT;
+    simulation.limit(plan.recovers_at + 2 * PATIENCE);
+    let wait = plan.recovers_at.saturating_sub(simulation.elapsed()) + MOMENT;
     outcome = outcome.and_then(|()| simulation.run_for(wait));
     ledger.finish();
     outcome = outcome.and_then(|()| simulation.run_for(PATIENCE / 2));

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use super::kernel::{Blocked, Call, Descriptor, Kernel};
-use super::links::Cargo;
 use super::machine::{Machine, MachineId};
 use super::network::Network;
+use super::packet::Packet;
 use super::place::Place;
 use crate::address::Address;
 use crate::driver::{
@@ -235,10 +235,10 @@ impl MemoryDatagramSocket {
             let sender = Rc::clone(&self.shared);
             let network = Rc::downgrade(&self.machine.network.0);
             let data: Box<[u8]> = data.into();
-            let cargo = Cargo::Datagram(data.len());
+            let packet = Packet::Datagram(data.len());
             #[cfg(feature = "sim")]
             self.machine.tell_tap(&from, (target, &place), &data);
-            self.machine.pass(&from, (target, &place), cargo, move || {
+            self.machine.pass(&from, (target, &place), packet, move || {
                 if let Some(network) = network.upgrade() {
                     let machine = Machine { network: Network(network), id: target };
                     arrive(&machine, &sender, to, data);
@@ -270,9 +270,9 @@ impl MemoryDatagramSocket {
         let target = (receiver.machine, &place);
         let receiver = Rc::downgrade(receiver);
         let data: Box<[u8]> = data.into();
-        let cargo = Cargo::Datagram(data.len());
+        let packet = Packet::Datagram(data.len());
         let sender = from.clone();
-        self.machine.pass(&from, target, cargo, move || {
+        self.machine.pass(&from, target, packet, move || {
             if let Some(receiver) = receiver.upgrade() {
                 receiver.take_in(data, &sender, Some(to));
             }
@@ -358,7 +358,7 @@ fn arrive(machine: &Machine, sender: &Rc<Shared>, to: SocketAddr, data: Box<[u8]
         Some(receiver) => receiver.take_in(data, &from, Some(to.ip())),
         None if sender.peer.borrow().is_some() && !network.is_black_hole(to) => {
             let answered = Rc::clone(sender);
-            machine.pass(&place, (sender.machine, &from), Cargo::Unreachable, move || {
+            machine.pass(&place, (sender.machine, &from), Packet::Unreachable, move || {
                 answered.refused.set(true);
                 answered.signal(Readiness::READ.union(Readiness::ERROR));
             });

@@ -9,8 +9,9 @@ use std::rc::{Rc, Weak};
 
 use super::datagram::{MemoryDatagramSocket, Shared};
 use super::kernel::Call;
-use super::links::{Cargo, Link};
+use super::links::Link;
 use super::machine::{Machine, MachineId};
+use super::packet::Packet;
 use super::place::Place;
 use crate::address::{Address, UnixAddress};
 
@@ -111,7 +112,7 @@ impl Machine {
         &self,
         from: &Place,
         to: (MachineId, &Place),
-        cargo: Cargo,
+        packet: Packet,
         arrive: impl FnOnce() + 'static,
     ) {
         let (machine, to) = to;
@@ -120,7 +121,7 @@ impl Machine {
         }
         let (from, to) = (from.address(), to.address());
         let link = Link { from: Some(&from), to: Some(&to) };
-        self.network.0.links.send(link, cargo, arrive);
+        self.network.0.links.send(link, packet, arrive);
     }
 }
 

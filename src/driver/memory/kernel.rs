@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::links::{Happening, Links};
+use super::links::{Event, Links};
 
 /// What the kernel of a machine does to calls.
 ///
@@ -124,7 +124,7 @@ impl Kernel {
         let links = self.0.as_ref().and_then(|state| state.links.upgrade());
         if let Some(links) = links {
             let at = links.clock().after(time);
-            links.schedule(at, Happening::Arrival(Box::new(act)));
+            links.schedule(at, Event::Arrival(Box::new(act)));
         }
     }
 

@@ -1,8 +1,8 @@
 //! The links of a network: the one place where something can happen to what passes over them.
 //!
 //! Whatever a socket sends to another (bytes, an end, a reset, a datagram, the steps of connecting)
-//! passes here as a [`Cargo`] before it arrives. Without a [`LinkPolicy`] it arrives at once. A policy can
-//! delay, split, lose or cut it. What is delayed waits in the agenda until its time, and the network's
+//! passes here as a [`Packet`] before it arrives. Without a [`LinkPolicy`] it arrives at once. A policy can
+//! delay, split, lose or cut it. What is delayed is an event that waits until its time, and the network's
 //! clock stops there.
 //!
 //! Unix sockets and [`pair`](super::pair)s stay within one machine: they have no links.
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::order::Order;
+use super::packet::Packet;
 use super::route::Route;
 use crate::address::Address;
 use crate::error::Error;
@@ -27,8 +28,8 @@ use crate::fence;
 /// It is asked in the middle of what sockets do: it must not use the loops of the network. If it panics,
 /// what it was asked about arrives at once, and the run of the loop ends with the panic's text as an error.
 pub(crate) trait LinkPolicy {
-    /// What becomes of `cargo`.
-    fn fate(&self, link: Link<'_>, cargo: Cargo) -> Fate;
+    /// What becomes of `packet`.
+    fn fate(&self, link: Link<'_>, packet: Packet) -> Fate;
 
     /// How many of `len` bytes of a stream, at least one, travel together. The rest follows by itself, with
     /// a fate of its own, and a read ends between the two.
@@ -44,8 +45,8 @@ pub(crate) trait LinkPolicy {
     }
 
     /// When something of a stream that was lost `losses` times in a row is sent again.
-    fn retry(&self, link: Link<'_>, cargo: Cargo, losses: u32) -> Retry {
-        let _ = (link, cargo, losses);
+    fn retry(&self, link: Link<'_>, packet: Packet, losses: u32) -> Retry {
+        let _ = (link, packet, losses);
         Retry::WhenChanged
     }
 
@@ -57,8 +58,8 @@ pub(crate) trait LinkPolicy {
     }
 
     /// Whether what was on its way arrives after all, now that it is there: else it is lost.
-    fn arrives(&self, link: Link<'_>, cargo: Cargo) -> bool {
-        let _ = (link, cargo);
+    fn arrives(&self, link: Link<'_>, packet: Packet) -> bool {
+        let _ = (link, packet);
         true
     }
 }
@@ -66,7 +67,7 @@ pub(crate) trait LinkPolicy {
 /// Sees what sockets write, and how much more they take: what a capture needs beside what passes.
 #[cfg(feature = "sim")]
 pub(crate) trait Tap {
-    /// `count` bytes of `slices` are written to a stream. They pass later, in order, as [`Cargo::Bytes`].
+    /// `count` bytes of `slices` are written to a stream. They pass later, in order, as [`Packet::Bytes`].
     fn wrote(&self, link: Link<'_>, slices: &[IoSlice<'_>], count: usize);
 
     /// The receiver of a stream takes so many bytes more.
@@ -81,29 +82,6 @@ pub(crate) trait Tap {
 pub(crate) struct Link<'a> {
     pub(crate) from: Option<&'a Address>,
     pub(crate) to: Option<&'a Address>,
-}
-
-/// What passes over a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cargo {
-    /// A client wants to connect.
-    Connect,
-    /// A connect succeeds.
-    Accept,
-    /// A connect fails: nobody listens, or the backlog is full.
-    Refuse,
-    /// A datagram has come to where nobody is.
-    Unreachable,
-    /// So many bytes of a stream.
-    Bytes(usize),
-    /// The end of one direction of a stream.
-    End,
-    /// The end of a connection.
-    Reset,
-    /// A reader has made room, and the writer waits for it.
-    Room,
-    /// A datagram of so many bytes.
-    Datagram(usize),
 }
 
 /// What becomes of what passes.
@@ -156,7 +134,7 @@ pub(super) struct Links {
     tap: RefCell<Option<Rc<dyn Tap>>>,
     order: Rc<Order>,
     /// What happens next, by when it does. The number keeps the order of sending of what has the same rank.
-    agenda: RefCell<BTreeMap<(Instant, u32, u64), Happening>>,
+    events: RefCell<BTreeMap<(Instant, u32, u64), Event>>,
     next_number: Cell<u64>,
     /// Which routes wait for the links to change.
     waiting: RefCell<Vec<Rc<Route>>>,
@@ -169,16 +147,16 @@ pub(super) struct Links {
 struct Held {
     from: Option<Address>,
     to: Option<Address>,
-    cargo: Cargo,
+    packet: Packet,
     arrival: Arrival,
 }
 
-/// What is in the agenda.
-pub(super) enum Happening {
+/// Something that happens at a time of its own.
+pub(super) enum Event {
     /// Something that has no order to keep arrives.
     Arrival(Arrival),
     /// Something arrives by a route.
-    ByRoute(Rc<Route>, Cargo, Arrival),
+    ByRoute(Rc<Route>, Packet, Arrival),
     /// A route sends again what was lost.
     Retry(Rc<Route>),
 }
@@ -192,7 +170,7 @@ impl Links {
             failure: Cell::new(None),
             #[cfg(feature = "sim")]
             tap: RefCell::default(),
-            agenda: RefCell::default(),
+            events: RefCell::default(),
             next_number: Cell::new(0),
             waiting: RefCell::default(),
             #[cfg(feature = "sim")]
@@ -243,8 +221,8 @@ impl Links {
             route.retry(self);
         }
         #[cfg(feature = "sim")]
-        for Held { from, to, cargo, arrival } in self.held.take() {
-            self.send(Link { from: from.as_ref(), to: to.as_ref() }, cargo, arrival);
+        for Held { from, to, packet, arrival } in self.held.take() {
+            self.send(Link { from: from.as_ref(), to: to.as_ref() }, packet, arrival);
         }
     }
 
@@ -264,31 +242,31 @@ impl Links {
 
     /// Sends something that need not keep an order, and is gone when it is lost: `arrive` is called, now or
     /// later, or dropped.
-    pub(super) fn send(&self, link: Link<'_>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
-        match self.ask(Fate::AT_ONCE, |policy| policy.fate(link, cargo)) {
+    pub(super) fn send(&self, link: Link<'_>, packet: Packet, arrive: impl FnOnce() + 'static) {
+        match self.ask(Fate::AT_ONCE, |policy| policy.fate(link, packet)) {
             Fate::Arrives(after) if after.is_zero() => arrive(),
             Fate::Arrives(after) => {
-                self.schedule(self.clock.after(after), Happening::Arrival(Box::new(arrive)));
+                self.schedule(self.clock.after(after), Event::Arrival(Box::new(arrive)));
             }
             Fate::Lost => {}
             #[cfg(feature = "sim")]
             Fate::Held => {
                 let (from, to) = (link.from.cloned(), link.to.cloned());
                 let arrival = Box::new(arrive);
-                self.held.borrow_mut().push(Held { from, to, cargo, arrival });
+                self.held.borrow_mut().push(Held { from, to, packet, arrival });
             }
         }
     }
 
-    pub(super) fn schedule(&self, at: Instant, happening: Happening) {
-        self.schedule_ranked(at, self.rank(), happening);
+    pub(super) fn schedule(&self, at: Instant, event: Event) {
+        self.schedule_ranked(at, self.rank(), event);
     }
 
     /// As [`schedule`](Self::schedule), behind what was scheduled with the same rank for the same instant.
-    pub(super) fn schedule_ranked(&self, at: Instant, rank: u32, happening: Happening) {
+    pub(super) fn schedule_ranked(&self, at: Instant, rank: u32, event: Event) {
         let number = self.next_number.get();
         self.next_number.set(number + 1);
-        self.agenda.borrow_mut().insert((at, rank, number), happening);
+        self.events.borrow_mut().insert((at, rank, number), event);
     }
 
     /// By what something is ordered among what happens at the same instant.
@@ -304,12 +282,12 @@ impl Links {
     #[cfg(feature = "sim")]
     pub(super) fn is_anything_on_its_way(&self) -> bool {
         let is_held = !self.waiting.borrow().is_empty() || !self.held.borrow().is_empty();
-        is_held || !self.agenda.borrow().is_empty()
+        is_held || !self.events.borrow().is_empty()
     }
 
     /// When the next of what is on its way arrives.
     pub(super) fn next_arrival(&self) -> Option<Instant> {
-        self.agenda.borrow().first_key_value().map(|((at, ..), _)| *at)
+        self.events.borrow().first_key_value().map(|((at, ..), _)| *at)
     }
 
     /// Delivers everything whose time has come, or less, where the order gives others their turn between. Returns
@@ -317,13 +295,13 @@ impl Links {
     pub(super) fn deliver_due(&self) -> bool {
         let mut any = false;
         while self.next_arrival().is_some_and(|at| at <= self.clock.now()) {
-            let next = self.agenda.borrow_mut().pop_first();
+            let next = self.events.borrow_mut().pop_first();
             match next {
-                Some((_, Happening::Arrival(arrive))) => arrive(),
-                Some((_, Happening::ByRoute(route, cargo, arrival))) => {
-                    route.arrive(self, cargo, arrival);
+                Some((_, Event::Arrival(arrive))) => arrive(),
+                Some((_, Event::ByRoute(route, packet, arrival))) => {
+                    route.arrive(self, packet, arrival);
                 }
-                Some((_, Happening::Retry(route))) => route.retry(self),
+                Some((_, Event::Retry(route))) => route.retry(self),
                 None => {}
             }
             any = true;
@@ -338,9 +316,9 @@ impl Links {
 impl Drop for Links {
     /// What routes hold holds connections, which hold their routes: neither would ever be freed.
     fn drop(&mut self) {
-        let sent_again = self.agenda.take().into_values().filter_map(|happening| match happening {
-            Happening::Retry(route) => Some(route),
-            Happening::Arrival(_) | Happening::ByRoute(..) => None,
+        let sent_again = self.events.take().into_values().filter_map(|event| match event {
+            Event::Retry(route) => Some(route),
+            Event::Arrival(_) | Event::ByRoute(..) => None,
         });
         for route in self.waiting.take().into_iter().chain(sent_again) {
             route.forget();
@@ -352,7 +330,7 @@ impl fmt::Debug for Links {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Links")
-            .field("agenda", &self.agenda.borrow().len())
+            .field("events", &self.events.borrow().len())
             .field("waiting", &self.waiting.borrow().len())
             .finish_non_exhaustive()
     }

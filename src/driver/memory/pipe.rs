@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::rc::Rc;
 
 use super::kernel::{Blocked, Call, Descriptor, Kernel};
-use super::links::Cargo;
+use super::packet::Packet;
 use super::route::{Failed, Route};
 use crate::address::Address;
 use crate::driver::{Key, Readiness, Signals};
@@ -96,8 +96,8 @@ struct End {
     address: RefCell<Option<Address>>,
     /// The connection was reset: reads and writes fail, once the input is read.
     error: Cell<Option<io::ErrorKind>>,
-    /// Whether the error is still to be told.
-    error_untold: Cell<bool>,
+    /// The error was not reported yet.
+    error_pending: Cell<bool>,
     closed: Cell<bool>,
     /// It is known here that the other end was closed.
     deserted: Cell<bool>,
@@ -177,13 +177,13 @@ impl MemorySocket {
         if self.pair.routes.is_some() {
             *self.pair.answer.borrow_mut() = Some(Rc::clone(&answer));
         }
-        self.send(Cargo::Connect, move |_, _| answer(far));
+        self.send(Packet::Connect, move |_, _| answer(far));
     }
 
     /// What sends the other side's request again, which nobody has answered.
     pub(super) fn repeats_request(&self) -> impl FnOnce(Box<dyn FnOnce()>) + use<> {
         let (pair, side) = (Rc::clone(&self.pair), 1 - self.side);
-        move |arrive| pair.send(side, Cargo::Connect, move |_, _| arrive())
+        move |arrive| pair.send(side, Packet::Connect, move |_, _| arrive())
     }
 
     /// The other side's request is not sent again any more.
@@ -194,7 +194,7 @@ impl MemorySocket {
 
     /// The other side's connect succeeds: its socket becomes writable.
     pub(super) fn accept(&self) {
-        self.send(Cargo::Accept, |pair, other| {
+        self.send(Packet::Accept, |pair, other| {
             pair.answer.take();
             pair.ends[other].connecting.set(false);
             pair.ends[other].signal(Readiness::WRITE);
@@ -203,15 +203,15 @@ impl MemorySocket {
 
     /// The other side's connect fails.
     pub(super) fn refuse(&self) {
-        self.send(Cargo::Refuse, |pair, other| {
+        self.send(Packet::Refuse, |pair, other| {
             pair.ends[other].connecting.set(false);
             pair.ends[other].fail(io::ErrorKind::ConnectionRefused);
         });
     }
 
     /// Sends something to the other side: see [`Pair::send`].
-    fn send(&self, cargo: Cargo, arrive: impl FnOnce(&Rc<Pair>, usize) + 'static) {
-        self.pair.send(self.side, cargo, arrive);
+    fn send(&self, packet: Packet, arrive: impl FnOnce(&Rc<Pair>, usize) + 'static) {
+        self.pair.send(self.side, packet, arrive);
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -225,7 +225,7 @@ impl MemorySocket {
             }
             return match self.end().error.get() {
                 Some(kind) => {
-                    self.end().error_untold.set(false);
+                    self.end().error_pending.set(false);
                     Err(kind.into())
                 }
                 None => Err(io::ErrorKind::WouldBlock.into()),
@@ -275,7 +275,7 @@ impl MemorySocket {
         self.pair.tell_room(self.side, &way);
         drop(way);
         if room_wanted {
-            self.send(Cargo::Room, |pair, other| {
+            self.send(Packet::Room, |pair, other| {
                 pair.ways[1 - other].borrow_mut().awaits_room = false;
                 pair.ends[other].signal(Readiness::WRITE);
             });
@@ -295,7 +295,7 @@ impl MemorySocket {
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if let Some(kind) = self.end().error.get() {
-            self.end().error_untold.set(false);
+            self.end().error_pending.set(false);
             return Err(kind.into());
         }
         if self.end().connecting.get() {
@@ -360,7 +360,7 @@ impl MemorySocket {
             let count = route.map_or(rest, |route| route.split(rest));
             apart |= count < rest;
             rest -= count;
-            self.send(Cargo::Bytes(count), move |pair, other| {
+            self.send(Packet::Bytes(count), move |pair, other| {
                 pair.bytes_arrive(other, count, apart);
             });
         }
@@ -368,7 +368,7 @@ impl MemorySocket {
 
     pub(crate) fn shutdown(&self) {
         self.outgoing().borrow_mut().shut = true;
-        self.send(Cargo::End, Pair::end_arrives);
+        self.send(Packet::End, Pair::end_arrives);
     }
 
     /// Ends the connection as a reset does: the other side fails once it has read its input.
@@ -377,7 +377,7 @@ impl MemorySocket {
     pub(crate) fn reset(&self) {
         // What this socket's drop says must not hide it: an end is read before an error.
         self.reset_when_closed();
-        self.send(Cargo::Reset, |pair, other| pair.reset_arrives(other));
+        self.send(Packet::Reset, |pair, other| pair.reset_arrives(other));
     }
 
     pub(crate) fn reset_when_closed(&self) {
@@ -399,8 +399,8 @@ impl MemorySocket {
     }
 
     pub(crate) fn take_error(&self) -> Option<io::Error> {
-        let told = self.end().error_untold.take();
-        if told { self.end().error.get().map(io::Error::from) } else { None }
+        let is_pending = self.end().error_pending.take();
+        if is_pending { self.end().error.get().map(io::Error::from) } else { None }
     }
 
     pub(crate) fn local_address(&self) -> Option<Address> {
@@ -449,22 +449,22 @@ impl Pair {
     fn watch_routes(self: &Rc<Self>) {
         for (to, route) in self.routes.iter().flatten().enumerate() {
             let pair = Rc::downgrade(self);
-            route.on_failure(move |cargo, failed| {
+            route.on_failure(move |packet, failed| {
                 let Some(pair) = pair.upgrade() else { return };
                 let is_gone = failed == Failed::SenderIsGone;
-                let waits = match cargo {
-                    Cargo::Reset => return pair.ask_again(to),
-                    Cargo::Accept | Cargo::Refuse | Cargo::Room if is_gone => {
+                let waits = match packet {
+                    Packet::Reset => return pair.ask_again(to),
+                    Packet::Accept | Packet::Refuse | Packet::Room if is_gone => {
                         return pair.ask_again(to);
                     }
                     // Its sockets are gone, too.
                     _ if is_gone => return,
-                    Cargo::Accept | Cargo::Refuse | Cargo::Room => to,
-                    Cargo::Connect
-                    | Cargo::Bytes(_)
-                    | Cargo::End
-                    | Cargo::Datagram(_)
-                    | Cargo::Unreachable => 1 - to,
+                    Packet::Accept | Packet::Refuse | Packet::Room => to,
+                    Packet::Connect
+                    | Packet::Bytes(_)
+                    | Packet::End
+                    | Packet::Datagram(_)
+                    | Packet::Unreachable => 1 - to,
                 };
                 pair.ends[waits].connecting.set(false);
                 pair.ends[waits].fail(io::ErrorKind::TimedOut);
@@ -480,9 +480,9 @@ impl Pair {
             return;
         }
         if end.connecting.get() {
-            self.send(side, Cargo::Connect, Self::request_arrives_again);
+            self.send(side, Packet::Connect, Self::request_arrives_again);
         } else if self.routes.is_some() && self.ways[1 - side].borrow().awaits_room {
-            self.send(side, Cargo::Bytes(0), |pair, other| pair.bytes_arrive(other, 0, false));
+            self.send(side, Packet::Bytes(0), |pair, other| pair.bytes_arrive(other, 0, false));
         }
     }
 
@@ -517,7 +517,7 @@ impl Pair {
     fn send(
         self: &Rc<Self>,
         from: usize,
-        cargo: Cargo,
+        packet: Packet,
         arrive: impl FnOnce(&Rc<Self>, usize) + 'static,
     ) {
         let other = 1 - from;
@@ -525,7 +525,7 @@ impl Pair {
             None => arrive(self, other),
             Some(routes) => {
                 let pair = Rc::clone(self);
-                routes[other].send(cargo, move || arrive(&pair, other));
+                routes[other].send(packet, move || arrive(&pair, other));
             }
         }
     }
@@ -534,7 +534,7 @@ impl Pair {
     fn bytes_arrive(self: &Rc<Self>, side: usize, count: usize, apart: bool) {
         if self.ends[side].closed.get() {
             // Nobody reads them: as a kernel does, it says so.
-            self.send(side, Cargo::Reset, |pair, other| pair.reset_arrives(other));
+            self.send(side, Packet::Reset, |pair, other| pair.reset_arrives(other));
             return;
         }
         let mut way = self.ways[side].borrow_mut();
@@ -581,12 +581,12 @@ impl Drop for MemorySocket {
         self.end().descriptor.take();
         if self.incoming().borrow().arrived == 0 && !self.end().resets.get() {
             self.outgoing().borrow_mut().shut = true;
-            self.send(Cargo::End, |pair, other| {
+            self.send(Packet::End, |pair, other| {
                 pair.ends[other].deserted.set(true);
                 pair.end_arrives(other);
             });
         } else {
-            self.send(Cargo::Reset, |pair, other| {
+            self.send(Packet::Reset, |pair, other| {
                 pair.ends[other].deserted.set(true);
                 pair.reset_arrives(other);
             });
@@ -608,7 +608,7 @@ impl End {
             return;
         }
         self.error.set(Some(kind));
-        self.error_untold.set(true);
+        self.error_pending.set(true);
         let ended = Readiness::READ_CLOSED.union(Readiness::WRITE_CLOSED);
         let ready = Readiness::READ.union(Readiness::WRITE);
         self.signal(ready.union(ended).union(Readiness::ERROR));

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "sim")]
 use super::links::Tap;
-use super::links::{Arrival, Cargo, Fate, Happening, Link, Links, Retry};
+use super::links::{Arrival, Event, Fate, Link, Links, Retry};
+use super::packet::Packet;
 use crate::address::Address;
 
 pub(super) struct Route {
@@ -17,7 +18,7 @@ pub(super) struct Route {
     to: Option<Address>,
     /// When the last of it arrives, and its rank: what arrives together keeps its order.
     last_arrival: Cell<Option<(Instant, u32)>>,
-    /// How much of it is in the agenda.
+    /// How many of the events are its own.
     on_its_way: Cell<usize>,
     /// How many of these, the next, are behind something that was lost on its way: they are held, too.
     behind: Cell<usize>,
@@ -28,12 +29,12 @@ pub(super) struct Route {
     /// How often in a row the first of them was lost.
     losses: Cell<u32>,
     /// Told when something is not sent again any more: the connection has failed.
-    on_failure: OnceCell<Box<dyn Fn(Cargo, Failed)>>,
+    on_failure: OnceCell<Box<dyn Fn(Packet, Failed)>>,
 }
 
 /// Something that is to be sent again.
 struct Held {
-    cargo: Cargo,
+    packet: Packet,
     arrival: Arrival,
     /// In which life of its sender.
     life: u64,
@@ -65,36 +66,36 @@ impl Route {
     }
 
     /// What is called when something is not sent again any more. The first call counts.
-    pub(super) fn on_failure(&self, call: impl Fn(Cargo, Failed) + 'static) {
+    pub(super) fn on_failure(&self, call: impl Fn(Packet, Failed) + 'static) {
         self.on_failure.get_or_init(|| Box::new(call));
     }
 
     /// Sends something behind what was sent before: `arrive` is called, now or later.
-    pub(super) fn send(self: &Rc<Self>, cargo: Cargo, arrive: impl FnOnce() + 'static) {
+    pub(super) fn send(self: &Rc<Self>, packet: Packet, arrive: impl FnOnce() + 'static) {
         let Some(links) = self.links.upgrade() else { return arrive() };
-        if cargo == Cargo::Reset && self.losses.get() > 0 {
+        if packet == Packet::Reset && self.losses.get() > 0 {
             // Whoever resets a connection sends nothing again that was lost.
             drop(self.held.take());
             self.returned.set(0);
             self.losses.set(0);
         }
         if !self.held.borrow().is_empty() {
-            self.hold(&links, cargo, Box::new(arrive));
+            self.hold(&links, packet, Box::new(arrive));
             return;
         }
-        match links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo)) {
+        match links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), packet)) {
             Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => arrive(),
-            Fate::Arrives(after) => self.schedule(&links, after, cargo, Box::new(arrive)),
+            Fate::Arrives(after) => self.schedule(&links, after, packet, Box::new(arrive)),
             // Lost or held.
             _ => {
-                if self.hold(&links, cargo, Box::new(arrive)) {
+                if self.hold(&links, packet, Box::new(arrive)) {
                     self.lost(&links);
                 }
             }
         }
     }
 
-    fn schedule(self: &Rc<Self>, links: &Links, after: Duration, cargo: Cargo, arrival: Arrival) {
+    fn schedule(self: &Rc<Self>, links: &Links, after: Duration, packet: Packet, arrival: Arrival) {
         let earliest = links.clock().after(after);
         let (at, rank) = match self.last_arrival.get() {
             Some((last, rank)) if last >= earliest => (last, rank),
@@ -102,15 +103,15 @@ impl Route {
         };
         self.last_arrival.set(Some((at, rank)));
         self.on_its_way.set(self.on_its_way.get() + 1);
-        links.schedule_ranked(at, rank, Happening::ByRoute(Rc::clone(self), cargo, arrival));
+        links.schedule_ranked(at, rank, Event::ByRoute(Rc::clone(self), packet, arrival));
     }
 
     /// Something is there, and arrives, if nothing has happened to it on its way or to what was before it.
-    pub(super) fn arrive(self: &Rc<Self>, links: &Links, cargo: Cargo, arrival: Arrival) {
+    pub(super) fn arrive(self: &Rc<Self>, links: &Links, packet: Packet, arrival: Arrival) {
         self.on_its_way.set(self.on_its_way.get() - 1);
         if self.behind.get() > 0 {
             self.behind.set(self.behind.get() - 1);
-        } else if links.ask(true, |policy| policy.arrives(self.link(), cargo)) {
+        } else if links.ask(true, |policy| policy.arrives(self.link(), packet)) {
             // What was lost since was sent later.
             return arrival();
         } else {
@@ -122,20 +123,20 @@ impl Route {
         let is_first = self.held.borrow().is_empty();
         let place = self.returned.get();
         self.returned.set(place + 1);
-        self.held.borrow_mut().insert(place, Held { cargo, arrival, life });
+        self.held.borrow_mut().insert(place, Held { packet, arrival, life });
         if is_first {
             self.lost(links);
         }
     }
 
     /// Keeps something to be sent again, behind the others. Whether its sender is there to do so.
-    fn hold(&self, links: &Links, cargo: Cargo, arrival: Arrival) -> bool {
+    fn hold(&self, links: &Links, packet: Packet, arrival: Arrival) -> bool {
         let life = links.ask(Some(0), |policy| policy.life(self.link()));
         if let Some(life) = life {
-            self.held.borrow_mut().push_back(Held { cargo, arrival, life });
+            self.held.borrow_mut().push_back(Held { packet, arrival, life });
         } else {
             drop(arrival);
-            self.tell(cargo, Failed::SenderIsGone);
+            self.tell(packet, Failed::SenderIsGone);
         }
         life.is_some()
     }
@@ -161,25 +162,25 @@ impl Route {
         }
         self.returned.set(returned);
         self.losses.set(0);
-        for Held { cargo, arrival, .. } in gone {
+        for Held { packet, arrival, .. } in gone {
             drop(arrival);
-            self.tell(cargo, Failed::SenderIsGone);
+            self.tell(packet, Failed::SenderIsGone);
         }
     }
 
     /// The first of what is held was lost.
     fn lost(self: &Rc<Self>, links: &Links) {
         self.forget_former_lives(links);
-        let Some(cargo) = self.first_held() else { return };
+        let Some(packet) = self.first_held() else { return };
         let losses = self.losses.get() + 1;
-        match links.ask(Retry::WhenChanged, |policy| policy.retry(self.link(), cargo, losses)) {
+        match links.ask(Retry::WhenChanged, |policy| policy.retry(self.link(), packet, losses)) {
             // It has only waited.
             Retry::WhenChanged => links.wait_for_change(self),
             Retry::After(after) => {
                 self.losses.set(losses);
-                links.schedule(links.clock().after(after), Happening::Retry(Rc::clone(self)));
+                links.schedule(links.clock().after(after), Event::Retry(Rc::clone(self)));
             }
-            Retry::Never => self.fail(cargo),
+            Retry::Never => self.fail(packet),
         }
     }
 
@@ -187,11 +188,11 @@ impl Route {
     pub(super) fn retry(self: &Rc<Self>, links: &Links) {
         if let Some((at, rank)) = self.last_arrival.get().filter(|_| self.behind.get() > 0) {
             // With what comes back until then, or what is sent now would overtake it.
-            return links.schedule_ranked(at, rank, Happening::Retry(Rc::clone(self)));
+            return links.schedule_ranked(at, rank, Event::Retry(Rc::clone(self)));
         }
         self.forget_former_lives(links);
-        while let Some(cargo) = self.first_held() {
-            let fate = links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), cargo));
+        while let Some(packet) = self.first_held() {
+            let fate = links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), packet));
             let Fate::Arrives(after) = fate else { return self.lost(links) };
             self.losses.set(0);
             self.returned.set(self.returned.get().saturating_sub(1));
@@ -200,7 +201,7 @@ impl Route {
             if after.is_zero() && self.on_its_way.get() == 0 {
                 arrival();
             } else {
-                self.schedule(links, after, cargo, arrival);
+                self.schedule(links, after, packet, arrival);
             }
         }
     }
@@ -210,22 +211,22 @@ impl Route {
         drop(self.held.take());
     }
 
-    fn first_held(&self) -> Option<Cargo> {
-        self.held.borrow().front().map(|held| held.cargo)
+    fn first_held(&self) -> Option<Packet> {
+        self.held.borrow().front().map(|held| held.packet)
     }
 
     /// What is held never arrives.
-    fn fail(&self, cargo: Cargo) {
+    fn fail(&self, packet: Packet) {
         let held = self.held.take();
         self.returned.set(0);
         self.losses.set(0);
         drop(held);
-        self.tell(cargo, Failed::GivenUp);
+        self.tell(packet, Failed::GivenUp);
     }
 
-    fn tell(&self, cargo: Cargo, failed: Failed) {
+    fn tell(&self, packet: Packet, failed: Failed) {
         if let Some(call) = self.on_failure.get() {
-            call(cargo, failed);
+            call(packet, failed);
         }
     }
 

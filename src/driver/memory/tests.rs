@@ -6,7 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::links::{Cargo, Fate, Link, LinkPolicy};
+use super::links::{Fate, Link, LinkPolicy};
+use super::packet::Packet;
 use super::{Machine, Network};
 use crate::address::Address;
 use crate::driver::Driver;
@@ -92,13 +93,13 @@ struct Faults {
     cut: Cell<bool>,
     /// How many bytes travel together; 0: all.
     together: Cell<usize>,
-    passed: RefCell<Vec<Cargo>>,
+    passed: RefCell<Vec<Packet>>,
 }
 
 impl LinkPolicy for Faults {
-    fn fate(&self, link: Link<'_>, cargo: Cargo) -> Fate {
+    fn fate(&self, link: Link<'_>, packet: Packet) -> Fate {
         assert!(link.from.is_some() && link.to.is_some() && link.from != link.to);
-        self.passed.borrow_mut().push(cargo);
+        self.passed.borrow_mut().push(packet);
         if self.cut.get() { Fate::Lost } else { Fate::Arrives(self.delay.get()) }
     }
 
@@ -235,8 +236,8 @@ fn a_delay_holds_for_everything_that_passes() {
         ]
     );
     let passed = machines.faults.passed.take();
-    assert_eq!(passed[..4], [Cargo::Connect, Cargo::Accept, Cargo::Bytes(5), Cargo::Bytes(5)]);
-    assert!(passed[4..].iter().all(|cargo| *cargo == Cargo::End), "{passed:?}");
+    assert_eq!(passed[..4], [Packet::Connect, Packet::Accept, Packet::Bytes(5), Packet::Bytes(5)]);
+    assert!(passed[4..].iter().all(|packet| *packet == Packet::End), "{passed:?}");
 }
 
 #[test]
@@ -413,7 +414,7 @@ struct Fails {
 }
 
 impl LinkPolicy for Fails {
-    fn fate(&self, _: Link<'_>, _: Cargo) -> Fate {
+    fn fate(&self, _: Link<'_>, _: Packet) -> Fate {
         assert!(!self.panics.get(), "a policy with a bug");
         Fate::AT_ONCE
     }

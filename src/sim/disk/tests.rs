@@ -150,7 +150,7 @@ fn a_full_disk_takes_what_fits_and_goes_on_when_there_is_room() {
         Ok(())
     })
     .unwrap();
-    simulation.apply(&Fault::Calm);
+    simulation.apply(&Fault::Recover);
     let outcome = host.run(async move |_| Ok(disk.open("x")?.write_at(b"more", 4096)?));
     assert_eq!(outcome.unwrap(), 4);
 }

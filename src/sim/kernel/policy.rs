@@ -31,7 +31,7 @@ pub(in crate::sim) struct HostKernel {
     random: Random,
     options: RefCell<KernelOptions>,
     /// More faults than the options say.
-    storms: Cell<[f64; KernelFault::ALL.len()]>,
+    added: Cell<[f64; KernelFault::ALL.len()]>,
 }
 
 impl Kernels {
@@ -51,7 +51,7 @@ impl Kernels {
             host,
             random,
             options: self.default.clone(),
-            storms: Cell::default(),
+            added: Cell::default(),
         })
     }
 }
@@ -61,20 +61,20 @@ impl HostKernel {
         *self.options.borrow_mut() = options;
     }
 
-    pub(in crate::sim) fn set_storm(&self, fault: KernelFault, probability: f64) {
-        let mut storms = self.storms.get();
-        storms[fault as usize] = probable(probability);
-        self.storms.set(storms);
+    pub(in crate::sim) fn set_added(&self, fault: KernelFault, probability: f64) {
+        let mut added = self.added.get();
+        added[fault as usize] = probable(probability);
+        self.added.set(added);
     }
 
-    pub(in crate::sim) fn calm(&self) {
-        self.storms.set(Default::default());
+    pub(in crate::sim) fn recover(&self) {
+        self.added.set(Default::default());
     }
 
     fn has(&self, fault: KernelFault) -> bool {
         let own = self.options.borrow().probabilities[fault as usize];
-        let storm = self.storms.get()[fault as usize];
-        (own > 0.0 || storm > 0.0) && self.random.chance(1.0 - (1.0 - own) * (1.0 - storm))
+        let added = self.added.get()[fault as usize];
+        (own > 0.0 || added > 0.0) && self.random.chance(1.0 - (1.0 - own) * (1.0 - added))
     }
 
     fn note(&self, what: String) {

@@ -265,7 +265,7 @@ fn what_happens_at_one_instant_happens_in_any_order_that_follows_from_the_seed()
 
 #[test]
 fn kernels_have_faults_by_script_and_at_random() {
-    let text = "1 short-reads server 0.5; 2 short-reads server 0; 3 no-buffers server 1; 4 calm";
+    let text = "1 short-reads server 0.5; 2 short-reads server 0; 3 no-buffers server 1; 4 recover";
     let script: Script = text.parse().unwrap();
     assert_eq!(script.events()[0].1, Fault::Kernel("server".into(), KernelFault::ShortReads, 0.5));
     assert_eq!(script.to_string(), text);

@@ -9,4 +9,4 @@ mod timeouts;
 
 pub use self::options::LinkOptions;
 
-pub(super) use self::policy::Wires;
+pub(super) use self::policy::SimulatedLinks;

@@ -9,15 +9,15 @@ use super::cuts::{Cut, Cuts};
 use super::options::LinkOptions;
 use super::timeouts;
 use crate::address::Address;
-use crate::driver::memory::{Cargo, Fate, Link, LinkPolicy, Network, Retry};
+use crate::driver::memory::{Fate, Link, LinkPolicy, Network, Packet, Retry};
 use crate::sim::addresses;
 use crate::sim::disk::Disk;
 use crate::sim::host::HostId;
 use crate::sim::random::{Random, probable};
-use crate::sim::trace::{Capture, CapturedEnds, Passed, Trace, TraceEvent};
+use crate::sim::trace::{Capture, CapturedEnds, Delivery, Trace, TraceEvent};
 
 /// What becomes of what hosts send: the policy of the simulation's network.
-pub(in crate::sim) struct Wires {
+pub(in crate::sim) struct SimulatedLinks {
     /// The network keeps its policy.
     elapsed: Box<dyn Fn() -> Duration>,
     random: Random,
@@ -30,12 +30,12 @@ pub(in crate::sim) struct Wires {
     /// Until when a link with a bandwidth is busy.
     busy: RefCell<BTreeMap<(HostId, HostId), Duration>>,
     /// More loss than the links have of their own.
-    storm: Cell<f64>,
+    added_loss: Cell<f64>,
     /// How many datagrams wait for a link since links have changed.
     held: RefCell<BTreeMap<(HostId, HostId), usize>>,
 }
 
-impl Wires {
+impl SimulatedLinks {
     pub(in crate::sim) fn new(network: &Network, random: Random, trace: Trace) -> Self {
         Self {
             elapsed: Box::new(network.stopwatch()),
@@ -46,7 +46,7 @@ impl Wires {
             default: RefCell::default(),
             options: RefCell::default(),
             busy: RefCell::default(),
-            storm: Cell::new(0.0),
+            added_loss: Cell::new(0.0),
             held: RefCell::default(),
         }
     }
@@ -64,8 +64,8 @@ impl Wires {
         self.options.borrow_mut().extend([((a, b), options.clone()), ((b, a), options.clone())]);
     }
 
-    pub(in crate::sim) fn set_storm(&self, loss: f64) {
-        self.storm.set(probable(loss));
+    pub(in crate::sim) fn set_added_loss(&self, loss: f64) {
+        self.added_loss.set(probable(loss));
     }
 
     /// Loses what is sent from one to the other, or does not any more.
@@ -119,20 +119,20 @@ impl Wires {
         }
     }
 
-    fn is_lost(&self, link: Link<'_>, ends: (HostId, HostId), cargo: Cargo) -> bool {
+    fn is_lost(&self, link: Link<'_>, ends: (HostId, HostId), packet: Packet) -> bool {
         let is_ipv6 = link.to.and_then(Address::as_ip).is_some_and(|address| address.is_ipv6());
-        let (loss, packets) = self.with_options(ends, |options| match cargo {
-            Cargo::Datagram(length) => (options.loss, options.packets(length, is_ipv6)),
+        let (loss, packets) = self.with_options(ends, |options| match packet {
+            Packet::Datagram(length) => (options.loss, options.packets(length, is_ipv6)),
             _ => (options.loss, Some(1)),
         });
         let Some(packets) = packets else { return true };
-        let passes = (1.0 - loss) * (1.0 - self.storm.get());
+        let passes = (1.0 - loss) * (1.0 - self.added_loss.get());
         self.random.chance(1.0 - (0..packets).fold(1.0, |all, _| all * passes))
     }
 
     /// Whether one more waits for a clogged link. Of a stream no more does than its buffer holds.
-    fn has_room(&self, ends: (HostId, HostId), cargo: Cargo) -> bool {
-        if !matches!(cargo, Cargo::Datagram(_) | Cargo::Unreachable) {
+    fn has_room(&self, ends: (HostId, HostId), packet: Packet) -> bool {
+        if !matches!(packet, Packet::Datagram(_) | Packet::Unreachable) {
             return true;
         }
         let mut held = self.held.borrow_mut();
@@ -142,11 +142,11 @@ impl Wires {
     }
 
     /// How long something takes, with the time until it is its turn on a link of limited bandwidth.
-    fn time(&self, ends: (HostId, HostId), cargo: Cargo) -> Duration {
+    fn time(&self, ends: (HostId, HostId), packet: Packet) -> Duration {
         let (latency, bandwidth) =
             self.with_options(ends, |options| (options.latency.clone(), options.bandwidth));
         let latency = self.random.duration(latency);
-        let (Some(bandwidth), Some(length)) = (bandwidth, length(cargo)) else { return latency };
+        let (Some(bandwidth), Some(length)) = (bandwidth, length(packet)) else { return latency };
         let now = (self.elapsed)();
         let takes = Duration::from_secs_f64(length as f64 / bandwidth.max(1) as f64);
         let mut busy = self.busy.borrow_mut();
@@ -155,22 +155,28 @@ impl Wires {
         until.saturating_sub(now).saturating_add(latency)
     }
 
-    fn note(&self, link: Link<'_>, (from, to): (HostId, HostId), cargo: Cargo, passed: Passed) {
-        let (at, cargo) = ((self.elapsed)(), cargo.into());
+    fn note(
+        &self,
+        link: Link<'_>,
+        (from, to): (HostId, HostId),
+        packet: Packet,
+        delivery: Delivery,
+    ) {
+        let at = (self.elapsed)();
         let port = |address: Option<&Address>| {
             address.and_then(Address::as_ip).map_or(0, |address| address.port())
         };
         if let Some((capture, ends)) = self.capture(link)
             && !self.cuts.is_down(from)
         {
-            capture.borrow_mut().sent(at, ends, cargo, passed);
+            capture.borrow_mut().sent(at, ends, packet, delivery);
         }
         let (from_port, to_port) = (port(link.from), port(link.to));
-        self.trace.add(TraceEvent::Sent { at, from, from_port, to, to_port, cargo, passed });
+        self.trace.add(TraceEvent::Sent { at, from, from_port, to, to_port, packet, delivery });
     }
 }
 
-impl Wires {
+impl SimulatedLinks {
     /// What records packets, if they are recorded, and from where to where this one passes.
     fn capture(&self, link: Link<'_>) -> Option<(Rc<RefCell<Capture>>, CapturedEnds)> {
         let capture = self.trace.capture()?;
@@ -178,21 +184,21 @@ impl Wires {
     }
 }
 
-impl LinkPolicy for Wires {
-    fn fate(&self, link: Link<'_>, cargo: Cargo) -> Fate {
+impl LinkPolicy for SimulatedLinks {
+    fn fate(&self, link: Link<'_>, packet: Packet) -> Fate {
         let Some(ends) = self.ends(link) else { return Fate::AT_ONCE };
         let lost = match self.cuts.between(ends.0, ends.1) {
-            Some(Cut::Lossy) => Some(Passed::Lost),
-            Some(Cut::Clogged) if self.has_room(ends, cargo) => Some(Passed::Held),
-            Some(Cut::Clogged) => Some(Passed::Lost),
-            None => self.is_lost(link, ends, cargo).then_some(Passed::Lost),
+            Some(Cut::Lossy) => Some(Delivery::Lost),
+            Some(Cut::Clogged) if self.has_room(ends, packet) => Some(Delivery::Held),
+            Some(Cut::Clogged) => Some(Delivery::Lost),
+            None => self.is_lost(link, ends, packet).then_some(Delivery::Lost),
         };
-        if let Some(passed) = lost {
-            self.note(link, ends, cargo, passed);
-            return if passed == Passed::Held { Fate::Held } else { Fate::Lost };
+        if let Some(delivery) = lost {
+            self.note(link, ends, packet, delivery);
+            return if delivery == Delivery::Held { Fate::Held } else { Fate::Lost };
         }
-        let time = self.time(ends, cargo);
-        self.note(link, ends, cargo, Passed::After(time));
+        let time = self.time(ends, packet);
+        self.note(link, ends, packet, Delivery::After(time));
         Fate::Arrives(time)
     }
 
@@ -211,7 +217,7 @@ impl LinkPolicy for Wires {
         self.random.chance(duplication)
     }
 
-    fn retry(&self, link: Link<'_>, cargo: Cargo, losses: u32) -> Retry {
+    fn retry(&self, link: Link<'_>, packet: Packet, losses: u32) -> Retry {
         let Some((from, to)) = self.ends(link) else { return Retry::WhenChanged };
         // Nobody is there to send it again.
         if self.cuts.is_down(from) {
@@ -219,7 +225,7 @@ impl LinkPolicy for Wires {
         }
         match self.cuts.between(from, to) {
             Some(Cut::Clogged) => Retry::WhenChanged,
-            Some(Cut::Lossy) | None => timeouts::retry(cargo, losses),
+            Some(Cut::Lossy) | None => timeouts::retry(packet, losses),
         }
     }
 
@@ -227,12 +233,12 @@ impl LinkPolicy for Wires {
         self.ends(link).map_or(Some(0), |(from, _)| self.cuts.life(from))
     }
 
-    fn arrives(&self, link: Link<'_>, cargo: Cargo) -> bool {
+    fn arrives(&self, link: Link<'_>, packet: Packet) -> bool {
         let Some(ends) = self.ends(link) else { return true };
         // What has left a host that is off by now arrives all the same.
         let is_there = !self.cuts.is_down(ends.1);
         if !is_there {
-            self.note(link, ends, cargo, Passed::LostOnArrival);
+            self.note(link, ends, packet, Delivery::LostOnArrival);
         }
         if let Some((capture, ends)) = self.capture(link) {
             capture.borrow_mut().arrived((self.elapsed)(), ends, is_there);
@@ -247,15 +253,15 @@ const QUEUE: usize = 1000;
 /// What passes together on a link of limited bandwidth.
 const PIECE: usize = 16 * 1024;
 
-fn length(cargo: Cargo) -> Option<usize> {
-    match cargo {
-        Cargo::Bytes(length) | Cargo::Datagram(length) => Some(length),
-        Cargo::Connect
-        | Cargo::Accept
-        | Cargo::Refuse
-        | Cargo::Unreachable
-        | Cargo::End
-        | Cargo::Reset
-        | Cargo::Room => None,
+fn length(packet: Packet) -> Option<usize> {
+    match packet {
+        Packet::Bytes(length) | Packet::Datagram(length) => Some(length),
+        Packet::Connect
+        | Packet::Accept
+        | Packet::Refuse
+        | Packet::Unreachable
+        | Packet::End
+        | Packet::Reset
+        | Packet::Room => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::driver::memory::{Cargo, Retry};
+use crate::driver::memory::{Packet, Retry};
 
 /// Before the first retransmission on a connection, and of a request to connect.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
@@ -14,14 +14,18 @@ const RETRIES: u32 = 15;
 const CONNECT_RETRIES: u32 = 6;
 
 /// When something that was lost `losses` times in a row is sent again.
-pub(super) fn retry(cargo: Cargo, losses: u32) -> Retry {
-    let (first, most) = match cargo {
+pub(super) fn retry(packet: Packet, losses: u32) -> Retry {
+    let (first, most) = match packet {
         // Nobody waits for an answer to it.
-        Cargo::Reset => return Retry::Never,
-        Cargo::Connect | Cargo::Accept | Cargo::Refuse => (FIRST_CONNECT_TIMEOUT, CONNECT_RETRIES),
-        Cargo::Bytes(_) | Cargo::End | Cargo::Room | Cargo::Datagram(_) | Cargo::Unreachable => {
-            (FIRST_TIMEOUT, RETRIES)
+        Packet::Reset => return Retry::Never,
+        Packet::Connect | Packet::Accept | Packet::Refuse => {
+            (FIRST_CONNECT_TIMEOUT, CONNECT_RETRIES)
         }
+        Packet::Bytes(_)
+        | Packet::End
+        | Packet::Room
+        | Packet::Datagram(_)
+        | Packet::Unreachable => (FIRST_TIMEOUT, RETRIES),
     };
     if losses > most + 1 {
         return Retry::Never;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::driver::memory;
+use crate::driver::memory::Packet;
 
 /// Something that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,9 +23,9 @@ pub enum TraceEvent {
         /// To which of its ports.
         to_port: u16,
         /// What.
-        cargo: Cargo,
+        packet: Packet,
         /// What became of it.
-        passed: Passed,
+        delivery: Delivery,
     },
     /// A fault has begun or ended, whoever made it: a script, chance, or a call of a host's methods.
     #[non_exhaustive]
@@ -63,34 +63,10 @@ pub enum TraceEvent {
     },
 }
 
-/// What hosts send to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Cargo {
-    /// A wish to connect: SYN.
-    Connect,
-    /// The connect succeeds: SYN and ACK.
-    Accept,
-    /// The connect fails: nobody listens there, or too many wait to be accepted.
-    Refuse,
-    /// A datagram has come to where nobody is.
-    Unreachable,
-    /// So many bytes of a stream.
-    Bytes(usize),
-    /// The end of one direction of a stream: FIN.
-    End,
-    /// The end of a connection: RST.
-    Reset,
-    /// News that the receiver has room again: a window update.
-    Room,
-    /// A datagram of so many bytes.
-    Datagram(usize),
-}
-
 /// What became of what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Passed {
+pub enum Delivery {
     /// It arrives so much later.
     After(Duration),
     /// It was lost. What belongs to a stream is sent again.
@@ -114,45 +90,13 @@ impl TraceEvent {
     }
 }
 
-impl fmt::Display for Cargo {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect => formatter.write_str("connect"),
-            Self::Accept => formatter.write_str("accept"),
-            Self::Refuse => formatter.write_str("refuse"),
-            Self::Unreachable => formatter.write_str("unreachable"),
-            Self::Bytes(count) => write!(formatter, "{count} bytes"),
-            Self::End => formatter.write_str("end"),
-            Self::Reset => formatter.write_str("reset"),
-            Self::Room => formatter.write_str("room"),
-            Self::Datagram(count) => write!(formatter, "datagram of {count} bytes"),
-        }
-    }
-}
-
-impl fmt::Display for Passed {
+impl fmt::Display for Delivery {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::After(_) => Ok(()),
             Self::Lost => formatter.write_str(", lost"),
             Self::LostOnArrival => formatter.write_str(", lost on arrival"),
             Self::Held => formatter.write_str(", held"),
-        }
-    }
-}
-
-impl From<memory::Cargo> for Cargo {
-    fn from(cargo: memory::Cargo) -> Self {
-        match cargo {
-            memory::Cargo::Connect => Self::Connect,
-            memory::Cargo::Accept => Self::Accept,
-            memory::Cargo::Refuse => Self::Refuse,
-            memory::Cargo::Unreachable => Self::Unreachable,
-            memory::Cargo::Bytes(count) => Self::Bytes(count),
-            memory::Cargo::End => Self::End,
-            memory::Cargo::Reset => Self::Reset,
-            memory::Cargo::Room => Self::Room,
-            memory::Cargo::Datagram(count) => Self::Datagram(count),
         }
     }
 }

@@ -23,7 +23,8 @@ use super::script::Script;
 
 pub(super) use self::capture::{Capture, CaptureTap, Ends as CapturedEnds};
 pub use self::diagram::Diagram;
-pub use self::event::{Cargo, Passed, TraceEvent};
+pub use self::event::{Delivery, TraceEvent};
+pub use crate::driver::memory::Packet;
 
 /// How many events are kept, the latest.
 const KEPT: usize = 20_000;
@@ -176,9 +177,12 @@ impl State {
         let seconds = event.at().as_secs_f64();
         // Into a text nothing fails.
         let _ = match event {
-            TraceEvent::Sent { from, from_port, to, to_port, cargo, passed, .. } => {
+            TraceEvent::Sent { from, from_port, to, to_port, packet, delivery, .. } => {
                 let (from, to) = (name(from), name(to));
-                write!(text, "{seconds:12.6} {from}:{from_port} -> {to}:{to_port}: {cargo}{passed}")
+                write!(
+                    text,
+                    "{seconds:12.6} {from}:{from_port} -> {to}:{to_port}: {packet}{delivery}"
+                )
             }
             TraceEvent::Fault { fault, .. } => write!(text, "{seconds:12.6} ! {fault}"),
             TraceEvent::Kernel { host, what, .. } => {

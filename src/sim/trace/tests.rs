@@ -43,7 +43,7 @@ fn count(text: &str, part: &str) -> usize {
 #[test]
 fn a_diagram_shows_what_was_sent_and_lost_and_what_has_happened() {
     let (simulation, server, client) = with_server("server");
-    simulation.script(Script::new().at(SECOND, Fault::Calm));
+    simulation.script(Script::new().at(SECOND, Fault::Recover));
     client.run(ask).unwrap();
     simulation.note("a note");
     let whole = simulation.trace().diagram().to_string();
@@ -70,7 +70,8 @@ fn a_diagram_shows_what_was_sent_and_lost_and_what_has_happened() {
     // A cross for what was lost, and a mark for each thing that has happened to a host.
     assert!(count(&faulty, "class=\"cross\"") >= 2, "{faulty}");
     assert_eq!(count(&faulty, "class=\"dot\""), 3, "{faulty}");
-    for fault in ["cut client server", "crash server", "calm", "restart server", "pause client"] {
+    for fault in ["cut client server", "crash server", "recover", "restart server", "pause client"]
+    {
         assert_eq!(count(&faulty, &format!(">{fault}</text>")), 1, "{fault}: {faulty}");
     }
     assert_eq!((count(&faulty, "class=\"off\""), count(&faulty, "class=\"paused\"")), (1, 1));

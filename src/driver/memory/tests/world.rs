@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::links::{Cargo, Fate, Link, LinkPolicy};
+use super::super::links::{Fate, Link, LinkPolicy};
+use super::super::packet::Packet;
 use super::super::{Machine, Network};
 use crate::driver::Driver;
 use crate::event_loop::{Core, EventLoop, unfenced_panics};
@@ -61,7 +62,7 @@ struct Links {
 }
 
 impl LinkPolicy for Links {
-    fn fate(&self, _: Link<'_>, _: Cargo) -> Fate {
+    fn fate(&self, _: Link<'_>, _: Packet) -> Fate {
         match self.world.upgrade() {
             Some(world) if self.holds.get() && world.below(3) == 0 => Fate::Lost,
             Some(world) if world.below(2) == 0 => Fate::Arrives(MS * world.below(20) as u32),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::frame::{ACK, FIN, LARGEST, PSH, RST, SYN, Segment, WINDOW_SHIFT};
-use crate::sim::trace::Cargo;
+use crate::sim::trace::Packet;
 
 /// A connection, with the state that kernels would have on both sides.
 #[derive(Debug)]
@@ -139,9 +139,9 @@ impl Connection {
     }
 
     /// Something leaves `side`, and is perhaps lost.
-    pub(super) fn sent(&mut self, side: usize, cargo: Cargo, is_lost: bool) -> Vec<Outgoing> {
+    pub(super) fn sent(&mut self, side: usize, packet: Packet, is_lost: bool) -> Vec<Outgoing> {
         let mut out = Vec::new();
-        let piece = self.leave(side, cargo, is_lost, &mut out);
+        let piece = self.leave(side, packet, is_lost, &mut out);
         if !is_lost {
             self.sides[side].on_its_way.push_back(piece);
         }
@@ -156,43 +156,43 @@ impl Connection {
     fn leave(
         &mut self,
         side: usize,
-        cargo: Cargo,
+        packet: Packet,
         is_lost: bool,
         out: &mut Vec<Outgoing>,
     ) -> Piece {
         let own = &self.sides[side];
         let is_silent = own.is_dead || !own.is_joined;
-        match cargo {
-            Cargo::Connect => {
+        match packet {
+            Packet::Connect => {
                 out.push(self.bare(side, SYN));
                 Piece::Other
             }
-            Cargo::Accept => {
+            Packet::Accept => {
                 self.sides[side].is_joined = true;
                 out.push(self.bare(side, SYN | ACK));
                 Piece::Accept
             }
-            Cargo::Refuse => {
+            Packet::Refuse => {
                 out.push(self.bare(side, RST | ACK));
                 self.sides[side].is_dead = true;
                 Piece::Refuse
             }
-            Cargo::Bytes(length) if !is_silent => self.leave_bytes(side, length, is_lost, out),
+            Packet::Bytes(length) if !is_silent => self.leave_bytes(side, length, is_lost, out),
             // A socket that is closed ends a direction that was ended before.
-            Cargo::End if !is_silent && own.fin == Fin::Unsent && !own.is_gone => {
+            Packet::End if !is_silent && own.fin == Fin::Unsent && !own.is_gone => {
                 out.push(self.bare(side, FIN | ACK));
                 if !is_lost {
                     self.sides[side].fin = Fin::Sent;
                 }
                 Piece::End
             }
-            Cargo::Reset if !is_silent && !own.has_reset => {
+            Packet::Reset if !is_silent && !own.has_reset => {
                 self.sides[side].has_reset = true;
                 self.sides[side].is_gone = true;
                 out.push(self.bare(side, RST | ACK));
                 Piece::Reset
             }
-            Cargo::Room if !is_silent => {
+            Packet::Room if !is_silent => {
                 if own.room != own.advertised || is_lost || own.room_was_lost {
                     out.push(self.bare(side, ACK));
                 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use self::connection::{Acknowledges, Connection, Outgoing};
 use self::frame::{ACK, Contents, Frame};
 use self::pcapng::Blocks;
-use super::{Cargo, Passed};
+use super::{Delivery, Packet};
 
 pub(in crate::sim) use self::tap::CaptureTap;
 
@@ -26,7 +26,7 @@ pub(in crate::sim) struct Capture {
     has_contents: bool,
     /// The time since the Unix epoch when the simulation began.
     date: Duration,
-    packets: VecDeque<Packet>,
+    packets: VecDeque<CapturedPacket>,
     left_out: u64,
     connections: BTreeMap<Ends, Connection>,
     /// How many there were.
@@ -44,7 +44,7 @@ pub(in crate::sim) struct Capture {
 /// From where to where; of a connection, the smaller first.
 pub(in crate::sim) type Ends = (SocketAddr, SocketAddr);
 
-struct Packet {
+struct CapturedPacket {
     at: Duration,
     from: IpAddr,
     frame: Frame,
@@ -75,18 +75,24 @@ impl Capture {
     }
 
     /// Something is sent, and something becomes of it.
-    pub(in crate::sim) fn sent(&mut self, at: Duration, ends: Ends, cargo: Cargo, passed: Passed) {
+    pub(in crate::sim) fn sent(
+        &mut self,
+        at: Duration,
+        ends: Ends,
+        packet: Packet,
+        delivery: Delivery,
+    ) {
         self.begin(at);
-        match (cargo, passed) {
+        match (packet, delivery) {
             // It leaves later, or has left before.
-            (_, Passed::Held | Passed::LostOnArrival) => {}
-            (Cargo::Datagram(length), _) => self.datagram(ends, length, passed),
-            (Cargo::Unreachable, _) => self.unreachable(ends, passed),
-            (_, Passed::Lost) => self.segment(ends, cargo, Some("lost")),
-            (_, Passed::After(time)) => {
-                let (_, connection) = self.connection(ends, cargo);
+            (_, Delivery::Held | Delivery::LostOnArrival) => {}
+            (Packet::Datagram(length), _) => self.datagram(ends, length, delivery),
+            (Packet::Unreachable, _) => self.unreachable(ends, delivery),
+            (_, Delivery::Lost) => self.segment(ends, packet, Some("lost")),
+            (_, Delivery::After(time)) => {
+                let (_, connection) = self.connection(ends, packet);
                 let is_clear = connection.is_clear(connection.side(ends.0));
-                self.segment(ends, cargo, None);
+                self.segment(ends, packet, None);
                 if time.is_zero() && is_clear {
                     self.arrived(at, ends, true);
                 }
@@ -196,9 +202,9 @@ impl Capture {
     }
 
     /// The connection to which something belongs: a new one, if that is the request for one.
-    fn connection(&mut self, ends: Ends, cargo: Cargo) -> (Ends, &mut Connection) {
+    fn connection(&mut self, ends: Ends, packet: Packet) -> (Ends, &mut Connection) {
         let key = sorted(ends);
-        let is_request = cargo == Cargo::Connect;
+        let is_request = packet == Packet::Connect;
         let known = self.connections.get(&key);
         let goes_on =
             known.is_some_and(|known| !is_request || known.is_requested_by(known.side(ends.0)));
@@ -214,10 +220,10 @@ impl Capture {
         (key, connection.or_insert_with(new))
     }
 
-    fn segment(&mut self, ends: Ends, cargo: Cargo, comment: Option<&str>) {
-        let (key, connection) = self.connection(ends, cargo);
+    fn segment(&mut self, ends: Ends, packet: Packet, comment: Option<&str>) {
+        let (key, connection) = self.connection(ends, packet);
         let side = connection.side(ends.0);
-        for outgoing in connection.sent(side, cargo, comment.is_some()) {
+        for outgoing in connection.sent(side, packet, comment.is_some()) {
             self.put(key, outgoing, comment);
         }
     }
@@ -231,7 +237,7 @@ impl Capture {
         self.keep(from.ip(), frame::tcp(from, to, outgoing.segment, contents), comment);
     }
 
-    fn datagram(&mut self, ends: Ends, length: usize, passed: Passed) {
+    fn datagram(&mut self, ends: Ends, length: usize, delivery: Delivery) {
         let contents = self.next_datagrams.get_mut(&ends).and_then(VecDeque::pop_front);
         let bytes = contents.as_deref().filter(|bytes| bytes.len() == length);
         let contents = Contents { length, bytes };
@@ -239,14 +245,14 @@ impl Capture {
         if let Some(frame) = &frame {
             self.last_datagrams.insert(ends, frame.clone());
         }
-        self.keep(ends.0.ip(), frame, lost(passed));
+        self.keep(ends.0.ip(), frame, lost(delivery));
     }
 
     /// Nobody is at the first, where a datagram has come to from the second.
-    fn unreachable(&mut self, (at, to): Ends, passed: Passed) {
+    fn unreachable(&mut self, (at, to): Ends, delivery: Delivery) {
         let datagram = self.last_datagrams.get(&(to, at));
         let frame = datagram.and_then(|datagram| frame::unreachable(at.ip(), to.ip(), datagram));
-        self.keep(at.ip(), frame, lost(passed));
+        self.keep(at.ip(), frame, lost(delivery));
     }
 
     fn keep(&mut self, from: IpAddr, frame: Option<Frame>, comment: Option<&str>) {
@@ -257,12 +263,12 @@ impl Capture {
         }
         let mut comments = std::mem::take(&mut self.comments);
         comments.extend(comment.map(str::to_owned));
-        self.packets.push_back(Packet { at: self.now, from, frame, comments });
+        self.packets.push_back(CapturedPacket { at: self.now, from, frame, comments });
     }
 }
 
-fn lost(passed: Passed) -> Option<&'static str> {
-    (passed == Passed::Lost).then_some("lost")
+fn lost(delivery: Delivery) -> Option<&'static str> {
+    (delivery == Delivery::Lost).then_some("lost")
 }
 
 fn sorted((one, other): Ends) -> Ends {

@@ -9,7 +9,7 @@ use super::lifelines::{Condition, lifelines};
 use super::svg::Svg;
 use super::{TraceEvent, known_fault};
 use crate::sim::fault::Fault;
-use crate::sim::trace::{Cargo, Passed};
+use crate::sim::trace::{Delivery, Packet};
 
 const STYLE: &str = "
 svg { --page: #ffffff; --text: #1f2328; --quiet: #656d76; --line: #c4cad1; --box: #f3f5f7; --bad: #c62828; --fault: #a15c00;
@@ -131,7 +131,7 @@ impl Arrows {
         event: &TraceEvent,
         row: f64,
     ) {
-        let &TraceEvent::Sent { at, from, from_port, to, to_port, cargo, passed } = event else {
+        let &TraceEvent::Sent { at, from, from_port, to, to_port, packet, delivery } = event else {
             return;
         };
         let ends = [(from, from_port), (to, to_port)];
@@ -139,59 +139,60 @@ impl Arrows {
         connection.sort_unstable();
         let next = self.colours.len() % COLOURS;
         let colour = *self.colours.entry(connection).or_insert(next);
-        let mut label = match cargo {
-            Cargo::Connect => format!("connect {from_port} → {to_port}"),
-            Cargo::Datagram(length) => format!("datagram, {length} bytes"),
-            _ => cargo.to_string(),
+        let mut label = match packet {
+            Packet::Connect => format!("connect {from_port} → {to_port}"),
+            Packet::Datagram(length) => format!("datagram, {length} bytes"),
+            _ => packet.to_string(),
         };
-        if self.is_again(ends, cargo, passed) {
+        if self.is_again(ends, packet, delivery) {
             label.push_str(" again");
         }
         let name = |host: usize| layout.names.get(host).map_or("?", String::as_str);
         let (from_name, to_name) = (name(from), name(to));
         let mut description = format!(
-            "{} s: {from_name}:{from_port} → {to_name}:{to_port}: {cargo}{passed}",
+            "{} s: {from_name}:{from_port} → {to_name}:{to_port}: {packet}{delivery}",
             seconds(at)
         );
-        if let Passed::After(time) = passed {
+        if let Delivery::After(time) = delivery {
             description.push_str(&format!(", arrives at {} s", seconds(at.saturating_add(time))));
         }
         let (x1, x2) = (layout.columns[&from], layout.columns[&to]);
         let way = Way { from: (x1, row), to: (x2, row), width: layout.column_width, colour };
-        let way = match passed {
-            Passed::After(time) => {
+        let way = match delivery {
+            Delivery::After(time) => {
                 Way { to: (x2, layout.arrival(row, at.saturating_add(time))), ..way }
             }
-            Passed::Lost | Passed::Held | Passed::LostOnArrival => way,
+            Delivery::Lost | Delivery::Held | Delivery::LostOnArrival => way,
         };
-        svg.group(&description, |svg| match passed {
-            Passed::After(_) => way.arrives(svg),
-            Passed::Lost => way.stops(svg, true),
-            Passed::Held => way.stops(svg, false),
-            Passed::LostOnArrival => cross(svg, way.to),
+        svg.group(&description, |svg| match delivery {
+            Delivery::After(_) => way.arrives(svg),
+            Delivery::Lost => way.stops(svg, true),
+            Delivery::Held => way.stops(svg, false),
+            Delivery::LostOnArrival => cross(svg, way.to),
         });
-        match passed {
-            Passed::LostOnArrival => {
+        match delivery {
+            Delivery::LostOnArrival => {
                 let anchor = if way.direction() > 0.0 { "end" } else { "start" };
                 let place = (x2 - 10.0 * way.direction(), row + 4.0);
                 labels.fixed("bad", place, anchor, &format!("{label} lost"));
             }
-            Passed::Lost => labels.along(&way, "bad", label, description),
-            Passed::After(_) | Passed::Held => labels.along(&way, "label", label, description),
+            Delivery::Lost => labels.along(&way, "bad", label, description),
+            Delivery::After(_) | Delivery::Held => labels.along(&way, "label", label, description),
         }
     }
 
     /// Whether this was sent before, and lost.
-    fn is_again(&mut self, ends: [(usize, u16); 2], cargo: Cargo, passed: Passed) -> bool {
-        let is_of_stream = !matches!(cargo, Cargo::Datagram(_) | Cargo::Unreachable | Cargo::Reset);
-        let is_lost = matches!(passed, Passed::Lost | Passed::LostOnArrival);
+    fn is_again(&mut self, ends: [(usize, u16); 2], packet: Packet, delivery: Delivery) -> bool {
+        let is_of_stream =
+            !matches!(packet, Packet::Datagram(_) | Packet::Unreachable | Packet::Reset);
+        let is_lost = matches!(delivery, Delivery::Lost | Delivery::LostOnArrival);
         let was_lost = is_of_stream && self.lossy.contains(&ends);
         if is_of_stream && is_lost {
             self.lossy.insert(ends);
-        } else if is_of_stream && passed != Passed::Held {
+        } else if is_of_stream && delivery != Delivery::Held {
             self.lossy.remove(&ends);
         }
-        was_lost && passed != Passed::LostOnArrival
+        was_lost && delivery != Delivery::LostOnArrival
     }
 }
 

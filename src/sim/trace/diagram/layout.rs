@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Selection, TraceEvent, known_fault};
-use crate::sim::trace::Passed;
+use crate::sim::trace::Delivery;
 
 /// Where the first row is, below the hosts' names.
 const TOP: f64 = 84.0;
@@ -63,7 +63,7 @@ impl<'a> Layout<'a> {
         let mut at: BTreeMap<Duration, usize> = BTreeMap::new();
         for event in &self.selection.events {
             *at.entry(event.at()).or_default() += 1;
-            if let TraceEvent::Sent { at: sent, passed: Passed::After(time), .. } = event {
+            if let TraceEvent::Sent { at: sent, delivery: Delivery::After(time), .. } = event {
                 at.entry(sent.saturating_add(*time)).or_default();
             }
         }
