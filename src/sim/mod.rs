@@ -111,7 +111,6 @@ mod network;
 mod program;
 mod random;
 mod script;
-mod settle;
 mod simulation;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The machines of a simulation.
 
+mod power;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,43 +9,39 @@ use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime};
 
-use rustix::io::Errno;
-
-use super::addresses;
-use super::disk::{Disk, DiskFault};
-use super::fault::Fault;
-use super::kernel::{HostKernel, KernelOptions};
-use super::program::Program;
-use super::random::Random;
-use super::simulation::{Shared, Simulation};
-use super::trace::TraceEvent;
-use crate::driver::Driver;
 use crate::driver::memory::Machine;
-use crate::error::{Error, Result};
-use crate::event_loop::{Core, EventLoop};
-use crate::fence;
+use crate::error::Result;
+use crate::event_loop::EventLoop;
+use crate::sim::addresses;
+use crate::sim::disk::{Disk, DiskFault};
+use crate::sim::fault::Fault;
+use crate::sim::kernel::{HostKernel, KernelOptions};
+use crate::sim::program::Program;
+use crate::sim::random::Random;
+use crate::sim::simulation::{Shared, Simulation};
+use crate::sim::trace::TraceEvent;
 
 /// What every clock can say: some 9,999 years.
 const LAST_DATE: Duration = Duration::from_secs(9_999 * 365 * 24 * 60 * 60);
 
 /// Which host of a simulation, in the order in which they were made.
-pub(super) type HostId = usize;
+pub(in crate::sim) type HostId = usize;
 
 /// A machine of a [`Simulation`], with a name, addresses, an event loop, and programs.
 ///
 /// Clones are the same host. The simulation keeps it: dropping it changes nothing.
 #[derive(Clone)]
 pub struct Host {
-    pub(super) shared: Rc<HostShared>,
+    pub(in crate::sim) shared: Rc<HostShared>,
 }
 
-pub(super) struct HostShared {
-    pub(super) id: HostId,
-    pub(super) name: String,
-    pub(super) addresses: (Ipv4Addr, Ipv6Addr),
+pub(in crate::sim) struct HostShared {
+    pub(in crate::sim) id: HostId,
+    pub(in crate::sim) name: String,
+    pub(in crate::sim) addresses: (Ipv4Addr, Ipv6Addr),
     simulation: Weak<Shared>,
     machine: Machine,
-    pub(super) kernel: Rc<HostKernel>,
+    pub(in crate::sim) kernel: Rc<HostKernel>,
     /// What the random numbers of its loops begin with: another number after each start.
     seed: u64,
     /// `None`: it is off.
@@ -59,7 +57,7 @@ pub(super) struct HostShared {
 }
 
 impl Host {
-    pub(super) fn new(simulation: &Simulation, id: HostId, name: &str) -> Self {
+    pub(in crate::sim) fn new(simulation: &Simulation, id: HostId, name: &str) -> Self {
         let shared = &simulation.shared;
         let (v4, v6) = addresses::of_host(id);
         let machine = Machine::new(shared.network.clone(), v4, v6);
@@ -144,45 +142,6 @@ impl Host {
         output.take().ok_or_else(|| "the simulation has ended before the program".into())
     }
 
-    /// The cable is pulled: its programs end where they are, and nothing that they send from now on leaves it. Who is
-    /// connected hears nothing. Nothing happens to one that has crashed; one that was killed still had power.
-    pub fn crash(&self) {
-        self.note(Fault::Crash, self.has_network());
-        self.end(true);
-    }
-
-    /// `kill -9`: its programs end where they are, and its kernel closes their connections. Nothing happens to one that
-    /// is off.
-    pub fn kill(&self) {
-        self.note(Fault::Kill, self.is_on());
-        self.end(false);
-    }
-
-    /// Begins its programs anew, after a [`crash`](Self::crash) or a [`kill`](Self::kill), or in the middle of them as
-    /// after a kill.
-    pub fn restart(&self) {
-        self.note(Fault::Restart, true);
-        self.end(false);
-        self.begin();
-    }
-
-    /// Whether it is on.
-    pub fn is_on(&self) -> bool {
-        self.shared.event_loop.borrow().is_some()
-    }
-
-    /// Its loop stands still, as that of a process that is stopped; what arrives waits in its sockets.
-    pub fn pause(&self) {
-        self.note(Fault::Pause, !self.shared.is_paused.get());
-        self.set_paused(true);
-    }
-
-    /// Its loop goes on.
-    pub fn resume(&self) {
-        self.note(Fault::Resume, self.shared.is_paused.get());
-        self.set_paused(false);
-    }
-
     /// What its wall clock says.
     pub fn date(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + self.shared.machine.date().min(LAST_DATE)
@@ -255,47 +214,6 @@ impl Host {
         }
     }
 
-    fn begin(&self) {
-        let Some(simulation) = self.shared.simulation.upgrade() else { return };
-        if simulation.is_over() {
-            return;
-        }
-        let starts = self.shared.starts.get();
-        self.shared.machine.set_seed(self.shared.seed.wrapping_add(u64::from(starts) << 32));
-        let driver = Driver::in_memory(self.shared.machine.clone());
-        let event_loop = EventLoop::owner(Core::new(driver, 1, 1));
-        let (host, owner) = (Rc::downgrade(&self.shared), Rc::downgrade(&simulation));
-        event_loop.set_exception_handler(move |_, exception| {
-            let (Some(host), Some(owner)) = (host.upgrade(), owner.upgrade()) else { return };
-            if exception.error.is_some_and(is_shortage) {
-                // A server goes on by itself: its kernel was told to be short.
-                let at = owner.network.elapsed();
-                let text = format!("{}: {exception}", host.name);
-                owner.trace.add(TraceEvent::Note { at, text });
-            } else if host.has_power() {
-                owner.fail(&host.name, exception.to_string());
-            }
-        });
-        simulation.links.set_down(self.shared.id, false);
-        if let Some(disk) = self.shared.disk.get() {
-            disk.begin_run();
-        }
-        self.shared.starts.set(starts + 1);
-        for program in self.shared.programs.borrow().iter().filter(|program| !program.is_done.get())
-        {
-            self.shared.run(&event_loop, Rc::clone(program));
-        }
-        let former = self.shared.event_loop.replace(Some(event_loop));
-        self.set_paused(false);
-        // Drop code of the programs that have just ended has restarted it, too.
-        drop(former);
-    }
-
-    fn set_paused(&self, is_paused: bool) {
-        self.shared.is_paused.set(is_paused);
-        self.shared.machine.set_running(!is_paused);
-    }
-
     /// What happens to it is in the trace, whoever does it: not if it `changes` nothing.
     fn note(&self, fault: impl FnOnce(String) -> Fault, changes: bool) {
         if changes && let Some(simulation) = self.shared.simulation.upgrade() {
@@ -303,33 +221,7 @@ impl Host {
         }
     }
 
-    fn end(&self, is_crash: bool) {
-        let event_loop = self.shared.event_loop.take();
-        if event_loop.is_none() && !(is_crash && self.has_network()) {
-            return;
-        }
-        let Some(simulation) = self.shared.simulation.upgrade() else { return };
-        if is_crash {
-            simulation.links.set_down(self.shared.id, true);
-        }
-        // Before its programs are dropped: what they do then is not written.
-        if let Some(disk) = self.shared.disk.get() {
-            disk.end_run(is_crash);
-        }
-        // What it does while it is closed is no failure.
-        if let Some(event_loop) = &event_loop {
-            event_loop.set_exception_handler(|_, _| {});
-        }
-        drop(event_loop);
-    }
-
-    /// Whether it has power: its kernel answers, if nobody else does.
-    fn has_network(&self) -> bool {
-        let simulation = self.shared.simulation.upgrade();
-        simulation.is_some_and(|simulation| !simulation.links.is_down(self.shared.id))
-    }
-
-    pub(super) fn set_disk_fault(&self, fault: DiskFault) {
+    pub(in crate::sim) fn set_disk_fault(&self, fault: DiskFault) {
         if let Some(disk) = self.shared.disk.get() {
             disk.set(fault);
         }
@@ -346,20 +238,6 @@ impl Host {
         owner.shared.links.add_disk(self.shared.id, disk.clone());
         disk
     }
-
-    /// The end of the simulation.
-    pub(super) fn close(&self) {
-        self.end(true);
-        // Drop code may use the host, and panic: what happens at the end is no failure.
-        let programs = self.shared.programs.take();
-        drop(fence::run(|| drop(programs)));
-    }
-}
-
-/// Whether there was no descriptor.
-fn is_shortage(error: &Error) -> bool {
-    let code = error.io_error().and_then(std::io::Error::raw_os_error);
-    code == Some(Errno::MFILE.raw_os_error())
 }
 
 impl HostShared {
@@ -387,11 +265,11 @@ impl HostShared {
         self.disk.get().is_none_or(Disk::has_power)
     }
 
-    pub(super) fn was_awaited(&self) -> bool {
+    pub(in crate::sim) fn was_awaited(&self) -> bool {
         self.was_awaited.get()
     }
 
-    pub(super) fn awaits(&self) -> bool {
+    pub(in crate::sim) fn awaits(&self) -> bool {
         self.programs.borrow().iter().any(|program| program.is_awaited && !program.is_done.get())
     }
 }

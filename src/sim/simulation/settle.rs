@@ -1,6 +1,6 @@
 //! Running until nothing is on its way.
 
-use super::simulation::Simulation;
+use super::Simulation;
 use crate::error::Result;
 use crate::testing;
 
@@ -10,7 +10,7 @@ impl Simulation {
     /// them otherwise.
     ///
     /// For a test that looks at what its hosts have become. What waits for a link to be
-    /// [joined](super::Fault::Join) is waited for as long as any timer of the simulation is left that may do so.
+    /// [joined](crate::sim::Fault::Join) is waited for as long as any timer of the simulation is left that may do so.
     ///
     /// ```
     /// use std::time::Duration;
@@ -44,7 +44,7 @@ impl Simulation {
         #[cfg(feature = "tls")]
         let _lent = crate::sim::tls::lend(&self.shared.cryptographic);
         let director = self.begin()?;
-        let limit = self.time_limit();
+        let limit = self.shared.limit.get();
         loop {
             testing::settle(&director)?;
             self.take_failure()?;

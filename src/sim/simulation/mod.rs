@@ -1,24 +1,26 @@
 //! A simulated network with its hosts.
 
+mod running;
+mod settle;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::addresses::{MOST_HOSTS, bare, is_name};
-use super::fault::Fault;
-use super::faults::Faults;
-use super::host::Host;
-use super::kernel::{KernelOptions, Kernels};
-use super::network::{LinkOptions, SimulatedLinks};
-use super::program::waiting_for;
-use super::random::Random;
-use super::script::Script;
-use super::trace::{Capture, CaptureTap, Trace, TraceEvent};
 use crate::driver::Driver;
 use crate::driver::memory::{Machine, Network};
-use crate::error::{Failure, Result};
+use crate::error::Failure;
 use crate::event_loop::{Core, EventLoop};
+use crate::sim::addresses::{MOST_HOSTS, bare, is_name};
+use crate::sim::fault::Fault;
+use crate::sim::faults::Faults;
+use crate::sim::host::Host;
+use crate::sim::kernel::{KernelOptions, Kernels};
+use crate::sim::network::{LinkOptions, SimulatedLinks};
+use crate::sim::random::Random;
+use crate::sim::script::Script;
+use crate::sim::trace::{Capture, CaptureTap, Trace, TraceEvent};
 use crate::task::Promise;
 
 /// Hosts on a network, in virtual time, from one seed.
@@ -26,20 +28,20 @@ use crate::task::Promise;
 /// Dropping the one that [`new`](Self::new) gave ends it: hosts are off, and their programs gone. Dropping a clone changes
 /// nothing.
 pub struct Simulation {
-    pub(super) shared: Rc<Shared>,
+    pub(in crate::sim) shared: Rc<Shared>,
     is_owner: bool,
 }
 
-pub(super) struct Shared {
+pub(in crate::sim) struct Shared {
     seed: u64,
-    pub(super) network: Network,
-    pub(super) links: Rc<SimulatedLinks>,
-    pub(super) kernels: Kernels,
-    pub(super) trace: Trace,
-    pub(super) random: Random,
+    pub(in crate::sim) network: Network,
+    pub(in crate::sim) links: Rc<SimulatedLinks>,
+    pub(in crate::sim) kernels: Kernels,
+    pub(in crate::sim) trace: Trace,
+    pub(in crate::sim) random: Random,
     /// What TLS draws its keys from.
     #[cfg(feature = "tls")]
-    pub(super) cryptographic: Random,
+    pub(in crate::sim) cryptographic: Random,
     /// Apart, so that a script in place of the faults at random leaves all other numbers as they were.
     random_faults: Random,
     /// What lets time pass: it has nothing on the network.
@@ -110,7 +112,7 @@ impl Simulation {
         }
     }
 
-    pub(super) fn of(shared: Rc<Shared>) -> Self {
+    pub(in crate::sim) fn of(shared: Rc<Shared>) -> Self {
         Self { shared, is_owner: false }
     }
 
@@ -215,7 +217,7 @@ impl Simulation {
     }
 
     /// What makes something happen in this turn, called on any thread.
-    pub(super) fn sender_of(&self, fault: Fault) -> Box<dyn Fn() + Send> {
+    pub(in crate::sim) fn sender_of(&self, fault: Fault) -> Box<dyn Fn() + Send> {
         let director = self.shared.director.borrow();
         let Some(director) = &*director else { return Box::new(|| {}) };
         let (sender, receiver) = director.create_channel(1);
@@ -242,67 +244,6 @@ impl Simulation {
     pub fn patience(&self, turns: u64) -> &Self {
         self.shared.network.set_patience(turns);
         self
-    }
-
-    /// Runs until the programs that were [started](Host::start) are done.
-    ///
-    /// # Errors
-    /// A program, a callback or the network has failed; the [limit](Self::limit) of time is over, which it also is when
-    /// nothing can ever happen again; no program was ever started, and there is nothing to wait for; or no time has passed
-    /// in ten million turns, as something is always to be done at once. It runs already, or another loop does on this thread.
-    pub fn run(&self) -> Result {
-        let hosts = self.hosts();
-        if !hosts.iter().any(|host| host.shared.was_awaited()) {
-            return Err("there is no program to wait for: none was begun with `start`".into());
-        }
-        let waiting = hosts.clone();
-        self.run_while(
-            move || hosts.iter().any(|host| host.shared.awaits()),
-            move || waiting_for(&waiting),
-        )
-    }
-
-    /// Runs for this long in virtual time.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_for(&self, time: Duration) -> Result {
-        let until = self.elapsed().saturating_add(time);
-        let shared = Rc::downgrade(&self.shared);
-        self.after(time, |simulation| simulation.shared.look());
-        let goes_on =
-            move || shared.upgrade().is_some_and(|shared| shared.network.elapsed() < until);
-        self.run_while(goes_on, move || format!("it was to run until {until:?}"))
-    }
-
-    /// Runs as long as `goes_on` says so, which is asked whenever a program ends or a callback of
-    /// [`after`](Self::after) has been called. What it `waits_for` is said when it takes too long.
-    pub(super) fn run_while(
-        &self,
-        goes_on: impl Fn() -> bool,
-        waits_for: impl Fn() -> String,
-    ) -> Result {
-        #[cfg(feature = "tls")]
-        let _lent = super::tls::lend(&self.shared.cryptographic);
-        let director = self.begin()?;
-        let left = self.shared.limit.get().saturating_sub(self.elapsed());
-        let shared = Rc::clone(&self.shared);
-        let outcome = director.run(async |event_loop| {
-            let ended = async {
-                while shared.failure.borrow().is_none() && goes_on() {
-                    let (promise, changed) = event_loop.create_future();
-                    *shared.waits.borrow_mut() = Some(promise);
-                    changed.await?;
-                }
-                Result::Ok(())
-            };
-            crate::timeout(left, ended).await.map_err(|_| {
-                let limit = shared.limit.get();
-                Failure::from(format!("it was not over after {limit:?}: {}", waits_for()))
-            })?
-        });
-        self.take_failure()?;
-        outcome.map_err(|error| Failure::from(format!("at {:?}: {error:#}", self.elapsed())))
     }
 
     /// Virtual time since it began.
@@ -354,69 +295,31 @@ impl Simulation {
         self.apply(&Fault::Recover);
     }
 
-    pub(super) fn known(&self, name: &str) -> Option<Host> {
+    pub(in crate::sim) fn known(&self, name: &str) -> Option<Host> {
         let name = bare(name);
         let is_it = |host: &&Host| host.name().eq_ignore_ascii_case(name);
         self.shared.hosts.borrow().iter().find(is_it).cloned()
     }
 
-    /// Begins the faults, if that was not done, and gives the loop with which time passes.
-    pub(super) fn begin(&self) -> Result<EventLoop> {
-        self.begin_faults();
-        let director = self.shared.director.borrow().as_ref().cloned();
-        director.ok_or_else(|| "the simulation is over".into())
-    }
-
-    /// What has failed since it was asked last.
-    pub(super) fn take_failure(&self) -> Result {
-        self.shared.failure.take().map_or(Ok(()), Err)
-    }
-
-    /// When it has failed.
-    pub(super) fn time_limit(&self) -> Duration {
-        self.shared.limit.get()
-    }
-
     /// Lets these things happen in place of what the scenario wants to happen first.
-    pub(super) fn replay(&self, script: Script) {
+    pub(in crate::sim) fn replay(&self, script: Script) {
         *self.shared.replayed.borrow_mut() = Some(script);
-    }
-
-    fn begin_faults(&self) {
-        let (script, faults) = (self.shared.script.take(), self.shared.faults.take());
-        let script = self.shared.replayed.take().or(script).or_else(|| {
-            let hosts = self.hosts();
-            let names: Vec<&str> = hosts.iter().map(Host::name).collect();
-            let faults = faults?;
-            if let Some(name) = faults.named().find(|name| self.known(name).is_none()) {
-                let what =
-                    format!("`Faults` spare, or fault the disk of, `{name}`, which is no host");
-                self.shared.fail("the network", what);
-            }
-            Some(faults.script(&self.shared.random_faults, &names))
-        });
-        let Some(script) = script else { return };
-        self.shared.trace.set_script(&script);
-        for (at, fault) in script.events() {
-            let fault = fault.clone();
-            self.after(*at, move |simulation| simulation.apply(&fault));
-        }
     }
 }
 
 impl Shared {
     /// The simulation is being dropped.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::sim) fn is_over(&self) -> bool {
         self.director.borrow().is_none()
     }
 
-    pub(super) fn note_fault(&self, fault: &Fault) {
+    pub(in crate::sim) fn note_fault(&self, fault: &Fault) {
         let at = self.network.elapsed();
         self.trace.add(TraceEvent::Fault { at, fault: fault.to_string() });
     }
 
     /// Something has failed: the simulation ends.
-    pub(super) fn fail(&self, host: &str, what: impl fmt::Display) {
+    pub(in crate::sim) fn fail(&self, host: &str, what: impl fmt::Display) {
         let text = format!("{host} at {:?}: {what}", self.network.elapsed());
         self.trace.add(TraceEvent::Note { at: self.network.elapsed(), text: text.clone() });
         self.failure.borrow_mut().get_or_insert_with(|| text.into());
@@ -424,7 +327,7 @@ impl Shared {
     }
 
     /// Whoever waits looks whether it is over.
-    pub(super) fn look(&self) {
+    pub(in crate::sim) fn look(&self) {
         let waits = self.waits.take();
         if let Some(promise) = waits {
             let _ = promise.set_result(());

@@ -1,0 +1,85 @@
+//! One end of a connection, as its own side knows it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+
+use crate::address::Address;
+use crate::driver::memory::kernel::{Blocked, Descriptor, Kernel};
+use crate::driver::{Key, Readiness, Signals};
+
+#[derive(Default)]
+pub(super) struct End {
+    registration: RefCell<Option<(Key, Signals)>>,
+    pub(super) address: RefCell<Option<Address>>,
+    /// The connection was reset: reads and writes fail, once the input is read.
+    error: Cell<Option<io::ErrorKind>>,
+    /// The error was not reported yet.
+    error_pending: Cell<bool>,
+    pub(super) closed: Cell<bool>,
+    /// It is known here that the other end was closed.
+    pub(super) deserted: Cell<bool>,
+    /// Closing this end resets the connection.
+    pub(super) resets: Cell<bool>,
+    /// Connecting goes on: nothing is ready before it is over.
+    pub(super) connecting: Cell<bool>,
+    pub(super) kernel: Kernel,
+    pub(super) blocked: Blocked,
+    descriptor: Cell<Option<Descriptor>>,
+}
+
+impl End {
+    pub(super) fn new(address: Option<Address>, kernel: Kernel) -> Self {
+        Self { address: RefCell::new(address), kernel, ..Self::default() }
+    }
+
+    /// The descriptor that it has until it is closed.
+    pub(super) fn own(&self, descriptor: Descriptor) {
+        self.descriptor.set(Some(descriptor));
+    }
+
+    pub(super) fn register(&self, key: Key, signals: Signals) {
+        *self.registration.borrow_mut() = Some((key, signals));
+    }
+
+    /// It is not used any more.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        self.registration.borrow_mut().take();
+        self.descriptor.take();
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.error.get().is_some()
+    }
+
+    /// What a call fails with, if the connection has.
+    pub(super) fn report_error(&self) -> Option<io::Error> {
+        let kind = self.error.get()?;
+        self.error_pending.set(false);
+        Some(kind.into())
+    }
+
+    /// What it has failed with, if no call has said so.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        if self.error_pending.get() { self.report_error() } else { None }
+    }
+
+    pub(super) fn fail(&self, kind: io::ErrorKind) {
+        if self.closed.get() || self.has_failed() {
+            return;
+        }
+        self.error.set(Some(kind));
+        self.error_pending.set(true);
+        let ended = Readiness::READ_CLOSED.union(Readiness::WRITE_CLOSED);
+        let ready = Readiness::READ.union(Readiness::WRITE);
+        self.signal(ready.union(ended).union(Readiness::ERROR));
+    }
+
+    pub(super) fn signal(&self, mut readiness: Readiness) {
+        let more = Readiness::READ.union(Readiness::WRITE);
+        readiness.set(more, !self.connecting.get() && self.kernel.is_spurious());
+        if let Some((key, signals)) = &*self.registration.borrow() {
+            signals.borrow_mut().push_back((*key, readiness));
+        }
+    }
+}
