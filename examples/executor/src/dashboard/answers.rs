@@ -1,5 +1,7 @@
 //! What each answer says to browsers.
 
+use std::borrow::Cow;
+
 use wharf_protocols::http::{Answer, Exchange, HttpError};
 
 use super::pages::Page;
@@ -20,63 +22,39 @@ const FIELDS: [(&str, &[u8]); 7] = [
     ("Cache-Control", b"no-store"),
 ];
 
-/// Where an answer goes: to the request that is there, or to one that was there before.
-pub(super) trait Respond {
-    fn respond(
-        self,
-        status: u16,
-        fields: &[(&str, &[u8])],
-        content: &[u8],
-    ) -> Result<(), HttpError>;
-}
-
-impl Respond for &mut Exchange<'_> {
-    fn respond(
-        self,
-        status: u16,
-        fields: &[(&str, &[u8])],
-        content: &[u8],
-    ) -> Result<(), HttpError> {
-        Exchange::respond(self, status, fields, content)
-    }
-}
-
-impl Respond for Answer {
-    fn respond(
-        self,
-        status: u16,
-        fields: &[(&str, &[u8])],
-        content: &[u8],
-    ) -> Result<(), HttpError> {
-        Self::respond(self, status, fields, content)
-    }
-}
-
-/// A page.
-pub(super) fn page(
-    to: impl Respond,
+/// What is answered.
+pub(super) struct Reply<'a> {
     status: u16,
-    page: &Page,
-    fields: &[(&str, &[u8])],
-) -> Result<(), HttpError> {
-    let mut all = FIELDS.to_vec();
-    all.push(("Content-Type", page.kind.as_bytes()));
-    all.extend_from_slice(fields);
-    to.respond(status, &all, page.content.as_bytes())
+    fields: Vec<(&'a str, &'a [u8])>,
+    content: Cow<'a, [u8]>,
 }
 
-/// A text, as `text/plain` unless `fields` say what it is.
-pub(super) fn say(
-    to: impl Respond,
-    status: u16,
-    text: &str,
-    fields: &[(&str, &[u8])],
-) -> Result<(), HttpError> {
-    let mut all = FIELDS.to_vec();
-    if !fields.iter().any(|(name, _)| *name == "Content-Type") {
-        all.push(("Content-Type", b"text/plain; charset=utf-8"));
+impl<'a> Reply<'a> {
+    pub(super) fn page(status: u16, page: &'a Page, fields: &[(&'a str, &'a [u8])]) -> Self {
+        let mut all = FIELDS.to_vec();
+        all.push(("Content-Type", page.kind.as_bytes()));
+        all.extend_from_slice(fields);
+        Self { status, fields: all, content: page.content.as_bytes().into() }
     }
-    all.extend_from_slice(fields);
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    to.respond(status, &all, format!("{text}{end}").as_bytes())
+
+    /// A text, as `text/plain` unless `fields` say what it is.
+    pub(super) fn text(status: u16, text: &str, fields: &[(&'a str, &'a [u8])]) -> Self {
+        let mut all = FIELDS.to_vec();
+        if !fields.iter().any(|(name, _)| *name == "Content-Type") {
+            all.push(("Content-Type", b"text/plain; charset=utf-8"));
+        }
+        all.extend_from_slice(fields);
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        Self { status, fields: all, content: format!("{text}{end}").into_bytes().into() }
+    }
+
+    /// Answers the request that is there.
+    pub(super) fn send(&self, exchange: &mut Exchange<'_>) -> Result<(), HttpError> {
+        exchange.respond(self.status, &self.fields, &self.content)
+    }
+
+    /// Answers one that was there before.
+    pub(super) fn send_late(&self, answer: Answer) -> Result<(), HttpError> {
+        answer.respond(self.status, &self.fields, &self.content)
+    }
 }

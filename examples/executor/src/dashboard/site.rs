@@ -7,7 +7,7 @@ use wharf::{Result, TimerHandle};
 use wharf_protocols::http::{Exchange, HttpError, HttpHandler, RequestHead};
 
 use super::access::{Access, Shown};
-use super::answers::{Respond, page, say};
+use super::answers::Reply;
 use super::metrics;
 use super::pages;
 use super::server::Shared;
@@ -46,11 +46,11 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn answer(self, to: impl Respond) -> Result<(), HttpError> {
+    fn reply(self) -> Reply<'static> {
         match self {
-            Self::SignIn => page(to, 401, &pages::SIGN_IN, &[]),
-            Self::WrongToken => page(to, 401, &pages::WRONG_TOKEN, &[]),
-            Self::Say => say(to, 401, "sign in", &[("WWW-Authenticate", b"Bearer")]),
+            Self::SignIn => Reply::page(401, &pages::SIGN_IN, &[]),
+            Self::WrongToken => Reply::page(401, &pages::WRONG_TOKEN, &[]),
+            Self::Say => Reply::text(401, "sign in", &[("WWW-Authenticate", b"Bearer")]),
         }
     }
 }
@@ -69,7 +69,7 @@ impl Site {
         let answer = exchange.later()?;
         let late = self.shared.hub.event_loop().call_later(WRONG_TOKEN, move || {
             // Whoever is gone does not hear it.
-            let _ = refusal.answer(answer);
+            let _ = refusal.reply().send_late(answer);
         });
         self.late = Some(late);
         Ok(())
@@ -85,11 +85,11 @@ impl Site {
             return self.health(exchange);
         }
         if let Some(public) = pages::public(path) {
-            return page(exchange, 200, &public, &[]);
+            return Reply::page(200, &public, &[]).send(exchange);
         }
         let refusal = if path == "/" { Refusal::SignIn } else { Refusal::Say };
         match self.shared.access.shown(request) {
-            Shown::Nothing => return refusal.answer(exchange),
+            Shown::Nothing => return refusal.reply().send(exchange),
             Shown::Wrong => return self.refuse_late(refusal, exchange),
             Shown::Right => self.ticket.known(),
         }
@@ -97,7 +97,7 @@ impl Site {
             "/metrics" => {
                 let text = metrics::text(&self.shared.hub.source().overview());
                 let fields = [("Content-Type", metrics::KIND.as_bytes())];
-                say(exchange, 200, &text, &fields)
+                Reply::text(200, &text, &fields).send(exchange)
             }
             "/live" => {
                 let session = Session::new(Rc::clone(&self.shared.hub), Rc::clone(&self.ticket));
@@ -105,8 +105,8 @@ impl Site {
                 self.shared.handshake.answer(request, exchange, options, session)
             }
             _ => match pages::page(path) {
-                Some(found) => page(exchange, 200, &found, &[]),
-                None => say(exchange, 404, "not found", &[]),
+                Some(found) => Reply::page(200, &found, &[]).send(exchange),
+                None => Reply::text(404, "not found", &[]).send(exchange),
             },
         }
     }
@@ -115,9 +115,9 @@ impl Site {
     fn health(&self, exchange: &mut Exchange<'_>) -> Result<(), HttpError> {
         let overview = self.shared.hub.source().overview();
         match (overview.store_error, overview.is_draining) {
-            (Some(_), _) => say(exchange, 503, "the store cannot be written", &[]),
-            (None, true) => say(exchange, 200, "draining", &[]),
-            (None, false) => say(exchange, 200, "ok", &[]),
+            (Some(_), _) => Reply::text(503, "the store cannot be written", &[]).send(exchange),
+            (None, true) => Reply::text(200, "draining", &[]).send(exchange),
+            (None, false) => Reply::text(200, "ok", &[]).send(exchange),
         }
     }
 }
@@ -134,18 +134,18 @@ impl HttpHandler for Site {
         self.ticket.used();
         if !self.shared.access.is_for_this_host(request) {
             let text = "this is not a name of this host: see --http-name";
-            say(exchange, 421, text, &[])?;
+            Reply::text(421, text, &[]).send(exchange)?;
         } else if request.path() == "/sign-in" && request.method() == "POST" {
             if Access::is_of_this_host(request) {
                 let cookie = self.shared.access.cookie(request);
                 self.signing_in = Some(SigningIn { cookie, content: Vec::new() });
             } else {
-                say(exchange, 403, "this is not from a page of this host", &[])?;
+                Reply::text(403, "this is not from a page of this host", &[]).send(exchange)?;
             }
         } else if matches!(request.method(), "GET" | "HEAD") {
             self.look(request, exchange)?;
         } else {
-            say(exchange, 405, "pages are looked at", &[("Allow", b"GET, HEAD")])?;
+            Reply::text(405, "pages are looked at", &[("Allow", b"GET, HEAD")]).send(exchange)?;
         }
         Ok(())
     }
@@ -155,7 +155,8 @@ impl HttpHandler for Site {
             content.extend_from_slice(data);
             if content.len() > MOST_CONTENT {
                 self.signing_in = None;
-                say(exchange, 413, "a token is shorter", &[("Connection", b"close")])?;
+                Reply::text(413, "a token is shorter", &[("Connection", b"close")])
+                    .send(exchange)?;
             }
         }
         Ok(())
@@ -175,7 +176,7 @@ impl HttpHandler for Site {
         if !cookie.is_empty() {
             fields.push(("Set-Cookie", cookie.as_bytes()));
         }
-        say(exchange, 303, "welcome", &fields)?;
+        Reply::text(303, "welcome", &fields).send(exchange)?;
         Ok(())
     }
 
