@@ -140,6 +140,8 @@ impl<P: Protocol> Recorder<P> {
     /// # Errors
     /// Those of the loop.
     pub fn take_sent(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
+        // Writes and aborts by hand are done in the next turn of the loop.
+        settle(&self.event_loop)?;
         let mut sent = Vec::new();
         let mut buffer = [0; 4096];
         while let Some(peer) = &self.peer

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Call, LeakGuard, MemoryNetwork, Misbehaving, Pump, Record, check_protocol, settle};
+use super::{
+    Call, LeakGuard, MemoryNetwork, Misbehaving, Pump, Record, Recorder, check_protocol, settle,
+};
 use crate::error::Result;
 use crate::event_loop::EventLoop;
 use crate::protocol::Protocol;
@@ -36,6 +38,27 @@ fn between_the_protocols_of_a_pump_bytes_move_by_hand() {
     let calls = [Call::ConnectionMade, data, Call::EofReceived, Call::ConnectionLost];
     assert_eq!(record.calls(), calls);
     assert!(pump.second().handle().is_closing() && record.error().is_none());
+}
+
+#[test]
+fn a_recorder_sees_the_end_and_the_reset_of_its_protocol() {
+    let mut recorder = Recorder::new(|| Echo).unwrap();
+    recorder.receive(b"abc").unwrap();
+    recorder.connection().close();
+    assert_eq!(recorder.take_sent(2).unwrap(), b"ab");
+    assert!(!recorder.is_ended(), "something is left");
+    assert_eq!(recorder.sent().unwrap(), b"c");
+    assert!(recorder.is_ended() && !recorder.is_reset());
+
+    // What is done with its connection by hand counts, too.
+    let mut recorder = Recorder::new(|| Echo).unwrap();
+    recorder.connection().write(b"by hand");
+    assert_eq!(recorder.sent().unwrap(), b"by hand");
+    recorder.connection().pause_reading();
+    recorder.receive(b"unread").unwrap();
+    recorder.connection().abort();
+    assert_eq!(recorder.sent().unwrap(), b"");
+    assert!(recorder.is_reset() && !recorder.is_ended());
 }
 
 #[test]
