@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode> {
     // Later ones could outlast a publisher's patience with its last lines: it waits 30 s for them when it closes.
     let check = Check::new().seeds(200).faults(Faults::of_links().until(10_000 * MS));
     let mut output = io::stdout().lock();
-    if let Err(failure) = check.find(&scenario) {
+    if let Err(failure) = check.find(scenario) {
         writeln!(output, "{failure}")?;
         return Ok(ExitCode::FAILURE);
     }

@@ -63,7 +63,7 @@ fn main() -> Result<ExitCode> {
     };
     let faults = Faults::all().every(Duration::from_secs(1)).until(CALM);
     let begin = Instant::now();
-    let outcome = Check::new().seeds(1_000).faults(faults).find(&scenario);
+    let outcome = Check::new().seeds(1_000).faults(faults).find(scenario);
     let (count, took) = (count.into_inner(), begin.elapsed().as_secs_f64());
     let mut output = io::stdout().lock();
     if let Err(failure) = outcome {

@@ -47,7 +47,7 @@ fn a_failing_check_saves_its_trace() {
         simulation.run()?;
         if simulation.seed() < 3 { Ok(()) } else { Err("on purpose".into()) }
     };
-    let failure = Check::new().save_traces(&directory.0).find(&scenario).unwrap_err();
+    let failure = Check::new().save_traces(&directory.0).find(scenario).unwrap_err();
     let place = failure.saved.clone().unwrap();
     assert_eq!(
         place,

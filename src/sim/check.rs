@@ -23,6 +23,7 @@ use crate::fence;
 /// - `WHARF_SIM_SEEDS=n`: with so many;
 /// - `WHARF_SIM_TRACE=directory`: as [`save_traces`](Self::save_traces).
 #[derive(Clone, Debug)]
+#[must_use = "nothing is tried before `run` or `find`"]
 pub struct Check {
     seeds: u64,
     first: u64,
@@ -104,7 +105,7 @@ impl Check {
     /// how to run it again, and the last events. Or an environment variable is no number, or no script.
     #[track_caller]
     pub fn run(&self, scenario: impl Fn(&Simulation) -> Result + Sync) {
-        if let Err(failure) = self.find(&scenario) {
+        if let Err(failure) = self.find(scenario) {
             panic!("{failure}");
         }
     }
@@ -118,14 +119,32 @@ impl Check {
     /// An environment variable is no number, or no script.
     pub fn find(
         &self,
-        scenario: &(impl Fn(&Simulation) -> Result + Sync),
+        scenario: impl Fn(&Simulation) -> Result + Sync,
     ) -> Result<(), SimulationFailure> {
         let (seed, seeds) = (variable::<u64>("WHARF_SIM_SEED"), variable("WHARF_SIM_SEEDS"));
         let script = variable::<Script>("WHARF_SIM_SCRIPT");
         if let Some(seed) = seed {
-            return self.once(seed, script, scenario);
+            return self.once(seed, script, &scenario);
         }
-        let seeds = seeds.unwrap_or(self.seeds);
+        let failure = self.try_seeds(seeds.unwrap_or(self.seeds), script, &scenario);
+        let Some(failure) = failure else { return Ok(()) };
+        let mut failure = self.smaller(failure, &scenario);
+        if let Some(place) = self.place(failure.seed) {
+            let has_script = !failure.script.events().is_empty();
+            let script = has_script.then(|| failure.script.clone());
+            let run = self.simulate(failure.seed, script, &scenario, true);
+            failure.saved = save(&run.trace, place);
+        }
+        Err(failure)
+    }
+
+    /// So many seeds, side by side, until one has failed: that with the lowest number of those that have.
+    fn try_seeds(
+        &self,
+        seeds: u64,
+        script: Option<Script>,
+        scenario: &(impl Fn(&Simulation) -> Result + Sync),
+    ) -> Option<SimulationFailure> {
         let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let failed: Mutex<Option<SimulationFailure>> = Mutex::new(None);
         let work = || {
@@ -153,19 +172,7 @@ impl Check {
             }
             work();
         });
-        match failed.into_inner() {
-            Ok(Some(failure)) => {
-                let mut failure = self.smaller(failure, scenario);
-                if let Some(place) = self.place(failure.seed) {
-                    let has_script = !failure.script.events().is_empty();
-                    let script = has_script.then(|| failure.script.clone());
-                    let run = self.simulate(failure.seed, script, scenario, true);
-                    failure.saved = save(&run.trace, place);
-                }
-                Err(failure)
-            }
-            _ => Ok(()),
-        }
+        failed.into_inner().unwrap_or_default()
     }
 
     /// One seed, and its trace.

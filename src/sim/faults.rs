@@ -13,6 +13,7 @@ use super::script::Script;
 /// Each seed turns some of the kinds off: what only happens when a kind of fault is missing is found, too (swarm
 /// testing).
 #[derive(Clone, Debug)]
+#[must_use = "they happen in the simulation or the check that they are given to"]
 pub struct Faults {
     every: Duration,
     until: Duration,

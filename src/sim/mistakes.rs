@@ -86,7 +86,7 @@ fn what_was_equal_is_told_before_what_differs() {
         }
         Ok(())
     };
-    let failure = Check::new().seeds(1).find(&scenario).unwrap_err();
+    let failure = Check::new().seeds(1).find(scenario).unwrap_err();
     let end = "so more than the seed decides: `the end`, and `0.000000 third`";
     assert!(failure.error.ends_with(end), "{failure}");
     let last: Vec<_> = failure.events.lines().rev().take(2).map(str::trim).collect();

@@ -46,7 +46,7 @@ fn a_script_of_the_scenario_is_made_smaller_and_one_that_cannot_be_ends_the_sear
         let text = simulation.trace().to_string();
         if text.contains("loss") { Err("lost".into()) } else { Ok(()) }
     };
-    let failure = Check::new().seeds(1).threads(1).find(&scenario).unwrap_err();
+    let failure = Check::new().seeds(1).threads(1).find(scenario).unwrap_err();
     assert_eq!(failure.script.to_string(), "1 loss 0.5; 2 recover");
     // Another one follows, which is not that of the check.
     let stubborn = |simulation: &Simulation| {
@@ -55,7 +55,7 @@ fn a_script_of_the_scenario_is_made_smaller_and_one_that_cannot_be_ends_the_sear
         simulation.run_for(2 * SECOND)?;
         Err("always".into())
     };
-    let failure = Check::new().seeds(1).threads(1).find(&stubborn).unwrap_err();
+    let failure = Check::new().seeds(1).threads(1).find(stubborn).unwrap_err();
     assert_eq!(failure.script.events().len(), 1);
 }
 

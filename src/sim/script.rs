@@ -21,6 +21,7 @@ use super::kernel::KernelFault;
 /// # Ok::<(), wharf::sim::InvalidScript>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "it happens in the simulation that it is given to"]
 pub struct Script(Vec<(Duration, Fault)>);
 
 impl Script {

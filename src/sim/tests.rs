@@ -415,7 +415,7 @@ fn what_fails_is_found_made_small_and_fails_again() {
         if count.get() == 20 { Ok(()) } else { Err(format!("counted {}", count.get()).into()) }
     };
     let check = Check::new().seeds(1_000).faults(Faults::all().spare("client").spare("counter"));
-    let failure = check.find(&scenario).unwrap_err();
+    let failure = check.find(scenario).unwrap_err();
     // A cut or two, and what ends them.
     assert!(failure.script.events().len() <= 6, "{failure}");
     let simulation = Simulation::new(failure.seed);
@@ -432,7 +432,7 @@ fn a_scenario_that_depends_on_more_than_its_seed_is_found() {
         simulation.note(format!("run {run}"));
         Ok(())
     };
-    let failure = Check::new().seeds(1).find(&scenario).unwrap_err();
+    let failure = Check::new().seeds(1).find(scenario).unwrap_err();
     assert!(failure.error.contains("two runs with the same seed differ"), "{failure}");
 }
 

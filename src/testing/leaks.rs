@@ -31,6 +31,7 @@ use crate::inspect::{ConnectionDump, ListenerDump, TaskDump};
 /// ```
 #[doc(alias("DirtyReactorAggregateError", "ResourceWarning", "leak"))]
 #[derive(Debug)]
+#[must_use = "it looks when `check` is called"]
 pub struct LeakGuard {
     event_loop: EventLoop,
     before: Holdings,

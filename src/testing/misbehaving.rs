@@ -34,6 +34,7 @@ use crate::transport::{Transport, TransportHandle, WriteStatus};
 /// # }
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use = "it is a protocol, for a server or a connection"]
 pub struct Misbehaving {
     dribble: Option<(Rc<[u8]>, Duration)>,
     flood: usize,

@@ -39,6 +39,7 @@ use crate::event_loop::{Core, EventLoop};
 /// ```
 #[doc(alias("MemoryReactor", "Clock", "duplex"))]
 #[derive(Clone, Default)]
+#[must_use = "nothing is on it before `event_loop`"]
 pub struct MemoryNetwork {
     network: Network,
 }

@@ -15,7 +15,7 @@ pub(crate) fn is_found(
     scenario: impl Fn(&Simulation, bool) -> Result + Sync,
 ) -> SimulationFailure {
     let with_bug = |simulation: &Simulation| scenario(simulation, true);
-    let find = |check: Check| check.find(&with_bug).expect_err("it is found");
+    let find = |check: Check| check.find(with_bug).expect_err("it is found");
     let failure = find(check.clone().seeds(1_000));
     let again = find(check.clone().first_seed(failure.seed).seeds(1));
     assert_eq!(again.to_string(), failure.to_string(), "by its seed");

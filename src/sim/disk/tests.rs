@@ -249,7 +249,7 @@ fn programs_that_sync_before_they_speak_survive_faults_of_the_disk_and_those_tha
     };
     // No failing syncs: a program that shall survive those must write again what it has written.
     let check = Check::new().seeds(100).threads(1).faults(Faults::all().disk_of("host"));
-    let failure = check.find(&|simulation: &Simulation| scenario(simulation, false)).unwrap_err();
+    let failure = check.find(|simulation: &Simulation| scenario(simulation, false)).unwrap_err();
     assert!(
         failure.error.contains("is not there") || failure.error.contains("is lost"),
         "{failure}"

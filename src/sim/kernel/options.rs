@@ -14,6 +14,7 @@ use crate::sim::random::probable;
 /// server.set_kernel(KernelOptions::new().fault(KernelFault::ShortReads, 0.5).descriptors(100));
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "kernels have them once they are given to a simulation or a host"]
 pub struct KernelOptions {
     pub(super) probabilities: [f64; KernelFault::ALL.len()],
     pub(super) descriptors: usize,

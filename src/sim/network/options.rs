@@ -7,6 +7,7 @@ use crate::sim::random::probable;
 ///
 /// Of what passes both ways, each way for itself. Probabilities are 0 to 1: less is as 0, more as 1.
 #[derive(Clone, Debug)]
+#[must_use = "links have them once they are given to a simulation"]
 pub struct LinkOptions {
     pub(super) latency: RangeInclusive<Duration>,
     pub(super) loss: f64,

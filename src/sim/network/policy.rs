@@ -60,8 +60,8 @@ impl SimulatedLinks {
         *self.default.borrow_mut() = options;
     }
 
-    pub(in crate::sim) fn set_between(&self, a: HostId, b: HostId, options: &LinkOptions) {
-        self.options.borrow_mut().extend([((a, b), options.clone()), ((b, a), options.clone())]);
+    pub(in crate::sim) fn set_between(&self, a: HostId, b: HostId, options: LinkOptions) {
+        self.options.borrow_mut().extend([((a, b), options.clone()), ((b, a), options)]);
     }
 
     pub(in crate::sim) fn set_added_loss(&self, loss: f64) {

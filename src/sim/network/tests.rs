@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::driver::MulticastInterface;
 use crate::error::Result;
 use crate::event_loop::EventLoop;
-use crate::sim::{Check, ClockOffset, Faults, LinkOptions, Script, Simulation};
+use crate::sim::{Check, ClockOffset, Faults, Host, LinkOptions, Script, Simulation};
 use crate::transport::DatagramTransport as _;
 
 const MS: Duration = Duration::from_millis(1);
@@ -300,6 +300,28 @@ fn a_port_of_every_address_is_no_other_sockets() {
         Ok(())
     });
     other.unwrap();
+}
+
+#[test]
+fn a_link_has_options_of_its_own_both_ways() {
+    let simulation = Simulation::new(1);
+    let [one, other, third] = ["one", "other", "third"].map(|name| simulation.host(name));
+    simulation.link(&one, &other, LinkOptions::new().latency(50 * MS..=50 * MS));
+    simulation.links(LinkOptions::new().latency(2 * MS..=2 * MS));
+    one.serve(accept);
+    other.serve(accept);
+    let connect = |from: &Host, address: &'static str| {
+        let began = simulation.elapsed();
+        let open = async move |event_loop: EventLoop| {
+            let _connection = event_loop.open_connection(address).await?;
+            Ok(())
+        };
+        from.run(open).unwrap();
+        simulation.elapsed() - began
+    };
+    assert_eq!(connect(&one, "other:7"), 100 * MS);
+    assert_eq!(connect(&other, "one:7"), 100 * MS);
+    assert_eq!(connect(&third, "one:7"), 4 * MS);
 }
 
 #[test]

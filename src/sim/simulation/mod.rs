@@ -156,7 +156,7 @@ impl Simulation {
     }
 
     /// What the link between two hosts does.
-    pub fn link(&self, a: &Host, b: &Host, options: &LinkOptions) -> &Self {
+    pub fn link(&self, a: &Host, b: &Host, options: LinkOptions) -> &Self {
         self.shared.links.set_between(a.shared.id, b.shared.id, options);
         self
     }

@@ -14,7 +14,7 @@ pub enum TraceEvent {
     Sent {
         /// When.
         at: Duration,
-        /// Which host, by its number.
+        /// Which host, by its place among [all](crate::sim::Simulation::hosts).
         from: usize,
         /// From which of its ports.
         from_port: u16,

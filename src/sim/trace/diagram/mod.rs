@@ -35,6 +35,7 @@ use crate::sim::script::Script;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "it is drawn when it is made a text"]
 pub struct Diagram {
     trace: Trace,
     hosts: Option<Vec<String>>,
