@@ -16,6 +16,41 @@ async fn connect(event_loop: &wharf::EventLoop, server: &Server) -> Result<(Clie
 }
 
 #[test]
+fn several_may_create_the_same_stream_at_once() -> Result {
+    if is_missing() {
+        return Ok(());
+    }
+    let server = Server::start();
+    run(async |event_loop| {
+        let mut creators = Vec::new();
+        for _ in 0..8 {
+            creators.push(connect(&event_loop, &server).await?);
+        }
+        for round in 0..50 {
+            let name = format!("S{round}");
+            let config = StreamConfig::new(&name, [format!("{name}.>")]);
+            let created = creators.iter().map(|(_, jetstream)| {
+                let (jetstream, config) = (jetstream.clone(), config.clone());
+                event_loop.create_task(async move { jetstream.create_stream(&config).await })
+            });
+            for created in created.collect::<Vec<_>>() {
+                assert_eq!(created.await??.config.name, name);
+            }
+        }
+        // What is another stream's stays refused.
+        let other = StreamConfig::new("OTHER", ["S0.>"]);
+        let Err(NatsError::JetStream(error)) = creators[0].1.create_stream(&other).await else {
+            panic!()
+        };
+        assert!(error.are_subjects_in_use(), "{error}");
+        for (client, _) in creators {
+            client.drain().await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn streams_publishing_and_duplicates() -> Result {
     if is_missing() {
         return Ok(());

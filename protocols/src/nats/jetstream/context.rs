@@ -61,7 +61,15 @@ impl JetStream {
     /// [`NatsError::NoResponders`] without JetStream; [`NatsError::TimedOut`].
     pub async fn create_stream(&self, config: &StreamConfig) -> Result<StreamInfo, NatsError> {
         check_name(&config.name)?;
-        self.api(&format!("STREAM.CREATE.{}", config.name), config).await
+        let operation = format!("STREAM.CREATE.{}", config.name);
+        let outcome = self.api(&operation, config).await;
+        let Err(NatsError::JetStream(error)) = &outcome else { return outcome };
+        // Of several who create a stream at the same moment, servers tell some that the subjects are another stream's,
+        // when they are those of this very stream. It is there by then: asked again, servers compare configurations.
+        if error.are_subjects_in_use() && self.stream_info(&config.name).await.is_ok() {
+            return self.api(&operation, config).await;
+        }
+        outcome
     }
 
     /// Changes a stream.

@@ -38,6 +38,11 @@ impl ApiError {
     pub fn is_stream_name_in_use(&self) -> bool {
         self.err_code == 10058
     }
+
+    /// A stream has one of these subjects already.
+    pub fn are_subjects_in_use(&self) -> bool {
+        self.err_code == 10065
+    }
 }
 
 impl fmt::Display for ApiError {
