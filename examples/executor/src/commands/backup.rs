@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Backup, output: Output) -> Result {
             .coordinator(
                 &event_loop,
                 "backup",
-                "`nats stream backup` copies its streams, NAME-tasks and KV_NAME-records",
+                "`nats stream backup` copies its streams, NAME-tasks, KV_NAME-records and KV_NAME-control",
             )
             .await?;
         let path = &arguments.out;

@@ -18,14 +18,7 @@ pub(super) struct Drain {
 
 pub(super) fn run(arguments: &Drain, output: Output) -> Result {
     wharf::run(async |event_loop| {
-        let client = arguments
-            .connect
-            .coordinator(
-                &event_loop,
-                "drain",
-                "each worker that is sent SIGTERM takes nothing more, and finishes what it runs",
-            )
-            .await?;
+        let client = arguments.connect.client(&event_loop).await?;
         client.drain(!arguments.end).await?;
         output.changed(&json!({"draining": !arguments.end}))
     })

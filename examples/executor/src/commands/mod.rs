@@ -119,7 +119,7 @@ enum Command {
     Schedule(schedule::Schedules),
     /// A live view in the terminal, until q: what waits, the throughput, workers and what they run, failed tasks
     Top(top::Top),
-    /// The coordinator takes no new tasks, and gives none to workers
+    /// No new tasks are taken, and workers begin none
     Drain(drain::Drain),
     /// Copies the coordinator's store to a file, while it works
     Backup(backup::Backup),

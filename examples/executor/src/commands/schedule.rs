@@ -57,7 +57,7 @@ struct Add {
     /// Whose time a cron expression means: UTC, Europe/Paris
     #[arg(long, default_value = "UTC")]
     zone: Box<str>,
-    /// What becomes of times that are over when the coordinator looks, since it was not there
+    /// What becomes of times that are over when the coordinator looks, since it was not there; on NATS, a worker
     #[arg(long, default_value = "once")]
     missed: MissedChoice,
     /// What becomes of a time when the task of the former one has not ended
@@ -151,11 +151,7 @@ fn pause(one: &One, on: bool, output: Output) -> Result {
 }
 
 fn with(connect: &Connect, action: impl AsyncFnOnce(Client) -> Result) -> Result {
-    wharf::run(async |event_loop| {
-        let instead =
-            "have cron, or a systemd timer, `submit` with an --id that has the time in it";
-        action(connect.coordinator(&event_loop, "schedule", instead).await?).await
-    })
+    wharf::run(async |event_loop| action(connect.client(&event_loop).await?).await)
 }
 
 fn known(name: &ScheduleName, is_there: bool) -> Result {

@@ -40,7 +40,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use schedules::ScheduleRefused;
 pub use submit::{Refused, Submitted};
 pub use views::{
     Filter, KindView, Overview, Page, PhaseCounts, SlotView, Span, SpanEnd, TaskView, Totals,

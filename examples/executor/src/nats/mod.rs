@@ -10,11 +10,14 @@
 //!   its outcome is in the bucket.
 //! - Each change of a record is a compare-and-set of its revision, which is the fence: a worker to which a message is
 //!   delivered again takes the task with a revision of its own, and the one before can record nothing any more.
+//! - Each run of a schedule is claimed by one worker, as a compare-and-set of the schedule's next time; others submit what
+//!   that one does not. Its id is made of name and time, so that it is one task.
 //! - A message's time for its acknowledgement, the lease, begins anew for as long as its worker lives.
 //!
 //! [`Client::on_nats`](crate::client::Client::on_nats) and [`Worker::on_nats`](crate::work::Worker::on_nats) begin.
 
 mod client;
+mod control;
 mod decide;
 mod names;
 mod options;
@@ -22,6 +25,7 @@ mod output;
 mod records;
 mod session;
 mod setup;
+mod submit;
 mod task;
 mod turns;
 mod worker;

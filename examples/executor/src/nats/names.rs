@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::schedule::ScheduleName;
 use crate::task::{InvalidName, Kind, Priority, TaskId};
 
 /// The names that an executor has on NATS.
@@ -43,9 +44,14 @@ impl Names {
         format!("{}-records", self.name)
     }
 
+    /// The bucket of schedules, and of whether nothing new begins.
+    pub fn control(&self) -> String {
+        format!("{}-control", self.name)
+    }
+
     /// The subjects of the stream.
     pub(super) fn subjects(&self) -> [String; 2] {
-        [format!("{}.q.>", self.name), format!("{}.later.>", self.name)]
+        [self.all_queues(), self.all_later()]
     }
 
     /// Where a task is published that may run now.
@@ -130,6 +136,21 @@ impl Names {
         format!("{}.q.{}.{}.>", self.name, class.name(), token(kind.as_str()))
     }
 
+    /// All queues.
+    pub(super) fn all_queues(&self) -> String {
+        format!("{}.q.>", self.name)
+    }
+
+    /// All queues of a kind.
+    pub(super) fn all_of(&self, kind: &Kind) -> String {
+        format!("{}.q.*.{}.>", self.name, token(kind.as_str()))
+    }
+
+    /// All tasks that wait.
+    pub(super) fn all(&self) -> String {
+        format!("{}.>", self.name)
+    }
+
     /// What the consumer of tasks that cannot run yet takes.
     pub(super) fn all_later(&self) -> String {
         format!("{}.later.>", self.name)
@@ -163,6 +184,11 @@ pub(super) fn key(id: &TaskId) -> String {
         return token(id);
     }
     id.split('.').map(token).collect::<Vec<_>>().join(".")
+}
+
+/// The key of a schedule in the bucket of these.
+pub(super) fn schedule_key(name: &ScheduleName) -> String {
+    format!("schedule.{}", token(name.as_str()))
 }
 
 /// A name as one token of a subject: letters, digits, `-` and `_` stay, others are `=` and two digits.

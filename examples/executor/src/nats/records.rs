@@ -24,12 +24,13 @@ const TRY: Duration = Duration::from_secs(3);
 /// How long until something is tried again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// The bucket and the stream. A clone is the same.
+/// The buckets and the stream. A clone is the same.
 #[derive(Clone)]
 pub(super) struct Records {
     pub(super) jetstream: JetStream,
     pub(super) names: Names,
     bucket: KeyValue,
+    pub(super) control: KeyValue,
     pub(super) output: Rc<Cell<OutputStream>>,
 }
 
@@ -59,9 +60,14 @@ pub(super) struct Waiting {
 }
 
 impl Records {
-    pub(super) fn new(jetstream: &JetStream, names: &Names, bucket: KeyValue) -> Self {
+    pub(super) fn new(
+        jetstream: &JetStream,
+        names: &Names,
+        bucket: KeyValue,
+        control: KeyValue,
+    ) -> Self {
         let jetstream = jetstream.clone().timeout(TRY);
-        Self { jetstream, names: names.clone(), bucket, output: Rc::default() }
+        Self { jetstream, names: names.clone(), bucket, control, output: Rc::default() }
     }
 
     /// A record that is kept, and its revision. It waits for servers that can answer.

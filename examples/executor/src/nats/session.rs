@@ -96,8 +96,8 @@ impl Session {
         loop {
             self.connection.connected().await?;
             match setup::open(&jetstream, &self.names, &self.options).await {
-                Ok((bucket, keep)) => {
-                    return Ok((Records::new(&jetstream, &self.names, bucket), keep));
+                Ok((bucket, control, keep)) => {
+                    return Ok((Records::new(&jetstream, &self.names, bucket, control), keep));
                 }
                 Err(NatsError::NoResponders) if !self.connection.server_info().jetstream => {
                     return Err(NatsError::Invalid("the server has no JetStream".to_owned()));

@@ -23,12 +23,16 @@ pub(super) const LATER: &str = "later";
 /// How long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Makes the stream and the bucket unless they are there, and gives the bucket, and how long it keeps records.
+/// The bucket of records, that of schedules, and how long the first one keeps records.
+type Opened = (KeyValue, KeyValue, Duration);
+
+/// Makes the stream and the buckets unless they are there. Who does not wait until a bucket is made must not read it: that is
+/// the end of some servers.
 pub(super) async fn open(
     jetstream: &JetStream,
     names: &Names,
     options: &NatsOptions,
-) -> Result<(KeyValue, Duration), NatsError> {
+) -> Result<Opened, NatsError> {
     let mut stream = StreamConfig::new(names.stream(), names.subjects());
     stream.retention = Retention::WorkQueue;
     stream.num_replicas = options.replicas;
@@ -45,7 +49,21 @@ pub(super) async fn open(
         .await?;
     let keep = found(jetstream, &format!("KV_{}", bucket.bucket)).await?.max_age;
     let bucket = once_there(jetstream, async || KeyValue::bucket(jetstream, &bucket.bucket).await);
-    Ok((bucket.await?, keep))
+    let control = control(jetstream, names, options.replicas).await?;
+    Ok((bucket.await?, control, keep))
+}
+
+/// Makes the bucket of schedules unless it is there, and gives it.
+pub(super) async fn control(
+    jetstream: &JetStream,
+    names: &Names,
+    replicas: usize,
+) -> Result<KeyValue, NatsError> {
+    let mut bucket = KeyValueConfig::new(names.control());
+    bucket.num_replicas = replicas;
+    when_complete(jetstream, async || KeyValue::create_bucket(jetstream, &bucket).await.map(drop))
+        .await?;
+    once_there(jetstream, async || KeyValue::bucket(jetstream, &bucket.bucket).await).await
 }
 
 /// Makes the stream of what tasks write unless it is there. At its limits the oldest goes. Servers set its bytes aside, and

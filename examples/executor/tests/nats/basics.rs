@@ -13,17 +13,17 @@ use crate::observer::Observer;
 use crate::server::{Server, run};
 
 /// What has happened in functions, in order.
-type Log = Rc<RefCell<Vec<String>>>;
+pub(crate) type Log = Rc<RefCell<Vec<String>>>;
 
-fn nats(name: &str) -> NatsOptions {
+pub(crate) fn nats(name: &str) -> NatsOptions {
     NatsOptions { name: name.into(), lease: Duration::from_secs(1), ..NatsOptions::default() }
 }
 
-fn client(event_loop: &EventLoop, server: &Server, name: &str) -> Result<Client> {
+pub(crate) fn client(event_loop: &EventLoop, server: &Server, name: &str) -> Result<Client> {
     Client::on_nats(event_loop, [&server.address], ClientOptions::default(), nats(name))
 }
 
-fn worker(
+pub(crate) fn worker(
     event_loop: &EventLoop,
     server: &Server,
     name: &str,
@@ -64,19 +64,19 @@ fn worker(
     Worker::on_nats(event_loop, [&server.address], functions, options, nats(name))
 }
 
-fn spec(id: &str, kind: &str, arguments: impl serde::Serialize) -> Spec {
+pub(crate) fn spec(id: &str, kind: &str, arguments: impl serde::Serialize) -> Spec {
     let arguments = to_raw_value(&arguments).unwrap();
     let id = (!id.is_empty()).then(|| TaskId::new(id).unwrap());
     let backoff = Backoff { initial: 20, longest: 40 };
     Spec { id, backoff, ..Spec::new(Kind::new(kind).unwrap(), arguments) }
 }
 
-fn soon(milliseconds: u64) -> Timestamp {
+pub(crate) fn soon(milliseconds: u64) -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Timestamp::default().after(since + Duration::from_millis(milliseconds))
 }
 
-async fn until(condition: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         wharf::sleep(Duration::from_millis(10)).await;
     }
@@ -109,7 +109,6 @@ fn on_nats_tasks_run_and_results_come_back() -> Result {
         // It would be wrong each time: it is not tried again.
         assert_eq!(wrong.ended().await?.outcome(), Some(Outcome::Failed));
         assert_eq!(wrong.status().await?.attempts, 1);
-        assert!(matches!(other.drain(true).await, Err(ClientError::Refused(_))));
         worker.shutdown(Duration::from_secs(5)).await?;
         observer.each_has_one(102).await?;
         Ok(())

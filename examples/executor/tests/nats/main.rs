@@ -5,9 +5,12 @@
 mod basics;
 mod cluster;
 mod command_line;
+mod drain;
 mod end;
+mod lists;
 mod observer;
 mod output;
 mod python;
+mod schedules;
 mod server;
 mod top;

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{BEGIN, World, spec};
-use crate::coordinator::{Report, ScheduleRefused};
-use crate::schedule::{Missed, Overlap, Schedule, ScheduleName, ScheduleRecord, When};
+use crate::coordinator::Report;
+use crate::schedule::{
+    Missed, Overlap, Schedule, ScheduleName, ScheduleRecord, ScheduleRefused, When,
+};
 use crate::store::Change;
 use crate::task::{Spec, TaskId, Timestamp};
 

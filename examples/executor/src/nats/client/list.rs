@@ -1,10 +1,11 @@
-//! What is recorded of tasks, as a list.
+//! Tasks, as a list.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use wharf_protocols::nats::NatsError;
 
 use super::NatsClient;
+use super::waiting::IN_STREAM;
 use crate::coordinator::{Filter, Page, TaskView};
 use crate::store::Key;
 use crate::task::{Phase, Record, TaskId};
@@ -14,12 +15,9 @@ use crate::wire::{Answer, AskedList};
 const MOST: usize = 5_000;
 
 impl NatsClient {
-    /// Tasks whose records fit, those first whose records were changed last: revisions are the order. All records are read.
+    /// Tasks that fit: those in the stream without a record, which nobody has had yet, the newest first; then those whose
+    /// records fit, in the order in which these were changed last. All records are read.
     pub(super) async fn list(&self, asked: AskedList) -> Result<Answer, NatsError> {
-        if let Some(Phase::Blocked | Phase::Queued) = asked.filter.state {
-            let why = "tasks that nobody has had yet have no records on NATS, and are in no list: they are in the stream";
-            return Ok(Answer::Failed(why.into()));
-        }
         let is_failed = asked.filter == Filter { state: Some(Phase::Failed), kind: None };
         // Who has had an overview has these at hand.
         if is_failed
@@ -28,9 +26,26 @@ impl NatsClient {
         {
             return Ok(Answer::Listed(page));
         }
-        let mut newest = Newest::new(asked);
-        self.records().await?.each(|record, revision| newest.see(&record, revision)).await?;
-        Ok(Answer::Listed(newest.page()))
+        let records = self.records().await?;
+        let (before, most) = (asked.before, asked.limit.clamp(1, MOST));
+        let mut tasks = Vec::new();
+        if before.is_none_or(|before| before > IN_STREAM) {
+            let below = before.map(|before| before - IN_STREAM);
+            let next;
+            (tasks, next) = self.waiting(&records, &asked.filter, below, most).await?;
+            if let Some(next) = next.map(|number| IN_STREAM + number) {
+                return Ok(Answer::Listed(Page { tasks, next: Some(next) }));
+            }
+        }
+        let limit = most - tasks.len();
+        let before = before.filter(|before| *before < IN_STREAM);
+        let mut newest = Newest::new(AskedList { limit, before, ..asked });
+        records.each(|record, revision| newest.see(&record, revision)).await?;
+        let recorded = newest.page();
+        // What a worker has taken meanwhile is there twice.
+        let waiting: HashSet<_> = tasks.iter().map(|task| task.id.clone()).collect();
+        tasks.extend(recorded.tasks.into_iter().filter(|task| !waiting.contains(&task.id)));
+        Ok(Answer::Listed(Page { tasks, next: recorded.next }))
     }
 }
 

@@ -1,17 +1,20 @@
 //! A client on NATS: it answers what is asked as a coordinator would.
 
 mod change;
+mod drain;
 mod heard;
 mod list;
 mod live;
 mod output;
 mod overview;
+mod schedules;
 mod submit;
+mod waiting;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wharf::{EventLoop, Result};
 use wharf_protocols::nats::NatsError;
@@ -37,6 +40,8 @@ pub(crate) struct NatsClient {
     heard: Rc<RefCell<Heard>>,
     is_listening: OnceCell<()>,
     watching: Watching,
+    /// When it was seen last that tasks are taken.
+    no_drain: Cell<Option<Instant>>,
 }
 
 impl NatsClient {
@@ -56,6 +61,7 @@ impl NatsClient {
             heard: Rc::default(),
             is_listening: OnceCell::new(),
             watching: Watching::default(),
+            no_drain: Cell::default(),
         })
     }
 
@@ -76,6 +82,8 @@ impl NatsClient {
             Ask::List(asked) => self.list(asked).await,
             Ask::Overview => self.overview().await,
             Ask::Output(asked) => self.output(asked).await,
+            Ask::Schedule(asked) => self.schedule(asked).await,
+            Ask::Drain(on) => self.drain(on).await,
             ask => return Ok(Answer::Failed(only_by_coordinator(&ask).into())),
         };
         answer.map_err(refused)
@@ -175,12 +183,6 @@ fn refused(error: NatsError) -> ClientError {
 /// Why something cannot be done.
 fn only_by_coordinator(ask: &Ask) -> &'static str {
     match ask {
-        Ask::Drain(_) => {
-            "on NATS there is no coordinator to be drained: each worker that is sent SIGTERM finishes what it runs"
-        }
-        Ask::Schedule(_) => {
-            "schedules need a coordinator, and on NATS there is none: have cron, or a systemd timer, submit with an id of the time"
-        }
         Ask::BackUp | Ask::ReadBackUp(_) => {
             "on NATS there is no coordinator whose store could be copied: `nats stream backup` copies streams"
         }

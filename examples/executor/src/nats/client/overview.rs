@@ -56,6 +56,7 @@ impl NatsClient {
         let info = async || records.jetstream.stream_info(&stream).await;
         let in_stream = records.patiently(info).await?.state.messages;
         let later = self.cannot_run_yet(&records).await?;
+        let is_draining = records.is_draining().await?;
         let now = Timestamp::now();
         let mut live = self.watching.live.borrow_mut();
         live.expire(now);
@@ -75,7 +76,7 @@ impl NatsClient {
             per_second: live.per_second(now),
             worker_count: workers.len(),
             workers: workers.into_iter().take(MOST_SHOWN).collect(),
-            is_draining: false,
+            is_draining,
             store_error: None,
         };
         Ok(Answer::Overview(Box::new(overview)))
@@ -112,7 +113,7 @@ impl NatsClient {
     }
 
     /// Those that answer in time, or have not answered once.
-    async fn workers(&self) -> Result<Vec<WorkerView>, NatsError> {
+    pub(super) async fn workers(&self) -> Result<Vec<WorkerView>, NatsError> {
         let (connection, workers) = (&self.session.connection, &self.watching.workers);
         let known = self.watching.answers.borrow().as_ref().map(|(inbox, _)| inbox.clone());
         let inbox = match known {

@@ -4,6 +4,7 @@ mod held;
 mod keeper;
 mod output;
 mod pull;
+mod schedules;
 mod slots;
 mod view;
 
@@ -24,6 +25,7 @@ use crate::wire::{Replied, Reported, ToCoordinator};
 use crate::work::{CLOSED, Runner};
 use held::Held;
 use pull::Queue;
+use schedules::Schedules;
 use slots::Slots;
 
 /// Takes tasks from the stream, has them run, and records what came of them.
@@ -45,6 +47,8 @@ pub(crate) struct NatsWorker {
     /// What goes on until this is closed.
     tasks: RefCell<Vec<Task<()>>>,
     pulls: RefCell<Vec<Task<()>>>,
+    /// It takes nothing more, ever.
+    is_leaving: Cell<bool>,
 }
 
 impl NatsWorker {
@@ -74,6 +78,7 @@ impl NatsWorker {
             lease: Cell::new(lease),
             tasks: RefCell::default(),
             pulls: RefCell::default(),
+            is_leaving: Cell::default(),
         });
         let own = Rc::clone(&worker);
         worker.spawn(async move {
@@ -112,9 +117,8 @@ impl NatsWorker {
             }
             ToCoordinator::Output(written) => self.wrote(written),
             ToCoordinator::Takes(0) => {
-                let pulls = std::mem::take(&mut *self.pulls.borrow_mut());
-                drop(pulls);
-                self.slots.close();
+                self.is_leaving.set(true);
+                self.stop_taking();
             }
             _ => {}
         }
@@ -153,18 +157,48 @@ impl NatsWorker {
         let subject = self.session.names.all_cancelled();
         self.session.connection.subscription(subject).on_message(cancelled)?.detach();
         self.answer()?;
+        let (schedules, watch) = Schedules::open(self, &records, keep).await?;
+        if !schedules.is_draining() {
+            self.take(&records, keep);
+        }
+        self.spawn(schedules.watch(watch));
+        let renewing = Rc::clone(self).renew();
+        self.spawn(renewing);
+        Ok(())
+    }
+
+    /// Begins to take tasks, unless it does.
+    fn take(self: &Rc<Self>, records: &Records, keep: Duration) {
+        if self.is_leaving.get() || !self.pulls.borrow().is_empty() {
+            return;
+        }
+        self.slots.open();
+        let mut pulls = self.pulls.borrow_mut();
         for kind in self.runner.kinds() {
             for class in Class::ALL {
                 let queue = Rc::new(Queue::new(class, kind.clone(), keep));
                 let pulling = Rc::clone(self).pull(records.clone(), queue);
-                self.pulls.borrow_mut().push(self.session.event_loop.create_task(pulling));
+                pulls.push(self.session.event_loop.create_task(pulling));
             }
         }
-        let keeping = Rc::clone(self).keep(records);
-        self.pulls.borrow_mut().push(self.session.event_loop.create_task(keeping));
-        let renewing = Rc::clone(self).renew();
-        self.spawn(renewing);
-        Ok(())
+        let keeping = Rc::clone(self).keep(records.clone());
+        pulls.push(self.session.event_loop.create_task(keeping));
+    }
+
+    /// Takes nothing more, and gives back what has not begun.
+    fn stop_taking(&self) {
+        let pulls = std::mem::take(&mut *self.pulls.borrow_mut());
+        drop(pulls);
+        self.slots.close();
+    }
+
+    /// Nothing new begins, or does again.
+    fn drain(self: &Rc<Self>, on: bool, records: &Records, keep: Duration) {
+        if on {
+            self.stop_taking();
+        } else {
+            self.take(records, keep);
+        }
     }
 
     /// Messages are this worker's for as long as it lives.

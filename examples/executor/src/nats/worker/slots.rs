@@ -55,6 +55,11 @@ impl Slots {
         self.inner.is_closed.get()
     }
 
+    /// There are places again.
+    pub(super) fn open(&self) {
+        self.inner.is_closed.set(false);
+    }
+
     /// Nobody gets a place any more.
     pub(super) fn close(&self) {
         self.inner.is_closed.set(true);
