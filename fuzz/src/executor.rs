@@ -21,10 +21,12 @@ mod coordinator;
 mod decisions;
 mod ear;
 mod peers;
+mod texts;
 
 pub use coordinator::run as coordinator;
 pub use decisions::run as decisions;
 pub use peers::run as peers;
+pub use texts::run as texts;
 
 const ADDRESS: &str = "192.0.2.1:7000";
 

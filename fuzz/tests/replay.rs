@@ -17,6 +17,11 @@ fn executor_peers() {
 }
 
 #[test]
+fn executor_texts() {
+    wharf_fuzz::replay("executor_texts", wharf_fuzz::executor::texts);
+}
+
+#[test]
 fn handover() {
     wharf_fuzz::replay("handover", wharf_fuzz::handover::run);
 }

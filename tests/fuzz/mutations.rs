@@ -41,6 +41,7 @@ fn no_change_of_a_seed_breaks_the_executor() {
     change("executor_coordinator", "executor", EXECUTORS_PART, executor::coordinator);
     change("executor_decisions", "", 1, executor::decisions);
     change("executor_peers", "executor", EXECUTORS_PART, executor::peers);
+    change("executor_texts", "executor", 1, executor::texts);
 }
 
 /// Runs a target over a `part`-th of the inputs that are asked for.
