@@ -3,9 +3,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::error::ClientError;
-use super::handle::{Shared, unexpected};
+use super::handle::{Client, Shared, unexpected};
 use crate::task::{Piece, Progress, TaskId};
-use crate::wire::{Answer, Ask, AskOutput, OutputPart};
+use crate::wire::{Answer, Ask, AskOutput, OutputPage, OutputPart};
 
 /// What a task writes: what is kept of it so far, and then what comes, until the task has ended.
 ///
@@ -35,6 +35,19 @@ pub enum OutputItem {
     Missing(u64),
     /// How far the task is.
     Progress(Progress),
+}
+
+impl Client {
+    /// One part of what a task has written; `None`: there is no such task.
+    pub(crate) async fn output_page(
+        &self,
+        ask: AskOutput,
+    ) -> Result<Option<OutputPage>, ClientError> {
+        match self.shared.ask(Ask::Output(ask)).await? {
+            Answer::Output(page) => Ok(page),
+            _ => Err(unexpected()),
+        }
+    }
 }
 
 impl OutputReader {

@@ -119,6 +119,8 @@ enum Command {
     Schedule(schedule::Schedules),
     /// A live view in the terminal, until q: what waits, the throughput, workers and what they run, failed tasks
     Top(top::Top),
+    /// Serves the dashboard of an executor, on NATS or of a coordinator elsewhere, until SIGINT or SIGTERM
+    Dashboard(dashboard::ServeDashboard),
     /// No new tasks are taken, and workers begin none
     Drain(drain::Drain),
     /// Copies the coordinator's store to a file, while it works
@@ -152,6 +154,7 @@ fn run(
         Command::Retry(arguments) => done(one_task::retry(&arguments, output)),
         Command::Schedule(arguments) => done(schedule::run(arguments, output)),
         Command::Top(arguments) => done(top::run(&arguments, output)),
+        Command::Dashboard(arguments) => done(dashboard::run(&arguments, output)),
         Command::Drain(arguments) => done(drain::run(&arguments, output)),
         Command::Backup(arguments) => done(backup::run(&arguments, output)),
         Command::Render(arguments) => done(render::run(&arguments, output)),

@@ -117,6 +117,15 @@ impl Demands {
         })
     }
 
+    /// What those must know who look at the dashboard.
+    pub(super) fn token_of_dashboard(&self) -> Result<Option<Box<str>>> {
+        let tokens = self.tokens()?;
+        if !tokens.is_empty() && tokens.all.is_none() {
+            return Err("a dashboard shows and changes everything: give a --token-file".into());
+        }
+        Ok(tokens.all)
+    }
+
     /// TLS, if there is a certificate.
     pub(super) fn tls(&self) -> Result<Option<TlsServer>> {
         let Some(identity) = identity(self.tls_cert.as_deref(), self.tls_key.as_deref())? else {
@@ -136,16 +145,17 @@ impl Demands {
 }
 
 /// Both, or none.
-fn identity(chain: Option<&Path>, key: Option<&Path>) -> Result<Option<TlsIdentity>> {
+pub(super) fn identity(chain: Option<&Path>, key: Option<&Path>) -> Result<Option<TlsIdentity>> {
     match (chain, key) {
         (Some(chain), Some(key)) => Ok(Some(TlsIdentity::from_files(chain, key))),
         (None, None) => Ok(None),
         // Those of a file of options are not looked at together.
-        _ => Err("a certificate needs its key: --tls-cert and --tls-key".into()),
+        _ => Err("a certificate needs its key, and a key its certificate".into()),
     }
 }
 
-fn token(text: Option<&str>, file: Option<&Path>) -> Result<Option<Box<str>>> {
+/// A token, or the one that a file has.
+pub(super) fn token(text: Option<&str>, file: Option<&Path>) -> Result<Option<Box<str>>> {
     let Some(path) = file else { return Ok(text.map(Box::from)) };
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;

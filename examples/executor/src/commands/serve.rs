@@ -107,7 +107,14 @@ async fn serve(
         let address = address.to_string();
         output.print(&json!({"listening": address}), format_args!("listening on {address}"))?;
     }
-    let dashboard = http.serve(event_loop, &coordinator, demands, tls.as_ref(), output).await?;
+    let dashboard = match http.address() {
+        Some(address) => {
+            let (source, token) = (coordinator.clone(), demands.token_of_dashboard()?);
+            let serving = http.serve(event_loop, source, address, token, tls.as_ref(), output);
+            Some(serving.await?)
+        }
+        None => None,
+    };
     manager.is_ready();
     manager.watch(event_loop);
     let failed = Box::pin(coordinator.failed());

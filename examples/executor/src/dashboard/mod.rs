@@ -1,7 +1,7 @@
-//! The dashboard: a page that shows what a coordinator does, with `/metrics` for Prometheus and `/healthz`.
+//! The dashboard: a page that shows what an executor does, with `/metrics` for Prometheus and `/healthz`.
 //!
 //! It is served with wharf's own HTTP and WebSocket. What it shows comes from a [`Source`], which the
-//! [coordinator](crate::serve::CoordinatorServer) is.
+//! [coordinator](crate::serve::CoordinatorServer) is; elsewhere, as on NATS, a [`ClientSource`] is.
 //!
 //! ```no_run
 //! use wharf::{EventLoop, Result};
@@ -28,6 +28,7 @@
 
 mod access;
 mod answers;
+mod client_source;
 mod history;
 mod hub;
 mod metrics;
@@ -42,5 +43,6 @@ mod tests;
 mod visitors;
 
 pub use access::AccessError;
+pub use client_source::ClientSource;
 pub use server::{Dashboard, DashboardOptions};
 pub use source::{Detail, Future, Source};

@@ -1,6 +1,7 @@
 //! Requests and WebSockets, over a network in memory, in virtual time.
 
 mod access;
+mod client_source;
 mod live;
 mod pages;
 mod visitors;

@@ -5,6 +5,7 @@
 mod basics;
 mod cluster;
 mod command_line;
+mod dashboard;
 mod drain;
 mod end;
 mod lists;

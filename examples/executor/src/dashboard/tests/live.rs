@@ -25,7 +25,7 @@ impl Page {
         Ok(Self { socket: WebSocketStream::connect(event_loop, &url, options).await?, asked: 0 })
     }
 
-    async fn hear(&mut self) -> Result<Value> {
+    pub(super) async fn hear(&mut self) -> Result<Value> {
         match self.socket.next().await.ok_or("the end")?? {
             OwnedMessage::Text(text) => Ok(serde_json::from_str(&text)?),
             OwnedMessage::Binary(_) => Err("not a text".into()),
@@ -33,7 +33,7 @@ impl Page {
     }
 
     /// The next update that has this member.
-    async fn hear_of(&mut self, member: &str) -> Result<Value> {
+    pub(super) async fn hear_of(&mut self, member: &str) -> Result<Value> {
         loop {
             let mut told = self.hear().await?;
             if let Some(value) = told["update"].get_mut(member) {

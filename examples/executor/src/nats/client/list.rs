@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use futures_util::future::try_join_all;
 use wharf_protocols::nats::NatsError;
 
 use super::NatsClient;
 use super::waiting::IN_STREAM;
 use crate::coordinator::{Filter, Page, TaskView};
+use crate::nats::records::Records;
 use crate::store::Key;
 use crate::task::{Phase, Record, TaskId};
 use crate::wire::{Answer, AskedList};
@@ -16,7 +18,8 @@ const MOST: usize = 5_000;
 
 impl NatsClient {
     /// Tasks that fit: those in the stream without a record, which nobody has had yet, the newest first; then those whose
-    /// records fit, in the order in which these were changed last. All records are read.
+    /// records fit, in the order in which these were changed last. All records are read, unless there was an overview: from
+    /// then on it is known which fit, and those are read.
     pub(super) async fn list(&self, asked: AskedList) -> Result<Answer, NatsError> {
         let is_failed = asked.filter == Filter { state: Some(Phase::Failed), kind: None };
         // Who has had an overview has these at hand.
@@ -39,14 +42,31 @@ impl NatsClient {
         }
         let limit = most - tasks.len();
         let before = before.filter(|before| *before < IN_STREAM);
-        let mut newest = Newest::new(AskedList { limit, before, ..asked });
-        records.each(|record, revision| newest.see(&record, revision)).await?;
-        let recorded = newest.page();
+        let asked = AskedList { limit, before, ..asked };
+        let recorded = match self.watching.listed(&asked.filter, before, limit) {
+            Some((found, next)) => Page { tasks: read(&records, found).await?, next },
+            None => read_all(&records, asked).await?,
+        };
         // What a worker has taken meanwhile is there twice.
         let waiting: HashSet<_> = tasks.iter().map(|task| task.id.clone()).collect();
         tasks.extend(recorded.tasks.into_iter().filter(|task| !waiting.contains(&task.id)));
         Ok(Answer::Listed(Page { tasks, next: recorded.next }))
     }
+}
+
+/// The records that still are what they were.
+async fn read(records: &Records, found: Vec<(TaskId, u64)>) -> Result<Vec<TaskView>, NatsError> {
+    let reading = found.into_iter().map(async |(id, revision)| {
+        let record = records.read(&id).await?.filter(|(_, now)| *now == revision);
+        Ok::<_, NatsError>(record.map(|(record, _)| TaskView::new(Key(revision), &record)))
+    });
+    Ok(try_join_all(reading).await?.into_iter().flatten().collect())
+}
+
+async fn read_all(records: &Records, asked: AskedList) -> Result<Page, NatsError> {
+    let mut newest = Newest::new(asked);
+    records.each(|record, revision| newest.see(&record, revision)).await?;
+    Ok(newest.page())
 }
 
 /// The newest of those that are seen, and fit.

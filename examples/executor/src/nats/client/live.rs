@@ -2,14 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::coordinator::{KindView, PhaseCounts, TaskView, Totals};
+use crate::coordinator::{Filter, KindView, PhaseCounts, TaskView, Totals};
 use crate::store::Key;
 use crate::task::{Kind, Outcome, Phase, Record, State, TaskId, Timestamp};
 
 /// How many failed tasks are at hand.
 pub(super) const MOST_FAILED: usize = 200;
+/// The most records that one list looks at.
+const MOST_LOOKED_AT: usize = 20_000;
 /// Over how many seconds ends are counted.
 const SECONDS: u64 = 10;
+
+/// Tasks with the revisions of their records, and below which revision there may be more.
+pub(super) type Listed = (Vec<(TaskId, u64)>, Option<u64>);
 
 /// What all records say together.
 #[derive(Default)]
@@ -17,7 +22,10 @@ pub(super) struct Live {
     tasks: HashMap<TaskId, Known>,
     /// When outcomes expire, in milliseconds.
     expires: BTreeSet<(u64, TaskId)>,
+    /// The last record of each task, by its revision.
+    revisions: BTreeMap<u64, TaskId>,
     kinds: BTreeMap<Kind, PhaseCounts>,
+    /// What has happened so far, also to tasks whose records have expired.
     totals: Totals,
     /// The last ones, by their revisions.
     failed: BTreeMap<u64, TaskView>,
@@ -46,7 +54,7 @@ impl Live {
             // A watch that is made anew may tell it twice.
             return;
         }
-        self.forget(&record.id);
+        let former = self.forget(&record.id);
         let expires = match record.state {
             State::Ended { at, .. } => Some(at.0.saturating_add(record.spec.keep)),
             _ => None,
@@ -76,11 +84,24 @@ impl Live {
             self.count_end(now);
         }
         *count(self.kinds.entry(known.kind.clone()).or_default(), known.phase) += 1;
-        let totals = &mut self.totals;
-        totals.assigned += known.attempts;
-        totals.lost += known.losses;
-        totals.retried += known.retries;
+        self.count(&known, former.as_ref());
+        self.revisions.insert(revision, record.id.clone());
         self.tasks.insert(record.id.clone(), known);
+    }
+
+    fn count(&mut self, known: &Known, former: Option<&Known>) {
+        let totals = &mut self.totals;
+        let more = |of: fn(&Known) -> u64| of(known).saturating_sub(former.map_or(0, of));
+        totals.submitted += u64::from(former.is_none());
+        totals.assigned += more(|known| known.attempts);
+        totals.lost += more(|known| known.losses);
+        totals.retried += more(|known| known.retries);
+        match known.phase {
+            Phase::Succeeded => totals.succeeded += 1,
+            Phase::Failed => totals.failed += 1,
+            Phase::Cancelled => totals.cancelled += 1,
+            _ => {}
+        }
     }
 
     /// What follows is told as it happens.
@@ -114,16 +135,9 @@ impl Live {
         kinds.map(|(kind, tasks)| KindView { kind: kind.clone(), tasks: *tasks }).collect()
     }
 
-    /// What has happened to the tasks that have records.
+    /// What has happened to tasks with records since the first of these that was kept at the beginning.
     pub(super) fn totals(&self) -> Totals {
-        let counts = self.counts();
-        Totals {
-            submitted: self.tasks.len() as u64,
-            succeeded: counts.succeeded,
-            failed: counts.failed,
-            cancelled: counts.cancelled,
-            ..self.totals
-        }
+        self.totals
     }
 
     /// How many tasks end in a second, over the last ten, or as long as it is known.
@@ -147,8 +161,34 @@ impl Live {
         Some((tasks, next))
     }
 
-    fn forget(&mut self, id: &TaskId) {
-        let Some(known) = self.tasks.remove(id) else { return };
+    /// The records that fit, the last ones first, whose revisions are below this. `None`: not all are known.
+    pub(super) fn list(
+        &self,
+        filter: &Filter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Option<Listed> {
+        self.current?;
+        let mut found = Vec::new();
+        let below = self.revisions.range(..before.unwrap_or(u64::MAX)).rev();
+        for (looked_at, (revision, id)) in below.enumerate() {
+            if found.len() == limit || looked_at == MOST_LOOKED_AT {
+                return Some((found, Some(revision + 1)));
+            }
+            let fits = |known: &Known| {
+                filter.state.is_none_or(|state| state == known.phase)
+                    && filter.kind.as_ref().is_none_or(|kind| *kind == known.kind)
+            };
+            if self.tasks.get(id).is_some_and(fits) {
+                found.push((id.clone(), *revision));
+            }
+        }
+        Some((found, None))
+    }
+
+    fn forget(&mut self, id: &TaskId) -> Option<Known> {
+        let known = self.tasks.remove(id)?;
+        self.revisions.remove(&known.revision);
         if let Some(expires) = known.expires {
             self.expires.remove(&(expires, id.clone()));
         }
@@ -156,10 +196,7 @@ impl Live {
         if let Some(counts) = self.kinds.get_mut(&known.kind) {
             *count(counts, known.phase) -= 1;
         }
-        let totals = &mut self.totals;
-        totals.assigned -= known.attempts;
-        totals.lost -= known.losses;
-        totals.retried -= known.retries;
+        Some(known)
     }
 
     fn count_end(&mut self, now: Timestamp) {
@@ -217,13 +254,43 @@ mod tests {
         live.see(&record("a", ended(Outcome::Succeeded, 2_000)), 3, Timestamp(2_000));
         let counts = live.counts();
         assert_eq!((counts.running, counts.succeeded, counts.failed), (0, 1, 1));
-        assert_eq!((live.totals().assigned, live.totals().submitted), (2, 2));
+        let totals =
+            Totals { submitted: 2, assigned: 2, succeeded: 1, failed: 1, ..Totals::default() };
+        assert_eq!(live.totals(), totals);
         assert_eq!(live.kinds()[0].tasks, counts);
         live.expire(Timestamp(6_000));
         assert_eq!((live.counts().succeeded, live.counts().failed), (1, 0));
         live.expire(Timestamp(7_000));
         assert!(live.kinds().is_empty() && live.tasks.is_empty() && live.expires.is_empty());
-        assert_eq!(live.totals(), Totals::default());
+        assert!(live.revisions.is_empty());
+        // That has happened all the same.
+        assert_eq!(live.totals(), totals);
+    }
+
+    #[test]
+    fn records_at_hand_are_listed_by_state_and_kind_a_bounded_part_in_each_call() {
+        let mut live = Live::default();
+        assert!(live.list(&Filter::default(), None, 1).is_none());
+        live.is_current_from(Timestamp(1));
+        live.see(&record("bad", ended(Outcome::Failed, 1)), 1, Timestamp(1));
+        let count = 2 * MOST_LOOKED_AT as u64;
+        for number in 2..=count {
+            let record = record(&format!("t.{number}"), ended(Outcome::Succeeded, 1));
+            live.see(&record, number, Timestamp(1));
+        }
+        let list = |filter: &Filter, before| {
+            let (found, next) = live.list(filter, before, 3).unwrap();
+            (found.into_iter().map(|(_, revision)| revision).collect::<Vec<_>>(), next)
+        };
+        let all = Filter::default();
+        assert_eq!(list(&all, None), (vec![count, count - 1, count - 2], Some(count - 2)));
+        assert_eq!(list(&all, Some(3)), (vec![2, 1], None));
+        let failed = Filter { state: Some(Phase::Failed), kind: None };
+        let (found, next) = list(&failed, None);
+        assert_eq!((found, next), (vec![], Some(count / 2 + 1)));
+        assert_eq!(list(&failed, next), (vec![1], None));
+        let other = Filter { state: None, kind: Some(Kind::new("other").unwrap()) };
+        assert_eq!(list(&other, Some(10)), (vec![], None));
     }
 
     #[test]

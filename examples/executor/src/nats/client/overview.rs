@@ -10,8 +10,8 @@ use wharf_protocols::nats::jetstream::{Operation, Update, Watch};
 use wharf_protocols::nats::{Message, NatsError, Publish, SubscriptionHandle};
 
 use super::NatsClient;
-use super::live::Live;
-use crate::coordinator::{Overview, Page, WorkerView};
+use super::live::{Listed, Live};
+use crate::coordinator::{Filter, Overview, Page, WorkerView};
 use crate::nats::decide::is_expired;
 use crate::nats::records::Records;
 use crate::nats::setup::LATER;
@@ -61,13 +61,15 @@ impl NatsClient {
         let mut live = self.watching.live.borrow_mut();
         live.expire(now);
         let (mut tasks, mut totals) = (live.counts(), live.totals());
+        let pending = tasks.running + tasks.delayed + tasks.queued;
         // What runs for a short time has no record yet.
         let running: usize = workers.iter().map(|worker| worker.running.len()).sum();
         tasks.running = tasks.running.max(running as u64);
         let with_record = tasks.running + tasks.delayed;
         tasks.queued = in_stream.saturating_sub(later).saturating_sub(with_record);
         tasks.delayed += later;
-        totals.submitted = tasks.succeeded + tasks.failed + tasks.cancelled + in_stream;
+        // Those that have no record yet.
+        totals.submitted += in_stream.saturating_sub(pending);
         let overview = Overview {
             now,
             tasks,
@@ -144,6 +146,18 @@ impl Watching {
         drop(watch);
         let answers = self.answers.take();
         drop(answers);
+    }
+
+    /// The records that fit, if all are known: see [`Live::list`].
+    pub(super) fn listed(
+        &self,
+        filter: &Filter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Option<Listed> {
+        let watch = self.watch.borrow();
+        watch.as_ref().filter(|watch| !watch.is_done())?;
+        self.live.borrow().list(filter, before, limit)
     }
 
     /// The last failed tasks, if so many are at hand.
