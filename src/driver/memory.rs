@@ -19,6 +19,7 @@ mod order;
 mod packet;
 mod pipe;
 mod place;
+mod ports;
 mod route;
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,9 @@ impl Driver {
     ) -> io::Result<Socket> {
         match self {
             Self::Os(_) => os::connect(remote, local, options).map(Socket::Os),
-            Self::Memory(driver) => driver.machine().connect(remote, local).map(Socket::Memory),
+            Self::Memory(driver) => {
+                driver.machine().connect(remote, local, options).map(Socket::Memory)
+            }
         }
     }
 
@@ -43,7 +45,7 @@ impl Driver {
         match self {
             Self::Os(_) => os::listen(address, listen, options).map(Listener::Os),
             Self::Memory(driver) => {
-                driver.machine().listen(address, listen.backlog).map(Listener::Memory)
+                driver.machine().listen(address, listen, options).map(Listener::Memory)
             }
         }
     }
@@ -58,7 +60,7 @@ impl Driver {
         match self {
             Self::Os(_) => os::listen_unix(path, listen, options).map(Listener::Os),
             Self::Memory(driver) => {
-                driver.machine().listen_unix(path, listen.backlog).map(Listener::Memory)
+                driver.machine().listen_unix(path, listen).map(Listener::Memory)
             }
         }
     }

@@ -40,6 +40,11 @@
 //! - **TCP:** handshakes, bounded buffers, the order of bytes, half-close, resets, refused connects, backlogs. What a
 //!   link loses is sent again with TCP's timeouts: a connection survives a partition of some minutes, and fails with
 //!   "timed out" after some 15.
+//! - **Ports:** each host has its own, [some of them](KernelOptions::ephemeral_ports) for its kernel to choose from: none is
+//!   left for a connect once each has a connection to the same address. Who ends a connection first keeps its addresses for
+//!   a minute (`TIME_WAIT`): no server without [`reuse_address`](crate::ServerBuilder::reuse_address) gets the port until
+//!   then, and the kernel does not choose it again for the same address. A crash ends that, a kill does not. A host that
+//!   connects again from a port that it had before a crash resets the former connection.
 //! - **UDP:** datagrams are late, lost, doubled, and overtake each other.
 //! - **Unix sockets and loopback addresses** stay within a host; nothing happens to what passes over them.
 //! - **TLS** is as real as everywhere; its keys, and so its bytes, differ from run to run, unless both sides use
@@ -92,7 +97,6 @@
 //! - *What is on its way when a link is cut* arrives. What is sent from then on does not.
 //! - *Names* are known at once, whatever links do, and mean IPv4 addresses.
 //! - *A link of limited bandwidth* keeps what waits for it, however much: datagrams come late and are not lost.
-//! - *Ports* are given out in turn on the whole network, and none is kept after its connection (`TIME_WAIT`).
 //! - *A program that reads the real clock*, or waits for another thread, is no longer the same for equal seeds. One that
 //!   waits for time to pass without a pause waits for ever, which is an [error](Simulation::patience).
 
@@ -108,6 +112,8 @@ mod mistakes;
 #[cfg(test)]
 mod misuse;
 mod network;
+#[cfg(test)]
+mod ports;
 mod program;
 mod random;
 mod script;

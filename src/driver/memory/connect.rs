@@ -2,7 +2,7 @@
 //! is readiness.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -13,7 +13,9 @@ use super::machine::{Machine, MachineId};
 use super::network::State;
 use super::pipe::MemorySocket;
 use super::place::Place;
+use super::ports::PortKind;
 use crate::address::Address;
+use crate::driver::SocketOptions;
 
 impl Machine {
     /// Begins to connect; the outcome is readiness.
@@ -21,7 +23,12 @@ impl Machine {
         &self,
         remote: SocketAddr,
         local: Option<SocketAddr>,
+        options: &SocketOptions,
     ) -> io::Result<MemorySocket> {
+        let kind = PortKind {
+            is_chosen: local.is_none_or(|local| local.port() == 0),
+            is_reusable: local.is_some(),
+        };
         let local = self.local_address(remote, local)?;
         let addresses = [Some(Address::Ip(local)), Some(Address::Ip(remote))];
         let Some(target) = self.of(remote.ip()) else {
@@ -31,10 +38,14 @@ impl Machine {
         if self.network.is_black_hole(remote) {
             let near = self.connect_to_nobody(addresses);
             near.own(descriptor);
+            near.set_options(options);
+            near.begin_port(kind);
             return Ok(near);
         }
         let (near, far) = self.begin_connecting(addresses, target);
         near.own(descriptor);
+        near.set_options(options);
+        near.begin_port(kind);
         let (network, kernel) = (Rc::downgrade(&self.network.0), self.kernel());
         near.request(far, move |far| {
             let (network, kernel) = (Weak::clone(&network), kernel.clone());
@@ -69,9 +80,36 @@ impl Machine {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         match local.map_or(0, |local| local.port()) {
-            0 => self.free_port(ip).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
-            port => Ok(SocketAddr::new(ip, port)),
+            0 => self.port_to(ip, remote).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
+            port => {
+                let local = SocketAddr::new(ip, port);
+                self.bind_for(local, remote)?;
+                Ok(local)
+            }
         }
+    }
+
+    /// An address with a port that the kernel chooses for a connection to `remote`.
+    fn port_to(&self, ip: IpAddr, remote: SocketAddr) -> Option<SocketAddr> {
+        let kernel = self.kernel();
+        let Some(ports) = kernel.ports() else { return self.free_port(ip) };
+        let mut addresses = ports.for_streams().map(|port| SocketAddr::new(ip, port));
+        addresses.find(|&local| !self.is_listened_at(local) && ports.may_choose(local, remote))
+    }
+
+    /// Binds a socket to a port that a program has chosen. The loops without machines let each have any.
+    fn bind_for(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<()> {
+        let kernel = self.kernel();
+        let Some(ports) = kernel.ports() else { return Ok(()) };
+        if self.is_listened_at(local) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        ports.bind_for(local, remote)
+    }
+
+    /// Whether somebody listens at this address, or at its port on any.
+    fn is_listened_at(&self, local: SocketAddr) -> bool {
+        self.network.0.listeners.reached(self.id, &Place::Ip(local)).is_some()
     }
 
     fn begin_connecting(
@@ -122,6 +160,11 @@ impl Request {
         // Given up on the way: a kernel would tell nobody of it.
         if self.far.is_deserted() {
             return;
+        }
+        // A kernel would answer with what it expects, and hear that nobody knows of that connection any more.
+        if let Some(former) = self.far.known_between_its_addresses() {
+            former.reset_by_peer();
+            return self.repeat();
         }
         let network = self.network.upgrade();
         let listener =

@@ -35,7 +35,11 @@ impl Machine {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }
         let port = match local.map_or(0, |local| local.port()) {
-            0 => self.free_datagram_port(ip).ok_or(io::ErrorKind::AddrInUse)?,
+            // As Linux says it of a socket that is bound, and of one that is only connected.
+            0 => self.free_datagram_port(ip).ok_or(match local {
+                Some(_) => io::ErrorKind::AddrInUse,
+                None => io::ErrorKind::WouldBlock,
+            })?,
             port => port,
         };
         self.open_datagram_at(Place::Ip(SocketAddr::new(ip, port)), remote.map(Place::Ip))
@@ -80,8 +84,14 @@ impl Machine {
 
     fn free_datagram_port(&self, ip: IpAddr) -> Option<u16> {
         let sockets = self.network.0.datagrams.0.borrow();
-        let key = |port| (self.id, Place::Ip(SocketAddr::new(ip, port)));
-        self.network.ports().find(|&port| !sockets.contains_key(&key(port)))
+        let is_free = |port: &u16| {
+            let place = Place::Ip(SocketAddr::new(ip, *port));
+            !self.overlaps(&place, &sockets) && !sockets.contains_key(&(self.id, place))
+        };
+        match self.kernel().ports() {
+            Some(ports) => ports.for_datagrams().find(is_free),
+            None => self.network.ports().find(is_free),
+        }
     }
 
     /// How often a datagram arrives.

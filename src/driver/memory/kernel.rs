@@ -7,12 +7,14 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::links::{Event, Links};
+use super::ports::Ports;
 
 /// What the kernel of a machine does to calls.
 ///
@@ -38,6 +40,9 @@ pub(crate) trait KernelPolicy {
 
     /// How many descriptors there are.
     fn descriptors(&self) -> usize;
+
+    /// Which ports are given out.
+    fn ephemeral_ports(&self) -> RangeInclusive<u16>;
 }
 
 /// A call of a program.
@@ -61,6 +66,7 @@ struct State {
     policy: Rc<dyn KernelPolicy>,
     /// What is on its way holds sockets, and these their kernel.
     links: Weak<Links>,
+    ports: Rc<Ports>,
     /// How many descriptors there are that were not closed.
     open: Cell<usize>,
 }
@@ -78,9 +84,19 @@ pub(super) struct Blocked {
 
 impl Kernel {
     #[cfg(feature = "sim")]
-    pub(super) fn new(policy: Rc<dyn KernelPolicy>, links: &Rc<Links>) -> Self {
-        let links = Rc::downgrade(links);
-        Self(Some(Rc::new(State { policy, links, open: Cell::new(0) })))
+    pub(super) fn new(
+        policy: Rc<dyn KernelPolicy>,
+        links: &Rc<Links>,
+        clock: &Rc<super::clock::Clock>,
+    ) -> Self {
+        let (links, ports) =
+            (Rc::downgrade(links), Ports::new(Rc::clone(clock), Rc::clone(&policy)));
+        Self(Some(Rc::new(State { policy, links, ports, open: Cell::new(0) })))
+    }
+
+    /// The ports of a simulated host.
+    pub(super) fn ports(&self) -> Option<&Rc<Ports>> {
+        self.0.as_ref().map(|state| &state.ports)
     }
 
     /// How many of `most` a call moves; "it would block" for none.

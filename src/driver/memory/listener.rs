@@ -13,8 +13,9 @@ use super::machine::{Machine, MachineId};
 use super::network::Network;
 use super::pipe::MemorySocket;
 use super::place::Place;
+use super::ports::PortKind;
 use crate::address::Address;
-use crate::driver::{Key, Readiness, Signals};
+use crate::driver::{Key, ListenOptions, Readiness, Signals, SocketOptions};
 
 /// A place that is listened on.
 pub(crate) struct MemoryListener {
@@ -31,6 +32,10 @@ pub(super) struct Shared {
     machine: MachineId,
     place: Place,
     backlog: usize,
+    /// `SO_REUSEADDR`: connections have it from who accepts them.
+    is_reusable: bool,
+    /// Those of accepted sockets.
+    options: SocketOptions,
     waiting: RefCell<VecDeque<MemorySocket>>,
     registration: RefCell<Option<(Key, Signals)>>,
     kernel: Kernel,
@@ -38,7 +43,13 @@ pub(super) struct Shared {
 }
 
 impl Machine {
-    pub(crate) fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<MemoryListener> {
+    /// `options` are those of the sockets that will be accepted.
+    pub(crate) fn listen(
+        &self,
+        address: SocketAddr,
+        listen: &ListenOptions,
+        options: &SocketOptions,
+    ) -> io::Result<MemoryListener> {
         if !self.has(address.ip()) {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }
@@ -47,14 +58,27 @@ impl Machine {
         } else {
             address
         };
-        self.listen_at(Place::Ip(address), backlog)
+        if let Some(ports) = self.kernel().ports() {
+            ports.check_bind(address, listen.reuse_address)?;
+        }
+        self.listen_at(Place::Ip(address), listen, options)
     }
 
-    pub(crate) fn listen_unix(&self, path: &Path, backlog: u32) -> io::Result<MemoryListener> {
-        self.listen_at(Place::Unix(path.to_owned()), backlog)
+    pub(crate) fn listen_unix(
+        &self,
+        path: &Path,
+        listen: &ListenOptions,
+    ) -> io::Result<MemoryListener> {
+        // Nothing of what can be set means anything to Unix sockets in memory.
+        self.listen_at(Place::Unix(path.to_owned()), listen, &SocketOptions::default())
     }
 
-    fn listen_at(&self, place: Place, backlog: u32) -> io::Result<MemoryListener> {
+    fn listen_at(
+        &self,
+        place: Place,
+        listen: &ListenOptions,
+        options: &SocketOptions,
+    ) -> io::Result<MemoryListener> {
         let kernel = self.kernel();
         let descriptor = kernel.descriptor(Call::Open)?;
         let mut listeners = self.network.0.listeners.0.borrow_mut();
@@ -66,7 +90,9 @@ impl Machine {
         let shared = Rc::new(Shared {
             machine: self.id,
             place,
-            backlog: backlog.max(1) as usize,
+            backlog: listen.backlog.max(1) as usize,
+            is_reusable: listen.reuse_address,
+            options: options.clone(),
             waiting: RefCell::default(),
             registration: RefCell::default(),
             kernel,
@@ -78,9 +104,18 @@ impl Machine {
 
     /// An address whose port nobody listens on.
     pub(super) fn free_port(&self, ip: IpAddr) -> Option<SocketAddr> {
-        let mut addresses = self.network.ports().map(|port| SocketAddr::new(ip, port));
         let listeners = &self.network.0.listeners;
-        addresses.find(|&address| listeners.at(self.id, &Place::Ip(address)).is_none())
+        let Some(ports) = self.kernel().ports().cloned() else {
+            let mut addresses = self.network.ports().map(|port| SocketAddr::new(ip, port));
+            return addresses.find(|&address| listeners.at(self.id, &Place::Ip(address)).is_none());
+        };
+        let mut addresses = ports.for_streams().map(|port| SocketAddr::new(ip, port));
+        addresses.find(|&address| {
+            let place = Place::Ip(address);
+            let is_taken = listeners.at(self.id, &place).is_some()
+                || self.overlaps(&place, &listeners.0.borrow());
+            !is_taken && ports.is_free(address)
+        })
     }
 }
 
@@ -164,6 +199,8 @@ impl Shared {
         if self.is_full() {
             return far.refuse();
         }
+        far.set_options(&self.options);
+        far.begin_port(PortKind { is_chosen: false, is_reusable: self.is_reusable });
         far.accept();
         self.waiting.borrow_mut().push_back(far);
         self.signal();

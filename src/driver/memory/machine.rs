@@ -154,12 +154,20 @@ impl Machine {
     /// Lets `policy` decide what its kernel does to the calls of its programs, on sockets that are opened from now on.
     #[cfg(feature = "sim")]
     pub(crate) fn set_kernel(&self, policy: Rc<dyn super::KernelPolicy>) {
-        let kernel = Kernel::new(policy, &self.network.0.links);
+        let kernel = Kernel::new(policy, &self.network.0.links, &self.network.0.clock);
         self.network.0.machines.with(self.id, |entry| entry.kernel.replace(kernel));
     }
 
     pub(super) fn kernel(&self) -> Kernel {
         self.network.0.machines.kernel(self.id)
+    }
+
+    /// Its kernel has lost its power, and knows of no connection any more.
+    #[cfg(feature = "sim")]
+    pub(crate) fn forget_connections(&self) {
+        if let Some(ports) = self.kernel().ports() {
+            ports.forget();
+        }
     }
 
     pub(super) fn seed(&self) -> u64 {

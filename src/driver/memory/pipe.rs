@@ -3,6 +3,7 @@
 mod buffer;
 mod connecting;
 mod end;
+mod known;
 mod marks;
 mod pair;
 
@@ -18,8 +19,9 @@ use super::kernel::{Call, Descriptor, Kernel};
 use super::packet::Packet;
 use super::route::Route;
 use crate::address::Address;
-use crate::driver::{Key, Readiness, Signals};
+use crate::driver::{Key, Readiness, Signals, SocketOptions};
 
+pub(super) use self::known::KnownSocket;
 pub(super) use self::marks::Marks;
 
 /// What a direction holds before its writer is told to wait: about what a kernel's socket does.
@@ -56,6 +58,13 @@ impl MemorySocket {
     /// The descriptor that it has until it is closed.
     pub(super) fn own(&self, descriptor: Descriptor) {
         self.end().own(descriptor);
+    }
+
+    /// What of the options means anything here.
+    pub(super) fn set_options(&self, options: &SocketOptions) {
+        if options.reset_on_close {
+            self.reset_when_closed();
+        }
     }
 
     /// From now on what either side writes has urgent data in it, at whose marks reads end.
@@ -183,7 +192,7 @@ impl MemorySocket {
     }
 
     pub(crate) fn shutdown(&self) {
-        self.outgoing().borrow_mut().shut = true;
+        self.pair.shut(self.side);
         self.send(Packet::End, Pair::end_arrives);
     }
 
@@ -193,6 +202,7 @@ impl MemorySocket {
     pub(crate) fn reset(&self) {
         // What this socket's drop says must not hide it: an end is read before an error.
         self.reset_when_closed();
+        self.end().free_port();
         self.send(Packet::Reset, |pair, other| pair.reset_arrives(other));
     }
 
@@ -263,13 +273,20 @@ impl Drop for MemorySocket {
     /// orderly end.
     fn drop(&mut self) {
         self.end().close();
-        if self.incoming().borrow().arrived() == 0 && !self.end().resets.get() {
-            self.outgoing().borrow_mut().shut = true;
+        if self.end().connecting.get() {
+            self.end().free_port();
+        }
+        let is_read = self.incoming().borrow().arrived() == 0;
+        // Once both sides have ended there is nothing to reset.
+        let is_over = self.incoming().borrow().ended && self.outgoing().borrow().shut;
+        if is_read && (is_over || !self.end().resets.get()) {
+            self.pair.shut(self.side);
             self.send(Packet::End, |pair, other| {
                 pair.ends[other].deserted.set(true);
                 pair.end_arrives(other);
             });
         } else {
+            self.end().free_port();
             self.send(Packet::Reset, |pair, other| {
                 pair.ends[other].deserted.set(true);
                 pair.reset_arrives(other);

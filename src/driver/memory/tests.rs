@@ -3,14 +3,15 @@
 mod world;
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::links::{Fate, Link, LinkPolicy};
 use super::packet::Packet;
-use super::{Machine, Network};
+use super::{Machine, MemoryListener, MemorySocket, Network};
 use crate::address::Address;
-use crate::driver::Driver;
+use crate::driver::{Driver, ListenOptions, SocketOptions};
 use crate::event_loop::{Core, EventLoop};
 use crate::testing::{advance, settle};
 use crate::{
@@ -335,6 +336,17 @@ fn datagrams_are_lost_or_late_and_answered_where_nobody_is() {
     assert_eq!(machines.advance(100 * MS), ["50 client error"]);
 }
 
+fn listen(network: &Network, address: SocketAddr) -> MemoryListener {
+    let options = ListenOptions { backlog: 1, reuse_address: true, reuse_port: false };
+    let machine = Machine::shared(network.clone());
+    machine.listen(address, &options, &SocketOptions::default()).unwrap()
+}
+
+fn connect(network: &Network, address: SocketAddr) -> MemorySocket {
+    let machine = Machine::shared(network.clone());
+    machine.connect(address, None, &SocketOptions::default()).unwrap()
+}
+
 #[test]
 fn bytes_that_arrive_where_the_socket_was_closed_are_answered_with_a_reset() {
     let network = Network::default();
@@ -346,8 +358,8 @@ fn bytes_that_arrive_where_the_socket_was_closed_are_answered_with_a_reset() {
         network.0.links.deliver_due();
     };
     let address = "10.0.0.1:7".parse().unwrap();
-    let listener = Machine::shared(network.clone()).listen(address, 1).unwrap();
-    let near = Machine::shared(network.clone()).connect(address, None).unwrap();
+    let listener = listen(&network, address);
+    let near = connect(&network, address);
     pass(10 * MS);
     let (far, _) = listener.accept().unwrap();
     assert!(near.write(b"early").is_err(), "the answer is on its way");
@@ -397,8 +409,8 @@ fn an_end_does_not_hide_the_reset_before_it() {
         let faults = Rc::new(Faults::default());
         network.0.links.set_policy(Some(Rc::clone(&faults) as Rc<dyn LinkPolicy>));
         let address = "10.0.0.1:7".parse().unwrap();
-        let listener = Machine::shared(network.clone()).listen(address, 1).unwrap();
-        let waiting = Machine::shared(network.clone()).connect(address, None).unwrap();
+        let listener = listen(&network, address);
+        let waiting = connect(&network, address);
         faults.delay.set(delay);
         drop(listener);
         network.0.clock.advance_to(network.0.clock.after(delay));

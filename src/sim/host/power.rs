@@ -109,6 +109,7 @@ impl Host {
         let Some(simulation) = self.shared.simulation.upgrade() else { return };
         if is_crash {
             simulation.links.set_down(self.shared.id, true);
+            self.shared.machine.forget_connections();
         }
         // Before its programs are dropped: what they do then is not written.
         if let Some(disk) = self.shared.disk.get() {

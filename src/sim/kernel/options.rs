@@ -1,5 +1,7 @@
 //! What a kernel does without any fault at random.
 
+use std::ops::RangeInclusive;
+
 use super::fault::KernelFault;
 use crate::sim::random::probable;
 
@@ -18,12 +20,17 @@ use crate::sim::random::probable;
 pub struct KernelOptions {
     pub(super) probabilities: [f64; KernelFault::ALL.len()],
     pub(super) descriptors: usize,
+    pub(super) ephemeral_ports: RangeInclusive<u16>,
 }
 
 impl KernelOptions {
-    /// No faults, and no limits.
+    /// No faults, and the limits of Linux: those of ports.
     pub fn new() -> Self {
-        Self { probabilities: [0.0; KernelFault::ALL.len()], descriptors: usize::MAX }
+        Self {
+            probabilities: [0.0; KernelFault::ALL.len()],
+            descriptors: usize::MAX,
+            ephemeral_ports: 32_768..=60_999,
+        }
     }
 
     /// How probably this happens to each call that it can happen to, 0 to 1: less is as 0, more as 1.
@@ -36,6 +43,16 @@ impl KernelOptions {
     /// be one more fails with `EMFILE`.
     pub fn descriptors(mut self, most: impl Into<Option<usize>>) -> Self {
         self.descriptors = most.into().unwrap_or(usize::MAX);
+        self
+    }
+
+    /// The ports that the kernel chooses from, for connections, for servers and datagram sockets at port 0: 32768 to 60999
+    /// unless set, as on Linux (`ip_local_port_range`). An empty range has none.
+    ///
+    /// A connect that finds none fails with `EADDRNOTAVAIL`, a server or a datagram socket with `EADDRINUSE`. Connections
+    /// to other addresses can have the same port.
+    pub fn ephemeral_ports(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.ephemeral_ports = ports;
         self
     }
 }

@@ -1,6 +1,7 @@
 //! How a kernel decides.
 
 use std::cell::{Cell, RefCell};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -132,6 +133,10 @@ impl KernelPolicy for HostKernel {
 
     fn descriptors(&self) -> usize {
         self.options.borrow().descriptors
+    }
+
+    fn ephemeral_ports(&self) -> RangeInclusive<u16> {
+        self.options.borrow().ephemeral_ports.clone()
     }
 }
 

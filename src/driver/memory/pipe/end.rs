@@ -5,6 +5,7 @@ use std::io;
 
 use crate::address::Address;
 use crate::driver::memory::kernel::{Blocked, Descriptor, Kernel};
+use crate::driver::memory::ports::PortUse;
 use crate::driver::{Key, Readiness, Signals};
 
 #[derive(Default)]
@@ -25,6 +26,10 @@ pub(super) struct End {
     pub(super) kernel: Kernel,
     pub(super) blocked: Blocked,
     descriptor: Cell<Option<Descriptor>>,
+    /// The addresses that it has, on a simulated host.
+    port: RefCell<Option<PortUse>>,
+    /// The other side's end was there before its own was sent: then nobody waits here for anything.
+    ends_second: Cell<bool>,
 }
 
 impl End {
@@ -48,6 +53,43 @@ impl End {
         self.descriptor.take();
     }
 
+    /// The addresses that it has until others can have them.
+    pub(super) fn hold_port(&self, port: PortUse) {
+        self.ends_second.set(false);
+        let former = self.port.replace(Some(port));
+        former.into_iter().for_each(PortUse::free);
+    }
+
+    /// It is over, and others can have its addresses.
+    pub(super) fn free_port(&self) {
+        let port = self.port.take();
+        port.into_iter().for_each(PortUse::free);
+    }
+
+    /// It sends its end.
+    pub(super) fn ends(&self, is_second: bool) {
+        self.ends_second.set(is_second);
+    }
+
+    /// Its own end has arrived, and is the last that passes, or the other side's comes later.
+    pub(super) fn end_has_arrived(&self) {
+        if self.ends_second.get() {
+            self.free_port();
+        } else if self.closed.get()
+            && let Some(port) = &*self.port.borrow()
+        {
+            port.end();
+        }
+    }
+
+    /// The other side's end has arrived after its own was sent: whatever is still under way between these addresses must
+    /// not be taken for another connection's.
+    pub(super) fn waits(&self) {
+        if let Some(port) = self.port.take() {
+            port.end();
+        }
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.error.get().is_some()
     }
@@ -68,6 +110,7 @@ impl End {
         if self.closed.get() || self.has_failed() {
             return;
         }
+        self.free_port();
         self.error.set(Some(kind));
         self.error_pending.set(true);
         let ended = Readiness::READ_CLOSED.union(Readiness::WRITE_CLOSED);

@@ -135,6 +135,7 @@ impl Pair {
     pub(super) fn bytes_arrive(self: &Rc<Self>, side: usize, count: usize, apart: bool) {
         if self.ends[side].closed.get() {
             // Nobody reads them: as a kernel does, it says so.
+            self.ends[side].free_port();
             self.send(side, Packet::Reset, |pair, other| pair.reset_arrives(other));
             return;
         }
@@ -157,12 +158,25 @@ impl Pair {
         }
     }
 
+    /// `side` sends its end, if it did not before.
+    pub(super) fn shut(&self, side: usize) {
+        let was_shut = std::mem::replace(&mut self.buffers[1 - side].borrow_mut().shut, true);
+        if !was_shut {
+            self.ends[side].ends(self.buffers[side].borrow().ended);
+        }
+    }
+
     pub(super) fn end_arrives(self: &Rc<Self>, side: usize) {
         self.buffers[side].borrow_mut().ended = true;
+        self.ends[1 - side].end_has_arrived();
+        if self.buffers[1 - side].borrow().shut {
+            self.ends[side].waits();
+        }
         self.ends[side].signal(Readiness::READ.union(Readiness::READ_CLOSED));
     }
 
     pub(super) fn reset_arrives(&self, side: usize) {
+        self.ends[side].free_port();
         let had_ended = self.buffers[side].borrow().ended;
         let broken = io::ErrorKind::BrokenPipe;
         let kind = if had_ended { broken } else { io::ErrorKind::ConnectionReset };
