@@ -29,7 +29,7 @@ fn on_nats_a_dashboard_shows_tasks_of_every_state_and_changes_them() -> Result {
         let good = own.submit_spec(spec("good", "square", 3)).await?;
         good.result::<u64>().await?;
         let held = own.submit_spec(spec("held", "hold", ())).await?;
-        until(|| log.borrow().len() == 1).await;
+        until(|| log.borrow().iter().any(|line| line == "held")).await;
         own.submit_spec(spec("waits", "note", "x")).await?;
         let later = Spec { at: Some(soon(3_600_000)), ..spec("later", "note", "x") };
         own.submit_spec(later).await?;
