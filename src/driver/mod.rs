@@ -22,12 +22,12 @@ mod os;
 mod outbox;
 mod readiness;
 pub(crate) mod shared_listeners;
+mod signals;
 mod socket;
 pub(crate) mod tight;
 mod unacknowledged;
 pub(crate) mod unix_path;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -61,6 +61,7 @@ pub(crate) use self::os::{
 };
 pub(crate) use self::outbox::{OVERHEAD, Outbox, Outgoing};
 pub(crate) use self::readiness::Readiness;
+pub(crate) use self::signals::Signals;
 pub(crate) use self::socket::Socket;
 pub(crate) use self::unacknowledged::Unacknowledged;
 
@@ -69,9 +70,6 @@ pub(crate) enum Driver {
     Os(OsDriver),
     Memory(memory::MemoryDriver),
 }
-
-/// Readiness of memory sockets, which no operating system reports: any loop can drive them.
-pub(crate) type Signals = Rc<RefCell<VecDeque<(Key, Readiness)>>>;
 
 /// What ends a poll from another thread.
 #[derive(Debug, Clone)]
@@ -130,11 +128,20 @@ impl Driver {
         }
     }
 
-    /// Says which loop it drives: on a network in memory, the loops take turns.
-    pub(crate) fn join(&self, own: Weak<dyn NetworkLoop>) {
+    /// Says which loop it drives, and where what is ready on that comes: on a network in memory, the loops take turns.
+    pub(crate) fn join(&self, own: Weak<dyn NetworkLoop>, signals: &Signals) {
         match self {
             Self::Os(_) => {}
-            Self::Memory(driver) => driver.join(own),
+            Self::Memory(driver) => driver.join(own, signals),
+        }
+    }
+
+    /// The loop may have something to do, or other timers, which it was given while it has no tick.
+    pub(crate) fn mark(&self) {
+        match self {
+            // It looks for itself.
+            Self::Os(_) => {}
+            Self::Memory(driver) => driver.mark(),
         }
     }
 

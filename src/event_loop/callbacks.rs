@@ -116,7 +116,7 @@ impl TimerHandle {
     /// Cheaper than cancelling and scheduling again: it takes constant time and no memory.
     pub fn reset(&mut self, delay: Duration) -> bool {
         let when = self.core.after(delay);
-        let moved = self.core.timers.borrow_mut().reset(self.key.get(), when);
+        let moved = self.core.reset_timer(self.key.get(), when);
         if moved {
             self.when = when;
         }

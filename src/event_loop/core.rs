@@ -17,6 +17,7 @@ use super::entries::{
 use super::exceptions::ExceptionHandler;
 use super::fence::Fence;
 use super::lingering::LingeringSockets;
+use super::read_buffer;
 use super::ready::Due;
 use super::registry;
 use super::remote::{RemoteItem, RemoteQueue};
@@ -29,9 +30,6 @@ use crate::cell::Borrowed;
 use crate::driver::{Driver, Key, Readiness, Signals, SplicePipes};
 use crate::error::Error;
 use crate::time::{Wheel, next_random};
-
-/// What every `data_received` is lent a part of: one buffer for the whole loop.
-const READ_BUFFER: usize = 256 * 1024;
 
 /// How many entries the memory of a list is kept for in any case.
 const KEPT_ENTRIES: usize = 4096;
@@ -64,7 +62,7 @@ pub(crate) struct Core {
     pub(crate) gathering: Cell<bool>,
     /// How many of the bytes it was given the running `data_received` gives back.
     pub(crate) unread: Cell<usize>,
-    read_buffer: Cell<Option<Box<[u8]>>>,
+    pub(super) read_buffer: Cell<Option<Box<[u8]>>>,
     /// Sockets without their connections.
     pub(crate) lingering: LingeringSockets,
     pub(crate) stream_pool: StreamPool,
@@ -166,7 +164,7 @@ impl Core {
         });
         registry::enter(&core);
         let own: Weak<Self> = Rc::downgrade(&core);
-        core.driver.join(own);
+        core.driver.join(own, &core.signals);
         core
     }
 
@@ -218,11 +216,26 @@ impl Core {
 
     #[inline(always)]
     pub(crate) fn push_ready(&self, entry: Ready) {
-        if self.state.get() == State::Closed {
+        if !self.is_running() && !self.is_told_outside() {
             return;
         }
         self.pending.set(true);
         self.ready.borrow_mut().push(entry);
+    }
+
+    /// Something is to be done, or a timer has changed: others are told if it has no tick.
+    #[inline]
+    pub(crate) fn tell(&self) {
+        if !self.is_running() {
+            self.is_told_outside();
+        }
+    }
+
+    /// As [`tell`](Self::tell), where it has no tick. Whether it will ever have one.
+    #[cold]
+    fn is_told_outside(&self) -> bool {
+        self.driver.mark();
+        self.state.get() != State::Closed
     }
 
     /// Updates the stream at the end of the round.
@@ -233,7 +246,7 @@ impl Core {
 
     /// Delivers the stream's end at the end of the tick.
     pub(crate) fn push_lost(&self, stream: Rc<Stream>) {
-        self.pending.set(true);
+        self.mark_pending();
         self.lost.borrow_mut().push_back(stream);
     }
 
@@ -256,13 +269,14 @@ impl Core {
     }
 
     pub(crate) fn mark_pending(&self) {
+        self.tell();
         self.pending.set(true);
     }
 
     /// Something is to be done at the end of the round.
     #[inline]
     pub(crate) fn mark_unsettled(&self) {
-        self.pending.set(true);
+        self.mark_pending();
         self.unsettled.set(true);
     }
 
@@ -385,7 +399,16 @@ impl Core {
     /// The buffer that sockets are read into, as long as the guard lives.
     #[inline]
     pub(crate) fn borrow_read_buffer(&self) -> Borrowed<'_, Box<[u8]>> {
-        Borrowed::take(&self.read_buffer, || vec![0; READ_BUFFER].into_boxed_slice())
+        Borrowed::take(&self.read_buffer, read_buffer::take)
+    }
+
+    /// The end of a run. A loop in memory leaves the buffer to those whose turn is next.
+    pub(super) fn leave_read_buffer(&self) {
+        if self.driver.memory().is_some()
+            && let Some(buffer) = self.read_buffer.take()
+        {
+            read_buffer::leave(buffer);
+        }
     }
 
     /// Runs the `Drop` code of `Bytes` that were sent, now that nothing is borrowed.

@@ -31,6 +31,7 @@ mod lingering;
 #[cfg(feature = "log")]
 mod log;
 mod network_loop;
+mod read_buffer;
 mod ready;
 mod round_clock;
 mod slots;

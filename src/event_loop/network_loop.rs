@@ -15,22 +15,18 @@ impl NetworkLoop for Core {
         if self.is_closed() {
             return NextTurn::Unknown;
         }
-        if self.is_busy() || self.remote.is_called() {
+        if self.is_busy() {
             return NextTurn::Now;
         }
         let timers = self.timers.borrow();
         if timers.is_empty() {
             return NextTurn::Unknown;
         }
-        match timers.next_wakeup() {
-            None => NextTurn::Unknown,
-            Some(at) if at <= self.now() => NextTurn::Now,
-            Some(at) => NextTurn::At(self.instant(at)),
-        }
+        timers.next_wakeup().map_or(NextTurn::Unknown, NextTurn::At)
     }
 
-    fn is_stopping(&self) -> bool {
-        self.stopping.get()
+    fn is_called(&self) -> bool {
+        self.stopping.get() || self.remote.is_called()
     }
 
     fn take_turn(self: Rc<Self>) -> io::Result<bool> {

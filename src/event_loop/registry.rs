@@ -2,6 +2,7 @@
 //! `Send`, finds its loop without a lock.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -10,9 +11,16 @@ use super::{Core, EventLoop, Ready, RemoteItem, RemoteQueue};
 use crate::error::Error;
 
 thread_local! {
-    static LOOPS: RefCell<Vec<(*const RemoteQueue, Weak<Core>)>> = const { RefCell::new(Vec::new()) };
+    static LOOPS: RefCell<Loops> = const { RefCell::new(Loops { known: BTreeMap::new(), looked_at: 0 }) };
     /// The loop whose callbacks run now.
     static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+/// The loops of this thread, by their queues. Nothing depends on the order.
+struct Loops {
+    known: BTreeMap<*const RemoteQueue, Weak<Core>>,
+    /// How many there were when those that are gone were dropped.
+    looked_at: usize,
 }
 
 /// # The current loop
@@ -99,8 +107,12 @@ fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
 /// Makes a new loop known on its thread.
 pub(crate) fn enter(core: &Rc<Core>) {
     LOOPS.with_borrow_mut(|loops| {
-        loops.retain(|(_, known)| known.strong_count() > 0);
-        loops.push((Arc::as_ptr(&core.remote), Rc::downgrade(core)));
+        // Not each time: there may be thousands.
+        if loops.known.len() >= 2 * loops.looked_at + 8 {
+            loops.known.retain(|_, known| known.strong_count() > 0);
+            loops.looked_at = loops.known.len();
+        }
+        loops.known.insert(Arc::as_ptr(&core.remote), Rc::downgrade(core));
     });
 }
 
@@ -143,12 +155,6 @@ fn schedule_elsewhere(runnable: Runnable) {
 
 /// The loop of this thread that `queue` leads to, if it is one of this thread.
 pub(crate) fn find(queue: &Arc<RemoteQueue>) -> Option<Rc<Core>> {
-    let wanted = Arc::as_ptr(queue);
-    LOOPS
-        .try_with(|loops| {
-            let loops = loops.borrow();
-            loops.iter().find(|(queue, _)| *queue == wanted).and_then(|(_, core)| core.upgrade())
-        })
-        .ok()
-        .flatten()
+    let find = |loops: &RefCell<Loops>| loops.borrow().known.get(&Arc::as_ptr(queue))?.upgrade();
+    LOOPS.try_with(find).ok().flatten()
 }

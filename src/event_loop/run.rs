@@ -241,6 +241,7 @@ impl Drop for Running<'_> {
             self.core.stopping.set(false);
         }
         self.core.state.set(State::Idle);
+        self.core.leave_read_buffer();
         // This may be unwinding already: a second panic would end the process.
         if let Err(panic) = fence::run(|| self.core.close_if_wanted()) {
             self.core.recover(panic);

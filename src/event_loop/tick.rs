@@ -89,7 +89,7 @@ impl Core {
 
     /// How long the loop may sleep; `None`: until something happens.
     fn sleep(&self) -> Option<Duration> {
-        if self.is_pending() || !self.signals.borrow().is_empty() {
+        if self.is_pending() || !self.signals.is_empty() {
             return Some(Duration::ZERO);
         }
         let timers = self.timers.borrow();
@@ -103,7 +103,7 @@ impl Core {
     /// Whether anything is waiting to be done now.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        self.is_pending() || !self.signals.borrow().is_empty() || self.remote.is_woken()
+        self.is_pending() || !self.signals.is_empty() || self.remote.is_woken()
     }
 
     /// Notes what the events say, and does what that asks for.
@@ -116,10 +116,10 @@ impl Core {
         };
         // The poll does not tell again of what is left when something unwinds.
         self.driver.take_events(ready, |key, readiness| {
-            self.signals.borrow_mut().push_back((key, readiness));
+            self.signals.push(key, readiness);
         });
         self.counters.count_events(count);
-        if !self.signals.borrow().is_empty() {
+        if !self.signals.is_empty() {
             self.run_signals(buffer);
         }
     }
@@ -127,6 +127,10 @@ impl Core {
     /// The events of sockets in memory.
     #[cold]
     fn run_signals(self: &Rc<Self>, buffer: &mut [u8]) {
+        if let Some((key, readiness)) = self.signals.take_only() {
+            self.counters.count_events(1);
+            return self.run_signal(key, readiness, buffer);
+        }
         let mut signals = UnservedSignals { core: self, rest: self.signals.take() };
         self.driver.arrange(&mut signals.rest);
         self.counters.count_events(signals.rest.len() as u64);

@@ -52,13 +52,22 @@ impl Core {
 
     #[inline]
     pub(crate) fn add_timer(&self, deadline: u64, timer: Box<dyn Timer>) -> TimerKey {
+        self.tell();
         self.timers.borrow_mut().insert(deadline, Due::Call(timer))
     }
 
     /// A timer that wakes `waker`.
     #[inline]
     pub(crate) fn add_alarm(&self, deadline: u64, waker: Waker) -> TimerKey {
+        self.tell();
         self.timers.borrow_mut().insert(deadline, Due::Wake(waker))
+    }
+
+    /// Moves a timer. `false` if it has gone off.
+    #[inline]
+    pub(crate) fn reset_timer(&self, key: TimerKey, deadline: u64) -> bool {
+        self.tell();
+        self.timers.borrow_mut().reset(key, deadline)
     }
 
     /// Has a timer of [`add_alarm`](Self::add_alarm) wake `waker`. `false` if it has gone off.

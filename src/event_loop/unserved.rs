@@ -61,10 +61,11 @@ pub(super) struct UnservedSignals<'a> {
 
 impl Drop for UnservedSignals<'_> {
     fn drop(&mut self) {
-        if !self.rest.is_empty() {
-            let mut signals = self.core.signals.borrow_mut();
-            self.rest.append(&mut signals);
-            std::mem::swap(&mut *signals, &mut self.rest);
+        let rest = std::mem::take(&mut self.rest);
+        if rest.is_empty() {
+            self.core.signals.give_back(rest);
+        } else {
+            self.core.signals.put_first(rest);
         }
     }
 }

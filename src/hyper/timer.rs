@@ -89,7 +89,7 @@ impl HyperSleep {
         let is_moved = self.timer.as_ref().is_some_and(|timer| {
             timer.remote.core_here().is_some_and(|core| {
                 let deadline = core.since_start(deadline);
-                core.timers.borrow_mut().reset(timer.key, deadline)
+                core.reset_timer(timer.key, deadline)
             })
         });
         if !is_moved {

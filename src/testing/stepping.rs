@@ -103,7 +103,7 @@ pub fn advance(event_loop: &EventLoop, duration: Duration) -> Result<(), Error> 
         return Err(Error::new(Kind::Unsupported, text));
     };
     let clock = driver.clock();
-    let until = clock.after(duration);
+    let until = clock.instant_after(duration);
     let mut without_time = 0;
     loop {
         settle(event_loop)?;

@@ -10,23 +10,26 @@ use madsim::task;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Barrier;
 
-use crate::{CLIENTS, LATENCY, LENGTH, Result};
+use crate::{LATENCY, LENGTH, Result, Scenario};
 
 const SERVER: &str = "10.0.0.1:7";
 
-pub(crate) fn run(seed: u64, round_trips: usize) -> Result {
+pub(crate) fn run(seed: u64, scenario: Scenario) -> Result {
+    let Scenario { clients, round_trips, .. } = scenario;
     let mut config = madsim::Config::default();
     config.net.send_latency = LATENCY[0]..LATENCY[1];
     let runtime = Runtime::with_seed_and_config(seed, config);
-    let node = |last| runtime.create_node().ip(IpAddr::from([10, 0, 0, last])).build();
+    let node = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        runtime.create_node().ip(IpAddr::from([10, 0, high, low])).build()
+    };
     let server = node(1);
-    let clients: Vec<_> = (0..CLIENTS).map(|number| node(2 + number as u8)).collect();
+    let nodes: Vec<_> = (0..clients).map(|number| node(2 + number as u16)).collect();
     runtime.block_on(async move {
         let listens = Arc::new(Barrier::new(2));
         server.spawn(serve(Arc::clone(&listens)));
         listens.wait().await;
-        let running: Vec<_> =
-            clients.iter().map(|client| client.spawn(converse(round_trips))).collect();
+        let running: Vec<_> = nodes.iter().map(|node| node.spawn(converse(round_trips))).collect();
         for client in running {
             client.await??;
         }

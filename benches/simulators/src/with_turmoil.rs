@@ -5,13 +5,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::{CLIENTS, LATENCY, LENGTH, Result};
+use crate::{LATENCY, LENGTH, Result, Scenario};
 
-pub(crate) fn run(seed: u64, round_trips: usize) -> Result {
+pub(crate) fn run(seed: u64, scenario: Scenario) -> Result {
+    let Scenario { clients, round_trips, .. } = scenario;
     let mut simulation = turmoil::Builder::new()
         .rng_seed(seed)
         .min_message_latency(LATENCY[0])
         .max_message_latency(LATENCY[1])
+        .tcp_capacity(clients.max(64))
         .simulation_duration(Duration::from_secs(24 * 60 * 60))
         .build();
     simulation.host("server", async || {
@@ -21,7 +23,7 @@ pub(crate) fn run(seed: u64, round_trips: usize) -> Result {
             tokio::spawn(echo(connection));
         }
     });
-    for number in 0..CLIENTS {
+    for number in 0..clients {
         simulation.client(format!("client{number}"), async move {
             let mut connection = TcpStream::connect("server:7").await?;
             let mut answer = [0; LENGTH];

@@ -3,16 +3,17 @@
 use wharf::sim::{LinkOptions, Simulation};
 use wharf::{EventLoop, Protocol, Transport};
 
-use crate::{CLIENTS, LATENCY, LENGTH, Result};
+use crate::{LATENCY, LENGTH, Result, Scenario};
 
-pub(crate) fn run(seed: u64, round_trips: usize) -> Result {
+pub(crate) fn run(seed: u64, scenario: Scenario) -> Result {
+    let Scenario { clients, round_trips, .. } = scenario;
     let simulation = Simulation::new(seed);
     simulation.links(LinkOptions::new().latency(LATENCY[0]..=LATENCY[1]));
     simulation.host("server").serve(async |event_loop| {
         let server = event_loop.create_server(|| Echo, "0.0.0.0:7").await?;
         Ok(server.wait_closed().await?)
     });
-    for number in 0..CLIENTS {
+    for number in 0..clients {
         let client = simulation.host(&format!("client{number}"));
         client.start(async move |event_loop| converse(&event_loop, round_trips).await);
     }

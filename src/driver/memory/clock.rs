@@ -3,8 +3,19 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// How far time goes in memory: 292 years. Timers for later are for never.
-const END_OF_TIME: Duration = Duration::from_nanos(u64::MAX / 2);
+/// A moment of virtual time: so many nanoseconds after its clock began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    /// How far time goes in memory: 292 years. Timers for later are for never.
+    const END_OF_TIME: Self = Self(u64::MAX / 2);
+
+    /// So many nanoseconds later, or the last moment that there is.
+    pub(crate) fn plus_nanoseconds(self, nanoseconds: u64) -> Self {
+        Self(self.0.saturating_add(nanoseconds))
+    }
+}
 
 /// The clock of a network, which all its loops share. It moves only when none of them has anything
 /// to do.
@@ -12,7 +23,9 @@ const END_OF_TIME: Duration = Duration::from_nanos(u64::MAX / 2);
 pub(crate) struct Clock {
     /// The real time when the network was made: virtual time begins there.
     began: Instant,
-    elapsed: Cell<Duration>,
+    moment: Cell<Moment>,
+    /// That moment as loops know it: they ask more often than it changes.
+    now: Cell<Instant>,
     /// How many turns loops have taken since it moved, and may take.
     turns: Cell<u64>,
     patience: Cell<u64>,
@@ -20,32 +33,49 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(super) fn new() -> Self {
+        let began = Instant::now();
         Self {
-            began: Instant::now(),
-            elapsed: Cell::new(Duration::ZERO),
+            began,
+            moment: Cell::default(),
+            now: Cell::new(began),
             turns: Cell::new(0),
             patience: Cell::new(u64::MAX),
         }
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.began + self.elapsed.get()
+        self.now.get()
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        self.moment.get()
     }
 
     /// The time since the network was made.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.elapsed.get()
+        Duration::from_nanos(self.moment.get().0)
     }
 
     /// Whether no time is left to pass.
     pub(super) fn is_at_its_end(&self) -> bool {
-        self.elapsed.get() >= END_OF_TIME
+        self.moment.get() >= Moment::END_OF_TIME
     }
 
     /// The moment after `duration`, or the end of time.
-    pub(crate) fn after(&self, duration: Duration) -> Instant {
-        let elapsed = self.elapsed.get().saturating_add(duration).min(END_OF_TIME);
-        self.began.checked_add(elapsed).unwrap_or_else(|| self.now())
+    pub(super) fn after(&self, duration: Duration) -> Moment {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.moment.get().plus_nanoseconds(nanoseconds).min(Moment::END_OF_TIME)
+    }
+
+    /// As [`after`](Self::after), as loops know it.
+    pub(crate) fn instant_after(&self, duration: Duration) -> Instant {
+        self.instant(self.after(duration))
+    }
+
+    /// A moment as loops know it.
+    pub(super) fn instant(&self, moment: Moment) -> Instant {
+        let since = Duration::from_nanos(moment.min(Moment::END_OF_TIME).0);
+        self.began.checked_add(since).unwrap_or_else(|| self.now())
     }
 
     /// How many turns loops may take before it moves.
@@ -60,11 +90,18 @@ impl Clock {
         self.turns.get() <= self.patience.get()
     }
 
-    /// Lets time pass until `moment`. It never goes back.
-    pub(crate) fn advance_to(&self, moment: Instant) {
-        let elapsed = moment.saturating_duration_since(self.began).min(END_OF_TIME);
-        if elapsed > self.elapsed.get() {
-            self.elapsed.set(elapsed);
+    /// Lets time pass until `instant`. It never goes back.
+    pub(crate) fn advance_to(&self, instant: Instant) {
+        let since = instant.saturating_duration_since(self.began).as_nanos();
+        self.advance_to_moment(Moment(u64::try_from(since).unwrap_or(u64::MAX)));
+    }
+
+    /// As [`advance_to`](Self::advance_to).
+    pub(super) fn advance_to_moment(&self, moment: Moment) {
+        let moment = moment.min(Moment::END_OF_TIME);
+        if moment > self.moment.get() {
+            self.moment.set(moment);
+            self.now.set(self.instant(moment));
             self.turns.set(0);
         }
     }

@@ -8,16 +8,17 @@
 //! Unix sockets and [`pair`](super::pair)s stay within one machine: they have no links.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 #[cfg(feature = "sim")]
 use std::io::IoSlice;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::clock::Clock;
+use super::agenda::Agenda;
+use super::clock::{Clock, Moment};
 use super::order::Order;
 use super::packet::Packet;
+use super::pipe::BytesArrival;
 use super::route::Route;
 use crate::address::Address;
 use crate::error::Error;
@@ -121,7 +122,21 @@ impl Fate {
     pub(crate) const AT_ONCE: Self = Self::Arrives(Duration::ZERO);
 }
 
-pub(super) type Arrival = Box<dyn FnOnce()>;
+/// What happens when something arrives.
+pub(super) enum Arrival {
+    /// What arrives most often takes no memory of its own.
+    Bytes(BytesArrival),
+    Call(Box<dyn FnOnce()>),
+}
+
+impl Arrival {
+    pub(super) fn happen(self) {
+        match self {
+            Self::Bytes(bytes) => bytes.arrive(),
+            Self::Call(call) => call(),
+        }
+    }
+}
 
 /// The links of a network, and what is on its way over them.
 pub(super) struct Links {
@@ -133,9 +148,8 @@ pub(super) struct Links {
     #[cfg(feature = "sim")]
     tap: RefCell<Option<Rc<dyn Tap>>>,
     order: Rc<Order>,
-    /// What happens next, by when it does. The number keeps the order of sending of what has the same rank.
-    events: RefCell<BTreeMap<(Instant, u32, u64), Event>>,
-    next_number: Cell<u64>,
+    /// What has the same rank at the same moment keeps the order of sending.
+    events: RefCell<Agenda<Event>>,
     /// Which routes wait for the links to change.
     waiting: RefCell<Vec<Rc<Route>>>,
     /// What belongs to no connection, and waits for the same.
@@ -148,13 +162,13 @@ struct Held {
     from: Option<Address>,
     to: Option<Address>,
     packet: Packet,
-    arrival: Arrival,
+    arrival: Box<dyn FnOnce()>,
 }
 
 /// Something that happens at a time of its own.
 pub(super) enum Event {
     /// Something that has no order to keep arrives.
-    Arrival(Arrival),
+    Arrival(Box<dyn FnOnce()>),
     /// Something arrives by a route.
     ByRoute(Rc<Route>, Packet, Arrival),
     /// A route sends again what was lost.
@@ -171,7 +185,6 @@ impl Links {
             #[cfg(feature = "sim")]
             tap: RefCell::default(),
             events: RefCell::default(),
-            next_number: Cell::new(0),
             waiting: RefCell::default(),
             #[cfg(feature = "sim")]
             held: RefCell::default(),
@@ -201,9 +214,9 @@ impl Links {
 
     /// What the policy decides; `otherwise` without one.
     pub(super) fn ask<R>(&self, otherwise: R, question: impl FnOnce(&dyn LinkPolicy) -> R) -> R {
-        let policy = self.policy.borrow().clone();
-        let Some(policy) = policy else { return otherwise };
-        fence::run(|| question(&*policy)).unwrap_or_else(|panic| {
+        let policy = self.policy.borrow();
+        let Some(policy) = &*policy else { return otherwise };
+        fence::run(|| question(&**policy)).unwrap_or_else(|panic| {
             let error = panic.into_error().in_context("the policy of the network's links failed");
             self.failure.set(Some(error));
             otherwise
@@ -258,15 +271,13 @@ impl Links {
         }
     }
 
-    pub(super) fn schedule(&self, at: Instant, event: Event) {
+    pub(super) fn schedule(&self, at: Moment, event: Event) {
         self.schedule_ranked(at, self.rank(), event);
     }
 
     /// As [`schedule`](Self::schedule), behind what was scheduled with the same rank for the same instant.
-    pub(super) fn schedule_ranked(&self, at: Instant, rank: u32, event: Event) {
-        let number = self.next_number.get();
-        self.next_number.set(number + 1);
-        self.events.borrow_mut().insert((at, rank, number), event);
+    pub(super) fn schedule_ranked(&self, at: Moment, rank: u32, event: Event) {
+        self.events.borrow_mut().insert(at, rank, event);
     }
 
     /// By what something is ordered among what happens at the same instant.
@@ -282,27 +293,23 @@ impl Links {
     #[cfg(feature = "sim")]
     pub(super) fn is_anything_on_its_way(&self) -> bool {
         let is_held = !self.waiting.borrow().is_empty() || !self.held.borrow().is_empty();
-        is_held || !self.events.borrow().is_empty()
+        is_held || self.events.borrow().len() > 0
     }
 
     /// When the next of what is on its way arrives.
-    pub(super) fn next_arrival(&self) -> Option<Instant> {
-        self.events.borrow().first_key_value().map(|((at, ..), _)| *at)
+    pub(super) fn next_arrival(&self) -> Option<Moment> {
+        self.events.borrow().first()
     }
 
     /// Delivers everything whose time has come, or less, where the order gives others their turn between. Returns
     /// whether there was anything.
     pub(super) fn deliver_due(&self) -> bool {
         let mut any = false;
-        while self.next_arrival().is_some_and(|at| at <= self.clock.now()) {
-            let next = self.events.borrow_mut().pop_first();
+        while let Some(next) = self.take_due() {
             match next {
-                Some((_, Event::Arrival(arrive))) => arrive(),
-                Some((_, Event::ByRoute(route, packet, arrival))) => {
-                    route.arrive(self, packet, arrival);
-                }
-                Some((_, Event::Retry(route))) => route.retry(self),
-                None => {}
+                Event::Arrival(arrive) => arrive(),
+                Event::ByRoute(route, packet, arrival) => route.arrive(self, packet, arrival),
+                Event::Retry(route) => route.retry(self),
             }
             any = true;
             if self.order.gives_way() {
@@ -310,6 +317,10 @@ impl Links {
             }
         }
         any
+    }
+
+    fn take_due(&self) -> Option<Event> {
+        self.events.borrow_mut().take_due(self.clock.moment())
     }
 }
 

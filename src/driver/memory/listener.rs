@@ -208,7 +208,7 @@ impl Shared {
 
     fn signal(&self) {
         if let Some((key, signals)) = &*self.registration.borrow() {
-            signals.borrow_mut().push_back((*key, Readiness::READ));
+            signals.push(*key, Readiness::READ);
         }
     }
 }

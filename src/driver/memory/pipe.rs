@@ -23,6 +23,7 @@ use crate::driver::{Key, Readiness, Signals, SocketOptions};
 
 pub(super) use self::known::KnownSocket;
 pub(super) use self::marks::Marks;
+pub(super) use self::pair::BytesArrival;
 
 /// What a direction holds before its writer is told to wait: about what a kernel's socket does.
 pub(crate) const DEFAULT_CAPACITY: usize = 64 * 1024;
@@ -185,9 +186,7 @@ impl MemorySocket {
             let count = route.map_or(rest, |route| route.split(rest));
             apart |= count < rest;
             rest -= count;
-            self.send(Packet::Bytes(count), move |pair, other| {
-                pair.bytes_arrive(other, count, apart);
-            });
+            self.pair.send_bytes(self.side, count, apart);
         }
     }
 

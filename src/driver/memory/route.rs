@@ -3,8 +3,9 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Moment;
 #[cfg(feature = "sim")]
 use super::links::Tap;
 use super::links::{Arrival, Event, Fate, Link, Links, Retry};
@@ -17,7 +18,7 @@ pub(super) struct Route {
     from: Option<Address>,
     to: Option<Address>,
     /// When the last of it arrives, and its rank: what arrives together keeps its order.
-    last_arrival: Cell<Option<(Instant, u32)>>,
+    last_arrival: Cell<Option<(Moment, u32)>>,
     /// How many of the events are its own.
     on_its_way: Cell<usize>,
     /// How many of these, the next, are behind something that was lost on its way: they are held, too.
@@ -70,9 +71,9 @@ impl Route {
         self.on_failure.get_or_init(|| Box::new(call));
     }
 
-    /// Sends something behind what was sent before: `arrive` is called, now or later.
-    pub(super) fn send(self: &Rc<Self>, packet: Packet, arrive: impl FnOnce() + 'static) {
-        let Some(links) = self.links.upgrade() else { return arrive() };
+    /// Sends something behind what was sent before: `arrival` happens, now or later.
+    pub(super) fn send(self: &Rc<Self>, packet: Packet, arrival: Arrival) {
+        let Some(links) = self.links.upgrade() else { return arrival.happen() };
         if packet == Packet::Reset && self.losses.get() > 0 {
             // Whoever resets a connection sends nothing again that was lost.
             drop(self.held.take());
@@ -80,15 +81,17 @@ impl Route {
             self.losses.set(0);
         }
         if !self.held.borrow().is_empty() {
-            self.hold(&links, packet, Box::new(arrive));
+            self.hold(&links, packet, arrival);
             return;
         }
         match links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), packet)) {
-            Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => arrive(),
-            Fate::Arrives(after) => self.schedule(&links, after, packet, Box::new(arrive)),
+            Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => {
+                arrival.happen();
+            }
+            Fate::Arrives(after) => self.schedule(&links, after, packet, arrival),
             // Lost or held.
             _ => {
-                if self.hold(&links, packet, Box::new(arrive)) {
+                if self.hold(&links, packet, arrival) {
                     self.lost(&links);
                 }
             }
@@ -113,7 +116,7 @@ impl Route {
             self.behind.set(self.behind.get() - 1);
         } else if links.ask(true, |policy| policy.arrives(self.link(), packet)) {
             // What was lost since was sent later.
-            return arrival();
+            return arrival.happen();
         } else {
             self.behind.set(self.on_its_way.get());
             self.returned.set(0);
@@ -199,7 +202,7 @@ impl Route {
             let next = self.held.borrow_mut().pop_front();
             let Some(Held { arrival, .. }) = next else { return };
             if after.is_zero() && self.on_its_way.get() == 0 {
-                arrival();
+                arrival.happen();
             } else {
                 self.schedule(links, after, packet, arrival);
             }

@@ -354,7 +354,7 @@ fn bytes_that_arrive_where_the_socket_was_closed_are_answered_with_a_reset() {
     faults.delay.set(10 * MS);
     network.0.links.set_policy(Some(faults));
     let pass = |time: Duration| {
-        network.0.clock.advance_to(network.0.clock.after(time));
+        network.0.clock.advance_to(network.0.clock.instant_after(time));
         network.0.links.deliver_due();
     };
     let address = "10.0.0.1:7".parse().unwrap();
@@ -413,7 +413,7 @@ fn an_end_does_not_hide_the_reset_before_it() {
         let waiting = connect(&network, address);
         faults.delay.set(delay);
         drop(listener);
-        network.0.clock.advance_to(network.0.clock.after(delay));
+        network.0.clock.advance_to(network.0.clock.instant_after(delay));
         network.0.links.deliver_due();
         reset(&waiting);
     }

@@ -193,11 +193,13 @@ impl Host {
 
     fn add(&self, program: Program) {
         // At its end none begins.
-        if self.shared.simulation.upgrade().is_none_or(|simulation| simulation.is_over()) {
+        let simulation = self.shared.simulation.upgrade();
+        let Some(simulation) = simulation.filter(|simulation| !simulation.is_over()) else {
             return;
-        }
+        };
         if program.is_awaited {
             self.shared.was_awaited.set(true);
+            simulation.awaited.set(simulation.awaited.get() + 1);
         }
         let program = Rc::new(program);
         let done = {
@@ -249,8 +251,11 @@ impl HostShared {
             let outcome = running.await;
             // One without power is about to crash, and what it does means nothing.
             let Some(host) = host.upgrade().filter(|host| host.has_power()) else { return };
-            program.is_done.set(true);
+            let was_done = program.is_done.replace(true);
             let Some(simulation) = host.simulation.upgrade() else { return };
+            if program.is_awaited && !was_done {
+                simulation.awaited.set(simulation.awaited.get() - 1);
+            }
             let at = simulation.network.elapsed();
             simulation.trace.add(TraceEvent::Ended { at, host: host.id });
             match outcome {

@@ -33,6 +33,8 @@ pub(in crate::sim) struct HostKernel {
     options: RefCell<KernelOptions>,
     /// More faults than the options say.
     added: Cell<[f64; KernelFault::ALL.len()]>,
+    /// There are faults, of either. It is asked about in each call.
+    has_faults: Cell<bool>,
 }
 
 impl Kernels {
@@ -46,33 +48,48 @@ impl Kernels {
 
     /// The kernel of a new host.
     pub(in crate::sim) fn of_host(&self, host: HostId, random: Random) -> Rc<HostKernel> {
-        Rc::new(HostKernel {
+        let kernel = HostKernel {
             elapsed: Rc::clone(&self.elapsed),
             trace: self.trace.clone(),
             host,
             random,
             options: self.default.clone(),
             added: Cell::default(),
-        })
+            has_faults: Cell::default(),
+        };
+        kernel.look();
+        Rc::new(kernel)
     }
 }
 
 impl HostKernel {
     pub(in crate::sim) fn set_options(&self, options: KernelOptions) {
         *self.options.borrow_mut() = options;
+        self.look();
     }
 
     pub(in crate::sim) fn set_added(&self, fault: KernelFault, probability: f64) {
         let mut added = self.added.get();
         added[fault as usize] = probable(probability);
         self.added.set(added);
+        self.look();
     }
 
     pub(in crate::sim) fn recover(&self) {
         self.added.set(Default::default());
+        self.look();
+    }
+
+    /// Looks whether there are faults.
+    fn look(&self) {
+        let (own, added) = (self.options.borrow().probabilities, self.added.get());
+        self.has_faults.set(own.iter().chain(&added).any(|probability| *probability > 0.0));
     }
 
     fn has(&self, fault: KernelFault) -> bool {
+        if !self.has_faults.get() {
+            return false;
+        }
         let own = self.options.borrow().probabilities[fault as usize];
         let added = self.added.get()[fault as usize];
         (own > 0.0 || added > 0.0) && self.random.chance(1.0 - (1.0 - own) * (1.0 - added))

@@ -1,6 +1,6 @@
 //! Which links are cut.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sim::disk::Disk;
@@ -9,6 +9,8 @@ use crate::sim::host::HostId;
 /// What nothing passes over.
 #[derive(Debug, Default)]
 pub(super) struct Cuts {
+    /// There may be any of the others. It is asked about for all that is sent.
+    is_any: Cell<bool>,
     /// From where to where.
     links: RefCell<BTreeMap<(HostId, HostId), Cut>>,
     /// Hosts that are off.
@@ -30,6 +32,7 @@ pub(super) enum Cut {
 
 impl Cuts {
     pub(super) fn set(&self, from: HostId, to: HostId, cut: Option<Cut>) {
+        self.is_any.set(true);
         let mut links = self.links.borrow_mut();
         match cut {
             Some(cut) => drop(links.insert((from, to), cut)),
@@ -44,6 +47,7 @@ impl Cuts {
     pub(super) fn set_down(&self, host: HostId, is_down: bool) {
         let mut down = self.down.borrow_mut();
         if is_down {
+            self.is_any.set(true);
             if down.insert(host) {
                 *self.crashes.borrow_mut().entry(host).or_default() += 1;
             }
@@ -53,6 +57,7 @@ impl Cuts {
     }
 
     pub(super) fn add_disk(&self, host: HostId, disk: Disk) {
+        self.is_any.set(true);
         self.disks.borrow_mut().insert(host, disk);
     }
 
@@ -64,10 +69,16 @@ impl Cuts {
 
     pub(super) fn is_down(&self, host: HostId) -> bool {
         let has_power = |disk: &Disk| disk.has_power();
+        if !self.is_any.get() {
+            return false;
+        }
         self.down.borrow().contains(&host) || !self.disks.borrow().get(&host).is_none_or(has_power)
     }
 
     pub(super) fn between(&self, from: HostId, to: HostId) -> Option<Cut> {
+        if !self.is_any.get() {
+            return None;
+        }
         if self.is_down(from) || self.is_down(to) {
             return Some(Cut::Lossy);
         }

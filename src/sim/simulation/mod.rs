@@ -4,6 +4,7 @@ mod running;
 mod settle;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -47,6 +48,10 @@ pub(in crate::sim) struct Shared {
     /// What lets time pass: it has nothing on the network.
     director: RefCell<Option<EventLoop>>,
     hosts: RefCell<Vec<Host>>,
+    /// By their names in small letters.
+    by_name: RefCell<BTreeMap<String, Host>>,
+    /// How many programs are waited for that are not done.
+    pub(in crate::sim) awaited: Cell<usize>,
     failure: RefCell<Option<Failure>>,
     /// Who waits for the programs.
     waits: RefCell<Option<Promise<()>>>,
@@ -86,6 +91,8 @@ impl Simulation {
             random,
             director: RefCell::new(Some(director)),
             hosts: RefCell::default(),
+            by_name: RefCell::default(),
+            awaited: Cell::default(),
             failure: RefCell::default(),
             waits: RefCell::default(),
             limit: Cell::new(LIMIT),
@@ -141,6 +148,7 @@ impl Simulation {
         self.shared.links.add_host();
         self.shared.trace.add_host(name, [host.ipv4().into(), host.ipv6().into()]);
         self.shared.hosts.borrow_mut().push(host.clone());
+        self.shared.by_name.borrow_mut().insert(name.to_ascii_lowercase(), host.clone());
         host
     }
 
@@ -296,9 +304,7 @@ impl Simulation {
     }
 
     pub(in crate::sim) fn known(&self, name: &str) -> Option<Host> {
-        let name = bare(name);
-        let is_it = |host: &&Host| host.name().eq_ignore_ascii_case(name);
-        self.shared.hosts.borrow().iter().find(is_it).cloned()
+        self.shared.by_name.borrow().get(&bare(name).to_ascii_lowercase()).cloned()
     }
 
     /// Lets these things happen in place of what the scenario wants to happen first.
@@ -350,7 +356,7 @@ impl Drop for Simulation {
                 host.close();
             }
             drop(director);
-            let hosts = self.shared.hosts.take();
+            let hosts = (self.shared.hosts.take(), self.shared.by_name.take());
             drop(hosts);
         }
     }

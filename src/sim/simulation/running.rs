@@ -23,11 +23,8 @@ impl Simulation {
         if !hosts.iter().any(|host| host.shared.was_awaited()) {
             return Err("there is no program to wait for: none was begun with `start`".into());
         }
-        let waiting = hosts.clone();
-        self.run_while(
-            move || hosts.iter().any(|host| host.shared.awaits()),
-            move || waiting_for(&waiting),
-        )
+        let shared = Rc::clone(&self.shared);
+        self.run_while(move || shared.awaited.get() > 0, || waiting_for(&self.hosts()))
     }
 
     /// Runs for this long in virtual time.

@@ -65,9 +65,7 @@ impl Alarm {
     pub(crate) fn move_to(&mut self, deadline: u64) {
         self.deadline = deadline;
         self.state = match self.state {
-            State::Set(key) if self.core.timers.borrow_mut().reset(key, deadline) => {
-                State::Set(key)
-            }
+            State::Set(key) if self.core.reset_timer(key, deadline) => State::Set(key),
             _ => State::Unset,
         };
     }

@@ -189,7 +189,7 @@ impl RateGroup {
         match way.timer.get() {
             Some((_, armed)) if armed <= at => {}
             Some((key, _)) => {
-                core.timers.borrow_mut().reset(key, at);
+                core.reset_timer(key, at);
                 way.timer.set(Some((key, at)));
             }
             None if core.is_closed() => {}

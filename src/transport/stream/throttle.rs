@@ -163,7 +163,7 @@ impl Stream {
         match limits.timer.get() {
             Some((_, armed)) if armed <= at => {}
             Some((key, _)) => {
-                core.timers.borrow_mut().reset(key, at);
+                core.reset_timer(key, at);
                 limits.timer.set(Some((key, at)));
             }
             None => {

@@ -151,7 +151,7 @@ impl Shared {
     pub(super) fn signal(&self, mut readiness: Readiness) {
         readiness.set(Readiness::READ.union(Readiness::WRITE), self.kernel.is_spurious());
         if let Some((key, signals)) = &*self.registration.borrow() {
-            signals.borrow_mut().push_back((*key, readiness));
+            signals.push(*key, readiness);
         }
     }
 }

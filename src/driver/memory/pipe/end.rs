@@ -122,7 +122,7 @@ impl End {
         let more = Readiness::READ.union(Readiness::WRITE);
         readiness.set(more, !self.connecting.get() && self.kernel.is_spurious());
         if let Some((key, signals)) = &*self.registration.borrow() {
-            signals.borrow_mut().push_back((*key, readiness));
+            signals.push(*key, readiness);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::end::End;
 use crate::address::Address;
 use crate::driver::Readiness;
 use crate::driver::memory::kernel::Kernel;
+use crate::driver::memory::links::Arrival;
 use crate::driver::memory::packet::Packet;
 use crate::driver::memory::route::{Failed, Route};
 
@@ -25,6 +26,20 @@ pub(super) struct Pair {
 
 /// What becomes of the far end of a connection when it is asked to accept.
 pub(super) type Answer = Rc<dyn Fn(MemorySocket)>;
+
+/// Bytes that are on their way.
+pub(in crate::driver::memory) struct BytesArrival {
+    pair: Rc<Pair>,
+    side: usize,
+    count: usize,
+    apart: bool,
+}
+
+impl BytesArrival {
+    pub(in crate::driver::memory) fn arrive(self) {
+        self.pair.bytes_arrive(self.side, self.count, self.apart);
+    }
+}
 
 impl Pair {
     pub(super) fn new(
@@ -83,7 +98,7 @@ impl Pair {
         if end.connecting.get() {
             self.send(side, Packet::Connect, Self::request_arrives_again);
         } else if self.routes.is_some() && self.buffers[1 - side].borrow().awaits_room {
-            self.send(side, Packet::Bytes(0), |pair, other| pair.bytes_arrive(other, 0, false));
+            self.send_bytes(side, 0, false);
         }
     }
 
@@ -126,8 +141,18 @@ impl Pair {
             None => arrive(self, other),
             Some(routes) => {
                 let pair = Rc::clone(self);
-                routes[other].send(packet, move || arrive(&pair, other));
+                let arrival = Arrival::Call(Box::new(move || arrive(&pair, other)));
+                routes[other].send(packet, arrival);
             }
+        }
+    }
+
+    /// As [`send`](Self::send), for bytes that were written. `apart`: a read does not join them with what arrives next.
+    pub(super) fn send_bytes(self: &Rc<Self>, from: usize, count: usize, apart: bool) {
+        let bytes = BytesArrival { pair: Rc::clone(self), side: 1 - from, count, apart };
+        match &self.routes {
+            None => bytes.arrive(),
+            Some(routes) => routes[1 - from].send(Packet::Bytes(count), Arrival::Bytes(bytes)),
         }
     }
 

@@ -52,7 +52,7 @@ impl FilePipe {
     ) -> Self {
         if direction == Direction::Read {
             // A read says that there is nothing yet, and begins the job.
-            signals.borrow_mut().push_back((key, Readiness::READ));
+            signals.push(key, Readiness::READ);
         }
         Self {
             file: Arc::new(fd.into()),
@@ -96,7 +96,7 @@ impl FilePipe {
             Job::Running => self.state.job.set(Job::Running),
             Job::Done(result) => {
                 // A short write does not mean that the file takes no more.
-                self.state.signals.borrow_mut().push_back((self.state.key, Readiness::WRITE));
+                self.state.signals.push(self.state.key, Readiness::WRITE);
                 return result;
             }
         }
@@ -142,7 +142,7 @@ impl FilePipe {
                 result
             });
             state.job.set(Job::Done(result));
-            state.signals.borrow_mut().push_back((state.key, readiness));
+            state.signals.push(state.key, readiness);
         };
         host.run_job(Box::new(job), Box::new(done));
     }

@@ -58,7 +58,7 @@ impl State {
         }
         self.deadline.set(deadline);
         let moved = match deadline {
-            Some(deadline) => self.core.timers.borrow_mut().reset(self.timer.get(), deadline),
+            Some(deadline) => self.core.reset_timer(self.timer.get(), deadline),
             None => false,
         };
         if !moved {

@@ -127,7 +127,7 @@ impl Stream {
             match deadlines.timer {
                 Some((_, armed)) if armed <= at => {}
                 Some((key, _)) => {
-                    core.timers.borrow_mut().reset(key, at);
+                    core.reset_timer(key, at);
                     deadlines.timer = Some((key, at));
                 }
                 None => {
