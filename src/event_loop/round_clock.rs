@@ -38,6 +38,11 @@ impl<'a> RoundClock<'a> {
     #[inline(never)]
     fn look(&mut self) -> bool {
         let now = self.core.driver.now();
+        if now == self.core.tick_instant() {
+            // Virtual time, which stands still in a tick.
+            self.left = Self::MOST;
+            return false;
+        }
         let took = now.saturating_duration_since(self.read);
         self.read = now;
         self.every = if took <= Self::SHORT { (2 * self.every).min(Self::MOST) } else { 1 };

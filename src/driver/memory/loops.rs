@@ -64,6 +64,8 @@ pub(super) struct Loops {
     marked: Rc<Marked>,
     /// When the timers of the others may go off.
     timers: RefCell<BTreeMap<(Moment, u64), Rc<Participant>>>,
+    /// The first of these moments.
+    first_timer: Cell<Option<Moment>>,
     /// Another thread has called one of them.
     called: Arc<AtomicBool>,
     /// Where those that have something to do are collected, kept for its memory.
@@ -152,12 +154,16 @@ impl Loops {
 
     /// Marks those whose timers may go off by now.
     fn mark_timers(&self, now: Moment) {
+        if self.first_timer.get().is_none_or(|at| at > now) {
+            return;
+        }
         let mut timers = self.timers.borrow_mut();
         while let Some(first) = timers.first_entry().filter(|first| first.key().0 <= now) {
             let participant = first.remove();
             participant.timer.set(None);
             participant.mark();
         }
+        self.first_timer.set(timers.first_key_value().map(|((at, _), _)| *at));
     }
 
     fn set_timer(&self, participant: &Participant, at: Option<Moment>) {
@@ -171,6 +177,7 @@ impl Loops {
             let known = known.or_else(|| self.all.borrow().get(&participant.number).cloned());
             timers.extend(known.map(|known| ((at, participant.number), known)));
         }
+        self.first_timer.set(timers.first_key_value().map(|((at, _), _)| *at));
     }
 
     fn next_timer(&self, own: &Participant, now: Moment) -> Option<Moment> {
@@ -230,9 +237,15 @@ impl Turns<'_> {
         let mut taken = Taken::default();
         let mut due = loops.due.take();
         loops.ask_marked(own, now, |other| due.push(other));
-        order.shuffle(&mut due);
-        for other in due.drain(..) {
-            taken.any |= other.take_turn()?;
+        if due.len() == 1
+            && let Some(only) = due.pop()
+        {
+            taken.any = only.take_turn()?;
+        } else {
+            order.shuffle(&mut due);
+            for other in due.drain(..) {
+                taken.any |= other.take_turn()?;
+            }
         }
         loops.due.set(due);
         if !taken.any {

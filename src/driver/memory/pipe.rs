@@ -168,7 +168,7 @@ impl MemorySocket {
             if let Some(routes) = &self.pair.routes {
                 routes[1 - self.side].tell_tap(|tap, link| tap.wrote(link, slices, written));
             }
-            self.send_bytes(written);
+            self.pair.send_bytes(self.side, written);
         } else if wanted > 0 {
             if self.other().closed.get() {
                 self.pair.ask_again(self.side);
@@ -176,18 +176,6 @@ impl MemorySocket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(written)
-    }
-
-    /// Sends what was just written, together or in the parts into which the links split it.
-    fn send_bytes(&self, mut rest: usize) {
-        let route = self.pair.routes.as_ref().map(|routes| &routes[1 - self.side]);
-        let mut apart = false;
-        while rest > 0 {
-            let count = route.map_or(rest, |route| route.split(rest));
-            apart |= count < rest;
-            rest -= count;
-            self.pair.send_bytes(self.side, count, apart);
-        }
     }
 
     pub(crate) fn shutdown(&self) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::clock::Moment;
 #[cfg(feature = "sim")]
 use super::links::Tap;
-use super::links::{Arrival, Event, Fate, Link, Links, Retry};
+use super::links::{Arrival, Event, Fate, Link, LinkPolicy, Links, Retry};
 use super::packet::Packet;
 use crate::address::Address;
 
@@ -84,15 +84,45 @@ impl Route {
             self.hold(&links, packet, arrival);
             return;
         }
-        match links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), packet)) {
+        let fate = links.ask(Fate::AT_ONCE, |policy| policy.fate(self.link(), packet));
+        self.go(&links, fate, packet, arrival);
+    }
+
+    /// As [`send`](Self::send), for as many of `len` bytes as travel together. Returns how many these are.
+    pub(super) fn send_bytes(
+        self: &Rc<Self>,
+        len: usize,
+        arrival: impl FnOnce(usize) -> Arrival,
+    ) -> usize {
+        let Some(links) = self.links.upgrade() else {
+            arrival(len).happen();
+            return len;
+        };
+        let split = |policy: &dyn LinkPolicy| policy.split(self.link(), len).clamp(1, len);
+        if !self.held.borrow().is_empty() {
+            let count = links.ask(len, split);
+            self.hold(&links, Packet::Bytes(count), arrival(count));
+            return count;
+        }
+        let (count, fate) = links.ask((len, Fate::AT_ONCE), |policy| {
+            let count = split(policy);
+            (count, policy.fate(self.link(), Packet::Bytes(count)))
+        });
+        self.go(&links, fate, Packet::Bytes(count), arrival(count));
+        count
+    }
+
+    /// Something is sent that has this fate.
+    fn go(self: &Rc<Self>, links: &Links, fate: Fate, packet: Packet, arrival: Arrival) {
+        match fate {
             Fate::Arrives(after) if after.is_zero() && self.on_its_way.get() == 0 => {
                 arrival.happen();
             }
-            Fate::Arrives(after) => self.schedule(&links, after, packet, arrival),
+            Fate::Arrives(after) => self.schedule(links, after, packet, arrival),
             // Lost or held.
             _ => {
-                if self.hold(&links, packet, arrival) {
-                    self.lost(&links);
+                if self.hold(links, packet, arrival) {
+                    self.lost(links);
                 }
             }
         }
@@ -231,12 +261,6 @@ impl Route {
         if let Some(call) = self.on_failure.get() {
             call(packet, failed);
         }
-    }
-
-    /// How many of `len` bytes travel together.
-    pub(super) fn split(&self, len: usize) -> usize {
-        let Some(links) = self.links.upgrade() else { return len };
-        links.ask(len, |policy| policy.split(self.link(), len)).clamp(1, len)
     }
 
     #[cfg(feature = "sim")]

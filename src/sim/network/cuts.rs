@@ -31,6 +31,11 @@ pub(super) enum Cut {
 }
 
 impl Cuts {
+    /// Whether there may be any.
+    pub(super) fn is_any(&self) -> bool {
+        self.is_any.get()
+    }
+
     pub(super) fn set(&self, from: HostId, to: HostId, cut: Option<Cut>) {
         self.is_any.set(true);
         let mut links = self.links.borrow_mut();
@@ -69,14 +74,14 @@ impl Cuts {
 
     pub(super) fn is_down(&self, host: HostId) -> bool {
         let has_power = |disk: &Disk| disk.has_power();
-        if !self.is_any.get() {
+        if !self.is_any() {
             return false;
         }
         self.down.borrow().contains(&host) || !self.disks.borrow().get(&host).is_none_or(has_power)
     }
 
     pub(super) fn between(&self, from: HostId, to: HostId) -> Option<Cut> {
-        if !self.is_any.get() {
+        if !self.is_any() {
             return None;
         }
         if self.is_down(from) || self.is_down(to) {

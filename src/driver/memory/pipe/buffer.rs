@@ -120,7 +120,11 @@ impl Buffer {
         let from_front = front.len().min(count);
         buffer[..from_front].copy_from_slice(&front[..from_front]);
         buffer[from_front..count].copy_from_slice(&back[..count - from_front]);
-        self.bytes.drain(..count);
+        if count == self.bytes.len() {
+            self.bytes.clear();
+        } else {
+            self.bytes.drain(..count);
+        }
         self.arrived -= count;
         let is_next_part = self.leave_part(count);
         if self.bytes.is_empty() && self.bytes.capacity() > DEFAULT_CAPACITY {

@@ -98,7 +98,7 @@ impl Pair {
         if end.connecting.get() {
             self.send(side, Packet::Connect, Self::request_arrives_again);
         } else if self.routes.is_some() && self.buffers[1 - side].borrow().awaits_room {
-            self.send_bytes(side, 0, false);
+            self.ask_for_room(side);
         }
     }
 
@@ -147,13 +147,22 @@ impl Pair {
         }
     }
 
-    /// As [`send`](Self::send), for bytes that were written. `apart`: a read does not join them with what arrives next.
-    pub(super) fn send_bytes(self: &Rc<Self>, from: usize, count: usize, apart: bool) {
-        let bytes = BytesArrival { pair: Rc::clone(self), side: 1 - from, count, apart };
-        match &self.routes {
-            None => bytes.arrive(),
-            Some(routes) => routes[1 - from].send(Packet::Bytes(count), Arrival::Bytes(bytes)),
+    /// Sends bytes that were just written, together or in the parts into which the links split them.
+    pub(super) fn send_bytes(self: &Rc<Self>, from: usize, mut rest: usize) {
+        let side = 1 - from;
+        let Some(routes) = &self.routes else { return self.bytes_arrive(side, rest, false) };
+        let mut apart = false;
+        while rest > 0 {
+            rest -= routes[side].send_bytes(rest, |count| {
+                apart |= count < rest;
+                Arrival::Bytes(BytesArrival { pair: Rc::clone(self), side, count, apart })
+            });
         }
+    }
+
+    /// Asks the other side whether it has room, by bytes of which there are none.
+    fn ask_for_room(self: &Rc<Self>, from: usize) {
+        self.send(from, Packet::Bytes(0), |pair, other| pair.bytes_arrive(other, 0, false));
     }
 
     /// Bytes arrive at `side`. `apart`: a read does not join them with what arrives next.
