@@ -41,6 +41,12 @@ pub(super) struct Pending {
     pub(super) answer: Promise<Result<Answer, ClientError>>,
 }
 
+impl OnNats {
+    pub(super) fn client(&self) -> &NatsClient {
+        &self.client
+    }
+}
+
 impl Backend {
     pub(super) fn on_nats(client: NatsClient) -> Self {
         Self::Nats(OnNats { client: Rc::new(client), watching: RefCell::default() })

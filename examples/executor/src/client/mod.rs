@@ -27,6 +27,7 @@ mod output;
 mod reach;
 mod results;
 mod schedules;
+mod spans;
 mod task_builder;
 mod tasks;
 #[cfg(test)]

@@ -40,6 +40,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use spans::SpanLog;
 pub use submit::{Refused, Submitted};
 pub use views::{
     Filter, KindView, Overview, Page, PhaseCounts, SlotView, Span, SpanEnd, TaskView, Totals,
@@ -54,7 +55,6 @@ use dependents::Dependents;
 use meter::Meter;
 use queue::Queue;
 use schedules::Schedules;
-use spans::SpanLog;
 use workers::{Workers, size_of};
 
 /// Decides who runs what.

@@ -7,9 +7,8 @@ use super::dependents::{Dependents, Missing, Parents};
 use super::meter::Meter;
 use super::queue::{Queue, Turn};
 use super::schedules::Schedules;
-use super::spans::SpanLog;
 use super::workers::Workers;
-use super::{Coordinator, Outcome, Running, Settings};
+use super::{Coordinator, Outcome, Running, Settings, SpanLog};
 use crate::store::{Journal, Key, Store, StoreError};
 use crate::task::{Now, Record, State};
 

@@ -13,7 +13,7 @@ const GAP: u64 = 3;
 
 /// Bounded: with thousands of short tasks a second there are a few spans in each slot for them.
 #[derive(Debug, Default)]
-pub(super) struct SpanLog {
+pub(crate) struct SpanLog {
     /// `None`: nobody watches.
     spans: Option<VecDeque<Span>>,
     /// The last one of each slot of each worker.
@@ -23,16 +23,16 @@ pub(super) struct SpanLog {
 
 impl SpanLog {
     /// Whether spans are kept until they are taken.
-    pub(super) fn watch(&mut self, on: bool) {
+    pub(crate) fn watch(&mut self, on: bool) {
         *self = Self { spans: on.then(VecDeque::new), ..Self::default() };
     }
 
-    pub(super) fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.spans.is_some()
     }
 
     /// Something has run.
-    pub(super) fn add(&mut self, span: Span) {
+    pub(crate) fn add(&mut self, span: Span) {
         let Some(spans) = &mut self.spans else { return };
         let place = (span.worker, span.slot);
         if let Some(last) = self.last.get(&place).and_then(|last| spans.get_mut(*last))
@@ -51,7 +51,7 @@ impl SpanLog {
     }
 
     /// What has run since the last call, and how many more did.
-    pub(super) fn take(&mut self) -> (VecDeque<Span>, u64) {
+    pub(crate) fn take(&mut self) -> (VecDeque<Span>, u64) {
         self.last.clear();
         let spans = self.spans.as_mut().map(std::mem::take).unwrap_or_default();
         (spans, std::mem::take(&mut self.missed))

@@ -23,7 +23,8 @@ const MOST_LISTED: usize = 200;
 /// What a [`Client`] knows, for a [`Dashboard`](super::Dashboard): on NATS any process can serve one. A clone is the same.
 ///
 /// How all is, is asked for four times a second while somebody looks, and once a second else. After ten seconds without an
-/// answer its `store_error` says so. Which tasks ran in which slot it does not know, but for those that run.
+/// answer its `store_error` says so. What has run in which slot it hears on NATS while somebody looks; of a coordinator it knows
+/// only what runs.
 #[derive(Clone)]
 pub struct ClientSource {
     shared: Rc<Shared>,
@@ -109,6 +110,7 @@ impl Source for ClientSource {
 
     fn watch_spans(&self, on: bool) {
         self.shared.is_watched.set(on);
+        self.shared.client.watch_spans(on);
         let wake = self.shared.wake.take();
         if let Some(wake) = wake {
             let _ = wake.set_result(());
@@ -116,7 +118,7 @@ impl Source for ClientSource {
     }
 
     fn spans(&self) -> (VecDeque<Span>, u64) {
-        (VecDeque::new(), 0)
+        self.shared.client.spans()
     }
 }
 

@@ -25,6 +25,7 @@ mod output;
 mod records;
 mod session;
 mod setup;
+mod spans;
 mod submit;
 mod task;
 mod turns;

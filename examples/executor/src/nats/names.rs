@@ -95,6 +95,11 @@ impl Names {
         format!("{}.workers", self.name)
     }
 
+    /// Where workers tell what has run in their slots, while somebody wants to hear it.
+    pub fn spans(&self) -> String {
+        format!("{}.spans", self.name)
+    }
+
     /// All that is said of a task while it runs, and when it ends.
     pub(super) fn told_of(&self, id: &TaskId) -> String {
         format!("{}.*.{}", self.name, key(id))

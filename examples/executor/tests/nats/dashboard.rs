@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use wharf::Result;
-use wharf_executor::coordinator::Filter;
+use wharf_executor::coordinator::{Filter, Span, SpanEnd};
 use wharf_executor::dashboard::{ClientSource, Source};
 use wharf_executor::task::{Phase, Spec, State, TaskId};
 use wharf_executor::wire::AskOutput;
@@ -89,6 +89,16 @@ fn on_nats_a_dashboard_shows_tasks_of_every_state_and_changes_them() -> Result {
         log.borrow_mut().push("go".to_owned());
         held.result::<()>().await?;
         bad.ended().await?;
+        let mut ran: Vec<Span> = Vec::new();
+        let is = |ran: &Span, id: &TaskId, end| ran.id == *id && ran.end == end;
+        while !ran.iter().any(|ran| is(ran, held.id(), SpanEnd::Succeeded))
+            || !ran.last().is_some_and(|ran| is(ran, bad.id(), SpanEnd::Failed))
+        {
+            event_loop.sleep(Duration::from_millis(20)).await;
+            ran.extend(source.spans().0);
+        }
+        let worker = source.overview().workers[0].key;
+        assert!(ran.iter().all(|ran| (ran.worker, ran.slot) == (worker, 0)));
         while source.overview().totals.failed != 2 {
             event_loop.sleep(Duration::from_millis(20)).await;
         }

@@ -8,6 +8,7 @@ mod live;
 mod output;
 mod overview;
 mod schedules;
+mod spans;
 mod submit;
 mod waiting;
 
@@ -28,6 +29,7 @@ use crate::task::{Record, TaskId};
 use crate::wire::{Answer, Ask};
 use heard::Heard;
 use overview::Watching;
+use spans::Spans;
 
 /// How long until it is looked whether a task has ended of which nothing was heard, at first and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
@@ -40,6 +42,7 @@ pub(crate) struct NatsClient {
     heard: Rc<RefCell<Heard>>,
     is_listening: OnceCell<()>,
     watching: Watching,
+    spans: Spans,
     /// When it was seen last that tasks are taken.
     no_drain: Cell<Option<Instant>>,
 }
@@ -61,6 +64,7 @@ impl NatsClient {
             heard: Rc::default(),
             is_listening: OnceCell::new(),
             watching: Watching::default(),
+            spans: Spans::default(),
             no_drain: Cell::default(),
         })
     }
@@ -104,6 +108,7 @@ impl NatsClient {
         self.session.connection.close();
         self.heard.borrow_mut().close();
         self.watching.close();
+        self.spans.stop();
     }
 
     /// Whether a task was submitted here, which its id says.

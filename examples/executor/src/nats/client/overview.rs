@@ -132,7 +132,8 @@ impl NatsClient {
         *workers.waiting.borrow_mut() = Some(promise);
         workers.round.set(workers.round.get() + 1);
         let subject = self.session.names.workers();
-        connection.publish_message(Publish::new(&subject, b"").reply(&inbox))?;
+        let wanted = self.spans.wanted();
+        connection.publish_message(Publish::new(&subject, wanted).reply(&inbox))?;
         let _ = self.session.event_loop.timeout(ANSWERS, all).await;
         workers.forget_silent();
         Ok(workers.answers.borrow().values().map(|(_, view)| view.clone()).collect())

@@ -11,6 +11,7 @@ use wharf_protocols::nats::jetstream::JetStreamMessage;
 use super::NatsWorker;
 use super::pull::Place;
 use super::slots::Slot;
+use crate::coordinator::SpanEnd;
 use crate::nats::decide::{Settle, Take, must_read, running, settle, take};
 use crate::nats::names::key;
 use crate::nats::records::{Records, Written, json};
@@ -33,8 +34,9 @@ pub(super) struct Held {
     fence: Cell<Option<u64>>,
     /// The number of the attempt that runs.
     attempt: Cell<u32>,
-    /// Since when it runs.
+    /// Since when it runs, and in which slot.
     since: Cell<Timestamp>,
+    slot: Cell<usize>,
     /// How much attempts before it have written, once that is known.
     written_before: Cell<Option<u64>>,
     life: RefCell<Option<Task<()>>>,
@@ -61,6 +63,7 @@ impl Held {
             fence: Cell::default(),
             attempt: Cell::default(),
             since: Cell::new(Timestamp(0)),
+            slot: Cell::default(),
             written_before: Cell::default(),
             life: RefCell::default(),
         }
@@ -102,6 +105,10 @@ impl Held {
 
     pub(super) fn since(&self) -> Timestamp {
         self.since.get()
+    }
+
+    pub(super) fn slot(&self) -> usize {
+        self.slot.get()
     }
 
     pub(super) fn written_before(&self) -> Option<u64> {
@@ -161,8 +168,10 @@ impl NatsWorker {
                 Written::Lost => return Ok(Some(Settle::Again(Duration::ZERO))),
             },
         };
+        held.slot.set(slot.number());
         let mut attempt = self.attempt(held, record, revision);
         let replied = self.watch(records, place.queue().keep, &mut attempt).await?;
+        self.ran(held, end_of(replied.as_ref()));
         drop(slot);
         let Some(replied) = replied else {
             self.runner.stop(attempt.fence, false);
@@ -267,5 +276,17 @@ impl NatsWorker {
         let known = records.read(&record.id).await?;
         let has_ended = known.is_some_and(|(record, _)| record.outcome().is_some());
         Ok(has_ended.then_some(Settle::Ack))
+    }
+}
+
+/// How what ran in a slot has ended.
+fn end_of(replied: Option<&Replied>) -> SpanEnd {
+    match replied {
+        Some(Replied::Succeeded(_)) => SpanEnd::Succeeded,
+        Some(Replied::Failed(_) | Replied::FailedForGood(_)) => SpanEnd::Failed,
+        Some(Replied::Stopped) => SpanEnd::Stopped,
+        Some(Replied::GivenBack) => SpanEnd::GivenBack,
+        // It is somebody else's now.
+        None => SpanEnd::Lost,
     }
 }

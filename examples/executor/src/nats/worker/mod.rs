@@ -6,6 +6,7 @@ mod output;
 mod pull;
 mod schedules;
 mod slots;
+mod spans;
 mod view;
 
 use std::cell::{Cell, RefCell};
@@ -21,19 +22,24 @@ use super::names::Class;
 use super::options::NatsOptions;
 use super::records::Records;
 use super::session::{Access, Session};
+use crate::coordinator::SpanEnd;
 use crate::wire::{Replied, Reported, ToCoordinator};
 use crate::work::{CLOSED, Runner};
 use held::Held;
 use pull::Queue;
 use schedules::Schedules;
 use slots::Slots;
+use spans::Spans;
 
 /// Takes tasks from the stream, has them run, and records what came of them.
 pub(crate) struct NatsWorker {
     session: Session,
     runner: Rc<Runner>,
     name: Rc<str>,
+    /// Who it is, for those who ask. JavaScript can hold it.
+    key: u64,
     slots: Slots,
+    spans: Spans,
     /// Messages that are not settled, by their number in the stream.
     held: RefCell<BTreeMap<u64, Rc<Held>>>,
     /// Tasks that cannot run yet and are looked at, by the same.
@@ -68,6 +74,8 @@ impl NatsWorker {
         let worker = Rc::new(Self {
             session: Session::start(event_loop, servers, access, options)?,
             name: runner.options().name.as_ref().into(),
+            key: fastrand::u64(..1 << 53),
+            spans: Spans::default(),
             slots: Slots::new(event_loop, runner.options().slots.max(1)),
             runner: Rc::clone(runner),
             held: RefCell::default(),
@@ -238,6 +246,9 @@ impl NatsWorker {
         held.end();
         if let Some(fence) = held.fence() {
             let waiting = self.reports.borrow_mut().remove(&fence);
+            if waiting.is_some() {
+                self.ran(held, SpanEnd::Stopped);
+            }
             drop(waiting);
             self.runner.stop(fence, false);
         }

@@ -1,7 +1,7 @@
 //! Who runs next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use wharf::{EventLoop, Promise};
@@ -17,19 +17,23 @@ pub(super) struct Slots {
 }
 
 struct Inner {
-    free: Cell<usize>,
+    /// The numbers of those that are free.
+    free: RefCell<BTreeSet<usize>>,
     is_closed: Cell<bool>,
     turns: RefCell<Turns>,
     waiting: RefCell<[VecDeque<Promise<Slot>>; Class::ALL.len()]>,
 }
 
 /// A place, which is free again when this is dropped.
-pub(super) struct Slot(Rc<Inner>);
+pub(super) struct Slot {
+    number: usize,
+    inner: Rc<Inner>,
+}
 
 impl Slots {
     pub(super) fn new(event_loop: &EventLoop, count: usize) -> Self {
         let inner = Inner {
-            free: Cell::new(count),
+            free: RefCell::new((0..count).collect()),
             is_closed: Cell::new(false),
             turns: RefCell::default(),
             waiting: RefCell::default(),
@@ -70,7 +74,8 @@ impl Slots {
 
 impl Inner {
     fn hand_out(inner: &Rc<Self>) {
-        while inner.free.get() > 0 {
+        loop {
+            let Some(number) = inner.free.borrow().first().copied() else { return };
             let promise = {
                 let mut waiting = inner.waiting.borrow_mut();
                 for class in &mut *waiting {
@@ -83,17 +88,46 @@ impl Inner {
                 waiting[class as usize].pop_front()
             };
             let Some(promise) = promise else { return };
-            inner.free.set(inner.free.get() - 1);
+            inner.free.borrow_mut().remove(&number);
             // It comes back by itself if nobody takes it.
-            let refused = promise.set_result(Slot(Rc::clone(inner)));
+            let refused = promise.set_result(Slot { number, inner: Rc::clone(inner) });
             drop(refused);
         }
     }
 }
 
+impl Slot {
+    /// Which one; 0 is the first.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.free.set(self.0.free.get() + 1);
-        Inner::hand_out(&self.0);
+        self.inner.free.borrow_mut().insert(self.number);
+        Inner::hand_out(&self.inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf::testing::MemoryNetwork;
+
+    use super::*;
+
+    #[test]
+    fn the_first_place_that_is_free_is_given_and_keeps_its_number() {
+        let main = async |event_loop: EventLoop| {
+            let slots = Slots::new(&event_loop, 2);
+            let turn = async || slots.turn(Class::Normal).await.ok_or("closed");
+            let (first, second) = (turn().await?, turn().await?);
+            assert_eq!((first.number(), second.number()), (0, 1));
+            drop(first);
+            let third = turn().await?;
+            assert_eq!((third.number(), second.number()), (0, 1));
+            Ok(())
+        };
+        MemoryNetwork::new().event_loop().run(main).unwrap();
     }
 }
