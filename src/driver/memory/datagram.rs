@@ -64,15 +64,17 @@ impl MemoryDatagramSocket {
         let mut count = 0;
         while count < most
             && let Some(waiting) = queue.front()
-            && start + waiting.data.len() <= buffers.bytes.len()
+            && (count == 0 || start + waiting.data.len() <= buffers.bytes.len())
         {
-            let len = waiting.data.len();
-            buffers.bytes[start..start + len].copy_from_slice(&waiting.data);
+            let whole = waiting.data.len();
+            // What is longer than all the room is cut, as by a kernel.
+            let len = whole.min(buffers.bytes.len() - start);
+            buffers.bytes[start..start + len].copy_from_slice(&waiting.data[..len]);
             buffers.push(
                 Received { start, len, from: waiting.from.address() },
-                Details { to: waiting.to, ..Details::new(len, false) },
+                Details { to: waiting.to, ..Details::new(len, len < whole) },
             );
-            self.shared.size.set(self.shared.size.get() - len - OVERHEAD);
+            self.shared.size.set(self.shared.size.get() - whole - OVERHEAD);
             queue.pop_front();
             start += len;
             count += 1;

@@ -22,7 +22,7 @@ const FIRST_PORT: u16 = 32_768;
 /// The beginning of 2025: equal programs see equal dates.
 const FIRST_DATE: Duration = Duration::from_secs(1_735_689_600);
 /// What a datagram socket holds that nobody has received: what Linux grants by default.
-const DEFAULT_DATAGRAM_CAPACITY: usize = 208 * 1024;
+pub(super) const DEFAULT_DATAGRAM_CAPACITY: usize = 208 * 1024;
 
 /// What the loops on it share: time, links, machines, and what names mean.
 #[derive(Clone, Default)]

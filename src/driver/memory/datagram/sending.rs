@@ -1,14 +1,16 @@
 //! Where datagrams go: to an address, a group, everybody or a path.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+
+use rustix::io::Errno;
 
 use super::MemoryDatagramSocket;
 use super::shared::Shared;
 use crate::driver::memory::kernel::Call;
 use crate::driver::memory::machine::Machine;
-use crate::driver::memory::network::Network;
+use crate::driver::memory::network::{DEFAULT_DATAGRAM_CAPACITY, Network};
 use crate::driver::memory::packet::Packet;
 use crate::driver::memory::place::Place;
 use crate::driver::{Outbox, Outgoing, Readiness, SentAgain};
@@ -38,7 +40,7 @@ impl MemoryDatagramSocket {
     /// "Refused" to an IP address is about an earlier datagram, always; all else is about the first.
     pub(crate) fn send_again(&self, outbox: &Outbox, first: io::Error) -> SentAgain {
         let is_ip = matches!(self.shared.place, Place::Ip(_));
-        if is_ip && first.kind() == io::ErrorKind::ConnectionRefused {
+        if is_ip && first.kind() == ErrorKind::ConnectionRefused {
             return SentAgain { earlier: Some(first), result: self.send(outbox) };
         }
         SentAgain { earlier: None, result: Err(first) }
@@ -46,14 +48,14 @@ impl MemoryDatagramSocket {
 
     fn send_one(&self, datagram: Outgoing<'_>) -> io::Result<()> {
         if self.shared.refused.take() {
-            return Err(io::ErrorKind::ConnectionRefused.into());
+            return Err(ErrorKind::ConnectionRefused.into());
         }
         self.shared.kernel.buffer()?;
         let to = match datagram.to {
             Some(address) => Place::of(address)?,
             None => match &*self.shared.peer.borrow() {
                 Some(peer) => peer.clone(),
-                None => return Err(io::ErrorKind::NotConnected.into()),
+                None => return Err(ErrorKind::NotConnected.into()),
             },
         };
         match &to {
@@ -66,18 +68,18 @@ impl MemoryDatagramSocket {
                 if let Place::Ip(own) = &self.shared.place
                     && !self.machine.reaches(own.ip(), to.ip())
                 {
-                    return Err(io::ErrorKind::InvalidInput.into());
+                    return Err(ErrorKind::InvalidInput.into());
                 }
                 self.send_to_address(*to, datagram.data);
                 Ok(())
             }
-            Place::Unix(_) => self.send_to_path(&to, datagram.data),
+            Place::Unix(_) => self.send_to_path(&to, datagram.data, datagram.to.is_some()),
         }
     }
 
     fn send_to_all(&self, to: SocketAddr, data: &[u8]) -> io::Result<()> {
         if !self.shared.broadcast.get() {
-            return Err(io::ErrorKind::PermissionDenied.into());
+            return Err(ErrorKind::PermissionDenied.into());
         }
         for receiver in self.sockets() {
             if receiver.place.port() == Some(to.port())
@@ -90,15 +92,21 @@ impl MemoryDatagramSocket {
         Ok(())
     }
 
-    fn send_to_path(&self, to: &Place, data: &[u8]) -> io::Result<()> {
+    fn send_to_path(&self, to: &Place, data: &[u8], is_named: bool) -> io::Result<()> {
+        if data.len() > self.shared.capacity.max(DEFAULT_DATAGRAM_CAPACITY) {
+            return Err(Errno::MSGSIZE.into());
+        }
         let table = &self.machine.network.0.datagrams;
-        let receiver = table.reached(self.machine.id, to);
-        let receiver = receiver.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+        let Some(receiver) = table.reached(self.machine.id, to) else {
+            // A path is gone with its socket; a peer that was there once refuses.
+            let kind = if is_named { ErrorKind::NotFound } else { ErrorKind::ConnectionRefused };
+            return Err(kind.into());
+        };
         if !receiver.has_room(data.len()) {
             if self.shared.waits_for.borrow_mut().insert(to.clone()) {
                 receiver.tell_of_room(&self.shared);
             }
-            return Err(io::ErrorKind::WouldBlock.into());
+            return Err(ErrorKind::WouldBlock.into());
         }
         receiver.take_in(data.into(), &self.shared.place, None);
         Ok(())
