@@ -51,7 +51,7 @@ pub(crate) use self::network::Network;
 pub(crate) use self::order::Choose;
 #[cfg(feature = "sim")]
 pub use self::packet::Packet;
-pub(crate) use self::pipe::{MemorySocket, pair};
+pub(crate) use self::pipe::{MemorySocket, pair, pair_on};
 
 pub(crate) struct MemoryDriver {
     woken: Arc<AtomicBool>,

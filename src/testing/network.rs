@@ -118,6 +118,12 @@ impl MemoryNetwork {
         self
     }
 
+    /// The network that the hosts of a simulation are on, too.
+    #[cfg(feature = "sim")]
+    pub(crate) fn of(network: Network) -> Self {
+        Self { network }
+    }
+
     /// A new loop on this network. Dropping it closes it, as any loop's owner.
     pub fn event_loop(&self) -> EventLoop {
         EventLoop::owner(Core::new(Driver::in_memory(Machine::shared(self.network.clone())), 1, 1))

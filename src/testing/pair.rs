@@ -50,10 +50,14 @@ pub fn pair<P: Protocol, Q: Protocol>(
     if core.is_in_protocol() {
         return Err(Error::invalid("a pair cannot be made inside a protocol's callback"));
     }
-    let (near, far) = memory::pair(capacity, [None, None]);
-    if let Some(driver) = core.driver.memory() {
-        driver.network().mark_urgent(&near);
-    }
+    let (near, far) = match core.driver.memory() {
+        Some(driver) => {
+            let (near, far) = memory::pair_on(driver.machine(), capacity);
+            driver.network().mark_urgent(&near);
+            (near, far)
+        }
+        None => memory::pair(capacity, [None, None]),
+    };
     let near = open(core, near, Box::new(first))?;
     let far = open(core, far, Box::new(second))?;
     near.begin(core);

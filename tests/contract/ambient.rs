@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, settle};
 use wharf::{Error, EventLoop, Protocol, Result, Transport};
 
-use crate::probes::{Log, memory_loop};
+use crate::loops::{memory_loop, network, settle};
+use crate::probes::Log;
 
 fn seen(log: &Log, owner: &EventLoop) -> impl FnOnce() + 'static {
     let (log, began) = (log.clone(), owner.time());
@@ -43,7 +43,7 @@ fn the_current_loop_is_the_one_whose_callbacks_tasks_and_future_run() {
 
 #[test]
 fn a_loop_that_has_a_turn_while_another_waits_is_the_current_one_meanwhile() {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (waits, serves) = (network.event_loop(), network.event_loop());
     serves.call_soon(|| {
         wharf::spawn(async { wharf::sleep(Duration::from_secs(5)).await }).detach();

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use wharf::testing::MemoryNetwork;
 use wharf::{Address, EventLoop, Protocol, Result, Transport, TransportHandle};
 
+use crate::loops::{memory_loop, system_loop};
 use crate::needs::missing;
 use crate::process::raise_descriptor_limit;
 use crate::running::{Reports, run_until};
@@ -76,7 +76,7 @@ impl Protocol for Listener {
 
 #[test]
 fn thousand_members_write_to_all_others_in_memory() {
-    broadcast(&MemoryNetwork::new().event_loop(), "10.0.0.1:7", 1000);
+    broadcast(&memory_loop(), "10.0.0.1:7", 1000);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn two_hundred_members_write_to_all_others_over_tcp() {
     if raise_descriptor_limit() < 1000 {
         return missing("more descriptors (ulimit -Hn)");
     }
-    broadcast(&EventLoop::new().unwrap(), "127.0.0.1:0", 200);
+    broadcast(&system_loop(), "127.0.0.1:0", 200);
 }
 
 fn broadcast(event_loop: &EventLoop, listen: &str, members: usize) {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use wharf::testing::settle;
 use wharf::{EventLoop, RemoteReceiver, RemoteSendError, RemoteSender};
 
-use crate::probes::{PATIENCE, complete, memory_loop, reports, run_forever};
+use crate::loops::memory_loop;
+use crate::probes::{PATIENCE, complete, reports, run_forever};
 
 /// A future that is polled once.
 fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {

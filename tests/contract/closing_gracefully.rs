@@ -10,11 +10,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, Record, settle};
+use wharf::testing::Record;
 use wharf::{EventLoop, PausedProtocol, Protocol, Transport};
 
 use crate::executor::gated;
-use crate::probes::{Log, PATIENCE, complete, memory_loop, panics_on_drop, reports};
+use crate::loops::{memory_loop, network, settle};
+use crate::probes::{Log, PATIENCE, complete, panics_on_drop, reports};
 
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -46,7 +47,7 @@ impl Protocol for Writes {
 
 /// A loop whose server has written `bytes` to a client on another loop of its network.
 fn written_to(bytes: usize, client: impl Protocol) -> (EventLoop, EventLoop, Log) {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (own, other) = (network.event_loop(), network.event_loop());
     let log = Log::default();
     let told = log.clone();
@@ -244,7 +245,7 @@ fn a_task_that_spawns_another_whenever_it_is_dropped_does_not_keep_a_loop_from_i
 
 #[test]
 fn a_stop_does_not_shorten_the_end_and_what_begins_meanwhile_is_not_waited_for() {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (own, other) = (network.event_loop(), network.event_loop());
     let record = Record::new();
     let lost = Rc::new(Cell::new(0));
@@ -281,7 +282,7 @@ fn servers_stop_listening_and_endpoints_send_what_they_have() {
             Ok(())
         }
     }
-    let network = MemoryNetwork::new();
+    let network = network();
     let (own, other) = (network.event_loop(), network.event_loop());
     complete(&own, async {
         own.create_server(PausedProtocol::new, "10.0.0.1:7").await.unwrap();
@@ -366,7 +367,7 @@ fn an_owner_that_is_dropped_at_the_end_closes_the_loop_at_once() {
             Ok(())
         }
     }
-    let network = MemoryNetwork::new();
+    let network = network();
     let (own, other) = (network.event_loop(), network.event_loop());
     let clone = own.clone();
     complete(&other, async {

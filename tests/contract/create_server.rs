@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use wharf::{EventLoop, Result, Server, Transport};
 
+use crate::loops::network;
 use crate::needs::{ipv6, loopbacks};
 use crate::serving::{Echo, LIMIT, Seen, address, own_host, run, run_in_memory, until};
 use crate::sockets::uninterrupted;
@@ -68,8 +69,8 @@ fn a_list_of_addresses_is_listened_on_each_once() {
 // 208.
 #[test]
 fn a_name_is_resolved_and_every_address_of_it_listened_on() {
-    let network = wharf::testing::MemoryNetwork::new()
-        .host("both.example", ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]);
+    let network =
+        network().host("both.example", ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]);
     network
         .event_loop()
         .run(async |event_loop| {

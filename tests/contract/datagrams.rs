@@ -8,13 +8,14 @@ use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, settle};
+use wharf::testing::advance;
 use wharf::{
     Address, DatagramEndpointBuilder, DatagramProtocol, DatagramTransport, Datagrams, Endpoint,
     Error, EventLoop, MulticastInterface, Result,
 };
 
 use crate::datagram_probe::{Event, Log, Probe};
+use crate::loops::{memory_loop, network, settle, system_loop};
 use crate::needs::ipv6;
 use crate::running::run_until;
 use crate::sockets::uninterrupted;
@@ -40,7 +41,7 @@ fn refused(event_loop: &EventLoop, of: DatagramEndpointBuilder<Probe>) -> Error 
 // 149.
 #[test]
 fn adopted_connected_socket_sends_to_its_peer_alone() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -58,7 +59,7 @@ fn adopted_connected_socket_sends_to_its_peer_alone() {
 // 149.
 #[test]
 fn adopted_pair_of_unix_sockets_needs_no_names() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (near, far) = UnixDatagram::pair().unwrap();
     far.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let log = Log::default();
@@ -76,7 +77,7 @@ fn endpoints_of_both_families_on_one_loop_tell_who_sent() {
     if !ipv6() {
         return;
     }
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let endpoints = ["127.0.0.1:0", "[::1]:0"].map(|local| {
         let log = Log::default();
         let endpoint = open(&event_loop, builder(&event_loop, &log).local_address(local)).unwrap();
@@ -104,13 +105,17 @@ fn endpoints_of_both_families_on_one_loop_tell_who_sent() {
 // 151.
 #[test]
 fn datagram_that_cannot_be_sent_is_dropped_and_the_rest_is_sent() {
-    let event_loop = EventLoop::new().unwrap();
+    check_datagram_that_cannot_be_sent(&system_loop());
+    check_datagram_that_cannot_be_sent(&memory_loop());
+}
+
+fn check_datagram_that_cannot_be_sent(event_loop: &EventLoop) {
     let folder = std::env::temp_dir();
     let at = |name: &str| folder.join(format!("wharf-151-{name}-{}", std::process::id()));
     let (log, receiver_log) = (Log::default(), Log::default());
-    let sender = open(&event_loop, builder(&event_loop, &log).local_unix_address(at("a"))).unwrap();
+    let sender = open(event_loop, builder(event_loop, &log).local_unix_address(at("a"))).unwrap();
     let receiver =
-        open(&event_loop, builder(&event_loop, &receiver_log).local_unix_address(at("b"))).unwrap();
+        open(event_loop, builder(event_loop, &receiver_log).local_unix_address(at("b"))).unwrap();
     let to = receiver.handle().local_address().unwrap();
     let nowhere = Address::Unix(wharf::UnixAddress::from_path(at("nowhere")));
     let too_large = vec![0; 16 * 1024 * 1024];
@@ -118,7 +123,7 @@ fn datagram_that_cannot_be_sent_is_dropped_and_the_rest_is_sent() {
         [(b"1", &to), (b"2", &nowhere), (b"3", &to), (&too_large, &to), (b"4", &to)];
     sender.handle().set_queue_limit(usize::MAX, wharf::DropPolicy::Refuse);
     sender.handle().send_many_to(&many).unwrap();
-    run_until(&event_loop, "the rest", || receiver_log.received().len() == 3);
+    run_until(event_loop, "the rest", || receiver_log.received().len() == 3);
     assert_eq!(receiver_log.received(), [b"1", b"3", b"4"]);
     assert_eq!(log.errors(), 2);
     assert!(log.events().contains(&Event::Error(Some(ErrorKind::NotFound))));
@@ -129,7 +134,7 @@ fn datagram_that_cannot_be_sent_is_dropped_and_the_rest_is_sent() {
 // 156.
 #[test]
 fn socket_excludes_other_options_and_must_be_for_datagrams() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::default();
     let socket = || UdpSocket::bind("127.0.0.1:0").unwrap();
     let make = || builder(&event_loop, &log).socket(socket());
@@ -145,7 +150,7 @@ fn socket_excludes_other_options_and_must_be_for_datagrams() {
     let stream: OwnedFd = std::net::TcpListener::bind("127.0.0.1:0").unwrap().into();
     let error = refused(&event_loop, builder(&event_loop, &log).socket(stream));
     assert!(error.is_invalid() && format!("{error:#}").contains("datagram socket"), "{error}");
-    let memory = MemoryNetwork::new().event_loop();
+    let memory = memory_loop();
     let error = refused(&memory, builder(&memory, &log).socket(socket()));
     assert!(error.is_unsupported());
     assert!(log.events().is_empty());
@@ -154,7 +159,7 @@ fn socket_excludes_other_options_and_must_be_for_datagrams() {
 // 157.
 #[test]
 fn endpoint_without_addresses_or_of_two_families_is_refused() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let make = || builder(&event_loop, &Log::default());
     for wrong in [
         make(),
@@ -177,7 +182,7 @@ fn endpoint_without_addresses_or_of_two_families_is_refused() {
 // 158.
 #[test]
 fn first_error_is_told_and_nothing_is_left_when_no_address_can_be_bound() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let make = || builder(&event_loop, &Log::default());
@@ -193,7 +198,7 @@ fn first_error_is_told_and_nothing_is_left_when_no_address_can_be_bound() {
 // 159.
 #[test]
 fn broadcast_endpoint_is_not_connected_and_remembers_where_to_send() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::default();
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -214,7 +219,7 @@ fn broadcast_endpoint_is_not_connected_and_remembers_where_to_send() {
 // 159.
 #[test]
 fn broadcast_reaches_everybody_on_the_network_if_it_is_allowed() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let logs = [(); 3].map(|()| Log::default());
     let endpoints = [1, 2, 3].map(|host| {
         let made = builder(&event_loop, &logs[host - 1]).local_address(format!("192.0.2.{host}:7"));
@@ -233,7 +238,7 @@ fn broadcast_reaches_everybody_on_the_network_if_it_is_allowed() {
 // 160.
 #[test]
 fn reuse_port_shares_a_port_and_nothing_else_does() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let make = || builder(&event_loop, &Log::default());
     let first = open(&event_loop, make().local_address("127.0.0.1:0").reuse_port(true)).unwrap();
     let address = first.handle().local_address().unwrap();
@@ -244,7 +249,7 @@ fn reuse_port_shares_a_port_and_nothing_else_does() {
 
 #[test]
 fn members_of_a_multicast_group_receive_what_is_sent_to_it() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let group = IpAddr::V4(Ipv4Addr::new(239, 255, 77, 66));
     let interface = MulticastInterface::Address(Ipv4Addr::LOCALHOST);
     let log = Log::default();
@@ -271,7 +276,7 @@ fn members_of_a_multicast_group_receive_what_is_sent_to_it() {
 
 #[test]
 fn multicast_works_in_memory_with_its_loop_option() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let group: IpAddr = "239.1.2.3".parse().unwrap();
     let logs = [(); 3].map(|()| Log::default());
     let endpoints = [1, 2, 3].map(|host| {
@@ -321,7 +326,7 @@ impl DatagramProtocol for Last {
 #[cfg(feature = "udp-batch")]
 #[test]
 fn offload_tells_where_a_datagram_was_sent_to_and_on_which_interface() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let last = Last::default();
     let seen = Rc::clone(&last.0);
     let made =
@@ -338,7 +343,7 @@ fn offload_tells_where_a_datagram_was_sent_to_and_on_which_interface() {
 
 #[test]
 fn datagram_longer_than_the_buffer_is_marked_as_cut() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (near, far) = UnixDatagram::pair().unwrap();
     socket2::SockRef::from(&far).set_send_buffer_size(1 << 20).unwrap();
     let last = Last::default();
@@ -353,7 +358,7 @@ fn datagram_longer_than_the_buffer_is_marked_as_cut() {
 
 #[test]
 fn paths_of_unix_endpoints_are_taken_over_when_stale_and_removed_at_the_end() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let path = std::env::temp_dir().join(format!("wharf-datagram-path-{}", std::process::id()));
     drop(UnixDatagram::bind(&path).unwrap());
     assert!(path.exists(), "it is stale");
@@ -371,7 +376,7 @@ fn paths_of_unix_endpoints_are_taken_over_when_stale_and_removed_at_the_end() {
 #[cfg(linux_kernel)]
 #[test]
 fn unix_endpoints_have_abstract_names_too() {
-    for event_loop in [EventLoop::new().unwrap(), MemoryNetwork::new().event_loop()] {
+    for event_loop in [system_loop(), memory_loop()] {
         let name = format!("\0wharf-datagram-{}", std::process::id());
         let log = Log::default();
         let receiver =
@@ -386,7 +391,7 @@ fn unix_endpoints_have_abstract_names_too() {
 
 #[test]
 fn names_of_hosts_are_resolved_for_endpoints() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::default();
     let server =
         open(&event_loop, builder(&event_loop, &log).local_address("localhost:0")).unwrap();
@@ -399,7 +404,7 @@ fn names_of_hosts_are_resolved_for_endpoints() {
 
 #[test]
 fn dead_unix_receiver_is_given_up_by_a_close_after_thirty_seconds() {
-    let network = MemoryNetwork::new().datagram_capacity(100);
+    let network = network().datagram_capacity(100);
     let event_loop = network.event_loop();
     let (log, sender_log) = (Log::default(), Log::default());
     let receiver = open(&event_loop, builder(&event_loop, &log).local_unix_address("/r")).unwrap();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{EventLoop, Timeout, TimeoutKind, Transport};
 
+use crate::loops::{memory_loop, settle};
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
 use crate::running::Reports;
 
@@ -108,7 +109,7 @@ fn user_deadline_does_not_pass_while_the_connection_is_closing() {
 
 #[test]
 fn user_deadline_of_a_builder_counts_from_connection_made() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (served, log) = (Log::new(), Log::new());
     let own = served.clone();
     let serving = event_loop
@@ -251,7 +252,7 @@ struct Stage {
 
 impl Stage {
     fn new(near: impl FnOnce(&Log) -> Probe, far: impl FnOnce(&Log) -> Probe) -> Self {
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let reports = Reports::of(&event_loop);
         let logs = (Log::new(), Log::new());
         pair(&event_loop, 4096, near(&logs.0), far(&logs.1)).unwrap();

@@ -10,13 +10,14 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use wharf::bytes::Bytes;
-use wharf::testing::{MemoryNetwork, pair};
+use wharf::testing::pair;
 use wharf::{
     Buffered, BufferedProtocol, Connection, Error, EventLoop, Protocol, RateLimit, Result,
     Transport, WriteStatus,
 };
 
 use crate::files::file_with;
+use crate::loops::memory_loop;
 use crate::needs::missing;
 use crate::probe::{Log, Probe};
 use crate::process::raise_descriptor_limit;
@@ -316,7 +317,7 @@ fn receiving_descriptors_is_refused_where_none_can_come() {
         assert!(client.unwrap_err().is_unsupported());
         Ok(())
     });
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let server = event_loop.create_unix_server(|| Echo, "name").receive_descriptors(1).start();
     let server = event_loop.run_until_complete(server).unwrap();
     assert!(server.unwrap_err().is_unsupported());

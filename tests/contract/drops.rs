@@ -9,12 +9,11 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::testing::{self, advance, settle};
+use wharf::testing::{self, advance};
 use wharf::{EventLoop, Protocol, Transport, TransportHandle};
 
-use crate::probes::{
-    Log, Noting, OnDrop, holding, memory_loop, on_drop, panics_on_drop, reports, step_until,
-};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, Noting, OnDrop, holding, on_drop, panics_on_drop, reports, step_until};
 
 /// A value that, when it is dropped, asks of the loop all that can be asked, and counts.
 fn meddler(event_loop: &EventLoop, count: &Rc<Cell<u32>>) -> OnDrop {
@@ -162,7 +161,7 @@ fn a_wakers_drop_may_use_the_loop() {
 
 #[test]
 fn a_watchers_drop_may_use_the_loop() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let reports = reports(&event_loop);
     let count = Rc::new(Cell::new(0));
     let (watched, _peer) = UnixStream::pair().unwrap();

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use wharf::signal::SIGUSR1;
-use wharf::testing::{advance, settle};
+use wharf::testing::advance;
 use wharf::{EventLoop, LoopDump, PausedProtocol, Ready, Result, StreamWriter, Transport};
 
-use crate::probes::{is_child, memory_loop, run_in_child};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{is_child, run_in_child};
 use crate::signals::{raise, text};
 
 #[test]
@@ -142,7 +143,7 @@ fn tasks_that_the_library_spawns_have_the_place_of_the_call() {
         })
         .unwrap();
 
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let line = line!() + 1;
     let task = event_loop.remote().spawn(async |_| std::future::pending::<()>().await);
     let (_sender, receiver) = event_loop.create_channel::<()>(1);
@@ -169,7 +170,7 @@ fn the_longest_step_is_there_where_steps_are_timed() {
     assert_eq!(event_loop.dump().tasks[0].longest_step, Duration::ZERO);
     drop(task);
 
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     event_loop.set_step_timing(true);
     let slow = event_loop.create_task(async {
         std::thread::sleep(Duration::from_millis(3));
@@ -215,7 +216,7 @@ fn a_dump_of_a_closed_loop_is_empty() -> Result {
 #[test]
 fn a_dump_is_printed_on_a_signal() {
     if is_child() {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         event_loop.dump_on_signal(SIGUSR1).unwrap();
         // Asked for twice, it is printed once.
         event_loop.dump_on_signal(SIGUSR1).unwrap();

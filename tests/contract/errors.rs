@@ -6,14 +6,15 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, Recorder, advance, pair, settle};
+use wharf::testing::{Recorder, advance, pair};
 use wharf::{
     CloseReason, Connection, DatagramProtocol, DatagramTransport, Error, EventLoop, LoopFuture,
     ProcessProtocol, ProcessTransport, Promise, Protocol, Result, Timeout, TimeoutKind, Transport,
     TransportHandle, WaterMarks,
 };
 
-use crate::probes::{memory_loop, reports};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::reports;
 use crate::serving::{LIMIT, address, collect_reports, run, until};
 
 type Act = fn(&dyn Transport) -> Result;
@@ -431,7 +432,7 @@ fn a_reset_and_a_closed_server_are_told_apart_on_real_sockets() {
 
 #[test]
 fn a_reader_that_has_gone_closes_a_pipe_as_its_peer() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (reader, writer) = std::io::pipe().unwrap();
     let session = Session::new(|_| Ok(()));
     let reason = Rc::clone(&session.reason);
@@ -449,7 +450,7 @@ fn main_prints_an_error_that_a_person_can_read() {
         // What `main` prints when it returns this.
         format!("Error: {:?}", failed.unwrap_err())
     }
-    let connect = MemoryNetwork::new().event_loop().run(async |event_loop| {
+    let connect = memory_loop().run(async |event_loop| {
         event_loop.create_connection(|| Session::new(|_| Ok(())), "10.0.0.1:80").await?;
         Ok(())
     });

@@ -6,12 +6,9 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::EventLoop;
-use wharf::testing::settle;
-
+use crate::loops::{memory_loop, settle, system_loop};
 use crate::probes::{
-    Log, PATIENCE, is_child, memory_loop, panics_on_drop, reports, run_in_child, run_in_child_with,
-    step_until,
+    Log, PATIENCE, is_child, panics_on_drop, reports, run_in_child, run_in_child_with, step_until,
 };
 use crate::sockets::uninterrupted;
 
@@ -49,7 +46,7 @@ fn a_panic_in_any_callback_is_reported_and_the_loop_goes_on() {
 // 27.
 #[test]
 fn a_panic_in_a_descriptors_callback_is_reported_and_it_is_called_again() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let reports = reports(&event_loop);
     let (watched, _peer) = UnixStream::pair().unwrap();
     let calls = Rc::new(Cell::new(0));

@@ -8,7 +8,8 @@ use std::time::Duration;
 use wharf::EventLoop;
 use wharf::testing::settle;
 
-use crate::probes::{Log, PATIENCE, complete, memory_loop, reports, step_until};
+use crate::loops::memory_loop;
+use crate::probes::{Log, PATIENCE, complete, reports, step_until};
 
 /// A loop with one thread for jobs.
 pub(crate) fn narrow_loop() -> EventLoop {

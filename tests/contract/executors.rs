@@ -11,7 +11,8 @@ use wharf::testing::settle;
 use wharf::{CapacityLimiter, EventLoop, Executor, LoopFuture};
 
 use crate::executor::{gated, narrow_loop};
-use crate::probes::{PATIENCE, complete, memory_loop, reports, step_until};
+use crate::loops::memory_loop;
+use crate::probes::{PATIENCE, complete, reports, step_until};
 
 /// Notes on which thread it is dropped.
 struct Dropped(Arc<Mutex<Vec<ThreadId>>>);

@@ -4,13 +4,13 @@ mod builders;
 
 use std::time::Duration;
 
-use wharf::testing::{self, MemoryNetwork, Recorder};
+use wharf::testing::{self, Recorder};
 use wharf::{
     CapacityLimiter, ConnectionBuilder, DropPolicy, EventLoop, Executor, Keepalive, RateGroup,
     RateLimit, ServerBuilder, Timeout, WaterMarks,
 };
 
-use crate::probes::memory_loop;
+use crate::loops::{memory_loop, network, system_loop};
 use crate::serving::{Echo, Seen, Watcher, address, run_on};
 
 const DURATIONS: [Duration; 4] =
@@ -34,7 +34,7 @@ fn exchange(
     server: impl Fn(ServerBuilder) -> ServerBuilder,
     client: impl Fn(ConnectionBuilder<Watcher>) -> ConnectionBuilder<Watcher>,
 ) {
-    for event_loop in [EventLoop::new().expect("a loop"), memory_loop()] {
+    for event_loop in [system_loop(), memory_loop()] {
         run_on(&event_loop, async |event_loop: EventLoop| {
             let seen = Seen::new();
             let begun = async {
@@ -178,7 +178,7 @@ fn numbers_of_loops_timers_and_groups_are_sane_at_both_ends() {
         assert!(event_loop.shutdown_default_executor(Duration::MAX));
     }
     for duration in DURATIONS {
-        for event_loop in [EventLoop::new().unwrap(), memory_loop()] {
+        for event_loop in [system_loop(), memory_loop()] {
             event_loop.set_exception_handler(|_, _| {});
             event_loop.set_slow_callback_duration(Some(duration));
             let mut timer = event_loop.call_later(duration, || {});
@@ -205,7 +205,7 @@ fn numbers_of_loops_timers_and_groups_are_sane_at_both_ends() {
 fn numbers_of_threads_and_of_the_end_are_sane_at_both_ends() {
     for size in SIZES {
         let executor = Executor::builder().max_threads(size).queue_limit(size.max(1)).build();
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         let limiter = CapacityLimiter::new(&event_loop, size.max(1));
         let job = event_loop.create_job(|_| 1).executor(&executor.unwrap()).limiter(&limiter);
         assert_eq!(event_loop.run_until_complete(job.into_future()).unwrap().unwrap(), 1);
@@ -220,7 +220,7 @@ fn numbers_of_threads_and_of_the_end_are_sane_at_both_ends() {
         let executor = Executor::builder().max_threads(1).keep_alive(duration).build();
         assert_eq!(executor.is_err(), duration.is_zero());
         let executor = executor.unwrap_or_else(|_| Executor::new(1));
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         event_loop.run_until_complete(event_loop.run_in(&executor, || ())).unwrap().unwrap();
         assert!(executor.shutdown(Duration::MAX));
         let remote = event_loop.remote();
@@ -272,7 +272,7 @@ fn capacities_in_memory_are_sane_at_both_ends() {
         recorder.receive(b"hello").unwrap();
         assert!(b"hello".starts_with(&recorder.take_sent(size).unwrap()));
 
-        let event_loop = MemoryNetwork::new().capacity(size).datagram_capacity(size).event_loop();
+        let event_loop = network().capacity(size).datagram_capacity(size).event_loop();
         run_on(&event_loop, async |event_loop: EventLoop| {
             let seen = Seen::new();
             let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
@@ -299,7 +299,7 @@ fn numbers_of_datagram_endpoints_are_sane_at_both_ends() {
             Ok(())
         }
     }
-    for event_loop in [EventLoop::new().unwrap(), memory_loop()] {
+    for event_loop in [system_loop(), memory_loop()] {
         for size in SIZES {
             for policy in [DropPolicy::Oldest, DropPolicy::Newest, DropPolicy::Refuse] {
                 run_on(&event_loop, async |event_loop: EventLoop| {

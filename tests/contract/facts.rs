@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use wharf::testing::MemoryNetwork;
 use wharf::{
     Address, Error, EventLoop, Info, LoopFuture, Protocol, Result, Transport, UnixAddress,
 };
 
+use crate::loops::{memory_loop, system_loop};
 use crate::serving::{Directory, Echo, Seen, own_host, run, until};
 
 /// Notes the info that it is told with `connection_lost`, and asks for none before.
@@ -108,7 +108,7 @@ fn handles_know_what_a_connection_was_whatever_it_was_and_however_it_ended() {
         }
         Ok(())
     });
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     event_loop
         .run(async |event_loop| {
             let _server = event_loop.create_server(|| Echo, "10.0.0.1:7").await?;
@@ -260,7 +260,7 @@ fn failure<T: 'static>(event_loop: &EventLoop, future: LoopFuture<T>) -> Error {
 
 #[test]
 fn what_is_in_an_errors_text_is_on_one_line() {
-    let event_loop = EventLoop::new().expect("a loop");
+    let event_loop = system_loop();
     let directory = Directory::new();
     let path = directory.join("a\nb");
     let errors = [
@@ -275,7 +275,7 @@ fn what_is_in_an_errors_text_is_on_one_line() {
         assert!(!shown.contains(char::is_control) && !debug.contains(char::is_control), "{debug}");
         assert!(shown.contains("\\n"), "{shown}");
     }
-    let network = MemoryNetwork::new().event_loop();
+    let network = memory_loop();
     let unknown = network.create_connection(|| Echo, ("a\nb", 80)).start();
     let unknown = network.run_until_complete(unknown).expect("the loop runs").unwrap_err();
     assert!(unknown.to_string().contains("a\\nb"), "{unknown}");
@@ -294,7 +294,7 @@ fn an_empty_unix_path_is_refused() {
             Ok(())
         }
     }
-    for event_loop in [EventLoop::new().expect("a loop"), MemoryNetwork::new().event_loop()] {
+    for event_loop in [system_loop(), memory_loop()] {
         event_loop
             .run(async |event_loop| {
                 let refused = [

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use wharf::testing::step;
 use wharf::{EventLoop, Protocol, Result, Transport};
 
+use crate::loops::system_loop;
 use crate::probe::{Call, Log, Probe};
 use crate::running::{PATIENCE, run_until};
 
@@ -81,7 +82,7 @@ fn echo_returns_64_mebibytes_to_a_client_on_the_same_loop() {
     let pairs: [(OwnedFd, OwnedFd); 2] =
         [(tcp.0.into(), tcp.1.into()), (unix.0.into(), unix.1.into())];
     for (near, far) in pairs {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         let (received, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let (client, echo) = (Client::new(&received), Echo(Rc::clone(&most)));
         event_loop
@@ -101,14 +102,14 @@ fn echo_returns_64_mebibytes_to_a_client_on_the_same_loop() {
 fn echo_returns_64_mebibytes_to_a_client_on_another_thread() {
     let (near, far) = tcp_pair();
     let client = thread::spawn(move || {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         let received = Rc::new(Cell::new(0));
         let client = Client::new(&received);
         let connecting = event_loop.create_connection_on(move || client, near).start();
         event_loop.run_until_complete(connecting).unwrap().unwrap();
         run_until(&event_loop, "every byte", || received.get() == MUCH);
     });
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let most = Rc::new(Cell::new(0));
     let echo = Echo(Rc::clone(&most));
     let connecting = event_loop.connect_accepted_socket(move || echo, far).start();
@@ -122,7 +123,7 @@ fn echo_returns_64_mebibytes_to_a_client_on_another_thread() {
 fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
     // The server writes whenever it may, for ever; what waits stays near its marks.
     let (near, far) = tcp_pair();
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (log, most) = (Log::new(), Rc::new(Cell::new(0)));
     let waiting = Rc::clone(&most);
     let fill = move |transport: &dyn Transport| -> Result {
@@ -175,7 +176,7 @@ fn writer_that_never_stops_is_paused_and_resumed_by_a_slow_reader() {
 fn write_that_says_above_the_mark_is_followed_by_a_pause_and_a_resume() {
     // The peer takes everything between the write and the judging of the marks, again and again.
     let (near, far) = tcp_pair();
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::new();
     let (drain, drains) = mpsc::channel();
     let (drained, has_drained) = mpsc::channel();
@@ -238,7 +239,7 @@ fn clients_that_do_not_read_cost_the_echo_less_than_a_mebibyte_each() {
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let most = Rc::new(Cell::new(0));
     // Once warm, so that what the loop itself needs is there before.
     let mut clients = vec![stuck_client(&event_loop, &most)];

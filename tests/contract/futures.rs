@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use wharf::testing::{settle, step};
+use wharf::testing::step;
 use wharf::{EventLoop, LoopFuture, Promise};
 
-use crate::probes::{Log, complete, memory_loop, reports};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, complete, reports};
 
 fn error(text: &'static str) -> wharf::Error {
     wharf::Failure::from(text).into()
@@ -247,7 +248,7 @@ fn an_error_that_nobody_is_told_of_is_reported() {
 // 281.
 #[test]
 fn a_result_of_another_thread_comes_through_a_job_or_a_call() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let job = event_loop.run_in_executor(|| 6 * 7);
     assert_eq!(complete(&event_loop, job).unwrap(), 42);
 

@@ -11,11 +11,12 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, Record};
+use wharf::testing::Record;
 use wharf::{
     Error, EventLoop, Handover, PausedProtocol, Protocol, Remote, Result, Server, Transport,
 };
 
+use crate::loops::memory_loop;
 use crate::serving::{Directory, Echo, address, run, until, within};
 
 /// Answers with its generation, and counts who it lost.
@@ -339,7 +340,7 @@ fn what_cannot_be_offered_is_refused() {
     let server = own.run_until_complete(server).unwrap().unwrap();
     let offer = other.offer_handover("name", [("echo", &server)]);
     assert!(other.run_until_complete(offer).unwrap().unwrap_err().is_invalid());
-    let memory = MemoryNetwork::new().event_loop();
+    let memory = memory_loop();
     let offer = memory.offer_handover("name", []);
     assert!(memory.run_until_complete(offer).unwrap().unwrap_err().is_unsupported());
     let asking = memory.take_over("name");

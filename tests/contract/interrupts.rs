@@ -13,7 +13,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use wharf::{Error, EventLoop};
 
-use crate::probes::{Log, PATIENCE, is_child, memory_loop, run_in_child};
+use crate::loops::memory_loop;
+use crate::probes::{Log, PATIENCE, is_child, run_in_child};
 use crate::signals::{die_of, is_in_own_process, raise, text};
 
 const INT: i32 = Signal::INT.as_raw();

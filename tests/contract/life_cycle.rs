@@ -6,8 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{Connection, Error, EventLoop, Result, Transport};
+use wharf::{Connection, Error, Result, Transport};
 
+use crate::loops::{memory_loop, settle, system_loop};
 use crate::probe::{Log, Probe};
 use crate::running::{PATIENCE, run_until};
 
@@ -15,7 +16,7 @@ use crate::running::{PATIENCE, run_until};
 #[test]
 fn panicking_factory_fails_the_connect_and_closes_the_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let address = listener.local_addr().unwrap();
     let factory = || -> Probe { panic!("no protocol") };
     let outcome: Result<Connection<Probe>, Error> = event_loop
@@ -30,7 +31,7 @@ fn panicking_factory_fails_the_connect_and_closes_the_socket() {
 // 72, 73.
 #[test]
 fn adopted_socket_is_closed_when_the_connect_fails_or_is_cancelled() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (own, peer) = connected();
     let factory = || -> Probe { panic!("no protocol") };
     let outcome: Result<Connection<Probe>, Error> = event_loop
@@ -51,7 +52,7 @@ fn adopted_socket_is_closed_when_the_connect_fails_or_is_cancelled() {
 // 76: differs.
 #[test]
 fn nodelay_is_set_on_every_tcp_connection_unless_switched_off() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     for on in [true, false] {
         let (own, _peer) = connected();
         let watched = own.try_clone().unwrap();
@@ -66,7 +67,7 @@ fn nodelay_is_set_on_every_tcp_connection_unless_switched_off() {
 // 60.
 #[test]
 fn socket_is_closed_after_connection_lost() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (own, peer) = connected();
     let (factory, log) = probe();
     let connecting = event_loop.create_connection_on(factory, own).start();
@@ -81,7 +82,7 @@ fn socket_is_closed_after_connection_lost() {
 // 74.
 #[test]
 fn info_tells_both_addresses_and_the_credentials_of_a_unix_peer() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (own, peer) = connected();
     let (local, remote) = (own.local_addr().unwrap(), peer.local_addr().unwrap());
     let (factory, log) = probe();
@@ -105,7 +106,7 @@ fn info_tells_both_addresses_and_the_credentials_of_a_unix_peer() {
 // 77: differs.
 #[test]
 fn connection_without_handles_lives_until_its_peer_ends_it() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (own, peer) = connected();
     let (factory, log) = probe();
     let connection = event_loop
@@ -145,14 +146,14 @@ fn read_to_end(mut socket: TcpStream) -> Vec<u8> {
 
 #[test]
 fn a_connection_is_found_by_its_id_until_it_is_gone() {
-    let event_loop = wharf::testing::MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (near, far) = (Log::new(), Log::new());
     let (connection, _) =
         wharf::testing::pair(&event_loop, 1024, Probe::new(&near), Probe::new(&far)).unwrap();
     let id = connection.handle().id();
     assert_eq!(event_loop.transport(id).as_ref(), Some(connection.handle()));
     connection.handle().abort();
-    wharf::testing::settle(&event_loop).unwrap();
+    settle(&event_loop).unwrap();
     assert_eq!(event_loop.transport(id), None);
     // Nor is another one that has its place found by it.
     let (near, far) = (Log::new(), Log::new());

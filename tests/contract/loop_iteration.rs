@@ -7,10 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use wharf::testing::{self, settle, step};
+use wharf::testing::{self, step};
 use wharf::{EventLoop, Protocol, Transport, WaterMarks};
 
-use crate::probes::{Log, Noting, complete, memory_loop, run_forever, work_for};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, Noting, complete, run_forever, work_for};
 
 /// A callback that schedules itself anew for ever, and counts.
 fn count_for_ever(event_loop: &EventLoop, count: &Rc<Cell<u32>>) {
@@ -77,7 +78,7 @@ fn up_to_64_rounds_run_without_a_poll() {
 // 2.
 #[test]
 fn a_round_that_takes_long_leads_back_to_the_poll() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let count = Rc::new(Cell::new(0));
     count_for_ever(&event_loop, &count);
     event_loop.call_soon(|| work_for(Duration::from_millis(1)));
@@ -88,7 +89,7 @@ fn a_round_that_takes_long_leads_back_to_the_poll() {
 // 3.
 #[test]
 fn callbacks_that_schedule_themselves_do_not_starve_input() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (reader, mut writer) = UnixStream::pair().unwrap();
     let count = Rc::new(Cell::new(0));
     count_for_ever(&event_loop, &count);
@@ -155,7 +156,7 @@ impl Protocol for Resumed {
 // 5.
 #[test]
 fn an_idle_loop_sleeps_until_its_next_timer() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let began = Instant::now();
     event_loop.call_later(Duration::from_millis(30), {
         let event_loop = event_loop.clone();
@@ -378,7 +379,7 @@ fn a_run_inside_a_protocols_callback_is_refused() {
 // 33.
 #[test]
 fn a_loop_can_be_driven_step_by_step() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Rc::new(RefCell::new(Vec::new()));
     for round in 0..3 {
         let log = Rc::clone(&log);

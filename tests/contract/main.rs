@@ -4,7 +4,8 @@
 #[cfg(feature = "tls")]
 use wharf_test_support::encryption;
 use wharf_test_support::{
-    children, datagram_probe, files, needs, probe, process, random, running, serving, sockets,
+    children, datagram_probe, files, loops, needs, probe, process, random, running, serving,
+    sockets,
 };
 
 mod ambient;
@@ -49,6 +50,8 @@ mod send_file;
 mod servers;
 mod signal_streams;
 mod signals;
+#[cfg(feature = "sim")]
+mod simulated;
 mod slow_callbacks;
 mod sock;
 mod statistics;

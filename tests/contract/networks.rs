@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, settle};
+use wharf::testing::advance;
 use wharf::{EventLoop, PausedProtocol, Protocol, Result, Transport};
+
+use crate::loops::{memory_loop, network, settle, system_loop};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -38,7 +40,7 @@ fn serve(event_loop: &EventLoop, address: &'static str) {
 
 #[test]
 fn loops_on_one_network_reach_one_another_whichever_is_run() {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (server, client) = (network.event_loop(), network.event_loop());
     serve(&server, "10.0.0.1:7");
     let received = Rc::new(RefCell::new(Vec::new()));
@@ -59,7 +61,7 @@ fn loops_on_one_network_reach_one_another_whichever_is_run() {
 
 #[test]
 fn loops_on_one_network_share_its_clock() {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (first, second) = (network.event_loop(), network.event_loop());
     let began = first.time();
     let log = Rc::new(RefCell::new(Vec::new()));
@@ -82,7 +84,7 @@ fn loops_on_one_network_share_its_clock() {
 
 #[test]
 fn a_run_waits_for_ever_only_when_no_loop_of_the_network_has_anything_to_do() {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (first, second) = (network.event_loop(), network.event_loop());
     let ran = Rc::new(RefCell::new(0));
     let counter = Rc::clone(&ran);
@@ -101,7 +103,7 @@ fn a_run_waits_for_ever_only_when_no_loop_of_the_network_has_anything_to_do() {
 
 #[test]
 fn a_loop_of_a_network_is_not_run_inside_its_own_callbacks() {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (first, second) = (network.event_loop(), network.event_loop());
     let outcome = Rc::new(RefCell::new(None));
     let (place, other) = (Rc::clone(&outcome), first.clone());
@@ -115,10 +117,7 @@ fn a_loop_of_a_network_is_not_run_inside_its_own_callbacks() {
 
 #[test]
 fn who_waits_to_be_accepted_is_reset_when_the_server_closes() {
-    for (event_loop, address) in [
-        (MemoryNetwork::new().event_loop(), "10.0.0.1:7"),
-        (EventLoop::new().expect("a loop"), "127.0.0.1:0"),
-    ] {
+    for (event_loop, address) in [(memory_loop(), "10.0.0.1:7"), (system_loop(), "127.0.0.1:0")] {
         let record = wharf::testing::Record::new();
         event_loop
             .run(async |event_loop| {
@@ -144,7 +143,7 @@ fn who_waits_to_be_accepted_is_reset_when_the_server_closes() {
 /// What a loop cannot do while one of its own callbacks runs another loop does not keep time from passing.
 #[test]
 fn a_loop_that_is_inside_a_callback_of_its_own_holds_no_other_up() {
-    let network = MemoryNetwork::new();
+    let network = network();
     let (inside, other) = (network.event_loop(), network.event_loop());
     serve(&inside, "10.0.0.1:7");
     let connection = inside
@@ -173,14 +172,14 @@ fn time_that_a_timer_does_not_let_pass_is_an_error() {
         let own = event_loop.clone();
         event_loop.call_later(Duration::ZERO, move || again(&own));
     }
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     again(&event_loop);
     assert!(advance(&event_loop, SECOND).expect_err("it never ends").is_invalid());
 }
 
 #[test]
 fn names_in_memory_are_the_same_in_capitals_and_with_a_dot_at_the_end() {
-    let network = MemoryNetwork::new().host("Server.Test.", ["10.0.0.1".parse().unwrap()]);
+    let network = network().host("Server.Test.", ["10.0.0.1".parse().unwrap()]);
     let event_loop = network.event_loop();
     serve(&event_loop, "10.0.0.1:7");
     serve(&event_loop, "127.0.0.1:7");

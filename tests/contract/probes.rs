@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Protocol, Transport};
 
 /// No test waits longer for anything.
@@ -85,10 +84,6 @@ pub(crate) fn keeping<T: 'static>(value: T) -> impl FnMut() + 'static {
     move || {
         let _ = &value;
     }
-}
-
-pub(crate) fn memory_loop() -> EventLoop {
-    MemoryNetwork::new().event_loop()
 }
 
 /// `run_forever`, which has to be stopped in time.

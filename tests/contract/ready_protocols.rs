@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::testing::{Call, MemoryNetwork, Record, Recorder};
+use wharf::testing::{Call, Record, Recorder};
 use wharf::{
     Address, DatagramProtocol, DatagramTransport, Datagrams, Eof, PausedProtocol, Protocol, Result,
     Transport, relay,
 };
 
+use crate::loops::memory_loop;
 use crate::running::Reports;
 use crate::serving::{Echo, run, run_in_memory};
 
@@ -212,7 +213,7 @@ impl DatagramProtocol for Batches {
 #[test]
 fn a_recording_protocol_passes_batches_on_and_records_what_is_taken_of_them() {
     let (served, answered) = (Record::new(), Record::new());
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let reports = Reports::of(&event_loop);
     let around = served.around(Batches(0));
     let ran = event_loop.run(async |event_loop| {
@@ -257,7 +258,7 @@ fn those_who_wait_for_a_record_are_woken_on_any_loop() {
 /// A loop in memory says that nothing can happen any more, instead of waiting for ever.
 #[test]
 fn waiting_for_what_a_record_never_gets_is_an_error_in_memory() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let record = Record::new();
     let outcome = event_loop.run_until_complete(record.connection_lost());
     assert!(outcome.is_err_and(|error| error.is_deadlock()));

@@ -8,10 +8,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use wharf::testing::settle;
 use wharf::{Error, EventLoop, Remote, RemoteTask};
 
-use crate::probes::{Log, PATIENCE, complete, memory_loop, reports, run_forever};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, PATIENCE, complete, reports, run_forever};
 
 /// Runs `action` on a thread while the loop runs, and gives what it returns.
 fn beside<T: Send + 'static>(
@@ -35,7 +35,7 @@ fn in_time<T: Send>(task: &RemoteTask<T>) -> Result<T, Error> {
 
 #[test]
 fn a_thread_gets_the_output_of_the_future_that_it_has_the_loop_run() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let own = thread::current().id();
     let answer = beside(&event_loop, move |remote| {
         let task = remote.spawn(async move |event_loop| {
@@ -61,12 +61,12 @@ fn a_thread_gets_the_output_of_the_future_that_it_has_the_loop_run() {
 fn a_remote_task_can_be_awaited_on_another_loop() {
     let (remote, remotes) = mpsc::channel();
     let server = thread::spawn(move || {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         remote.send(event_loop.remote()).unwrap();
         run_forever(&event_loop);
     });
     let remote = remotes.recv_timeout(PATIENCE).unwrap();
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     complete(&event_loop, async {
         for number in 0..1000 {
             assert_eq!(remote.spawn(async move |_| number).await.unwrap(), number);
@@ -92,7 +92,7 @@ fn a_remote_task_can_be_awaited_on_its_own_loop_but_not_waited_for_on_its_thread
 
 #[test]
 fn waiting_for_a_while_leaves_the_task_as_it_is() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let remote = event_loop.remote();
     let task = thread::spawn(move || {
         let task = remote.spawn(async |_| 7);
@@ -123,7 +123,7 @@ fn never(log: mpsc::Sender<&'static str>) -> impl AsyncFnOnce(EventLoop) + Send 
 #[test]
 fn cancelling_or_dropping_a_remote_task_drops_its_future_on_the_loop() {
     for cancels in [true, false] {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         beside(&event_loop, move |remote| {
             let (log, logged) = mpsc::channel();
             let task = remote.spawn(never(log));
@@ -213,7 +213,7 @@ fn outputs_that_nobody_wants_are_dropped_on_the_loops_thread() {
             let _ = self.0.send(thread::current().id());
         }
     }
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let own = thread::current().id();
     beside(&event_loop, move |remote| {
         let (noted, ids) = mpsc::channel();
@@ -231,7 +231,7 @@ fn outputs_that_nobody_wants_are_dropped_on_the_loops_thread() {
 
 #[test]
 fn a_closed_loop_tells_whoever_waits_for_a_task() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let remote = event_loop.remote();
     let (log, logged) = mpsc::channel();
     // One that runs, one that has not begun, and one that comes too late.
@@ -254,7 +254,7 @@ fn a_closed_loop_tells_whoever_waits_for_a_task() {
 #[test]
 fn no_thread_waits_for_ever_for_a_loop_that_closes_meanwhile() {
     for _ in 0..5 {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         let start = Arc::new(Barrier::new(5));
         let threads: Vec<_> = (0..4)
             .map(|number| {
@@ -292,7 +292,7 @@ fn no_thread_waits_for_ever_for_a_loop_that_closes_meanwhile() {
 
 #[test]
 fn thousands_of_remote_tasks_of_four_threads_each_end_once() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let ended = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..4)
         .map(|thread| {

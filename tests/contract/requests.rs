@@ -5,10 +5,11 @@ use std::future::{Future as _, poll_fn};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{Error, Protocol, Requests, RequestsById, Result, Transport};
 
-use crate::probes::{Log, memory_loop};
+use crate::loops::{memory_loop, settle};
+use crate::probes::Log;
 
 const SECOND: Duration = Duration::from_secs(1);
 

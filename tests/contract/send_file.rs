@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair};
+use wharf::testing::{advance, pair};
 use wharf::{EventLoop, Protocol, Result, SendFile, Timeout, Transport};
 
 use crate::files::file_with;
+use crate::loops::{memory_loop, system_loop};
 use crate::probe::{Log, Probe};
 use crate::running::{Reports, run_until};
 use crate::serving::{address, run, until};
@@ -38,7 +39,7 @@ fn sent_files_can_be_awaited() {
 /// 20 KiB every 20 s, and the linger deadline is 30 s.
 #[test]
 fn linger_deadline_counts_from_a_files_last_progress() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (near, far) = (Log::new(), Log::new());
     let slow = Probe::new(&far).on_data(|transport, _| {
         transport.pause_reading();
@@ -60,7 +61,7 @@ fn linger_deadline_counts_from_a_files_last_progress() {
 #[test]
 fn linger_and_write_stall_end_a_file_that_makes_no_progress() {
     for kind in [Timeout::Linger, Timeout::WriteStall] {
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let (near, far) = (Log::new(), Log::new());
         pair(&event_loop, CAPACITY, Probe::new(&near), Probe::new(&far).not_reading()).unwrap();
         let sending = near.handle().send_file(file_with(&[7; 20 * CAPACITY]), 0, None);
@@ -137,7 +138,7 @@ fn one_turn_sends_no_more_than_a_mebibyte_of_a_file() {
 
 #[test]
 fn closing_the_loop_ends_the_sending() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (near, far) = (Log::new(), Log::new());
     pair(&event_loop, CAPACITY, Probe::new(&near), Probe::new(&far).not_reading()).unwrap();
     let sending = near.handle().send_file(file_with(&[7; 20 * CAPACITY]), 0, None);
@@ -150,7 +151,7 @@ fn closing_the_loop_ends_the_sending() {
 
 #[test]
 fn failure_that_ends_the_connection_is_not_reported_again_for_its_files() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let reports = Reports::of(&event_loop);
     let (near, far) = (Log::new(), Log::new());
     let fails = Probe::new(&near).on_made(|transport| {

@@ -10,7 +10,8 @@ use rustix::process::Signal;
 use wharf::testing::settle;
 use wharf::{EventLoop, Protocol, Server, Transport};
 
-use crate::probes::{complete, is_child, memory_loop, reports, run_in_child, step_until};
+use crate::loops::memory_loop;
+use crate::probes::{complete, is_child, reports, run_in_child, step_until};
 use crate::signals::{die_of, is_in_own_process, raise, text};
 
 const USR1: i32 = Signal::USR1.as_raw();

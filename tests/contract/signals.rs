@@ -10,9 +10,9 @@ use rustix::process::{Signal, getpid, kill_process};
 use wharf::EventLoop;
 use wharf::testing::settle;
 
+use crate::loops::memory_loop;
 use crate::probes::{
-    Log, PATIENCE, complete, is_child, keeping, memory_loop, reports, run_forever, run_in_child,
-    step_until,
+    Log, PATIENCE, complete, is_child, keeping, reports, run_forever, run_in_child, step_until,
 };
 
 const USR1: i32 = Signal::USR1.as_raw();

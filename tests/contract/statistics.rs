@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use wharf::testing::{self, advance, settle, step};
+use wharf::testing::{self, advance, step};
 use wharf::{EventLoop, Transport};
 
-use crate::probes::{Log, Noting, memory_loop, reports, work_for};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, Noting, reports, work_for};
 
 #[test]
 fn statistics_count_what_the_loop_did_and_holds() {
@@ -67,7 +68,7 @@ fn lag_is_how_late_a_timer_was() {
     advance(&event_loop, Duration::from_secs(5)).unwrap();
     assert_eq!(event_loop.statistics().max_lag, Duration::ZERO, "it was on time");
 
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     event_loop.call_later(Duration::from_millis(1), || {});
     work_for(Duration::from_millis(6));
     step(&event_loop).unwrap();

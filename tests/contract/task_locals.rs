@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use wharf::testing::settle;
 use wharf::{EventLoop, TaskLocal};
 
-use crate::probes::{Log, OnDrop, memory_loop, panics_on_drop, reports};
+use crate::loops::{memory_loop, settle};
+use crate::probes::{Log, OnDrop, panics_on_drop, reports};
 
 static NAME: TaskLocal<&str> = TaskLocal::new();
 static COUNT: TaskLocal<Rc<u32>> = TaskLocal::new();

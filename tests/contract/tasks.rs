@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use wharf::testing::{advance, settle, step};
+use wharf::testing::{advance, step};
 use wharf::{EventLoop, Task};
 
-use crate::probes::{Log, memory_loop, reports};
+use crate::loops::{memory_loop, settle};
+use crate::probes::{Log, reports};
 
 // 282.
 #[test]

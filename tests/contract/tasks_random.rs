@@ -9,10 +9,9 @@ use std::task::{Poll, Waker};
 use std::thread;
 
 use proptest::prelude::*;
-use wharf::testing::settle;
 use wharf::{EventLoop, Task};
 
-use crate::probes::memory_loop;
+use crate::loops::{memory_loop, settle};
 use crate::random::cases;
 
 /// What a task does in one of its steps, or is done to one from outside.

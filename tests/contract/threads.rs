@@ -14,7 +14,8 @@ use wharf::{
     RemoteSender, RemoteTask, SignalStream, Task, TimerHandle,
 };
 
-use crate::probes::{PATIENCE, complete, memory_loop, run_forever, step_until};
+use crate::loops::memory_loop;
+use crate::probes::{PATIENCE, complete, run_forever, step_until};
 
 // 15.
 #[test]

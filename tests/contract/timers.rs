@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use wharf::EventLoop;
-use wharf::testing::{advance, settle, step};
+use wharf::testing::{advance, step};
 
-use crate::probes::{Log, holding, memory_loop, run_forever};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, holding, run_forever};
 
 /// Numbers that look random and are the same in every run.
 fn random_numbers() -> impl FnMut(u64) -> u64 {
@@ -23,7 +23,7 @@ fn random_numbers() -> impl FnMut(u64) -> u64 {
 // 6.
 #[test]
 fn a_timer_is_never_early() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let mut random = random_numbers();
     let lateness = Rc::new(RefCell::new(Vec::new()));
     for _ in 0..100 {
@@ -46,7 +46,7 @@ fn a_timer_is_never_early() {
 // 6.
 #[test]
 fn a_delay_counts_from_the_call_not_from_the_tick() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     event_loop.call_soon({
         let event_loop = event_loop.clone();
         move || {
@@ -111,7 +111,7 @@ fn timers_are_called_in_the_order_of_their_deadlines() {
 // 7.
 #[test]
 fn timers_that_are_due_together_are_called_in_order_too() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::default();
     let now = Instant::now();
     for (name, micros) in [("c", 900), ("a", 100), ("d", 900), ("b", 500)] {
@@ -162,7 +162,7 @@ fn deadlines_in_the_past_are_called_earliest_first() {
 // 10.
 #[test]
 fn the_longest_delay_is_accepted_and_can_be_cancelled() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::default();
     let timer = event_loop.call_later(Duration::MAX, log.adds("never"));
     let other = event_loop.call_later(Duration::from_secs(1 << 55), log.adds("never either"));

@@ -12,7 +12,8 @@ use std::time::Duration;
 use wharf::EventLoop;
 use wharf::testing::{settle, step};
 
-use crate::probes::{Log, complete, memory_loop, run_forever, step_until};
+use crate::loops::memory_loop;
+use crate::probes::{Log, complete, run_forever, step_until};
 
 /// A watched end, and its peer; neither blocks.
 fn stream_pair() -> (Rc<UnixStream>, UnixStream) {

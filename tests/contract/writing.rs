@@ -3,9 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{Buffered, EventLoop, Protocol, Transport, WriteStatus};
 
+use crate::loops::{memory_loop, settle};
 use crate::probe::{Log, Probe};
 use crate::running::run_until;
 
@@ -14,7 +15,7 @@ const MIB: usize = 1024 * 1024;
 // 138: differs.
 #[test]
 fn server_connections_have_a_write_cap_and_client_connections_have_none() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (near, far) = (Log::new(), Log::new());
     let logs = far.clone();
     event_loop
@@ -79,7 +80,7 @@ fn pausing_after_a_failed_write_keeps_the_error_waiting_for_some_time() {
 
 /// A protocol whose peer sends sixteen bytes and is gone.
 fn meets_a_dead_peer<P: Protocol>(near: impl FnOnce(&Log) -> P) -> (EventLoop, Log) {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (log, far) = (Log::new(), Log::new());
     pair(&event_loop, 64, near(&log), Probe::new(&far)).unwrap();
     // Nothing of it is read before the peer is gone.

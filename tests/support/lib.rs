@@ -14,6 +14,7 @@ pub mod children;
 pub mod datagram_probe;
 pub mod encryption;
 pub mod files;
+pub mod loops;
 pub mod needs;
 pub mod probe;
 pub mod process;

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, unfenced_panics};
+use wharf::testing::unfenced_panics;
 use wharf::{
     Error, EventLoop, Protocol, Result, Server, StreamReader, StreamWriter, Transport,
     TransportHandle,
 };
+
+use crate::loops::{memory_loop, system_loop};
 
 /// After this long a test that waits has failed. A machine with much else to do takes seconds to start
 /// a foreign program.
@@ -22,7 +24,7 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs `main` on a loop of the operating system, for as long as `LIMIT` at most.
 pub fn run<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
-    let event_loop = EventLoop::new().expect("a loop");
+    let event_loop = system_loop();
     run_on(&event_loop, main)
 }
 
@@ -37,7 +39,7 @@ pub fn run_on<T>(event_loop: &EventLoop, main: impl AsyncFnOnce(EventLoop) -> Re
 
 /// Runs `main` on a loop in memory, in virtual time; waiting for nothing is an error there.
 pub fn run_in_memory<T>(main: impl AsyncFnOnce(EventLoop) -> Result<T>) -> T {
-    let given = MemoryNetwork::new().event_loop().run(main).expect("no error");
+    let given = memory_loop().run(main).expect("no error");
     assert_no_panic_passed();
     given
 }

@@ -66,7 +66,8 @@ struct State {
     policy: Rc<dyn KernelPolicy>,
     /// What is on its way holds sockets, and these their kernel.
     links: Weak<Links>,
-    ports: Rc<Ports>,
+    /// `None`: that of the loops without machines, which stand for any number of them.
+    ports: Option<Rc<Ports>>,
     /// How many descriptors there are that were not closed.
     open: Cell<usize>,
 }
@@ -87,16 +88,15 @@ impl Kernel {
     pub(super) fn new(
         policy: Rc<dyn KernelPolicy>,
         links: &Rc<Links>,
-        clock: &Rc<super::clock::Clock>,
+        ports: Option<Rc<Ports>>,
     ) -> Self {
-        let (links, ports) =
-            (Rc::downgrade(links), Ports::new(Rc::clone(clock), Rc::clone(&policy)));
+        let links = Rc::downgrade(links);
         Self(Some(Rc::new(State { policy, links, ports, open: Cell::new(0) })))
     }
 
     /// The ports of a simulated host.
     pub(super) fn ports(&self) -> Option<&Rc<Ports>> {
-        self.0.as_ref().map(|state| &state.ports)
+        self.0.as_ref()?.ports.as_ref()
     }
 
     /// How many of `most` a call moves; "it would block" for none.

@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use super::kernel::Kernel;
 use super::network::Network;
+#[cfg(feature = "sim")]
+use super::network::State;
+#[cfg(feature = "sim")]
+use super::ports::Ports;
 
 /// Which machine of a network. 0 is where all loops are that were given none of their own: it has every address
 /// that no other machine has.
@@ -26,6 +30,9 @@ pub(crate) struct Machine {
 #[derive(Default)]
 pub(super) struct Machines {
     table: RefCell<Vec<Entry>>,
+    /// That of the loops that were given no machine.
+    #[cfg(feature = "sim")]
+    shared_kernel: RefCell<Kernel>,
     by_address: RefCell<BTreeMap<IpAddr, MachineId>>,
 }
 
@@ -154,8 +161,14 @@ impl Machine {
     /// Lets `policy` decide what its kernel does to the calls of its programs, on sockets that are opened from now on.
     #[cfg(feature = "sim")]
     pub(crate) fn set_kernel(&self, policy: Rc<dyn super::KernelPolicy>) {
-        let kernel = Kernel::new(policy, &self.network.0.links, &self.network.0.clock);
-        self.network.0.machines.with(self.id, |entry| entry.kernel.replace(kernel));
+        let State { links, clock, machines, .. } = &*self.network.0;
+        if self.id == MachineId::SHARED {
+            machines.shared_kernel.replace(Kernel::new(policy, links, None));
+        } else {
+            let ports = Ports::new(Rc::clone(clock), Rc::clone(&policy));
+            let kernel = Kernel::new(policy, links, Some(ports));
+            machines.with(self.id, |entry| entry.kernel.replace(kernel));
+        }
     }
 
     pub(super) fn kernel(&self) -> Kernel {
@@ -201,6 +214,10 @@ impl Machines {
     }
 
     pub(super) fn kernel(&self, id: MachineId) -> Kernel {
+        #[cfg(feature = "sim")]
+        if id == MachineId::SHARED {
+            return self.shared_kernel.borrow().clone();
+        }
         self.with(id, |entry| entry.kernel.borrow().clone()).unwrap_or_default()
     }
 

@@ -16,6 +16,7 @@ use self::buffer::{Buffer, Read};
 use self::end::End;
 use self::pair::Pair;
 use super::kernel::{Call, Descriptor, Kernel};
+use super::machine::Machine;
 use super::packet::Packet;
 use super::route::Route;
 use crate::address::Address;
@@ -43,6 +44,11 @@ pub(crate) fn pair(
     addresses: [Option<Address>; 2],
 ) -> (MemorySocket, MemorySocket) {
     joined(capacity, addresses, None, [Kernel::default(), Kernel::default()])
+}
+
+/// As [`pair`], both ends on one machine, whose kernel they have.
+pub(crate) fn pair_on(machine: &Machine, capacity: usize) -> (MemorySocket, MemorySocket) {
+    joined(capacity, [None, None], None, [machine.kernel(), machine.kernel()])
 }
 
 fn joined(
@@ -118,9 +124,14 @@ impl MemorySocket {
     /// How many of so many bytes the kernel lets a read bring.
     fn may_read(&self, buffer: &Buffer, wanted: usize) -> io::Result<usize> {
         let end = self.end();
+        // Who was told that the other side is gone has all input: nothing of it can come later.
+        if end.has_failed() || end.broken.get() {
+            return Ok(wanted);
+        }
         // Behind an end that was reported, all input is there.
-        let may_block = !buffer.ended && !end.has_failed();
-        if may_block && let Err(error) = end.kernel.check(Call::Read, &end.blocked) {
+        if !buffer.ended
+            && let Err(error) = end.kernel.check(Call::Read, &end.blocked)
+        {
             self.tell_later();
             return Err(error);
         }
@@ -141,6 +152,7 @@ impl MemorySocket {
         }
         let mut buffer = self.outgoing().borrow_mut();
         if buffer.shut || end.deserted.get() {
+            end.broken.set(end.deserted.get());
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let wanted: usize = slices.iter().map(|slice| slice.len()).sum();

@@ -27,6 +27,9 @@ const LAST_DATE: Duration = Duration::from_secs(9_999 * 365 * 24 * 60 * 60);
 /// Which host of a simulation, in the order in which they were made.
 pub(in crate::sim) type HostId = usize;
 
+/// All loops of a simulation that are no host's.
+pub(in crate::sim) const OTHERS: HostId = usize::MAX;
+
 /// A machine of a [`Simulation`], with a name, addresses, an event loop, and programs.
 ///
 /// Clones are the same host. The simulation keeps it: dropping it changes nothing.

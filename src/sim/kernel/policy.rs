@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::fault::KernelFault;
 use super::options::KernelOptions;
 use crate::driver::memory::{Call, KernelPolicy, Network};
-use crate::sim::host::HostId;
+use crate::sim::host::{HostId, OTHERS};
 use crate::sim::random::{Random, probable};
 use crate::sim::trace::{Trace, TraceEvent};
 
@@ -96,6 +96,9 @@ impl HostKernel {
     }
 
     fn note(&self, what: String) {
+        if self.host == OTHERS {
+            return;
+        }
         let at = (self.elapsed)();
         self.trace.add(TraceEvent::Kernel { at, host: self.host, what });
     }

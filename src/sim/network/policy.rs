@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::driver::memory::{Fate, Link, LinkPolicy, Network, Packet, Retry};
 use crate::sim::addresses;
 use crate::sim::disk::Disk;
-use crate::sim::host::HostId;
+use crate::sim::host::{HostId, OTHERS};
 use crate::sim::random::{Random, probable};
 use crate::sim::trace::{Capture, CapturedEnds, Delivery, Trace, TraceEvent};
 
@@ -23,6 +23,8 @@ pub(in crate::sim) struct SimulatedLinks {
     random: Random,
     trace: Trace,
     hosts: Cell<usize>,
+    /// There are loops that are no host's, at any addresses.
+    has_others: Cell<bool>,
     cuts: Cuts,
     /// Of links that have none of their own.
     default: RefCell<LinkOptions>,
@@ -42,6 +44,7 @@ impl SimulatedLinks {
             random,
             trace,
             hosts: Cell::new(0),
+            has_others: Cell::new(false),
             cuts: Cuts::default(),
             default: RefCell::default(),
             options: RefCell::default(),
@@ -54,6 +57,11 @@ impl SimulatedLinks {
     /// There is one more.
     pub(in crate::sim) fn add_host(&self) {
         self.hosts.set(self.hosts.get() + 1);
+    }
+
+    /// There are loops that are no host's: what passes to them and from them passes over links.
+    pub(in crate::sim) fn add_others(&self) {
+        self.has_others.set(true);
     }
 
     pub(in crate::sim) fn set_default(&self, options: LinkOptions) {
@@ -106,7 +114,9 @@ impl SimulatedLinks {
     }
 
     fn host(&self, address: Option<&Address>) -> Option<HostId> {
-        addresses::host_at(address?.as_ip()?.ip()).filter(|id| *id < self.hosts.get())
+        let host = addresses::host_at(address?.as_ip()?.ip());
+        let host = host.filter(|id| *id < self.hosts.get());
+        host.or_else(|| self.has_others.get().then_some(OTHERS))
     }
 
     fn with_options<R>(
@@ -170,6 +180,9 @@ impl SimulatedLinks {
         packet: Packet,
         delivery: Delivery,
     ) {
+        if from == OTHERS || to == OTHERS {
+            return;
+        }
         let at = (self.elapsed)();
         let port = |address: Option<&Address>| {
             address.and_then(Address::as_ip).map_or(0, |address| address.port())
@@ -251,7 +264,9 @@ impl LinkPolicy for SimulatedLinks {
         if !is_there {
             self.note(link, ends, packet, Delivery::LostOnArrival);
         }
-        if let Some((capture, ends)) = self.capture(link) {
+        if let Some((capture, ends)) =
+            self.capture(link).filter(|_| ends.0 != OTHERS && ends.1 != OTHERS)
+        {
             capture.borrow_mut().arrived((self.elapsed)(), ends, is_there);
         }
         is_there

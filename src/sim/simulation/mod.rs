@@ -1,5 +1,6 @@
 //! A simulated network with its hosts.
 
+mod others;
 mod running;
 mod settle;
 

@@ -9,11 +9,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use wharf::testing::{self, step};
-use wharf::{EventLoop, LoopFuture, ProcessProtocol};
+use wharf::{LoopFuture, ProcessProtocol};
 
 use super::Idle;
 use crate::datagram_probe::Probe;
-use crate::probes::{Log, Noting, holding, memory_loop, run_forever};
+use crate::loops::{memory_loop, system_loop};
+use crate::probes::{Log, Noting, holding, run_forever};
 
 // 24.
 #[test]
@@ -56,7 +57,7 @@ fn a_protocols_callback_cannot_close_the_loop() {
 // 25.
 #[test]
 fn a_closed_loop_drops_callbacks_and_says_that_they_are_cancelled() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     event_loop.close().unwrap();
     let log = Log::default();
     let soon = event_loop.call_soon(holding(log.adds_on_drop("soon")));
@@ -70,7 +71,7 @@ fn a_closed_loop_drops_callbacks_and_says_that_they_are_cancelled() {
 // 25.
 #[test]
 fn a_closed_loop_refuses_everything_with_is_closed() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let (watched, _peer) = UnixStream::pair().unwrap();
     let watched = Rc::new(watched);
     event_loop.close().unwrap();
@@ -119,7 +120,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 // 25.
 #[test]
 fn a_closed_loop_refuses_datagrams_pipes_children_sockets_and_names() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     event_loop.close().unwrap();
     let event_loop = &event_loop;
     let path = std::env::temp_dir().join(format!("wharf-closed-{}", std::process::id()));
@@ -220,9 +221,9 @@ fn a_closed_loop_holds_nothing_of_the_users() {
 
 #[test]
 fn a_loop_closes_whether_it_ran_or_not() {
-    drop(EventLoop::new().unwrap());
+    drop(system_loop());
     drop(memory_loop());
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let stopper = event_loop.clone();
     event_loop.call_soon(move || stopper.stop());
     run_forever(&event_loop);

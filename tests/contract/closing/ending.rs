@@ -7,18 +7,17 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{self, settle};
-use wharf::{EventLoop, Protocol, Transport, WriteStatus};
+use wharf::testing;
+use wharf::{Protocol, Transport, WriteStatus};
 
 use super::Idle;
-use crate::probes::{
-    Log, Noting, complete, holding, keeping, memory_loop, on_drop, panics_on_drop, reports,
-};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, Noting, complete, holding, keeping, on_drop, panics_on_drop, reports};
 
 // 26.
 #[test]
 fn closing_drops_what_is_queued_without_calling_it() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::default();
     let called = Rc::new(Cell::new(false));
     let call = |name: &'static str| {
@@ -47,7 +46,7 @@ fn closing_drops_what_is_queued_without_calling_it() {
 // 26.
 #[test]
 fn closing_aborts_every_transport_and_delivers_every_connection_lost() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let log = Log::default();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -125,7 +124,7 @@ fn closing_cancels_every_task() {
 // 26.
 #[test]
 fn what_is_dropped_by_closing_may_use_the_loop() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let reports = reports(&event_loop);
     let log = Log::default();
     let meddle = |name: &'static str| {
@@ -182,7 +181,7 @@ impl Protocol for Meddling {
 // 26.
 #[test]
 fn panics_while_closing_are_reported_and_closing_goes_on() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let reports = reports(&event_loop);
     let log = Log::default();
     for _ in 0..2 {

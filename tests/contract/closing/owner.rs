@@ -1,14 +1,14 @@
 //! The value that owns the loop: dropping it closes.
 
-use wharf::EventLoop;
 use wharf::testing;
 
-use crate::probes::{Log, Noting, memory_loop};
+use crate::loops::{memory_loop, system_loop};
+use crate::probes::{Log, Noting};
 
 // 26.
 #[test]
 fn the_owner_closes_the_loop_and_clones_do_not_keep_it_open() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let clone = event_loop.clone();
     drop(event_loop.clone());
     assert!(!clone.is_closed());

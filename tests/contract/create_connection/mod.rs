@@ -14,8 +14,9 @@ mod unix;
 
 use std::net::SocketAddr;
 
-use wharf::testing::MemoryNetwork;
 use wharf::{EventLoop, Protocol, Transport};
+
+use crate::loops::network;
 
 fn socket_address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -23,7 +24,7 @@ fn socket_address(text: &str) -> SocketAddr {
 
 /// A network where connects to these addresses hear nothing.
 fn with_black_holes(addresses: &[&str]) -> EventLoop {
-    let mut network = MemoryNetwork::new();
+    let mut network = network();
     for address in addresses {
         network = network.black_hole(socket_address(address));
     }

@@ -5,8 +5,9 @@ use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
-use wharf::{EventLoop, Protocol, Result, Transport};
+use wharf::{Protocol, Result, Transport};
 
+use crate::loops::system_loop;
 use crate::serving::{Echo, LIMIT, Seen, own_host, refusing_address, run, run_in_memory, until};
 use crate::sockets::uninterrupted;
 
@@ -112,7 +113,7 @@ fn a_protocol_that_fails_in_connection_made_is_a_connection_that_ended() {
 // Beyond asyncio.
 #[test]
 fn on_a_closed_loop_nothing_is_connected() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     event_loop.close().unwrap();
     let connecting = event_loop.create_connection(|| Echo, "127.0.0.1:7").start();
     assert!(connecting.take_result().expect("done").unwrap_err().is_closed());

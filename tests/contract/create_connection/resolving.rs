@@ -3,8 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
-use wharf::testing::MemoryNetwork;
-
+use crate::loops::network;
 use crate::serving::{Echo, Seen, address, run, run_in_memory, run_on};
 
 use super::peer;
@@ -14,10 +13,8 @@ use super::peer;
 #[test]
 fn addresses_are_not_looked_up() {
     let astray = || ["192.0.2.9".parse().unwrap()];
-    let network = MemoryNetwork::new()
-        .host("127.0.0.1", astray())
-        .host("::1", astray())
-        .host("localhost", astray());
+    let network =
+        network().host("127.0.0.1", astray()).host("::1", astray()).host("localhost", astray());
     run_on(&network.event_loop(), async |event_loop| {
         for host in ["127.0.0.1", "::1"] {
             let server = event_loop.create_server(|| Echo, (host, 0)).await?;
@@ -56,7 +53,7 @@ fn addresses_are_connected_to_while_names_are_looked_up() {
 // 214.
 #[test]
 fn an_ipv6_address_with_a_zone_is_looked_up() {
-    let network = MemoryNetwork::new().host("fe80::1%eth0", ["fe80::1".parse().unwrap()]);
+    let network = network().host("fe80::1%eth0", ["fe80::1".parse().unwrap()]);
     network
         .event_loop()
         .run(async |event_loop| {
@@ -72,7 +69,7 @@ fn an_ipv6_address_with_a_zone_is_looked_up() {
 // 215.
 #[test]
 fn a_name_without_an_address_is_an_error_that_names_it() {
-    let network = MemoryNetwork::new().host("empty.example", []);
+    let network = network().host("empty.example", []);
     network
         .event_loop()
         .run(async |event_loop| {

@@ -3,8 +3,9 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use wharf::{EventLoop, TimeoutKind};
+use wharf::TimeoutKind;
 
+use crate::loops::system_loop;
 use crate::serving::{Echo, Seen, address, run, run_on, until};
 
 use super::peer;
@@ -80,7 +81,7 @@ fn dropping_a_connect_closes_every_socket_of_it() {
 #[test]
 fn closing_the_loop_ends_connects_that_are_under_way() {
     let (silent, _listener, _waiting) = silent_listener().unwrap();
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let seen = Seen::new();
     let connecting = run_on(&event_loop, async |event_loop| {
         let connecting = event_loop.create_connection(seen.watcher(), silent).start();

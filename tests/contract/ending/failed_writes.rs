@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{Buffered, EventLoop, RateLimit, Timeout, Transport, WaterMarks, WriteStatus};
 
+use crate::loops::{memory_loop, settle};
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
 
@@ -12,7 +13,7 @@ const SAID: &[u8] = b"sixteen bytes...";
 
 /// A peer that has said something and is gone, before anything was read of it.
 fn meets_a_dead_peer(near: impl FnOnce(&Log) -> Probe, buffer: Option<usize>) -> (EventLoop, Log) {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (log, far) = (Log::new(), Log::new());
     let near = near(&log);
     match buffer {
@@ -122,7 +123,7 @@ fn what_was_given_back_is_delivered() {
 // 108, and the hold.
 #[test]
 fn a_hold_ends_with_the_write_that_fails() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (near, far) = (Log::new(), Log::new());
     // Its echo is not read, so that it is held, with input waiting.
     let echo = Buffered(Probe::new(&near).buffer_of(1000).echoing());
@@ -143,7 +144,7 @@ fn a_hold_ends_with_the_write_that_fails() {
 // 108: with nothing waiting the error is not kept.
 #[test]
 fn an_error_is_told_at_once_when_nothing_waits() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (near, far) = (Log::new(), Log::new());
     pair(&event_loop, 64, Probe::new(&near).not_reading(), Probe::new(&far)).unwrap();
     far.handle().abort();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{Buffered, EventLoop, Protocol, Timeout, TimeoutKind, Transport, WriteStatus};
 
+use crate::loops::{memory_loop, settle};
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
 
@@ -23,7 +24,7 @@ impl Stage {
         near: impl FnOnce(&Log) -> A,
         far: impl FnOnce(&Log) -> B,
     ) -> Self {
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let (near_log, far_log) = (Log::new(), Log::new());
         pair(&event_loop, capacity, near(&near_log), far(&far_log)).unwrap();
         Self { event_loop, near: near_log, far: far_log }
@@ -272,7 +273,7 @@ fn input_is_discarded_as_long_as_output_makes_progress() {
 
 #[test]
 fn no_more_than_some_thousand_sockets_linger_and_the_oldest_go_first() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let mut fars = Vec::new();
     for _ in 0..4100 {
         let (near, far) = (Log::new(), Log::new());
@@ -313,7 +314,7 @@ fn lingering_reply(event_loop: &EventLoop, len: usize) -> Log {
 // 62.
 #[test]
 fn a_socket_whose_peer_takes_what_was_sent_makes_room_last() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let slow = lingering_reply(&event_loop, 60);
     let _silent: Vec<Log> = (1..4096).map(|_| lingering_reply(&event_loop, 60)).collect();
     for _ in 0..3 {
@@ -335,7 +336,7 @@ fn a_socket_whose_peer_takes_what_was_sent_makes_room_last() {
 
 #[test]
 fn statistics_are_right_when_the_timer_of_what_lingers_has_gone_off_and_not_run() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let seen = std::rc::Rc::new(std::cell::Cell::new(None));
     let (own, place) = (event_loop.clone(), std::rc::Rc::clone(&seen));
     // Due together with the look, and called before it.

@@ -5,9 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use socket2::SockRef;
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{Buffered, EventLoop, Protocol, RateGroup, RateLimit, Timeout, Transport, WaterMarks};
 
+use crate::loops::{memory_loop, settle, system_loop};
 use crate::probe::{Call, Log, Probe};
 use crate::running::{rest, run_until};
 
@@ -59,7 +60,7 @@ fn reset_in_memory<P: Protocol>(event_loop: &EventLoop, near: &Log, protocol: P)
 fn a_read_limit_does_not_lose_what_came_before_a_reset() {
     for grouped in [false, true] {
         for buffered in [false, true] {
-            let event_loop = MemoryNetwork::new().event_loop();
+            let event_loop = memory_loop();
             let near = Log::new();
             let probe = limited(&near, &event_loop, grouped);
             match buffered {
@@ -76,7 +77,7 @@ fn a_read_limit_does_not_lose_what_came_before_a_reset() {
 #[test]
 fn a_read_limit_does_not_lose_what_came_before_a_reset_on_tcp() {
     for (adopted, buffered) in [(false, false), (false, true), (true, false), (true, true)] {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         let near = Log::new();
         let probe = limited(&near, &event_loop, false);
         let mut peer = match buffered {
@@ -117,7 +118,7 @@ fn a_read_limit_does_not_lose_what_came_before_a_reset_under_tls() {
 
     for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
         let tls = crate::encryption::Tls::new(version);
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let (near, far) = (Log::new(), Log::new());
         let mut peer = Some(Probe::new(&far).not_reading());
         let factory = move || peer.take().expect("one connection");
@@ -143,7 +144,7 @@ fn a_read_limit_does_not_lose_what_came_before_a_reset_under_tls() {
 #[test]
 fn a_hold_does_not_lose_what_came_before_a_reset() {
     for buffered in [false, true] {
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let (near, far) = (Log::new(), Log::new());
         let echo = Probe::new(&near).buffer_of(1000).echoing();
         let peer = Probe::new(&far).not_reading();
@@ -168,7 +169,7 @@ fn a_hold_does_not_lose_what_came_before_a_reset() {
 /// What may never be read is not kept for ever.
 #[test]
 fn a_limit_that_lets_nothing_pass_keeps_a_reset_waiting_no_longer_than_it_may_linger() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let near = Log::new();
     let probe = Probe::new(&near).on_made(|transport| {
         transport.set_read_limit(Some(RateLimit::bytes_per_second(0).burst(100)));
@@ -186,7 +187,7 @@ fn a_limit_that_lets_nothing_pass_keeps_a_reset_waiting_no_longer_than_it_may_li
 /// As long as a limit lets something pass, nothing is lost.
 #[test]
 fn a_slow_limit_takes_its_time_after_a_reset() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let near = Log::new();
     let probe = Probe::new(&near).on_made(|transport| {
         transport.set_read_limit(Some(RateLimit::bytes_per_second(500).burst(500)));
@@ -202,7 +203,7 @@ fn a_slow_limit_takes_its_time_after_a_reset() {
 
 #[test]
 fn a_protocol_that_has_paused_itself_is_told_at_once_whatever_else_stops_reading() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let near = Log::new();
     let probe = limited(&near, &event_loop, false).on_data(|transport, _| {
         transport.pause_reading();

@@ -3,14 +3,14 @@
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, SystemTime};
 
-use wharf::testing::{self, MemoryNetwork, Recorder, pair};
+use wharf::testing::{self, Recorder, pair};
 use wharf::{
     ConnectionBuilder, EventLoop, PipeBuilder, ProcessProtocol, ProcessTransport, RateGroup,
     RateLimit, Timeout, WaterMarks, relay,
 };
 
 use super::{COUNTS, DURATIONS, Outcome, SIZES, exchange};
-use crate::probes::memory_loop;
+use crate::loops::{memory_loop, network, settle, system_loop};
 use crate::serving::{Echo, Seen, Watcher, address, run_on, until};
 
 const KINDS: [Timeout; 3] = [Timeout::Idle, Timeout::WriteStall, Timeout::Linger];
@@ -29,7 +29,7 @@ fn resets_and_received_descriptors_are_sane_at_both_ends() {
             |client| client.reset_on_close(on),
         );
     }
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     for most in SIZES {
         run_on(&event_loop, async |event_loop: EventLoop| {
             let (near, far) = UnixStream::pair()?;
@@ -54,7 +54,7 @@ fn resets_and_received_descriptors_are_sane_at_both_ends() {
 #[test]
 fn numbers_of_relays_are_sane_at_both_ends() {
     for after in DURATIONS {
-        for event_loop in [EventLoop::new().unwrap(), memory_loop()] {
+        for event_loop in [system_loop(), memory_loop()] {
             let seen = Seen::new();
             let (client, a) = pair(&event_loop, 64, seen.watcher()(), Echo).unwrap();
             let (b, _server) = pair(&event_loop, 64, Echo, Echo).unwrap();
@@ -77,7 +77,7 @@ fn numbers_of_relays_are_sane_at_both_ends() {
 
 #[test]
 fn numbers_of_pipes_are_sane_at_both_ends() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let exchange =
         |what: &str, works: bool, set: &dyn Fn(PipeBuilder<Watcher>) -> PipeBuilder<Watcher>| {
             run_on(&event_loop, async |event_loop: EventLoop| {
@@ -166,7 +166,7 @@ fn no_builder_takes_a_duration_of_zero() {
         wharf::Keepalive::new().time(Duration::ZERO),
         wharf::Keepalive::new().interval(Duration::ZERO),
     ];
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     run_on(&event_loop, async |event_loop: EventLoop| {
         let server = || event_loop.create_server(|| Echo, "127.0.0.1:0");
         let client = || event_loop.create_connection(|| Echo, "127.0.0.1:9");
@@ -195,7 +195,7 @@ fn no_builder_takes_a_duration_of_zero() {
 
 #[test]
 fn numbers_of_processes_are_sane_at_both_ends() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     run_on(&event_loop, async |event_loop: EventLoop| {
         for size in SIZES {
             let cat = event_loop
@@ -236,7 +236,7 @@ fn numbers_of_testing_are_sane_at_both_ends() {
     let dates = [SystemTime::UNIX_EPOCH.checked_sub(far), SystemTime::UNIX_EPOCH.checked_add(far)];
     for date in dates.into_iter().flatten().chain([SystemTime::UNIX_EPOCH]) {
         for seed in [0, u64::MAX] {
-            let event_loop = MemoryNetwork::new().date(date).urgent_data(seed).event_loop();
+            let event_loop = network().date(date).urgent_data(seed).event_loop();
             run_on(&event_loop, async |event_loop: EventLoop| {
                 let seen = Seen::new();
                 let server = event_loop.create_server(|| Echo, "127.0.0.1:0").await?;
@@ -248,11 +248,11 @@ fn numbers_of_testing_are_sane_at_both_ends() {
         }
     }
     for size in SIZES {
-        for event_loop in [EventLoop::new().unwrap(), memory_loop()] {
+        for event_loop in [system_loop(), memory_loop()] {
             let seen = Seen::new();
             let (near, _far) = pair(&event_loop, size, seen.watcher()(), Echo).unwrap();
             near.with(|_, transport| transport.write(b"hello")).unwrap();
-            testing::settle(&event_loop).unwrap();
+            settle(&event_loop).unwrap();
             assert_eq!(*seen.received.borrow(), b"hello", "{size}");
         }
         let mut recorder = Recorder::with_capacity(size, || Echo).unwrap();

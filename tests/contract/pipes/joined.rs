@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use wharf::{EventLoop, Protocol, Transport, WriteStatus};
 
 use super::done;
+use crate::loops::memory_loop;
 use crate::probe::{Call, Log, Probe};
 use crate::running::{Reports, rest, run_until};
 
@@ -154,7 +155,7 @@ fn pipes_that_cannot_be_joined_leave_nothing() {
     assert_eq!(event_loop.statistics().sources, sources);
     drop(other_writer);
 
-    let memory = wharf::testing::MemoryNetwork::new().event_loop();
+    let memory = memory_loop();
     let (reader, writer) = io::pipe().unwrap();
     let refused = memory.connect_pipes(|| Probe::new(&Log::new()), reader, writer).start();
     assert!(done(&memory, refused).unwrap_err().is_unsupported());

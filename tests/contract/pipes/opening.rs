@@ -9,12 +9,12 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use rustix::fs::OFlags;
-use wharf::testing::MemoryNetwork;
 use wharf::{
     EventLoop, Protocol, Result, Timeout, TimeoutKind, Transport, WaterMarks, WriteStatus,
 };
 
 use super::{done, read_with, write_with};
+use crate::loops::memory_loop;
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
 
@@ -177,7 +177,7 @@ fn giving_up_or_a_factory_that_panics_closes_the_descriptor() {
 
 #[test]
 fn a_loop_in_memory_and_a_closed_loop_refuse_descriptors() {
-    let in_memory = MemoryNetwork::new().event_loop();
+    let in_memory = memory_loop();
     let (reader, _writer) = io::pipe().unwrap();
     let outcome = done(&in_memory, in_memory.connect_read_pipe(|| Nothing, reader).start());
     assert!(outcome.unwrap_err().is_unsupported());

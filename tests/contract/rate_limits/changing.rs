@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wharf::testing::{advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{Protocol, RateGroup, Result, Transport};
 
-use super::{Flow, Idle, SECOND, limit, memory_loop};
+use super::{Flow, Idle, SECOND, limit};
+use crate::loops::{memory_loop, settle};
 use crate::probe::{Log, Probe};
 use crate::random::cases;
 

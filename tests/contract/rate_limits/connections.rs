@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use wharf::testing::{advance, pair, settle, step};
+use wharf::testing::{advance, pair, step};
 use wharf::{EventLoop, RateLimit, Timeout, TimeoutKind, Transport, WaterMarks};
 
-use super::{Flow, Idle, SECOND, Sink, limit, memory_loop};
+use super::{Flow, Idle, SECOND, Sink, limit};
+use crate::loops::{memory_loop, settle, system_loop};
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
 use crate::running::run_until;
 
@@ -187,7 +188,7 @@ fn a_limited_connection_that_closes_after_its_peers_end_does_not_keep_the_loop_b
     let _pair = pair(&memory, 1 << 20, probes.0, probes.1).unwrap();
     closes_at_ease(&memory, &near, &far);
 
-    let system = EventLoop::new().unwrap();
+    let system = system_loop();
     let (near, far) = (Log::new(), Log::new());
     let probes = (Probe::new(&near).half_open(), Probe::new(&far).half_open());
     let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use wharf::testing::{advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{EventLoop, RateGroup, RateLimit, Result, Transport};
 
-use super::{Flow, Idle, SECOND, limit, memory_loop};
+use super::{Flow, Idle, SECOND, limit};
+use crate::loops::{memory_loop, settle};
 use crate::probe::{Log, Probe};
 
 /// Sets a group's limit one way.

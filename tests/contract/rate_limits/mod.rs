@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair, step};
+use wharf::testing::{advance, pair, step};
 use wharf::{Connection, EventLoop, Protocol, RateLimit, Result, Transport, TransportHandle};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -85,10 +85,6 @@ impl Flow {
         }
         self.received.get() - before
     }
-}
-
-fn memory_loop() -> EventLoop {
-    MemoryNetwork::new().event_loop()
 }
 
 fn limit(bytes_per_second: u64, burst: u64) -> RateLimit {

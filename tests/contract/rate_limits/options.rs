@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::{EventLoop, RateGroup, Result, Transport};
+use wharf::{RateGroup, Result, Transport};
 
-use super::{Idle, SECOND, Sink, Source, limit, memory_loop};
+use crate::loops::{memory_loop, system_loop};
+
+use super::{Idle, SECOND, Sink, Source, limit};
 
 #[test]
 fn limits_are_options_of_clients_and_servers() -> Result {
@@ -51,7 +53,7 @@ fn limits_are_options_of_clients_and_servers() -> Result {
 
 #[test]
 fn limits_hold_for_sockets_of_the_operating_system() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let received = Rc::new(Cell::new(0));
     let count = Rc::clone(&received);
     event_loop

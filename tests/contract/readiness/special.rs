@@ -5,9 +5,10 @@ use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
 
-use wharf::testing::{MemoryNetwork, pair};
+use wharf::testing::pair;
 use wharf::{EventLoop, Transport};
 
+use crate::loops::memory_loop;
 use crate::probe::{Log, Probe};
 use crate::running::run_until;
 use crate::serving::Directory;
@@ -42,7 +43,7 @@ fn a_file_whose_size_is_not_known_is_refused_in_words_and_ends_nothing() {
 
 #[test]
 fn empty_and_sparse_files_are_sent() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (near, far) = joined(&event_loop);
     let directory = Directory::new();
     let sparse = |name: &str, len| {

@@ -11,6 +11,7 @@ use wharf::{
 };
 
 use super::stage::{ALL, Link, SECOND, Stage, connected, pattern, shared};
+use crate::loops::memory_loop;
 use crate::probe::{Call, Log, Probe};
 
 #[test]
@@ -220,7 +221,7 @@ impl Protocol for Collector {
 
 #[test]
 fn a_shutdown_leaves_a_relay_its_time_and_then_aborts_it() -> Result {
-    let event_loop = wharf::testing::MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     event_loop.run(async |event_loop: EventLoop| {
         let peer = Log::new();
         let far = Probe::new(&peer).half_open();

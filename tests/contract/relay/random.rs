@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use wharf::testing::{advance, settle, step};
+use wharf::testing::{advance, step};
 use wharf::{RelayEnd, Transport};
 
 use super::pipes;
 use super::stage::{ALL, Stage, pattern};
+use crate::loops::settle;
 use crate::probe::{Call, Log};
 use crate::running::is_virtual;
 

@@ -6,13 +6,14 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{
     EventLoop, LoopFuture, RateLimit, RelayEnd, RelayOutcome, RelaySide, Splicing, Transport,
     TransportHandle, relay,
 };
 
 use super::stage::{SECOND, Waiting, pattern};
+use crate::loops::{memory_loop, settle, system_loop};
 use crate::probe::{Log, Probe};
 use crate::running::{rest, run_until};
 
@@ -41,7 +42,7 @@ fn has_failed(outcome: LoopFuture<RelayOutcome>, side: RelaySide) -> bool {
 fn a_relay_sends_what_came_before_a_reset_however_far_the_other_side_lags_behind() {
     for splicing in [Splicing::Never, Splicing::Automatic, Splicing::Always] {
         for limited in [false, true] {
-            let event_loop = EventLoop::new().unwrap();
+            let event_loop = system_loop();
             let (peer, near) = roomy();
             let unread = near.try_clone().unwrap();
             let source = adopted(&event_loop, near);
@@ -93,7 +94,7 @@ struct Lagging {
 }
 
 fn lagging() -> Lagging {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (first, second) = (Log::new(), Log::new());
     let ends = |capacity, log: &Log| -> TransportHandle {
         pair(&event_loop, capacity, Waiting, Probe::new(log).not_reading()).unwrap().0.into()
@@ -208,7 +209,7 @@ mod under_tls {
     }
 
     fn ends(version: TlsVersion, end: End) {
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let front = Front { event_loop: event_loop.clone(), tls: Tls::new(version) };
         let (client, near) = (Log::new(), Log::new());
         front.join("10.0.0.1:443", Probe::new(&client), Probe::new(&near).not_reading());

@@ -7,12 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{
     Error, EventLoop, LoopFuture, Protocol, RelayBuilder, RelayOutcome, RelayStatistics, Result,
     Splicing, Transport, TransportHandle, relay,
 };
 
+use crate::loops::{are_simulated, memory_loop, settle, system_loop};
 use crate::probe::{Log, Probe, assert_rules_were_kept};
 use crate::running::{Reports, run_until};
 
@@ -24,6 +25,13 @@ pub(super) enum Link {
     Memory,
     Unix,
     Tcp,
+}
+
+impl Link {
+    /// A simulation has none of the system's sockets.
+    fn here(self) -> Self {
+        if are_simulated() { Self::Memory } else { self }
+    }
 }
 
 /// Every link, each way of moving bytes.
@@ -74,9 +82,9 @@ impl Stage {
         client: impl FnOnce(Probe) -> Probe,
         server: impl FnOnce(Probe) -> Probe,
     ) -> Self {
-        let event_loop = match link {
-            Link::Memory => MemoryNetwork::new().event_loop(),
-            _ => EventLoop::new().unwrap(),
+        let event_loop = match link.here() {
+            Link::Memory => memory_loop(),
+            _ => system_loop(),
         };
         let near = |event_loop: &EventLoop, probe| connected(event_loop, link, client(probe));
         let far = |event_loop: &EventLoop, probe| connected(event_loop, link, server(probe));
@@ -150,7 +158,7 @@ pub(super) fn connected<P: Protocol>(
     link: Link,
     peer: P,
 ) -> TransportHandle {
-    let (near, far): (OwnedFd, OwnedFd) = match link {
+    let (near, far): (OwnedFd, OwnedFd) = match link.here() {
         Link::Memory => return pair(event_loop, 10_000, Waiting, peer).unwrap().0.into(),
         Link::Unix => {
             let (near, far) = UnixStream::pair().unwrap();

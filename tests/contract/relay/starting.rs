@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use wharf::bytes::Bytes;
-use wharf::testing::{MemoryNetwork, settle};
-use wharf::{EventLoop, Protocol, RelayEnd, Result, Splicing, Transport, TransportHandle, relay};
+use wharf::{Protocol, RelayEnd, Result, Splicing, Transport, TransportHandle, relay};
 
 use super::stage::{Link, Stage, connected, shared};
+use crate::loops::{memory_loop, settle, system_loop};
 use crate::probe::{Call, Log, Probe};
 
 /// A proxy: it reads a line that says where to, connects, and joins the two, handing over what came
@@ -59,7 +59,7 @@ impl Protocol for Greeted {
 
 #[test]
 fn a_proxys_protocol_joins_its_connection_with_one_it_makes() -> Result {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let ends = shared::<Vec<String>>();
     let noted = Rc::clone(&ends);
     event_loop.run(async |event_loop| {
@@ -102,7 +102,7 @@ fn a_proxys_protocol_joins_its_connection_with_one_it_makes() -> Result {
 
 #[test]
 fn a_connection_cannot_be_joined_with_itself_or_with_one_of_another_loop() {
-    let memory = || MemoryNetwork::new().event_loop();
+    let memory = || memory_loop();
     let (event_loop, other) = (memory(), memory());
     let here = connected(&event_loop, Link::Memory, Probe::new(&Log::new()));
     let there = connected(&other, Link::Memory, Probe::new(&Log::new()));
@@ -118,7 +118,7 @@ fn a_connection_cannot_be_joined_with_itself_or_with_one_of_another_loop() {
 
 #[test]
 fn a_relay_with_a_connection_that_is_gone_fails_and_closes_the_other() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let peer = Log::new();
     let here = connected(&event_loop, Link::Memory, Probe::new(&peer));
     let gone = connected(&event_loop, Link::Memory, Probe::new(&Log::new()));
@@ -145,7 +145,7 @@ fn a_side_whose_write_end_was_ended_before_fails_the_relay_when_there_is_somethi
 
 #[test]
 fn relays_join_connections_of_different_kinds() {
-    let event_loop = EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let kinds = [Link::Memory, Link::Unix, Link::Tcp];
     for (from, to) in kinds.iter().flat_map(|from| kinds.map(|to| (*from, to))) {
         for splicing in [Splicing::Automatic, Splicing::Always] {

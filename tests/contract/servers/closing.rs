@@ -6,9 +6,10 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, step};
+use wharf::testing::step;
 use wharf::{Protocol, Result, Server, Transport};
 
+use crate::loops::memory_loop;
 use crate::serving::{Echo, Seen, Watcher, address, own_host, run, run_in_memory, until};
 
 use super::{MUCH, read_to_end};
@@ -129,7 +130,7 @@ fn close_clients_sends_what_is_written_first() {
 // 199.
 #[test]
 fn abort_clients_drops_what_is_not_sent_and_the_server_is_over_within_two_turns() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let (served, seen) = (Seen::new(), Seen::new());
     let own = Rc::clone(&served);
     let server = event_loop
@@ -235,7 +236,7 @@ fn a_factory_that_closes_its_server_still_makes_a_whole_connection() {
 // Beyond asyncio.
 #[test]
 fn on_a_closed_loop_no_server_is_made() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     event_loop.close().unwrap();
     let making = event_loop.create_server(|| Watcher(Seen::new()), "10.0.0.1:7").start();
     assert!(making.take_result().expect("done").unwrap_err().is_closed());

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use wharf::{EventLoop, PausedProtocol, Protocol, Result, Transport};
+use wharf::{PausedProtocol, Protocol, Result, Transport};
 
+use crate::loops::system_loop;
 use crate::serving::{Seen, address, run_in_memory, until};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -94,7 +95,7 @@ fn shutdown_does_not_wait_for_peers_that_only_keep_their_side_open() {
 #[test]
 fn a_program_that_ends_after_its_shutdown_cuts_no_reply() {
     const LEN: usize = 2_000_000;
-    let event_loop = EventLoop::new().expect("a loop");
+    let event_loop = system_loop();
     let client = event_loop
         .run(async |event_loop| {
             let served = Seen::new();

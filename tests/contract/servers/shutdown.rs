@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{MemoryNetwork, settle};
 use wharf::{Protocol, Result, Server, Transport};
 
+use crate::loops::{memory_loop, settle};
 use crate::serving::{Echo, Seen, collect_reports, run_in_memory, until};
 
 use super::MUCH;
@@ -169,7 +169,7 @@ fn shutdown_from_inside_a_callback_calls_nobody_before_it_returns() {
 // Beyond asyncio.
 #[test]
 fn a_loop_that_closes_ends_a_pending_shutdown_and_its_connections() {
-    let event_loop = MemoryNetwork::new().event_loop();
+    let event_loop = memory_loop();
     let served = Seen::new();
     let own = Rc::clone(&served);
     let ending = event_loop

@@ -4,11 +4,12 @@ use std::future::{pending, ready};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{advance, settle};
+use wharf::testing::advance;
 use wharf::{CancelScope, sleep, timeout};
 
 use super::{counted, hold, nothing_is_left, run, seconds};
-use crate::probes::{Log, memory_loop};
+use crate::loops::{memory_loop, settle};
+use crate::probes::Log;
 
 #[test]
 fn a_cancelled_scope_drops_what_runs_in_it() {

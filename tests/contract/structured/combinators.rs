@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, join_all, select, try_join_all};
 use futures_util::stream::FuturesUnordered;
-use wharf::testing::settle;
 use wharf::{EventLoop, Result, Task, move_on_after, sleep};
 
 use super::{nothing_is_left, run, seconds};
-use crate::probes::{Log, memory_loop};
+use crate::loops::{memory_loop, settle};
+use crate::probes::Log;
 
 async fn after(delay: u64) -> Result<u64> {
     sleep(seconds(delay)).await;

@@ -2,11 +2,12 @@
 
 use std::future::pending;
 
-use wharf::testing::{advance, settle};
+use wharf::testing::advance;
 use wharf::{Error, EventLoop, Result, scope, sleep, task_group, yield_now};
 
 use super::{hold, nothing_is_left, run, seconds};
-use crate::probes::{Log, OnDrop, memory_loop, panics_on_drop, reports};
+use crate::loops::{memory_loop, settle};
+use crate::probes::{Log, OnDrop, panics_on_drop, reports};
 
 async fn fails_after(delay: u64, text: &'static str) -> Result {
     sleep(seconds(delay)).await;

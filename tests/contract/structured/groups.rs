@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::rc::Rc;
 
-use wharf::testing::{advance, settle};
+use wharf::testing::advance;
 use wharf::{Child, EventLoop, Result, TaskGroup, sleep, task_group, yield_now};
 
 use super::{hold, nothing_is_left, run, seconds};
-use crate::probes::{Log, memory_loop, on_drop, reports};
+use crate::loops::{memory_loop, settle};
+use crate::probes::{Log, on_drop, reports};
 
 // 301.
 #[test]

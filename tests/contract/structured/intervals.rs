@@ -4,11 +4,12 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use wharf::testing::{advance, settle, step};
+use wharf::testing::{advance, step};
 use wharf::{MissedTickBehavior, interval, interval_at, move_on_after, sleep, timeout};
 
+use crate::loops::{memory_loop, settle};
+
 use super::{nothing_is_left, run, seconds};
-use crate::probes::memory_loop;
 
 #[test]
 fn an_interval_ticks_now_and_then_once_a_period() {

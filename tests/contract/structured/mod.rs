@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use wharf::EventLoop;
 
-use crate::probes::memory_loop;
+use crate::loops::{memory_loop, settle};
 
 /// Runs `body` on a loop in memory, and checks that it leaves nothing there.
 fn run(body: impl AsyncFnOnce(&EventLoop) -> wharf::Result) {
@@ -30,7 +30,7 @@ fn run(body: impl AsyncFnOnce(&EventLoop) -> wharf::Result) {
 }
 
 fn nothing_is_left(event_loop: &EventLoop) {
-    wharf::testing::settle(event_loop).unwrap();
+    settle(event_loop).unwrap();
     let statistics = event_loop.statistics();
     assert_eq!((statistics.tasks, statistics.timers), (0, 0), "tasks and timers that are left");
 }

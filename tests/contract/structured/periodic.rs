@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wharf::testing::{advance, step};
-use wharf::{EventLoop, MissedTickBehavior, PeriodicHandle};
+use wharf::{MissedTickBehavior, PeriodicHandle};
 
 use super::{nothing_is_left, seconds};
-use crate::probes::{Log, keeping, memory_loop, reports, work_for};
+use crate::loops::{memory_loop, system_loop};
+use crate::probes::{Log, keeping, reports, work_for};
 
 #[test]
 fn a_periodic_callback_is_called_each_time_its_period_has_passed() {
@@ -72,7 +73,7 @@ fn missed_calls_are_made_up_for_or_left_out() {
     let period = Duration::from_millis(1);
     for behavior in [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip]
     {
-        let event_loop = EventLoop::new().unwrap();
+        let event_loop = system_loop();
         let own: Rc<RefCell<Option<PeriodicHandle>>> = Rc::default();
         let mut calls = 0;
         let handle = event_loop.call_every(period, {

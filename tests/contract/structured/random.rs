@@ -7,14 +7,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{advance, settle, step};
+use wharf::testing::{advance, step};
 use wharf::{
     CancelScope, Ready, Result, Scope, TaskGroup, move_on_after, scope, shield, sleep, task_group,
     timeout, yield_now,
 };
 
+use crate::loops::{memory_loop, settle};
+
 use super::nothing_is_left;
-use crate::probes::memory_loop;
 
 /// How many programs are tried: `WHARF_RANDOM_RUNS`, or this.
 const RUNS: u64 = 400;

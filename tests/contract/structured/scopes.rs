@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::task::{Poll, Waker};
 
-use wharf::testing::{settle, step};
+use wharf::testing::step;
 use wharf::{Result, Scope, scope, sleep, timeout, yield_now};
 
 use super::{hold, nothing_is_left, run, seconds};
-use crate::probes::{Log, memory_loop, on_drop, panics_on_drop, reports};
+use crate::loops::{memory_loop, settle, system_loop};
+use crate::probes::{Log, on_drop, panics_on_drop, reports};
 
 #[test]
 fn tasks_of_a_scope_borrow_from_who_opens_it() {
@@ -131,7 +132,7 @@ fn a_wake_polls_just_the_task_that_it_is_for() {
 
 #[test]
 fn a_task_of_a_scope_is_woken_from_another_thread() {
-    let event_loop = wharf::EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let shared: Mutex<(bool, Option<Waker>)> = Mutex::default();
     std::thread::scope(|threads| {
         let waiting = event_loop.scope(async |scope| {

@@ -2,11 +2,12 @@
 
 use std::future::pending;
 
-use wharf::testing::{advance, settle};
+use wharf::testing::advance;
 use wharf::{Failure, shield, sleep, timeout};
 
 use super::{nothing_is_left, run, seconds};
-use crate::probes::{Log, memory_loop, reports};
+use crate::loops::{memory_loop, settle};
+use crate::probes::{Log, reports};
 
 // 293.
 #[test]

@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::future::pending;
 use std::rc::Rc;
 
-use wharf::testing::settle;
 use wharf::{Error, Ready, Result, move_on_after, scope, sleep, task_group, yield_now};
 
 use super::{hold, nothing_is_left, run, seconds};
-use crate::probes::{Log, memory_loop};
+use crate::loops::{memory_loop, settle};
+use crate::probes::Log;
 
 #[test]
 fn start_waits_until_the_task_is_ready_and_the_task_goes_on() {

@@ -6,13 +6,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use wharf::testing::{advance, settle, step};
+use wharf::testing::{advance, step};
 use wharf::{
     CancelScope, Result, TimeoutKind, move_on_after, move_on_at, sleep, timeout, timeout_at,
 };
 
 use super::{counted, hold, nothing_is_left, run, seconds};
-use crate::probes::{Log, memory_loop};
+use crate::loops::{memory_loop, settle};
+use crate::probes::Log;
 
 // 295.
 #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use wharf::testing::{advance, settle};
+use wharf::testing::advance;
 use wharf::{Transport, WriteStatus};
 
 use super::{Stage, VERSIONS, logs, trusting};
+use crate::loops::settle;
 use crate::probe::{Call, Log, Probe};
 
 // 245: differs.
@@ -173,7 +174,7 @@ fn alerts_say_what_the_peer_says() {
     stage.connect_by(trusting(), Probe::new(&log)).expect("done for the client");
     stage.run_until("the refusal", || log.is_lost());
     let cause = log.cause().unwrap();
-    assert!(cause.is_tls && !cause.is_truncated);
+    assert!(cause.is_tls && !cause.is_truncated, "{cause:?}");
     assert!(cause.text.contains("certificate_required"), "{}", cause.text);
 }
 

@@ -3,10 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use wharf::testing::settle;
 use wharf::{Protocol, TlsVersion, Transport};
 
 use super::{Stage, VERSIONS, logs, trusting};
+use crate::loops::{network, settle};
 use crate::probe::{Call, Log, Probe};
 
 // 241: differs.
@@ -134,7 +134,7 @@ fn what_many_are_sent_is_shared_until_it_is_encrypted() {
 fn bytes_of_any_size_arrive_in_order_whatever_the_network_holds() {
     for version in VERSIONS {
         for capacity in [1, 5, 100, 17_000] {
-            let event_loop = wharf::testing::MemoryNetwork::new().capacity(capacity).event_loop();
+            let event_loop = network().capacity(capacity).event_loop();
             let stage = Stage { event_loop, ..Stage::with(version) };
             let (near, far) = logs();
             stage.join(Probe::new(&near), Probe::new(&far).echoing());

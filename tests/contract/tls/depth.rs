@@ -5,11 +5,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use wharf::bytes::Bytes;
-use wharf::testing::{MemoryNetwork, pair};
+use wharf::testing::pair;
 use wharf::{Eof, EventLoop, TlsUpgrade, TlsVersion, Transport};
 
 use super::VERSIONS;
 use crate::encryption::Tls;
+use crate::loops::memory_loop;
 use crate::probe::{Call, Log, Probe};
 use crate::running::run_until;
 
@@ -29,7 +30,7 @@ impl Nested {
         capacity: usize,
         change: impl FnOnce(Probe, Probe) -> (Probe, Probe),
     ) -> Self {
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let (near, far) = (Log::new(), Log::new());
         let tls = Tls::new(version);
         let client: TlsUpgrade = tls.client.server_name("server.test").into();

@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use wharf::testing::{advance, settle};
+use wharf::testing::advance;
 use wharf::{
     RateLimit, Timeout, TimeoutKind, TlsClient, TlsServer, TlsVersion, Transport, with_info,
 };
 
 use super::{Stage, VERSIONS, distrusting, logs, trusting};
 use crate::encryption::SERVER;
+use crate::loops::{network, settle, system_loop};
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
 
 // 229.
@@ -497,7 +498,7 @@ fn certificates_are_checked_by_the_loops_clock() {
     for (year, is_good) in [(2029, false), (2030, true), (2031, false)] {
         let days = (year - 1970) * 365 + (year - 1969) / 4 + 100;
         let date = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400);
-        let event_loop = wharf::testing::MemoryNetwork::new().date(date).event_loop();
+        let event_loop = network().date(date).event_loop();
         event_loop.set_exception_handler(|_, _| {});
         let serving =
             event_loop.create_server(|| Probe::new(&Log::new()), "10.0.0.1:443").tls(&server);
@@ -512,7 +513,7 @@ fn certificates_are_checked_by_the_loops_clock() {
 
 #[test]
 fn an_accepted_socket_from_elsewhere_is_served_under_tls() {
-    let event_loop = wharf::EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let tls = crate::encryption::Tls::new(TlsVersion::Tls13);
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     let (client, server) = logs();

@@ -15,10 +15,10 @@ mod wire;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use wharf::testing::MemoryNetwork;
 use wharf::{Connection, Error, EventLoop, Protocol, Server, TlsClient, TlsVersion};
 
 use crate::encryption::{SERVER, Tls};
+use crate::loops::memory_loop;
 use crate::probe::{Log, Probe};
 use crate::running::{Reports, run_until};
 
@@ -37,7 +37,7 @@ impl Stage {
     }
 
     fn with(version: TlsVersion) -> Self {
-        let event_loop = MemoryNetwork::new().event_loop();
+        let event_loop = memory_loop();
         let reports = Reports::of(&event_loop);
         Self { event_loop, tls: Tls::new(version), reports }
     }

@@ -10,11 +10,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::testing::{MemoryNetwork, advance, settle};
+use wharf::testing::advance;
 use wharf::{EventLoop, TlsClient, TlsServer, TlsVersion, Transport};
 
 use super::wire::{Way, join_protocols};
 use crate::encryption::SERVER;
+use crate::loops::{memory_loop, settle};
 use crate::probe::{Call, Log, Probe, assert_rules_were_kept};
 use crate::running::Reports;
 
@@ -281,7 +282,7 @@ fn live(
 /// Does each harm at each position of a life, which is that of a byte, in both directions.
 fn sweep(version: TlsVersion, harms: &[Harm]) {
     // One for all lives: its buffers are made once.
-    let event_loop = &MemoryNetwork::new().event_loop();
+    let event_loop = &memory_loop();
     for (side, from_client) in [(0, true), (1, false)] {
         let unharmed = live(event_loop, version, from_client, 0, Harm::None);
         for &harm in harms {
@@ -350,7 +351,7 @@ fn bytes_that_come_in_two_pieces_do_no_harm_wherever_they_are_cut() {
 
 #[test]
 fn bytes_that_come_one_by_one_do_no_harm() {
-    let event_loop = &MemoryNetwork::new().event_loop();
+    let event_loop = &memory_loop();
     for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
         for from_client in [true, false] {
             assert!(live(event_loop, version, from_client, 0, Harm::Dribble).is_complete);
@@ -368,7 +369,7 @@ fn pieces_that_are_shuffled_are_an_error_or_the_right_data() {
         state ^= state << 17;
         (state >> 16) as usize % below
     };
-    let event_loop = &MemoryNetwork::new().event_loop();
+    let event_loop = &memory_loop();
     for round in 0..300 {
         let version = [TlsVersion::Tls12, TlsVersion::Tls13][round % 2];
         let (from_client, at) = (random(2) == 0, random(1300));

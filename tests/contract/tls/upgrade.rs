@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use wharf::bytes::Bytes;
-use wharf::testing::{advance, pair, settle};
+use wharf::testing::{advance, pair};
 use wharf::{TimeoutKind, TlsUpgrade, Transport, WaterMarks};
 
 use super::{Stage, VERSIONS, distrusting, logs, trusting};
+use crate::loops::{settle, system_loop};
 use crate::probe::{Call, Probe};
 
 fn client() -> TlsUpgrade {
@@ -363,7 +364,7 @@ fn an_upgrade_that_makes_no_sense_ends_the_connection_with_is_invalid() {
 fn an_upgrade_behind_a_file_or_descriptors_is_refused() {
     use std::os::unix::net::UnixStream;
 
-    let event_loop = wharf::EventLoop::new().unwrap();
+    let event_loop = system_loop();
     let reports = crate::running::Reports::of(&event_loop);
     for sends_file in [true, false] {
         for inside in [true, false] {

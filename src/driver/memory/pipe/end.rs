@@ -19,6 +19,8 @@ pub(super) struct End {
     pub(super) closed: Cell<bool>,
     /// It is known here that the other end was closed.
     pub(super) deserted: Cell<bool>,
+    /// A write was told so.
+    pub(super) broken: Cell<bool>,
     /// Closing this end resets the connection.
     pub(super) resets: Cell<bool>,
     /// Connecting goes on: nothing is ready before it is over.
