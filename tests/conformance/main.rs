@@ -321,6 +321,11 @@ mod faulty {
 }
 
 #[cfg(all(feature = "sim", feature = "tls"))]
+mod tls12_faulty {
+    suite!(listed_checks, crate::stage::Tls12<crate::simulated::Faulty>);
+}
+
+#[cfg(all(feature = "sim", feature = "tls"))]
 mod tls13_faulty {
     suite!(listed_checks, crate::stage::Tls13<crate::simulated::Faulty>);
 }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use wharf::sim::{Fault, LinkOptions, Random, Script, Simulation};
+use wharf::sim::{Fault, KernelFault, KernelOptions, LinkOptions, Random, Script, Simulation};
 
 use crate::probe::assert_rules_were_kept;
 use crate::simulated::Faulty;
@@ -27,6 +27,24 @@ enum Links {
     Lossy,
     /// It is cut apart, too.
     Splitting,
+}
+
+/// What kernels do to the calls of both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernels {
+    Well,
+    /// They report what is not there.
+    Spurious,
+    /// They move less than they could and say "it would block", too.
+    Short,
+}
+
+/// What the next simulation is made of.
+#[derive(Clone, Copy, Debug)]
+struct Conditions {
+    seed: u64,
+    links: Links,
+    kernels: Kernels,
 }
 
 /// Checks that need to be told of a reset. A reset that is lost is not sent again: who sends nothing never hears of it.
@@ -59,33 +77,46 @@ const NEED_RESETS: &[&str] = &[
     "two_ends_that_close_with_much_to_send_do_not_wait_for_each_other",
 ];
 
-/// Checks that count what was read at once.
-const NEED_WHOLE_READS: &[&str] = &[
+/// Checks whose sockets linger for a peer that is not silent for a second, as it is when something of it is lost often.
+const NEED_STEADY_LINKS: &[&str] = &["input_after_close_is_discarded_and_not_delivered"];
+
+/// Checks that count what was read at once, or have it that what was written has gone out and what has come was accepted.
+const NEED_WHOLE_CALLS: &[&str] = &[
+    "a_reset_at_every_step_of_closing_ends_it_once",
+    "abort_in_connection_made_is_followed_by_connection_lost",
+    "already_polled_input_is_not_delivered_after_the_loss",
     "buffered_protocol_is_read_into_its_own_buffer",
     "connection_post_runs_in_a_later_round",
     "connection_with_is_busy_inside_the_protocols_callbacks",
     "connection_with_reaches_the_protocol",
     "end_of_the_peers_side_while_paused_is_delivered_after_the_resume",
+    "failing_connection_made_aborts_the_connection",
     "file_goes_out_between_what_is_written_before_and_after",
     "hold_and_users_pause_are_independent",
     "hold_is_granted_only_for_output_of_own_input",
+    "input_before_an_error_is_delivered_first",
     "large_writes_go_out_at_once",
     "last_of_several_protocols_gets_all_that_was_left",
     "leftover_comes_first_and_fills_buffered_protocols",
     "leftover_waits_while_reading_is_paused",
     "long_leftover_comes_before_what_the_socket_has",
     "no_connection_keeps_the_loop_to_itself",
+    "panics_are_caught_in_every_callback",
     "pausing_and_resuming_are_idempotent_and_harmless_when_closed",
     "pausing_suppresses_input_that_was_polled_already",
     "stale_handles_are_harmless",
     "switching_to_a_buffered_protocol_and_back_is_immediate",
     "vectored_writes_are_joined_and_skip_empty_slices",
+    "waiting_file_counts_little_and_what_is_behind_it_in_full",
     "writes_of_a_callback_go_out_when_it_returns",
+    "zero_limits_pause_on_any_byte_and_resume_when_empty",
 ];
 
 thread_local! {
-    /// What the next simulation is made of.
-    static NEXT: Cell<(u64, Links)> = const { Cell::new((0, Links::Slow)) };
+    /// This thread's next simulation.
+    static NEXT: Cell<Conditions> = const {
+        Cell::new(Conditions { seed: 0, links: Links::Slow, kernels: Kernels::Well })
+    };
 }
 
 #[test]
@@ -104,6 +135,25 @@ fn the_suite_passes_with_many_seeds_over_links_with_faults() {
         crate::faulty::beyond::CHECKS,
     ];
     run::<Faulty>(1, &checks.concat());
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn the_suite_passes_under_tls12_with_many_seeds_over_links_with_faults() {
+    let checks = [
+        crate::tls12_faulty::making::CHECKS,
+        crate::tls12_faulty::closing::CHECKS,
+        crate::tls12_faulty::ending::CHECKS,
+        crate::tls12_faulty::failing::CHECKS,
+        crate::tls12_faulty::reading::CHECKS,
+        crate::tls12_faulty::switching::CHECKS,
+        crate::tls12_faulty::writing::CHECKS,
+        crate::tls12_faulty::flow_control::CHECKS,
+        crate::tls12_faulty::back_pressure::CHECKS,
+        crate::tls12_faulty::send_file::CHECKS,
+        crate::tls12_faulty::beyond::CHECKS,
+    ];
+    run::<crate::stage::Tls12<Faulty>>(3, &checks.concat());
 }
 
 #[cfg(feature = "tls")]
@@ -128,7 +178,7 @@ fn the_suite_passes_under_tls_with_many_seeds_over_links_with_faults() {
 /// Runs the checks with as many seeds as the environment says, on as many threads as there are cores. Otherwise with
 /// one seed: one check of `share`.
 fn run<L: Link>(share: usize, checks: &[Check<L>]) {
-    for needs in NEED_RESETS.iter().chain(NEED_WHOLE_READS) {
+    for needs in NEED_RESETS.iter().chain(NEED_STEADY_LINKS).chain(NEED_WHOLE_CALLS) {
         assert!(checks.iter().any(|(name, _)| name == needs), "there is no check {needs}");
     }
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
@@ -146,15 +196,17 @@ fn run<L: Link>(share: usize, checks: &[Check<L>]) {
             }
             let seed = only.unwrap_or(index);
             for (name, check) in checks.iter().step_by(share) {
-                NEXT.set((seed, links_for(seed, name)));
+                NEXT.set(conditions(seed, name));
                 let run = || Stage::run(Ways::any(), *check);
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                     let text = panic.downcast_ref::<String>().cloned();
                     let text =
                         text.or_else(|| panic.downcast_ref().map(|text: &&str| (*text).into()));
                     let text = text.unwrap_or_default();
-                    let links = NEXT.get().1;
-                    let line = format!("{name}, WHARF_SIM_SEED={seed}, {links:?}: {text}");
+                    let Conditions { seed, links, kernels } = NEXT.get();
+                    let line = format!(
+                        "{name}, WHARF_SIM_SEED={seed}, links {links:?}, kernels {kernels:?}: {text}"
+                    );
                     failed.lock().expect("no panic").push(line);
                     // What it has broken off is not the next one's fault.
                     let _ = catch_unwind(assert_rules_were_kept);
@@ -171,19 +223,28 @@ fn run<L: Link>(share: usize, checks: &[Check<L>]) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// One kind for each third of the checks, and another with the next seed, as far as the check bears it.
-fn links_for(seed: u64, name: &str) -> Links {
-    let needs_resets = NEED_RESETS.contains(&name);
-    match (seed + name.len() as u64) % 3 {
-        1 if !needs_resets => Links::Lossy,
-        2 if !needs_resets && !NEED_WHOLE_READS.contains(&name) => Links::Splitting,
+/// One kind of links for each third of the checks, one of kernels for each third of these, and others with the next seed,
+/// as far as the check bears them.
+fn conditions(seed: u64, name: &str) -> Conditions {
+    let needs_all = NEED_RESETS.contains(&name) || NEED_STEADY_LINKS.contains(&name);
+    let needs_whole_calls = NEED_WHOLE_CALLS.contains(&name);
+    let number = seed + name.len() as u64;
+    let links = match number % 3 {
+        1 if !needs_all => Links::Lossy,
+        2 if !needs_all && !needs_whole_calls => Links::Splitting,
         _ => Links::Slow,
-    }
+    };
+    let kernels = match number / 3 % 3 {
+        0 => Kernels::Well,
+        1 if !needs_whole_calls => Kernels::Short,
+        _ => Kernels::Spurious,
+    };
+    Conditions { seed, links, kernels }
 }
 
 /// The next simulation of this thread's check.
 pub(crate) fn simulation() -> Simulation {
-    let (seed, links) = NEXT.get();
+    let Conditions { seed, links, kernels } = NEXT.get();
     let simulation = Simulation::new(seed);
     let random = simulation.random().fork();
     let least = random.duration(micros(10)..=micros(5_000));
@@ -199,8 +260,22 @@ pub(crate) fn simulation() -> Simulation {
         options = options.split(0.5);
     }
     simulation.links(options);
+    simulation.kernels(kernel_options(&random, kernels));
     simulation.script(script(&random, links));
     simulation
+}
+
+/// What kernels do as long as the check runs.
+fn kernel_options(random: &Random, kernels: Kernels) -> KernelOptions {
+    use KernelFault::{ShortReads, ShortWrites, SpuriousReadiness, WouldBlock};
+    let faults: &[KernelFault] = match kernels {
+        Kernels::Well => &[],
+        Kernels::Spurious => &[SpuriousReadiness],
+        Kernels::Short => &[ShortReads, ShortWrites, WouldBlock, SpuriousReadiness],
+    };
+    faults.iter().fold(KernelOptions::new(), |options, fault| {
+        options.fault(*fault, (5 + random.below(46)) as f64 / 100.0)
+    })
 }
 
 /// Faults for a second. All of them are over then, and what they have lost is there before any deadline of a connection.
