@@ -71,3 +71,33 @@ fn revisions_history_and_watch() -> Result {
         Ok(())
     })
 }
+
+#[test]
+fn a_watch_of_a_bucket_that_was_made_again_ends() -> Result {
+    if is_missing() {
+        return Ok(());
+    }
+    let server = Server::start();
+    run(async |event_loop| {
+        let client = Options::new().connect(&event_loop, [&server.address]).await?;
+        let jetstream = JetStream::new(&client);
+        let config = KeyValueConfig::new("settings");
+        let bucket = KeyValue::create_bucket(&jetstream, &config).await?;
+        for color in ["red", "green", "blue"] {
+            bucket.put("color", color).await?;
+        }
+        let mut watch = bucket.watch(">").await?;
+        assert!(matches!(watch.next().await?, Update::Entry(_)));
+        assert_eq!(watch.next().await?, Update::Current);
+        bucket.clone().delete_bucket().await?;
+        let bucket = KeyValue::create_bucket(&jetstream, &config).await?;
+        // It would never come: its number is one that was told before.
+        bucket.put("color", "white").await?;
+        let Err(NatsError::JetStream(error)) = watch.next().await else { panic!() };
+        assert!(error.is_not_found(), "{error}");
+        let mut watch = bucket.watch(">").await?;
+        let Update::Entry(entry) = watch.next().await? else { panic!() };
+        assert_eq!(entry.value, "white");
+        Ok(())
+    })
+}

@@ -147,6 +147,8 @@ pub enum Discard {
 pub struct StreamInfo {
     /// Its configuration.
     pub config: StreamConfig,
+    /// When it was created, as the server writes it: one that was deleted and made again has another.
+    pub created: String,
     /// What is in it.
     pub state: StreamState,
     /// Who has it, in a cluster.

@@ -394,7 +394,7 @@ impl Watch {
     /// The next update. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`NatsError::JetStream`] if the bucket is gone; [`NatsError::Closed`].
+    /// [`NatsError::JetStream`] if the bucket is gone, or was made again; [`NatsError::Closed`].
     pub async fn next(&mut self) -> Result<Update, NatsError> {
         loop {
             if self.left == 0 && !self.is_current {

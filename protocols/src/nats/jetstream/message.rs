@@ -85,16 +85,18 @@ impl JetStreamMessage {
         self.client.request_while_draining(Publish::new(reply, "+ACK")).await.map(|_| ())
     }
 
-    /// It could not be done: it is to be delivered again, at once or after `delay`.
+    /// It could not be done: it is to be delivered again, at once or after `delay`, or 292 years if that is longer.
     ///
     /// # Errors
     /// As for [`Client::respond`].
     pub fn nak(&self, delay: impl Into<Option<Duration>>) -> Result<(), NatsError> {
         match delay.into() {
             None => self.client.respond(&self.message, "-NAK"),
-            Some(delay) => self
-                .client
-                .respond(&self.message, format!("-NAK {{\"delay\":{}}}", delay.as_nanos())),
+            Some(delay) => {
+                // Servers deliver a message at once if they cannot read its delay.
+                let delay = delay.as_nanos().min(i64::MAX.unsigned_abs().into());
+                self.client.respond(&self.message, format!("-NAK {{\"delay\":{delay}}}"))
+            }
         }
     }
 

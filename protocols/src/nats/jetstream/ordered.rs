@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::config::{AckPolicy, ConsumerConfig, DeliverPolicy};
 use super::context::{JetStream, PAUSE, is_passing};
+use super::error::ApiError;
 use super::message::JetStreamMessage;
 use super::messages::{Messages, Pull};
 use crate::nats::NatsError;
@@ -15,6 +16,8 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 pub(super) struct Ordered {
     context: JetStream,
     stream: String,
+    /// When the stream was created.
+    created: String,
     config: ConsumerConfig,
     messages: Messages,
     /// How many messages there were at the beginning.
@@ -38,10 +41,12 @@ impl Ordered {
             inactive_threshold: Duration::from_secs(300),
             ..config
         };
+        let created = context.stream_info(stream).await?.created;
         let (messages, initial) = Self::open(context, stream, &config).await?;
         Ok(Self {
             context: context.clone(),
             stream: stream.to_owned(),
+            created,
             config,
             messages,
             initial,
@@ -72,7 +77,8 @@ impl Ordered {
         Ok(None)
     }
 
-    /// Goes on behind the last message, as soon as there is a server that can.
+    /// Goes on behind the last message, as soon as there is a server that can. A stream that was deleted and made again has
+    /// other messages under the same numbers: that is the end, as if it were not there.
     async fn reopen(&mut self) -> Result<(), NatsError> {
         let mut config = self.config.clone();
         if self.last > 0 {
@@ -82,6 +88,11 @@ impl Ordered {
         let client = self.context.client().clone();
         loop {
             client.connected().await?;
+            match self.context.stream_info(&self.stream).await {
+                Ok(info) if info.created != self.created => return Err(made_again()),
+                Err(error) if !is_passing(&error) => return Err(error),
+                _ => (),
+            }
             match Self::open(&self.context, &self.stream, &config).await {
                 Ok((messages, initial)) => {
                     self.messages.consumer().abandon();
@@ -104,6 +115,11 @@ impl Ordered {
         let pull = Pull::default().times(Duration::from_secs(30), HEARTBEAT);
         Ok((consumer.messages(pull)?.impatient(), initial))
     }
+}
+
+fn made_again() -> NatsError {
+    let description = "stream not found: it was made again".to_owned();
+    NatsError::JetStream(ApiError { code: 404, err_code: 10059, description })
 }
 
 impl Drop for Ordered {
