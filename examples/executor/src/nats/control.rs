@@ -46,6 +46,8 @@ pub(super) enum Said {
     Schedule(Box<KeptSchedule>),
     /// The key of a schedule that is not there any more.
     Removed,
+    /// What is under the key of a schedule is none that is known here, and why: of a program to come, perhaps.
+    NotUnderstood(Box<str>),
 }
 
 impl Control {
@@ -72,9 +74,10 @@ impl Control {
         if entry.operation != Operation::Put {
             return Ok((None, entry.revision));
         }
-        let kept = serde_json::from_slice(&entry.value)
-            .map_err(|error| NatsError::Unexpected(format!("the schedule {name}: {error}")))?;
-        Ok((Some(kept), entry.revision))
+        match understood(&entry) {
+            Ok(kept) => Ok((Some(kept), entry.revision)),
+            Err(why) => Err(NatsError::Unexpected(format!("the schedule {name}: {why}"))),
+        }
     }
 
     /// All schedules, in the order of their names.
@@ -86,7 +89,7 @@ impl Control {
                 Some(Said::Schedule(kept)) => {
                     all.insert(entry.key, *kept);
                 }
-                Some(Said::Removed) => drop(all.remove(&entry.key)),
+                Some(Said::Removed | Said::NotUnderstood(_)) => drop(all.remove(&entry.key)),
                 _ => {}
             }
         }
@@ -114,10 +117,14 @@ impl Control {
         Ok(entry.filter(is_same).map_or(Written::Lost, |entry| Written::At(entry.revision)))
     }
 
-    /// Forgets a schedule.
-    pub(super) async fn remove(&self, name: &ScheduleName) -> Result<(), NatsError> {
+    /// Forgets a schedule, also one that is not understood; gives whether there was one.
+    pub(super) async fn remove(&self, name: &ScheduleName) -> Result<bool, NatsError> {
         let key = schedule_key(name);
-        self.records.patiently(async || self.bucket.delete(&key).await).await.map(drop)
+        if self.records.patiently(async || self.bucket.get(&key).await).await?.is_none() {
+            return Ok(false);
+        }
+        self.records.patiently(async || self.bucket.delete(&key).await).await?;
+        Ok(true)
     }
 
     /// Says whether something new begins from now on.
@@ -151,6 +158,20 @@ pub(super) fn said(entry: &Entry) -> Option<Said> {
     if !is_there {
         return Some(Said::Removed);
     }
-    // One of a program to come, perhaps.
-    serde_json::from_slice(&entry.value).ok().map(|kept| Said::Schedule(Box::new(kept)))
+    Some(match understood(entry) {
+        Ok(kept) => Said::Schedule(Box::new(kept)),
+        Err(why) => Said::NotUnderstood(why),
+    })
+}
+
+/// The schedule that is under a key, or why that is none.
+fn understood(entry: &Entry) -> Result<KeptSchedule, Box<str>> {
+    let kept: KeptSchedule =
+        serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
+    let name = &kept.record.schedule.name;
+    // Who changes it would change another one.
+    if schedule_key(name) != entry.key {
+        return Err(format!("it says that it is {name}").into());
+    }
+    Ok(kept)
 }

@@ -70,7 +70,7 @@ pub(super) fn take(
         let error = format!("{} workers were lost while it ran", record.losses);
         return Take::End(end(record, Outcome::Failed, &error, now));
     }
-    record.attempts += 1;
+    record.attempts = record.attempts.saturating_add(1);
     if is_new && !must_read(task, delivered) {
         return Take::Run(record);
     }
@@ -103,7 +103,7 @@ pub(super) fn settle(
             return (record, Settle::Again(Duration::ZERO));
         }
         Replied::FailedForGood(error) => {
-            record.failures += 1;
+            record.failures = record.failures.saturating_add(1);
             return (end(record, Outcome::Failed, &error, now), Settle::Ack);
         }
         Replied::Failed(error) => error,
@@ -195,7 +195,7 @@ pub(super) fn later(task: &QueuedTask, parents: &[Parent], now: Timestamp) -> La
 /// The worker that had a task did not end it.
 fn lost(mut record: Record) -> Record {
     if let State::Running { worker, .. } = &record.state {
-        record.losses += 1;
+        record.losses = record.losses.saturating_add(1);
         record.error = Some(format!("worker {worker} was lost while it ran").into());
     }
     record

@@ -15,7 +15,9 @@ use wharf_protocols::nats::{NatsError, Publish};
 
 use super::decide::{Parent, is_expired};
 use super::names::{Names, key};
+use super::options::NatsOptions;
 use super::output::OutputStream;
+use super::setup;
 use super::task::QueuedTask;
 use crate::task::{Record, State, TaskId, Timestamp};
 
@@ -23,12 +25,15 @@ use crate::task::{Record, State, TaskId, Timestamp};
 const TRY: Duration = Duration::from_secs(3);
 /// How long until something is tried again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// When nobody has answered for so long, it is looked whether the streams are there.
+const GONE: Duration = Duration::from_secs(1);
 
 /// The buckets and the stream. A clone is the same.
 #[derive(Clone)]
 pub(super) struct Records {
     pub(super) jetstream: JetStream,
     pub(super) names: Names,
+    options: Rc<NatsOptions>,
     bucket: KeyValue,
     pub(super) control: KeyValue,
     pub(super) output: Rc<Cell<OutputStream>>,
@@ -63,11 +68,29 @@ impl Records {
     pub(super) fn new(
         jetstream: &JetStream,
         names: &Names,
+        options: &NatsOptions,
         bucket: KeyValue,
         control: KeyValue,
     ) -> Self {
-        let jetstream = jetstream.clone().timeout(TRY);
-        Self { jetstream, names: names.clone(), bucket, control, output: Rc::default() }
+        let (jetstream, names) = (jetstream.clone().timeout(TRY), names.clone());
+        let options = Rc::new(options.clone());
+        Self { jetstream, names, options, bucket, control, output: Rc::default() }
+    }
+
+    /// Makes stream and buckets again if servers say that one is not there: somebody has deleted it. Whoever misses it does,
+    /// since there may be nobody else.
+    pub(super) async fn make_again(&self) {
+        let buckets = [self.names.bucket(), self.names.control()];
+        let streams = buckets.map(|bucket| format!("KV_{bucket}"));
+        for stream in streams.into_iter().chain([self.names.stream()]) {
+            if let Err(NatsError::JetStream(error)) = self.jetstream.stream_info(&stream).await
+                && error.is_not_found()
+            {
+                // What is in the way now is tried again by who asks again.
+                let _ = setup::open(&self.jetstream, &self.names, &self.options).await;
+                return;
+            }
+        }
     }
 
     /// A record that is kept, and its revision. It waits for servers that can answer.
@@ -261,8 +284,11 @@ impl Records {
         passes: fn(&NatsError) -> bool,
     ) -> Result<T, NatsError> {
         let mut pause = PAUSES.0;
+        let began = self.event_loop().time();
+        let is_gone = || self.event_loop().time().saturating_duration_since(began) >= GONE;
         loop {
             match operation().await {
+                Err(NatsError::NoResponders) if is_gone() => self.make_again().await,
                 Err(error) if passes(&error) => {}
                 outcome => return outcome,
             }

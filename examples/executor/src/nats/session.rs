@@ -97,7 +97,9 @@ impl Session {
             self.connection.connected().await?;
             match setup::open(&jetstream, &self.names, &self.options).await {
                 Ok((bucket, control, keep)) => {
-                    return Ok((Records::new(&jetstream, &self.names, bucket, control), keep));
+                    let records =
+                        Records::new(&jetstream, &self.names, &self.options, bucket, control);
+                    return Ok((records, keep));
                 }
                 Err(NatsError::NoResponders) if !self.connection.server_info().jetstream => {
                     return Err(NatsError::Invalid("the server has no JetStream".to_owned()));

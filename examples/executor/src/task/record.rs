@@ -127,7 +127,7 @@ impl Record {
         now: Timestamp,
         random: &mut fastrand::Rng,
     ) -> Option<Timestamp> {
-        self.failures += 1;
+        self.failures = self.failures.saturating_add(1);
         let until = now.after(self.spec.backoff.wait(self.failures, random));
         let is_in_time = self.spec.deadline.is_none_or(|deadline| until < deadline);
         (self.failures <= self.spec.retries && is_in_time).then_some(until)

@@ -14,4 +14,5 @@ mod output;
 mod python;
 mod schedules;
 mod server;
+mod strange;
 mod top;

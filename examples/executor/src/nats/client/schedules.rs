@@ -18,7 +18,10 @@ impl NatsClient {
     pub(super) async fn schedule(&self, asked: AskedSchedule) -> Result<Answer, NatsError> {
         match asked {
             AskedSchedule::Add { schedule, replace } => self.add_schedule(*schedule, replace).await,
-            AskedSchedule::Remove(name) => self.remove_schedule(&name).await.map(Answer::Changed),
+            AskedSchedule::Remove(name) => {
+                let control = Control::new(&self.records().await?);
+                control.remove(&name).await.map(Answer::Changed)
+            }
             AskedSchedule::Pause { name, paused } => {
                 self.pause_schedule(&name, paused).await.map(Answer::Changed)
             }
@@ -50,13 +53,6 @@ impl NatsClient {
             }
         }
         Ok(Answer::Changed(true))
-    }
-
-    async fn remove_schedule(&self, name: &ScheduleName) -> Result<bool, NatsError> {
-        let control = Control::new(&self.records().await?);
-        let (Some(_), _) = control.schedule(name).await? else { return Ok(false) };
-        control.remove(name).await?;
-        Ok(true)
     }
 
     async fn pause_schedule(&self, name: &ScheduleName, on: bool) -> Result<bool, NatsError> {
@@ -103,7 +99,7 @@ impl NatsClient {
             let id = &task.id;
             self.change(name, |record| {
                 Some(ScheduleRecord {
-                    runs: record.runs + 1,
+                    runs: record.runs.saturating_add(1),
                     last_task: Some(id.clone()),
                     ..record.clone()
                 })
@@ -115,7 +111,11 @@ impl NatsClient {
 
     async fn schedules(&self, after: Option<ScheduleName>) -> Result<Answer, NatsError> {
         let schedules = Control::new(&self.records().await?).schedules().await?;
-        let records = schedules.into_iter().map(|kept| Rc::new(kept.record));
+        let records = schedules.into_iter().map(|KeptSchedule { mut record, .. }| {
+            // Of one that is never due since nobody here knows its zone, for example, it says why.
+            record.understood();
+            Rc::new(record)
+        });
         let is_after = |record: &Rc<ScheduleRecord>| {
             after.as_ref().is_none_or(|after| record.schedule.name > *after)
         };

@@ -60,7 +60,7 @@ impl NatsClient {
                 let Some(record) = waiting_record(records, stored) else { continue };
                 let fits = filter.state.is_none_or(|state| state == Phase::from(&record.state))
                     && filter.kind.as_ref().is_none_or(|kind| *kind == record.spec.kind);
-                if fits && records.read(&record.id).await?.is_none() {
+                if fits && !has_record(records, &record.id).await? {
                     found.add(stored.number, &record);
                     if found.tasks.len() == most {
                         return Ok((found.tasks, Some(stored.number)));
@@ -69,6 +69,14 @@ impl NatsClient {
             }
         }
         Ok((found.tasks, None))
+    }
+}
+
+/// Whether a task in the stream has a record. One that nobody can read is none.
+async fn has_record(records: &Records, id: &TaskId) -> Result<bool, NatsError> {
+    match records.read(id).await {
+        Err(NatsError::Unexpected(_)) => Ok(false),
+        read => read.map(|record| record.is_some()),
     }
 }
 

@@ -23,8 +23,10 @@ use crate::wire::{Assign, Replied};
 const RECORDED_AFTER: Duration = Duration::from_millis(250);
 /// A longer record is not told, but read by who wants it.
 const MOST_TOLD: usize = 64 * 1024;
-/// When what went wrong with a message is tried again.
-const TROUBLE: Duration = Duration::from_secs(5);
+/// When what went wrong with a message is tried again, at first and at most.
+const TROUBLE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// The longest time until a message comes again: clocks may be set, and servers cannot wait for ever.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A message, and what is done for it.
 pub(super) struct Held {
@@ -132,11 +134,13 @@ impl NatsWorker {
         let _ = match settled {
             Ok(Some(Settle::Ack)) => message.ack(),
             Ok(Some(Settle::Again(wait))) if wait.is_zero() => message.nak(None),
-            Ok(Some(Settle::Again(wait))) => message.nak(wait),
+            Ok(Some(Settle::Again(wait))) => message.nak(wait.min(LONGEST)),
             Ok(None) | Err(NatsError::Closed) => Ok(()),
             Err(error) => {
                 eprintln!("{}: {error}", held.task.id);
-                message.nak(TROUBLE)
+                // It may be as wrong the next time.
+                let times = u32::try_from(message.metadata().delivered).unwrap_or(u32::MAX);
+                message.nak(TROUBLE.0.saturating_mul(times).min(TROUBLE.1))
             }
         };
         if let Some(fence) = held.fence() {

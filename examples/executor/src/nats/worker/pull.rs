@@ -99,7 +99,12 @@ impl NatsWorker {
                 }
                 Err(NatsError::Closed) => return,
                 // Without a leader, or the consumer is gone: it is looked for again.
-                Err(_) => event_loop.sleep(PAUSE).await,
+                Err(error) => {
+                    event_loop.sleep(PAUSE).await;
+                    if matches!(&error, NatsError::JetStream(error) if error.is_not_found()) {
+                        records.make_again().await;
+                    }
+                }
             }
         }
     }

@@ -111,6 +111,10 @@ impl Schedules {
             Some(Said::Schedule(kept)) => self.put(*kept, entry.revision),
             Some(Said::Removed) => self.forget(&entry.key, entry.revision),
             Some(Said::Drain(on)) => self.drain(on),
+            Some(Said::NotUnderstood(why)) => {
+                eprintln!("{}: what is there is no schedule: {why}", entry.key);
+                self.forget(&entry.key, entry.revision);
+            }
             None => {}
         }
     }
@@ -148,21 +152,10 @@ impl Schedules {
         if worker.slots.is_closed() {
             return;
         }
-        let (now, time) = (Timestamp::now(), self.records.event_loop().time());
-        let mut wait = LONGEST;
-        for (key, known) in &*self.table.borrow() {
-            let Some(due) = known.due_in(now, time, worker.lease.get()) else { continue };
-            if !due.is_zero() {
-                wait = wait.min(due);
-                continue;
-            }
-            if busy.borrow().len() >= MOST_AT_ONCE {
-                break;
-            }
-            if !busy.borrow_mut().insert(key.clone()) {
-                continue;
-            }
-            let (schedules, busy, key) = (Rc::clone(self), Rc::clone(busy), key.clone());
+        let (due, wait) = self.due(&busy.borrow(), worker.lease.get());
+        for key in due {
+            busy.borrow_mut().insert(key.clone());
+            let (schedules, busy) = (Rc::clone(self), Rc::clone(busy));
             worker.spawn(async move {
                 if let Err(error) = schedules.tend(&key).await
                     && !matches!(error, NatsError::Closed)
@@ -181,6 +174,26 @@ impl Schedules {
             }
         });
         *self.timer.borrow_mut() = Some(timer);
+    }
+
+    /// Which are to be dealt with now, and how long until another is. If there are more than can be at once, those go first
+    /// that have waited longest: each has its turn, however often others are due.
+    fn due(&self, busy: &BTreeSet<String>, lease: Duration) -> (Vec<String>, Duration) {
+        let (now, time) = (Timestamp::now(), self.records.event_loop().time());
+        let table = self.table.borrow();
+        let (mut due, mut wait) = (Vec::new(), LONGEST);
+        for (key, known) in &*table {
+            match known.due_in(now, time, lease) {
+                Some(Duration::ZERO) if !busy.contains(key) => {
+                    due.push((known.kept.record.next, key));
+                }
+                Some(Duration::ZERO) | None => {}
+                Some(left) => wait = wait.min(left),
+            }
+        }
+        due.sort_unstable();
+        let room = MOST_AT_ONCE.saturating_sub(busy.len());
+        (due.into_iter().take(room).map(|(_, key)| key.clone()).collect(), wait)
     }
 
     /// A schedule is due, or what another has claimed is not submitted.
@@ -222,7 +235,7 @@ impl Schedules {
         // Answers that are lost must not let two believe that it is theirs.
         let by = || format!("{name}-{:016x}", fastrand::u64(..)).into();
         let claim = time.map(|time| Claim { time, by: by() });
-        record.skipped += u64::from(claim.is_none());
+        record.skipped = record.skipped.saturating_add(u64::from(claim.is_none()));
         let kept = KeptSchedule { record, claim };
         let revision = self.write(&kept, revision).await?;
         Ok(revision.map(|revision| (kept, revision)).filter(|(kept, _)| kept.claim.is_some()))
@@ -247,7 +260,7 @@ impl Schedules {
         loop {
             match taken {
                 Ok(task) => {
-                    record.runs += 1;
+                    record.runs = record.runs.saturating_add(1);
                     record.last_task = Some(task.id.clone());
                     record.error = None;
                 }
@@ -275,11 +288,13 @@ impl Schedules {
             return Ok(Some(revision));
         }
         let name = &kept.record.schedule.name;
-        match self.control.schedule(name).await? {
-            (Some(kept), revision) => self.put(kept, revision),
-            // Without a trace: the bucket is new.
-            (None, 0) => self.forget(&schedule_key(name), u64::MAX),
-            (None, revision) => self.forget(&schedule_key(name), revision),
+        let key = schedule_key(name);
+        // What was known is not there any more, also where the numbers begin anew: in a new bucket.
+        if self.table.borrow().get(&key).is_some_and(|known| known.revision == revision) {
+            self.table.borrow_mut().remove(&key);
+        }
+        if let (Some(kept), revision) = self.control.schedule(name).await? {
+            self.put(kept, revision);
         }
         Ok(None)
     }
