@@ -112,8 +112,6 @@ mod mistakes;
 #[cfg(test)]
 mod misuse;
 mod network;
-#[cfg(test)]
-mod ports;
 mod program;
 mod random;
 mod script;

@@ -1,5 +1,7 @@
 //! Simulations of small programs.
 
+mod ports;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Host, KernelOptions, Simulation};
 use crate::error::{Error, Result};
 use crate::event_loop::EventLoop;
+use crate::sim::{Host, KernelOptions, Simulation};
 use crate::streams::{StreamReader, StreamWriter};
 
 const MS: Duration = Duration::from_millis(1);
