@@ -40,6 +40,8 @@
 //! - **TCP:** handshakes, bounded buffers, the order of bytes, half-close, resets, refused connects, backlogs. What a
 //!   link loses is sent again with TCP's timeouts: a connection survives a partition of some minutes, and fails with
 //!   "timed out" after some 15.
+//! - **Resets** are told once, as by a kernel, and then the end. One that is lost is not sent again: the other side hears of
+//!   it when it sends something, which is answered by another, or never.
 //! - **Ports:** each host has its own, [some of them](KernelOptions::ephemeral_ports) for its kernel to choose from: none is
 //!   left for a connect once each has a connection to the same address. Who ends a connection first keeps its addresses for
 //!   a minute (`TIME_WAIT`): no server without [`reuse_address`](crate::ServerBuilder::reuse_address) gets the port until
@@ -72,8 +74,6 @@
 //! - *How much has arrived when a connection is cut*, and how often `pause_writing` and `resume_writing` alternate: it
 //!   depends on buffers, which grow and shrink in a kernel and hold 64 KiB here.
 //! - *Which of two is first* that are ready at the same moment.
-//! - *A reset that was told* is told again by a simulated socket. A kernel says once that the connection was reset, and
-//!   then that it has ended: under TLS that may be told as `is_truncated`.
 //! - *An abort right after a TLS 1.3 handshake* is a reset while the server's tickets are unread, and `is_truncated` later.
 //! - *The texts of errors of the operating system.* Their kinds are the same.
 //! - *Urgent data* cannot be sent in a simulation.

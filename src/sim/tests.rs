@@ -1,6 +1,7 @@
 //! Simulations of small programs.
 
 mod ports;
+mod resets;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -157,8 +158,8 @@ fn lose(end: impl Fn(&Host) + 'static) -> (String, Duration) {
 #[test]
 fn a_process_that_is_killed_closes_its_connections_and_a_machine_that_crashes_says_nothing() {
     let (how, after) = lose(Host::kill);
-    // The end is there before the next line is written.
-    assert_eq!(how, "broken pipe");
+    // The end is there before the next line, which is written all the same: the other side may still read.
+    assert_eq!(how, "end");
     assert!(after < 12 * SECOND, "{after:?}");
     let (how, after) = lose(Host::crash);
     assert_eq!(how, "Some(TimedOut)");

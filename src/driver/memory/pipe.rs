@@ -100,6 +100,9 @@ impl MemorySocket {
         drop(buffer);
         if room_wanted {
             self.send(Packet::Room, |pair, other| {
+                if pair.is_refused(other) {
+                    return;
+                }
                 pair.buffers[1 - other].borrow_mut().awaits_room = false;
                 pair.ends[other].signal(Readiness::WRITE);
             });
@@ -113,12 +116,18 @@ impl MemorySocket {
         Ok(count)
     }
 
-    /// What a read says that finds nothing: an end that came before a reset is still an end.
+    /// What a read says that finds nothing: an end that came before a reset is still an end, as is what follows once the
+    /// reset was told.
     fn read_nothing(&self, buffer: &Buffer) -> io::Result<usize> {
+        let end = self.end();
         if buffer.ended {
             return Ok(0);
         }
-        Err(self.end().report_error().unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
+        match end.take_error() {
+            Some(error) => Err(error),
+            None if end.has_failed() => Ok(0),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     /// How many of so many bytes the kernel lets a read bring.
@@ -144,14 +153,14 @@ impl MemorySocket {
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let end = self.end();
-        if let Some(error) = end.report_error() {
+        if let Some(error) = end.take_error() {
             return Err(error);
         }
         if end.connecting.get() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut buffer = self.outgoing().borrow_mut();
-        if buffer.shut || end.deserted.get() {
+        if buffer.shut || end.has_failed() || self.is_broken() {
             end.broken.set(end.deserted.get());
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -190,6 +199,12 @@ impl MemorySocket {
         Ok(written)
     }
 
+    /// Whether a write has nowhere to go. A TCP socket does not know whether the other side, which has ended, was closed:
+    /// it hears that with a reset.
+    fn is_broken(&self) -> bool {
+        self.end().deserted.get() && !self.pair.is_tcp
+    }
+
     pub(crate) fn shutdown(&self) {
         self.pair.shut(self.side);
         self.send(Packet::End, Pair::end_arrives);
@@ -201,8 +216,7 @@ impl MemorySocket {
     pub(crate) fn reset(&self) {
         // What this socket's drop says must not hide it: an end is read before an error.
         self.reset_when_closed();
-        self.end().free_port();
-        self.send(Packet::Reset, |pair, other| pair.reset_arrives(other));
+        self.pair.send_reset(self.side);
     }
 
     pub(crate) fn reset_when_closed(&self) {
@@ -215,7 +229,8 @@ impl MemorySocket {
 
     /// What the other end has not read.
     pub(crate) fn unacknowledged(&self) -> usize {
-        if self.end().deserted.get() { 0 } else { self.outgoing().borrow().len() }
+        let is_over = self.end().deserted.get() || self.end().has_failed();
+        if is_over { 0 } else { self.outgoing().borrow().len() }
     }
 
     /// Whether the other end was closed.
@@ -275,21 +290,29 @@ impl Drop for MemorySocket {
         if self.end().connecting.get() {
             self.end().free_port();
         }
+        if self.end().gone.get() {
+            if self.end().has_failed() {
+                self.pair.is_left(self.side);
+            }
+            return;
+        }
         let is_read = self.incoming().borrow().arrived() == 0;
+        let was_shut = self.outgoing().borrow().shut;
         // Once both sides have ended there is nothing to reset.
-        let is_over = self.incoming().borrow().ended && self.outgoing().borrow().shut;
+        let is_over = self.incoming().borrow().ended && was_shut;
         if is_read && (is_over || !self.end().resets.get()) {
+            if was_shut && self.pair.is_tcp {
+                // Its end is sent, and the other side does not hear that it is closed now.
+                self.pair.is_closed_after_its_end(self.side);
+                return;
+            }
             self.pair.shut(self.side);
             self.send(Packet::End, |pair, other| {
                 pair.ends[other].deserted.set(true);
                 pair.end_arrives(other);
             });
         } else {
-            self.end().free_port();
-            self.send(Packet::Reset, |pair, other| {
-                pair.ends[other].deserted.set(true);
-                pair.reset_arrives(other);
-            });
+            self.pair.send_reset(self.side);
         }
     }
 }

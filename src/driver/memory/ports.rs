@@ -171,7 +171,11 @@ impl Ports {
     /// The machine has lost its power.
     #[cfg(feature = "sim")]
     pub(super) fn forget(&self) {
-        drop(self.uses.take());
+        for known in self.uses.take().into_values() {
+            if let State::Open(socket) = known.state {
+                socket.is_forgotten();
+            }
+        }
         self.ending.borrow_mut().clear();
     }
 

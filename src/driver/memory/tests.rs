@@ -371,9 +371,11 @@ fn bytes_that_arrive_where_the_socket_was_closed_are_answered_with_a_reset() {
     pass(10 * MS);
     assert_eq!(near.read(&mut [0; 8]).unwrap(), 0);
     assert!(near.take_error().is_none(), "the reset is on its way");
-    assert!(near.write(b"late").is_err(), "it is known that nobody is there");
+    assert_eq!(near.write(b"late").unwrap(), 4, "it is not known that nobody is there");
     pass(10 * MS);
     assert_eq!(near.take_error().unwrap().kind(), std::io::ErrorKind::BrokenPipe);
+    assert!(near.take_error().is_none(), "it was told");
+    assert_eq!(near.write(b"later").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
 }
 
 #[test]
@@ -398,6 +400,9 @@ fn an_end_does_not_hide_the_reset_before_it() {
     let reset = |socket: &super::MemorySocket| {
         let error = socket.read(&mut [0; 8]).expect_err("no end");
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        // It is told once.
+        assert_eq!(socket.read(&mut [0; 8]).unwrap(), 0);
+        assert_eq!(socket.write(b"late").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
     };
     let (near, far) = super::pair(64, [None, None]);
     far.reset();
@@ -417,6 +422,47 @@ fn an_end_does_not_hide_the_reset_before_it() {
         network.0.links.deliver_due();
         reset(&waiting);
     }
+}
+
+#[test]
+fn a_reset_is_told_once_and_then_there_is_an_end() {
+    let network = Network::default();
+    let connected = |port: u16| {
+        let address = SocketAddr::from(([10, 0, 0, 1], port));
+        let listener = listen(&network, address);
+        let near = connect(&network, address);
+        (near, listener.accept().unwrap().0)
+    };
+    let kind = |outcome: std::io::Result<usize>| outcome.map_err(|error| error.kind());
+    let read = |socket: &MemorySocket| kind(socket.read(&mut [0; 2]));
+    let write = |socket: &MemorySocket| kind(socket.write(b"late"));
+    let reset = Err(std::io::ErrorKind::ConnectionReset);
+    let broken = Err(std::io::ErrorKind::BrokenPipe);
+    // What had come before is read before.
+    let (near, far) = connected(1);
+    far.write(b"data").unwrap();
+    far.reset();
+    assert_eq!([read(&near), read(&near)], [Ok(2), Ok(2)]);
+    assert_eq!([read(&near), read(&near), read(&near)], [reset, Ok(0), Ok(0)]);
+    assert_eq!([write(&near), write(&near)], [broken, broken]);
+    // The first call is told, whichever it is.
+    let (near, far) = connected(2);
+    far.reset();
+    assert_eq!([write(&near), write(&near)], [reset, broken]);
+    assert_eq!(read(&near), Ok(0));
+    let (near, far) = connected(3);
+    far.reset();
+    assert!(near.take_error().is_some() && near.take_error().is_none());
+    assert_eq!((read(&near), write(&near)), (Ok(0), broken));
+    // Who has closed after its end resets what comes; who was told of the end has a broken pipe.
+    let (near, far) = connected(4);
+    drop(far);
+    assert_eq!([write(&near), write(&near)], [Ok(4), broken]);
+    assert_eq!(read(&near), Ok(0));
+    // Between Unix sockets it is known at once.
+    let (near, far) = super::pair(64, [None, None]);
+    drop(far);
+    assert_eq!([write(&near), write(&near)], [broken, broken]);
 }
 
 /// A policy that panics when it is asked, and uses the links when it is dropped.

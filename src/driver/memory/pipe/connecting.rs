@@ -50,6 +50,9 @@ impl MemorySocket {
     /// The other side's connect succeeds: its socket becomes writable.
     pub(in crate::driver::memory) fn accept(&self) {
         self.send(Packet::Accept, |pair, other| {
+            if pair.is_refused(other) {
+                return;
+            }
             pair.answer.take();
             pair.ends[other].connecting.set(false);
             pair.ends[other].signal(Readiness::WRITE);

@@ -12,10 +12,9 @@ use crate::driver::{Key, Readiness, Signals};
 pub(super) struct End {
     registration: RefCell<Option<(Key, Signals)>>,
     pub(super) address: RefCell<Option<Address>>,
-    /// The connection was reset: reads and writes fail, once the input is read.
+    /// What the connection has failed with: told once, when the input is read. Then there is an end, and nobody to write to.
     error: Cell<Option<io::ErrorKind>>,
-    /// The error was not reported yet.
-    error_pending: Cell<bool>,
+    failed: Cell<bool>,
     pub(super) closed: Cell<bool>,
     /// It is known here that the other end was closed.
     pub(super) deserted: Cell<bool>,
@@ -23,6 +22,8 @@ pub(super) struct End {
     pub(super) broken: Cell<bool>,
     /// Closing this end resets the connection.
     pub(super) resets: Cell<bool>,
+    /// The connection is over here, and its kernel has forgotten it.
+    pub(super) gone: Cell<bool>,
     /// Connecting goes on: nothing is ready before it is over.
     pub(super) connecting: Cell<bool>,
     pub(super) kernel: Kernel,
@@ -93,31 +94,34 @@ impl End {
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        self.error.get().is_some()
-    }
-
-    /// What a call fails with, if the connection has.
-    pub(super) fn report_error(&self) -> Option<io::Error> {
-        let kind = self.error.get()?;
-        self.error_pending.set(false);
-        Some(kind.into())
+        self.failed.get()
     }
 
     /// What it has failed with, if no call has said so.
     pub(super) fn take_error(&self) -> Option<io::Error> {
-        if self.error_pending.get() { self.report_error() } else { None }
+        self.error.take().map(io::Error::from)
+    }
+
+    /// Adds what it is ready for when it has failed.
+    pub(super) fn add_failure(&self, readiness: &mut Readiness) {
+        let ended = Readiness::READ_CLOSED.union(Readiness::WRITE_CLOSED);
+        readiness.set(Readiness::READ.union(Readiness::WRITE).union(ended), self.failed.get());
+        let error = self.error.take();
+        readiness.set(Readiness::ERROR, error.is_some());
+        self.error.set(error);
     }
 
     pub(super) fn fail(&self, kind: io::ErrorKind) {
+        self.gone.set(true);
+        self.free_port();
         if self.closed.get() || self.has_failed() {
             return;
         }
-        self.free_port();
         self.error.set(Some(kind));
-        self.error_pending.set(true);
-        let ended = Readiness::READ_CLOSED.union(Readiness::WRITE_CLOSED);
-        let ready = Readiness::READ.union(Readiness::WRITE);
-        self.signal(ready.union(ended).union(Readiness::ERROR));
+        self.failed.set(true);
+        let mut readiness = Readiness::READ;
+        self.add_failure(&mut readiness);
+        self.signal(readiness);
     }
 
     pub(super) fn signal(&self, mut readiness: Readiness) {

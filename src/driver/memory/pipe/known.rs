@@ -16,6 +16,15 @@ pub(in crate::driver::memory) struct KnownSocket {
 }
 
 impl KnownSocket {
+    /// Its own machine has lost its power.
+    #[cfg(feature = "sim")]
+    pub(in crate::driver::memory) fn is_forgotten(&self) {
+        if let Some(pair) = self.pair.upgrade() {
+            pair.ends[self.side].gone.set(true);
+            pair.is_left(self.side);
+        }
+    }
+
     /// The other side's machine knows nothing of this connection, and says so.
     pub(in crate::driver::memory) fn reset_by_peer(&self) {
         if let Some(pair) = self.pair.upgrade() {

@@ -20,6 +20,8 @@ pub(super) struct Pair {
     pub(super) ends: [End; 2],
     /// `routes[side]` is the link by which `side` receives; `None`: everything arrives at once.
     pub(super) routes: Option<[Rc<Route>; 2]>,
+    /// Else it is as a Unix socket.
+    pub(super) is_tcp: bool,
     /// How the far end answers a request to connect, which may come to it more than once.
     pub(super) answer: RefCell<Option<Answer>>,
 }
@@ -49,11 +51,13 @@ impl Pair {
         kernels: [Kernel; 2],
     ) -> Rc<Self> {
         let buffer = || RefCell::new(Buffer::new(capacity));
+        let is_tcp = addresses.iter().flatten().any(|address| address.as_ip().is_some());
         let ([first, second], [near, far]) = (addresses, kernels);
         let pair = Rc::new(Self {
             buffers: [buffer(), buffer()],
             ends: [End::new(first, near), End::new(second, far)],
             routes,
+            is_tcp,
             answer: RefCell::default(),
         });
         pair.watch_routes();
@@ -109,6 +113,7 @@ impl Pair {
         let Some(answer) = answer.filter(|_| end.closed.get()) else { return };
         end.closed.set(false);
         end.resets.set(false);
+        end.gone.set(false);
         self.buffers[1 - side].borrow_mut().shut = false;
         answer(MemorySocket { pair: Rc::clone(self), side });
     }
@@ -124,8 +129,8 @@ impl Pair {
         readiness.set(Readiness::READ, buffer.arrived() > 0 || buffer.ended);
         readiness.set(Readiness::READ_CLOSED, buffer.ended);
         readiness.set(Readiness::URGENT, buffer.is_urgent());
-        readiness.set(Readiness::ERROR, end.has_failed());
         drop(buffer);
+        end.add_failure(&mut readiness);
         end.signal(readiness);
     }
 
@@ -167,10 +172,11 @@ impl Pair {
 
     /// Bytes arrive at `side`. `apart`: a read does not join them with what arrives next.
     pub(super) fn bytes_arrive(self: &Rc<Self>, side: usize, count: usize, apart: bool) {
+        // Nobody reads them, or knows of the connection: as a kernel does, it says so.
         if self.ends[side].closed.get() {
-            // Nobody reads them: as a kernel does, it says so.
-            self.ends[side].free_port();
-            self.send(side, Packet::Reset, |pair, other| pair.reset_arrives(other));
+            return self.send_reset(side);
+        }
+        if self.is_refused(side) {
             return;
         }
         let mut buffer = self.buffers[side].borrow_mut();
@@ -200,7 +206,48 @@ impl Pair {
         }
     }
 
+    /// Something comes to a side that has no connection any more: it answers with a reset. So whoever has not heard of the
+    /// one before, which was lost, hears of it when it sends something, and not before.
+    pub(super) fn is_refused(self: &Rc<Self>, side: usize) -> bool {
+        let is_gone = self.ends[side].gone.get();
+        if is_gone {
+            self.send_reset(side);
+        }
+        is_gone
+    }
+
+    /// `side` has no connection any more, and says so.
+    pub(super) fn send_reset(self: &Rc<Self>, side: usize) {
+        let end = &self.ends[side];
+        end.gone.set(true);
+        end.free_port();
+        let is_closed = end.closed.get();
+        self.send(side, Packet::Reset, move |pair, other| {
+            if is_closed {
+                pair.ends[other].deserted.set(true);
+            }
+            pair.reset_arrives(other);
+        });
+    }
+
+    /// `side` has no connection any more, and has not said so: who waits for room there asks again.
+    pub(super) fn is_left(self: &Rc<Self>, side: usize) {
+        if !self.ends[1 - side].connecting.get() {
+            self.ask_again(1 - side);
+        }
+    }
+
+    /// `side`, which has sent its end before, is closed.
+    pub(super) fn is_closed_after_its_end(&self, side: usize) {
+        if self.buffers[1 - side].borrow().ended {
+            self.ends[side].end_has_arrived();
+        }
+    }
+
     pub(super) fn end_arrives(self: &Rc<Self>, side: usize) {
+        if self.is_refused(side) {
+            return;
+        }
         self.buffers[side].borrow_mut().ended = true;
         self.ends[1 - side].end_has_arrived();
         if self.buffers[1 - side].borrow().shut {
@@ -210,7 +257,6 @@ impl Pair {
     }
 
     pub(super) fn reset_arrives(&self, side: usize) {
-        self.ends[side].free_port();
         let had_ended = self.buffers[side].borrow().ended;
         let broken = io::ErrorKind::BrokenPipe;
         let kind = if had_ended { broken } else { io::ErrorKind::ConnectionReset };
