@@ -53,7 +53,7 @@ pub(crate) use self::drained::ShortReads;
 pub(crate) use self::key::Key;
 pub(crate) use self::listener::{Listener, Reserve};
 pub(crate) use self::memory::{NetworkLoop, NextTurn};
-pub(crate) use self::options::SocketOptions;
+pub(crate) use self::options::{Probing, SocketOptions};
 pub(crate) use self::os::{
     Direction, FileJob, FileJobDone, ListenOptions, MOST_PER_MESSAGE, OsDriver, OsPipe, PipeHost,
     PolledPipe, SplicePipe, SplicePipes, SpliceUser, cannot_splice, open_other_end,

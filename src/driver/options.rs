@@ -31,6 +31,14 @@ pub struct Keepalive {
     pub retries: Option<u32>,
 }
 
+/// How a connection is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probing {
+    pub(crate) time: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) retries: u32,
+}
+
 /// The largest buffer that the system can be asked for: it takes an `int`, and doubles it.
 pub(crate) const MOST_BUFFER: usize = i32::MAX as usize / 2;
 
@@ -189,6 +197,18 @@ impl Keepalive {
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
+    }
+
+    /// What the system makes of it (Linux).
+    pub(crate) fn probing(&self) -> Probing {
+        let seconds = |set: Option<Duration>, otherwise: u64| {
+            whole_seconds(set.unwrap_or(Duration::from_secs(otherwise)))
+        };
+        Probing {
+            time: seconds(self.time, 7200),
+            interval: seconds(self.interval, 75),
+            retries: self.retries.unwrap_or(9).max(1),
+        }
     }
 
     fn to_socket2(self) -> TcpKeepalive {

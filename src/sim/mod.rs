@@ -42,6 +42,9 @@
 //!   "timed out" after some 15.
 //! - **Resets** are told once, as by a kernel, and then the end. One that is lost is not sent again: the other side hears of
 //!   it when it sends something, which is answered by another, or never.
+//! - **Keep-alive** ([`Keepalive`](crate::Keepalive)): a peer whose machine has crashed, or to which nothing passes, is
+//!   noticed after the time of silence and the probes, with "timed out". Without it who only listens hears nothing. Who has
+//!   sent something hears by the timeouts of that.
 //! - **Ports:** each host has its own, [some of them](KernelOptions::ephemeral_ports) for its kernel to choose from: none is
 //!   left for a connect once each has a connection to the same address. Who ends a connection first keeps its addresses for
 //!   a minute (`TIME_WAIT`): no server without [`reuse_address`](crate::ServerBuilder::reuse_address) gets the port until
@@ -92,8 +95,6 @@
 //!
 //! # What else differs from the real thing
 //!
-//! - *Keep-alive* ([`Keepalive`](crate::Keepalive)) is not simulated: who only waits for a machine that has crashed waits
-//!   until a timeout of its own. Who writes hears of it, as does who waits for room.
 //! - *What is on its way when a link is cut* arrives. What is sent from then on does not.
 //! - *Names* are known at once, whatever links do, and mean IPv4 addresses.
 //! - *A link of limited bandwidth* keeps what waits for it, however much: datagrams come late and are not lost.

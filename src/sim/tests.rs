@@ -1,5 +1,6 @@
 //! Simulations of small programs.
 
+mod keep_alive;
 mod ports;
 mod resets;
 

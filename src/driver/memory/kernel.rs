@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -142,6 +142,20 @@ impl Kernel {
             let at = links.clock().after(time);
             links.schedule(at, Event::Arrival(Box::new(act)));
         }
+    }
+
+    /// As [`after`](Self::after), of its own accord: nothing is on its way because of it.
+    pub(super) fn timer(&self, time: Duration, act: impl FnOnce() + 'static) {
+        let links = self.0.as_ref().and_then(|state| state.links.upgrade());
+        if let Some(links) = links {
+            links.set_timer(time, act);
+        }
+    }
+
+    /// What time it is, on a simulated host.
+    pub(super) fn now(&self) -> Option<Instant> {
+        let links = self.0.as_ref()?.links.upgrade()?;
+        Some(links.clock().now())
     }
 
     /// Tells of what a call has left.

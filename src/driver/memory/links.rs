@@ -150,6 +150,8 @@ pub(super) struct Links {
     order: Rc<Order>,
     /// What has the same rank at the same moment keeps the order of sending.
     events: RefCell<Agenda<Event>>,
+    /// How many of these are no more than timers.
+    timers: Cell<usize>,
     /// Which routes wait for the links to change.
     waiting: RefCell<Vec<Rc<Route>>>,
     /// What belongs to no connection, and waits for the same.
@@ -173,6 +175,8 @@ pub(super) enum Event {
     ByRoute(Rc<Route>, Packet, Arrival),
     /// A route sends again what was lost.
     Retry(Rc<Route>),
+    /// A kernel looks after something.
+    Timer(Box<dyn FnOnce()>),
 }
 
 impl Links {
@@ -185,6 +189,7 @@ impl Links {
             #[cfg(feature = "sim")]
             tap: RefCell::default(),
             events: RefCell::default(),
+            timers: Cell::new(0),
             waiting: RefCell::default(),
             #[cfg(feature = "sim")]
             held: RefCell::default(),
@@ -271,6 +276,12 @@ impl Links {
         }
     }
 
+    /// Does something after a time, of a kernel's own accord: nothing is on its way because of it.
+    pub(super) fn set_timer(&self, time: Duration, act: impl FnOnce() + 'static) {
+        self.timers.set(self.timers.get() + 1);
+        self.schedule(self.clock.after(time), Event::Timer(Box::new(act)));
+    }
+
     pub(super) fn schedule(&self, at: Moment, event: Event) {
         self.schedule_ranked(at, self.rank(), event);
     }
@@ -293,7 +304,7 @@ impl Links {
     #[cfg(feature = "sim")]
     pub(super) fn is_anything_on_its_way(&self) -> bool {
         let is_held = !self.waiting.borrow().is_empty() || !self.held.borrow().is_empty();
-        is_held || self.events.borrow().len() > 0
+        is_held || self.events.borrow().len() > self.timers.get()
     }
 
     /// When the next of what is on its way arrives.
@@ -308,6 +319,10 @@ impl Links {
         while let Some(next) = self.take_due() {
             match next {
                 Event::Arrival(arrive) => arrive(),
+                Event::Timer(act) => {
+                    self.timers.set(self.timers.get() - 1);
+                    act();
+                }
                 Event::ByRoute(route, packet, arrival) => route.arrive(self, packet, arrival),
                 Event::Retry(route) => route.retry(self),
             }
@@ -329,7 +344,7 @@ impl Drop for Links {
     fn drop(&mut self) {
         let sent_again = self.events.take().into_values().filter_map(|event| match event {
             Event::Retry(route) => Some(route),
-            Event::Arrival(_) | Event::ByRoute(..) => None,
+            Event::Arrival(_) | Event::Timer(_) | Event::ByRoute(..) => None,
         });
         for route in self.waiting.take().into_iter().chain(sent_again) {
             route.forget();

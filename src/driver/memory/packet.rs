@@ -28,6 +28,10 @@ pub enum Packet {
     Room,
     /// A datagram of so many bytes.
     Datagram(usize),
+    /// A question whether the other side is there: keep-alive.
+    Probe,
+    /// It is.
+    Alive,
 }
 
 impl fmt::Display for Packet {
@@ -42,6 +46,8 @@ impl fmt::Display for Packet {
             Self::Reset => formatter.write_str("reset"),
             Self::Room => formatter.write_str("room"),
             Self::Datagram(count) => write!(formatter, "datagram of {count} bytes"),
+            Self::Probe => formatter.write_str("probe"),
+            Self::Alive => formatter.write_str("alive"),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod buffer;
 mod connecting;
 mod end;
+mod keep_alive;
 mod known;
 mod marks;
 mod pair;
@@ -20,7 +21,7 @@ use super::machine::Machine;
 use super::packet::Packet;
 use super::route::Route;
 use crate::address::Address;
-use crate::driver::{Key, Readiness, Signals, SocketOptions};
+use crate::driver::{Keepalive, Key, Readiness, Signals, SocketOptions};
 
 pub(super) use self::known::KnownSocket;
 pub(super) use self::marks::Marks;
@@ -72,6 +73,8 @@ impl MemorySocket {
         if options.reset_on_close {
             self.reset_when_closed();
         }
+        let probing = options.keepalive.as_ref().map(Keepalive::probing);
+        self.end().keep_alive.set(probing);
     }
 
     /// From now on what either side writes has urgent data in it, at whose marks reads end.

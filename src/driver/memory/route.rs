@@ -128,6 +128,25 @@ impl Route {
         }
     }
 
+    /// Sends something that keeps no order, and is gone when it is lost.
+    pub(super) fn send_apart(self: &Rc<Self>, packet: Packet, arrive: impl FnOnce() + 'static) {
+        let Some(links) = self.links.upgrade() else { return };
+        let route = Rc::clone(self);
+        links.send(self.link(), packet, move || {
+            let is_there = route.links.upgrade().is_some_and(|links| {
+                links.ask(true, |policy| policy.arrives(route.link(), packet))
+            });
+            if is_there {
+                arrive();
+            }
+        });
+    }
+
+    /// Whether anything is on its way, or is to be sent again.
+    pub(super) fn is_busy(&self) -> bool {
+        self.on_its_way.get() > 0 || !self.held.borrow().is_empty()
+    }
+
     fn schedule(self: &Rc<Self>, links: &Links, after: Duration, packet: Packet, arrival: Arrival) {
         let earliest = links.clock().after(after);
         let (at, rank) = match self.last_arrival.get() {

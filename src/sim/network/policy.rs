@@ -264,9 +264,10 @@ impl LinkPolicy for SimulatedLinks {
         if !is_there {
             self.note(link, ends, packet, Delivery::LostOnArrival);
         }
-        if let Some((capture, ends)) =
-            self.capture(link).filter(|_| ends.0 != OTHERS && ends.1 != OTHERS)
-        {
+        // Keep-alive is apart from what passes in order.
+        let is_in_order = !matches!(packet, Packet::Probe | Packet::Alive);
+        let is_of_hosts = ends.0 != OTHERS && ends.1 != OTHERS;
+        if let Some((capture, ends)) = self.capture(link).filter(|_| is_in_order && is_of_hosts) {
             capture.borrow_mut().arrived((self.elapsed)(), ends, is_there);
         }
         is_there
@@ -288,6 +289,8 @@ fn length(packet: Packet) -> Option<usize> {
         | Packet::Unreachable
         | Packet::End
         | Packet::Reset
-        | Packet::Room => None,
+        | Packet::Room
+        | Packet::Probe
+        | Packet::Alive => None,
     }
 }

@@ -16,8 +16,8 @@ const CONNECT_RETRIES: u32 = 6;
 /// When something that was lost `losses` times in a row is sent again.
 pub(super) fn retry(packet: Packet, losses: u32) -> Retry {
     let (first, most) = match packet {
-        // Nobody waits for an answer to it.
-        Packet::Reset => return Retry::Never,
+        // Nobody waits for an answer to it, or asks again by himself.
+        Packet::Reset | Packet::Probe | Packet::Alive => return Retry::Never,
         Packet::Connect | Packet::Accept | Packet::Refuse => {
             (FIRST_CONNECT_TIMEOUT, CONNECT_RETRIES)
         }

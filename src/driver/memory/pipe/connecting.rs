@@ -49,12 +49,14 @@ impl MemorySocket {
 
     /// The other side's connect succeeds: its socket becomes writable.
     pub(in crate::driver::memory) fn accept(&self) {
+        self.pair.begin_keep_alive(self.side);
         self.send(Packet::Accept, |pair, other| {
             if pair.is_refused(other) {
                 return;
             }
             pair.answer.take();
             pair.ends[other].connecting.set(false);
+            pair.begin_keep_alive(other);
             pair.ends[other].signal(Readiness::WRITE);
         });
     }

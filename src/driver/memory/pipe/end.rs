@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 
+use super::keep_alive::KeepAlive;
 use crate::address::Address;
 use crate::driver::memory::kernel::{Blocked, Descriptor, Kernel};
 use crate::driver::memory::ports::PortUse;
@@ -26,6 +27,7 @@ pub(super) struct End {
     pub(super) gone: Cell<bool>,
     /// Connecting goes on: nothing is ready before it is over.
     pub(super) connecting: Cell<bool>,
+    pub(super) keep_alive: KeepAlive,
     pub(super) kernel: Kernel,
     pub(super) blocked: Blocked,
     descriptor: Cell<Option<Descriptor>>,

@@ -39,6 +39,7 @@ pub(in crate::driver::memory) struct BytesArrival {
 
 impl BytesArrival {
     pub(in crate::driver::memory) fn arrive(self) {
+        self.pair.hears_both(self.side);
         self.pair.bytes_arrive(self.side, self.count, self.apart);
     }
 }
@@ -84,6 +85,8 @@ impl Pair {
                     | Packet::Bytes(_)
                     | Packet::End
                     | Packet::Datagram(_)
+                    | Packet::Probe
+                    | Packet::Alive
                     | Packet::Unreachable => 1 - to,
                 };
                 pair.ends[waits].connecting.set(false);
@@ -146,7 +149,10 @@ impl Pair {
             None => arrive(self, other),
             Some(routes) => {
                 let pair = Rc::clone(self);
-                let arrival = Arrival::Call(Box::new(move || arrive(&pair, other)));
+                let arrival = Arrival::Call(Box::new(move || {
+                    pair.hears_both(other);
+                    arrive(&pair, other);
+                }));
                 routes[other].send(packet, arrival);
             }
         }

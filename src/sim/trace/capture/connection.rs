@@ -251,6 +251,15 @@ impl Connection {
         Outgoing { side, segment, length: 0, bytes: Some(Vec::new()) }
     }
 
+    /// A probe of keep-alive, which sends again a byte that was acknowledged, or its answer.
+    pub(super) fn keep_alive(&mut self, side: usize, packet: Packet) -> Outgoing {
+        let mut outgoing = self.bare(side, ACK);
+        if packet == Packet::Probe {
+            outgoing.segment.sequence = outgoing.segment.sequence.wrapping_sub(1);
+        }
+        outgoing
+    }
+
     /// The first of what is on its way from `side` arrives. Whether its peer has to acknowledge it.
     pub(super) fn arrived(&mut self, side: usize) -> Acknowledges {
         let Some(piece) = self.sides[side].on_its_way.pop_front() else { return Acknowledges::No };

@@ -88,6 +88,12 @@ impl Capture {
             (_, Delivery::Held | Delivery::LostOnArrival) => {}
             (Packet::Datagram(length), _) => self.datagram(ends, length, delivery),
             (Packet::Unreachable, _) => self.unreachable(ends, delivery),
+            (Packet::Probe | Packet::Alive, _) => {
+                let comment = (delivery == Delivery::Lost).then_some("lost");
+                let (key, connection) = self.connection(ends, packet);
+                let outgoing = connection.keep_alive(connection.side(ends.0), packet);
+                self.put(key, outgoing, comment);
+            }
             (_, Delivery::Lost) => self.segment(ends, packet, Some("lost")),
             (_, Delivery::After(time)) => {
                 let (_, connection) = self.connection(ends, packet);

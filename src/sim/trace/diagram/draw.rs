@@ -183,8 +183,8 @@ impl Arrows {
 
     /// Whether this was sent before, and lost.
     fn is_again(&mut self, ends: [(usize, u16); 2], packet: Packet, delivery: Delivery) -> bool {
-        let is_of_stream =
-            !matches!(packet, Packet::Datagram(_) | Packet::Unreachable | Packet::Reset);
+        use Packet::{Alive, Datagram, Probe, Reset, Unreachable};
+        let is_of_stream = !matches!(packet, Datagram(_) | Unreachable | Reset | Probe | Alive);
         let is_lost = matches!(delivery, Delivery::Lost | Delivery::LostOnArrival);
         let was_lost = is_of_stream && self.lossy.contains(&ends);
         if is_of_stream && is_lost {
