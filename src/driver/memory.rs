@@ -112,6 +112,11 @@ impl MemoryDriver {
         self.machine.seed()
     }
 
+    /// Whether it is a simulated host's.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.machine.kernel().ports().is_some()
+    }
+
     pub(crate) fn network(&self) -> &Network {
         &self.machine.network
     }

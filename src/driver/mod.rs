@@ -120,6 +120,14 @@ impl Driver {
             .ok_or_else(|| Error::new(Kind::Unsupported, format!("a loop in memory cannot {what}")))
     }
 
+    /// Whether it is a simulated host's.
+    pub(crate) fn is_simulated(&self) -> bool {
+        match self {
+            Self::Os(_) => false,
+            Self::Memory(driver) => driver.is_simulated(),
+        }
+    }
+
     /// The driver in memory, for those who play its network and its clock by hand.
     pub(crate) fn memory(&self) -> Option<&memory::MemoryDriver> {
         match self {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::disk::DiskFault;
-use super::host::{ClockOffset, Host};
+use super::host::{self, ClockOffset, Host};
 use super::kernel::KernelFault;
 use super::simulation::Simulation;
 
@@ -35,6 +35,8 @@ pub enum Fault {
     Pause(String),
     /// [`Host::resume`].
     Resume(String),
+    /// [`Host::signal`].
+    Signal(String, i32),
     /// The host's wall clock is so many seconds ahead of the simulation's, or behind it.
     Clock(String, f64),
     /// This happens to the host's [disk](Host::disk), if it has one.
@@ -61,6 +63,7 @@ impl Fault {
             | Self::Restart(_)
             | Self::Pause(_)
             | Self::Resume(_)
+            | Self::Signal(..)
             | Self::Clock(..) => true,
         }
     }
@@ -76,6 +79,7 @@ impl Fault {
             | Self::Restart(host)
             | Self::Pause(host)
             | Self::Resume(host)
+            | Self::Signal(host, _)
             | Self::Clock(host, _)
             | Self::Kernel(host, ..)
             | Self::Disk(host, _) => (Some(host), None),
@@ -114,6 +118,7 @@ impl Fault {
             Self::Restart(name) => with(name, &Host::restart),
             Self::Pause(name) => with(name, &Host::pause),
             Self::Resume(name) => with(name, &Host::resume),
+            Self::Signal(name, signal) => with(name, &|host| host.signal(*signal)),
             Self::Clock(name, seconds) => with(name, &|host| host.set_clock(offset(*seconds))),
             Self::Disk(name, fault) => with(name, &|host| host.set_disk_fault(*fault)),
             Self::Recover => {
@@ -160,6 +165,9 @@ impl fmt::Display for Fault {
             Self::Restart(name) => write!(formatter, "restart {name}"),
             Self::Pause(name) => write!(formatter, "pause {name}"),
             Self::Resume(name) => write!(formatter, "resume {name}"),
+            Self::Signal(name, signal) => {
+                write!(formatter, "signal {name} {}", host::name_of(*signal))
+            }
             Self::Clock(name, seconds) => write!(formatter, "clock {name} {seconds}"),
             Self::Disk(name, fault) => write!(formatter, "disk {name} {fault}"),
             Self::Recover => formatter.write_str("recover"),

@@ -63,8 +63,9 @@
 //! - **Disks:** [`Host::disk`] has files that outlive programs. What was not synced is lost or torn in a crash; a disk may
 //!   be full, fail, or lose its power in the middle of a sync.
 //! - **Clocks:** [`Host::date`] is a wall clock, which can be [set](Host::set_clock); timers do not follow it.
+//! - **Signals:** [`Host::signal`] calls what a program has for a signal, or does what that does by default.
 //!
-//! Child processes, signals and descriptors of the operating system do not exist here, and fail with
+//! Child processes and descriptors of the operating system do not exist here, and fail with
 //! [`is_unsupported`](crate::Error::is_unsupported). Work handed to an executor runs on the loop's thread, at once, and
 //! has taken as long as [`Host::set_job_time`] says when its outcome comes.
 //!

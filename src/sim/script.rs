@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::disk::DiskFault;
 use super::fault::Fault;
+use super::host;
 use super::kernel::KernelFault;
 
 /// Faults at their times, as text: `3 cut a b; 8.5 heal; 9 crash a`.
@@ -94,6 +95,9 @@ fn event(text: &str) -> Result<(Duration, Fault), InvalidScript> {
         ["restart", host] => Fault::Restart(name(host)),
         ["pause", host] => Fault::Pause(name(host)),
         ["resume", host] => Fault::Resume(name(host)),
+        ["signal", host, signal] => {
+            Fault::Signal(name(host), host::named(signal).ok_or_else(invalid)?)
+        }
         ["clock", host, seconds] => Fault::Clock(name(host), number(seconds)?),
         ["disk", host, fault] => {
             Fault::Disk(name(host), DiskFault::from_name(fault).ok_or_else(invalid)?)

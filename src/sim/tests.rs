@@ -3,6 +3,7 @@
 mod keep_alive;
 mod ports;
 mod resets;
+mod signals;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

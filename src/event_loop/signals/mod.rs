@@ -5,6 +5,8 @@ mod stream;
 mod default_action;
 mod interrupt;
 mod permanent;
+#[cfg(feature = "sim")]
+mod simulated;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -36,6 +38,9 @@ pub(crate) struct SignalTable {
     source: RefCell<Option<Rc<SignalSource>>>,
     handled: RefCell<BTreeMap<i32, Handled>>,
     next: Cell<u64>,
+    /// What has come from a simulation and was not told yet: each once.
+    #[cfg(feature = "sim")]
+    simulated: RefCell<Vec<i32>>,
     /// `run` ends when SIGINT comes, as long as the program does not handle it itself.
     interrupt: RefCell<Option<Rc<Interrupt>>>,
 }
@@ -45,8 +50,8 @@ struct Handled {
     callback: Option<Rc<Cell<Option<SignalCallback>>>>,
     /// Streams of signals, by number.
     listeners: BTreeMap<u64, Rc<dyn Listener>>,
-    /// Without all of them, the signal does again what it does by default.
-    _instead: InsteadOfDefault,
+    /// Without all of them, the signal does again what it does by default. `None`: a simulation does that.
+    _instead: Option<InsteadOfDefault>,
 }
 
 /// One of the engine's own that is told of a signal.
@@ -74,7 +79,7 @@ impl EventLoop {
     /// caught (`SIGKILL`, `SIGSTOP`, and those of faults such as `SIGSEGV`), and for real-time
     /// signals;
     /// [`is_closed`](Error::is_closed); [`is_unsupported`](Error::is_unsupported) on a loop in
-    /// memory.
+    /// memory that is not a simulated host's.
     #[doc(alias("ctrl_c", "signal"))]
     pub fn add_signal_handler(
         &self,
@@ -124,13 +129,20 @@ impl SignalTable {
         signal: i32,
         add: impl FnOnce(&mut Handled),
     ) -> Result<(), Error> {
-        core.driver.require_os(GET_SIGNALS)?;
+        if !core.driver.is_simulated() {
+            core.driver.require_os(GET_SIGNALS)?;
+        }
         let mut handled = self.handled.borrow_mut();
         if let Some(handled) = handled.get_mut(&signal) {
             add(handled);
             return Ok(());
         }
-        let _instead = self.watch(core, signal)?;
+        let _instead = if core.driver.is_simulated() {
+            check(signal)?;
+            None
+        } else {
+            Some(self.watch(core, signal)?)
+        };
         let mut new = Handled { callback: None, listeners: BTreeMap::new(), _instead };
         add(&mut new);
         handled.insert(signal, new);
@@ -142,9 +154,7 @@ impl SignalTable {
 
     /// Has the system tell of the signal.
     fn watch(&self, core: &Rc<Core>, signal: i32) -> Result<InsteadOfDefault, Error> {
-        if signal_hook::consts::FORBIDDEN.contains(&signal) {
-            return Err(Error::invalid(format!("signal {signal} cannot be caught")));
-        }
+        check(signal)?;
         let failed = |error| {
             Error::with_source(Kind::Invalid, format!("signal {signal} cannot be watched"), error)
         };
@@ -267,6 +277,14 @@ impl SignalTable {
             call(core, place);
         }
     }
+}
+
+/// Refuses what cannot be caught.
+fn check(signal: i32) -> Result<(), Error> {
+    if signal_hook::consts::FORBIDDEN.contains(&signal) {
+        return Err(Error::invalid(format!("signal {signal} cannot be caught")));
+    }
+    Ok(())
 }
 
 /// Calls the program's handler, which may put another in its own place, or remove itself.

@@ -1,6 +1,7 @@
 //! The machines of a simulation.
 
 mod power;
+mod signal;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -20,6 +21,8 @@ use crate::sim::program::Program;
 use crate::sim::random::Random;
 use crate::sim::simulation::{Shared, Simulation};
 use crate::sim::trace::TraceEvent;
+
+pub(in crate::sim) use self::signal::{name_of, named};
 
 /// What every clock can say: some 9,999 years.
 const LAST_DATE: Duration = Duration::from_secs(9_999 * 365 * 24 * 60 * 60);
@@ -55,6 +58,8 @@ pub(in crate::sim) struct HostShared {
     /// Once somebody has asked for it.
     disk: OnceCell<Disk>,
     is_paused: Cell<bool>,
+    /// What has come while it stood still.
+    signals: RefCell<Vec<i32>>,
     /// Whether it ever had a program that is waited for.
     was_awaited: Cell<bool>,
 }
@@ -81,6 +86,7 @@ impl Host {
             starts: Cell::new(0),
             disk: OnceCell::new(),
             is_paused: Cell::new(false),
+            signals: RefCell::default(),
             was_awaited: Cell::new(false),
         };
         let host = Self { shared: Rc::new(host) };

@@ -50,7 +50,7 @@ impl Host {
     /// Its loop goes on.
     pub fn resume(&self) {
         self.note(Fault::Resume, self.shared.is_paused.get());
-        self.set_paused(false);
+        self.go_on();
     }
 
     /// It is turned on: its programs begin.
@@ -95,13 +95,14 @@ impl Host {
         });
     }
 
-    fn set_paused(&self, is_paused: bool) {
+    pub(super) fn set_paused(&self, is_paused: bool) {
         self.shared.is_paused.set(is_paused);
         self.shared.machine.set_running(!is_paused);
     }
 
     /// It is turned off, with its network if that `is_crash`.
-    fn end(&self, is_crash: bool) {
+    pub(super) fn end(&self, is_crash: bool) {
+        self.shared.signals.take();
         let event_loop = self.shared.event_loop.take();
         if event_loop.is_none() && !(is_crash && self.has_network()) {
             return;
