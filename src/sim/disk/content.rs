@@ -61,6 +61,11 @@ impl Content {
         self.pending.push(Pending::Length(length));
     }
 
+    /// It has a name that is durable.
+    pub(super) fn is_there(&mut self) {
+        self.is_durable = true;
+    }
+
     pub(super) fn sync(&mut self) {
         self.is_durable = true;
         for change in self.pending.drain(..) {

@@ -90,7 +90,8 @@ impl DiskFile {
         Ok(self.len()? == 0)
     }
 
-    /// Makes durable what was written, its length, and that it is there.
+    /// Makes durable what was written, its length, and that it is there: under the name that it was made with. A name
+    /// that it was given later is durable with a [sync of the disk](super::Disk::sync).
     ///
     /// # Errors
     /// The disk or the power of the machine fails, or the program has ended. Nobody knows then what is durable.

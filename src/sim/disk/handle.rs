@@ -12,7 +12,8 @@ use super::state::{OnPowerFailure, State};
 /// - A machine that [crashes](super::super::Host::crash) loses what was not [synced](DiskFile::sync): all of it, nothing,
 ///   or any part. Of each 512 bytes on the disk any of the writes that came since the last sync may be the last that is
 ///   there, whatever came before or after elsewhere; some are torn at any byte. A file that was never synced may be gone,
-///   and a new length may be the former one.
+///   and a new length may be the former one. Names that were [given](Self::rename) or [taken](Self::remove) since they were
+///   [synced](Self::sync) may be the former ones.
 /// - [Faults](DiskFault) make it full, let calls or syncs fail, or the power in the middle of a sync.
 ///
 /// What is lost follows from the seed, and from the places that were written since the last sync: not from the order in
@@ -58,14 +59,42 @@ impl Disk {
         Ok(DiskFile::new(Arc::clone(&self.state), opened))
     }
 
+    /// Gives a file another name. A file that had that is replaced, at once for all who look: it is the one or the other.
+    /// Who has opened either goes on with it.
+    ///
+    /// It is durable when names were [synced](Self::sync), and may be before. Of several such changes the first are left
+    /// after a crash, as on a file system with a journal; whether what is in a file is there is another matter.
+    ///
+    /// # Errors
+    /// There is no such file ([`NotFound`](io::ErrorKind::NotFound)), the disk fails, or the host is off.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        lock(&self.state).rename(from, to)
+    }
+
+    /// Removes a file. Who has opened it goes on with it. Durable as [`rename`](Self::rename).
+    ///
+    /// # Errors
+    /// As [`rename`](Self::rename).
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        lock(&self.state).remove(name)
+    }
+
+    /// Makes durable which files there are, with which names: as the sync of a directory. Not what is in them.
+    ///
+    /// # Errors
+    /// The disk or the power of the machine fails, or the host is off. Nobody knows then what is durable.
+    pub fn sync(&self) -> io::Result<()> {
+        lock(&self.state).sync_names()
+    }
+
     /// The names of its files, in order.
     pub fn names(&self) -> Vec<String> {
-        lock(&self.state).files().keys().cloned().collect()
+        lock(&self.state).names()
     }
 
     /// What a program would read of a file now, if its disk works; `None`: there is no such file.
     pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
-        Some(lock(&self.state).files().get(name)?.seen().to_vec())
+        Some(lock(&self.state).content(name)?.seen().to_vec())
     }
 
     /// How much space is used, in bytes: 4 KiB for each block of a file that was written.

@@ -4,6 +4,7 @@
 //! in a crash, or torn, as far as the seed wants.
 
 mod content;
+mod directory;
 mod fault;
 mod file;
 mod handle;

@@ -1,9 +1,10 @@
 //! A disk with its files, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::content::Content;
+use super::directory::{Directory, FileId};
 use super::fault::DiskFault;
 use super::survival::{Survival, mixed};
 
@@ -14,10 +15,13 @@ pub(super) struct State {
     seed: u64,
     /// How often something was lost. Each time it is something else.
     losses: u64,
-    files: BTreeMap<String, Content>,
+    files: BTreeMap<FileId, File>,
+    directory: Directory,
     /// Which programs may use it: what others have opened is theirs no more.
     run: u64,
     has_power: bool,
+    /// Its machine is on: a program may use it.
+    is_on: bool,
     /// How much there is room for, in bytes; `None`: for all.
     capacity: Option<u64>,
     /// And for no more than that meanwhile.
@@ -26,10 +30,17 @@ pub(super) struct State {
     on_power_failure: OnPowerFailure,
 }
 
+struct File {
+    /// The name that it was made with.
+    name: Box<str>,
+    content: Content,
+}
+
 /// A file that a program has opened.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub(super) name: Box<str>,
+    file: FileId,
     run: u64,
 }
 
@@ -39,8 +50,10 @@ impl State {
             seed,
             losses: 0,
             files: BTreeMap::new(),
+            directory: Directory::default(),
             run: 0,
             has_power: true,
+            is_on: true,
             capacity: None,
             limit: None,
             fault: DiskFault::Well,
@@ -48,12 +61,17 @@ impl State {
         }
     }
 
-    pub(super) fn files(&self) -> &BTreeMap<String, Content> {
-        &self.files
+    pub(super) fn names(&self) -> Vec<String> {
+        self.directory.seen().keys().cloned().collect()
+    }
+
+    pub(super) fn content(&self, name: &str) -> Option<&Content> {
+        Some(&self.files.get(&self.directory.get(name)?)?.content)
     }
 
     pub(super) fn space(&self) -> u64 {
-        self.files.values().map(Content::space).sum()
+        let seen = self.directory.seen().values().filter_map(|file| self.files.get(file));
+        seen.map(|file| file.content.space()).sum()
     }
 
     pub(super) fn set_capacity(&mut self, capacity: Option<u64>) {
@@ -78,14 +96,17 @@ impl State {
     /// The programs that have used it are gone, and with `is_crash` so is what was not synced.
     pub(super) fn end_run(&mut self, is_crash: bool) {
         self.run += 1;
+        self.is_on = false;
         if is_crash && self.has_power {
             self.lose();
         }
+        self.free();
     }
 
     /// Programs begin.
     pub(super) fn begin_run(&mut self) {
         self.has_power = true;
+        self.is_on = true;
         if self.fault == DiskFault::PowerFailing {
             self.fault = DiskFault::Well;
         }
@@ -93,8 +114,41 @@ impl State {
 
     pub(super) fn open(&mut self, name: &str) -> io::Result<Opened> {
         self.check()?;
-        self.files.entry(name.to_owned()).or_default();
-        Ok(Opened { name: name.into(), run: self.run })
+        let file = self.directory.get(name).unwrap_or_else(|| {
+            let file = self.files.last_key_value().map_or(0, |(last, _)| last + 1);
+            self.files.insert(file, File { name: name.into(), content: Content::default() });
+            self.directory.make(name, file);
+            file
+        });
+        Ok(Opened { name: name.into(), file, run: self.run })
+    }
+
+    pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.check_program()?;
+        if self.directory.rename(from, to) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.check_program()?;
+        if self.directory.remove(name) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// Makes names durable.
+    pub(super) fn sync_names(&mut self) -> io::Result<()> {
+        self.check_program()?;
+        match self.fault {
+            DiskFault::PowerFailing => self.fail_power(),
+            DiskFault::SyncFailing => Err(failed_to_sync()),
+            _ => {
+                self.directory.sync();
+                for file in self.directory.seen().values() {
+                    if let Some(file) = self.files.get_mut(file) {
+                        file.content.is_there();
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The file, if the program that has opened it is there still and the disk works.
@@ -103,7 +157,8 @@ impl State {
             return Err(io::Error::other("the program that has opened this file has ended"));
         }
         self.check()?;
-        self.files.get_mut(&*opened.name).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let file = self.files.get_mut(&opened.file);
+        file.map(|file| &mut file.content).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Writes as much as there is room for, and returns how much that is.
@@ -133,24 +188,34 @@ impl State {
     pub(super) fn sync(&mut self, opened: &Opened) -> io::Result<()> {
         self.file(opened)?;
         match self.fault {
-            DiskFault::PowerFailing => {
-                self.lose();
-                self.has_power = false;
-                (self.on_power_failure)();
-                self.check()
-            }
+            DiskFault::PowerFailing => self.fail_power(),
             DiskFault::SyncFailing => {
-                let survival = self.survival(&opened.name);
+                let survival = self.survival(self.name(opened.file));
                 let shown = mixed(self.seed ^ !self.losses).is_multiple_of(2);
                 self.losses += 1;
                 self.file(opened)?.fail_to_sync(&survival, shown);
-                Err(io::Error::other("the disk of the simulation has failed to sync"))
+                Err(failed_to_sync())
             }
             _ => {
                 self.file(opened)?.sync();
+                self.directory.file_is_synced(opened.file);
                 Ok(())
             }
         }
+    }
+
+    fn fail_power(&mut self) -> io::Result<()> {
+        self.lose();
+        self.has_power = false;
+        (self.on_power_failure)();
+        self.check()
+    }
+
+    fn check_program(&self) -> io::Result<()> {
+        if !self.is_on {
+            return Err(io::Error::other("no program runs on the machine of this disk"));
+        }
+        self.check()
     }
 
     fn check(&self) -> io::Result<()> {
@@ -165,26 +230,40 @@ impl State {
 
     /// What was not synced is lost, as far as the seed wants.
     fn lose(&mut self) {
-        let names: Vec<String> = self.files.keys().cloned().collect();
-        for name in names {
-            let survival = self.survival(&name);
-            if let Some(file) = self.files.get_mut(&name)
-                && !file.lose_power(&survival)
+        let ids: Vec<FileId> = self.files.keys().copied().collect();
+        let mut left = BTreeSet::new();
+        for id in ids {
+            let survival = self.survival(self.name(id));
+            if let Some(file) = self.files.get_mut(&id)
+                && file.content.lose_power(&survival)
             {
-                self.files.remove(&name);
+                left.insert(id);
             }
         }
+        let survival = self.survival("");
+        self.directory.lose_power(&survival, &left);
+        self.free();
         self.losses += 1;
+    }
+
+    /// Forgets files without names: nobody has opened them any more.
+    fn free(&mut self) {
+        self.files.retain(|id, _| self.directory.knows(*id));
+    }
+
+    fn name(&self, id: FileId) -> &str {
+        self.files.get(&id).map_or("", |file| &file.name)
     }
 
     fn rot(&mut self) {
         let chance = mixed(self.seed ^ mixed(self.losses));
         self.losses += 1;
-        let count = self.files.len().max(1);
-        let file = self.files.values_mut().nth((chance >> 8) as usize % count);
-        if let Some(file) = file {
-            let place = (chance >> 16) as usize % file.seen().len().max(1);
-            file.rot(place, (chance & 7) as u32);
+        let seen = self.directory.seen();
+        let id = seen.values().nth((chance >> 8) as usize % seen.len().max(1));
+        if let Some(file) = id.and_then(|id| self.files.get_mut(id)) {
+            let content = &mut file.content;
+            let place = (chance >> 16) as usize % content.seen().len().max(1);
+            content.rot(place, (chance & 7) as u32);
         }
     }
 
@@ -192,6 +271,10 @@ impl State {
         let seed = mixed(self.seed ^ mixed(self.losses));
         Survival::new(name.bytes().fold(seed, |seed, byte| mixed(seed ^ u64::from(byte))))
     }
+}
+
+fn failed_to_sync() -> io::Error {
+    io::Error::other("the disk of the simulation has failed to sync")
 }
 
 /// How long a file may be: it is in memory.

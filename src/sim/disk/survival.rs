@@ -38,6 +38,15 @@ impl Survival {
         mixed(self.seed ^ mixed(!index)) % 16 < self.of_16
     }
 
+    /// How many of so many things are left, of which none is without those before it.
+    pub(super) fn first_of(&self, count: usize) -> usize {
+        match self.of_16 {
+            0 => 0,
+            16 => count,
+            _ => (mixed(self.seed) >> 8) as usize % (count + 1),
+        }
+    }
+
     /// Which parts of each of these writes are left, in their order.
     pub(super) fn parts(&self, writes: &[Range<u64>]) -> Vec<Vec<Range<u64>>> {
         let mut counts = BTreeMap::<u64, u64>::new();

@@ -349,3 +349,80 @@ fn jobs_take_their_time_and_what_they_store_is_there_before() {
     simulation.run_for(3 * SECOND).unwrap();
     assert!(ended(&simulation));
 }
+
+#[test]
+fn names_that_were_not_synced_may_be_lost_after_a_crash_the_last_first() {
+    for is_synced in [false, true] {
+        let mut seen = BTreeSet::new();
+        for seed in 0..100 {
+            let store = async move |disk: Disk| {
+                for (name, byte) in [("new", 1), ("old", 2), ("other", 3)] {
+                    let file = disk.open(name)?;
+                    file.write_all_at(&[byte], 0)?;
+                    file.sync()?;
+                }
+                let open = disk.open("other")?;
+                disk.rename("new", "old")?;
+                disk.remove("other")?;
+                assert_eq!(disk.names(), ["old"]);
+                // Who has opened it goes on with it.
+                open.write_all_at(&[4], 1)?;
+                assert_eq!(open.len()?, 2);
+                assert!(disk.rename("new", "old").is_err() && disk.remove("other").is_err());
+                if is_synced {
+                    disk.sync()?;
+                }
+                Ok(())
+            };
+            let (_, disk) = crash(seed, store);
+            let found = disk.names().join(" ");
+            let old = if found.contains("new") { 2 } else { 1 };
+            assert_eq!(disk.contents("old").unwrap(), [old]);
+            assert!(disk.rename("old", "x").is_err() && disk.sync().is_err(), "it is off");
+            seen.insert(found);
+        }
+        let all = ["new old other", "old", "old other"].map(str::to_owned);
+        let wanted = if is_synced { BTreeSet::from(["old".to_owned()]) } else { all.into() };
+        assert_eq!(seen, wanted);
+    }
+}
+
+#[test]
+fn a_file_is_replaced_as_a_whole_if_it_is_synced_before_it_has_its_name() {
+    let replace = async |disk: &Disk, version: u8, is_careful: bool| -> Result {
+        let file = disk.open("new")?;
+        file.set_len(0)?;
+        file.write_all_at(&[version; 600], 0)?;
+        if is_careful {
+            file.sync()?;
+        }
+        disk.rename("new", "state")?;
+        disk.sync()?;
+        Ok(())
+    };
+    let outcomes = [true, false].map(|is_careful| {
+        (0..100).all(|seed| {
+            let (simulation, host, disk) = with_host(seed);
+            let done = Rc::new(Cell::new(0));
+            let (own, told) = (disk.clone(), Rc::clone(&done));
+            host.serve(async move |event_loop| {
+                for version in 1.. {
+                    replace(&own, version, is_careful).await?;
+                    told.set(version);
+                    event_loop.sleep(SECOND / 10).await;
+                }
+                Ok(())
+            });
+            simulation.run_for(SECOND / 20 * (seed % 7 + 1) as u32).unwrap();
+            simulation.apply(&Fault::Disk("host".into(), DiskFault::PowerFailing));
+            simulation.run_for(SECOND).unwrap();
+            assert!(!host.is_on());
+            let found = disk.contents("state").unwrap();
+            // What was told of is there, or what was being stored.
+            let version = found.first().copied().unwrap_or_default();
+            let is_known = version == done.get() || version == done.get() + 1;
+            is_known && found == [version; 600]
+        })
+    });
+    assert_eq!(outcomes, [true, false]);
+}
