@@ -83,27 +83,26 @@ impl Records {
         id: &TaskId,
         number: u64,
     ) -> Result<Option<(u64, OutputPart)>, NatsError> {
-        let request = serde_json::json!({ "seq": number, "next_by_subj": self.names.output(id) });
-        self.output_part(&request).await
+        let (stream, subject) = (self.names.output_stream(), self.names.output(id));
+        let mut next = number;
+        loop {
+            let request = serde_json::json!({ "seq": next, "next_by_subj": subject });
+            let found = self.patiently(async || self.stored(&stream, &request).await).await?;
+            let Some(stored) = found else { return Ok(None) };
+            if let Ok(part) = serde_json::from_slice(&stored.payload) {
+                return Ok(Some((stored.number, part)));
+            }
+            // What others have published there and is none hides nothing behind it.
+            next = stored.number + 1;
+        }
     }
 
-    /// The last part of what a task has written.
+    /// The last part of what a task has written; `None` also if what is there is none.
     pub(super) async fn output_end(&self, id: &TaskId) -> Result<Option<OutputPart>, NatsError> {
-        let request = serde_json::json!({ "last_by_subj": self.names.output(id) });
-        Ok(self.output_part(&request).await?.map(|(_, part)| part))
-    }
-
-    async fn output_part(
-        &self,
-        request: &serde_json::Value,
-    ) -> Result<Option<(u64, OutputPart)>, NatsError> {
         let stream = self.names.output_stream();
-        let found = self.patiently(async || self.stored(&stream, request).await).await?;
-        let Some(stored) = found else { return Ok(None) };
-        let part = serde_json::from_slice(&stored.payload).map_err(|error| {
-            NatsError::Unexpected(format!("message {} of {stream}: {error}", stored.number))
-        })?;
-        Ok(Some((stored.number, part)))
+        let request = serde_json::json!({ "last_by_subj": self.names.output(id) });
+        let found = self.patiently(async || self.stored(&stream, &request).await).await?;
+        Ok(found.and_then(|stored| serde_json::from_slice(&stored.payload).ok()))
     }
 }
 

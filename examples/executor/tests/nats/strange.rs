@@ -10,9 +10,11 @@ use wharf_executor::client::Client;
 use wharf_executor::coordinator::Filter;
 use wharf_executor::schedule::{Missed, Overlap, Schedule, ScheduleName, When};
 use wharf_executor::task::{Phase, Spec};
-use wharf_protocols::nats::jetstream::KeyValue;
+use wharf_protocols::nats::Options;
+use wharf_protocols::nats::jetstream::{JetStream, KeyValue, StreamConfig};
 
 use crate::basics::{Log, client, nats, soon, spec, until, worker};
+use crate::command_line::output;
 use crate::observer::Observer;
 use crate::server::{Server, run};
 
@@ -212,4 +214,34 @@ fn on_nats_records_and_tasks_that_are_none_harm_no_others() -> Result {
         assert!(naks.get() < 4, "{}", naks.get());
         Ok(())
     })
+}
+
+#[test]
+fn on_nats_what_no_task_has_written_hides_nothing_that_one_has() -> Result {
+    let Some(server) = Server::start() else { return Ok(()) };
+    let succeeds = |words: &[&str]| {
+        let done = output(&server, words[0], &words[1..]);
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    succeeds(&["submit", "unknown", "--id", "t"]);
+    run(async |event_loop| {
+        let client = Options::new().connect(&event_loop, [&server.address]).await?;
+        let jetstream = JetStream::new(&client);
+        let config = StreamConfig::new("wharf-output", ["wharf.output.>"]);
+        jetstream.create_stream(&config).await?;
+        let part = |offset: u64, text: &str| {
+            json!({ "offset": offset, "attempt": 1, "pieces": [{ "stdout": text }] }).to_string()
+        };
+        for message in ["", &part(0, "one "), "[", "{}", &part(u64::MAX, "two"), "garbage"] {
+            jetstream.publish("wharf.output.t", message).await?;
+        }
+        Ok(())
+    })?;
+    succeeds(&["cancel", "t"]);
+    for words in [&["logs", "t"][..], &["logs", "t", "--follow"], &["logs", "t", "--last", "7"]] {
+        assert_eq!(succeeds(words), "one two");
+    }
+    assert_eq!(succeeds(&["logs", "t", "--last", "3"]), "two");
+    Ok(())
 }

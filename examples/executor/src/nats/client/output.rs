@@ -90,7 +90,7 @@ fn cut(parts: &mut VecDeque<OutputPart>, most: u64) -> u64 {
             break;
         }
         part.pieces.remove(0);
-        part.offset += length;
+        part.offset = part.offset.saturating_add(length);
         removed += length;
     }
     removed

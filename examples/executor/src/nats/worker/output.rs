@@ -42,11 +42,11 @@ impl NatsWorker {
             None if attempt <= 1 => 0,
             None => {
                 let end = records.output_end(&record.id).await?;
-                end.map_or(0, |part| part.offset + length(&part))
+                end.map_or(0, |part| part.offset.saturating_add(length(&part)))
             }
         };
         held.set_written_before(before);
-        let offset = before + written.offset;
+        let offset = before.saturating_add(written.offset);
         let part = OutputPart { offset, attempt, pieces: written.pieces };
         records.keep_output(&record, &part, (self.session.options.replicas, keep)).await
     }
