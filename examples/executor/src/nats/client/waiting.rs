@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures_util::future::try_join_all;
 use wharf_protocols::nats::NatsError;
 
 use super::NatsClient;
@@ -56,15 +57,21 @@ impl NatsClient {
             };
             looked_at += stored.len();
             windows.had(stored.len());
-            for stored in stored.iter().rev() {
-                let Some(record) = waiting_record(records, stored) else { continue };
-                let fits = filter.state.is_none_or(|state| state == Phase::from(&record.state))
-                    && filter.kind.as_ref().is_none_or(|kind| *kind == record.spec.kind);
-                if fits && !has_record(records, &record.id).await? {
-                    found.add(stored.number, &record);
-                    if found.tasks.len() == most {
-                        return Ok((found.tasks, Some(stored.number)));
-                    }
+            let fits = |record: &Record| {
+                filter.state.is_none_or(|state| state == Phase::from(&record.state))
+                    && filter.kind.as_ref().is_none_or(|kind| *kind == record.spec.kind)
+            };
+            let fitting = stored.iter().rev().filter_map(|stored| {
+                waiting_record(records, stored).filter(fits).map(|record| (stored.number, record))
+            });
+            let looking = fitting.map(async |(number, record)| {
+                let is_waiting = !has_record(records, &record.id).await?;
+                Ok::<_, NatsError>(is_waiting.then_some((number, record)))
+            });
+            for (number, record) in try_join_all(looking).await?.into_iter().flatten() {
+                found.add(number, &record);
+                if found.tasks.len() == most {
+                    return Ok((found.tasks, Some(number)));
                 }
             }
         }
