@@ -77,8 +77,10 @@ const NEED_RESETS: &[&str] = &[
     "two_ends_that_close_with_much_to_send_do_not_wait_for_each_other",
 ];
 
-/// Checks whose sockets linger for a peer that is not silent for a second, as it is when something of it is lost often.
-const NEED_STEADY_LINKS: &[&str] = &["input_after_close_is_discarded_and_not_delivered"];
+/// Checks whose sockets linger for a peer that is not silent for a second, as it is when something of it is lost often, or
+/// that count turns until an answer has come.
+const NEED_STEADY_LINKS: &[&str] =
+    &["input_after_close_is_discarded_and_not_delivered", "long_file_leaves_others_their_turn"];
 
 /// Checks that count what was read at once, or have it that what was written has gone out and what has come was accepted.
 const NEED_WHOLE_CALLS: &[&str] = &[
@@ -99,6 +101,7 @@ const NEED_WHOLE_CALLS: &[&str] = &[
     "last_of_several_protocols_gets_all_that_was_left",
     "leftover_comes_first_and_fills_buffered_protocols",
     "leftover_waits_while_reading_is_paused",
+    "long_file_leaves_others_their_turn",
     "long_leftover_comes_before_what_the_socket_has",
     "no_connection_keeps_the_loop_to_itself",
     "panics_are_caught_in_every_callback",
