@@ -204,10 +204,12 @@ impl Loops {
         let all = self.all.borrow();
         let is_known = |participant: &Participant| {
             let Some(known) = participant.known.upgrade() else { return true };
+            let next = participant.next_turn(&*known, now);
+            // Looked at last: another thread may call it at any moment, and tells of that right after it.
             let is_excused = std::ptr::eq(participant, own)
                 || participant.is_marked()
-                || !participant.can_take_turn(&*known);
-            let next = participant.next_turn(&*known, now);
+                || !participant.can_take_turn(&*known)
+                || known.is_called();
             let timer = participant.timer.get();
             is_excused || next.is_none_or(|at| at > now && timer.is_some_and(|timer| timer <= at))
         };

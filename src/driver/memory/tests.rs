@@ -173,6 +173,25 @@ fn the_loop_that_runs_runs_the_others_of_its_network() {
 }
 
 #[test]
+fn what_a_loop_had_left_when_its_run_ended_is_done_while_another_runs() {
+    let machines = Machines::new();
+    let (one, other) = (&machines.client, &machines.server);
+    // Both have been asked once what they have to do, and are not marked any more.
+    other.run_until_complete(other.sleep(MS)).unwrap();
+    one.run_until_complete(one.sleep(MS)).unwrap();
+    other.run_until_complete(other.sleep(MS)).unwrap();
+    let done = Rc::new(Cell::new(0));
+    let (soon, late) = (Rc::clone(&done), Rc::clone(&done));
+    one.run_until_complete(async {
+        one.call_soon(move || soon.set(soon.get() + 1));
+        one.call_later(MS, move || late.set(late.get() + 1));
+    })
+    .unwrap();
+    other.run_until_complete(other.sleep(3 * MS)).unwrap();
+    assert_eq!(done.get(), 2);
+}
+
+#[test]
 fn timers_of_all_loops_go_off_in_the_order_of_their_deadlines() {
     let machines = Machines::new();
     let add = |event_loop: &EventLoop, after: u32, text: &'static str| {
