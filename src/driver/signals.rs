@@ -14,6 +14,8 @@ pub(crate) type Signals = Rc<SignalQueue>;
 #[derive(Default)]
 pub(crate) struct SignalQueue {
     list: RefCell<VecDeque<(Key, Readiness)>>,
+    /// There is something in it: each tick asks, also those of loops with real sockets, which have none of these.
+    is_any: Cell<bool>,
     /// The memory of a list that was taken, for the next one.
     spare: Cell<VecDeque<(Key, Readiness)>>,
     /// The loop, where it is one of several that take turns.
@@ -27,6 +29,7 @@ impl SignalQueue {
     }
 
     pub(crate) fn push(&self, key: Key, readiness: Readiness) {
+        self.is_any.set(true);
         self.list.borrow_mut().push_back((key, readiness));
         if let Some(participant) = self.participant.get() {
             participant.mark();
@@ -35,17 +38,22 @@ impl SignalQueue {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.borrow().is_empty()
+        !self.is_any.get()
     }
 
     /// The only one, if there is just one.
     pub(crate) fn take_only(&self) -> Option<(Key, Readiness)> {
         let mut list = self.list.borrow_mut();
-        if list.len() == 1 { list.pop_front() } else { None }
+        if list.len() != 1 {
+            return None;
+        }
+        self.is_any.set(false);
+        list.pop_front()
     }
 
     /// All that are there.
     pub(crate) fn take(&self) -> VecDeque<(Key, Readiness)> {
+        self.is_any.set(false);
         self.list.replace(self.spare.take())
     }
 
@@ -60,6 +68,7 @@ impl SignalQueue {
     pub(crate) fn put_first(&self, mut taken: VecDeque<(Key, Readiness)>) {
         let mut list = self.list.borrow_mut();
         taken.append(&mut list);
+        self.is_any.set(!taken.is_empty());
         *list = taken;
     }
 }
